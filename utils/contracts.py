@@ -1,0 +1,95 @@
+"""The few types that several packages share.
+
+N batch, K classes, H x W image, h x w label (usually but not always H x W).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+from torch import Tensor
+
+Outputs = dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class Sample:
+    """One image on its way through the transforms.
+
+    `image`: (H, W, 3) uint8 RGB, or float32, which is taken as normalised already.
+    `label`: (H, W) uint8 train ids with the dataset's ignore label, or None.
+    `size`: (H, W) of the file. `centre`: (x, y) in pixels of the file that a crop has to cover, or None.
+    """
+
+    image: np.ndarray
+    label: np.ndarray | None
+    name: str
+    size: tuple[int, int]
+    centre: tuple[int, int] | None = None
+
+
+class Draw(NamedTuple):
+    """What a training sampler yields: which image, what its crop covers, the seed of its augmentation."""
+
+    index: int
+    centre: tuple[int, int] | None
+    seed: int
+
+
+class Batch(TypedDict):
+    """Training batch: `image` (N, 3, H, W) uint8 RGB, `label` (N, h, w) int64 train ids, `name`, `size` (H, W)."""
+
+    image: Tensor
+    label: Tensor
+    name: list[str]
+    size: list[tuple[int, int]]
+
+
+class EvalBatch(TypedDict):
+    """Evaluation batch as lists, since images may differ in size: (H, W, 3) uint8 and (H, W) uint8 or None."""
+
+    image: list[np.ndarray]
+    label: list[np.ndarray | None]
+    name: list[str]
+    size: list[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What the Predictor says of one image.
+
+    `classes` (H, W) uint8; `confidence` (H, W) float32, the largest probability; `scores` (K, H, W), the
+    accumulated map before the argmax, only if asked; `extras` further maps by their output's name;
+    `note` says what differs from a plain whole-image pass, for instance "tiles of 512x512".
+    """
+
+    classes: Tensor
+    confidence: Tensor
+    scores: Tensor | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Classes of a dataset. `id_to_train` maps label values to train ids; None: labels are train ids already.
+
+    `train_to_id` is the way back for submissions, `categories` the category of each class (empty: none),
+    `palette` an RGB colour a class.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore_label: int = 255
+    id_to_train: Mapping[int, int] | None = None
+    train_to_id: tuple[int, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.classes)

@@ -1,0 +1,19 @@
+"""What a user gets to see when something given is wrong: one line, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A user's mistake. The message says what was wrong, where, and what to do.
+
+    Takes one string, so that a DataLoader worker can hand it to the main process unchanged.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the known names closest to `name`, or an empty string."""
+    close = get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

@@ -1,0 +1,491 @@
+"""Every option once: the table below makes the yacs tree, the command line and `--help`.
+
+Precedence: defaults < `--cfg FILE.yaml` (several allowed, in order) < flags < trailing `KEY VALUE` pairs.
+Flags of NVIDIA's train.py keep their names, defaults and meaning; "" is "off" for a string, -1 or 0 for a number as
+its help says. `load` gives a frozen CfgNode, `problems` lists what contradicts itself, all at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from yacs.config import CfgNode
+
+from utils.errors import UserError, nearest
+
+# The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
+ASSETS_PATH = os.environ.get("ASSETS_PATH", str(Path(__file__).resolve().parent / "assets"))
+
+
+class Option(NamedTuple):
+    """One option. The default fixes its type; `flags` are its names on the command line, blank-separated."""
+
+    key: str
+    default: bool | int | float | str | list[int] | list[float]
+    help: str
+    flags: str = ""
+    choices: tuple[str, ...] = ()
+    common: bool = False  # listed by the short --help
+
+
+def _table() -> dict[str, list[Option]]:
+    o = Option
+    return {
+        "Folders": [
+            o("ASSETS_PATH", ASSETS_PATH, "folder of large files; the word ASSETS_PATH in any path stands for it"),
+            o("DATASET.CITYSCAPES_DIR", "ASSETS_PATH/data/Cityscapes", "Cityscapes", "--set_cityscapes_root"),
+            o("DATASET.CITYSCAPES_CUSTOMCOARSE", "ASSETS_PATH/data/Cityscapes/autolabelled", "auto-labelled images"),
+            o("DATASET.MAPILLARY_DIR", "ASSETS_PATH/data/Mapillary/data", "Mapillary Vistas"),
+            o("DATASET.CAMVID_DIR", "ASSETS_PATH/data/CamVid", "CamVid in the SegNet layout"),
+            o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
+            o("DATASET.CENTROID_ROOT", "ASSETS_PATH/uniform_centroids", "cache of class centroids"),
+            o("DATASET.ROOT", "", "the dataset's folder, whichever dataset it is", "--data_root", common=True),
+            o("RESULT_DIR", "./logs", "output folder of the run", "--result_dir", common=True),
+        ],
+        "What to do": [
+            o("EVAL.MODE", "", "evaluate instead of training", "--eval", ("", "val", "trn", "folder"), common=True),
+            o("EVAL.FOLDER", "", "folder of images for --eval folder", "--eval_folder", common=True),
+            o("EVAL.LABELS", "", "folder of labels to score --eval folder against", "--eval_labels"),
+            o("SNAPSHOT", "", "checkpoint to take weights from, by name and shape", "--snapshot", common=True),
+            o("RESUME", "", "checkpoint to continue from; auto: newest intact one of the run", "--resume", common=True),
+            o("TRAIN.RESTORE_OPTIMIZER", False, "take the optimizer state of --snapshot, too", "--restore_optimizer"),
+            o("TRAIN.RESTORE_NET", False, "take weights; --snapshot and --resume imply it", "--restore_net"),
+            o("OPTIONS.TEST_MODE", False, "smoke test: 2 epochs of 11 steps, 7 images of validation", "--test_mode"),
+            o("OPTIONS.SUMMARY", False, "print parameters and multiply-adds, then stop", "--summary"),
+            o("OPTIONS.DETERMINISTIC", False, "deterministic kernels on the GPU", "--deterministic"),
+            o("SEED", 0, "seed of weights, sampling, augmentation", "--seed", common=True),
+            o("PUBLISHED", "", "published slips to switch on, by name, comma-separated", "--published"),
+        ],
+        "Network": [
+            o("MODEL.ARCH", "", "network to build, for instance ocrnet.HRNet_Mscale", "--arch", common=True),
+            o("MODEL.HRNET_WIDTH", 48, "channels of HRNet's highest branch: 48, 32, 18, ...", "--hrnet_width"),
+            o("MODEL.WIDTH_MULT", 1.0, "factor on every channel count of the trunk", "--width_mult"),
+            o("MODEL.N_SCALES", "", "scales combined at evaluation: 0.5,1.0,2.0", "--n_scales", common=True),
+            o("MODEL.MSCALE_LO_SCALE", 0.5, "the lower of the two training scales", "--mscale_lo_scale"),
+            o("MODEL.ALIGN_CORNERS", False, "align corners in bilinear resizing", "--align_corners"),
+            o("MODEL.OCR_ASPP", False, "ASPP between trunk and OCR head", "--ocr_aspp"),
+            o("MODEL.SEGATTN_BOT_CH", 256, "width of segmentation and attention heads", "--segattn_bot_ch"),
+            o("MODEL.ASPP_BOT_CH", 256, "width of an ASPP branch", "--aspp_bot_ch"),
+            o("MODEL.MSCALE_INNER_3x3", True, "the inner 3x3 convolution of the attention head (--mscale_no3x3: without)"),
+            o("MODEL.MSCALE_DROPOUT", False, "dropout 0.5 in the attention head", "--mscale_dropout"),
+            o("MODEL.MSCALE_OLDARCH", False, "older attention head, constant start", "--mscale_old_arch"),
+            o("MODEL.ATTNSCALE_BN_HEAD", False, "batch norm in the attnscale head", "--attnscale_bn_head"),
+            o("MODEL.BN_MOMENTUM", -1.0, "batch-norm momentum; -1: the network's published value", "--bn_momentum"),
+            o("MODEL.GRAD_CKPT", False, "recompute activations in the backward pass: less memory", "--grad_ckpt"),
+            o("MODEL.TRUNK_WEIGHTS", "", "ImageNet weights of the trunk", "--trunk_weights"),
+            o("MODEL.HRNET_CHECKPOINT", "ASSETS_PATH/seg_weights/hrnetv2_w48_imagenet_pretrained.pth", "taken if there"),
+            o("MODEL.INIT_DECODER", False, "Kaiming-normal start of the heads", "--init_decoder"),
+            o("MODEL.FREEZE_TRUNK", False, "leave the trunk as it is loaded", "--freeze_trunk"),
+            o("MODEL.OCR.MID_CHANNELS", 512, "OCR: channels of the pixel features"),
+            o("MODEL.OCR.KEY_CHANNELS", 256, "OCR: channels of keys and queries"),
+            o("MODEL.OCR.DROPOUT", 0.05, "OCR: dropout after the object attention"),
+            o("MODEL.OCR_EXTRA.STAGE1.NUM_MODULES", 1, "HRNet stage 1: modules"),
+            o("MODEL.OCR_EXTRA.STAGE1.NUM_BLOCKS", [4], "HRNet stage 1: blocks"),
+            o("MODEL.OCR_EXTRA.STAGE2.NUM_MODULES", 1, "HRNet stage 2: modules"),
+            o("MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", [4, 4], "HRNet stage 2: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE3.NUM_MODULES", 4, "HRNet stage 3: modules"),
+            o("MODEL.OCR_EXTRA.STAGE3.NUM_BLOCKS", [4, 4, 4], "HRNet stage 3: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE4.NUM_MODULES", 3, "HRNet stage 4: modules"),
+            o("MODEL.OCR_EXTRA.STAGE4.NUM_BLOCKS", [4, 4, 4, 4], "HRNet stage 4: blocks of each branch"),
+        ],
+        "Data": [
+            o("DATASET.NAME", "cityscapes", "dataset", "--dataset", common=True),
+            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 is train and val", "--cv"),
+            o("DATASET.NUM_CLASSES", 0, "classes; 0: those of the dataset"),
+            o("DATASET.IGNORE_LABEL", 255, "train id that is left out everywhere"),
+            o("DATASET.MEAN", [0.485, 0.456, 0.406], "mean of R, G, B in 0..1"),
+            o("DATASET.STD", [0.229, 0.224, 0.225], "standard deviation of R, G, B in 0..1"),
+            o("DATASET.NUM_WORKERS", 4, "loader processes; validation uses half", "--num_workers", common=True),
+            o("DATASET.TRAIN_FRACTION", 1.0, "train on a fixed, class-balanced share of the images", "--train_fraction"),
+            o("DATASET.CLASS_UNIFORM_PCT", 0.5, "share of an epoch drawn class-uniformly", "--class_uniform_pct"),
+            o("DATASET.CLASS_UNIFORM_TILE", 1024, "tile of the centroids, pixels", "--class_uniform_tile"),
+            o("DATASET.MAX_CU_EPOCH", 150, "from this epoch on without coarse images", "--max_cu_epoch"),
+            o("DATASET.COARSE_BOOST_CLASSES", "", "train ids that coarse images add to", "--coarse_boost_classes"),
+            o("DATASET.CUSTOM_COARSE_DROPOUT_CLASSES", "", "auto-labels replaced by coarse labels for these train ids", "--custom_coarse_dropout_classes"),
+            o("DATASET.CUSTOM_COARSE_PROB", -1.0, "auto-labels below this confidence are ignored; -1: no auto-labels", "--custom_coarse_prob"),
+            o("DATASET.ONLY_COARSE", False, "class-uniform part from coarse images only", "--only_coarse"),
+            o("DATASET.MASK_OUT_CITYSCAPES", False, "ignore the border of auto-labelled images", "--mask_out_cityscapes"),
+            o("DATASET.MAPILLARY_CROP_VAL", False, "Mapillary validation on a centred square", "--map_crop_val"),
+            o("DATASET.PRE_SIZE", 0, "long edge before augmentation; 0: as it is", "--pre_size"),
+            o("DATASET.CROP_SIZE", "896", 'training crop: one number, or "height,width"', "--crop_size", common=True),
+            o("DATASET.FULL_CROP", False, "crop of the image's own size", "--full_crop_training"),
+            o("DATASET.TRANSLATE_AUG_FIX", False, "small image at random inside the crop", "--translate_aug_fix"),
+            o("DATASET.LABEL_STRIDE", 1, "labels (and so the loss) at 1/this of the crop", "--label_stride"),
+            o("DATASET.DUMP_IMAGES", False, "write augmented training images", "--dump_augmentation_images"),
+        ],
+        "Augmentation": [
+            o("AUG.SCALE_MIN", 0.5, "lower end of the random resize", "--scale_min"),
+            o("AUG.SCALE_MAX", 2.0, "upper end of the random resize", "--scale_max"),
+            o("AUG.COLOR", 0.25, "strength of brightness, contrast, saturation, hue", "--color_aug"),
+            o("AUG.GBLUR", False, "Gaussian blur", "--gblur"),
+            o("AUG.BBLUR", False, "bilateral blur (wins over Gaussian)", "--bblur"),
+            o("AUG.RAND_AUGMENT", "", 'RandAugment "N,M": operations, magnitude', "--rand_augment"),
+        ],
+        "Loss": [
+            o("LOSS.IMG_WT", False, "class-weighted cross entropy", "--img_wt_loss"),
+            o("LOSS.BATCH_WEIGHTING", False, "class weights over the batch, not the image", "--batch_weighting"),
+            o("LOSS.WT_BOUND", 1.0, "upper bound of the extra class weight", "-wb --wt_bound"),
+            o("LOSS.RMI", False, "region mutual information loss (wins over the others)", "--rmi_loss"),
+            o("LOSS.JOINTWTBORDER", False, "boundary label relaxation", "--jointwtborder"),
+            o("LOSS.STRICT_BDR_CLS", "", "train ids whose pixels are never relaxed", "--strict_bdr_cls"),
+            o("LOSS.BORDER_WINDOW", 1, "boundary half-width in pixels"),
+            o("LOSS.OCR_ALPHA", 0.4, "weight of OCR's auxiliary loss", "--ocr_alpha"),
+            o("LOSS.OCR_AUX_RMI", False, "full RMI for the auxiliary loss, too", "--ocr_aux_loss_rmi"),
+            o("LOSS.SUPERVISED_MSCALE_WT", 0.0, "weight of the single scales' losses", "--supervised_mscale_loss_wt"),
+            o("LOSS.NORM", "global", "means over all ranks, or over each (published)", "--loss_norm", ("global", "rank")),
+        ],
+        "Optimizer": [
+            o("OPTIM.NAME", "sgd", "optimizer", "--optimizer", ("sgd", "adam", "adamw", "radam", "apex_sgd", "apex_adam"), common=True),
+            o("OPTIM.LR", 0.002, "initial learning rate", "--lr", common=True),
+            o("OPTIM.MOMENTUM", 0.9, "SGD momentum", "--momentum"),
+            o("OPTIM.WEIGHT_DECAY", 1e-4, "weight decay of every parameter", "--weight_decay"),
+            o("OPTIM.AMSGRAD", False, "AMSGrad (adam)", "--amsgrad"),
+            o("OPTIM.SCHEDULE", "poly", "learning-rate schedule", "--lr_schedule", ("poly", "poly2", "scl-poly", "cosine")),
+            o("OPTIM.POLY_EXP", 1.0, "exponent of poly", "--poly_exp"),
+            o("OPTIM.POLY_STEP", 110, "epoch at which poly2 doubles it", "--poly_step"),
+            o("OPTIM.RLX_OFF_EPOCH", -1, "epoch after which relaxation is reduced; -1: never", "--rlx_off_epoch"),
+            o("OPTIM.RESCALE", 1.0, "scl-poly: factor after that epoch", "--rescale"),
+            o("OPTIM.REPOLY", 1.5, "scl-poly: exponent after that epoch", "--repoly"),
+            o("OPTIM.WARMUP", 0.0, "epochs of linear warm-up", "--warmup"),
+            o("OPTIM.PER_ITER", False, "move the learning rate every step, not every epoch", "--lr_per_iter"),
+        ],
+        "Training": [
+            o("TRAIN.BATCH_SIZE", 2, "images a step and process", "--bs_trn", common=True),
+            o("TRAIN.ACCUM", 1, "batches whose gradients are added up for one step", "--accum"),
+            o("TRAIN.MAX_EPOCH", 180, "epochs", "--max_epoch", common=True),
+            o("TRAIN.START_EPOCH", 0, "first epoch", "--start_epoch"),
+            o("TRAIN.VAL_FREQ", 1, "validate every this many epochs", "--val_freq", common=True),
+            o("TRAIN.SAVE_EVERY", 0, "keep a checkpoint of its own every n epochs; 0: last and best only", "--save_every"),
+            o("TRAIN.LOG_EVERY", 20, "steps between lines in the log", "--log_every"),
+            o("TRAIN.NAN_PATIENCE", 3, "steps without a finite loss in a row before the run stops", "--nan_patience"),
+            o("TRAIN.GRAD_CLIP", 0.0, "largest gradient norm; 0: off", "--grad_clip"),
+            o("TRAIN.EMA", 0.0, "decay of the moving average of weights that is evaluated; 0: off", "--ema"),
+            o("TRAIN.APEX", False, "distributed training, as torchrun switches on by itself", "--apex"),
+            o("TRAIN.FP16", False, "mixed precision", "--fp16", common=True),
+            o("TRAIN.AMP_OPT_LEVEL", "O1", "O0 fp32, O1 fp16, O2 bf16, O3 half weights at inference", "--amp_opt_level", ("O0", "O1", "O2", "O3")),
+            o("TRAIN.SYNCBN", False, "batch norm over all processes", "--syncbn", common=True),
+            o("TRAIN.LOCAL_RANK", 0, "filled in by old launchers", "--local_rank --local-rank"),
+            o("TRAIN.GLOBAL_RANK", 0, "filled in by the launcher", "--global_rank"),
+            o("TRAIN.CHANNELS_LAST", "auto", "memory layout", "--channels_last", ("auto", "on", "off")),
+            o("TRAIN.COMPILE", False, "compile trunk and head", "--compile"),
+        ],
+        "Evaluation": [
+            o("EVAL.BATCH_SIZE", 1, "images at a time and process", "--bs_val"),
+            o("EVAL.MULTI_SCALE", False, "average over --default_scale and --extra_scales", "--multi_scale_inference"),
+            o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale"),
+            o("EVAL.EXTRA_SCALES", "0.5,2.0", "further scales for --multi_scale_inference", "--extra_scales"),
+            o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
+            o("EVAL.TILE", 0, "sliding tiles of this size; 0: whole images where they fit", "--tile"),
+            o("EVAL.TILE_OVERLAP", 0.25, "share of a tile that its neighbour covers, too", "--tile_overlap"),
+            o("EVAL.MEMORY_GB", 0.0, "memory that evaluation may use; 0: what is free", "--eval_memory_gb"),
+            o("EVAL.NO_METRICS", False, "no scores with --eval", "--no_metrics"),
+            o("EVAL.LOG_MSINF_TO_TB", False, "IoU of the single scales to tensorboard", "--log_msinf_to_tb"),
+            o("EVAL.DUMP_ASSETS", False, "write masks, overlays, per-scale maps, attention", "--dump_assets"),
+            o("EVAL.DUMP_ALL_IMAGES", False, "write every image, not about ten", "--dump_all_images"),
+            o("EVAL.DUMP_TOPN", 0, "the n images a class with the most wrong pixels", "--dump_topn"),
+            o("EVAL.DUMP_TOPN_ALL", False, "with --dump_topn: keep all images", "--dump_topn_all"),
+            o("EVAL.DUMP_FOR_SUBMISSION", False, "label ids and a zip for the benchmark server", "--dump_for_submission"),
+            o("EVAL.DUMP_FOR_AUTO_LABELLING", False, "label ids and confidences", "--dump_for_auto_labelling"),
+        ],
+    }  # fmt: skip
+
+
+GROUPS = _table()
+OPTIONS = {option.key: option for options in GROUPS.values() for option in options}
+# Published flags that turn a positive key off.
+NEGATED = {"--mscale_no3x3": "MODEL.MSCALE_INNER_3x3"}
+# Published flags that never did anything (flag -> takes a value). They are accepted, with one warning.
+WITHOUT_EFFECT = {
+    "--dataset_inst": True,
+    "--hardnm": True,
+    "--trunk": True,
+    "--brt_aug": False,
+    "--exp": True,
+    "--maxSkip": True,
+    "--scf": False,
+    "--three_scale": False,
+    "--alt_two_scale": False,
+    "--trial": True,
+    "--mscale_cat_scale_flt": False,
+    "--mscale_init": True,
+}
+PUBLISHED = ("small_tile", "img_wt", "relaxation")
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def flags() -> dict[str, Option]:
+    """Every flag on the command line and its option."""
+    return {flag: option for option in OPTIONS.values() for flag in option.flags.split()}
+
+
+def load(argv: Sequence[str] | None = None) -> CfgNode:
+    """Frozen configuration of a command line (without the program's name).
+
+    Raises UserError, with every problem in it, for what does not exist or contradicts itself.
+    """
+    values: dict[str, Any] = {key: option.default for key, option in OPTIONS.items()}
+    files, given, pairs, idle = _split(list(argv or []))
+    for file in files:
+        values.update(_read_yaml(file))
+    values.update(given)
+    values.update(pairs)
+    for key, value in values.items():
+        if isinstance(value, str) and key != "ASSETS_PATH":
+            values[key] = value.replace("ASSETS_PATH", values["ASSETS_PATH"])
+    cfg = _tree(values)
+    cfg.WITHOUT_EFFECT = idle
+    _fill_classes(cfg)
+    found = list(problems(cfg))
+    if found:
+        raise UserError("\n".join(found))
+    cfg.freeze()
+    return cfg
+
+
+def _tree(values: dict[str, Any]) -> CfgNode:
+    cfg = CfgNode()
+    for key, value in values.items():
+        node = cfg
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, CfgNode())
+        node[leaf] = value
+    cfg.PUBLISHED = tuple(name.strip() for name in values["PUBLISHED"].split(",") if name.strip())
+    return cfg
+
+
+def _fill_classes(cfg: CfgNode) -> None:
+    import datasets  # late: `--help` and wrong flags answer at once, without torch
+
+    if cfg.DATASET.NUM_CLASSES == 0:
+        cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
+
+
+def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], list[str]]:
+    """Command line -> (cfg files, values by flag, values by KEY VALUE, flags without effect)."""
+    known = flags()
+    files: list[str] = []
+    given: dict[str, Any] = {}
+    idle: list[str] = []
+    loose: list[str] = []
+    while argv:
+        word = argv.pop(0)
+        flag, equals, attached = word.partition("=")
+        if not word.startswith("-") or _is_number(word):
+            loose.append(word)
+        elif flag == "--cfg":
+            files.append(_value(flag, equals, attached, argv))
+        elif flag in NEGATED:
+            given[NEGATED[flag]] = not _switch(flag, equals, attached, argv)
+        elif flag in WITHOUT_EFFECT:
+            idle.append(flag)
+            take = _value if WITHOUT_EFFECT[flag] else _switch
+            take(flag, equals, attached, argv)
+        elif flag in known:
+            option = known[flag]
+            if isinstance(option.default, bool):
+                given[option.key] = _switch(flag, equals, attached, argv)
+            else:
+                given[option.key] = _coerce(option, _value(flag, equals, attached, argv), flag)
+        else:
+            everything = [*known, *NEGATED, *WITHOUT_EFFECT, "--cfg", "--help"]
+            raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")
+    return files, given, _read_pairs(loose), idle
+
+
+def _is_number(word: str) -> bool:
+    return word[1:2].isdigit() or word[1:2] == "."
+
+
+def _value(flag: str, equals: str, attached: str, rest: list[str]) -> str:
+    if equals:
+        return attached
+    if not rest or (rest[0].startswith("--") and not _is_number(rest[0])):
+        raise UserError(f"{flag} needs a value")
+    return rest.pop(0)
+
+
+def _switch(flag: str, equals: str, attached: str, rest: list[str]) -> bool:
+    """A boolean flag stands alone, or is followed by true or false."""
+    if not equals and not (rest and rest[0].lower() in ("true", "false")):
+        return True
+    word = attached if equals else rest.pop(0)
+    if word.lower() not in _WORDS:
+        raise UserError(f"{flag} takes true or false, not {word!r}")
+    return _WORDS[word.lower()]
+
+
+def _read_pairs(loose: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    while loose:
+        key = loose.pop(0)
+        if key not in OPTIONS:
+            raise UserError(f"unknown key {key!r}{nearest(key, OPTIONS)} (a command line ends in KEY VALUE pairs)")
+        if not loose:
+            raise UserError(f"key {key} needs a value after it")
+        values[key] = _coerce(OPTIONS[key], loose.pop(0), key)
+    return values
+
+
+def _read_yaml(file: str) -> dict[str, Any]:
+    try:
+        with open(file, encoding="utf-8") as stream:
+            tree = yaml.safe_load(stream) or {}
+    except OSError as error:
+        raise UserError(f"--cfg {file}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"--cfg {file}: no valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
+    values: dict[str, Any] = {}
+    for key, value in _flatten(tree):
+        if key not in OPTIONS:
+            raise UserError(f"--cfg {file}: unknown key {key!r}{nearest(key, OPTIONS)}")
+        values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {key}")
+    return values
+
+
+def _flatten(tree: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _flatten(value, key + ".")
+        else:
+            yield key, value
+
+
+def _coerce(option: Option, value: Any, where: str) -> Any:
+    """`value` (text, or what YAML made of it) in the type of the option's default."""
+    try:
+        converted = _convert(option.default, value)
+    except (ValueError, TypeError):
+        kind = "numbers like 4,4" if isinstance(option.default, list) else type(option.default).__name__
+        raise UserError(f"{where} takes {kind}, not {value!r}") from None
+    if option.choices and converted not in option.choices:
+        allowed = ", ".join(choice or '""' for choice in option.choices)
+        raise UserError(f"{where} takes one of {allowed}, not {value!r}{nearest(str(value), option.choices)}")
+    return converted
+
+
+def _convert(default: Any, value: Any) -> Any:
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in _WORDS:
+            raise ValueError
+        return _WORDS[str(value).lower()]
+    if isinstance(default, list):
+        items = value if isinstance(value, (list, tuple)) else str(value).strip("[]() ").split(",")
+        return [type(default[0])(item) for item in items]
+    if isinstance(default, str):
+        return "" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, bool) or (isinstance(default, int) and float(value) != int(float(value))):
+        raise ValueError
+    return int(float(value)) if isinstance(default, int) else float(value)
+
+
+def problems(cfg: CfgNode) -> Iterator[str]:
+    """One line for each value that is out of range or contradicts another."""
+    yield from _range_problems(cfg)
+    if cfg.EVAL.MODE == "folder" and not cfg.EVAL.FOLDER:
+        yield "--eval folder needs --eval_folder DIR"
+    if cfg.EVAL.FOLDER and cfg.EVAL.MODE != "folder":
+        yield "--eval_folder is read with --eval folder only: add it, or leave the folder out"
+    if cfg.EVAL.LABELS and cfg.EVAL.MODE != "folder":
+        yield "--eval_labels is read with --eval folder only"
+    if cfg.RESUME and cfg.RESUME != "auto" and cfg.SNAPSHOT:
+        yield "--resume and --snapshot contradict each other: --resume continues a run, --snapshot starts a new one"
+    for flag in ("DUMP_FOR_SUBMISSION", "DUMP_FOR_AUTO_LABELLING"):
+        if cfg.EVAL[flag] and not cfg.EVAL.MODE:
+            yield f"--{flag.lower()} needs --eval val, trn or folder"
+    for name in cfg.PUBLISHED:
+        if name not in PUBLISHED:
+            yield f"--published {name!r} is unknown{nearest(name, PUBLISHED)}; known: {', '.join(PUBLISHED)}"
+    if cfg.AUG.SCALE_MIN > cfg.AUG.SCALE_MAX:
+        yield f"--scale_min {cfg.AUG.SCALE_MIN} is larger than --scale_max {cfg.AUG.SCALE_MAX}"
+    if cfg.MODEL.FREEZE_TRUNK and cfg.MODEL.GRAD_CKPT:
+        yield "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out"
+
+
+def _range_problems(cfg: CfgNode) -> Iterator[str]:
+    for flag, text in (("--n_scales", cfg.MODEL.N_SCALES), ("--extra_scales", cfg.EVAL.EXTRA_SCALES)):
+        scales = _numbers(text)
+        if text and (scales is None or min(scales) <= 0):
+            yield f"{flag} takes positive numbers like 0.5,1.0,2.0, not {text!r}"
+        elif flag == "--n_scales" and text and 1.0 not in (scales or []):
+            yield f"--n_scales must contain 1.0, not {text!r}"
+    crop = _numbers(cfg.DATASET.CROP_SIZE)
+    if crop is None or len(crop) not in (1, 2) or min(crop) < 1 or any(c != int(c) for c in crop):
+        yield f'--crop_size takes one number or "height,width", not {cfg.DATASET.CROP_SIZE!r}'
+    for flag, value in (("--class_uniform_pct", cfg.DATASET.CLASS_UNIFORM_PCT), ("--ema", cfg.TRAIN.EMA)):
+        if not 0 <= value <= 1:
+            yield f"{flag} lies between 0 and 1, not {value}"
+    if not 0 < cfg.DATASET.TRAIN_FRACTION <= 1:
+        yield f"--train_fraction lies above 0 and at most at 1, not {cfg.DATASET.TRAIN_FRACTION}"
+    if not 0 <= cfg.DATASET.CV <= 3:
+        yield f"--cv is 0, 1, 2 or 3, not {cfg.DATASET.CV}"
+    if not 0 <= cfg.EVAL.TILE_OVERLAP < 0.9:
+        yield f"--tile_overlap lies between 0 and 0.9, not {cfg.EVAL.TILE_OVERLAP}"
+    for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
+                "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
+                "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
+        value = get(cfg, key)
+        if value <= 0:
+            yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"
+    for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
+                "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR"):  # fmt: skip
+        value = get(cfg, key)
+        if value < 0:
+            yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"
+
+
+def get(cfg: CfgNode, key: str) -> Any:
+    """Value of a dotted key."""
+    node: Any = cfg
+    for part in key.split("."):
+        node = node[part]
+    return node
+
+
+def flat(cfg: CfgNode) -> dict[str, Any]:
+    """{dotted key: value} of every option, for files of record."""
+    return {key: ",".join(cfg.PUBLISHED) if key == "PUBLISHED" else get(cfg, key) for key in OPTIONS}
+
+
+def _numbers(text: str) -> list[float] | None:
+    try:
+        return [float(word) for word in text.split(",")] if text else []
+    except ValueError:
+        return None
+
+
+def help_text(full: bool = False) -> str:
+    """The text of `--help`: the common options, or all of them with their keys."""
+    lines = ["usage: python train.py --arch ARCH [--flag VALUE ...] [--cfg FILE.yaml] [KEY VALUE ...]", ""]
+    for group, options in GROUPS.items():
+        shown = [option for option in options if full or option.common]
+        if not shown:
+            continue
+        lines.append(group)
+        for option in shown:
+            names = option.flags.replace(" ", ", ") or option.key
+            default = "" if option.default in ("", False) else f" [{_short(option.default)}]"
+            lines.append(f"  {names:<34} {option.help}{default}")
+            if full and option.flags:
+                lines.append(f"  {'':<34} key {option.key}")
+            if option.choices:
+                lines.append(f"  {'':<34} one of: {', '.join(c for c in option.choices if c)}")
+        lines.append("")
+    if full:
+        lines += ["Accepted, without effect (they never had one)", "  " + " ".join(WITHOUT_EFFECT), ""]
+    lines.append("python train.py --help all lists every option with its key.")
+    return "\n".join(lines)
+
+
+def _short(default: Any) -> str:
+    text = str(default).replace(ASSETS_PATH, "ASSETS_PATH" if default != ASSETS_PATH else ASSETS_PATH)
+    return text.replace("[", "").replace("]", "").replace(", ", ",")

@@ -1,0 +1,157 @@
+"""Ranks: which process this is, and sums over all of them.
+
+Everything works unchanged in one process: sums are identities, the barrier returns at once.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among `world` processes, and the device that it computes on."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_main(self) -> bool:
+        """True on the one process that writes files."""
+        return self.rank == 0
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum of `value` (any shape, same on all ranks) over the ranks; carries no gradient."""
+        if self.world == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total
+
+    def any(self, flag: bool) -> bool:
+        """True on every rank if `flag` is true on one of them."""
+        return bool(self.sum(torch.tensor(int(flag), device=self.device)).item())
+
+    def barrier(self) -> None:
+        """Wait until all ranks are here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def gather(self, value: Any) -> list[Any]:
+        """`value` of every rank, in rank order, on every rank (small picklable objects of our own only)."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+
+def init(local_rank: int = 0) -> Ranks:
+    """Join the process group that `torchrun` or `srun` describes in the environment; one process if there is none.
+
+    `local_rank` is the old launcher's argument, used where the environment has no LOCAL_RANK.
+    """
+    env = os.environ
+    rank = int(env.get("RANK", env.get("SLURM_PROCID", 0)))
+    world = int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", 1) if "MASTER_ADDR" in env else 1))
+    local = int(env.get("LOCAL_RANK", env.get("SLURM_LOCALID", local_rank)))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    if world > 1:
+        env.update(RANK=str(rank), WORLD_SIZE=str(world))
+        # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=60))
+    return Ranks(rank if world > 1 else 0, world, local, device)
+
+
+def close() -> None:
+    """Leave the process group, if there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class _AllReduce(torch.autograd.Function):
+    """Sum over ranks whose gradient is the sum over ranks, too."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:  # noqa: ARG004
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ARG004
+        total = grad.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SyncBatchNorm(nn.BatchNorm2d):
+    """Batch norm over all ranks for CPU tensors: torch's own accepts only those of a GPU.
+
+    Sums, sums of squares and pixel counts are added over the ranks (Ioffe and Szegedy 2015, eq. in algorithm 1, on
+    the union of the batches); keys of the state are those of `nn.BatchNorm2d`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if not self.training:
+            return super().forward(input)
+        x = input.float() if input.dtype in (torch.half, torch.bfloat16) else input
+        count = x.new_tensor([x.numel() / x.shape[1]])
+        # Centred on the running mean, E[x^2] - E[x]^2 does not cancel; the shift is equal on all ranks.
+        shift = self.running_mean if self.running_mean is not None else x.new_zeros(x.shape[1])
+        centred = x - shift.to(x.dtype).detach().view(1, -1, 1, 1)
+        sums = _AllReduce.apply(torch.cat([centred.sum((0, 2, 3)), centred.pow(2).sum((0, 2, 3)), count]))
+        n = sums[-1]
+        mean, square = (sums[:-1] / n).chunk(2)  # (C,) each
+        var = (square - mean.pow(2)).clamp(min=0)
+        self._track(mean.detach() + shift, var.detach(), n.detach())
+        out = (centred - mean.view(1, -1, 1, 1)) * (var + self.eps).rsqrt().view(1, -1, 1, 1)
+        if self.affine:
+            out = out * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return out.to(input.dtype)
+
+    def _track(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
+        if not self.track_running_stats or self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        momentum = self.momentum if self.momentum is not None else 1.0 / float(self.num_batches_tracked)
+        unbiased = var * count / (count - 1).clamp(min=1)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
+
+
+def sync_batchnorm(net: nn.Module, ranks: Ranks) -> nn.Module:
+    """Replace every batch norm by one that works over all ranks; keys and values stay."""
+    if ranks.world == 1:
+        return net
+    if ranks.device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    for module in net.modules():
+        for name, child in module.named_children():
+            if type(child) is nn.BatchNorm2d:
+                setattr(module, name, _convert(child))
+    return net
+
+
+def _convert(bn: nn.BatchNorm2d) -> SyncBatchNorm:
+    new = SyncBatchNorm(bn.num_features, bn.eps, bn.momentum, bn.affine, bn.track_running_stats)
+    new.weight, new.bias = bn.weight, bn.bias
+    for name, buffer in bn.named_buffers(recurse=False):
+        setattr(new, name, buffer)
+    new.train(bn.training)
+    return new

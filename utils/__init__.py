@@ -1,1 +1,1 @@
-"""One subject a file: distributed, checkpoint, metrics, log, visualize, sinks, report, memory. Imports nothing else of ours."""
+"""One subject a file: distributed, checkpoint, metrics, log, visualize, sinks, report, memory."""

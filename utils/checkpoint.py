@@ -1,0 +1,142 @@
+"""Checkpoints of a run: written so that a crash leaves the old one or the new one, read so that no code ever runs.
+
+A file is a dict of plain values and tensors: `format`, `net`, `ema`, `optimizer`, `scaler`, `epoch` (last finished),
+`iteration` (steps done in the epoch after it), `step` (of the whole run), `rng` (a dict per rank), `config`, `arch`,
+`class_names`, `mean_iu`, `command`, `versions`, `checksum`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from utils.errors import UserError
+from utils.safe_load import read
+
+FORMAT = "streetscale"
+
+
+def save(state: Mapping[str, Any], path: Path) -> None:
+    """Write `state` to `path` through a temporary file, fsynced and renamed. Full disk: UserError, old file intact."""
+    whole = {"format": FORMAT, **state}
+    whole["checksum"] = checksum(whole)
+    temporary = path.with_name(path.name + f".tmp{os.getpid()}")
+    try:
+        with open(temporary, "wb") as stream:
+            torch.save(whole, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        advice = "earlier checkpoints are intact: free some space, then --resume auto"
+        raise UserError(f"could not write {path}: {_reason(error)}; {advice}") from None
+
+
+def _reason(error: BaseException) -> str:
+    """torch.save reports a full disk as an error of its container: the cause stands behind it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read one of our checkpoints. UserError if it is not ours, or its checksum is wrong."""
+    state = read(path)
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise UserError(f"{path} is no checkpoint of a run of ours: --snapshot takes weights from other files")
+    stored = state.pop("checksum", None)
+    if stored != checksum(state):
+        raise UserError(f"{path} is damaged (its checksum is wrong): resume from an earlier one")
+    return state
+
+
+def is_ours(state: Any) -> bool:
+    """Whether a dict that was read is a checkpoint of a run of ours."""
+    return isinstance(state, dict) and state.get("format") == FORMAT
+
+
+def checksum(state: Mapping[str, Any]) -> int:
+    """CRC-32 over names, values and tensor bytes, in order."""
+    crc = 0
+    for name, value in _leaves(state):
+        crc = zlib.crc32(name.encode(), crc)
+        if isinstance(value, Tensor):
+            flat = value.detach().cpu().contiguous().flatten()
+            crc = zlib.crc32(flat.view(torch.uint8).numpy() if flat.numel() else b"", crc)
+        else:
+            crc = zlib.crc32(repr(value).encode(), crc)
+    return crc
+
+
+def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _leaves(value, f"{prefix}/{key}")
+    elif isinstance(tree, (list, tuple)):
+        for index, value in enumerate(tree):
+            yield from _leaves(value, f"{prefix}/{index}")
+    else:
+        yield prefix, tree
+
+
+def newest(run_dir: Path) -> tuple[Path, dict[str, Any], list[str]] | None:
+    """Newest intact checkpoint of a run: (path, state, notes on damaged ones), or None."""
+    notes: list[str] = []
+    for path in sorted(run_dir.glob("*checkpoint_ep*.pth"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
+        try:
+            return path, load(path), notes
+        except UserError as error:
+            notes.append(str(error))
+    if notes:
+        raise UserError(f"no checkpoint in {run_dir} is intact: {'; '.join(notes)}")
+    return None
+
+
+def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
+    """Write `last_checkpoint_ep<epoch>.pth`, then remove the one before."""
+    path = run_dir / f"last_checkpoint_ep{epoch}.pth"
+    save(state, path)
+    for old in run_dir.glob("last_checkpoint_ep*.pth"):
+        if old != path:
+            old.unlink()
+    return path
+
+
+def copy_as(source: Path, target: Path, replaces: str = "") -> None:
+    """Copy a checkpoint under another name, completely or not at all; then remove what matches `replaces`."""
+    temporary = target.with_name(target.name + f".tmp{os.getpid()}")
+    try:
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"could not write {target}: {error.strerror}; {source} is intact") from None
+    for old in target.parent.glob(replaces) if replaces else ():
+        if old != target:
+            old.unlink()
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Torch's random states of this process, as uint8 tensors. Sampling and augmentation need none (seeded a draw)."""
+    state = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Inverse of `random_state`."""
+    torch.set_rng_state(state["torch"].cpu().to(torch.uint8))
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"].cpu().to(torch.uint8), device)

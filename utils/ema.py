@@ -1,0 +1,29 @@
+"""Exponential moving average of weights (Polyak and Juditsky 1992, as in mean teachers, arXiv:1703.01780)."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class ModelEma:
+    """A copy of `net` whose parameters follow it: ema = decay * ema + (1 - decay) * net; buffers are copied.
+
+    The decay grows as (1 + n) / (10 + n) over the first n steps up to `decay`, so that a short run forgets its start.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.net = copy.deepcopy(net).eval().requires_grad_(False)
+        self.decay, self.steps = decay, 0
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """After each optimizer step."""
+        self.steps += 1
+        weight = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        ours, theirs = list(self.net.parameters()), [p.detach() for p in net.parameters()]
+        torch._foreach_lerp_(ours, theirs, weight)
+        for mine, other in zip(self.net.buffers(), net.buffers(), strict=True):
+            mine.copy_(other)

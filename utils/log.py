@@ -1,0 +1,135 @@
+"""What a run says: lines on the terminal and in a file, scalars and images for tensorboard, runx's two files.
+
+`metrics.csv` and `hparams.json` have the layout of runx's logger, so that `python -m runx.sumx` lists the runs.
+Only the main rank writes; on the others every call is silent.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+class _TerminalHandler(logging.Handler):
+    """Prints a line without tearing a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+class RunLog:
+    """Log of one run in `run_dir`; `main` is False on ranks that keep silent."""
+
+    def __init__(self, run_dir: Path, main: bool = True) -> None:
+        self.run_dir, self.main = run_dir, main
+        self._writer: SummaryWriter | None = None
+        self._logger = logging.Logger("streetscale")
+        if not main:
+            return
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._logger.addHandler(_TerminalHandler())
+        file = logging.FileHandler(run_dir / "train.log", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        self._logger.addHandler(file)
+
+    def line(self, text: str) -> None:
+        """One message (of one or several lines)."""
+        self._logger.info(text)
+
+    def start(self, hparams: Mapping[str, Any]) -> None:
+        """Write `hparams.json`, and the first row of `metrics.csv` unless a resumed run has one."""
+        if not self.main:
+            return
+        text = json.dumps({name: value for name, value in hparams.items()}, indent=1, default=str)
+        (self.run_dir / "hparams.json").write_text(text + "\n", encoding="utf-8")
+        if not (self.run_dir / "metrics.csv").exists():
+            self._row(["start", "start/step", 0])
+
+    def metric(self, phase: str, values: Mapping[str, float], epoch: int) -> None:
+        """Scores of an epoch: a row of `metrics.csv` and scalars `phase/name`."""
+        if not self.main:
+            return
+        pairs = [item for pair in values.items() for item in pair]
+        self._row([phase, *pairs, "epoch", epoch])
+        self.scalars({f"{phase}/{name}": value for name, value in values.items()}, epoch)
+
+    def history(self, phase: str) -> list[dict[str, float]]:
+        """Rows of `metrics.csv` of a phase, oldest first; of an epoch that was repeated, the last."""
+        path = self.run_dir / "metrics.csv"
+        if not path.exists():
+            return []
+        rows: dict[float, dict[str, float]] = {}
+        with open(path, newline="", encoding="utf-8") as stream:
+            for row in csv.reader(stream):
+                if row and row[0] == phase and len(row) % 2 == 1:  # a torn last line is left out
+                    values = dict(zip(row[1::2], map(float, row[2::2]), strict=True))
+                    rows[values["epoch"]] = values
+        return [rows[epoch] for epoch in sorted(rows)]
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Scalars for tensorboard."""
+        if self.main:
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, step)
+
+    def image(self, name: str, image: np.ndarray, step: int) -> None:
+        """(H, W, 3) uint8 RGB for tensorboard."""
+        if self.main:
+            self.writer.add_image(name, image, step, dataformats="HWC")
+
+    @property
+    def writer(self) -> SummaryWriter:
+        """Tensorboard's writer, opened when it is first needed."""
+        if self._writer is None:
+            self._writer = SummaryWriter(logdir=str(self.run_dir))
+        return self._writer
+
+    def close(self) -> None:
+        """Flush what is buffered."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        for handler in list(self._logger.handlers):
+            handler.close()
+            self._logger.removeHandler(handler)
+
+    def _row(self, row: list[Any]) -> None:
+        with open(self.run_dir / "metrics.csv", "a", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerow([*row, "timestamp", time.time()])
+
+    def progress(self, items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> Progress[T]:
+        """Iterate with a bar on a terminal and nothing elsewhere; `done` items of `total` were done before."""
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        return Progress(items, label, total, done, shown=self.main and sys.stderr.isatty())
+
+
+class Progress(Iterable[T]):
+    """Items under a progress bar that can carry figures."""
+
+    def __init__(self, items: Iterable[T], label: str, total: int | None, done: int, shown: bool) -> None:
+        self._items = items
+        self._bar = tqdm(total=total, initial=done, desc=label, disable=not shown, leave=False, dynamic_ncols=True)
+
+    def __iter__(self) -> Iterator[T]:
+        with self._bar:
+            for item in self._items:
+                yield item
+                self._bar.update()
+
+    def figures(self, **values: str) -> None:
+        """Text behind the bar."""
+        self._bar.set_postfix(values, refresh=False)

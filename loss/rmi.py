@@ -1,4 +1,5 @@
-"""Region mutual information (Zhao et al., "Region Mutual Information Loss for Semantic Segmentation", arXiv:1910.12037).
+"""Region mutual information (Zhao et al., "Region Mutual Information Loss for Semantic Segmentation",
+arXiv:1910.12037).
 
 N images of this process, K classes, H x W pixels, h x w after pooling, P = (h - 2) * (w - 2) regions.
 A region is the 3x3 neighbourhood of a pooled pixel, that is, a point in 9 dimensions; y is such a point of the label,

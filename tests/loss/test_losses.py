@@ -1,0 +1,163 @@
+"""What every loss must do, as a table over all of them."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from loss import LOSSES
+from utils.distributed import Ranks
+
+K, IGNORE = 5, 255
+CASES = {
+    "ce": ("ce", {}),
+    "weighted": ("weighted", {}),
+    "weighted batch": ("weighted", {"batch": True, "bound": 3.0}),
+    "weighted published": ("weighted", {"published": True}),
+    "rmi": ("rmi", {}),
+    "rmi_ce": ("rmi_ce", {}),
+    "relaxation": ("relaxation", {"strict": (1, 3)}),
+    "relaxation batch": ("relaxation", {"batch": True, "border": 2}),
+    "relaxation reduced": ("relaxation", {"reduced": True}),
+    "relaxation published": ("relaxation", {"published": True}),
+    "relaxation reduced published": ("relaxation", {"reduced": True, "published": True}),
+}
+every_loss = pytest.mark.parametrize("case", CASES)
+
+
+def make(case, ranks=None):
+    name, options = CASES[case]
+    return LOSSES[name](K, IGNORE, ranks, **options)
+
+
+def batch(images=4, size=(24, 32), dtype=torch.float64):
+    """Logits and labels in blocks; the images' shares of ignored pixels are 0 %, 75 %, 97 % and 100 %."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(images, K, *size, generator=generator, dtype=dtype) * 2
+    blocks = torch.randint(0, K, (images, size[0] // 4, size[1] // 4), generator=generator)
+    label = blocks.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    rows = torch.arange(size[0]).view(1, -1, 1)
+    kept = torch.tensor([1.0, 0.25, 1 / size[0], 0.0])[:images].view(-1, 1, 1) * size[0]
+    return logits, torch.where(rows < kept, label, IGNORE)
+
+
+def value_and_gradient(loss, logits, label):
+    logits = logits.clone().requires_grad_()
+    value = loss(logits, label)
+    assert value.shape == ()
+    value.backward()
+    return value.detach(), logits.grad
+
+
+def test_table_names_every_loss():
+    assert {name for name, _ in CASES.values()} == set(LOSSES)
+
+
+@every_loss
+def test_all_ignored_is_zero(case):
+    logits, label = batch()
+    value, grad = value_and_gradient(make(case), logits, torch.full_like(label, IGNORE))
+    assert value == 0
+    assert torch.equal(grad, torch.zeros_like(grad))
+
+
+@every_loss
+def test_ignored_image_gets_no_gradient(case):
+    _, grad = value_and_gradient(make(case), *batch())
+    assert grad.isfinite().all()
+    assert grad[3].abs().max() == 0
+    assert grad[0].abs().max() > 0
+
+
+@every_loss
+@pytest.mark.parametrize("stray", [K, 77, -1, -100, 254])
+def test_stray_label_is_ignored(case, stray):
+    logits, label = batch()
+    value, grad = value_and_gradient(make(case), logits, label)
+    again, grad_again = value_and_gradient(make(case), logits, label.masked_fill(label == IGNORE, stray))
+    assert value == again
+    assert torch.equal(grad, grad_again)
+
+
+@every_loss
+def test_ignore_label_inside_the_classes(case):
+    """Data sets may ignore an id below the number of classes."""
+    name, options = CASES[case]
+    logits, label = batch()
+    inside = LOSSES[name](K, 2, None, **options)
+    expected = make(case)(logits, label.masked_fill(label == 2, IGNORE))
+    assert torch.equal(inside(logits, label.masked_fill(label == IGNORE, 2)), expected)
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [0.0, 1e4])
+def test_extreme_logits_and_constant_labels(case, dtype, scale):
+    logits, label = batch(dtype=dtype)
+    for logits_, label_ in (
+        (logits * scale, label),
+        (logits * scale, torch.ones_like(label)),
+        (logits * 0 + scale, label),
+    ):
+        value, grad = value_and_gradient(make(case), logits_, label_)
+        assert value.dtype == dtype
+        assert value.isfinite()
+        assert grad.isfinite().all()
+
+
+@every_loss
+def test_gradient_is_that_of_the_value(case):
+    logits, label = batch(images=2, size=(12, 12))
+    label[1, 3] = 4
+    torch.autograd.gradcheck(lambda x: make(case)(x, label), logits.requires_grad_(), fast_mode=True)
+
+
+@every_loss
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_two_ranks_equal_one_process(case, split, on_two_ranks):
+    """Value and gradient, with unlike numbers of images and of ignored pixels; the last rank may be all ignored."""
+    logits, label = batch()
+    value, grad = value_and_gradient(make(case), logits, label)
+
+    def work(ranks):
+        part = slice(0, split) if ranks.rank == 0 else slice(split, None)
+        return value_and_gradient(make(case, ranks), logits[part], label[part])
+
+    (value0, grad0), (value1, grad1) = on_two_ranks(work)
+    torch.testing.assert_close((value0 + value1) / 2, value, rtol=1e-12, atol=0)
+    torch.testing.assert_close(torch.cat([grad0, grad1]) / 2, grad, rtol=1e-9, atol=1e-15)
+
+
+class Waits(TorchDispatchMode):
+    """Collects the operators that have to look at values, for which the host would wait for a GPU."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "_unique2", "bincount", "masked_select", "is_nonzero", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.seen += [name] if name in self.NAMES else []
+        return func(*args, **(kwargs or {}))
+
+
+@every_loss
+def test_no_wait_for_the_device(case):
+    logits, label = batch()
+    with Waits() as waits:
+        make(case)(logits.requires_grad_(), label).backward()
+    assert waits.seen == []
+
+
+def test_waits_are_seen():
+    with Waits() as waits:
+        torch.ones(3).sum().item()
+    assert waits.seen == ["_local_scalar_dense"]
+
+
+def test_two_ranks_differ_where_each_has_its_own_mean(on_two_ranks):
+    logits, label = batch()
+    value, _ = value_and_gradient(make("ce"), logits, label)
+    parts = on_two_ranks(lambda r: make("ce", Ranks())(logits[2 * r.rank :][:2], label[2 * r.rank :][:2]))
+    assert abs(sum(parts) / 2 - value) > 1e-2

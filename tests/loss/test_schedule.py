@@ -1,0 +1,71 @@
+"""Schedules against published tables and by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import config
+from loss import schedule
+from utils.errors import UserError
+
+TABLES = json.loads((Path(__file__).parents[1] / "golden/nvidia/lr_schedules.json").read_text())
+
+SCL_POLY = ["--lr_schedule", "scl-poly", "--rlx_off_epoch", "6", "--rescale", "0.5", "--repoly", "2"]
+
+
+def factor(*args):
+    return schedule.build(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", *args]))
+
+
+@pytest.mark.parametrize("name", [name for name, case in TABLES.items() if "lr" in case])
+def test_published(name):
+    case = TABLES[name]
+    options = config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", *case["flags"]])
+    made = schedule.build(options)
+    assert options.TRAIN.MAX_EPOCH == len(case["lr"])
+    assert [options.OPTIM.LR * made(epoch) for epoch in range(len(case["lr"]))] == pytest.approx(case["lr"], rel=1e-9)
+    assert options.OPTIM.NAME == case["optimizer"]
+    assert (options.OPTIM.MOMENTUM, options.OPTIM.WEIGHT_DECAY) == (case["momentum"], case["weight_decay"])
+
+
+@pytest.mark.parametrize("name", [name for name, case in TABLES.items() if "raises" in case])
+def test_published_error(name):
+    with pytest.raises(UserError, match="--rlx_off_epoch"):
+        factor(*TABLES[name]["flags"])
+
+
+def test_every_published_table_is_checked():
+    assert len(TABLES) == 9
+
+
+@pytest.mark.parametrize(
+    ("args", "epochs", "expected"),
+    [
+        (["--lr_schedule", "cosine"], [0, 2.5, 5, 7.5, 10], [1, 0.8535533906, 0.5, 0.1464466094, 0]),
+        (["--poly_exp", "2"], [0, 2.5, 5, 10], [1, 0.5625, 0.25, 0]),
+        # Past the end, as the last step of a fractional epoch may round to: 0, never negative, never complex.
+        (["--poly_exp", "0.9"], [10.01, 12], [0, 0]),
+        (["--lr_schedule", "cosine"], [10.01, 20], [0, 0]),
+        (["--lr_schedule", "poly2", "--poly_step", "5"], [4, 5, 6], [0.6, 0.25, 0.16]),
+        (SCL_POLY, [5, 6, 8], [0.5, 0.5, 0.125]),
+        (["--warmup", "4", "--poly_exp", "0"], [0, 1, 2, 4, 9], [0.01, 0.2575, 0.505, 1, 1]),
+        (["--warmup", "0.5"], [0, 0.25, 0.5, 5], [0.01, 0.505 * 0.975, 0.95, 0.5]),
+    ],
+)
+def test_by_hand(args, epochs, expected):
+    made = factor("--max_epoch", "10", *args)
+    assert [made(epoch) for epoch in epochs] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["poly", "poly2", "cosine"])
+def test_remembers_nothing(name):
+    first, second = factor("--lr_schedule", name), factor("--lr_schedule", name)
+    late = first(100)
+    first(3)
+    assert first(100) == late == second(100)
+
+
+def test_switch_past_the_end():
+    with pytest.raises(UserError, match="below --max_epoch 10"):
+        factor("--lr_schedule", "scl-poly", "--rlx_off_epoch", "10", "--max_epoch", "10")

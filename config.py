@@ -7,8 +7,10 @@ its help says. `load` gives a frozen CfgNode, `problems` lists what contradicts 
 
 from __future__ import annotations
 
+import copy
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +72,7 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.OCR_ASPP", False, "ASPP between trunk and OCR head", "--ocr_aspp"),
             o("MODEL.SEGATTN_BOT_CH", 256, "width of segmentation and attention heads", "--segattn_bot_ch"),
             o("MODEL.ASPP_BOT_CH", 256, "width of an ASPP branch", "--aspp_bot_ch"),
-            o("MODEL.MSCALE_INNER_3x3", True, "the inner 3x3 convolution of the attention head (--mscale_no3x3: without)"),
+            o("MODEL.MSCALE_INNER_3x3", True, "the inner 3x3 convolution of the attention head; the flag: without"),
             o("MODEL.MSCALE_DROPOUT", False, "dropout 0.5 in the attention head", "--mscale_dropout"),
             o("MODEL.MSCALE_OLDARCH", False, "older attention head, constant start", "--mscale_old_arch"),
             o("MODEL.ATTNSCALE_BN_HEAD", False, "batch norm in the attnscale head", "--attnscale_bn_head"),
@@ -222,20 +224,19 @@ def flags() -> dict[str, Option]:
     return {flag: option for option in OPTIONS.values() for flag in option.flags.split()}
 
 
-def load(argv: Sequence[str] | None = None) -> CfgNode:
+def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None = None) -> CfgNode:
     """Frozen configuration of a command line (without the program's name).
 
-    Raises UserError, with every problem in it, for what does not exist or contradicts itself.
+    `recorded`: {key: value} that a checkpoint holds; they stand in place of the defaults. Raises UserError, with every
+    problem in it, for what does not exist or contradicts itself.
     """
-    values: dict[str, Any] = {key: option.default for key, option in OPTIONS.items()}
-    files, given, pairs, idle = _split(list(argv or []))
-    for file in files:
-        values.update(_read_yaml(file))
-    values.update(given)
-    values.update(pairs)
+    values, idle = parse(argv or [], recorded)
+    assets = os.path.expanduser(values["ASSETS_PATH"])
     for key, value in values.items():
-        if isinstance(value, str) and key != "ASSETS_PATH":
-            values[key] = value.replace("ASSETS_PATH", values["ASSETS_PATH"])
+        if isinstance(value, str):
+            values[key] = assets if key == "ASSETS_PATH" else value.replace("ASSETS_PATH", assets)
+            if value.startswith("~/"):  # in a YAML file and behind `--flag=` the shell does not do it
+                values[key] = os.path.expanduser(values[key])
     cfg = _tree(values)
     cfg.WITHOUT_EFFECT = idle
     _fill_classes(cfg)
@@ -244,6 +245,23 @@ def load(argv: Sequence[str] | None = None) -> CfgNode:
         raise UserError("\n".join(found))
     cfg.freeze()
     return cfg
+
+
+def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], list[str]]:
+    """Command line -> ({key: value} of every option, flags given that have no effect), paths and choices unchecked."""
+    values = defaults()
+    values.update({key: _coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS})
+    files, given, pairs, idle = _split(list(argv))
+    for file in files:
+        values.update(_read_yaml(file))
+    values.update(given)
+    values.update(pairs)
+    return values, idle
+
+
+def defaults() -> dict[str, Any]:
+    """{key: default} of every option; lists are fresh copies."""
+    return {key: copy.copy(option.default) for key, option in OPTIONS.items()}
 
 
 def _tree(values: dict[str, Any]) -> CfgNode:
@@ -337,7 +355,7 @@ def _read_yaml(file: str) -> dict[str, Any]:
             tree = yaml.safe_load(stream) or {}
     except OSError as error:
         raise UserError(f"--cfg {file}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--cfg {file}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
@@ -362,7 +380,7 @@ def _coerce(option: Option, value: Any, where: str) -> Any:
     """`value` (text, or what YAML made of it) in the type of the option's default."""
     try:
         converted = _convert(option.default, value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         kind = "numbers like 4,4" if isinstance(option.default, list) else type(option.default).__name__
         raise UserError(f"{where} takes {kind}, not {value!r}") from None
     if option.choices and converted not in option.choices:
@@ -380,12 +398,15 @@ def _convert(default: Any, value: Any) -> Any:
         return _WORDS[str(value).lower()]
     if isinstance(default, list):
         items = value if isinstance(value, (list, tuple)) else str(value).strip("[]() ").split(",")
-        return [type(default[0])(item) for item in items]
+        return [_convert(default[0], item) for item in items]
     if isinstance(default, str):
-        return "" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    if isinstance(value, bool) or (isinstance(default, int) and float(value) != int(float(value))):
+        # runx writes a YAML null as the word None
+        off = value is None or value == "None"
+        return "" if off else ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number) or (isinstance(default, int) and number != int(number)):
         raise ValueError
-    return int(float(value)) if isinstance(default, int) else float(value)
+    return int(number) if isinstance(default, int) else number
 
 
 def problems(cfg: CfgNode) -> Iterator[str]:
@@ -399,14 +420,20 @@ def problems(cfg: CfgNode) -> Iterator[str]:
         yield "--eval_labels is read with --eval folder only"
     if cfg.RESUME and cfg.RESUME != "auto" and cfg.SNAPSHOT:
         yield "--resume and --snapshot contradict each other: --resume continues a run, --snapshot starts a new one"
+    if cfg.EVAL.MODE and not (cfg.SNAPSHOT or cfg.RESUME):
+        yield f"--eval {cfg.EVAL.MODE} needs weights: --snapshot FILE"
     for flag in ("DUMP_FOR_SUBMISSION", "DUMP_FOR_AUTO_LABELLING"):
         if cfg.EVAL[flag] and not cfg.EVAL.MODE:
             yield f"--{flag.lower()} needs --eval val, trn or folder"
     for name in cfg.PUBLISHED:
         if name not in PUBLISHED:
             yield f"--published {name!r} is unknown{nearest(name, PUBLISHED)}; known: {', '.join(PUBLISHED)}"
+    if not cfg.EVAL.MODE and cfg.TRAIN.START_EPOCH >= cfg.TRAIN.MAX_EPOCH:
+        yield f"--start_epoch {cfg.TRAIN.START_EPOCH} leaves nothing to train up to --max_epoch {cfg.TRAIN.MAX_EPOCH}"
     if cfg.AUG.SCALE_MIN > cfg.AUG.SCALE_MAX:
         yield f"--scale_min {cfg.AUG.SCALE_MIN} is larger than --scale_max {cfg.AUG.SCALE_MAX}"
+    if cfg.TRAIN.FP16 and cfg.TRAIN.AMP_OPT_LEVEL == "O3" and not cfg.EVAL.MODE:
+        yield "--amp_opt_level O3 has half-precision weights, for --eval only: train with O1 or O2"
     if cfg.MODEL.FREEZE_TRUNK and cfg.MODEL.GRAD_CKPT:
         yield "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out"
 
@@ -421,6 +448,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     crop = _numbers(cfg.DATASET.CROP_SIZE)
     if crop is None or len(crop) not in (1, 2) or min(crop) < 1 or any(c != int(c) for c in crop):
         yield f'--crop_size takes one number or "height,width", not {cfg.DATASET.CROP_SIZE!r}'
+    yield from _list_problems(cfg)
     for flag, value in (("--class_uniform_pct", cfg.DATASET.CLASS_UNIFORM_PCT), ("--ema", cfg.TRAIN.EMA)):
         if not 0 <= value <= 1:
             yield f"{flag} lies between 0 and 1, not {value}"
@@ -437,10 +465,26 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
         if value <= 0:
             yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
-                "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR"):  # fmt: skip
+                "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
+                "LOSS.BORDER_WINDOW", "SEED"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"
+
+
+def _list_problems(cfg: CfgNode) -> Iterator[str]:
+    for flag, key in (("--strict_bdr_cls", "LOSS.STRICT_BDR_CLS"), ("--rand_augment", "AUG.RAND_AUGMENT"),
+                      ("--coarse_boost_classes", "DATASET.COARSE_BOOST_CLASSES"),
+                      ("--custom_coarse_dropout_classes", "DATASET.CUSTOM_COARSE_DROPOUT_CLASSES")):  # fmt: skip
+        numbers = _numbers(get(cfg, key))
+        if numbers is None or any(number != int(number) or number < 0 for number in numbers):
+            yield f"{flag} takes whole numbers with commas, not {get(cfg, key)!r}"
+        elif flag == "--rand_augment" and len(numbers) not in (0, 2):
+            yield f'--rand_augment takes "N,M", operations and magnitude, not {cfg.AUG.RAND_AUGMENT!r}'
+    for key in ("DATASET.MEAN", "DATASET.STD"):
+        value = get(cfg, key)
+        if len(value) != 3 or (key == "DATASET.STD" and min(value) <= 0):
+            yield f"{key} takes three numbers, for R, G, B{' (above 0)' if key == 'DATASET.STD' else ''}, not {value}"
 
 
 def get(cfg: CfgNode, key: str) -> Any:
@@ -456,6 +500,12 @@ def flat(cfg: CfgNode) -> dict[str, Any]:
     return {key: ",".join(cfg.PUBLISHED) if key == "PUBLISHED" else get(cfg, key) for key in OPTIONS}
 
 
+def hparams(cfg: CfgNode) -> dict[str, Any]:
+    """{flag or key: value} of every option, under the names by which people sweep them."""
+    values = flat(cfg)
+    return {(option.flags.split() or [key])[-1].lstrip("-"): values[key] for key, option in OPTIONS.items()}
+
+
 def _numbers(text: str) -> list[float] | None:
     try:
         return [float(word) for word in text.split(",")] if text else []
@@ -465,6 +515,7 @@ def _numbers(text: str) -> list[float] | None:
 
 def help_text(full: bool = False) -> str:
     """The text of `--help`: the common options, or all of them with their keys."""
+    off = {key: flag for flag, key in NEGATED.items()}
     lines = ["usage: python train.py --arch ARCH [--flag VALUE ...] [--cfg FILE.yaml] [KEY VALUE ...]", ""]
     for group, options in GROUPS.items():
         shown = [option for option in options if full or option.common]
@@ -472,10 +523,10 @@ def help_text(full: bool = False) -> str:
             continue
         lines.append(group)
         for option in shown:
-            names = option.flags.replace(" ", ", ") or option.key
+            names = option.flags.replace(" ", ", ") or off.get(option.key) or option.key
             default = "" if option.default in ("", False) else f" [{_short(option.default)}]"
             lines.append(f"  {names:<34} {option.help}{default}")
-            if full and option.flags:
+            if full and names != option.key:
                 lines.append(f"  {'':<34} key {option.key}")
             if option.choices:
                 lines.append(f"  {'':<34} one of: {', '.join(c for c in option.choices if c)}")

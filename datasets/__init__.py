@@ -1,0 +1,197 @@
+"""Datasets by name, and the loaders that a config asks for.
+
+A dataset is a `DatasetSpec` and a function that lists its files; everything after that is common to all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import transforms
+from datasets import camvid, centroids, cityscapes, folder
+from datasets.base import Listing, SegmentationDataset
+from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
+from datasets.samplers import ClassUniformSampler, balanced_share, keep_items, merge, presence_of
+from utils.contracts import DatasetSpec
+from utils.distributed import Ranks
+from utils.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`listing(cfg, mode, ranks)` gives the files of "train", "val", "trainval" or "test"."""
+
+    spec: DatasetSpec
+    listing: Callable[[Any, str, Ranks], Listing]
+
+
+def _cityscapes(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    root = cfg.DATASET.ROOT or cfg.DATASET.CITYSCAPES_DIR
+    return cityscapes.listing(root, mode, cfg.DATASET.CV, _coarse(cfg) if mode == "train" else None)
+
+
+def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    root = cfg.DATASET.ROOT or cfg.DATASET.TOY_DIR
+    coarse = _coarse(cfg) if mode == "train" else None
+    if ranks.local_rank == 0:
+        _write_toy(Path(root), coarse is not None)
+    ranks.barrier()
+    return cityscapes.listing(root, mode, cfg.DATASET.CV, coarse)
+
+
+def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    return Listing.plain(camvid.items(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, mode))
+
+
+def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    """`<ROOT>/images` and `<ROOT>/labels` (or <ROOT>/<mode>/...), or a folder of images alone."""
+    root = Path(cfg.DATASET.ROOT or cfg.EVAL.FOLDER or ".")
+    root = root / mode if (root / mode).is_dir() else root
+    images = root / "images" if (root / "images").is_dir() else root
+    labels = root / "labels" if (root / "labels").is_dir() else ""
+    return Listing.plain(folder.items(str(images), str(labels), folder.SPEC, _label_ids(cfg)))
+
+
+DATASETS = {
+    "cityscapes": Entry(cityscapes.SPEC, _cityscapes),
+    "camvid": Entry(camvid.SPEC, _camvid),
+    "toy": Entry(replace(cityscapes.SPEC, name="toy"), _toy),
+    "folder": Entry(folder.SPEC, _folder),
+}
+SPECS = {name: entry.spec for name, entry in DATASETS.items()}
+
+
+def spec(dataset: Any) -> DatasetSpec:
+    """Classes of a dataset given by its name or by a config that names it; UserError for an unknown name."""
+    return _entry(dataset).spec
+
+
+def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader:
+    """Training batches as the config asks; `run_dir` receives augmented images if it asks for those."""
+    entry = _entry(cfg)
+    _check_classes(cfg, entry.spec)
+    listing = entry.listing(cfg, "train", ranks)
+    dataset = SegmentationDataset(listing.items, entry.spec, transforms.build_train(cfg, entry.spec), listing.refine)
+    sampler = _sampler(cfg, ranks, dataset, listing)
+    dump = None
+    if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
+        dump = AugmentationDump(Path(run_dir) / "augmented", entry.spec)
+    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump)
+
+
+def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
+    """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
+    entry = _entry(cfg)
+    if mode == "folder":
+        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, entry.spec, _label_ids(cfg)))
+    elif mode in ("val", "test"):
+        listing = entry.listing(cfg, mode, ranks)
+    elif mode == "trn":
+        full = entry.listing(cfg, "train", ranks)
+        listing = Listing.plain(full.items[: full.fine])
+    else:
+        raise UserError(f"--eval takes val, trn or folder, not {mode!r}")
+    if any(item.label for item in listing.items):
+        _check_classes(cfg, entry.spec)
+    dataset = SegmentationDataset(listing.items, entry.spec, transforms.build_val(cfg, entry.spec))
+    # Half the workers for validation, as published: those of training stay alive meanwhile.
+    return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
+
+
+def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:
+    """Training and validation batches."""
+    return build_train(cfg, ranks, run_dir), build_val(cfg, ranks)
+
+
+def _entry(dataset: Any) -> Entry:
+    name = dataset if isinstance(dataset, str) else dataset.DATASET.NAME
+    if name not in DATASETS:
+        raise UserError(f"unknown --dataset {name!r}{nearest(name, DATASETS)}; known: {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
+    if 0 < cfg.DATASET.NUM_CLASSES < spec.num_classes:
+        raise UserError(
+            f"DATASET.NUM_CLASSES is {cfg.DATASET.NUM_CLASSES}, but labels of {spec.name} have {spec.num_classes} "
+            "classes; leave it out"
+        )
+
+
+def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: Listing) -> ClassUniformSampler:
+    """Fine images, class centroids where they are needed, and coarse centroids up to MAX_CU_EPOCH."""
+    c, classes = cfg.DATASET, dataset.spec.num_classes
+    images = range(listing.fine)
+    kept = list(images)
+    near: dict[int, Any] = {}
+    late = None
+    if c.CLASS_UNIFORM_PCT > 0 or c.TRAIN_FRACTION < 1:
+        near = _centroids(cfg, ranks, dataset, images)
+    if c.TRAIN_FRACTION < 1:
+        kept = balanced_share(presence_of(near, listing.fine, classes), c.TRAIN_FRACTION, cfg.SEED)
+        near = keep_items(near, kept)
+    if c.CLASS_UNIFORM_PCT > 0 and listing.fine < len(listing.items):
+        far = _centroids(cfg, ranks, dataset, range(listing.fine, len(listing.items)))
+        late, near = near, merge({} if c.ONLY_COARSE else near, far, listing.boost)
+    return ClassUniformSampler(
+        kept, near, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
+        late, c.MAX_CU_EPOCH,
+    )  # fmt: skip
+
+
+def _centroids(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, indices: range) -> dict[int, Any]:
+    c = cfg.DATASET
+    small = "small_tile" in cfg.PUBLISHED
+    return centroids.cached(dataset, indices, c.CLASS_UNIFORM_TILE, c.CENTROID_ROOT, small, c.NUM_WORKERS, ranks)
+
+
+def _coarse(cfg: Any) -> cityscapes.Coarse | None:
+    """What the config says of coarse images; None if it does not ask for them."""
+    c = cfg.DATASET
+    if not (c.COARSE_BOOST_CLASSES or c.ONLY_COARSE or c.CUSTOM_COARSE_PROB >= 0):
+        return None
+    return cityscapes.Coarse(
+        _classes(c.COARSE_BOOST_CLASSES, "--coarse_boost_classes"),
+        c.CUSTOM_COARSE_PROB,
+        _classes(c.CUSTOM_COARSE_DROPOUT_CLASSES, "--custom_coarse_dropout_classes"),
+        c.MASK_OUT_CITYSCAPES,
+        c.CITYSCAPES_CUSTOMCOARSE,
+    )
+
+
+def _classes(text: str, flag: str) -> tuple[int, ...]:
+    try:
+        classes = tuple(int(part) for part in str(text).split(",") if part.strip())
+    except ValueError:
+        classes = (-1,)
+    if any(not 0 <= c < cityscapes.SPEC.num_classes for c in classes):
+        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {text!r}")
+    return classes
+
+
+def _label_ids(cfg: Any) -> str:
+    return cfg.EVAL.get("LABEL_IDS", "auto")
+
+
+def _write_toy(root: Path, coarse: bool) -> None:
+    """Draw the embedded scenes if they are not there; they appear as a whole or not at all."""
+    from datasets import toy  # it brings the renderer, which nothing else needs
+
+    if not root.exists() or not any(root.iterdir()):
+        half = root.with_name(f"{root.name}.{os.getpid()}.part")
+        try:
+            toy.generate(half, parts=("fine", "coarse") if coarse else ("fine",))
+            os.makedirs(root, exist_ok=True)
+            os.rename(half, root)
+        except OSError as error:
+            if not (root / "leftImg8bit").exists():  # another machine on the same disk may have been faster
+                raise UserError(f"cannot write the embedded scenes to {root}: {error}") from None
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
+    elif coarse and not (root / "gtCoarse").exists():
+        toy.generate(root, parts=("coarse",))

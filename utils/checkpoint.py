@@ -35,9 +35,10 @@ def save(state: Mapping[str, Any], path: Path) -> None:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         advice = "earlier checkpoints are intact: free some space, then --resume auto"
         raise UserError(f"could not write {path}: {_reason(error)}; {advice}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _reason(error: BaseException) -> str:
@@ -53,10 +54,15 @@ def _reason(error: BaseException) -> str:
 def load(path: Path) -> dict[str, Any]:
     """Read one of our checkpoints. UserError if it is not ours, or its checksum is wrong."""
     state = read(path)
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not is_ours(state):
         raise UserError(f"{path} is no checkpoint of a run of ours: --snapshot takes weights from other files")
-    stored = state.pop("checksum", None)
-    if stored != checksum(state):
+    return verified(state, path)
+
+
+def verified(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The state without its checksum, which is compared."""
+    state = dict(state)
+    if state.pop("checksum", None) != checksum(state):
         raise UserError(f"{path} is damaged (its checksum is wrong): resume from an earlier one")
     return state
 
@@ -90,24 +96,30 @@ def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, tree
 
 
-def newest(run_dir: Path) -> tuple[Path, dict[str, Any], list[str]] | None:
-    """Newest intact checkpoint of a run: (path, state, notes on damaged ones), or None."""
+def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
+    """Newest intact checkpoint of a run (None if it has none yet), and notes on damaged ones.
+
+    The best one is a copy made after its validation: it comes last, whatever its time.
+    """
     notes: list[str] = []
-    for path in sorted(run_dir.glob("*checkpoint_ep*.pth"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
+    files = run_dir.glob("*checkpoint_ep*.pth")
+    for path in sorted(files, key=lambda p: (p.name.startswith("best"), -p.stat().st_mtime_ns)):
         try:
-            return path, load(path), notes
+            load(path)
+            return path, notes
         except UserError as error:
             notes.append(str(error))
     if notes:
         raise UserError(f"no checkpoint in {run_dir} is intact: {'; '.join(notes)}")
-    return None
+    return None, notes
 
 
 def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
-    """Write `last_checkpoint_ep<epoch>.pth`, then remove the one before."""
+    """Write `last_checkpoint_ep<epoch>.pth`, then remove the one before and what a kill has left."""
     path = run_dir / f"last_checkpoint_ep{epoch}.pth"
     save(state, path)
-    for old in run_dir.glob("last_checkpoint_ep*.pth"):
+    # Half-written files are those of a process that was killed.
+    for old in (*run_dir.glob("last_checkpoint_ep*.pth"), *run_dir.glob("*checkpoint_ep*.pth.tmp*")):
         if old != path:
             old.unlink()
     return path

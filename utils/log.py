@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,9 +75,11 @@ class RunLog:
         rows: dict[float, dict[str, float]] = {}
         with open(path, newline="", encoding="utf-8") as stream:
             for row in csv.reader(stream):
-                if row and row[0] == phase and len(row) % 2 == 1:  # a torn last line is left out
-                    values = dict(zip(row[1::2], map(float, row[2::2]), strict=True))
-                    rows[values["epoch"]] = values
+                if row[:1] == [phase]:
+                    # A torn line (disk full, power cut) is left out.
+                    with suppress(ValueError, KeyError):
+                        values = dict(zip(row[1::2], map(float, row[2::2]), strict=True))
+                        rows[values["epoch"]] = values
         return [rows[epoch] for epoch in sorted(rows)]
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -107,7 +110,10 @@ class RunLog:
             self._logger.removeHandler(handler)
 
     def _row(self, row: list[Any]) -> None:
-        with open(self.run_dir / "metrics.csv", "a", newline="", encoding="utf-8") as stream:
+        path = self.run_dir / "metrics.csv"
+        torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        with open(path, "a", newline="", encoding="utf-8") as stream:
+            stream.write("\n" if torn else "")
             csv.writer(stream).writerow([*row, "timestamp", time.time()])
 
     def progress(self, items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> Progress[T]:

@@ -93,7 +93,7 @@ class Canvas:
         x0, y0, x1, y1 = window
         if (x1 - x0) * (y1 - y0) < 200:
             tone = 0.5 * (fade[0] + fade[1])
-            cv2.fillPoly(self.image, [corners], tuple(min(255.0, tone * c) for c in colour), shift=SHIFT)
+            cv2.fillPoly(self.image, [corners], tuple(min(255.0, tone * float(c)) for c in colour), shift=SHIFT)
             return
         mask = self._mask(corners, window)
         ramp = np.linspace(fade[0], fade[1], y1 - y0, dtype=np.float32)[:, None]

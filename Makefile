@@ -1,0 +1,54 @@
+# make train      set up .venv, train on the embedded street scenes, write the report
+# make test       lint, types and the quick tests
+# make test-full  the same, then the slow tests
+# make clean      remove .venv, caches and runs of make train
+
+PYTHON ?= python3
+# Flags for train.py, for instance ARGS="--seed 1 --max_epoch 4"
+ARGS ?=
+# Arguments for pytest, for instance PYTEST="tests/test_config.py"
+PYTEST ?=
+ifndef RUN
+RUN := logs/quickstart-$(shell date +%Y%m%d-%H%M%S)
+endif
+
+BIN := .venv/bin
+RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+.PHONY: train test test-full test-slow lint setup clean
+
+train: .venv/.train
+	$(BIN)/python train.py --cfg scripts/cfg/quickstart.yaml --result_dir "$(RUN)" $(ARGS)
+
+test: lint
+	$(RUN_TESTS) -m "not slow" $(PYTEST)
+
+test-full: test test-slow
+
+test-slow: .venv/.dev test
+	$(RUN_TESTS) -m slow $(PYTEST)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+setup: .venv/.train
+
+# A stamp is written when everything is installed, and is old once its list of packages has changed.
+.venv/.train: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  { echo "Python 3.10 or newer is needed, $(PYTHON) is not: make ... PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	  { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "installing requirements.txt into .venv (torch is large: some minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.train
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache logs/quickstart-*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,188 @@
+"""What every dataset is made of: a list of items, and the map-style dataset that reads and transforms them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datasets.reading import apply_table, class_table, read_image, read_label
+from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
+from utils.errors import UserError
+
+
+class Item(NamedTuple):
+    """Files of one image. `train_ids`: the label holds train ids, not the dataset's own.
+
+    `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
+    that a person drew.
+    """
+
+    image: str
+    label: str | None
+    name: str
+    train_ids: bool = False
+    confidence: str | None = None
+    human: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Items of one split: the first `fine` make an epoch, the rest (coarse ones) come in by class centroids only."""
+
+    items: list[Item]
+    fine: int
+    refine: LabelRules | None = None
+    boost: tuple[int, ...] = ()
+
+    @classmethod
+    def plain(cls, items: list[Item]) -> Listing:
+        """A split without coarse items."""
+        return cls(items, len(items))
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """How automatic labels (items with `confidence` or `human`) are cleaned.
+
+    Pixels less probable than `min_confidence` are ignored; pixels of `human_classes`, probable or not, take the
+    coarse human label; outside rows `rows` and columns `columns` (first, one past the last) everything is ignored.
+    """
+
+    min_confidence: float = 0.0
+    human_classes: tuple[int, ...] = ()
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
+
+    def apply(self, label: np.ndarray, confidence: np.ndarray | None, human: np.ndarray | None, ignore: int) -> None:
+        """Clean `label` (H, W) in place; `confidence` (H, W) uint8 = probability * 255, `human` (H, W) train ids."""
+        doubtful = confidence is not None and confidence < self.min_confidence * 255
+        of_human = np.isin(label, self.human_classes)
+        label[doubtful] = ignore
+        if human is not None:
+            np.copyto(label, human, where=of_human)
+        for axis, span in enumerate((self.rows, self.columns)):
+            if span is not None:
+                edge = np.moveaxis(label, axis, 0)
+                edge[: span[0]] = ignore
+                edge[span[1] :] = ignore
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A user's mistake on its way out of a loader process, which would bury a raised one in a traceback."""
+
+    message: str
+
+
+@dataclass
+class SegmentationDataset(Dataset):
+    """`dataset[draw] -> Sample`: read, map labels to train ids, transform with a generator seeded by the draw.
+
+    `draw` is a `Draw`, an (index, centre) pair or an index; the last two seed the generator by the index. Mistakes in
+    the files raise UserError.
+    """
+
+    items: Sequence[Item]
+    spec: DatasetSpec
+    transform: Callable[[Sample, random.Random], Sample]
+    refine: LabelRules | None = None
+    _tables: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._tables = (class_table(self.spec), class_table(self.spec, train_ids=True))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Sample:
+        index, centre, seed = _as_draw(draw)
+        item = self.items[index]
+        image = read_image(item.image)
+        label = self.label(index)
+        if label is not None and label.shape != image.shape[:2]:
+            raise UserError(
+                f"{item.label} is {label.shape[1]}x{label.shape[0]} pixels, "
+                f"its image {item.image} {image.shape[1]}x{image.shape[0]}"
+            )
+        sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre)
+        return self.transform(sample, random.Random(seed))
+
+    def label(self, index: int) -> np.ndarray | None:
+        """(H, W) uint8 train ids of an item, cleaned if it is an automatic one; None without a label."""
+        item = self.items[index]
+        if item.label is None:
+            return None
+        label = self._mapped(item.label, item.train_ids)
+        if self.refine is not None and (item.confidence or item.human):
+            confidence = read_label(item.confidence) if item.confidence else None
+            human = self._mapped(item.human, False) if item.human else None
+            for other, path in ((confidence, item.confidence), (human, item.human)):
+                if other is not None and other.shape != label.shape:
+                    raise UserError(f"{path} and {item.label} differ in size")
+            self.refine.apply(label, confidence, human, self.spec.ignore_label)
+        return label
+
+    def _mapped(self, path: str, train_ids: bool) -> np.ndarray:
+        return apply_table(read_label(path), self._tables[train_ids], path, self.spec.name)
+
+
+def _as_draw(draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Draw:
+    if isinstance(draw, Draw):
+        return draw
+    index, centre = draw if isinstance(draw, tuple) else (draw, None)
+    return Draw(index, centre, index)
+
+
+@dataclass
+class Guarded(Dataset):
+    """A dataset whose user errors come out as `Failure` values, the same from a loader process and from this one."""
+
+    dataset: SegmentationDataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: Draw | int) -> Sample | Failure:
+        try:
+            return self.dataset[draw]
+        except UserError as error:
+            return Failure(str(error))
+
+
+def collate_train(samples: Sequence[Sample | Failure]) -> Batch | Failure:
+    """Samples of one size -> Batch: image (N, 3, H, W) uint8 (or float32), label (N, h, w) int64."""
+    images, labels, names, sizes = [], [], [], []
+    for sample in samples:
+        if isinstance(sample, Failure):
+            return sample
+        if sample.label is None:
+            return Failure(f"{sample.name} has no label; training needs one for each image")
+        images.append(sample.image.transpose(2, 0, 1))
+        labels.append(sample.label)
+        names.append(sample.name)
+        sizes.append(sample.size)
+    if len({image.shape for image in images}) > 1:
+        shapes = " and ".join(sorted({f"{i.shape[2]}x{i.shape[1]}" for i in images}))
+        return Failure(f"images of one batch differ in size ({shapes}): give --crop_size, or --bs_trn 1")
+    label = torch.from_numpy(np.stack(labels).astype(np.int64))
+    image = torch.from_numpy(np.ascontiguousarray(np.stack(images)))
+    return {"image": image, "label": label, "name": names, "size": sizes}
+
+
+def collate_eval(samples: Sequence[Sample | Failure]) -> EvalBatch | Failure:
+    """Samples of any sizes -> EvalBatch of lists."""
+    batch: EvalBatch = {"image": [], "label": [], "name": [], "size": []}
+    for sample in samples:
+        if isinstance(sample, Failure):
+            return sample
+        batch["image"].append(sample.image)
+        batch["label"].append(sample.label)
+        batch["name"].append(sample.name)
+        batch["size"].append(sample.size)
+    return batch

@@ -1,0 +1,176 @@
+"""Class centroids of image tiles, for crops that hold rare classes (Zhu et al. 2019, section 3.3), cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets.base import SegmentationDataset
+from datasets.reading import class_table
+from utils.distributed import Ranks
+
+# Change when the algorithm or the file changes: files of another version are not found then.
+_VERSION = 1
+
+
+def tile_centroids(label: np.ndarray, num_classes: int, tile: int, small_tile: bool = False) -> np.ndarray:
+    """(M, 3) int64 rows (class, x, y) of a label (H, W) uint8: tiles in reading order, classes ascending in each.
+
+    Only whole tiles from the top left count. A tile is at most as large as the short side; with `small_tile`, as
+    published, an image smaller than a tile has no centroids. Values from `num_classes` on are left out.
+
+    Works on runs of equal labels in rows, of which there are some fifty times fewer than pixels.
+    """
+    if not small_tile:
+        tile = min(tile, *label.shape)
+    down, across = label.shape[0] // tile, label.shape[1] // tile
+    if not down or not across:
+        return np.zeros((0, 3), np.int64)
+    label = label[: down * tile, : across * tile]
+    y, x, length = _runs(label, tile)
+    c = label[y, x].astype(np.int64)
+    keep = c < num_classes
+    y, x, length, c = y[keep], x[keep], length[keep], c[keep]
+    key = ((y // tile) * across + x // tile) * num_classes + c
+    bins = down * across * num_classes
+    # All sums are integers below 2^53 and so exact in the doubles of bincount.
+    count = np.bincount(key, length, bins).astype(np.int64)
+    sum_y = np.bincount(key, length * y, bins).astype(np.int64)
+    sum_x = np.bincount(key, length * (2 * x + length - 1) // 2, bins).astype(np.int64)
+    hit = np.flatnonzero(count)
+    return np.stack([hit % num_classes, sum_x[hit] // count[hit], sum_y[hit] // count[hit]], axis=1)
+
+
+def _runs(label: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, first column and length of every run of equal labels within a tile's row."""
+    first = np.empty(label.shape, bool)
+    np.not_equal(label[:, 1:], label[:, :-1], out=first[:, 1:])
+    first[:, ::tile] = True
+    start = np.flatnonzero(first)
+    length = np.diff(start, append=label.size)
+    y, x = np.divmod(start, label.shape[1])
+    return y, x, length
+
+
+def build(
+    read: Callable[[int], np.ndarray | None],
+    indices: Sequence[int],
+    num_classes: int,
+    tile: int,
+    small_tile: bool = False,
+    workers: int = 0,
+    progress: bool = False,
+) -> dict[int, np.ndarray]:
+    """{class: (M, 3) int64 rows (item, x, y)} of the labels `read(item)`, items and tiles in order."""
+
+    def one(index: int) -> np.ndarray:
+        label = read(index)
+        if label is None:
+            return np.zeros((0, 4), np.int64)
+        rows = tile_centroids(label, num_classes, tile, small_tile)
+        return np.insert(rows, 1, index, axis=1)  # (class, item, x, y)
+
+    # Threads: decoding and the array operations release the interpreter lock, and nothing has to be copied.
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        quiet = not (progress and sys.stderr.isatty())
+        parts = list(tqdm(pool.map(one, indices), "class centroids", len(indices), disable=quiet, leave=False))
+    rows = np.concatenate(parts) if parts else np.zeros((0, 4), np.int64)
+    return _by_class(rows)
+
+
+def _by_class(rows: np.ndarray) -> dict[int, np.ndarray]:
+    return {int(c): rows[rows[:, 0] == c, 1:] for c in np.unique(rows[:, 0])}
+
+
+def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int, small_tile: bool) -> str:
+    """Digest of all that the centroids depend on: files (name, size, time), class map, cleaning rules, tile."""
+    spec = dataset.spec
+    head = [_VERSION, tile, small_tile, spec.num_classes, repr(dataset.refine)]
+    tables = [class_table(spec).tolist(), class_table(spec, train_ids=True).tolist()]
+    digest = hashlib.sha256(json.dumps([head, tables]).encode())
+    for index in indices:
+        item = dataset.items[index]
+        files = [_stamp(path) for path in (item.label, item.confidence, item.human)]
+        digest.update(json.dumps([index, item.train_ids, files]).encode())
+    return digest.hexdigest()
+
+
+def _stamp(path: str | None) -> list[str | int] | None:
+    if path is None:
+        return None
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return [path]  # reading it gives the error that names it
+    return [path, stat.st_size, stat.st_mtime_ns]
+
+
+def cached(
+    dataset: SegmentationDataset,
+    indices: Sequence[int],
+    tile: int,
+    folder: str,
+    small_tile: bool = False,
+    workers: int = 0,
+    ranks: Ranks | None = None,
+) -> dict[int, np.ndarray]:
+    """Centroids of the dataset's items `indices`, from `folder` or newly made; the main process makes them.
+
+    A file that cannot be read is made anew, a folder that cannot be written to costs only the time of the next run.
+    """
+    ranks = ranks or Ranks()
+    key = content_key(dataset, indices, tile, small_tile)
+    path = Path(folder) / f"{dataset.spec.name}_tile{tile}_{key[:16]}.npz"
+
+    def load_or_build() -> dict[int, np.ndarray]:
+        centroids = load(path, key)
+        if centroids is None:
+            classes = dataset.spec.num_classes
+            centroids = build(dataset.label, indices, classes, tile, small_tile, workers, ranks.is_main)
+            save(path, key, centroids)
+        return centroids
+
+    if ranks.is_main:
+        centroids = load_or_build()
+        ranks.barrier()
+        return centroids
+    ranks.barrier()
+    return load_or_build()  # builds only where the folder is not shared with the main process
+
+
+def load(path: Path, key: str) -> dict[int, np.ndarray] | None:
+    """Centroids of a cache file; None if it is absent, broken or made of other content."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) != key:
+                return None
+            rows = file["rows"].astype(np.int64)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return _by_class(rows) if rows.ndim == 2 and rows.shape[1] == 4 else None
+
+
+def save(path: Path, key: str, centroids: dict[int, np.ndarray]) -> None:
+    """Write a cache file in one step, so that no reader ever sees half of it; a full or locked disk is no error."""
+    rows = [np.insert(part, 0, c, axis=1) for c, part in sorted(centroids.items())]
+    table = np.concatenate(rows) if rows else np.zeros((0, 4), np.int64)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            temporary = file.name
+            np.savez_compressed(file, key=np.array(key), rows=table.astype(np.int32))
+        os.replace(temporary, path)
+    except OSError:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)

@@ -1,0 +1,198 @@
+"""Cityscapes (Cordts et al. 2016): 19 classes, fine and coarse labels, published cross-validation splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.base import Item, LabelRules, Listing
+from datasets.reading import find_folder, found, holds_train_ids
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+# name, raw id, category, colour; the train id is the position.
+_CLASSES = (
+    ("road", 7, "flat", (128, 64, 128)),
+    ("sidewalk", 8, "flat", (244, 35, 232)),
+    ("building", 11, "construction", (70, 70, 70)),
+    ("wall", 12, "construction", (102, 102, 156)),
+    ("fence", 13, "construction", (190, 153, 153)),
+    ("pole", 17, "object", (153, 153, 153)),
+    ("traffic light", 19, "object", (250, 170, 30)),
+    ("traffic sign", 20, "object", (220, 220, 0)),
+    ("vegetation", 21, "nature", (107, 142, 35)),
+    ("terrain", 22, "nature", (152, 251, 152)),
+    ("sky", 23, "sky", (70, 130, 180)),
+    ("person", 24, "human", (220, 20, 60)),
+    ("rider", 25, "human", (255, 0, 0)),
+    ("car", 26, "vehicle", (0, 0, 142)),
+    ("truck", 27, "vehicle", (0, 0, 70)),
+    ("bus", 28, "vehicle", (0, 60, 100)),
+    ("train", 31, "vehicle", (0, 80, 100)),
+    ("motorcycle", 32, "vehicle", (0, 0, 230)),
+    ("bicycle", 33, "vehicle", (119, 11, 32)),
+)
+_IGNORE = 255
+_RAW_IDS = range(-1, 34)  # -1, the license plate, is stored as 255
+
+_TRAIN_OF = {raw: train for train, (_, raw, _, _) in enumerate(_CLASSES)}
+
+SPEC = DatasetSpec(
+    name="cityscapes",
+    classes=tuple(name for name, _, _, _ in _CLASSES),
+    palette=tuple(colour for _, _, _, colour in _CLASSES),
+    ignore_label=_IGNORE,
+    id_to_train={raw: _TRAIN_OF.get(raw, _IGNORE) for raw in _RAW_IDS},
+    train_to_id=tuple(raw for _, raw, _, _ in _CLASSES),
+    categories=tuple(category for _, _, category, _ in _CLASSES),
+)
+
+VAL_CITIES = ("frankfurt", "lindau", "munster")
+TRAIN_CITIES = (
+    "aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf", "erfurt", "hamburg", "hanover", "jena",
+    "krefeld", "monchengladbach", "strasbourg", "stuttgart", "tubingen", "ulm", "weimar", "zurich",
+)  # fmt: skip
+# What --cv 0, 1, 2 hold out for validation: thirds of the val cities followed by the sorted train cities.
+CV_VAL_CITIES = (
+    VAL_CITIES,
+    ("darmstadt", "dusseldorf", "erfurt"),
+    ("monchengladbach", "strasbourg", "stuttgart"),
+)
+CV_ALL = 3  # --cv 3: train on train and val together
+
+_IMAGE_END = "_leftImg8bit.png"
+_IMAGE_TREES = ("leftImg8bit_trainvaltest/leftImg8bit", "leftImg8bit")
+_FINE_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
+_EXTRA_TREES = ("leftImg8bit_trainextra/leftImg8bit/train_extra", "leftImg8bit/train_extra")
+_COARSE_TREES = ("gtCoarse/gtCoarse/train_extra", "gtCoarse/train_extra")
+
+# Automatic labels are wrong where the car's hood and the rectified border are.
+_MASK_ROWS, _MASK_COLUMNS = (15, 840), (14, 2030)
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """Coarse images beside the fine ones: whose centroids are boosted, and how automatic labels are cleaned.
+
+    `min_prob` below 0: the coarse labels that people drew; otherwise the automatic ones in `auto_root`. `boost` empty:
+    all classes.
+    """
+
+    boost: tuple[int, ...] = ()
+    min_prob: float = -1.0
+    human_classes: tuple[int, ...] = ()
+    mask_border: bool = False
+    auto_root: str = ""
+
+
+def split_cities(cv: int, in_train: Sequence[str], in_val: Sequence[str], mode: str) -> list[str]:
+    """`"train/aachen"`-like folders of `mode` ("train", "val", "trainval") for a cross-validation split.
+
+    Val cities come first, both groups sorted. Of cities that the published table knows, splits 1 and 2 hold out the
+    published ones; of others, the rule behind the table is applied.
+    """
+    every = [f"val/{city}" for city in sorted(in_val)] + [f"train/{city}" for city in sorted(in_train)]
+    if mode == "trainval" or (mode == "train" and cv == CV_ALL):
+        return every
+    if cv in (0, CV_ALL):
+        held_out = {name for name in every if name.startswith("val/")}
+    elif {*in_train, *in_val} <= {*TRAIN_CITIES, *VAL_CITIES}:
+        held_out = {name for name in every if name.split("/")[1] in CV_VAL_CITIES[cv]}
+    else:
+        first = cv * len(every) // 3
+        held_out = set(every[first : first + len(in_val)])
+    return [name for name in every if (name in held_out) == (mode == "val")]
+
+
+def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> Listing:
+    """Items of `mode` (train, val, trainval, test) of either published tree; UserError if something is missing."""
+    images = find_folder(root, _IMAGE_TREES, "Cityscapes images")
+    if mode == "test":
+        folders = [f"test/{city}" for city in _cities(images / "test")]
+        return Listing.plain(_pair(images, folders, None))
+    labels = find_folder(root, _FINE_TREES, "Cityscapes fine labels")
+    in_train, in_val = (_cities(images / split) for split in ("train", "val"))
+    items = _pair(images, split_cities(cv, in_train, in_val, mode), labels)
+    if coarse is None:
+        return Listing.plain(items)
+    extra = _auto_items(root, coarse) if coarse.min_prob >= 0 else _coarse_items(root)
+    rules = LabelRules(
+        max(coarse.min_prob, 0.0),
+        coarse.human_classes,
+        _MASK_ROWS if coarse.mask_border else None,
+        _MASK_COLUMNS if coarse.mask_border else None,
+    )
+    return Listing(items + extra, len(items), rules, coarse.boost or tuple(range(SPEC.num_classes)))
+
+
+def _cities(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        around = folder.parent
+        raise UserError(f"Cityscapes images: no folder {folder.name} in {around}; found there: {found(around)}")
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+
+
+def _frames(folder: Path) -> list[tuple[Path, str]]:
+    """Images of one city, each with the stem that its other files share."""
+    return [(path, path.name[: -len(_IMAGE_END)]) for path in sorted(folder.glob("*" + _IMAGE_END))]
+
+
+def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Item]:
+    items = []
+    for folder in folders:
+        for path, stem in _frames(images / folder):
+            label = labels / folder / f"{stem}_gtFine_labelIds.png" if labels else None
+            items.append(Item(str(path), _existing(label, path), path.stem))
+    if not items:
+        raise UserError(f"no images *{_IMAGE_END} in {images} (folders: {', '.join(folders) or 'none'})")
+    return items
+
+
+def _existing(label: Path | None, image: Path) -> str | None:
+    if label is not None and not label.is_file():
+        raise UserError(f"image without label: {image} needs {label}")
+    return str(label) if label else None
+
+
+def _extra_cities(images: Path) -> list[Path]:
+    return [images / city for city in _cities(images)]
+
+
+def _coarse_items(root: str) -> list[Item]:
+    """Images of train_extra with the labels that people drew."""
+    images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
+    labels = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels")
+    items = [
+        Item(str(path), _existing(labels / city.name / f"{stem}_gtCoarse_labelIds.png", path), path.stem)
+        for city in _extra_cities(images)
+        for path, stem in _frames(city)
+    ]
+    if not items:
+        raise UserError(f"no images *{_IMAGE_END} in the folders of {images}")
+    return items
+
+
+def _auto_items(root: str, coarse: Coarse) -> list[Item]:
+    """Images of train_extra that have an automatic label."""
+    images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
+    autos = find_folder(coarse.auto_root, ("train_extra",), "automatic labels of Cityscapes")
+    humans = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.human_classes else None
+    items = []
+    for city in _extra_cities(images):
+        for path, stem in _frames(city):
+            auto = autos / city.name / path.name
+            if auto.is_file():
+                probability = _beside(auto.with_name(f"{auto.stem}_prob.png"), auto) if coarse.min_prob > 0 else None
+                human = _beside(humans / city.name / f"{stem}_gtCoarse_labelIds.png", auto) if humans else None
+                items.append(Item(str(path), str(auto), path.stem, False, probability, human))
+    if not items:
+        raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {autos} for the images in {images}")
+    train_ids = holds_train_ids([item.label for item in items if item.label], SPEC)
+    return [item._replace(train_ids=train_ids) for item in items]
+
+
+def _beside(path: Path, auto: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"automatic label {auto} needs {path}")
+    return str(path)

@@ -1,0 +1,87 @@
+"""Any folder of images, of any sizes, with labels in a second folder or none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from datasets import cityscapes
+from datasets.base import Item
+from datasets.reading import EXTENSIONS, found, holds_train_ids, images_in
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+# Without a word on its classes, a folder holds street scenes.
+SPEC = replace(cityscapes.SPEC, name="folder")
+
+# Endings that an image and its label do not share.
+_ENDINGS = (
+    "_leftImg8bit", "_gtFine_labelIds", "_gtFine_labelTrainIds", "_gtCoarse_labelIds", "_gtCoarse_labelTrainIds",
+    "_rgb_anon", "_gt_labelIds", "_gt_labelTrainIds", "_labelIds", "_labelTrainIds", "_L",
+)  # fmt: skip
+
+LABEL_IDS = ("auto", "raw", "train")
+
+
+def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto") -> list[Item]:
+    """All images under a folder, by path; with labels of the same stem from under `labels`.
+
+    `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by names and values.
+    """
+    root = _folder(images, "images")
+    paths = images_in(root, recursive=True)
+    if labels:
+        inside = Path(labels).resolve()
+        paths = [path for path in paths if inside == root.resolve() or inside not in path.resolve().parents]
+    if not paths:
+        raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {found(root)}")
+    names = _names(paths, root)
+    if not labels:
+        return [Item(str(path), None, name) for path, name in zip(paths, names, strict=True)]
+    of = _label_index(_folder(labels, "labels"), root)
+    files = [str(_label_of(path, root, of, labels)) for path in paths]
+    train_ids = holds_train_ids(files, spec) if label_ids == "auto" else label_ids == "train"
+    return [Item(str(path), label, name, train_ids) for path, label, name in zip(paths, files, names, strict=True)]
+
+
+def _folder(path: str, what: str) -> Path:
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    parent = folder.parent
+    around = f"; in {parent} there is {found(parent)}" if parent.is_dir() else ""
+    raise UserError(f"the folder of {what} {path} does not exist{around}")
+
+
+def _names(paths: list[Path], root: Path) -> list[str]:
+    """A file name for each image, unlike all others: its stem where that is, else its path in the folder."""
+    stems = Counter(path.stem for path in paths)
+    return [path.stem if stems[path.stem] == 1 else "__".join(path.relative_to(root).parts) for path in paths]
+
+
+def _key(path: Path) -> str:
+    stem = path.stem
+    for ending in _ENDINGS:
+        if stem.endswith(ending):
+            return stem[: -len(ending)]
+    return stem
+
+
+def _label_index(labels: Path, images: Path) -> dict[str, Path]:
+    """Label files by their place under the folder, and by their stem alone where it occurs once."""
+    paths = [path for path in images_in(labels, recursive=True) if not path.stem.endswith(("_color", "_instanceIds"))]
+    best: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: path.stem.endswith("labelTrainIds")):
+        best.setdefault(str(path.relative_to(labels).parent / _key(path)), path)
+    stems = Counter(_key(path) for path in best.values())
+    return {**{_key(path): path for path in best.values() if stems[_key(path)] == 1}, **best}
+
+
+def _label_of(path: Path, root: Path, of: dict[str, Path], labels: str) -> Path:
+    key = _key(path)
+    place = str(path.relative_to(root).parent / key)
+    label = of.get(place) or of.get(key)
+    if label is None:
+        raise UserError(f"image without label: {path} has no file {key}.png (or the like) under {labels}")
+    return label

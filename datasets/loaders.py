@@ -1,0 +1,119 @@
+"""Items to batches: worker processes, pinned memory, epochs that can be entered in the middle."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from datasets.base import Failure, Guarded, SegmentationDataset, collate_eval, collate_train
+from datasets.samplers import ClassUniformSampler, ExactSampler
+from utils.contracts import Batch, DatasetSpec, EvalBatch
+from utils.errors import UserError
+
+_MAX_DUMPED = 64
+
+
+def _start_worker(worker: int) -> None:
+    """One thread a worker; signals are for the main process, which ends its workers itself.
+
+    Nothing is seeded here: every random number comes from the seed that a draw carries.
+    """
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _options(workers: int) -> dict[str, Any]:
+    return {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": _start_worker}
+
+
+def _checked(batch: Any) -> Any:
+    if isinstance(batch, Failure):
+        raise UserError(batch.message)
+    return batch
+
+
+class AugmentationDump:
+    """Writes the first augmented images and their coloured labels as `<folder>/<number>_<name>_{image,label}.png`."""
+
+    def __init__(self, folder: Path, spec: DatasetSpec, limit: int = _MAX_DUMPED) -> None:
+        self.folder, self.limit, self.written = folder, limit, 0
+        self.colours = np.zeros((256, 3), np.uint8)  # ignored pixels are black
+        self.colours[: spec.num_classes] = spec.palette
+
+    def __call__(self, batch: Batch) -> None:
+        """Write what is left of the limit."""
+        for image, label, name in zip(batch["image"], batch["label"], batch["name"], strict=True):
+            if self.written >= self.limit:
+                return
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stem = f"{self.written:03d}_{name}"
+            for kind, rgb in (("image", image.permute(1, 2, 0).numpy()), ("label", self.colours[label.numpy()])):
+                cv2.imwrite(str(self.folder / f"{stem}_{kind}.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+            self.written += 1
+
+
+class TrainLoader:
+    """Batches of one process for one epoch at a time; the same for any number of workers.
+
+    `pin`: page-locked memory, for copies to a GPU that do not wait.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        sampler: ClassUniformSampler,
+        workers: int = 0,
+        pin: bool = False,
+        dump: AugmentationDump | None = None,
+    ) -> None:
+        self.dataset, self.sampler, self.dump = dataset, sampler, dump
+        self._loader = DataLoader(
+            Guarded(dataset), batch_sampler=sampler, collate_fn=collate_train, pin_memory=pin, **_options(workers)
+        )
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """The epoch that the next iteration gives, without its first `start` batches."""
+        self.sampler.set_epoch(epoch, start)
+
+    def __len__(self) -> int:
+        """Iterations of a whole epoch."""
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:
+            batch = cast(Batch, _checked(batch))
+            if self.dump is not None:
+                self.dump(batch)
+            yield batch
+
+
+class EvalLoader:
+    """Every image of a split once over all processes, in the order of the list."""
+
+    def __init__(
+        self, dataset: SegmentationDataset, batch_size: int = 1, workers: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
+        self.dataset = dataset
+        self._loader = DataLoader(
+            cast(Any, Guarded(dataset)),
+            batch_size=batch_size,
+            sampler=ExactSampler(len(dataset), rank, world),
+            collate_fn=collate_eval,
+            **_options(workers),
+        )
+
+    def __len__(self) -> int:
+        """Batches of this process."""
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[EvalBatch]:
+        for batch in self._loader:
+            yield cast(EvalBatch, _checked(batch))

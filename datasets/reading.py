@@ -1,0 +1,159 @@
+"""Files to arrays, with one clear line for each way in which a file can be wrong."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+# Bytes of a PNG header: bits a channel, and how colours are stored.
+_PNG_BITS, _PNG_COLOURS = 24, 25
+_GREY, _PALETTE = 0, 3
+
+
+def read_image(path: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too, EXIF rotation ignored.
+
+    Labels are drawn over the stored pixels, so that turning an image by its EXIF tag would part the two.
+    """
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(_decode(path, flags), cv2.COLOR_BGR2RGB)
+
+
+def read_label(path: str) -> np.ndarray:
+    """(H, W) uint8 or uint16 values as they are stored; the indices of a palette file, not its colours."""
+    data = _read_complete(path)
+    bits, colours = (data[_PNG_BITS], data[_PNG_COLOURS]) if data.startswith(_PNG) else (8, _GREY)
+    if colours == _PALETTE:
+        return _palette_indices(data, path)
+    label = _decode(path, cv2.IMREAD_UNCHANGED, data)
+    if bits < 8:
+        label //= 255 // (2**bits - 1)  # the decoder spreads few bits over the full range
+    if label.ndim == 3:
+        if (label[..., :1] != label[..., :3]).any():
+            raise UserError(f"{path} is a colour image; a label has one channel of class ids")
+        label = np.ascontiguousarray(label[..., 0])
+    return label
+
+
+def _palette_indices(data: bytes, path: str) -> np.ndarray:
+    try:
+        return np.array(Image.open(io.BytesIO(data)))
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"cannot decode {path}: {error}") from None
+
+
+def _decode(path: str, flags: int, data: bytes | None = None) -> np.ndarray:
+    data = _read_complete(path) if data is None else data
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
+    return image
+
+
+def _read_complete(path: str) -> bytes:
+    """The file's bytes; a decoder may fill up a file that was cut off with grey and say nothing."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if not data:
+        raise UserError(f"{path} is empty")
+    cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]
+    # Inside a JPEG's picture data no marker occurs, so an end marker after the last start of scan is the end.
+    cut_jpeg = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if cut_png or cut_jpeg:
+        raise UserError(f"{path} is truncated: it ends after {len(data)} bytes")
+    return data
+
+
+UNMAPPED = -1
+
+
+def class_table(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
+    """(256,) int16 from a stored value to its train id; UNMAPPED where the dataset has no such value.
+
+    `train_ids`: the files hold train ids although the dataset's own hold others.
+    """
+    table = np.full(256, UNMAPPED, np.int16)
+    if train_ids or spec.id_to_train is None:
+        table[: spec.num_classes] = np.arange(spec.num_classes)
+        table[spec.ignore_label] = spec.ignore_label
+    else:
+        for value, train_id in spec.id_to_train.items():
+            table[value % 256] = train_id if 0 <= train_id < spec.num_classes else spec.ignore_label
+    return table
+
+
+def apply_table(label: np.ndarray, table: np.ndarray, path: str, name: str) -> np.ndarray:
+    """Stored values (H, W) to train ids, uint8; UserError with file, value and pixel count for one without a class."""
+    if label.dtype == np.uint8:
+        present = np.flatnonzero(cv2.calcHist([label], [0], None, [256], [0, 256]))
+        bad = present[table[present] == UNMAPPED]
+        if not bad.size:
+            return cv2.LUT(label, table.astype(np.uint8))
+    else:
+        present = np.unique(label)
+        bad = present[(present < 0) | (present > 255) | (table[np.clip(present, 0, 255)] == UNMAPPED)]
+        if not bad.size:
+            return table.astype(np.uint8)[label]
+    counts = ", ".join(f"{value} ({int((label == value).sum())} pixels)" for value in bad[:4])
+    more = f" and {bad.size - 4} more" if bad.size > 4 else ""
+    raise UserError(f"{path}: label value {counts}{more} is no class of {name}")
+
+
+def holds_train_ids(paths: Sequence[str], spec: DatasetSpec, probe: int = 20) -> bool:
+    """Whether label files hold train ids rather than the dataset's own ids, told by their names or their values.
+
+    Only ids beyond the classes, such as Cityscapes' 23 for sky, tell the two apart for certain; nearly every
+    street image has one. Looks at `probe` files spread over the list.
+    """
+    if spec.id_to_train is None or all("labelTrainIds" in Path(path).name for path in paths):
+        return True
+    if all("labelIds" in Path(path).name for path in paths):
+        return False
+    step = max(1, len(paths) // probe)
+    for path in paths[::step][:probe]:
+        present = np.unique(read_label(path))
+        if ((present >= spec.num_classes) & (present != spec.ignore_label)).any():
+            return False
+    return True
+
+
+def find_folder(root: str, candidates: Iterable[str], what: str) -> Path:
+    """The first of `candidates` that is a folder under `root`; UserError with what was looked for and found."""
+    base = Path(root)
+    tried = list(candidates)
+    for candidate in tried:
+        if (base / candidate).is_dir():
+            return base / candidate
+    looked = " or ".join(tried)
+    if not base.is_dir():
+        raise UserError(f"{what}: the folder {root} does not exist (looked for {looked} in it)")
+    raise UserError(f"{what}: looked for {looked} in {root}; found there: {found(base)}")
+
+
+def found(folder: Path, limit: int = 8) -> str:
+    """Names in `folder` for an error message."""
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more if names else "nothing"
+
+
+def images_in(folder: Path, recursive: bool = False) -> list[Path]:
+    """Image files in `folder` by name, hidden ones left out."""
+    entries = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(p for p in entries if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))

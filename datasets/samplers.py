@@ -1,0 +1,163 @@
+"""Which crops make an epoch, and which process reads which. (seed, epoch) alone decides, whatever the rank count."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from utils.contracts import Draw
+from utils.errors import UserError
+
+Crop = tuple[int, tuple[int, int] | None]
+# Rows of (item, x, y) for each class.
+Centroids = Mapping[int, np.ndarray]
+
+
+def draw_epoch(
+    images: Sequence[int], centroids: Centroids, num_classes: int, share: float, rng: random.Random
+) -> list[Crop]:
+    """One epoch's (item, centre) pairs: first random items, then each class's (Zhu et al. 2019, section 3.3).
+
+    With N images, every class gets floor(N * share / num_classes) crops round its centroids; a class without
+    centroids gets none and nothing takes its place. The remaining N - per_class * num_classes items are drawn
+    from the images, without a centre. Within a group nothing repeats before everything has been used. Share 0
+    gives the images in their own order.
+    """
+    if share <= 0:
+        return [(index, None) for index in images]
+    per_class = int(len(images) * share / num_classes)
+    crops: list[Crop] = [(images[i], None) for i in _cycled(len(images), len(images) - per_class * num_classes, rng)]
+    for c in range(num_classes):
+        rows = centroids.get(c)
+        if rows is None or not len(rows):
+            continue
+        for row in _cycled(len(rows), per_class, rng):
+            index, x, y = (int(value) for value in rows[row])
+            crops.append((index, (x, y)))
+    return crops
+
+
+def _cycled(length: int, count: int, rng: random.Random) -> list[int]:
+    """`count` of range(length) in random order, each used once before any is used again."""
+    order: list[int] = []
+    while len(order) < count:
+        order += rng.sample(range(length), length)
+    return order[:count]
+
+
+@dataclass
+class ClassUniformSampler(Sampler[list[Draw]]):
+    """Batches of one process: lists of `batch_size` Draws.
+
+    An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
+    every n-th item from r on, so that step t of all processes together is the same set for any n with the same
+    global batch. `late` replaces `centroids` from epoch `late_from` on.
+    """
+
+    images: Sequence[int]
+    centroids: Centroids
+    num_classes: int
+    share: float
+    batch_size: int
+    rank: int = 0
+    world: int = 1
+    seed: int = 0
+    late: Centroids | None = None
+    late_from: int = 0
+    epoch: int = field(default=0, init=False)
+    start: int = field(default=0, init=False)
+    _drawn: tuple[int, list[Draw]] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not len(self):
+            raise UserError(
+                f"{len(self.images)} training images do not fill one batch of {self.batch_size * self.world} "
+                f"({self.batch_size} on each of {self.world} processes): lower --bs_trn"
+            )
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""
+        self.epoch, self.start = epoch, start
+
+    def draws(self) -> list[Draw]:
+        """The whole epoch for all processes, in order, whole global batches only."""
+        if self._drawn is None or self._drawn[0] != self.epoch:
+            rng = random.Random(f"{self.seed}-{self.epoch}")
+            late = self.late is not None and self.epoch >= self.late_from
+            centroids = self.late if late and self.late is not None else self.centroids
+            crops = draw_epoch(self.images, centroids, self.num_classes, self.share, rng)
+            rng.shuffle(crops)
+            draws = [Draw(index, centre, rng.getrandbits(63)) for index, centre in crops]
+            whole = self.batch_size * self.world
+            self._drawn = (self.epoch, draws[: len(draws) // whole * whole])
+        return self._drawn[1]
+
+    def __len__(self) -> int:
+        """Steps of the whole epoch, the same on every process."""
+        return len(self.draws()) // (self.batch_size * self.world)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        mine = self.draws()[self.rank :: self.world]
+        for step in range(self.start, len(self)):
+            yield mine[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+class ExactSampler(Sampler[int]):
+    """Every index once over all processes, without padding: process r of n reads r, r + n, r + 2n, ..."""
+
+    def __init__(self, length: int, rank: int = 0, world: int = 1) -> None:
+        self.indices = range(length)[rank::world]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)
+
+
+def balanced_share(presence: np.ndarray, fraction: float, seed: int) -> list[int]:
+    """Indices of a share of the images that keeps about this share of each class's images.
+
+    `presence` (N, K) bool: class occurs in image. Greedy: the next image is the one that best fills what classes
+    lack, a lack being relative to the class's own number of images, so that rare classes count as much as common ones;
+    ties fall by the seed. The result is sorted and depends on nothing else.
+    """
+    count = max(1, round(len(presence) * fraction))
+    order = np.array(random.Random(f"share-{seed}").sample(range(len(presence)), len(presence)))
+    has = presence[order].astype(np.float64)  # (N, K)
+    total = has.sum(0)
+    weight = 1.0 / np.maximum(total, 1.0)
+    lack = fraction * total
+    free = np.ones(len(has), bool)
+    for _ in range(count):
+        score = np.where(free, has @ (lack * weight), -np.inf)
+        best = int(score.argmax())
+        free[best] = False
+        lack -= has[best]
+    return sorted(int(i) for i in order[~free])
+
+
+def presence_of(centroids: Centroids, images: int, num_classes: int) -> np.ndarray:
+    """(images, K) bool: classes that have a centroid in an image."""
+    presence = np.zeros((images, num_classes), bool)
+    for c, rows in centroids.items():
+        presence[rows[:, 0], c] = True
+    return presence
+
+
+def keep_items(centroids: Centroids, kept: Sequence[int]) -> dict[int, np.ndarray]:
+    """Only the centroids that lie in the items `kept`."""
+    return {c: rows[np.isin(rows[:, 0], kept)] for c, rows in centroids.items()}
+
+
+def merge(first: Centroids, second: Centroids, classes: Sequence[int]) -> dict[int, np.ndarray]:
+    """`first`, with the centroids of `second` appended for `classes`."""
+    merged = dict(first)
+    for c in classes:
+        if c in second:
+            merged[c] = np.concatenate([merged[c], second[c]]) if c in merged else second[c]
+    return merged

@@ -1,0 +1,133 @@
+"""One scene: its world, its camera, its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from datasets.scenes import ids
+from datasets.scenes.buildings import footprint
+from datasets.scenes.camera import Camera
+from datasets.scenes.canvas import Canvas
+from datasets.scenes.ground import cast_shadow, draw_ground
+from datasets.scenes.model import Thing, draw, turned
+from datasets.scenes.sky import draw_sky
+from datasets.scenes.traffic import PACE, Traffic
+from datasets.scenes.weather import finish
+from datasets.scenes.world import World, build
+
+SUPERSAMPLE = 2
+
+
+@dataclass(frozen=True)
+class Mount:
+    """How the camera sits in the car: `focal` in image widths, `horizon` the row of the optical axis in heights,
+    `hood` how much of the height the own bonnet covers (0: none)."""
+
+    focal: float
+    horizon: float
+    height: float
+    yaw: float
+    pitch: float
+    aside: float
+    hood: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A world, a camera mount, a condition and the seed of everything that is random in a single picture."""
+
+    world: World
+    mount: Mount
+    condition: str
+    seed: list[int]
+
+
+def compose(seed: list[int], wanted: Collection[int] = (), condition: str = "clear") -> Scene:
+    """Draw a scene in which the `wanted` label ids (train, bus, truck, motorcycle, rider, ...) stand near."""
+    rng = np.random.default_rng(seed)
+    mount = Mount(
+        focal=rng.uniform(0.74, 1.08), horizon=rng.uniform(0.44, 0.52), height=rng.uniform(1.25, 1.75),
+        yaw=rng.normal(0, 0.03), pitch=rng.uniform(-0.01, 0.05), aside=rng.normal(0, 0.35),
+        hood=float(rng.uniform(0.05, 0.10)) if rng.random() < 0.4 else 0.0,
+    )  # fmt: skip
+    tram = ids.TRAIN in wanted or rng.random() < 0.06
+    barriers = tuple(name for name, label in (("wall", ids.WALL), ("fence", ids.FENCE)) if label in wanted)
+    world = build(rng, tram=tram, barriers=barriers, condition=condition)
+    Traffic(rng, world).fill(wanted)
+    return Scene(world, mount, condition, seed)
+
+
+def photograph(scene: Scene, size: tuple[int, int], time: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Image (H, W, 3) uint8 RGB and raw label ids (H, W) uint8 after `time` frames of driving on."""
+    world, camera = scene.world, _camera(scene, size, time)
+    canvas = Canvas(camera, world.light)
+    draw_sky(canvas, world.sky)
+    ground = draw_ground(canvas, world.street, world.look)
+    _shadows(canvas, world, ground[0], time)
+    things = sorted(world.things, key=lambda t: -t.distance(camera.position, time))
+    for thing in things:
+        draw(canvas, thing, time)
+    if scene.mount.hood:
+        _hood(canvas, scene.mount.hood)
+    rng = np.random.default_rng([*scene.seed, 7])
+    grain = np.random.default_rng([*scene.seed, 8, round(time * 16) & 0xFFFF])
+    lamps = [(world.street.camera_u, camera.position[2] + 1.0)]
+    lamps += [(t.x - 0.5 * world.street.bend * t.z**2, t.z) for t in world.things if t.lamp and t.z < 90]
+    return finish((rng, grain), canvas, world, scene.condition, ground, lamps)
+
+
+def _camera(scene: Scene, size: tuple[int, int], time: float) -> Camera:
+    height, width = (SUPERSAMPLE * n for n in size)
+    mount, street = scene.mount, scene.world.street
+    s = 0.8 * PACE * time
+    x, z = street.world(street.camera_u + mount.aside, s)
+    return Camera(
+        (height, width), mount.focal * width, (width / 2, mount.horizon * height), (x, mount.height, z),
+        mount.yaw + street.heading(s), mount.pitch,
+    )  # fmt: skip
+
+
+def _shadows(canvas: Canvas, world: World, top: int, time: float) -> None:
+    """Shadows of the sun, and the soft dark under everything that stands on the ground."""
+    sun, cast, contact = world.light.sun, [], []
+    slope = -sun[[0, 2]] / max(sun[1], 0.2)
+    for thing in world.things:
+        x, z = thing.place(time)
+        if thing.anchor is not None and len(thing.solids[-1].faces) > 1:
+            points, tall = footprint(thing)
+            cast.append(_hull(points, 0.0, tall, slope))
+        elif thing.shadow is not None and z < 90:
+            half, length, low, tall = thing.shadow
+            box = np.array([(-half, -length), (half, -length), (half, length), (-half, length)])
+            yaw = 0.0 if thing.yaw is None else thing.yaw
+            points = box @ turned(yaw)[np.ix_([0, 2], [0, 2])] + (x, z)
+            cast.append(_hull(points, low, tall, slope))
+            if low == 0.0:
+                contact.append(points)
+    if world.shadow > 0:
+        cast_shadow(canvas, top, cast, world.shadow, 1.5)
+    cast_shadow(canvas, top, contact, 0.5, 4.0)
+
+
+def _hull(points: np.ndarray, low: float, tall: float, slope: np.ndarray) -> np.ndarray:
+    both = np.concatenate([points + low * slope, points + tall * slope]).astype(np.float32)
+    return cv2.convexHull(both)[:, 0]
+
+
+def _hood(canvas: Canvas, share: float) -> None:
+    """The own bonnet at the lower edge of the picture."""
+    height, width = canvas.camera.shape
+    centre, axes = (width // 2, round(height * (1 + 0.6 * share))), (round(width * 0.62), round(height * 1.6 * share))
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
+    lower = np.clip((np.arange(height) - height * (1 - share)) / (height * share), 0, 1)[:, None, None]
+    tone = np.broadcast_to(95 - 60 * lower, (height, width, 3))
+    cv2.copyTo(tone.astype(np.uint8), mask, canvas.image)
+    canvas.label[mask > 0] = ids.EGO
+    canvas.nearness[mask > 0] = 1.0
+    canvas.glow[mask > 0] = 0
+

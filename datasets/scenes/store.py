@@ -1,0 +1,70 @@
+"""A folder that is written once: locked while it is written, marked when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from utils.errors import UserError
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the folder alone; the lock goes with the process, however it ends."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".toy.lock").open("w") as handle:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except ImportError:  # no such lock on this system: the last one to finish wins
+            pass
+        yield
+
+
+def _marker(root: Path, part: str) -> Path:
+    return root / f"toy_{part}.json"
+
+
+def is_complete(root: Path, part: str, key: Mapping[str, object], files: Sequence[str]) -> bool:
+    """Whether the part was finished with the same `key` and all of its `files` are there."""
+    try:
+        found = json.loads(_marker(root, part).read_text())
+    except (OSError, ValueError):
+        return False
+    return found == {**key, "complete": True} and all((root / name).is_file() for name in files)
+
+
+def publish(staged: Path, root: Path, part: str, key: Mapping[str, object], folders: Sequence[str]) -> None:
+    """Move the finished `folders` of `staged` into `root`, then write the marker.
+
+    Raises UserError when one of them is there already and was not written by us.
+    """
+    check_ours(root, part, folders)
+    _write_marker(root, part, {**key, "complete": False})
+    for name in folders:
+        target = root / name
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(staged / name, target)
+    _write_marker(root, part, {**key, "complete": True})
+
+
+def check_ours(root: Path, part: str, folders: Sequence[str]) -> None:
+    """Refuse to replace somebody's real data."""
+    if _marker(root, part).exists():
+        return
+    for name in folders:
+        if (root / name).exists():
+            raise UserError(f"{root / name} exists and does not hold generated scenes; choose another folder for them")
+
+
+def _write_marker(root: Path, part: str, content: Mapping[str, object]) -> None:
+    temporary = _marker(root, part).with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
+    os.replace(temporary, _marker(root, part))

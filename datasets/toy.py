@@ -1,0 +1,172 @@
+"""Embedded street scenes in the layout of Cityscapes, generated instead of downloaded.
+
+`python -m datasets.toy ROOT --parts fine,coarse` writes them; `render` makes a single one in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from datasets.scenes import parts as scenes
+from datasets.scenes.scene import photograph
+from datasets.scenes.store import check_ours, is_complete, locked, publish
+from datasets.scenes.weather import CONDITIONS
+from utils.errors import UserError, nearest
+
+SIZE = (256, 512)
+
+
+def render(
+    index: int,
+    seed: int = 0,
+    split: str = "train",
+    condition: str = "clear",
+    size: tuple[int, int] = SIZE,
+    time: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One scene: image (H, W, 3) uint8 RGB and raw Cityscapes label ids (H, W) uint8.
+
+    A pure function of its arguments. `split`: train, val, test or train_extra; `condition`: clear, fog, night, rain
+    or snow, the same street in other weather; `time`: frames (1/17 s) that the camera has driven on.
+    """
+    known(split, scenes.SPLITS, "split")
+    known(condition, CONDITIONS, "condition")
+    check_size(size)
+    return photograph(scenes.scene(seed, scenes.SPLITS[split], index, condition, size), size, time)
+
+
+def generate(
+    root: Path,
+    parts: Sequence[str] = ("fine",),
+    seed: int = 0,
+    counts: Mapping[str, int] | None = None,
+    size: tuple[int, int] = SIZE,
+    workers: int | None = None,
+) -> None:
+    """Write parts of the data set below `root`; what is there already, complete and of the same seed, stays.
+
+    `parts`: fine (train and val), test, coarse (brings fine along), sequence, fog, night, rain, snow.
+    `counts`: pictures a split, see `scenes.parts.COUNTS`. `size`: (H, W). `workers`: processes; None: one a core up to
+    four. The files do not depend on it. Raises UserError for unknown names and for a folder with other data.
+    """
+    root = Path(root)
+    for part in parts:
+        known(part, scenes.PARTS, "part")
+    for name in counts or {}:
+        known(name, scenes.COUNTS, "count")
+    check_size(size)
+    counts = {**scenes.COUNTS, **(counts or {})}
+    wanted = [p for p in scenes.PARTS if p in parts or (p == "fine" and "coarse" in parts)]
+    with locked(root):
+        for part in wanted:
+            _part(root, part, seed, counts, size, workers)
+
+
+def known(name: str, names: Iterable[str], what: str) -> None:
+    """Raise UserError, with the nearest name, unless `name` is one of `names`."""
+    names = list(names)
+    if name not in names:
+        raise UserError(
+            f"unknown {what} {name!r} of the embedded scenes{nearest(name, names)}; known: {', '.join(names)}"
+        )
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise UserError for a size that cannot be drawn."""
+    if len(size) != 2 or min(size) < 32 or any(n % 2 for n in size):
+        raise UserError(f"size {size} of the embedded scenes: give two even numbers (H, W) of at least 32")
+
+
+def _part(
+    root: Path, part: str, seed: int, counts: Mapping[str, int], size: tuple[int, int], workers: int | None
+) -> None:
+    jobs = scenes.jobs(part, counts)
+    key = {"version": scenes.VERSION, "seed": seed, "size": list(size), "counts": dict(counts)}
+    files = [name for job in jobs for name in job.files()]
+    if is_complete(root, part, key, files):
+        return
+    check_ours(root, part, scenes.folders(part))
+    staged = Path(tempfile.mkdtemp(prefix=f".toy_{part}_", dir=root))
+    try:
+        for name in scenes.folders(part):
+            (staged / name).mkdir(parents=True)
+        _work(part, [(job, staged, root, seed, size) for job in jobs], workers)
+        publish(staged, root, part, key, scenes.folders(part))
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _work(part: str, tasks: list[tuple], workers: int | None) -> None:
+    if workers is None:
+        workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        for _ in _progress(part, map(_task, tasks), len(tasks)):
+            pass
+        return
+    # Not fork: the caller may hold threads of torch.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        futures = [pool.submit(_task, task) for task in tasks]
+        try:
+            for future in _progress(part, as_completed(futures), len(tasks)):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _task(task: tuple) -> None:
+    scenes.run(*task)
+
+
+def _progress(part: str, items: Iterable, total: int) -> Iterable:
+    """A bar on a terminal, five plain lines in a log."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=f"scenes: {part}", unit="job")
+        return
+    for done, item in enumerate(items, 1):
+        yield item
+        if done == total or done % max(1, total // 5) == 0:
+            print(f"scenes: {part} {done}/{total}", file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m datasets.toy", description="Write the embedded street scenes.")
+    parser.add_argument("root", type=Path, help="folder to write to")
+    parser.add_argument("--parts", default="fine", help=f"comma list of {', '.join(scenes.PARTS)}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", default="256x512", help="height x width")
+    parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--count", action="append", default=[], metavar="NAME=N", help=f"of {', '.join(scenes.COUNTS)}")
+    args = parser.parse_args(argv)
+    try:
+        counts = {name: int(number) for name, _, number in (item.partition("=") for item in args.count)}
+        height, _, width = args.size.partition("x")
+        size = (int(height), int(width))
+    except ValueError:
+        parser.error("--size takes HxW, --count takes NAME=N")
+    try:
+        generate(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"scenes are in {args.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Networks by their published names: `build(cfg)` makes the one that --arch names, with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from network import predict, weights
+from network.compiled import compile_parts
+from network.evalrule import EvalRule
+from network.families import Settings, aspp, basic, multiscale, ocr, single
+from network.head.attention import start_even
+from network.layers import kaiming, set_bn_momentum
+from network.mscale import MultiScale
+from network.net import Net
+from network.trunk.hrnet import Stage
+from utils.amp import Precision
+from utils.errors import UserError, nearest
+
+__all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rule", "predict", "settings"]
+__all__ += ["start_trunk", "weights"]
+
+NETS: dict[str, Callable[[Settings], Net]] = {
+    "basic.HRNet": lambda s: single(basic, s),
+    "basic.HRNet_ASP": lambda s: single(aspp, s),
+    "mscale.HRNet": lambda s: multiscale(partial(basic, head="cls_head"), s),
+    "mscale.HRNet_ASP": lambda s: multiscale(aspp, s),
+    "ocrnet.HRNet": lambda s: single(ocr, s),
+    "ocrnet.HRNet_Mscale": lambda s: multiscale(ocr, s),
+    "ocrnet.OCRNetASPP": lambda s: single(ocr, replace(s, ocr_aspp=True)),
+}
+
+
+def build(cfg: Any) -> Net:
+    """The network `cfg.MODEL.ARCH` for `cfg.DATASET.NUM_CLASSES` classes, with random weights.
+
+    Raises UserError for an unknown or missing name, or for scales that cannot be used.
+    """
+    model, arch = cfg.MODEL, cfg.MODEL.ARCH
+    if not arch:
+        raise UserError(f"--arch has no default; choose one of {', '.join(sorted(NETS))}")
+    if arch not in NETS:
+        raise UserError(f"unknown --arch {arch!r}{nearest(arch, NETS)} Known: {', '.join(sorted(NETS))}")
+    net = NETS[arch](settings(cfg))
+    if model.INIT_DECODER:
+        _init_heads(net, spread=0.0 if model.MSCALE_OLDARCH else 0.01)
+    if model.BN_MOMENTUM >= 0:
+        set_bn_momentum(net, model.BN_MOMENTUM)
+    return net
+
+
+def eval_rule(cfg: Any) -> EvalRule:
+    """How images become inputs and outputs one map: NVIDIA's rule with the options of EVAL."""
+    scales = (cfg.EVAL.DEFAULT_SCALE,)
+    if cfg.EVAL.MULTI_SCALE:
+        scales = tuple(dict.fromkeys((*scales, *_scales(cfg.EVAL.EXTRA_SCALES, "--extra_scales", with_one=False))))
+    return replace(
+        predict.RULES["nvidia"],
+        mean=tuple(cfg.DATASET.MEAN),
+        std=tuple(cfg.DATASET.STD),
+        scales=scales,
+        flip=cfg.EVAL.DO_FLIP,
+        tile=cfg.EVAL.TILE,
+        overlap=cfg.EVAL.TILE_OVERLAP,
+        align_corners=cfg.MODEL.ALIGN_CORNERS,
+    )
+
+
+def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callable[[str], None]) -> predict.Predictor:
+    """The inference path for `net` as the options of EVAL ask; weights are halved for O3."""
+    if precision.half_weights:
+        net = net.half()
+    return predict.Predictor(
+        net,
+        eval_rule(cfg),
+        memory_bytes=int(cfg.EVAL.MEMORY_GB * 2**30) or None,
+        autocast=None if precision.half_weights else precision.dtype,
+        log=log,
+    )
+
+
+def start_trunk(cfg: Any, net: nn.Module) -> str:
+    """ImageNet weights for the trunk where they are: --trunk_weights, or HRNet's published file. Gives a line."""
+    if cfg.MODEL.TRUNK_WEIGHTS:
+        return str(weights.load_trunk(net, cfg.MODEL.TRUNK_WEIGHTS))
+    published = Path(cfg.MODEL.HRNET_CHECKPOINT)
+    if cfg.MODEL.HRNET_WIDTH == 48 and cfg.MODEL.WIDTH_MULT == 1 and published.is_file():
+        return str(weights.load_trunk(net, published))
+    return "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
+
+
+def settings(cfg: Any) -> Settings:
+    """The plain values that constructors take, from the configuration tree."""
+    model = cfg.MODEL
+    extra = (model.OCR_EXTRA.STAGE1, model.OCR_EXTRA.STAGE2, model.OCR_EXTRA.STAGE3, model.OCR_EXTRA.STAGE4)
+    return Settings(
+        num_classes=cfg.DATASET.NUM_CLASSES,
+        width=model.HRNET_WIDTH,
+        width_mult=model.WIDTH_MULT,
+        stages=tuple(_stage(i, node) for i, node in enumerate(extra, start=1)),
+        mid_channels=model.OCR.MID_CHANNELS,
+        key_channels=model.OCR.KEY_CHANNELS,
+        ocr_dropout=model.OCR.DROPOUT,
+        ocr_aspp=model.OCR_ASPP,
+        head_channels=model.SEGATTN_BOT_CH,
+        aspp_channels=model.ASPP_BOT_CH,
+        inner_3x3=model.MSCALE_INNER_3x3,
+        attention_dropout=model.MSCALE_DROPOUT,
+        old_attention=model.MSCALE_OLDARCH,
+        lo_scale=_lo_scale(model.MSCALE_LO_SCALE),
+        scales=_scales(model.N_SCALES),
+        align_corners=model.ALIGN_CORNERS,
+        grad_ckpt=model.GRAD_CKPT,
+        freeze_trunk=model.FREEZE_TRUNK,
+    )
+
+
+def _stage(number: int, node: Any) -> Stage:
+    """A stage's counts; stage n has n branches."""
+    blocks = tuple(node.NUM_BLOCKS)
+    if len(blocks) != number or min(blocks) < 1 or node.NUM_MODULES < 1:
+        raise UserError(
+            f"MODEL.OCR_EXTRA.STAGE{number}: {node.NUM_MODULES} modules with blocks {list(blocks)}; "
+            f"give at least one module and {number} numbers of at least 1"
+        )
+    return Stage(node.NUM_MODULES, blocks)
+
+
+def _lo_scale(scale: float) -> float:
+    if not 0 < scale < 1:
+        raise UserError(f"--mscale_lo_scale {scale}: the lower of the two scales lies between 0 and 1")
+    return scale
+
+
+def _scales(text: str, flag: str = "--n_scales", with_one: bool = True) -> tuple[float, ...]:
+    """ "0.5,1.0,2.0" -> (0.5, 1.0, 2.0); empty: none."""
+    try:
+        scales = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UserError(f"{flag} {text!r}: give numbers with commas, for instance 0.5,1.0,2.0") from None
+    if scales and ((with_one and 1.0 not in scales) or min(scales) <= 0 or len(set(scales)) < len(scales)):
+        raise UserError(f"{flag} {text!r}: give different positive scales{' with 1.0 among them' if with_one else ''}")
+    return scales
+
+
+def _init_heads(net: Net, spread: float) -> None:
+    """Kaiming-normal start of all but the trunk; the attention still starts near 0.5."""
+    for name, part in net.named_children():
+        if name != "backbone":
+            kaiming(part)
+    if isinstance(net, MultiScale):
+        start_even(net.scale_attn, spread)  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""What differs between the published ways of evaluating, as one frozen value, and the input that follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from utils.resize import resize
+
+Size = tuple[int, int]
+
+# Side of the input at a scale. `round` is Python's (to even), `half_up` the usual one, `floor` cuts off.
+SIZE_RULES: dict[str, Callable[[float], int]] = {
+    "round": round,
+    "floor": math.floor,
+    "half_up": lambda side: math.floor(side + 0.5),
+}
+
+
+@dataclass(frozen=True)
+class EvalRule:
+    """How an image becomes inputs of a network and its outputs one map. `dataclasses.replace` changes a field.
+
+    `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image, too.
+    `size_rule`: side of a scaled input, a name of SIZE_RULES.
+    `resize`: who makes the scaled input: "torch" (on the device), "cv2" (linear), "pil" (bilinear, smooths when it
+    shrinks). `resize_first`: cv2 and pil resize the uint8 image, else the normalised one.
+    `align_corners`: of torch's resizing, of inputs and of the logits on their way back to the size of the image.
+    `average`: what is averaged over scales (and tiles): "logits", softmax only at the end (one softmax of the mean);
+    "probabilities", softmax of every pass after resizing; "exp", exp of each scale's logits before resizing.
+    `tile`: 0 = the whole image if memory allows; else square tiles of this size, `overlap` their share in common,
+    `blend` their weight: "tent" (falls off to the border) or "uniform".
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    size_rule: str = "round"
+    resize: Literal["torch", "cv2", "pil"] = "torch"
+    resize_first: bool = False
+    align_corners: bool = False
+    average: Literal["logits", "probabilities", "exp"] = "logits"
+    tile: int = 0
+    overlap: float = 0.25
+    blend: Literal["tent", "uniform"] = "tent"
+
+    def scaled(self, size: Size, scale: float) -> Size:
+        """Size (h, w) of the input at `scale` of an image of `size` (H, W)."""
+        side = SIZE_RULES[self.size_rule]
+        return max(1, side(size[0] * scale)), max(1, side(size[1] * scale))
+
+
+# Hierarchical multi-scale attention (Tao, Sapra, Catanzaro 2020): logits averaged over scales and mirror images.
+RULES: dict[str, EvalRule] = {"nvidia": EvalRule()}
+
+
+def normalise(images: Tensor, rule: EvalRule) -> Tensor:
+    """(N, 3, H, W) uint8 -> float32 with the rule's mean and deviation taken out; floats are normalised already."""
+    if images.is_floating_point():
+        return images
+    mean = torch.tensor(rule.mean, device=images.device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(rule.std, device=images.device).view(1, 3, 1, 1) * 255
+    return (images.float() - mean) / std
+
+
+def _cv2(image: np.ndarray, size: Size) -> np.ndarray:
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _pil(image: np.ndarray, size: Size) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    bands = (Image.fromarray(np.ascontiguousarray(band, np.float32)) for band in image.transpose(2, 0, 1))
+    return np.stack([np.asarray(b.resize((size[1], size[0]), Image.Resampling.BILINEAR)) for b in bands], axis=2)
+
+
+_HOST: dict[str, Callable[[np.ndarray, Size], np.ndarray]] = {"cv2": _cv2, "pil": _pil}
+
+
+def prepare(images: Tensor, size: Size, rule: EvalRule, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(N, 3, H, W) uint8, or float as normalised already -> (N, 3, *size) normalised, on `device`."""
+    if rule.resize == "torch" or tuple(images.shape[-2:]) == size:
+        return resize(normalise(images.to(device), rule), size, rule.align_corners).to(dtype)
+    if not rule.resize_first:
+        images = normalise(images, rule)
+    arrays = images.permute(0, 2, 3, 1).cpu().numpy()  # (N, H, W, 3)
+    scaled = np.stack([_HOST[rule.resize](np.ascontiguousarray(a), size) for a in arrays])
+    return normalise(torch.from_numpy(scaled).permute(0, 3, 1, 2).to(device), rule).to(dtype)

@@ -1,0 +1,1 @@
+"""Heads: features -> logits, attention, or richer features. None knows its trunk."""

@@ -1,0 +1,33 @@
+"""Atrous spatial pyramid pooling (Chen et al., arXiv:1706.05587 and 1802.02611)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from network.layers import conv_bn_relu
+from utils.resize import resize
+
+RATES = {8: (12, 24, 36), 16: (6, 12, 18)}  # dilations by output stride of the trunk
+
+
+class ASPP(nn.Module):
+    """(N, inputs, h, w) -> (N, 5 * channels, h, w): the image's mean, a 1x1 and three dilated 3x3 branches.
+
+    Training needs more than one image in a batch: the first branch normalises one value an image.
+    """
+
+    def __init__(self, inputs: int, channels: int = 256, rates: Sequence[int] = RATES[8]) -> None:
+        super().__init__()
+        self.out_channels = (2 + len(rates)) * channels
+        branches = [conv_bn_relu(inputs, channels, kernel=1)]
+        branches += [conv_bn_relu(inputs, channels, dilation=rate) for rate in rates]
+        self.features = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
+        self.img_pooling = nn.AdaptiveAvgPool2d(1)
+        self.img_conv = nn.Sequential(*conv_bn_relu(inputs, channels, kernel=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = resize(self.img_conv(self.img_pooling(x)), x.shape[-2:])  # (N, channels, 1, 1) spread over h x w
+        return torch.cat([mean, *(branch(x) for branch in self.features)], dim=1)

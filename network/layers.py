@@ -1,0 +1,98 @@
+"""Small parts that trunks and heads share: conv-norm-relu, initialisation, frozen and recomputed modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+def conv(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, bias: bool = False
+) -> nn.Conv2d:
+    """Convolution padded so that stride 1 keeps the size: (N, inputs, H, W) -> (N, outputs, ceil(H / stride), ...)."""
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=bias)
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+    """Convolution without bias and batch norm."""
+    return [conv(inputs, outputs, kernel, stride), nn.BatchNorm2d(outputs)]
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
+    """Convolution without bias, batch norm, ReLU: entries 0 and 1 of a Sequential hold the weights."""
+    return [conv(inputs, outputs, kernel, stride, dilation), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+
+def bn_relu(channels: int) -> nn.Sequential:
+    """Batch norm and ReLU as one child, so that the weights are called `<n>.0.weight`."""
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+def kaiming(module: nn.Module) -> None:
+    """Kaiming-normal convolutions (He et al., arXiv:1502.01852, fan out), batch norms at 1 and 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, _BatchNorm) and part.affine:
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
+
+
+def set_bn_momentum(module: nn.Module, momentum: float) -> None:
+    """Give every batch norm inside this momentum (the share of the new batch in the running statistics)."""
+    for part in module.modules():
+        if isinstance(part, _BatchNorm):
+            part.momentum = momentum
+
+
+def recomputed(module: nn.Module, enabled: bool) -> Callable[[Any], Any]:
+    """`module` as a function that, if enabled, keeps no activations but recomputes them in the backward pass.
+
+    Gradients and running statistics are the ones without it: the second pass draws the same dropout and leaves
+    the statistics of batch norms alone.
+    """
+    if not (enabled and module.training and torch.is_grad_enabled()):
+        return module
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _statistics_kept(module)  # of the forward pass, of the recomputation
+
+    return lambda x: checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Batch norms inside normalise with the batch as ever, but their running statistics stay as they are.
+
+    Momentum 0 rather than `track_running_stats = False`: the tensors that autograd saves must be as many as before.
+    """
+    with ExitStack() as stack:
+        for part in module.modules():
+            if isinstance(part, _BatchNorm):
+                stack.enter_context(_norm_kept(part))
+        yield
+
+
+@contextmanager
+def _norm_kept(norm: _BatchNorm) -> Iterator[None]:
+    momentum, count = norm.momentum, norm.num_batches_tracked
+    norm.momentum = 0.0
+    norm.num_batches_tracked = None if count is None else torch.zeros_like(count)  # counts into a scratch tensor
+    try:
+        yield
+    finally:
+        norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half types as float32, others as they are: maps of several scales are fused in full precision."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

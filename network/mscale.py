@@ -1,0 +1,110 @@
+"""Hierarchical multi-scale attention (Tao et al., arXiv:2005.10821): one network at several scales of an image.
+
+The network predicts, beside its class maps, how much a pixel should trust this scale rather than the next larger
+one. N batch, C channels, H x W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from torch import Tensor, nn
+
+from network.layers import at_least_float32
+from network.net import Net, Parts
+from utils.contracts import Outputs
+from utils.resize import resize
+
+
+def fuse(coarse: Tensor, attention: Tensor, fine: Tensor, align_corners: bool = False) -> Tensor:
+    """Blend maps of two scales at the size of `fine`: (N, C, h, w), (N, 1, h, w), (N, C, H, W) -> (N, C, H, W).
+
+    up(attention * coarse) + (1 - up(attention)) * fine, eq. 1 of the paper.
+    """
+    size = fine.shape[-2:]
+    return resize(attention * coarse, size, align_corners) + (1 - resize(attention, size, align_corners)) * fine
+
+
+def scale_name(scale: float) -> str:
+    """Name of a scale in output keys: 0.5 -> "05x", 1.0 -> "10x", 0.25 -> "025x"."""
+    return str(float(scale)).replace(".", "") + "x"
+
+
+class MultiScale(Net):
+    """The parts of any network plus `scale_attn`, which turns its features into attention (N, 1, h, w) in [0, 1].
+
+    In training, and in evaluation unless `scales` says otherwise, the scales are `lo_scale` and 1. Outputs beside
+    `pred`, for every scale at that scale's input size: `pred_05x`, `pred_10x`, ..., `attn_05x`, ... (none for the
+    largest scale); `aux` and what else the network makes are fused as `pred` is, and stay at the image's size.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        attention: nn.Module,
+        lo_scale: float = 0.5,
+        scales: Sequence[float] = (),
+        align_corners: bool = False,
+        freeze_trunk: bool = False,
+    ) -> None:
+        modules = parts.modules | {"scale_attn": attention}
+        super().__init__(parts._replace(modules=modules), align_corners, freeze_trunk)
+        self.scale_attn = attention
+        self.lo_scale = lo_scale
+        self.scales = tuple(scales)
+        # False: training sees scale 1 alone, which costs a fifth less or more; for the first part of a short training.
+        self.second_scale = True
+
+    def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
+        """Normalised image (N, 3, H, W) -> fused `pred` (N, K, *size), by default H x W, and the maps named above.
+
+        `size` is a last resize of `pred` only. `keep`: the names wanted, None for all; the others are freed at once.
+        """
+        outputs: Outputs = {}
+        fused: Outputs = {}
+        scales = self._scales()
+        # Running statistics depend on the order of the passes. Published training starts with the smallest scale;
+        # evaluation goes from large to small, so that only what is fused so far is held.
+        views = {s: self._view(image, s, keep) for s in reversed(scales)} if self.training else {}
+        for scale in scales:
+            view = views.pop(scale) if self.training else self._view(image, scale, keep, attend=bool(fused))
+            fused, shown = self._add_scale(fused, view, scale)
+            outputs |= {name: x for name, x in shown.items() if keep is None or name in keep}
+        outputs |= {name: x for name, x in fused.items() if keep is None or name in keep}
+        if "pred" in outputs:
+            outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
+        return outputs
+
+    def _scales(self) -> tuple[float, ...]:
+        """Scales of this pass, from large to small."""
+        if self.training:
+            return (1.0, self.lo_scale) if self.second_scale else (1.0,)
+        return tuple(sorted(self.scales or (1.0, self.lo_scale), reverse=True))
+
+    def _view(self, image: Tensor, scale: float, keep: Collection[str] | None, attend: bool = True) -> Outputs:
+        """Class maps, other outputs that are kept, and `attn`, all at the input size of this scale."""
+        height, width = image.shape[-2:]
+        scaled = resize(image, (int(height * scale), int(width * scale)), self.align_corners)
+        outputs, features = self.maps(self, scaled)
+        outputs = {name: x for name, x in outputs.items() if name == "pred" or keep is None or name in keep}
+        if attend:
+            outputs["attn"] = self.scale_attn(features)
+        return {name: resize(at_least_float32(x), scaled.shape[-2:], self.align_corners) for name, x in outputs.items()}
+
+    def _add_scale(self, fused: Outputs, view: Outputs, scale: float) -> tuple[Outputs, Outputs]:
+        """Fuse one more, smaller scale; also returns this scale's own maps under their output names."""
+        name, attention = scale_name(scale), view.pop("attn", None)
+        shown = {f"pred_{name}": view["pred"]}
+        if not fused or attention is None:
+            return self._with_unused_attention(view), shown
+        if scale >= 1:  # what is larger than the image is shrunk before it is fused, never the other way round
+            fused = {key: resize(x, view["pred"].shape[-2:], self.align_corners) for key, x in fused.items()}
+        fused = {key: fuse(view[key], attention, fused[key], self.align_corners) for key in fused}
+        return fused, shown | {f"attn_{name}": attention}
+
+    def _with_unused_attention(self, view: Outputs) -> Outputs:
+        """Without a second scale the attention's parameters take part with a zero, as distributed training asks."""
+        if not self.training or self.second_scale:
+            return view
+        zero = sum((0 * p.sum() for p in self.scale_attn.parameters()), start=view["pred"].new_zeros(()))
+        return view | {"pred": view["pred"] + zero}

@@ -1,0 +1,62 @@
+"""What every network is: parts under their published names, how they make maps, and the one forward call.
+
+N batch, K classes, H x W image, h x w the head's resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from utils.contracts import Outputs
+from utils.resize import resize
+
+# maps(net, image) -> (outputs at the head's resolution, features that a scale attention may read)
+Maps = Callable[[Any, Tensor], tuple[Outputs, Tensor]]
+
+
+class Parts(NamedTuple):
+    """A family, before it is decided whether one scale or several are seen.
+
+    `modules`: in the order of the published state, under their published names; the trunk is `backbone`.
+    `maps`: what they do with an image (N, 3, H, W): {"pred": (N, K, h, w), ...} and features (N, channels, h, w).
+    """
+
+    modules: dict[str, nn.Module]
+    maps: Maps
+    channels: int
+
+
+class Net(nn.Module):
+    """A network that sees the image at one scale. `net(image, size=None, keep=None) -> {name: map}`."""
+
+    def __init__(self, parts: Parts, align_corners: bool = False, freeze_trunk: bool = False) -> None:
+        super().__init__()
+        for name, module in parts.modules.items():
+            self.add_module(name, module)
+        self.maps = parts.maps
+        self.align_corners = align_corners
+        self.freeze_trunk = freeze_trunk
+        if freeze_trunk:
+            self.get_submodule("backbone").requires_grad_(False)
+            self.train()
+
+    def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
+        """Normalised image (N, 3, H, W) -> `pred` (N, K, *size), by default H x W, and the other outputs at h x w.
+
+        `keep`: the names wanted, None for all.
+        """
+        outputs, _ = self.maps(self, image)
+        outputs = {name: x for name, x in outputs.items() if keep is None or name in keep}
+        if "pred" in outputs:
+            outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
+        return outputs
+
+    def train(self, mode: bool = True) -> Net:
+        """As ever, but a frozen trunk stays in evaluation mode: its running statistics do not move."""
+        super().train(mode)
+        if self.freeze_trunk:
+            self.get_submodule("backbone").eval()
+        return self

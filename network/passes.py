@@ -1,0 +1,141 @@
+"""Passes of a network over images of one size: scales, mirror images, and what is averaged over them.
+
+N batch, K classes, H x W image, h x w scaled input.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from network.evalrule import EvalRule, Size, prepare
+from network.mscale import scale_name
+from utils.resize import resize
+
+_PIECE = 1 << 22  # elements that argmax and softmax take at once
+
+
+def size_of(images: Tensor) -> Size:
+    """(H, W) of (..., H, W)."""
+    return int(images.shape[-2]), int(images.shape[-1])
+
+
+class Passes:
+    """A network under a rule, on a device. Called inside `evaluating` and inference mode."""
+
+    def __init__(
+        self,
+        net: Callable[..., Any],
+        rule: EvalRule,
+        device: torch.device | str | None = None,
+        autocast: torch.dtype | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        self.net: Callable[..., Any] = net.module if isinstance(net, nn.parallel.DistributedDataParallel) else net
+        self.rule = rule
+        module = self.net if isinstance(self.net, nn.Module) else nn.Module()
+        weights = [p for p in module.parameters() if p.is_floating_point()]
+        self.device = torch.device(device or (weights[0].device if weights else "cpu"))
+        self.dtype = weights[0].dtype if weights else torch.float32
+        self.autocast = autocast
+        self.channels_last = channels_last
+        self._takes_keep = _takes_keep(self.net)
+
+    def scores(self, images: Tensor, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, 3, H, W) -> scores averaged over scales and mirror images (N, K, H, W), and the further outputs."""
+        size, rule = size_of(images), self.rule
+        total: Tensor | None = None
+        kept: dict[str, Tensor] = {}
+        for number, scale in enumerate(rule.scales):
+            x = prepare(images, rule.scaled(size, scale), rule, self.device, self.dtype)
+            part, more = self._at_scale(x, size, extras if number == 0 else ())
+            kept.update(more)
+            if len(rule.scales) > 1 and f"pred_{scale_name(scale)}" in extras:
+                kept.setdefault(f"pred_{scale_name(scale)}", part)
+            # Not in place: the first part may be the network's own tensor, or the input itself.
+            total = part if total is None else total + part
+        assert total is not None
+        return total / len(rule.scales) if len(rule.scales) > 1 else total, kept
+
+    def _at_scale(self, x: Tensor, size: Size, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Input (N, 3, h, w) -> mean over the mirror images (N, K, *size), and the further outputs of the first."""
+        rule, flips = self.rule, (False, True) if self.rule.flip else (False,)
+        total: Tensor | None = None
+        kept: dict[str, Tensor] = {}
+        for mirrored in flips:
+            out = self.forward(x.flip(-1) if mirrored else x, () if mirrored else extras)
+            pred = out.pop("pred")
+            pred = pred.flip(-1) if mirrored else pred
+            pred = pred.float() if pred.dtype in (torch.half, torch.bfloat16) else pred
+            kept.update({name: value.float() for name, value in out.items()})
+            if rule.average == "probabilities":
+                pred = resize(pred, size, rule.align_corners).softmax(1)
+            total = pred if total is None else total + pred
+        assert total is not None
+        total = total / len(flips) if len(flips) > 1 else total
+        return resize(total.exp() if rule.average == "exp" else total, size, rule.align_corners), kept
+
+    def forward(self, x: Tensor, extras: tuple[str, ...]) -> dict[str, Tensor]:
+        """One pass of the network: (N, 3, h, w) -> "pred" (N, K, h, w) and those of `extras` that it has."""
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        out = self.net(x, keep=("pred", *extras)) if self._takes_keep else self.net(x)
+        if isinstance(out, Tensor):
+            return {"pred": out}
+        return {name: out[name] for name in ("pred", *extras) if name in out}
+
+    def decide(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """(K, h, W) averaged scores -> classes (h, W) uint8 and confidence (h, W) float32, in pieces of rows."""
+        k, rows, width = scores.shape
+        classes = torch.empty(rows, width, dtype=torch.uint8, device=scores.device)
+        confidence = torch.empty(rows, width, device=scores.device)
+        step = max(1, _PIECE // (k * width))
+        for top in range(0, rows, step):
+            piece = scores[:, top : top + step]
+            best, where = piece.max(0)
+            classes[top : top + step] = where
+            if self.rule.average == "logits":  # the largest softmax value
+                best = (piece - best).exp().sum(0).reciprocal()
+            elif self.rule.average == "exp":
+                best = best / piece.sum(0)
+            confidence[top : top + step] = best
+        return classes, confidence
+
+    def precision(self) -> Any:
+        """Context of the passes: mixed precision if asked."""
+        return nullcontext() if self.autocast is None else torch.autocast(self.device.type, dtype=self.autocast)
+
+
+def _takes_keep(net: Callable[..., Any]) -> bool:
+    """True if `net` has an argument `keep`, so that it need not hold on to other outputs."""
+    inner = getattr(net, "_orig_mod", net)  # torch.compile's wrapper hides the signature
+    try:
+        return "keep" in inspect.signature(inner.forward if isinstance(inner, nn.Module) else inner).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+@contextmanager
+def evaluating(net: object) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module is in the mode that it was in."""
+    before = [(m, m.training) for m in net.modules()] if isinstance(net, nn.Module) else []
+    try:
+        if isinstance(net, nn.Module):
+            net.eval()
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+@contextmanager
+def eagerly(net: nn.Module) -> Iterator[None]:
+    """Compiled parts run eagerly inside: a compiled graph hides its tensors from the count, and need not be made."""
+    compiled = any(m._compiled_call_impl is not None or hasattr(m, "_orig_mod") for m in net.modules())
+    with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        yield

@@ -1,0 +1,4 @@
+"""Trunks: image (N, 3, H, W) -> features by name, `out` being the ones that heads classify.
+
+A trunk is a module with `out_channels` and `strides`, both by the features' names.
+"""

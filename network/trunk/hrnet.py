@@ -1,0 +1,166 @@
+"""HRNetV2 (Sun et al., arXiv:1904.04514; Wang et al., arXiv:1908.07919): branches of several resolutions, side by side.
+
+N batch, H x W image. Branch b has width * 2^b channels at stride 4 * 2^b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from network.layers import conv_bn, conv_bn_relu, kaiming, recomputed
+from utils.resize import resize
+
+STEM = 64  # channels of the stem and of the first stage's bottlenecks, whatever the width
+
+
+class Stage(NamedTuple):
+    """How many multi-resolution modules a stage has, and how many blocks each of their branches."""
+
+    modules: int
+    blocks: tuple[int, ...]
+
+
+STAGES = (Stage(1, (4,)), Stage(1, (4,) * 2), Stage(4, (4,) * 3), Stage(3, (4,) * 4))  # as published
+
+
+def scaled(channels: int, mult: float) -> int:
+    """Channels times a factor: a multiple of 4, at least 4; as given when the factor is 1."""
+    return channels if mult == 1 else max(4, round(channels * mult / 4) * 4)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut: (N, c, h, w) -> the same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(channels, channels)
+        self.conv2, self.bn2 = conv_bn(channels, channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(y)) + x)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 with a shortcut: (N, inputs, h, w) -> (N, 4 * channels, h, w)."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        outputs = channels * self.expansion
+        self.conv1, self.bn1 = conv_bn(inputs, channels, kernel=1)
+        self.conv2, self.bn2 = conv_bn(channels, channels)
+        self.conv3, self.bn3 = conv_bn(channels, outputs, kernel=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = nn.Identity() if inputs == outputs else nn.Sequential(*conv_bn(inputs, outputs, kernel=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        return self.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class MultiResolution(nn.Module):
+    """Blocks on every branch, then every branch receives the sum of all of them (fig. 3 of arXiv:1908.07919)."""
+
+    def __init__(self, channels: Sequence[int], blocks: Sequence[int], align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(BasicBlock(c) for _ in range(n))) for c, n in zip(channels, blocks, strict=True)
+        )
+        rows = range(len(channels))
+        self.fuse_layers = nn.ModuleList(nn.ModuleList(_fuse_layer(channels, i, j) for j in rows) for i in rows)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, xs: list[Tensor]) -> list[Tensor]:
+        """One map a branch -> one map a branch, shapes unchanged."""
+        xs = [branch(x) for branch, x in zip(self.branches, xs, strict=True)]
+        fused = []
+        for x, layers in zip(xs, self.fuse_layers, strict=True):
+            # The size is taken from the branch itself: odd sizes round up on the way down.
+            parts = [resize(layer(y), x.shape[-2:], self.align_corners) for layer, y in zip(layers, xs, strict=True)]  # type: ignore[arg-type]
+            fused.append(self.relu(sum(parts[1:], start=parts[0])))
+        return fused
+
+
+def _fuse_layer(channels: Sequence[int], to: int, source: int) -> nn.Module:
+    """From branch `source` to branch `to`: 1x1 (resized later) upwards, a chain of strided 3x3 downwards."""
+    if source == to:
+        return nn.Identity()
+    if source > to:
+        return nn.Sequential(*conv_bn(channels[source], channels[to], kernel=1))
+    steps = [nn.Sequential(*conv_bn_relu(channels[source], channels[source], stride=2)) for _ in range(to - source - 1)]
+    return nn.Sequential(*steps, nn.Sequential(*conv_bn(channels[source], channels[to], stride=2)))
+
+
+def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
+    """Adapt the branches that exist and open a new one at half the lowest resolution."""
+    layers: list[nn.Module] = []
+    for old, new in zip(before, after, strict=False):
+        layers.append(nn.Identity() if old == new else nn.Sequential(*conv_bn_relu(old, new)))
+    for new in after[len(before) :]:
+        layers.append(nn.Sequential(nn.Sequential(*conv_bn_relu(before[-1], new, stride=2))))
+    return nn.ModuleList(layers)
+
+
+def _widen(transition: nn.ModuleList, xs: list[Tensor]) -> list[Tensor]:
+    """Branches before a stage -> branches of the stage; a new branch grows out of the lowest."""
+    return [layer(xs[min(i, len(xs) - 1)]) for i, layer in enumerate(transition)]
+
+
+class HRNet(nn.Module):
+    """Image (N, 3, H, W) -> {"out": (N, 15 * width, ~H/4, ~W/4)}: four branches, resized to the highest and stacked.
+
+    `width`: channels of the highest branch. `mult` scales every channel count, the stem's too.
+    `grad_ckpt`: recompute each stage's activations in the backward pass instead of keeping them.
+    """
+
+    def __init__(
+        self,
+        width: int = 48,
+        mult: float = 1.0,
+        stages: Sequence[Stage] = STAGES,
+        align_corners: bool = False,
+        grad_ckpt: bool = False,
+    ) -> None:
+        super().__init__()
+        self.align_corners, self.grad_ckpt = align_corners, grad_ckpt
+        stem = scaled(STEM, mult)
+        widths = [scaled(width * 2**b, mult) for b in range(4)]
+        self.out_channels = {"out": sum(widths)}
+        self.strides = {"out": 4}
+        self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
+        self.conv2, self.bn2 = conv_bn(stem, stem, stride=2)
+        self.relu = nn.ReLU(inplace=True)
+        out = stem * Bottleneck.expansion
+        self.layer1 = nn.Sequential(*(Bottleneck(out if i else stem, stem) for i in range(stages[0].blocks[0])))
+        self.transition1 = _transition([out], widths[:2])
+        self.stage2 = _stage(stages[1], widths[:2], align_corners)
+        self.transition2 = _transition(widths[:2], widths[:3])
+        self.stage3 = _stage(stages[2], widths[:3], align_corners)
+        self.transition3 = _transition(widths[:3], widths)
+        self.stage4 = _stage(stages[3], widths, align_corners)
+        kaiming(self)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        x = self.relu(self.bn1(self.conv1(image)))
+        x = self.relu(self.bn2(self.conv2(x)))  # (N, stem, H/4, W/4)
+        xs = [recomputed(self.layer1, self.grad_ckpt)(x)]  # (N, 4 * stem, H/4, W/4)
+        stages = (self.transition1, self.stage2), (self.transition2, self.stage3), (self.transition3, self.stage4)
+        for transition, stage in stages:
+            xs = _widen(transition, xs)
+            for module in stage:
+                xs = recomputed(module, self.grad_ckpt)(xs)
+        size = xs[0].shape[-2:]
+        return {"out": torch.cat([resize(x, size, self.align_corners) for x in xs], dim=1)}
+
+
+def _stage(stage: Stage, channels: Sequence[int], align_corners: bool) -> nn.Sequential:
+    return nn.Sequential(*(MultiResolution(channels, stage.blocks, align_corners) for _ in range(stage.modules)))

@@ -1,0 +1,108 @@
+"""Weight files of any supported layout into a network, leniently, with a report of what was taken and what not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from network.weights import nvidia, own, plain
+from network.weights.formats import Weights
+from network.weights.report import LoadReport, shortened
+from utils import safe_load
+from utils.errors import UserError
+
+__all__ = ["LoadReport", "Weights", "load", "load_trunk", "read_file", "read_state"]
+
+Path = str | os.PathLike[str]
+LEAST = 0.1  # share of a file's weights that has to fit
+# What stands before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones.
+TRUNK_PREFIXES = ("", "backbone.", "model.", "model.backbone.")
+
+
+def read_file(path: Path, ema: bool = True) -> Weights:
+    """Weights of a file and what else it tells. `ema`: the averaged weights where our own checkpoint has some.
+
+    Raises UserError for what is no checkpoint, or one without weights.
+    """
+    content = safe_load.read(path)
+    weights = own.parse(content, ema) or nvidia.parse(content) or plain.parse(content)
+    if weights is None or not weights.state:
+        found = f"a {type(content).__name__}"
+        if isinstance(content, Mapping):
+            found = f"a dict with {shortened([str(key) for key in content]) or 'nothing in it'}"
+        raise UserError(f"checkpoint {path}: no weights in it, but {found}; give a file that a training has saved")
+    return weights
+
+
+def read_state(path: Path, ema: bool = True) -> dict[str, Tensor]:
+    """{name: tensor} of a file, names without `module.`; errors as `read_file`."""
+    return read_file(path, ema).state
+
+
+def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
+    """Take over every entry of the file whose name and shape agree; the report says what does not, and why.
+
+    Raises UserError, and leaves the network as it is, if less than a tenth of the file's weights fits.
+    """
+    weights = read_file(path, ema)
+    return _load(net, weights.state, _report(path, weights, "the network"), hint=_hint(net, weights.state))
+
+
+def load_trunk(net: nn.Module, path: Path) -> LoadReport:
+    """As `load`, into `net.backbone` alone, from a file whose names are the trunk's own (the HRNet releases)."""
+    weights, trunk = read_file(path), net.get_submodule("backbone")
+    known = trunk.state_dict().keys()
+    states = [_below(weights.state, prefix) for prefix in TRUNK_PREFIXES]
+    state = max(states, key=lambda entries: len(known & entries.keys()))
+    return _load(trunk, state, _report(path, weights, "the trunk"))
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+
+
+def _report(path: Path, weights: Weights, target: str) -> LoadReport:
+    return LoadReport(str(path), weights.source, target, weights.arch, weights.num_classes)
+
+
+def _load(module: nn.Module, state: Mapping[str, Tensor], report: LoadReport, hint: str = "") -> LoadReport:
+    """Compare, refuse what hardly fits, and copy the rest."""
+    target = module.state_dict()
+    for name, x in state.items():
+        if name not in target:
+            report.unexpected.append(name)
+        elif x.shape != target[name].shape:
+            report.skipped[name] = f"file {_shape(x)}, network {_shape(target[name])}"
+        else:
+            report.matched.append(name)
+    report.missing = [name for name in target if name not in state]
+    if report.share() < LEAST:
+        raise UserError(_refusal(report, hint))
+    module.load_state_dict({name: state[name] for name in report.matched}, strict=False)
+    return report
+
+
+def _refusal(report: LoadReport, hint: str) -> str:
+    total = len(report.matched) + len(report.skipped) + len(report.unexpected)
+    if report.skipped:
+        name, why = next(iter(report.skipped.items()))
+        example = f"{name}: {why}"
+    else:
+        example = f"it has {shortened(report.unexpected)}"
+    return (
+        f"checkpoint {report.path} ({report.source}): {len(report.matched)} of its {total} entries fit {report.target} "
+        f"({example}); {hint or 'check that --arch and the widths are those of the file'}"
+    )
+
+
+def _hint(net: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Says so if the names are a bare trunk's."""
+    names = {name.removeprefix("backbone.") for name in net.state_dict() if name.startswith("backbone.")}
+    fits = sum(name in names for name in state)
+    return "it looks like a trunk alone: give it as MODEL.TRUNK_WEIGHTS" if fits > len(names) // 2 > 0 else ""
+
+
+def _shape(x: Tensor) -> str:
+    return "x".join(map(str, x.shape)) or "scalar"

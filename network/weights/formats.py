@@ -1,0 +1,48 @@
+"""What a weight file holds, whatever its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Content of a file. `state` has the names that networks use; what a layout does not tell keeps its default.
+
+    `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions. `mean_iu`: a share in [0, 1]
+    or percent, as the file has it.
+    """
+
+    state: dict[str, Tensor]
+    layout: str
+    arch: str = ""
+    num_classes: int | None = None
+    epoch: int = 0
+    mean_iu: float = 0.0
+    command: str = ""
+    optimizer: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """Layout, arch and number of classes, as far as the file tells them."""
+        classes = f"{self.num_classes} classes" if self.num_classes else ""
+        return ", ".join(part for part in (self.layout, self.arch, classes) if part)
+
+
+def tensors(entries: Any) -> dict[str, Tensor]:
+    """The tensors of a state dict under clean names; empty if it is none."""
+    if not isinstance(entries, Mapping):
+        return {}
+    return {clean(name): x for name, x in entries.items() if isinstance(name, str) and isinstance(x, Tensor)}
+
+
+def clean(name: str) -> str:
+    """A name without what wrappers add: `module.` in front (data parallel), `_orig_mod.` anywhere (compilation)."""
+    name = name.replace("_orig_mod.", "")
+    while name.startswith("module."):
+        name = name.removeprefix("module.")
+    return name

@@ -1,0 +1,24 @@
+"""Our own checkpoints: `net`, perhaps `ema`, and all that a resume needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from network.weights.formats import Weights, tensors
+
+
+def parse(content: Any, ema: bool = True) -> Weights | None:
+    """The weights, or None if this is another layout. `ema`: the averaged weights if there are any."""
+    if not isinstance(content, dict) or content.get("format") != "streetscale":
+        return None
+    averaged = tensors(content.get("ema")) if ema else {}
+    return Weights(
+        state=averaged or tensors(content.get("net")),
+        layout="streetscale, averaged weights" if averaged else "streetscale",
+        arch=str(content.get("arch") or ""),
+        num_classes=len(content.get("class_names") or ()) or None,
+        epoch=int(content.get("epoch") or 0),
+        mean_iu=float(content.get("mean_iu") or 0.0),
+        command=str(content.get("command") or ""),
+        optimizer=content.get("optimizer") or {},
+    )

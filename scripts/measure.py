@@ -1,0 +1,135 @@
+"""Two ways of doing the same work, timed in turns: seconds, memory, and what the machine is."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import PIL
+import torch
+
+
+class Pair(NamedTuple):
+    """The same work done both ways; each call does `amount` units of it and returns its result."""
+
+    baseline: Callable[[], Any]
+    ours: Callable[[], Any]
+    unit: str
+    amount: int = 1
+
+
+class Side(NamedTuple):
+    """Seconds of every call, and the memory that a call takes on top of what was held before, in bytes."""
+
+    seconds: list[float]
+    memory: int
+
+
+def in_turns(pair: Pair, steps: int, device: torch.device) -> tuple[Side, Side]:
+    """One call each to warm up and for the memory, then `steps` calls each in turns; who begins changes every turn."""
+    calls = pair.baseline, pair.ours
+    memory = [peak(call, device) for call in calls]
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for turn in range(steps):
+        for which in (0, 1) if turn % 2 == 0 else (1, 0):
+            seconds[which].append(timed(calls[which], device))
+    return Side(seconds[0], memory[0]), Side(seconds[1], memory[1])
+
+
+def timed(call: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of one call, the device's work included."""
+    synchronize(device)
+    start = time.perf_counter()
+    call()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak(call: Callable[[], Any], device: torch.device) -> int:
+    """Bytes at the peak of one call above those held before: on the GPU, or resident on the host (0: not known)."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return torch.cuda.max_memory_allocated(device) - before
+    before = reset_resident_peak()
+    call()
+    return max(0, resident("VmHWM") - before) if before else 0
+
+
+def reset_resident_peak() -> int:
+    """Give freed memory back, set the kernel's mark of the highest resident size to the present one; returns that."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        return resident("VmRSS")
+    except OSError:  # not Linux, or not allowed
+        return 0
+
+
+def resident(name: str) -> int:
+    """A figure of /proc/self/status in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
+
+
+def hardware(device: torch.device) -> dict[str, str]:
+    """What the numbers depend on."""
+    found = {"cpu": processor(), "threads": str(torch.get_num_threads()), "python": platform.python_version()}
+    if device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+    versions = {"torch": torch, "numpy": np, "opencv": cv2, "pillow": PIL}
+    return found | {name: str(module.__version__) for name, module in versions.items()}
+
+
+def processor() -> str:
+    """Name of the CPU."""
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else ():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def summary(
+    what: str, size: Sequence[int], device: torch.device, pair: Pair, sides: tuple[Side, Side]
+) -> dict[str, Any]:
+    """The numbers of one run: seconds a unit, quartiles, ratio of the medians, bytes."""
+    result: dict[str, Any] = {"what": what, "unit": pair.unit, "size": list(size), "device": device.type}
+    for name, side in zip(("baseline", "ours"), sides, strict=True):
+        each = sorted(s / pair.amount for s in side.seconds)
+        low, high = np.percentile(each, [25, 75])
+        result[name] = {"median": statistics.median(each), "low": low, "high": high, "memory": side.memory}
+    result["ratio"] = result["baseline"]["median"] / result["ours"]["median"]
+    return result | {"hardware": hardware(device), "command": " ".join(sys.argv)}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The numbers for a terminal."""
+    size = "x".join(map(str, result["size"]))
+    lines = [f"{result['what']}, {size}, on {result['device']}: ms per {result['unit']}", ""]
+    lines.append(f"{'':<10}{'median':>10}{'quartiles':>20}{'memory':>12}")
+    for name in ("baseline", "ours"):
+        side = result[name]
+        spread = f"{1e3 * side['low']:.2f} - {1e3 * side['high']:.2f}"
+        memory = f"{side['memory'] / 2**20:.0f} MiB" if side["memory"] else "-"
+        lines.append(f"{name:<10}{1e3 * side['median']:>10.2f}{spread:>20}{memory:>12}")
+    lines += ["", f"ratio {result['ratio']:.2f}", ""]
+    return "\n".join(lines + [", ".join(f"{key} {value}" for key, value in result["hardware"].items())])

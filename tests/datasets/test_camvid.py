@@ -1,0 +1,56 @@
+"""CamVid: the real frames where they are at hand, and a small tree with foreign paths in its lists."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shared import shared_path
+
+from datasets import camvid
+from datasets.base import SegmentationDataset
+from transforms import Pipeline
+from utils.errors import UserError
+
+
+def test_real_frames() -> None:
+    root = str(shared_path("data/camvid"))
+    counts = {mode: len(camvid.items(root, mode)) for mode in ("train", "val", "trainval")}
+    assert counts == {"train": 367, "val": 101, "trainval": 468}
+    for mode in ("train", "val"):
+        dataset = SegmentationDataset(camvid.items(root, mode), camvid.SPEC, Pipeline())
+        seen = set()
+        for index in (0, 50, 100):
+            sample = dataset[index]
+            assert sample.image.shape == (360, 480, 3) and sample.label is not None
+            seen |= set(np.unique(sample.label).tolist())
+        assert seen <= {*range(11), 255} and {0, 1, 3, 255} <= seen
+    with pytest.raises(UserError, match="CamVid test images: looked for test .*found there: .*train/"):
+        camvid.items(root, "test")
+
+
+@pytest.fixture
+def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path:
+    """Three frames, of which the list names two, in its own order."""
+    for name in ("a", "b", "c"):
+        write_file(tmp_path / f"train/{name}.jpg", np.zeros((4, 6, 3), np.uint8))
+        write_file(tmp_path / f"trainannot/{name}.png", np.full((4, 6), 11, np.uint8))
+    (tmp_path / "train.txt").write_text("/SegNet/CamVid/train/c.png /SegNet/x/c.png\n\nC:\\data\\train\\a.png y\n")
+    return tmp_path
+
+
+def test_list_gives_names_only(root: Path) -> None:
+    items = camvid.items(str(root), "train")
+    assert [item.name for item in items] == ["c", "a"]
+    assert Path(items[0].image) == root / "train/c.jpg" and items[0].label == str(root / "trainannot/c.png")
+    (root / "train.txt").unlink()
+    assert [item.name for item in camvid.items(str(root), "train")] == ["a", "b", "c"]
+
+
+def test_missing_files(root: Path) -> None:
+    (root / "trainannot/c.png").unlink()
+    with pytest.raises(UserError, match=r"image without label: .*c\.jpg needs .*trainannot/c\.png"):
+        camvid.items(str(root), "train")
+    (root / "train/c.jpg").unlink()
+    with pytest.raises(UserError, match=r"train\.txt names c, but there is no such image"):
+        camvid.items(str(root), "train")

@@ -1,0 +1,97 @@
+"""Class centroids: the recorded ones exactly, a plain reference, and the cache."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from golden.fill import labels as golden_labels
+from shared import GOLDEN
+
+from datasets import centroids
+from datasets.base import Item, SegmentationDataset
+from datasets.cityscapes import SPEC
+from datasets.reading import apply_table, class_table
+from transforms import Pipeline
+
+CASES = json.loads((GOLDEN / "nvidia/centroids.json").read_text())
+RECIPES = {
+    "train_ids": ("centroids", (6, 256, 512), 19, 255),
+    "raw_ids": ("centroids_raw", (6, 256, 512), 34, 0),
+    "not_multiple": ("centroids_odd", (3, 200, 300), 19, 255),
+}
+
+
+@pytest.mark.parametrize(("case", "tile"), [(c, t) for c, content in CASES.items() for t in content["tiles"]])
+def test_golden(case: str, tile: str) -> None:
+    label = golden_labels(*RECIPES[case]).astype(np.uint8)
+    if case == "raw_ids":
+        table = class_table(SPEC)
+        label = np.stack([apply_table(one, table, "golden", SPEC.name) for one in label])
+    found = centroids.build(lambda i: label[i], range(len(label)), 19, int(tile), small_tile=True, workers=2)
+    assert {str(c): rows.tolist() for c, rows in found.items()} == CASES[case]["tiles"][tile]
+
+
+def test_tile_is_at_most_the_short_side() -> None:
+    label = np.full((20, 50), 255, np.uint8)
+    label[2:5, 21:24] = 3
+    assert centroids.tile_centroids(label, 19, 1024).tolist() == [[3, 22, 3]]
+    assert centroids.tile_centroids(label, 19, 1024, small_tile=True).tolist() == []
+
+
+def test_equals_a_pixelwise_reference() -> None:
+    label = np.random.default_rng(0).choice(np.array([0, 1, 2, 7, 255], np.uint8), (45, 70))
+    expected = []
+    for top in range(0, 32, 16):
+        for left in range(0, 64, 16):
+            part = label[top : top + 16, left : left + 16]
+            for c in (0, 1, 2, 7):
+                y, x = np.nonzero(part == c)
+                expected.append([c, int(x.mean()) + left, int(y.mean()) + top])
+    assert centroids.tile_centroids(label, 8, 16).tolist() == expected
+
+
+def make_dataset(folder: Path) -> SegmentationDataset:
+    items = []
+    for i in range(3):
+        path = folder / f"{i}.png"
+        cv2.imwrite(str(path), np.full((16, 16), 7 + i // 2, np.uint8))
+        items.append(Item(str(path), str(path), path.stem))
+    return SegmentationDataset(items, SPEC, Pipeline())
+
+
+def test_cache_is_read_again_and_keyed_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, cache = make_dataset(tmp_path), tmp_path / "cache"
+
+    def read(tile: int = 16) -> dict[int, list[list[int]]]:
+        found = centroids.cached(dataset, range(3), tile, str(cache))
+        return {c: rows.tolist() for c, rows in found.items()}
+
+    first = read()
+    assert first == {0: [[0, 7, 7], [1, 7, 7]], 1: [[2, 7, 7]]}
+    with monkeypatch.context() as patch:
+        patch.setattr(centroids, "build", lambda *_: pytest.fail("the cache was not used"))
+        assert read() == first
+    read(tile=8)
+    assert len(list(cache.iterdir())) == 2  # another tile, another file
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((16, 16), 33, np.uint8))
+    assert read()[18] == [[0, 7, 7]]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other", "empty"])
+def test_broken_cache_is_made_anew(tmp_path: Path, damage: str) -> None:
+    dataset, cache = make_dataset(tmp_path), tmp_path / "cache"
+    good = centroids.cached(dataset, range(3), 16, str(cache))
+    (path,) = cache.iterdir()
+    data = path.read_bytes()
+    path.write_bytes({"truncated": data[: len(data) // 2], "other": b"no archive at all", "empty": b""}[damage])
+    again = centroids.cached(dataset, range(3), 16, str(cache))
+    assert {c: rows.tolist() for c, rows in again.items()} == {c: rows.tolist() for c, rows in good.items()}
+    assert centroids.load(path, centroids.content_key(dataset, range(3), 16, False))
+
+
+def test_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    assert centroids.cached(dataset, range(3), 16, str(tmp_path / "file" / "cache"))

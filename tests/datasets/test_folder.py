@@ -1,0 +1,62 @@
+"""Any folder of images, with or without labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import folder
+from datasets.base import SegmentationDataset
+from transforms import Pipeline
+from utils.errors import UserError
+
+Write = Callable[[Path, np.ndarray], None]
+
+
+def test_recursive_odd_sizes_any_extension(tmp_path: Path, write_file: Write) -> None:
+    sizes = {"b/x.png": (5, 7), "b/deep/y.JPG": (8, 3), "a.bmp": (4, 4), "c/x.jpeg": (6, 2), ".hidden.png": (1, 1)}
+    for name, size in sizes.items():
+        write_file(tmp_path / name, np.zeros((*size, 3), np.uint8))
+    (tmp_path / "notes.txt").write_text("no image")
+    items = folder.items(str(tmp_path))
+    assert [item.name for item in items] == ["a", "y", "b__x.png", "c__x.jpeg"]
+    dataset = SegmentationDataset(items, folder.SPEC, Pipeline())
+    assert [dataset[i].size for i in range(4)] == [(4, 4), (8, 3), (5, 7), (6, 2)]
+    assert dataset[0].label is None
+
+
+@pytest.mark.parametrize(("ids", "stored"), [("raw", 7), ("train", 0), ("auto", 23), ("auto", 0)])
+def test_labels_by_stem(tmp_path: Path, write_file: Write, ids: str, stored: int) -> None:
+    write_file(tmp_path / "images/u/one_leftImg8bit.jpg", np.zeros((4, 6, 3), np.uint8))
+    write_file(tmp_path / "labels/one.png", np.full((4, 6), stored, np.uint8))
+    (item,) = folder.items(str(tmp_path / "images"), str(tmp_path / "labels"), label_ids=ids)
+    label = SegmentationDataset([item], folder.SPEC, Pipeline())[0].label
+    assert label is not None and (label == {7: 0, 0: 0, 23: 10}[stored]).all()
+
+
+def test_cityscapes_names_and_labels_inside_the_folder(tmp_path: Path, write_file: Write) -> None:
+    for city in ("a", "b"):
+        write_file(tmp_path / f"{city}/f_leftImg8bit.png", np.zeros((4, 6, 3), np.uint8))
+        for kind, value in (("labelIds", 7), ("labelTrainIds", 0)):
+            write_file(tmp_path / f"gt/{city}/f_gtFine_{kind}.png", np.full((4, 6), value, np.uint8))
+    items = folder.items(str(tmp_path), str(tmp_path / "gt"))
+    assert [Path(str(item.label)).relative_to(tmp_path).as_posix() for item in items] == [
+        "gt/a/f_gtFine_labelIds.png",
+        "gt/b/f_gtFine_labelIds.png",
+    ]
+    assert not items[0].train_ids
+
+
+def test_mistakes(tmp_path: Path, write_file: Write) -> None:
+    with pytest.raises(UserError, match="the folder of images .*nowhere does not exist; in .* there is nothing"):
+        folder.items(str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/a.txt").write_text("")
+    with pytest.raises(UserError, match=r"no images \(.png.*found there: a.txt"):
+        folder.items(str(tmp_path / "empty"))
+    write_file(tmp_path / "images/one.png", np.zeros((4, 6, 3), np.uint8))
+    Image.new("L", (6, 4)).save(tmp_path / "empty/two.png")
+    with pytest.raises(UserError, match=r"image without label: .*one\.png has no file one\.png"):
+        folder.items(str(tmp_path / "images"), str(tmp_path / "empty"))

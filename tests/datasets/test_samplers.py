@@ -1,0 +1,126 @@
+"""What an epoch is made of, and that it does not depend on the number of processes."""
+
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from shared import GOLDEN
+
+from datasets.samplers import ClassUniformSampler, ExactSampler, balanced_share, draw_epoch, keep_items, merge
+from utils.contracts import Draw
+from utils.errors import UserError
+
+CASES = json.loads((GOLDEN / "nvidia/epoch_composition.json").read_text())
+
+
+def centroids_of(classes: int, without: list[int] | None = None) -> dict[int, np.ndarray]:
+    """5 + class id centroids a class, as recorded; (x, y) = (class, number) so that they can be told apart."""
+    return {c: np.array([[1000 + n, c, n] for n in range(5 + c)]) for c in range(classes) if c not in (without or [])}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c['images']}-{c['class_uniform_pct']}")
+def test_golden_composition(case: dict[str, Any]) -> None:
+    share, classes = case["class_uniform_pct"], case.get("num_classes", 19)
+    centroids = centroids_of(classes, case.get("classes_without_centroids"))
+    epoch = draw_epoch(range(case["images"]), centroids, classes, share, random.Random(0))
+    assert len(epoch) == case["epoch_length"]
+    if share == 0:
+        assert epoch == [(i, None) for i in range(case["images"])]
+        return
+    plain = [index for index, centre in epoch if centre is None]
+    uniform = [centre[0] for _, centre in epoch if centre is not None]
+    assert len(plain) == case["random_items"] and len(set(plain)) == case["random_items_distinct"]
+    assert len(uniform) == case["class_uniform_items"]
+    assert all(centre is None for _, centre in epoch[: len(plain)]) and uniform == sorted(uniform)
+    assert sorted(set(Counter(uniform).values())) == case["per_class"]
+    for c, bounds in case["use_count_min_max_of_first_two_classes"].items():
+        uses = Counter(centre for _, centre in epoch if centre is not None and centre[0] == int(c))
+        assert [min(uses.values()), max(uses.values())] == bounds
+
+
+def sampler(batch: int, rank: int = 0, world: int = 1, **kwargs: Any) -> ClassUniformSampler:
+    options: dict[str, Any] = {"share": 0.5, "seed": 3, **kwargs}
+    return ClassUniformSampler(range(60), centroids_of(5), 5, batch_size=batch, rank=rank, world=world, **options)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_epoch_is_the_same_on_1_2_and_8_processes(share: float) -> None:
+    def steps(world: int) -> list[set[Draw]]:
+        ranks = [sampler(8 // world, rank, world, share=share) for rank in range(world)]
+        for one in ranks:
+            one.set_epoch(4)
+        return [{d for batch in step for d in batch} for step in zip(*ranks, strict=True)]
+
+    alone = steps(1)
+    assert len(alone) == 7 and all(len(step) == 8 for step in alone)
+    assert steps(2) == alone and steps(8) == alone
+
+
+def test_epochs_and_seeds_differ_but_repeat() -> None:
+    def draws(epoch: int, seed: int = 3) -> list[list[Draw]]:
+        one = sampler(4, seed=seed)
+        one.set_epoch(epoch)
+        return list(one)
+
+    assert draws(1) == draws(1)
+    assert draws(1) != draws(2) and draws(1) != draws(1, seed=4)
+    seeds = [d.seed for batch in draws(1) for d in batch]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_start_leaves_out_the_first_batches() -> None:
+    whole = sampler(4, 1, 2)
+    late = sampler(4, 1, 2)
+    whole.set_epoch(2)
+    late.set_epoch(2, start=3)
+    assert list(late) == list(whole)[3:] and len(late) == len(whole)
+
+
+def test_share_0_is_every_image_once_in_random_order() -> None:
+    indices = [d.index for batch in sampler(4, share=0.0) for d in batch]
+    assert sorted(indices) == list(range(60)) != indices
+
+
+def test_late_centroids_replace_the_first() -> None:
+    one = sampler(4, late={c: rows + [0, 100, 0] for c, rows in centroids_of(5).items()}, late_from=2)
+    for epoch, moved in ((0, False), (1, False), (2, True), (5, True)):
+        one.set_epoch(epoch)
+        centres = [d.centre for d in one.draws() if d.centre]
+        assert centres and all((x >= 100) == moved for x, _ in centres)
+
+
+def test_too_few_images_for_a_batch() -> None:
+    with pytest.raises(UserError, match="60 training images do not fill one batch of 100"):
+        sampler(50, world=2)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_exact_sampler_reads_everything_once(world: int) -> None:
+    parts = [list(ExactSampler(10, rank, world)) for rank in range(world)]
+    assert sorted(sum(parts, [])) == list(range(10))
+    assert sum(len(ExactSampler(10, rank, world)) for rank in range(world)) == 10
+
+
+def test_balanced_share_keeps_rare_classes() -> None:
+    rng = np.random.default_rng(0)
+    presence = rng.random((400, 6)) < np.array([1.0, 0.8, 0.5, 0.2, 0.05, 0.02])
+    kept = balanced_share(presence, 0.3, seed=0)
+    assert len(kept) == 120 and kept == sorted(set(kept))
+    wanted, got = 0.3 * presence.sum(0), presence[kept].sum(0)
+    assert np.all(np.abs(got - wanted) <= np.maximum(1, 0.02 * wanted)), (wanted, got)
+    assert kept == balanced_share(presence, 0.3, seed=0) != balanced_share(presence, 0.3, seed=1)
+
+
+def test_merge_and_keep() -> None:
+    a, b = {0: np.array([[0, 1, 1]]), 1: np.array([[1, 2, 2]])}, {1: np.array([[7, 3, 3]]), 2: np.array([[8, 4, 4]])}
+    merged = merge(a, b, (1, 2, 5))
+    assert {c: rows.tolist() for c, rows in merged.items()} == {
+        0: [[0, 1, 1]],
+        1: [[1, 2, 2], [7, 3, 3]],
+        2: [[8, 4, 4]],
+    }
+    assert merge(a, b, (0,))[1].tolist() == [[1, 2, 2]]
+    assert {c: len(rows) for c, rows in keep_items(merged, [7]).items()} == {0: 0, 1: 1, 2: 0}

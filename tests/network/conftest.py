@@ -1,0 +1,73 @@
+"""Networks as tests need them: narrow for logic, full width with the golden weights."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden.fill import fill
+from torch import Tensor
+
+import network
+from network.families import Settings
+from network.net import Net
+from network.trunk.hrnet import Stage
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+NARROW = {
+    "width": 4,
+    "width_mult": 0.25,
+    "stages": tuple(Stage(1, (1,) * n) for n in (1, 2, 3, 4)),
+    "mid_channels": 16,
+    "key_channels": 8,
+    "head_channels": 8,
+    "aspp_channels": 8,
+}
+
+
+@pytest.fixture
+def narrow() -> Callable[..., Net]:
+    """narrow(arch, **settings): a network of a few thousand weights, the same ones every time."""
+
+    def make(arch: str, num_classes: int = 5, **settings: object) -> Net:
+        torch.manual_seed(0)
+        return network.NETS[arch](Settings(num_classes, **(NARROW | settings)))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def full() -> Callable[..., Net]:
+    """full(arch, classes, **settings): full width, on the meta device."""
+
+    def make(arch: str, num_classes: int = 19, **settings: object) -> Net:
+        with torch.device("meta"):
+            return network.NETS[arch](Settings(num_classes, **settings))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def filled(full: Callable[..., Net]) -> Callable[..., Net]:
+    """filled(arch, classes, dtype, **settings): full width with the golden weights."""
+
+    def make(arch: str, num_classes: int = 19, dtype: torch.dtype = torch.float32, **settings: object) -> Net:
+        net = full(arch, num_classes, **settings)
+        net.load_state_dict({k: weight(k, x.shape, dtype) for k, x in net.state_dict().items()}, assign=True)
+        return net
+
+    return make
+
+
+def weight(name: str, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    x = torch.from_numpy(np.asarray(fill(name, shape)))
+    return x.to(dtype) if x.is_floating_point() else x
+
+
+@pytest.fixture
+def golden() -> Callable[[str], dict]:
+    """golden("forward.json"): an index file."""
+    return lambda name: json.loads((GOLDEN / "nvidia" / name).read_text())

@@ -1,0 +1,75 @@
+"""Names, shapes, outputs, losses and gradients equal those recorded from the published networks."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from golden.fill import image, labels
+
+import network
+from utils.resize import resize
+
+from .conftest import GOLDEN  # isort: skip
+
+MANIFESTS = [(name, 19) for name in sorted(network.NETS)] + [("ocrnet.HRNet_Mscale_mapillary65", 65)]
+FORWARD = [
+    pytest.param("ocrnet.HRNet_Mscale.two_scale"),
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("ocrnet.HRNet", "ocrnet.HRNet_Mscale.n_scales", "basic.HRNet", "mscale.HRNet.two_scale")
+    ),
+]
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@pytest.mark.parametrize(("name", "classes"), MANIFESTS)
+def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> None:
+    """Names, order and shapes of the state; the parameters' order, by which optimizer states are indexed."""
+    manifest = golden(f"manifests/{name}.json")
+    net = full(name.removesuffix("_mapillary65"), classes)
+    assert {key: list(x.shape) for key, x in net.state_dict().items()} == manifest
+    assert list(net.state_dict()) == list(manifest)
+    assert [key for key, _ in net.named_parameters()] == [key for key in manifest if not key.endswith(BUFFERS)]
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_forward(filled, golden, name: str) -> None:
+    case, expected = golden("forward.json")[name], np.load(GOLDEN / "nvidia" / f"forward_{name}.npz")
+    scales = [float(s) for s in case["flags"][1].split(",")] if case["flags"] else []
+    net = filled(case["arch"], case["num_classes"], scales=tuple(scales)).eval()
+    with torch.no_grad():
+        out = net(torch.from_numpy(image(case["input_name"], case["input_shape"], case["salt"])))
+    for key, told in case["outputs"].items():
+        x, stride, want = out[key.replace(".", "")].numpy(), told["stride"], expected[key]
+        assert list(x.shape) == told["shape"], key
+        assert np.abs(x[:, :, ::stride, ::stride] - want).max() <= 1e-4 * told["max_abs"], key
+        np.testing.assert_allclose(x.mean(axis=(0, 2, 3)), expected[f"{key}.mean"].ravel(), atol=1e-4 * told["max_abs"])
+        if f"{key}.argmax" in expected:
+            assert (x.argmax(axis=1) == expected[f"{key}.argmax"]).mean() >= 0.999, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ce", "ce_single_scale"])
+def test_training_step(filled, golden, name: str) -> None:
+    """Loss, gradients and running statistics of one step in double precision."""
+    case = golden("train_step.json")[name]
+    want, shape = case["float64"], case["input_shape"]
+    net = filled(case["arch"], dtype=torch.float64, ocr_dropout=0.0).train()
+    target = torch.from_numpy(labels(case["input_name"], (shape[0], *shape[2:]), 19))
+    out = net(torch.from_numpy(image(case["input_name"], shape)).double())
+
+    def loss_of(key: str) -> torch.Tensor:
+        return F.cross_entropy(resize(out[key], target.shape[-2:]), target, ignore_index=255)
+
+    loss = loss_of("pred") + 0.4 * loss_of("aux")
+    if "pred_05x" in out:
+        loss = loss + 0.05 * (loss_of("pred_05x") + loss_of("pred_10x"))
+    loss.backward()
+    assert loss.item() == pytest.approx(want["loss"], rel=1e-6)
+    assert {k: net.get_parameter(k).grad.norm().item() for k in want["grad_norm"]} == pytest.approx(
+        want["grad_norm"], rel=1e-4
+    )
+    total = sum(p.grad.square().sum().item() for p in net.parameters()) ** 0.5
+    assert total == pytest.approx(want["total_grad_norm"], rel=1e-4)
+    norms = {k: net.get_buffer(k).norm().item() for k in want["buffer_norm_after"]}
+    assert norms == pytest.approx(want["buffer_norm_after"], rel=1e-6)

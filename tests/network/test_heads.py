@@ -1,0 +1,46 @@
+"""Heads on cases that can be worked out by hand."""
+
+import torch
+
+from network.head.aspp import ASPP
+from network.head.ocr import ObjectAttention, OCRHead, gather
+from network.head.segmentation import segmentation_head
+
+
+def test_gather_averages_over_a_region() -> None:
+    """Region 0 covers the left pixel alone, region 1 both alike."""
+    features = torch.tensor([[[[2.0, 4.0]], [[-1.0, 5.0]]]])  # (1, 2, 1, 2)
+    regions = torch.tensor([[[[50.0, -50.0]], [[7.0, 7.0]]]])
+    objects = gather(features, regions)
+    assert objects.shape == (1, 2, 2, 1)
+    torch.testing.assert_close(objects[0, :, :, 0], torch.tensor([[2.0, 3.0], [-1.0, 2.0]]))
+
+
+def test_object_attention_with_one_object_gives_every_pixel_its_context() -> None:
+    torch.manual_seed(0)
+    attention = ObjectAttention(6, 4).eval()
+    objects = torch.randn(2, 6, 1, 1)
+    context = attention(torch.randn(2, 6, 3, 5), objects)
+    expected = attention.f_up(attention.f_down(objects)).expand(2, 6, 3, 5)
+    torch.testing.assert_close(context, expected)
+
+
+def test_ocr_shapes() -> None:
+    maps = OCRHead(10, 7, mid_channels=12, key_channels=4)(torch.randn(2, 10, 5, 9))
+    assert [tuple(x.shape) for x in maps] == [(2, 7, 5, 9), (2, 7, 5, 9), (2, 12, 5, 9)]
+
+
+def test_aspp_stacks_the_mean_first() -> None:
+    torch.manual_seed(0)
+    aspp = ASPP(6, 4).eval()
+    x = torch.randn(2, 6, 5, 9)
+    out = aspp(x)
+    assert out.shape == (2, aspp.out_channels, 5, 9) == (2, 20, 5, 9)
+    mean = aspp.img_conv(x.mean(dim=(2, 3), keepdim=True))
+    torch.testing.assert_close(out[:, :4], mean.expand(2, 4, 5, 9))
+    torch.testing.assert_close(out[:, 4:8], aspp.features[0](x))
+    assert [branch[0].dilation for branch in aspp.features][1:] == [(12, 12), (24, 24), (36, 36)]
+
+
+def test_segmentation_head() -> None:
+    assert segmentation_head(6, 3, 8)(torch.randn(2, 6, 5, 9)).shape == (2, 3, 5, 9)

@@ -1,0 +1,143 @@
+"""Every network in the table: shapes, gradients, state round trip, odd sizes, and what build(cfg) refuses."""
+
+import pytest
+import torch
+from yacs.config import CfgNode
+
+import network
+from network.layers import set_bn_momentum
+from utils.errors import UserError
+
+ARCHS = sorted(network.NETS)
+
+
+def image(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_forward_and_backward(narrow, arch: str) -> None:
+    net = narrow(arch).train()
+    out = net(image(2, 3, 64, 128))
+    assert out["pred"].shape == (2, 5, 64, 128)
+    sum(x.square().mean() for x in out.values()).backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_state_round_trip(narrow, arch: str) -> None:
+    net, other = narrow(arch).train(), narrow(arch)
+    net(image(2, 3, 64, 64))  # moves the running statistics
+    for p in net.parameters():
+        p.data.add_(0.01)
+    other.load_state_dict(net.state_dict())
+    x = image(1, 3, 64, 64)
+    torch.testing.assert_close(other.eval()(x)["pred"], net.eval()(x)["pred"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_odd_sizes_and_size(narrow, arch: str, mode: str) -> None:
+    net = narrow(arch).train(mode == "train")
+    assert net(image(2, 3, 65, 97))["pred"].shape == (2, 5, 65, 97)
+    assert net(image(2, 3, 65, 97), size=(33, 49))["pred"].shape == (2, 5, 33, 49)
+    assert net(image(2, 3, 65, 97), torch.Size((130, 200)))["pred"].shape == (2, 5, 130, 200)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_keep(narrow, arch: str) -> None:
+    net = narrow(arch).eval()
+    x = image(1, 3, 64, 96)
+    assert list(net(x, keep=("pred",))) == ["pred"]
+    torch.testing.assert_close(net(x, keep=("pred",))["pred"], net(x)["pred"])
+    assert set(net(x, keep=set(net(x)))) == set(net(x))
+
+
+def test_single_outputs_stay_at_the_heads_resolution(narrow) -> None:
+    net = narrow("ocrnet.HRNet").eval()
+    out = net(image(1, 3, 64, 96))
+    assert {name: tuple(x.shape) for name, x in out.items()} == {"pred": (1, 5, 64, 96), "aux": (1, 5, 16, 24)}
+    native = net(image(1, 3, 64, 96), size=(16, 24))["pred"]
+    torch.testing.assert_close(native, net.maps(net, image(1, 3, 64, 96))[0]["pred"], rtol=0, atol=0)
+
+
+def test_align_corners_reaches_trunk_and_output(narrow) -> None:
+    net, other = narrow("ocrnet.HRNet").eval(), narrow("ocrnet.HRNet", align_corners=True).eval()
+    x = image(1, 3, 64, 96)
+    assert not torch.allclose(net.backbone(x)["out"], other.backbone(x)["out"], atol=1e-4)
+    assert not torch.allclose(net(x)["pred"], other(x)["pred"], atol=1e-4)
+
+
+def test_freeze_trunk(narrow) -> None:
+    net = narrow("ocrnet.HRNet_Mscale", freeze_trunk=True)
+    before = {k: v.clone() for k, v in net.backbone.state_dict().items()}
+    net.train()
+    out = net(image(2, 3, 64, 64))
+    (out["pred"].square().mean() + out["aux"].square().mean()).backward()
+    assert not any(m.training for m in net.backbone.modules())
+    assert net.ocr.training
+    assert all(p.grad is None for p in net.backbone.parameters())
+    assert all(p.grad is not None for p in net.ocr.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in net.backbone.state_dict().items())
+
+
+def test_bn_momentum(narrow) -> None:
+    net = narrow("ocrnet.HRNet")
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {m.momentum for m in norms} == {0.1}
+    set_bn_momentum(net, 0.01)
+    assert {m.momentum for m in norms} == {0.01}
+
+
+def tree(**model: object) -> CfgNode:
+    """The keys that build reads, narrow, with changes."""
+    stages = {f"STAGE{n}": {"NUM_MODULES": 1, "NUM_BLOCKS": [1] * n} for n in (1, 2, 3, 4)}
+    base = {
+        "ARCH": "ocrnet.HRNet_Mscale", "HRNET_WIDTH": 4, "WIDTH_MULT": 1.0, "N_SCALES": "", "MSCALE_LO_SCALE": 0.5,
+        "ALIGN_CORNERS": False, "OCR_ASPP": False, "SEGATTN_BOT_CH": 8, "ASPP_BOT_CH": 8, "MSCALE_INNER_3x3": True,
+        "MSCALE_DROPOUT": False, "MSCALE_OLDARCH": False, "BN_MOMENTUM": -1.0, "GRAD_CKPT": False,
+        "INIT_DECODER": False, "FREEZE_TRUNK": False, "OCR_EXTRA": stages,
+        "OCR": {"MID_CHANNELS": 16, "KEY_CHANNELS": 8, "DROPOUT": 0.05},
+    }  # fmt: skip
+    return CfgNode({"MODEL": base | model, "DATASET": {"NUM_CLASSES": 7}})
+
+
+def test_build_reads_the_tree() -> None:
+    net = network.build(tree(N_SCALES="0.25,1.0", BN_MOMENTUM=0.02, MSCALE_LO_SCALE=0.75))
+    assert net.eval()(image(1, 3, 64, 64))["pred"].shape == (1, 7, 64, 64)
+    assert (net.scales, net.lo_scale) == ((0.25, 1.0), 0.75)
+    assert {m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.02}
+    assert {type(m).__name__ for m in network.build(tree(OCR_ASPP=True)).children()} >= {"ASPP", "OCRHead"}
+
+
+def test_init_decoder_leaves_the_attention_even() -> None:
+    torch.manual_seed(0)
+    plain, decoder = network.build(tree()), network.build(tree(INIT_DECODER=True))
+    assert decoder.ocr.cls_head.weight.std() > 1.5 * plain.ocr.cls_head.weight.std()
+    old = network.build(tree(INIT_DECODER=True, MSCALE_OLDARCH=True)).eval()(image(1, 3, 64, 64))
+    assert (old["attn_05x"] == 0.5).all()
+    assert (decoder.eval()(image(1, 3, 64, 64))["attn_05x"] - 0.5).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ARCH": ""}, ["no default", "ocrnet.HRNet_Mscale", "basic.HRNet"]),
+        ({"ARCH": "ocrnet.HRNet_Msclae"}, ["did you mean 'ocrnet.HRNet_Mscale'", "basic.HRNet_ASP"]),
+        ({"N_SCALES": "0.5,2.0"}, ["--n_scales", "1.0"]),
+        ({"N_SCALES": "0.5,x"}, ["--n_scales", "numbers"]),
+        ({"N_SCALES": "1.0,1.0"}, ["--n_scales", "different"]),
+        ({"N_SCALES": "-1,1.0"}, ["--n_scales", "positive"]),
+        ({"MSCALE_LO_SCALE": 1.5}, ["--mscale_lo_scale", "1.5"]),
+        (
+            {"OCR_EXTRA": {f"STAGE{n}": {"NUM_MODULES": 1, "NUM_BLOCKS": [1]} for n in (1, 2, 3, 4)}},
+            ["STAGE2", "2 num"],
+        ),
+    ],
+)
+def test_build_refuses(change: dict, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        network.build(tree(**change))
+    assert all(word in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)

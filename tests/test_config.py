@@ -1,0 +1,355 @@
+"""Options: NVIDIA's flags and command lines, precedence, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shared import GOLDEN
+
+import config
+from utils.errors import UserError
+
+PUBLISHED = json.loads((GOLDEN / "nvidia/options.json").read_text())["flags"]
+SCRIPTS = json.loads((GOLDEN / "nvidia/scripts.json").read_text())
+# "Off" or "unset" there is null; here it has the type of the option. Unset flags take the published value in effect.
+OFF = {
+    "coarse_boost_classes": "",
+    "custom_coarse_dropout_classes": "",
+    "snapshot": "",
+    "resume": "",
+    "eval": "",
+    "eval_folder": "",
+    "n_scales": "",
+    "pre_size": 0,
+    "rand_augment": "",
+    "custom_coarse_prob": -1.0,
+    "aspp_bot_ch": 256,
+    "set_cityscapes_root": "ASSETS_PATH/data/Cityscapes",
+    "ocr_alpha": 0.4,
+    "segattn_bot_ch": 256,
+    "supervised_mscale_loss_wt": 0.0,
+}
+PARSERS = {"int": int, "float": float, "str": str, "store_true": bool}
+
+
+def one_line(argv: list[str]) -> str:
+    """Message of the UserError that a command line earns; it is one line."""
+    with pytest.raises(UserError) as caught:
+        config.load(argv)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def option_of(flag: dict[str, Any]) -> config.Option | None:
+    """Our option of a published flag; every spelling of it leads there. None if it never did anything."""
+    known = config.flags()
+    options = {id(known.get(name)): known.get(name) for name in flag["flag"]}
+    assert len(options) == 1
+    return options.popitem()[1]
+
+
+def ours(flag: dict[str, Any]) -> Any:
+    """The published default as we write it."""
+    if flag["dest"] == "arch":
+        return ""  # its published default names a network that does not exist
+    return OFF[flag["dest"]] if flag["default"] is None else flag["default"]
+
+
+def test_103_flags() -> None:
+    assert len(PUBLISHED) == 103
+
+
+@pytest.mark.parametrize("flag", PUBLISHED, ids=lambda flag: flag["dest"])
+def test_published_flag(flag: dict[str, Any]) -> None:
+    option = option_of(flag)
+    name = flag["flag"][-1]
+    if name in config.NEGATED:
+        assert config.OPTIONS[config.NEGATED[name]].default is True and flag["default"] is False
+    elif option is None:
+        assert name in config.WITHOUT_EFFECT
+        assert config.WITHOUT_EFFECT[name] == (flag["type"] != "store_true")
+    else:
+        assert option.default == ours(flag)
+        assert type(option.default) is PARSERS[flag["type"]]
+
+
+@pytest.mark.parametrize("flag", PUBLISHED, ids=lambda flag: flag["dest"])
+def test_published_flag_is_accepted(flag: dict[str, Any]) -> None:
+    """Alone on the command line, with its default as the value, it changes nothing (a switch sets its key)."""
+    values, idle = config.parse([flag["flag"][0]] + ([] if flag["type"] == "store_true" else [str(ours_or_any(flag))]))
+    if (option := option_of(flag)) is not None:
+        assert values[option.key] == (True if flag["type"] == "store_true" else option.default)
+        assert not idle
+    elif flag["flag"][0] in config.WITHOUT_EFFECT:
+        assert idle == flag["flag"] and values == config.defaults()
+    else:
+        assert values[config.NEGATED[flag["flag"][0]]] is False
+
+
+def ours_or_any(flag: dict[str, Any]) -> Any:
+    return ours(flag) if flag["dest"] in OFF or flag["default"] is not None else "1"
+
+
+def test_idle_flags_are_collected() -> None:
+    words = [[name, "1"] if takes else [name] for name, takes in config.WITHOUT_EFFECT.items()]
+    cfg = config.load(["--arch", "basic.HRNet", *sum(words, [])])
+    assert cfg.WITHOUT_EFFECT == list(config.WITHOUT_EFFECT)
+    assert config.load([]).WITHOUT_EFFECT == []
+
+
+# --- command lines -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_published_command_line(name: str) -> None:
+    words = shlex.split(SCRIPTS[name]["train_command"])
+    argv = words[words.index("train.py") + 1 :]
+    dataset = argv[argv.index("--dataset") + 1]
+    if dataset == "mapillary":
+        import datasets
+
+        if dataset not in datasets.DATASETS:
+            pytest.skip("mapillary is not among the datasets yet")
+    cfg = config.load(argv)
+    assert cfg.MODEL.ARCH == argv[argv.index("--arch") + 1]
+    assert cfg.RESULT_DIR == "LOGDIR" and cfg.TRAIN.SYNCBN and cfg.TRAIN.APEX and cfg.TRAIN.FP16
+    assert cfg.DATASET.NUM_CLASSES == (19 if dataset == "cityscapes" else 65)
+    if "--lr" in argv:
+        assert cfg.OPTIM.LR == float(argv[argv.index("--lr") + 1])
+    if "--snapshot" in argv:
+        assert cfg.SNAPSHOT.startswith(cfg.ASSETS_PATH + "/seg_weights/")
+
+
+def test_every_word_arrives() -> None:
+    argv = shlex.split(SCRIPTS["train_cityscapes_sota.yml"]["train_command"])
+    cfg = config.load(argv[argv.index("train.py") + 1 :])
+    assert cfg.DATASET.CROP_SIZE == "1024,2048" and cfg.OPTIM.POLY_EXP == 2.0 and cfg.OPTIM.LR == 0.01
+    assert cfg.DATASET.COARSE_BOOST_CLASSES == "3,4,6,7,9,11,12,13,14,15,16,17,18"
+    assert cfg.DATASET.CUSTOM_COARSE_DROPOUT_CLASSES == "14,15,16" and cfg.DATASET.CUSTOM_COARSE_PROB == 0.5
+    assert cfg.DATASET.MASK_OUT_CITYSCAPES and cfg.LOSS.RMI and cfg.LOSS.SUPERVISED_MSCALE_WT == 0.05
+    assert cfg.MODEL.N_SCALES == "0.5,1.0,2.0" and cfg.TRAIN.MAX_EPOCH == 175 and cfg.DATASET.MAX_CU_EPOCH == 150
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--fp16"], True),
+        (["--fp16", "true"], True),
+        (["--fp16", "false"], False),
+        (["--fp16=false"], False),
+        (["--fp16", "--cv", "1"], True),
+        (["--fp16", "TRAIN.SYNCBN", "true"], True),
+        (["TRAIN.FP16", "yes"], True),
+        ([], False),
+    ],
+)
+def test_booleans(words: list[str], value: bool) -> None:
+    assert config.load(words).TRAIN.FP16 is value
+
+
+def test_values_that_begin_with_a_dash() -> None:
+    assert config.load(["--rlx_off_epoch", "-1"]).OPTIM.RLX_OFF_EPOCH == -1
+    assert config.load(["--bn_momentum=-1"]).MODEL.BN_MOMENTUM == -1.0
+    assert config.load(["-wb", "2.5"]).LOSS.WT_BOUND == config.load(["--wt_bound", "2.5"]).LOSS.WT_BOUND == 2.5
+    assert config.load(["OPTIM.RLX_OFF_EPOCH", "-1"]).OPTIM.RLX_OFF_EPOCH == -1
+
+
+def test_both_spellings_of_local_rank() -> None:
+    assert config.load(["--local_rank=3"]).TRAIN.LOCAL_RANK == config.load(["--local-rank", "3"]).TRAIN.LOCAL_RANK == 3
+
+
+# --- precedence and files ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def yaml_file(tmp_path: Path):
+    def write(text: str, name: str = "a.yaml") -> str:
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_precedence(yaml_file) -> None:
+    file = ["--cfg", yaml_file("OPTIM: {LR: 0.1, MOMENTUM: 0.1}\nTRAIN.MAX_EPOCH: 7\n")]
+    later = ["--cfg", yaml_file("TRAIN: {MAX_EPOCH: 9}", "b.yaml")]
+    assert config.load([]).OPTIM.LR == 0.002
+    assert config.load(file).OPTIM.LR == 0.1
+    assert config.load([*file, *later]).TRAIN.MAX_EPOCH == 9
+    assert config.load([*later, *file]).TRAIN.MAX_EPOCH == 7
+    assert config.load(["--lr", "0.2", *file]).OPTIM.LR == 0.2  # a flag wins wherever it stands
+    cfg = config.load([*file, "--lr", "0.2", "OPTIM.LR", "0.3"])
+    assert cfg.OPTIM.LR == 0.3 and cfg.OPTIM.MOMENTUM == 0.1
+    assert config.load(["--lr", "1", "--lr", "2"]).OPTIM.LR == 2.0
+
+
+def test_yaml_types(yaml_file) -> None:
+    cfg = config.load(
+        [
+            "--cfg",
+            yaml_file(
+                "OPTIM: {LR: 5e-3, POLY_EXP: 2}\nTRAIN: {MAX_EPOCH: 1e2, FP16: on}\nSNAPSHOT: null\n"
+                "DATASET: {CROP_SIZE: [64, 128]}\nMODEL: {N_SCALES: [0.5, 1.0], "
+                "OCR_EXTRA: {STAGE2: {NUM_BLOCKS: [1, 2]}}}\nEVAL: {EXTRA_SCALES: 0.5}\n"
+            ),
+        ]
+    )
+    assert cfg.OPTIM.LR == 0.005 and type(cfg.OPTIM.LR) is float and type(cfg.OPTIM.POLY_EXP) is float
+    assert cfg.TRAIN.MAX_EPOCH == 100 and type(cfg.TRAIN.MAX_EPOCH) is int and cfg.TRAIN.FP16 is True
+    assert cfg.SNAPSHOT == "" and cfg.DATASET.CROP_SIZE == "64,128" and cfg.MODEL.N_SCALES == "0.5,1.0"
+    assert cfg.MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == [1, 2] and cfg.EVAL.EXTRA_SCALES == "0.5"
+
+
+def test_lists_on_the_command_line() -> None:
+    for text in ("1,2", "[1, 2]", "(1,2)"):
+        assert config.load(["MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", text]).MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == [1, 2]
+    assert config.load(["DATASET.MEAN", "0,0.5,1"]).DATASET.MEAN == [0.0, 0.5, 1.0]
+
+
+def test_defaults_are_not_shared() -> None:
+    config.load([]).MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS.append(9)
+    assert config.load([]).MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == [4, 4]
+
+
+def test_assets_path() -> None:
+    cfg = config.load(["--snapshot", "ASSETS_PATH/x.pth", "ASSETS_PATH", "/big"])
+    assert cfg.SNAPSHOT == "/big/x.pth" and cfg.DATASET.CITYSCAPES_DIR == "/big/data/Cityscapes"
+    assert not [key for key, value in config.flat(cfg).items() if "ASSETS_PATH" in str(value)]
+    assert config.load(["ASSETS_PATH", "~/big"]).DATASET.CAMVID_DIR == str(Path.home() / "big/data/CamVid")
+
+
+def test_none_of_a_sweep_is_off() -> None:
+    """runx writes a null of its YAML as the word None."""
+    assert config.load(["--n_scales", "None", "--snapshot", "None"]).MODEL.N_SCALES == ""
+
+
+def test_classes_of_the_dataset() -> None:
+    assert config.load([]).DATASET.NUM_CLASSES == 19
+    assert config.load(["--dataset", "camvid"]).DATASET.NUM_CLASSES == 11
+    assert config.load(["--dataset", "camvid", "DATASET.NUM_CLASSES", "65"]).DATASET.NUM_CLASSES == 65
+
+
+def test_frozen() -> None:
+    cfg = config.load([])
+    with pytest.raises(AttributeError):
+        cfg.SEED = 1
+    with pytest.raises(AttributeError):
+        cfg.OPTIM.LR = 1.0
+
+
+def test_flat_is_the_inverse_of_pairs() -> None:
+    cfg = config.load(["--lr", "0.25", "--published", "img_wt,small_tile", "DATASET.MEAN", "0,0.5,1"])
+    pairs = []
+    for key, value in config.flat(cfg).items():
+        pairs += [key, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
+    assert config.flat(config.load(pairs)) == config.flat(cfg)
+    assert cfg.PUBLISHED == ("img_wt", "small_tile")
+
+
+# --- mistakes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--arhc", "x"], ["--arhc", "'--arch'"]),
+        (["--n_scale", "1.0"], ["'--n_scales'"]),  # no abbreviations
+        (["OPTIM.LRR", "1"], ["'OPTIM.LRR'", "'OPTIM.LR'"]),
+        (["OPTIM.LR"], ["OPTIM.LR", "value"]),
+        (["--lr"], ["--lr needs a value"]),
+        (["--lr", "--fp16"], ["--lr needs a value"]),
+        (["--lr", "fast"], ["--lr", "float", "'fast'"]),
+        (["--lr", "nan"], ["--lr", "nan"]),
+        (["--bs_trn", "2.5"], ["--bs_trn", "int", "'2.5'"]),
+        (["--bs_trn", "inf"], ["--bs_trn", "'inf'"]),
+        (["--bs_trn", "0"], ["--bs_trn", "above 0"]),
+        (["--fp16=maybe"], ["--fp16", "maybe"]),
+        (["--optimizer", "sdg"], ["--optimizer", "'sgd'"]),
+        (["--eval", "test"], ["--eval", "folder"]),
+        (["--eval", "folder", "--snapshot", "x.pth"], ["--eval_folder"]),
+        (["--eval", "val"], ["--eval val", "--snapshot"]),
+        (["--start_epoch", "180"], ["--start_epoch", "--max_epoch"]),
+        (["DATASET.STD", "1,0,1"], ["DATASET.STD"]),
+        (["DATASET.MEAN", "1,0"], ["DATASET.MEAN"]),
+        (["--eval_folder", "x"], ["--eval folder"]),
+        (["--dataset", "cityscape"], ["'cityscape'", "'cityscapes'"]),
+        (["--n_scales", "0.5,2.0"], ["--n_scales", "1.0"]),
+        (["--n_scales", "0.5,a"], ["--n_scales", "'0.5,a'"]),
+        (["--n_scales", "1.0,"], ["--n_scales"]),
+        (["--crop_size", "64,64,64"], ["--crop_size", "height,width"]),
+        (["--crop_size", ""], ["--crop_size"]),
+        (["--scale_min", "3"], ["--scale_min", "--scale_max"]),
+        (["--published", "imgwt"], ["imgwt", "'img_wt'"]),
+        (["--snapshot", "a", "--resume", "b"], ["--snapshot", "--resume"]),
+        (["--dump_for_submission"], ["--dump_for_submission", "--eval"]),
+        (["--cv", "4"], ["--cv"]),
+        (["--ema", "1.5"], ["--ema"]),
+        (["--extra_scales", "-1"], ["--extra_scales"]),
+        (["--rand_augment", "2"], ["--rand_augment", "N,M"]),
+        (["--strict_bdr_cls", "1,x"], ["--strict_bdr_cls"]),
+        (["--cfg", "no/such.yaml"], ["no/such.yaml"]),
+        (["MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", "a"], ["NUM_BLOCKS", "'a'"]),
+        (["stray"], ["'stray'"]),
+        (["--mscale_no3x3=perhaps"], ["--mscale_no3x3"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_mistake_is_one_line(argv: list[str], words: list[str]) -> None:
+    message = one_line(argv)
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("OPTIM: {LRR: 1}", ["OPTIM.LRR", "'OPTIM.LR'"]),
+        ("OPTIM: {LR: fast}", ["OPTIM.LR", "fast"]),
+        ("OPTIM: 3", ["OPTIM"]),
+        ("OPTIM: {LR: [1", ["YAML"]),
+        ("- 1", ["list"]),
+        ("OPTIM: {LR: {A: 1}}", ["OPTIM.LR.A"]),
+        ("TRAIN: {MAX_EPOCH: true}", ["TRAIN.MAX_EPOCH", "True"]),
+        ("TRAIN: {MAX_EPOCH: null}", ["TRAIN.MAX_EPOCH", "None"]),
+    ],
+)
+def test_mistake_in_a_file(yaml_file, text: str, words: list[str]) -> None:
+    file = yaml_file(text)
+    message = one_line(["--cfg", file])
+    for word in (file, *words):
+        assert word in message
+
+
+def test_binary_file_as_cfg(tmp_path: Path) -> None:
+    (tmp_path / "x.pth").write_bytes(bytes(range(128, 256)))
+    assert "x.pth" in one_line(["--cfg", str(tmp_path / "x.pth")])
+
+
+def test_all_problems_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(["--cv", "4", "--bs_trn", "0", "--scale_min", "3"])
+    assert len(str(caught.value).splitlines()) == 3
+
+
+# --- help ----------------------------------------------------------------------------------------------------------
+
+
+def test_help_has_every_flag_once() -> None:
+    text = config.help_text(full=True)
+    flags = [*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg"]
+    for flag in flags:
+        assert flag in text.replace(",", " ").replace("[--cfg", "--cfg").split(), flag
+    listed = [line.split()[0].strip(",") for line in text.splitlines() if line.startswith("  -")]
+    assert len(listed) == len(set(listed))
+    for key in config.OPTIONS:
+        assert key in text.split(), key
+
+
+def test_short_help_is_short() -> None:
+    text = config.help_text()
+    assert len(text.splitlines()) < 60 and "--arch" in text and "--help all" in text
+    assert max(map(len, text.splitlines())) <= 120

@@ -1,0 +1,70 @@
+"""What the documentation says can be done: its command lines are accepted, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import config
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+FENCE = re.compile(r"```\n(.*?)```", re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def commands(page: Path) -> list[str]:
+    """Lines of code blocks that call train.py, joined where they go on."""
+    lines = [line for block in FENCE.findall(page.read_text()) for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if re.match(r"(python|torchrun .*) ?train\.py ", line)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Names that a page's headings can be linked by."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+COMMANDS = [(page.name, line) for page in PAGES for line in commands(page)]
+
+
+def test_pages_have_commands() -> None:
+    assert len([name for name, _ in COMMANDS if name == "README.md"]) >= 6
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_command_is_accepted(page: str, line: str) -> None:
+    words = shlex.split(line)
+    config.load(words[words.index("train.py") + 1 :])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_flags_and_keys_exist(page: Path) -> None:
+    """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
+    known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg", "--help"}
+    known |= {"--nproc_per_node", "--what", "--baseline", "--size", "--to"}  # torchrun, benchmark, convert_checkpoint
+    for code in re.findall(r"`([^`\n]+)`", page.read_text()):
+        for flag in re.findall(r"(?<!\S)(--\w[\w-]*)", code):
+            assert flag in known, f"{page.name}: {flag}"
+        if re.fullmatch(r"(DATASET|MODEL|TRAIN|EVAL|LOSS|OPTIM|AUG)(\.\w+)+", code):
+            assert code in config.OPTIONS, f"{page.name}: {code}"
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    asked = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.M)}
+    assert {"train", "test"} <= asked <= targets

@@ -1,0 +1,133 @@
+"""The house rules, checked on the source: who may import whom, who may know of options, no work at import."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import config
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("datasets", "transforms", "network", "loss", "utils")
+# Package or top-level module -> what of ours it may import. Each may import itself.
+ALLOWED = {
+    "train": {"config", "datasets", "network", "loss", "utils"},
+    "config": {"datasets", "utils"},
+    "datasets": {"transforms", "utils"},
+    "transforms": {"utils"},
+    "network": {"utils"},
+    "loss": {"utils"},
+    "utils": set(),
+    "scripts": {"config", "train", *PACKAGES},
+}
+# Parsers of options: for the drivers and the builders in a package's __init__ alone.
+OPTION_MODULES = {"argparse", "yacs"}
+SOURCES = sorted(
+    path for top in ALLOWED for path in (*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")) if path.is_file()
+)
+
+
+def house(path: Path) -> str:
+    """Package or module at the top that a file belongs to."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST, path: Path) -> list[tuple[str, int]]:
+    """(absolute module, line) of every import in a file, those inside functions, too."""
+    found = []
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # `from .x import y` stays in its own package unless it has more dots than there are folders.
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            assert not node.level or base, f"{path}:{node.lineno} leaves the repository"
+            found.append((".".join((*base, node.module or "")).strip("."), node.lineno))
+    return found
+
+
+def crossings(source: str, path: Path) -> list[str]:
+    """Imports of `source` that ALLOWED does not have."""
+    here = house(path)
+    ours = set(ALLOWED) | {"demo", "tests"}
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for module, line in imports(ast.parse(source), path)
+        if module.split(".")[0] in ours - ALLOWED[here] - {here}
+    ]
+
+
+def options_known(source: str, path: Path) -> list[str]:
+    """Imports of option parsers, or of config, where they do not belong."""
+    if house(path) in ("train", "config", "scripts"):
+        return []
+    allowed = {"yacs"} if path.name == "__init__.py" else set()
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for module, line in imports(ast.parse(source), path)
+        if module.split(".")[0] in OPTION_MODULES - allowed
+    ]
+
+
+def work_at_import(source: str, path: Path) -> list[str]:
+    """Statements of a module's body that do something: loops, with, bare calls. Definitions and tables are none."""
+    return [f"{path.relative_to(ROOT)}:{node.lineno}" for node in ast.parse(source).body if is_work(node, path)]
+
+
+def is_work(node: ast.stmt, path: Path) -> bool:
+    if isinstance(node, ast.Try):  # an import with a second place to look for it
+        return not all(isinstance(inner, (ast.Import, ast.ImportFrom)) for inner in node.body)
+    if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+        # A script is run by its path: it has to put the repository on the path first.
+        return not (house(path) == "scripts" and ast.unparse(node).startswith("sys.path.insert("))
+    return isinstance(node, (ast.For, ast.While, ast.With))
+
+
+@pytest.mark.parametrize("rule", [crossings, options_known, work_at_import])
+def test_sources_keep(rule) -> None:
+    assert len(SOURCES) > 20
+    broken = [line for path in SOURCES for line in rule(path.read_text(encoding="utf-8"), path)]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "source"),
+    [
+        (crossings, "loss/rmi.py", "import network"),
+        (crossings, "utils/log.py", "def f():\n    from config import get"),
+        (crossings, "network/trunk/hrnet.py", "from ...loss import rmi"),
+        (crossings, "train.py", "import demo"),
+        (options_known, "loss/rmi.py", "from yacs.config import CfgNode"),
+        (options_known, "network/__init__.py", "import argparse"),
+        (work_at_import, "utils/log.py", "print(1)"),
+        (work_at_import, "utils/log.py", "for x in y:\n    pass"),
+    ],
+)
+def test_rules_can_fail(rule, file: str, source: str) -> None:
+    path = ROOT / file
+    try:
+        assert rule(source, path)
+    except AssertionError as error:
+        assert "leaves the repository" in str(error)
+
+
+def test_rules_let_pass() -> None:
+    assert not crossings("from utils.errors import UserError\nfrom .x import y\nimport torch", ROOT / "loss/rmi.py")
+    assert not options_known("from yacs.config import CfgNode", ROOT / "network/__init__.py")
+    assert not work_at_import('"""Text."""\nX = {1: 2}\nif __name__ == "__main__":\n    main()', ROOT / "train.py")
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("scripts/cfg/*.yaml")), ids=lambda path: path.name)
+def test_option_file_loads(file: Path) -> None:
+    cfg = config.load(["--cfg", str(file), "--arch", "ocrnet.HRNet_Mscale"])
+    assert cfg.is_frozen()
+
+
+def test_files_stay_short() -> None:
+    """300 lines a file; config.py is a table."""
+    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text().splitlines())) > 300}
+    long.pop("config.py", None)
+    assert not long

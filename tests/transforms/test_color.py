@@ -1,0 +1,72 @@
+"""Colours against torchvision's definitions and by eye."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import functional
+
+from transforms import color
+from utils.contracts import Sample
+
+RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.4, 1.0, 1.7])
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_factors_follow_torchvision(name: str, factor: float) -> None:
+    ours = getattr(color, f"adjust_{name}")(RGB, factor)
+    theirs = getattr(functional, f"adjust_{name}")(torch.from_numpy(RGB).permute(2, 0, 1), factor)
+    difference = np.abs(ours.astype(int) - theirs.permute(1, 2, 0).numpy().astype(int))
+    assert ours.dtype == np.uint8 and difference.max() <= 2
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.25, 0.5])
+def test_hue_follows_torchvision(shift: float) -> None:
+    theirs = functional.adjust_hue(torch.from_numpy(RGB).permute(2, 0, 1), shift).permute(1, 2, 0).numpy()
+    difference = np.abs(color.adjust_hue(RGB, shift).astype(int) - theirs.astype(int))
+    assert difference.mean() < 1.5 and np.percentile(difference, 99) <= 6
+
+
+def test_by_eye() -> None:
+    image = np.array([[[10, 20, 30], [200, 100, 0]]], np.uint8)
+    assert color.adjust_brightness(image, 2.0).tolist() == [[[20, 40, 60], [255, 200, 0]]]
+    gray = color.adjust_saturation(image, 0.0)
+    assert (gray[..., 0] == gray[..., 1]).all() and gray[0, 0, 0] == 18  # 0.299 * 10 + 0.587 * 20 + 0.114 * 30
+    assert color.adjust_hue(np.array([[[255, 0, 0]]], np.uint8), 0.5)[0, 0, 0] < 5  # red turns to cyan
+    flat = np.full((4, 6, 3), 77, np.uint8)
+    assert (color.adjust_contrast(flat, 0.3) == 77).all()
+    for blur in (color.blur_gaussian, color.blur_bilateral):
+        assert (blur(flat, 0.7) == 77).all()
+
+
+def test_blurs_smooth_and_bilateral_keeps_edges() -> None:
+    edge = np.zeros((20, 20, 3), np.uint8)
+    edge[:, 10:] = 200
+    noisy = np.clip(edge.astype(int) + np.random.default_rng(0).integers(0, 8, edge.shape), 0, 255).astype(np.uint8)
+    gaussian, bilateral = color.blur_gaussian(noisy, 1.3), color.blur_bilateral(noisy, 1.3)
+    flat = np.s_[4:-4, 1:7]
+    assert gaussian[flat].std() < noisy[flat].std() and bilateral[flat].std() < noisy[flat].std()
+    assert np.abs(bilateral[5:15, 9:11].astype(int) - noisy[5:15, 9:11]).max() < 40
+    assert np.abs(gaussian[5:15, 9:11].astype(int) - noisy[5:15, 9:11]).max() > 40
+
+
+@pytest.mark.parametrize("step", [color.ColorJitter.of_strength(0.25), color.GaussianBlur(), color.BilateralBlur()])
+def test_steps_change_the_image_only_and_repeat(step: object) -> None:
+    label = np.zeros((40, 60), np.uint8)
+    before = Sample(RGB.copy(), label, "name", (40, 60), (3, 4))
+    first, second = (step(before, random.Random(2)) for _ in range(2))  # type: ignore[operator]
+    np.testing.assert_array_equal(first.image, second.image)
+    assert first.image.dtype == np.uint8 and (first.image != RGB).any() and first.label is label
+    assert (before.image == RGB).all() and (first.name, first.size, first.centre) == ("name", (40, 60), (3, 4))
+    assert (step(before, random.Random(1)).image != first.image).any()  # type: ignore[operator]
+
+
+def test_jitter_amounts() -> None:
+    bright = color.ColorJitter(brightness=0.25)
+    grey = Sample(np.full((2, 2, 3), 100, np.uint8), None, "", (2, 2))
+    values = [int(bright(grey, random.Random(i)).image[0, 0, 0]) for i in range(500)]
+    assert 75 <= min(values) < 78 and 122 < max(values) <= 125
+    assert color.ColorJitter.of_strength(0.8).hue == 0.5
+    assert (color.ColorJitter()(grey, random.Random(0)).image == 100).all()

@@ -1,0 +1,71 @@
+"""Pictures: colours where they belong, files that read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from utils import visualize as v
+from utils.errors import UserError
+
+PALETTE = ((10, 20, 30), (40, 50, 60))
+
+
+def read(data: bytes) -> np.ndarray:
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return cv2.cvtColor(array, cv2.COLOR_BGR2RGB) if array.ndim == 3 else array
+
+
+def test_colours_by_class_and_black_for_ignored() -> None:
+    got = v.colorize(torch.tensor([[0, 1, 255]], dtype=torch.uint8), PALETTE)
+    assert got.tolist() == [[[10, 20, 30], [40, 50, 60], [0, 0, 0]]]
+
+
+def test_overlay_weighs_image_and_colours() -> None:
+    image = np.full((1, 1, 3), 100, np.uint8)
+    assert v.overlay(image, np.zeros((1, 1), np.uint8), PALETTE, alpha=0.25).tolist() == [[[78, 80, 82]]]
+    assert v.overlay(image, np.zeros((1, 1), np.uint8), PALETTE, alpha=1).tolist() == [[[10, 20, 30]]]
+
+
+def test_error_map_marks_wrong_pixels_and_leaves_ignored_ones_black() -> None:
+    image = np.full((1, 3, 3), 200, np.uint8)
+    got = v.error_map(image, np.array([[0, 1, 1]]), np.array([[0, 0, 255]]), 255)
+    assert got.tolist() == [[[70, 70, 70], list(v.WRONG), [0, 0, 0]]]
+
+
+def test_heat_goes_from_dark_to_yellow_and_clips() -> None:
+    got = v.heat(torch.tensor([[[-1.0, 0.0, 0.5, 1.0, 9.0]]]))
+    assert got.shape == (1, 5, 3)
+    assert (got[0, 0] == got[0, 1]).all() and (got[0, 3] == got[0, 4]).all()
+    assert got[0, 4, 0] > 200 and got[0, 4, 1] > 200 and got[0, 4, 2] < 80  # yellow, in RGB order
+    assert got[0, 0].sum() < got[0, 2].sum() < got[0, 4].sum()
+
+
+def test_shrinking_keeps_the_shape_and_invents_no_colours() -> None:
+    colours = np.random.default_rng(0).choice(np.array([[0, 0, 0], [200, 0, 0]], np.uint8), (40, 100))
+    got = v.shrink(colours, 50, smooth=False)
+    assert got.shape == (20, 50, 3) and set(np.unique(got)) <= {0, 200}
+    assert v.shrink(colours, 100) is colours
+
+
+def test_files_read_back(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    assert np.array_equal(read(v.encode_png(image)), image)
+    assert np.array_equal(read(v.encode_png(image[..., 0])), image[..., 0])
+    smooth = np.full((8, 12, 3), (200, 30, 90), np.uint8)
+    assert np.abs(read(v.encode_jpeg(smooth)).astype(int) - smooth).max() < 6  # red stays red
+    v.write_file(tmp_path / "a" / "b.png", b"x")
+    with pytest.raises(UserError, match="cannot write"):
+        v.write_file(tmp_path / "a" / "b.png" / "c.png", b"x")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("city/a_000019.png", "city__a_000019"), ("img.v2", "img.v2"), ("../x/y.JPG", "x__y"), ("plain", "plain")],
+)
+def test_file_stems(name: str, stem: str) -> None:
+    assert v.file_stem(name) == stem

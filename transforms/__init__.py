@@ -1,0 +1,87 @@
+"""Augmentation: `Sample -> Sample` steps that draw from the generator they are given and from nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.color import BilateralBlur, ColorJitter, GaussianBlur
+from transforms.geometry import LabelStride, RandomFlip, RandomScaleCrop
+from transforms.randaugment import RandAugment
+from utils.contracts import DatasetSpec, Sample
+from utils.errors import UserError
+
+Transform = Callable[[Sample, random.Random], Sample]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Steps one after another; none leaves the sample as it is."""
+
+    steps: tuple[Transform, ...] = ()
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """The sample after all steps."""
+        for step in self.steps:
+            sample = step(sample, rng)
+        return sample
+
+
+def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
+    """The published order: scale and crop, flip, RandAugment, colours, blur; at the end the label's stride."""
+    fill = mean_colour(cfg.DATASET.MEAN)
+    size = None if cfg.DATASET.FULL_CROP else parse_size(cfg.DATASET.CROP_SIZE)
+    crop = RandomScaleCrop(
+        size,
+        cfg.AUG.SCALE_MIN,
+        cfg.AUG.SCALE_MAX,
+        cfg.DATASET.PRE_SIZE,
+        cfg.DATASET.TRANSLATE_AUG_FIX,
+        fill,
+        spec.ignore_label,
+    )
+    steps: list[Transform] = [crop, RandomFlip()]
+    if cfg.AUG.RAND_AUGMENT:
+        steps.append(RandAugment(*parse_randaugment(cfg.AUG.RAND_AUGMENT), fill, spec.ignore_label))
+    if cfg.AUG.COLOR:
+        steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))
+    if cfg.AUG.BBLUR:
+        steps.append(BilateralBlur())
+    elif cfg.AUG.GBLUR:
+        steps.append(GaussianBlur())
+    if cfg.DATASET.LABEL_STRIDE > 1:
+        steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE))
+    return Pipeline(tuple(steps))
+
+
+def build_val(cfg: Any, spec: DatasetSpec) -> Pipeline:
+    """Images are evaluated as they are."""
+    return Pipeline()
+
+
+def parse_size(text: str | int) -> tuple[int, int]:
+    """`"896"` -> (896, 896), `"512,1024"` -> (512, 1024), that is (h, w)."""
+    try:
+        numbers = [int(part) for part in str(text).split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or min(numbers) < 1:
+        raise UserError(f'--crop_size takes one positive number or "height,width", not {text!r}')
+    return numbers[0], numbers[-1]
+
+
+def parse_randaugment(text: str) -> tuple[int, float]:
+    """`"N,M"` -> (operations, magnitude)."""
+    try:
+        count, magnitude = text.split(",")
+        return int(count), float(magnitude)
+    except ValueError:
+        raise UserError(f'--rand_augment takes "N,M" (operations, magnitude 0 to 30), not {text!r}') from None
+
+
+def mean_colour(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:
+    """The grey that is 0 after normalisation, (R, G, B) in 0..255: padding of images."""
+    red, green, blue = (round(255 * value) for value in mean)
+    return red, green, blue

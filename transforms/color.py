@@ -1,0 +1,134 @@
+"""How pixels look: colour jitter and blur, on uint8 RGB images alone. Labels are left as they are.
+
+The single operations have the semantics of torchvision's `adjust_*` functions on uint8 images (within two grey
+levels, by rounding), through look-up tables and OpenCV, since they run once for each crop.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from utils.contracts import Sample
+
+_LEVELS = np.arange(256, dtype=np.float32)
+
+
+def _table(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _gray(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) uint8, blended with black: 0 is black, 1 the image."""
+    return cv2.LUT(image, _table(_LEVELS * factor))
+
+
+def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) uint8, blended with the mean of its grey version: 0 is flat grey, 1 the image."""
+    mean = int(cv2.mean(_gray(image))[0] + 0.5)
+    return cv2.LUT(image, _table(mean + (_LEVELS - mean) * factor))
+
+
+def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) uint8, blended with its grey version: 0 is grey, 1 the image."""
+    gray = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(image, factor, gray, 1.0 - factor, 0.0)
+
+
+def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
+    """(H, W, 3) uint8 with its hue turned by `shift` of a full circle, in [-0.5, 0.5]."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)  # hue over all of 0..255
+    turn = ((np.arange(256) + round(shift * 256)) % 256).astype(np.uint8)
+    hsv[..., 0] = cv2.LUT(np.ascontiguousarray(hsv[..., 0]), turn)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+
+
+def blur_gaussian(image: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W, 3) blurred with standard deviation `sigma` pixels, cut off at four of them."""
+    side = 2 * math.ceil(4 * sigma) + 1
+    return cv2.GaussianBlur(image, (side, side), sigma)
+
+
+def blur_bilateral(image: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W, 3) uint8 blurred within regions of like colour (Tomasi and Manduchi 1998).
+
+    `sigma` pixels in space; in colour the standard deviation of the image itself.
+    """
+    side = max(5, 2 * math.ceil(3 * sigma) + 1)
+    # A flat image has deviation 0, which OpenCV would take as 1; there is nothing to blur then anyway.
+    return cv2.bilateralFilter(image, side, float(image.std()), sigma)
+
+
+@dataclass(frozen=True)
+class ColorJitter:
+    """Brightness, contrast, saturation and hue, each by a random amount, in random order.
+
+    Factors are uniform in [max(0, 1 - x), 1 + x], the turn of the hue in [-hue, hue]; 0 leaves a step out.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    @classmethod
+    def of_strength(cls, strength: float) -> ColorJitter:
+        """The published single number for all four; a hue cannot turn further than half a circle."""
+        return cls(strength, strength, strength, min(strength, 0.5))
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """The sample in other colours."""
+        assert sample.image.dtype == np.uint8, "colours are changed before normalisation"
+        steps: list[tuple[Callable[[np.ndarray, float], np.ndarray], float, float]] = [
+            (operation, max(0.0, 1 - amount), 1 + amount)
+            for operation, amount in (
+                (adjust_brightness, self.brightness),
+                (adjust_contrast, self.contrast),
+                (adjust_saturation, self.saturation),
+            )
+            if amount
+        ]
+        if self.hue:
+            steps.append((adjust_hue, -self.hue, self.hue))
+        rng.shuffle(steps)
+        image = sample.image
+        for operation, low, high in steps:
+            image = operation(image, rng.uniform(low, high))
+        return _with_image(sample, image)
+
+
+@dataclass(frozen=True)
+class GaussianBlur:
+    """Blur every image by a random, small sigma (published range 0.15 to 1.3 pixels)."""
+
+    low: float = 0.15
+    high: float = 1.3
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """The sample with a blurred image."""
+        return _with_image(sample, blur_gaussian(sample.image, rng.uniform(self.low, self.high)))
+
+
+@dataclass(frozen=True)
+class BilateralBlur:
+    """Blur every image, edges excepted, by a random, small sigma (published range 0.05 to 0.75 pixels)."""
+
+    low: float = 0.05
+    high: float = 0.75
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """The sample with a blurred image."""
+        return _with_image(sample, blur_bilateral(sample.image, rng.uniform(self.low, self.high)))
+
+
+def _with_image(sample: Sample, image: np.ndarray) -> Sample:
+    return Sample(image, sample.label, sample.name, sample.size, sample.centre)

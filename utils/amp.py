@@ -1,0 +1,47 @@
+"""Mixed precision by NVIDIA's level names, in torch's own terms."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a forward pass computes in.
+
+    `dtype` of autocast (None: float32 throughout), `scaler` for fp16 gradients (does nothing unless enabled),
+    `half_weights` for evaluation with weights in half precision (O3).
+    """
+
+    device: torch.device
+    dtype: torch.dtype | None
+    scaler: torch.amp.GradScaler
+    half_weights: bool = False
+    note: str = ""
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context for the forward pass of the network; losses are computed outside, in float32."""
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+def build(fp16: bool, level: str, device: torch.device) -> Precision:
+    """O0 fp32, O1 fp16 autocast with a loss scaler, O2 bf16 autocast, O3 half weights at evaluation.
+
+    A CPU computes O1 in bf16, as fp16 arithmetic is emulated there; the note says so.
+    """
+    note = ""
+    if not fp16:
+        dtype = None
+        if level != "O1":
+            note = f"--amp_opt_level {level} does nothing without --fp16"
+    elif level == "O1" and device.type == "cpu":
+        dtype, note = torch.bfloat16, "a CPU computes --fp16 in bf16"
+    else:
+        dtype = {"O0": None, "O1": torch.float16, "O2": torch.bfloat16, "O3": torch.float16}[level]
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    return Precision(device, dtype, scaler, half_weights=fp16 and level == "O3" and device.type == "cuda", note=note)

@@ -1,0 +1,144 @@
+"""Bytes: what is free, what a pass takes at its peak, and which errors mean that memory ran out."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+SHARE = 0.8  # of what is free now: other tensors of the process move, and allocators round up
+MARGIN = 1.15  # convolution workspaces and rounding, which no count of tensors sees
+FLOAT = 4
+_FALLBACK = 4 << 30
+_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what torch, cuBLAS, cuDNN, the CPU allocator and Python raise when memory runs out."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign.lower() in str(error).lower() for sign in _SIGNS)
+
+
+def available(device: torch.device) -> int:
+    """Bytes that can be allocated on `device` now: free CUDA memory and torch's own cache, or the host's."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    return min(_host(), _control_group())
+
+
+def _host(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Available bytes of the machine; where nothing tells, half of its memory, and else 4 GiB."""
+    try:
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        return int(fields["MemAvailable"].split()[0]) << 10
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (OSError, ValueError, AttributeError):
+        return _FALLBACK
+
+
+def _control_group(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """What a container's limit leaves: /proc/meminfo speaks of the whole machine. Huge where there is no limit."""
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            return max(0, int((root / limit).read_text()) - int((root / usage).read_text()))
+        except (OSError, ValueError):
+            continue
+    return 1 << 62
+
+
+class PeakTracker(TorchDispatchMode):
+    """Counts the bytes of all tensors made inside the block: `now` those alive, `peak` the most at once.
+
+    Sees every storage that an operator returns, not an operator's own workspace. Works on any device.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.peak = 0
+        self._live: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operator and take note of new storages."""
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                self._see(leaf.untyped_storage())
+        return out
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self._live:
+            return
+        self._live[key] = storage.nbytes()
+        self.now += self._live[key]
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._gone, key)
+
+    def _gone(self, key: int) -> None:
+        self.now -= self._live.pop(key, 0)
+
+
+def bytes_per_pixel(run: Callable[[int, int], object], height: int = 128, width: int = 128) -> float:
+    """Peak bytes a pixel of one pass, measured: `run(height, width)` has to do the pass on such an input.
+
+    An upper bound for larger inputs of any network whose maps grow with the image: what does not grow
+    (pooled vectors, class centres) is counted as if it did.
+    """
+    with PeakTracker() as tracker:
+        run(height, width)
+    return MARGIN * tracker.peak / (height * width)
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """What inference over several scales takes: `per_pixel` bytes of the network alone, `classes`, `scales`.
+
+    `maps`: extra full-size maps of the image that are kept until the end (channels). `itemsize` of a logit.
+    """
+
+    per_pixel: float
+    classes: int
+    scales: tuple[float, ...]
+    maps: int = 0
+    itemsize: int = FLOAT
+
+    def whole(self, size: tuple[int, int], batch: int = 1) -> int:
+        """Peak bytes of a whole-image pass on `batch` images of `size` (H, W), results included."""
+        pixels = batch * size[0] * size[1]
+        logits = self.classes * self.itemsize
+        largest = max(s * s for s in self.scales)
+        # The network; the sum over mirror images at its scale; the sum over scales, one resized map, its softmax.
+        scale = largest * (self.per_pixel + 2 * logits)
+        return int(pixels * (scale + 3 * logits + self.maps * self.itemsize + 16))
+
+    def tiled(self, size: tuple[int, int], tile: int) -> int:
+        """Peak bytes with square tiles: one tile's pass, the band of logits under it, and the results."""
+        height, width = min(tile, size[0]), min(tile, size[1])
+        # The band, and its softmax with an intermediate.
+        band = 3 * self.classes * self.itemsize * height * size[1]
+        results = size[0] * size[1] * (16 + self.maps * self.itemsize)
+        return self.whole((height, width)) + band + results
+
+    def largest_tile(self, size: tuple[int, int], limit: int, step: int = 64) -> int:
+        """The largest multiple of `step` whose tiles stay within `limit` bytes, at least one `step`."""
+        tile = -(-max(size) // step) * step
+        while tile > step and self.tiled(size, tile) > limit:
+            tile -= step
+        return tile

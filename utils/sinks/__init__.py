@@ -1,0 +1,111 @@
+"""Consumers of an evaluation. `build(cfg, ...)` makes those that the options ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.contracts import DatasetSpec, EvalBatch, Prediction
+from utils.distributed import Ranks
+from utils.metrics import ConfusionMatrix, Scores
+from utils.sinks.autolabels import AutoLabels
+from utils.sinks.base import ALONE, EvalItem, Sink
+from utils.sinks.gallery import Gallery, Row
+from utils.sinks.images import Images
+from utils.sinks.perimage import PerImage
+from utils.sinks.scales import ScaleScores
+from utils.sinks.submission import Submission
+from utils.sinks.worst import Worst
+
+__all__ = [
+    "AutoLabels",
+    "EvalItem",
+    "Gallery",
+    "Images",
+    "PerImage",
+    "Row",
+    "ScaleScores",
+    "Sink",
+    "Sinks",
+    "Submission",
+    "Worst",
+    "build",
+    "items",
+    "scale_outputs",
+]
+
+
+class Sinks(list[Sink]):
+    """Several consumers as one."""
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Outputs of the network that one of them would like to see."""
+        return tuple(dict.fromkeys(name for sink in self for name in sink.extras))
+
+    @property
+    def rows(self) -> list[Row]:
+        """Pictures for the report, on the main rank after `close`."""
+        return [row for sink in self if isinstance(sink, Gallery) for row in sink.rows]
+
+    @property
+    def scale_scores(self) -> dict[str, Scores]:
+        """Scores of the single scales by output name, after `close`; empty unless --log_msinf_to_tb."""
+        return {name: one for sink in self if isinstance(sink, ScaleScores) for name, one in sink.scores.items()}
+
+    def add(self, item: EvalItem) -> None:
+        """Give the item to all."""
+        for sink in self:
+            sink.add(item)
+
+    def close(self, ranks: Ranks = ALONE) -> list[str]:
+        """Close all, on every rank; their lines for the log."""
+        return [line for sink in self if (line := sink.close(ranks))]
+
+
+def items(
+    batch: EvalBatch, predictions: Sequence[Prediction], confusion: ConfusionMatrix | None = None
+) -> Iterator[EvalItem]:
+    """What the sinks take of a batch. Images with a label are counted in `confusion` on the way, each once."""
+    for name, image, label, prediction in zip(batch["name"], batch["image"], batch["label"], predictions, strict=True):
+        counts = None
+        if label is not None and confusion is not None:
+            counts = confusion.update(prediction.classes, label).cpu().numpy()
+        yield EvalItem(name, image, label, prediction, counts)
+
+
+def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:
+    """Names of a multi-scale network's outputs: ("attn", (0.5, 1.0)) -> ("attn_05x", "attn_10x")."""
+    return tuple(f"{kind}_{str(float(scale)).replace('.', '')}x" for scale in sorted(set(scales)))
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
+    """The sinks of a run folder for `expected` images over all ranks.
+
+    Always the pictures for the report and, unless --no_metrics, the IoU per image. Submission and auto-labels are
+    label ids. Everything else as the options of the group EVAL say.
+    """
+    options, run_dir = cfg.EVAL, Path(run_dir)
+    hierarchical = _numbers(cfg.MODEL.N_SCALES) or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
+    averaged = (options.DEFAULT_SCALE, *_numbers(options.EXTRA_SCALES)) if options.MULTI_SCALE else ()
+    attention, single = scale_outputs("attn", hierarchical), scale_outputs("pred", (*hierarchical, *averaged))
+    sinks = Sinks([Gallery(spec, extras=attention, seed=cfg.SEED)])
+    if not options.NO_METRICS:
+        sinks.append(PerImage(run_dir / "per_image.csv", spec))
+    if options.LOG_MSINF_TO_TB:
+        sinks.append(ScaleScores(spec, single))
+    if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
+        maps = (*single, *attention) if options.DUMP_ASSETS else ()
+        sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, maps))
+    if options.DUMP_TOPN:
+        sinks.append(Worst(run_dir / "topn", spec, options.DUMP_TOPN, options.DUMP_TOPN_ALL))
+    if options.DUMP_FOR_SUBMISSION:
+        sinks.append(Submission(run_dir, spec, expected))
+    if options.DUMP_FOR_AUTO_LABELLING:
+        sinks.append(AutoLabels(run_dir, spec))
+    return sinks
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(",") if part.strip())

@@ -1,0 +1,93 @@
+"""Pictures of label maps, errors and attention, and their files. Images are (H, W, 3) uint8 RGB throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from utils.errors import UserError
+
+Palette = Sequence[tuple[int, int, int]]
+
+WRONG, RIGHT_DIM, VOID = (255, 64, 64), 0.35, (0, 0, 0)
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+
+
+def to_array(values: Tensor | np.ndarray) -> np.ndarray:
+    """The same values as an array on the host."""
+    return values.cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def colorize(classes: Tensor | np.ndarray, palette: Palette) -> np.ndarray:
+    """(H, W) classes -> their colours; black for values beyond the palette, which includes the ignore label."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    return table[to_array(classes).astype(np.uint8)]
+
+
+def overlay(image: np.ndarray, classes: Tensor | np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
+    """The image under translucent class colours: alpha = 1 shows the colours alone."""
+    return cv2.addWeighted(image, 1 - alpha, colorize(classes, palette), alpha, 0)
+
+
+def wrong_pixels(classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: int) -> np.ndarray:
+    """(H, W) bool: predicted otherwise than the truth, where there is a truth."""
+    return (to_array(classes) != label) & (label != ignore_label)
+
+
+def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: int) -> np.ndarray:
+    """The image dimmed and grey, wrong pixels red, ignored ones black."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    out = np.repeat((grey * RIGHT_DIM).astype(np.uint8)[..., None], 3, axis=2)
+    out[wrong_pixels(classes, label, ignore_label)] = WRONG
+    out[label == ignore_label] = VOID
+    return out
+
+
+def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """(H, W) or (1, H, W) values -> viridis colours, dark blue at `low`, yellow at `high`."""
+    array = to_array(values).astype(np.float32).squeeze()
+    grey = np.clip((array - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+
+
+def shrink(image: np.ndarray, long_edge: int, smooth: bool = True) -> np.ndarray:
+    """Not larger than `long_edge`; area averaging for photographs, nearest (`smooth` False) for class colours."""
+    height, width = image.shape[:2]
+    factor = long_edge / max(height, width)
+    if factor >= 1:
+        return image
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smooth else cv2.INTER_NEAREST)
+
+
+def encode_png(image: np.ndarray, level: int = 1) -> bytes:
+    """(H, W, 3) RGB or (H, W) uint8 -> PNG. Level 1: a large picture costs half the time of the default."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, level])[1].tobytes()
+
+
+def encode_jpeg(image: np.ndarray, quality: int = 80) -> bytes:
+    """(H, W, 3) RGB uint8 -> JPEG."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write `data`, making the folder. UserError if it cannot be written (full disk, no permission)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
+
+
+def file_stem(name: str) -> str:
+    """A sample's name as a file name without suffix: "city/a_000019.png" -> "city__a_000019"."""
+    path = Path(name)
+    stem = path.with_suffix("") if path.suffix.lower() in _IMAGE_SUFFIXES else path
+    return "__".join(part for part in stem.parts if part not in ("/", ".", ".."))

@@ -12,9 +12,8 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,49 +22,19 @@ from yacs.config import CfgNode
 
 import config
 import datasets
-import loss
 import network
 from network.evalrule import normalise
 from network.summary import summary
 from network.weights import restore
+from session import Run, Trainer, build_trainer, introduce, placed, show, starting_file
 from utils import amp, checkpoint, distributed, sinks
-from utils.contracts import Batch, DatasetSpec
-from utils.ema import ModelEma
+from utils.contracts import Batch
 from utils.errors import UserError
 from utils.log import RunLog
 from utils.meter import StepMeter
 from utils.metrics import ConfusionMatrix, Scores, format_table
-from utils.report import Report, ReportData, environment
 from utils.state import TrainState
 from utils.stop import StopRequest
-
-
-@dataclass
-class Run:
-    """What every part of a run needs to know."""
-
-    cfg: CfgNode
-    spec: DatasetSpec
-    ranks: distributed.Ranks
-    log: RunLog
-    precision: amp.Precision
-    command: str
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return Path(self.cfg.RESULT_DIR)
-
-
-@dataclass
-class Trainer:
-    """The moving parts of training; `forward` is the network as it is called: wrapped where distributed."""
-
-    state: TrainState
-    forward: torch.nn.Module
-    criterion: loss.Supervision
-    lr_factor: Callable[[float], float]
-    loader: datasets.TrainLoader
 
 
 def fit(run: Run, trainer: Trainer) -> int:
@@ -99,7 +68,8 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     trainer.forward.train()
     progress = run.log.progress(trainer.loader, f"epoch {epoch}", total, state.iteration)
     for batch in progress:
-        lr = cfg.OPTIM.LR * trainer.lr_factor(epoch + state.iteration / total if cfg.OPTIM.PER_ITER else epoch)
+        smooth = cfg.OPTIM.PER_ITER or epoch < cfg.OPTIM.WARMUP
+        lr = cfg.OPTIM.LR * trainer.lr_factor(epoch + state.iteration / total if smooth else epoch)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
         value = backward(run, trainer, batch, epoch, sync=step_now)
@@ -125,8 +95,8 @@ def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, sync: bool) -
     rule = network.eval_rule(cfg)
     image = normalise(batch["image"].to(device, non_blocking=True), rule)  # (N, 3, H, W)
     label = batch["label"].to(device, non_blocking=True)  # (N, h, w)
-    alone = isinstance(forward, DistributedDataParallel) and not sync
-    with forward.no_sync() if alone else nullcontext():
+    wait = forward.no_sync() if isinstance(forward, DistributedDataParallel) and not sync else nullcontext()
+    with wait:
         with run.precision.autocast():
             outputs = forward(image, label.shape[-2:])
         total, _ = trainer.criterion(outputs, label, epoch)
@@ -226,37 +196,12 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str, epoch: int) -> Scores:
     scores = confusion.scores(run.spec.categories)
     note = "; ".join(sorted({note for part in ranks.gather(notes) for note in part}))
     if scores.pixels and not cfg.EVAL.NO_METRICS:
-        log.metric("val", scores.summary(), epoch)
+        phase = "eval" if cfg.EVAL.MODE and log.history("train") else "val"
+        log.metric(phase, scores.summary(), epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({note})" if note else ""))
-    write_report(
-        run,
-        scores,
-        writers,
-        note,
-        {"images": str(len(loader.dataset)), "seconds": f"{time.perf_counter() - began:.1f}"},
-    )
+    facts = {"images": str(len(loader.dataset)), "seconds": f"{time.perf_counter() - began:.1f}"}
+    show(run, scores, writers, epoch, note, facts)
     return scores
-
-
-def write_report(run: Run, scores: Scores, writers: sinks.Sinks, note: str, facts: dict[str, str]) -> None:
-    """The run's HTML page, from its history and the latest evaluation."""
-    if not run.ranks.is_main:
-        return
-    data = ReportData(
-        title=f"{run.cfg.MODEL.ARCH} on {run.cfg.DATASET.NAME}",
-        command=run.command,
-        date=time.strftime("%Y-%m-%d %H:%M"),
-        class_names=run.spec.classes,
-        palette=run.spec.palette,
-        scores=scores,
-        rows=writers.rows,
-        train=run.log.history("train"),
-        val=run.log.history("val"),
-        facts=list(facts.items()),
-        versions=environment(run.ranks.device),
-        note=note,
-    )
-    run.log.line(f"report: {Report(run.folder).write(data)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -311,82 +256,6 @@ def drive(words: list[str]) -> int:
         return 0
     finally:
         log.close()
-
-
-def starting_file(cfg: CfgNode) -> tuple[Path | None, list[str]]:
-    """The checkpoint that --resume or --snapshot names, and notes on damaged ones that `auto` passed over."""
-    folder = Path(cfg.RESULT_DIR)
-    if cfg.RESUME == "auto":
-        path, notes = checkpoint.newest(folder)
-        return path or (Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None), notes
-    if not cfg.RESUME and not cfg.EVAL.MODE and not cfg.OPTIONS.SUMMARY:
-        for old in folder.glob("last_checkpoint_ep*.pth"):
-            raise UserError(
-                f"{folder} holds a run already ({old.name}): --resume auto continues it, or give another --result_dir"
-            )
-    named = cfg.RESUME or cfg.SNAPSHOT
-    return (Path(named) if named else None), []
-
-
-def introduce(run: Run, notes: Sequence[str]) -> None:
-    """What a reader of the log wants to know first."""
-    cfg, log, gpus = run.cfg, run.log, torch.cuda.device_count()
-    log.line(run.command)
-    log.line(
-        f"{cfg.MODEL.ARCH}, {cfg.DATASET.NAME}, {run.ranks.world} process(es) on {run.ranks.device.type}, "
-        f"run folder {run.folder}"
-    )
-    for note in (*notes, run.precision.note):
-        if note:
-            log.line(f"warning: {note}")
-    if cfg.WITHOUT_EFFECT:
-        log.line(f"warning: without effect, as ever: {' '.join(cfg.WITHOUT_EFFECT)}")
-    if run.ranks.world == 1 and gpus > 1:
-        log.line(f"one of {gpus} GPUs is used: torchrun --nproc_per_node={gpus} train.py ... uses all")
-
-
-def build_trainer(run: Run, net: torch.nn.Module, source: Path | None) -> Trainer:
-    """Network with its starting weights, optimizer, criterion and data, continued from `source` if asked."""
-    cfg, ranks, log = run.cfg, run.ranks, run.log
-    resumed = source is not None and cfg.RESUME != "" and (cfg.RESUME != "auto" or str(source) != cfg.SNAPSHOT)
-    if source and not resumed:
-        log.line(str(network.weights.load(net, source)))
-    elif not source:
-        log.line(network.start_trunk(cfg, net))
-    net = placed(run, net)
-    if cfg.TRAIN.SYNCBN:
-        net = distributed.sync_batchnorm(net, ranks)
-    ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
-    optimizer = loss.optimizer.build(cfg, net)
-    state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
-    torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
-    if source and resumed:
-        log.line(restore.resume(source, state, cfg.MODEL.ARCH, ranks))
-    elif source and cfg.TRAIN.RESTORE_OPTIMIZER:
-        restore.restore_optimizer(network.weights.read_file(source).optimizer, state, source)
-    if cfg.TRAIN.COMPILE:
-        network.compile_parts(net)
-    log.start(config.hparams(cfg))
-    loader = datasets.build_train(cfg, ranks, run.folder)
-    return Trainer(state, wrapped(net, ranks), loss.build(cfg, ranks), loss.schedule.build(cfg), loader)
-
-
-def placed(run: Run, net: torch.nn.Module) -> torch.nn.Module:
-    """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
-    cfg, device = run.cfg, run.ranks.device
-    torch.backends.cudnn.benchmark = not cfg.OPTIONS.DETERMINISTIC
-    torch.use_deterministic_algorithms(cfg.OPTIONS.DETERMINISTIC, warn_only=True)
-    auto = device.type == "cpu" or run.precision.dtype is not None
-    last = {"on": True, "off": False, "auto": auto}[cfg.TRAIN.CHANNELS_LAST]
-    return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
-
-
-def wrapped(net: torch.nn.Module, ranks: distributed.Ranks) -> torch.nn.Module:
-    """The network as training calls it."""
-    if ranks.world == 1:
-        return net
-    devices = [ranks.device] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
 
 
 if __name__ == "__main__":

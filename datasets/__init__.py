@@ -5,9 +5,8 @@ A dataset is a `DatasetSpec` and a function that lists its files; everything aft
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,9 @@ def _cityscapes(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     root = cfg.DATASET.ROOT or cfg.DATASET.TOY_DIR
     coarse = _coarse(cfg) if mode == "train" else None
-    if ranks.local_rank == 0:
-        _write_toy(Path(root), coarse is not None)
+    if ranks.local_rank == 0:  # on every machine, since its disk may be its own
+        wanted = ["fine"] + ["coarse"] * (coarse is not None) + ["test"] * (mode == "test")
+        _write_toy(Path(root), wanted)
     ranks.barrier()
     return cityscapes.listing(root, mode, cfg.DATASET.CV, coarse)
 
@@ -56,6 +56,8 @@ def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     labels = root / "labels" if (root / "labels").is_dir() else ""
     return Listing.plain(folder.items(str(images), str(labels), folder.SPEC, _label_ids(cfg)))
 
+
+_TOY_FOLDERS = {"fine": "gtFine/train", "coarse": "gtCoarse/train_extra", "test": "leftImg8bit/test"}
 
 DATASETS = {
     "cityscapes": Entry(cityscapes.SPEC, _cityscapes),
@@ -178,20 +180,18 @@ def _label_ids(cfg: Any) -> str:
     return cfg.EVAL.get("LABEL_IDS", "auto")
 
 
-def _write_toy(root: Path, coarse: bool) -> None:
-    """Draw the embedded scenes if they are not there; they appear as a whole or not at all."""
+def _write_toy(root: Path, wanted: Sequence[str]) -> None:
+    """Draw the parts of the embedded scenes that are not there; what somebody put or drew there himself stays."""
     from datasets import toy  # it brings the renderer, which nothing else needs
+    from datasets.scenes import parts
 
-    if not root.exists() or not any(root.iterdir()):
-        half = root.with_name(f"{root.name}.{os.getpid()}.part")
+    default = {"seed": 0, "size": list(toy.SIZE), "counts": parts.COUNTS}
+    for part in wanted:
+        marker = root / f"toy_{part}.json"
         try:
-            toy.generate(half, parts=("fine", "coarse") if coarse else ("fine",))
-            os.makedirs(root, exist_ok=True)
-            os.rename(half, root)
-        except OSError as error:
-            if not (root / "leftImg8bit").exists():  # another machine on the same disk may have been faster
-                raise UserError(f"cannot write the embedded scenes to {root}: {error}") from None
-        finally:
-            shutil.rmtree(half, ignore_errors=True)
-    elif coarse and not (root / "gtCoarse").exists():
-        toy.generate(root, parts=("coarse",))
+            found = json.loads(marker.read_text())
+            own = bool(found["complete"]) and any(found[key] != value for key, value in default.items())
+        except (OSError, ValueError, KeyError):
+            own = not marker.exists() and (root / _TOY_FOLDERS[part]).exists()
+        if not own:
+            toy.generate(root, parts=(part,))

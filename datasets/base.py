@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -163,7 +164,7 @@ def collate_train(samples: Sequence[Sample | Failure]) -> Batch | Failure:
             return sample
         if sample.label is None:
             return Failure(f"{sample.name} has no label; training needs one for each image")
-        images.append(sample.image.transpose(2, 0, 1))
+        images.append(np.stack(cv2.split(sample.image)))  # (3, H, W), much faster than a transposed copy
         labels.append(sample.label)
         names.append(sample.name)
         sizes.append(sample.size)
@@ -171,7 +172,7 @@ def collate_train(samples: Sequence[Sample | Failure]) -> Batch | Failure:
         shapes = " and ".join(sorted({f"{i.shape[2]}x{i.shape[1]}" for i in images}))
         return Failure(f"images of one batch differ in size ({shapes}): give --crop_size, or --bs_trn 1")
     label = torch.from_numpy(np.stack(labels).astype(np.int64))
-    image = torch.from_numpy(np.ascontiguousarray(np.stack(images)))
+    image = torch.from_numpy(np.stack(images))
     return {"image": image, "label": label, "name": names, "size": sizes}
 
 

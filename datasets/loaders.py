@@ -30,14 +30,22 @@ def _start_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _options(workers: int) -> dict[str, Any]:
-    return {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": _start_worker}
+class _Loader:
+    """A DataLoader whose processes stay for the next pass, and end at once when a file turns out wrong."""
 
+    def __init__(self, dataset: SegmentationDataset, workers: int, **options: Any) -> None:
+        self.dataset = dataset
+        self._options = {**options, "num_workers": workers, "persistent_workers": workers > 0}
+        self._loader: DataLoader | None = None
 
-def _checked(batch: Any) -> Any:
-    if isinstance(batch, Failure):
-        raise UserError(batch.message)
-    return batch
+    def _batches(self) -> Iterator[Any]:
+        if self._loader is None:
+            self._loader = DataLoader(cast(Any, Guarded(self.dataset)), worker_init_fn=_start_worker, **self._options)
+        for batch in self._loader:
+            if isinstance(batch, Failure):
+                self._loader = None  # the error's traceback would keep it, and so its processes
+                raise UserError(batch.message)
+            yield batch
 
 
 class AugmentationDump:
@@ -60,7 +68,7 @@ class AugmentationDump:
             self.written += 1
 
 
-class TrainLoader:
+class TrainLoader(_Loader):
     """Batches of one process for one epoch at a time; the same for any number of workers.
 
     `pin`: page-locked memory, for copies to a GPU that do not wait.
@@ -74,10 +82,8 @@ class TrainLoader:
         pin: bool = False,
         dump: AugmentationDump | None = None,
     ) -> None:
-        self.dataset, self.sampler, self.dump = dataset, sampler, dump
-        self._loader = DataLoader(
-            Guarded(dataset), batch_sampler=sampler, collate_fn=collate_train, pin_memory=pin, **_options(workers)
-        )
+        super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate_train, pin_memory=pin)
+        self.sampler, self.dump = sampler, dump
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """The epoch that the next iteration gives, without its first `start` batches."""
@@ -88,32 +94,25 @@ class TrainLoader:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self._loader:
-            batch = cast(Batch, _checked(batch))
+        for batch in self._batches():
             if self.dump is not None:
                 self.dump(batch)
             yield batch
 
 
-class EvalLoader:
+class EvalLoader(_Loader):
     """Every image of a split once over all processes, in the order of the list."""
 
     def __init__(
         self, dataset: SegmentationDataset, batch_size: int = 1, workers: int = 0, rank: int = 0, world: int = 1
     ) -> None:
-        self.dataset = dataset
-        self._loader = DataLoader(
-            cast(Any, Guarded(dataset)),
-            batch_size=batch_size,
-            sampler=ExactSampler(len(dataset), rank, world),
-            collate_fn=collate_eval,
-            **_options(workers),
-        )
+        sampler = ExactSampler(len(dataset), rank, world)
+        super().__init__(dataset, workers, batch_size=batch_size, sampler=sampler, collate_fn=collate_eval)
+        self.batches = -(-len(sampler) // batch_size)
 
     def __len__(self) -> int:
         """Batches of this process."""
-        return len(self._loader)
+        return self.batches
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        for batch in self._loader:
-            yield cast(EvalBatch, _checked(batch))
+        yield from self._batches()

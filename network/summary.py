@@ -14,7 +14,7 @@ def summary(net: nn.Module, size: tuple[int, int]) -> str:
     matrix products count, as usual.
     """
     state = {name: value.to("meta") for name, value in net.state_dict().items()}
-    counter = FlopCounterMode(display=False, depth=None)
+    counter = FlopCounterMode(display=False, depth=1)
     training = net.training
     net.eval()
     with torch.no_grad(), counter:

@@ -38,6 +38,7 @@ from datasets.centroids import tile_centroids  # noqa: E402
 from network.evalrule import normalise  # noqa: E402
 from scripts import baselines, measure  # noqa: E402
 from scripts.measure import Pair  # noqa: E402
+from session import Run, Trainer, placed  # noqa: E402
 from utils import amp  # noqa: E402
 from utils.contracts import Batch  # noqa: E402
 from utils.distributed import Ranks  # noqa: E402
@@ -163,7 +164,7 @@ def evaluation(job: Job) -> Pair:
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg).to(job.device).eval()
     run = our_run(job)
-    predictor = network.build_predictor(cfg, train.placed(run, copy.deepcopy(net)), run.precision, print)
+    predictor = network.build_predictor(cfg, placed(run, copy.deepcopy(net)), run.precision, print)
     mean, std = cfg.DATASET.MEAN, cfg.DATASET.STD
 
     def baseline() -> np.ndarray:
@@ -200,19 +201,19 @@ def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch
     return step
 
 
-def our_run(job: Job) -> train.Run:
+def our_run(job: Job) -> Run:
     """What train.py knows of a run; it logs nothing."""
     cfg, silent = job.cfg, RunLog(job.folder, main=False)
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, job.device)
-    return train.Run(cfg, datasets.spec(cfg), Ranks(device=job.device), silent, precision, "")
+    return Run(cfg, datasets.spec(cfg), Ranks(device=job.device), silent, precision, "")
 
 
 def our_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
     """The step of train.py, from the uint8 batch on."""
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
-    net = train.placed(run, net)
+    net = placed(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
-    trainer = train.Trainer(state, net, loss.build(cfg, run.ranks), loss.schedule.build(cfg), loader)
+    trainer = Trainer(state, net, loss.build(cfg, run.ranks), loss.schedule.build(cfg), loader)
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:

@@ -47,8 +47,9 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
     """(H, W, 3) uint8 with its hue turned by `shift` of a full circle, in [-0.5, 0.5]."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)  # hue over all of 0..255
-    turn = ((np.arange(256) + round(shift * 256)) % 256).astype(np.uint8)
-    hsv[..., 0] = cv2.LUT(np.ascontiguousarray(hsv[..., 0]), turn)
+    levels = np.arange(256)
+    turned = (levels + round(shift * 256)) % 256
+    hsv = cv2.LUT(hsv, np.stack([turned, levels, levels], axis=-1).astype(np.uint8)[None])  # table (1, 256, 3)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 

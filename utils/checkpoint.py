@@ -79,7 +79,7 @@ def checksum(state: Mapping[str, Any]) -> int:
         crc = zlib.crc32(name.encode(), crc)
         if isinstance(value, Tensor):
             flat = value.detach().cpu().contiguous().flatten()
-            crc = zlib.crc32(flat.view(torch.uint8).numpy() if flat.numel() else b"", crc)
+            crc = zlib.crc32(flat.view(torch.uint8).numpy() if flat.numel() else b"", crc)  # type: ignore[arg-type]
         else:
             crc = zlib.crc32(repr(value).encode(), crc)
     return crc

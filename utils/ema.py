@@ -23,7 +23,7 @@ class ModelEma:
         """After each optimizer step."""
         self.steps += 1
         weight = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        ours, theirs = list(self.net.parameters()), [p.detach() for p in net.parameters()]
-        torch._foreach_lerp_(ours, theirs, weight)
+        for mine, other in zip(self.net.parameters(), net.parameters(), strict=True):
+            mine.lerp_(other, weight)
         for mine, other in zip(self.net.buffers(), net.buffers(), strict=True):
             mine.copy_(other)

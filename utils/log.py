@@ -7,6 +7,7 @@ Only the main rank writes; on the others every call is silent.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
@@ -88,9 +90,10 @@ class RunLog:
             for name, value in values.items():
                 self.writer.add_scalar(name, value, step)
 
-    def image(self, name: str, image: np.ndarray, step: int) -> None:
-        """(H, W, 3) uint8 RGB for tensorboard."""
+    def picture(self, name: str, encoded: bytes, step: int) -> None:
+        """A JPEG or PNG for tensorboard."""
         if self.main:
+            image = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))  # (H, W, 3)
             self.writer.add_image(name, image, step, dataformats="HWC")
 
     @property

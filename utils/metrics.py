@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -202,6 +204,13 @@ class Scores:
     def normalised(self) -> Floats:
         """Rows of `counts` divided by their sums: what became of each class; NaN rows for absent ones."""
         return _ratio(self.counts, np.broadcast_to(self.counts.sum(1, keepdims=True), self.counts.shape))
+
+    def write(self, path: Path, class_names: Sequence[str]) -> None:
+        """The counts as CSV: a row a true class, a column a predicted one."""
+        with open(path, "w", newline="", encoding="utf-8") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["true / predicted", *class_names])
+            rows.writerows([name, *row] for name, row in zip(class_names, self.counts.tolist(), strict=True))
 
     def summary(self) -> dict[str, float]:
         """The numbers of the whole, for logs and files."""

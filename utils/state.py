@@ -52,7 +52,7 @@ class TrainState:
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
             **facts,
-            "versions": {"torch": torch.__version__, "python": platform.python_version()},
+            "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
             "net": self.net.state_dict(),
             "ema": self.ema.net.state_dict() if self.ema else None,
             "ema_steps": self.ema.steps if self.ema else 0,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from datasets.scenes import ids
 from datasets.scenes.facades import Style, facade, roof, style
-from datasets.scenes.model import Face, Solid, Thing
+from datasets.scenes.model import Face, Solid, Texture, Thing, fixed
 from datasets.scenes.textures import bricks, fractal, hedge, rough, to_bytes
 
 
@@ -31,7 +33,8 @@ def block(
 
     `blind`: its near end has few windows (it stood wall to wall); otherwise the end is a facade too.
     """
-    look = style(rng, works)
+    near = min(start[1], end[1]) < 45
+    look = style(rng, works, 14 if near else 7)
     a, b = np.array(start), np.array(end)
     along = (b - a) / np.linalg.norm(b - a)
     out = way * np.array([along[1], -along[0]]) * depth
@@ -40,13 +43,22 @@ def block(
     walls = [(b, a), (a, a + out)] if way < 0 else [(a, b), (a + out, a)]
     faces = []
     for i, (p, q) in enumerate(walls):
-        length = float(np.linalg.norm(q - p))
-        texture, lit = facade(rng, look, length, height, blind=blind and i == 1)
-        faces.append(Face(_upright(p, q, height), (0, 0, 0), ids.BUILDING, texture=texture, lit=lit))
+        texture = _front(int(rng.integers(2**31)), look, float(np.linalg.norm(q - p)), height, blind and i == 1)
+        faces.append(Face(_upright(p, q, height), look.wall * 0.8, ids.BUILDING, texture=texture, opaque=True))
     solids = [Solid(faces, np.array([centre[0], height / 2, centre[1]]))]
     if rng.random() < 0.55 and look.kind in ("brick", "plaster"):
         solids.insert(0, _roof(rng, look, corners, height, snow))
     return Thing(solids, 0.0, 0.0, yaw=0.0, anchor=(float(b[0]), float(b[1])))
+
+
+def _front(seed: int, look: Style, length: float, height: float, blind: bool) -> Texture:
+    """A facade that is painted when it is first seen."""
+
+    @cache
+    def paint() -> tuple[np.ndarray, np.ndarray | None]:
+        return facade(np.random.default_rng(seed), look, length, height, blind)
+
+    return paint
 
 
 def footprint(thing: Thing) -> tuple[np.ndarray, float]:
@@ -62,7 +74,7 @@ def _roof(rng: np.random.Generator, look: Style, corners: np.ndarray, height: fl
     ridge_a, ridge_b = (a + d) / 2 + lift, (b + c) / 2 + lift
     tiles = roof(rng, snow)
     centre = (a + b + c + d) / 4
-    slope = Face(np.array([ridge_a, ridge_b, a]), (0, 0, 0), ids.BUILDING, texture=tiles)
+    slope = Face(np.array([ridge_a, ridge_b, a]), None, ids.BUILDING, texture=fixed(tiles), opaque=True)
     gable = Face(np.array([a, d, ridge_a]), look.wall * 0.95, ids.BUILDING)
     faces = [slope, gable]
     if rng.random() < 0.6:
@@ -82,7 +94,9 @@ def _strip(
 ) -> Thing:
     """A vertical texture along a line, painted by the distance of its middle."""
     p, q = np.array(a), np.array(b)
-    face = Face(_upright(p, q, height), (0, 0, 0), label, texture=texture, solid_label=see_through)
+    face = Face(
+        _upright(p, q, height), None, label, texture=fixed(texture), opaque=see_through, solid_label=see_through
+    )
     middle = (p + q) / 2
     anchor = (float(middle[0]), float(middle[1]))
     return Thing([Solid([face], np.array([middle[0], 0, middle[1]]), closed=False)], 0.0, 0.0, yaw=0.0, anchor=anchor)

@@ -32,11 +32,11 @@ class Camera:
         """(3, 3) matrix from camera coordinates to homogeneous pixels."""
         return np.array([[self.focal, 0, self.centre[0]], [0, self.focal, self.centre[1]], [0, 0, 1.0]])
 
-    def rays(self) -> np.ndarray:
-        """(H, W, 3) float32 world direction through each pixel, with depth 1 along the optical axis."""
+    def rays(self, step: int = 1, top: int = 0) -> np.ndarray:
+        """(h, w, 3) float32 world direction through every `step`-th pixel from row `top`, of depth 1 along the axis."""
         height, width = self.shape
-        x = (np.arange(width, dtype=np.float32) + 0.5 - self.centre[0]) / self.focal
-        y = (np.arange(height, dtype=np.float32) + 0.5 - self.centre[1]) / self.focal
+        x = (np.arange(0, width, step, dtype=np.float32) + np.float32(0.5 - self.centre[0])) / np.float32(self.focal)
+        y = (np.arange(top, height, step, dtype=np.float32) + np.float32(0.5 - self.centre[1])) / np.float32(self.focal)
         turn = self.rotation().astype(np.float32)
         return x[None, :, None] * turn[0] + y[:, None, None] * turn[1] + turn[2]
 

@@ -1,4 +1,4 @@
-"""Facade textures: masonry or glass, rows of windows, shops on the ground floor. 14 pixels are a metre."""
+"""Facade textures: masonry or glass, rows of windows, shops on the ground floor. `Style.density` pixels are a metre."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import numpy as np
 
 from datasets.scenes.textures import bricks, fractal, rough, to_bytes
 
-DENSITY = 14
 WALLS = (
     (152, 84, 66), (122, 74, 62), (186, 170, 142), (204, 196, 182), (160, 160, 158), (118, 118, 122), (196, 172, 120),
     (178, 140, 112), (140, 148, 152), (214, 208, 200), (104, 96, 90), (170, 128, 100), (150, 158, 140), (88, 100, 118),
+)  # fmt: skip
+
+BOARDS = (
+    (40, 44, 50), (150, 34, 36), (34, 74, 120), (36, 92, 60), (214, 206, 190), (204, 160, 50), (120, 116, 110),
+    (90, 54, 40), (180, 96, 44), (70, 60, 96),
 )  # fmt: skip
 
 
@@ -20,6 +24,7 @@ WALLS = (
 class Style:
     """One building's looks; sizes in pixels of the texture."""
 
+    density: int
     wall: np.ndarray
     kind: str
     storey: int
@@ -32,7 +37,7 @@ class Style:
     lights_on: float
 
 
-def style(rng: np.random.Generator, works: bool = False) -> Style:
+def style(rng: np.random.Generator, works: bool, density: int) -> Style:
     """Draw a building's style; `works`: sheds and offices more often."""
     weights = [0.32, 0.4, 0.12, 0.16] if not works else [0.3, 0.2, 0.2, 0.3]
     kind = str(rng.choice(["brick", "plaster", "glass", "panel"], p=weights))
@@ -40,12 +45,12 @@ def style(rng: np.random.Generator, works: bool = False) -> Style:
     if kind == "brick" and rng.random() < 0.7:
         wall = np.array(WALLS[int(rng.choice([0, 1, 10, 11]))], np.float32)
     wall = np.clip(wall * rng.uniform(0.75, 1.15) + rng.uniform(-8, 8, 3), 40, 235).astype(np.float32)
-    storey = int(DENSITY * rng.uniform(2.9, 3.7))
-    bay = int(DENSITY * rng.uniform(1.9, 3.6))
+    storey = int(density * rng.uniform(2.9, 3.7))
+    bay = int(density * rng.uniform(1.9, 3.6))
     wide = rng.uniform(0.38, 0.62) if kind != "panel" else rng.uniform(0.7, 0.92)
     frame = np.array([225, 222, 214]) if rng.random() < 0.6 else wall * rng.uniform(0.4, 0.7)
     return Style(
-        wall=wall, kind=kind, storey=storey, bay=bay, window=(int(bay * wide), int(storey * rng.uniform(0.42, 0.64))),
+        density=density, wall=wall, kind=kind, storey=storey, bay=bay, window=(int(bay * wide), int(storey * rng.uniform(0.42, 0.64))),
         frame=np.asarray(frame, np.float32), glass=np.array([46, 56, 66]) * rng.uniform(0.7, 1.7),
         shop=rng.random() < 0.45, balconies=rng.random() < 0.22, lights_on=rng.uniform(0.15, 0.5),
     )  # fmt: skip
@@ -58,7 +63,7 @@ def facade(
 
     `blind`: a side wall with few windows and no shops.
     """
-    h, w = max(24, int(height * DENSITY)), max(16, int(min(length, 40) * DENSITY))
+    h, w = max(24, int(height * look.density)), max(16, int(min(length, 40) * look.density))
     image = _wall(rng, look, h, w)
     lit = np.zeros((h, w), np.uint8)
     base = look.storey if look.shop and not blind else 0
@@ -98,9 +103,7 @@ def _pane(rng: np.random.Generator, look: Style, h: int, w: int) -> np.ndarray:
     return pane
 
 
-def _windows(
-    rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look: Style, base: int, blind: bool
-) -> None:
+def _windows(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look: Style, base: int, blind: bool) -> None:
     h, w = lit.shape
     ww, wh = look.window
     columns = max(1, (w - 4) // look.bay)
@@ -163,7 +166,7 @@ def _shops(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look: S
     while x < w - 30:
         wide = int(rng.integers(44, 100))
         end = min(w, x + wide)
-        board = rng.uniform(25, 210, 3)
+        board = np.array(BOARDS[int(rng.integers(len(BOARDS)))]) * rng.uniform(0.7, 1.15)
         image[top : top + 11, x:end] = board
         _letters(rng, image[top + 3 : top + 9, x + 6 : end - 6], 255 - board * 0.4)
         image[top + 11 : h - 5, x + 2 : end - 2] = _pane(rng, look, max(1, h - 5 - top - 11), max(1, end - x - 4))
@@ -196,7 +199,7 @@ def _goods(rng: np.random.Generator, window: np.ndarray) -> None:
 
 def _door(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
     h, w = image.shape[:2]
-    tall, wide = int(2.3 * DENSITY), int(1.3 * DENSITY)
+    tall, wide = int(2.3 * look.density), int(1.3 * look.density)
     if w < 4 * wide:
         return
     x = int(rng.integers(wide, w - 2 * wide))
@@ -210,7 +213,7 @@ def _trim(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
     h = image.shape[0]
     image[:5] = np.minimum(look.wall * 1.2, 240)
     image[5:8] *= 0.55
-    image[h - int(0.6 * DENSITY) :] *= 0.72
+    image[h - int(0.6 * look.density) :] *= 0.72
     if look.kind in ("plaster", "brick") and rng.random() < 0.4:
         for y in range(look.storey // 4, h, look.storey):
             image[y : y + 2] = np.minimum(look.wall * 1.15, 240)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from datasets.scenes import ids
-from datasets.scenes.model import Face, Solid, Thing, bar, box, flat, oval, ring
+from datasets.scenes.model import Face, Solid, Thing, bar, box, fixed, flat, oval, ring
 from datasets.scenes.textures import leaves
 
 GREYS = ((118, 120, 122), (86, 90, 92), (146, 148, 148), (62, 78, 66), (54, 56, 60))
@@ -36,12 +36,24 @@ def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
     if rng.random() < 0.7:
         arm = towards * rng.uniform(1.0, 2.2)
         faces.append(Face(flat(bar((0, tall - 0.1), (arm, tall + 0.25), 0.12, 0.09)), colour * 0.9, p))
-        head = [(arm - 0.1, tall + 0.18), (arm + towards * 0.7, tall + 0.24), (arm + towards * 0.7, tall + 0.38), (arm, tall + 0.38)]  # noqa: E501
+        head = [
+            (arm - 0.1, tall + 0.18),
+            (arm + towards * 0.7, tall + 0.24),
+            (arm + towards * 0.7, tall + 0.38),
+            (arm, tall + 0.38),
+        ]  # noqa: E501
         faces.append(Face(flat(head), colour * 0.7, p))
-        bulb = [(arm, tall + 0.13), (arm + towards * 0.6, tall + 0.18), (arm + towards * 0.6, tall + 0.26), (arm, tall + 0.22)]  # noqa: E501
+        bulb = [
+            (arm, tall + 0.13),
+            (arm + towards * 0.6, tall + 0.18),
+            (arm + towards * 0.6, tall + 0.26),
+            (arm, tall + 0.22),
+        ]  # noqa: E501
         faces.append(Face(flat(bulb), lit, p, glow=True))
     else:
-        faces.append(Face(flat([(-0.2, tall), (0.2, tall), (0.3, tall + 0.55), (-0.3, tall + 0.55)]), lit, p, glow=True))
+        faces.append(
+            Face(flat([(-0.2, tall), (0.2, tall), (0.3, tall + 0.55), (-0.3, tall + 0.55)]), lit, p, glow=True)
+        )
         faces.append(Face(flat([(-0.36, tall + 0.55), (0.36, tall + 0.55), (0.0, tall + 0.75)]), colour * 0.6, p))
     thing = _thing(faces, 0.1, tall)
     thing.lamp = True
@@ -61,7 +73,11 @@ def post(rng: np.random.Generator) -> Thing:
     if rng.random() < 0.4:
         return bollard(rng)
     colour, tall = _grey(rng), rng.uniform(4.5, 8.5)
-    return _thing(_pole(colour if rng.random() < 0.7 else np.array([110.0, 84.0, 62.0]), 0, tall, rng.uniform(0.14, 0.3)), 0.12, tall)  # noqa: E501
+    return _thing(
+        _pole(colour if rng.random() < 0.7 else np.array([110.0, 84.0, 62.0]), 0, tall, rng.uniform(0.14, 0.3)),
+        0.12,
+        tall,
+    )  # noqa: E501
 
 
 def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face]:
@@ -71,10 +87,21 @@ def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face
     if back:
         return faces
     rim = w / 2 + 0.05 * scale
-    faces.insert(0, Face(flat([(x - rim, y - h - 0.05), (x + rim, y - h - 0.05), (x + rim, y + 0.05), (x - rim, y + 0.05)]), (70, 74, 72), label))  # noqa: E501
-    for i, (off, on) in enumerate((((72, 26, 24), (255, 52, 40)), ((76, 60, 24), (255, 190, 50)), ((22, 58, 44), (60, 240, 150)))):  # noqa: E501
+    faces.insert(
+        0,
+        Face(
+            flat([(x - rim, y - h - 0.05), (x + rim, y - h - 0.05), (x + rim, y + 0.05), (x - rim, y + 0.05)]),
+            (70, 74, 72),
+            label,
+        ),
+    )  # noqa: E501
+    for i, (off, on) in enumerate(
+        (((72, 26, 24), (255, 52, 40)), ((76, 60, 24), (255, 190, 50)), ((22, 58, 44), (60, 240, 150)))
+    ):  # noqa: E501
         cy = y - h * (0.19 + 0.31 * i)
-        faces.append(Face(flat(oval(x, cy, 0.13 * scale, 0.13 * scale, 12)), on if i == state else off, label, glow=i == state))  # noqa: E501
+        faces.append(
+            Face(flat(oval(x, cy, 0.13 * scale, 0.13 * scale, 12)), on if i == state else off, label, glow=i == state)
+        )  # noqa: E501
     return faces
 
 
@@ -99,7 +126,7 @@ def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thi
 def sign(rng: np.random.Generator) -> Thing:
     """A traffic sign on its post: round, triangular, square, octagonal or a direction board."""
     kind, s = rng.random(), ids.SIGN
-    if kind < 0.16:
+    if kind < 0.09:
         return _board(rng)
     tall, r = rng.uniform(2.3, 2.9), rng.uniform(0.34, 0.48)
     faces = _pole(_grey(rng), 0.0, tall + r, 0.11)
@@ -117,7 +144,21 @@ def _plate(rng: np.random.Generator, y: float, r: float, s: int) -> list[Face]:
     square = [(-r, y - r), (r, y - r), (r, y + r), (-r, y + r)]
     bar_h = Face(flat(bar((-r * 0.6, y), (r * 0.6, y), r * 0.34)), WHITE, s)
     digit = [Face(flat(ring(x * r, y, r * 0.3, r * 0.16, 10)), INK, s) for x in (-0.3, 0.35)]
-    arrow = Face(flat([(-r * 0.15, y - r * 0.6), (r * 0.15, y - r * 0.6), (r * 0.15, y), (r * 0.45, y), (0, y + r * 0.6), (-r * 0.45, y), (-r * 0.15, y)]), WHITE, s)  # noqa: E501
+    arrow = Face(
+        flat(
+            [
+                (-r * 0.15, y - r * 0.6),
+                (r * 0.15, y - r * 0.6),
+                (r * 0.15, y),
+                (r * 0.45, y),
+                (0, y + r * 0.6),
+                (-r * 0.45, y),
+                (-r * 0.15, y),
+            ]
+        ),
+        WHITE,
+        s,
+    )  # noqa: E501
     figure = [Face(flat(bar((0, y - r * 0.4), (0, y + r * 0.25), r * 0.2)), INK, s)]
     choices: list[list[Face]] = [
         [Face(disc, RED, s), Face(inner, WHITE, s), *digit],
@@ -169,7 +210,14 @@ def clutter(rng: np.random.Generator) -> Thing:
     if kind == 1:
         for face in faces[:4]:
             low, right, top, left = face.points
-            poster = np.array([0.85 * low + 0.15 * top, 0.85 * right + 0.15 * left, 0.85 * top + 0.15 * low, 0.85 * left + 0.15 * right])  # noqa: E501
+            poster = np.array(
+                [
+                    0.85 * low + 0.15 * top,
+                    0.85 * right + 0.15 * left,
+                    0.85 * top + 0.15 * low,
+                    0.85 * left + 0.15 * right,
+                ]
+            )  # noqa: E501
             face.details.append(Face(poster, rng.uniform(50, 220, 3), label))
     height = float(faces[0].points[:, 1].max())
     return Thing([Solid(faces, np.array([0, height / 2, 0]))], 0, 0, yaw=0.0, shadow=(0.4, 0.5, 0.0, height))
@@ -177,7 +225,11 @@ def clutter(rng: np.random.Generator) -> Thing:
 
 def foliage(rng: np.random.Generator) -> np.ndarray:
     """A colour of leaves: green, olive, autumn."""
-    base = np.array([(66, 96, 44), (88, 104, 48), (54, 84, 50), (112, 108, 48), (150, 104, 44)][int(rng.choice(5, p=(0.34, 0.26, 0.2, 0.13, 0.07)))])  # noqa: E501
+    base = np.array(
+        [(66, 96, 44), (88, 104, 48), (54, 84, 50), (112, 108, 48), (150, 104, 44)][
+            int(rng.choice(5, p=(0.34, 0.26, 0.2, 0.13, 0.07)))
+        ]
+    )  # noqa: E501
     return base * rng.uniform(0.75, 1.25) + rng.uniform(-8, 8, 3)
 
 
@@ -195,13 +247,21 @@ def tree(rng: np.random.Generator, sprites: list[np.ndarray], size: float = 1.0)
     girth = 0.035 * tall * rng.uniform(0.8, 1.2)
     lean = rng.uniform(-0.15, 0.15)
     faces = [Face(flat(bar((0, 0), (lean, stem + 0.25 * tall), girth * 1.3, girth * 0.7)), bark, t)]
-    faces.append(Face(flat(bar((girth * 0.3, 0), (lean + girth * 0.2, stem + 0.2 * tall), girth * 0.5, girth * 0.3)), bark * 0.65, t))  # noqa: E501
+    faces.append(
+        Face(
+            flat(bar((girth * 0.3, 0), (lean + girth * 0.2, stem + 0.2 * tall), girth * 0.5, girth * 0.3)),
+            bark * 0.65,
+            t,
+        )
+    )  # noqa: E501
     for sign in (-1, 1):
-        faces.append(Face(flat(bar((lean, stem), (sign * wide * 0.5, stem + 0.35 * tall), girth * 0.5, 0.05)), bark * 0.8, t))  # noqa: E501
+        faces.append(
+            Face(flat(bar((lean, stem), (sign * wide * 0.5, stem + 0.35 * tall), girth * 0.5, 0.05)), bark * 0.8, t)
+        )  # noqa: E501
     flip = 1 if rng.random() < 0.5 else -1
     low = stem * 0.8
     quad = np.array([(-wide * flip, tall, 0), (wide * flip, tall, 0), (-wide * flip, low, 0)], float)
-    faces.append(Face(quad, (0, 0, 0), t, texture=sprites[int(rng.integers(len(sprites)))]))
+    faces.append(Face(quad, None, t, texture=fixed(sprites[int(rng.integers(len(sprites)))])))
     thing = _thing(faces, wide * 0.7, tall, low)
     return thing
 
@@ -210,5 +270,5 @@ def bush(rng: np.random.Generator, sprites: list[np.ndarray]) -> Thing:
     """A crown that starts at the ground."""
     wide, tall = rng.uniform(0.6, 1.6), rng.uniform(0.8, 2.0)
     quad = np.array([(-wide, tall, 0), (wide, tall, 0), (-wide, -0.25 * tall, 0)], float)
-    face = Face(quad, (0, 0, 0), ids.TREE, texture=sprites[int(rng.integers(len(sprites)))])
+    face = Face(quad, None, ids.TREE, texture=fixed(sprites[int(rng.integers(len(sprites)))]))
     return _thing([face], wide, tall)

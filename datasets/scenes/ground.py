@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from datasets.scenes import ids
-from datasets.scenes.canvas import Canvas
+from datasets.scenes.canvas import SHIFT, Canvas
 from datasets.scenes.street import ASPHALT, BAYS, BED, COBBLE, GRASS, PAVING, PLAZA, Street
 from datasets.scenes.textures import TILE, noise_tile
 
@@ -59,12 +59,12 @@ def surface(rng: np.random.Generator, street: Street) -> Surface:
 def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.ndarray, np.ndarray]:
     """Paint the ground. Returns the first row below the horizon and (h, W) float32 maps of u and s of that part."""
     camera = canvas.camera
-    rays = camera.rays()
-    down = -rays[..., 1]
-    top = int(np.argmax((down > 0.004).all(1)))
-    depth = camera.position[1] / down[top:]
-    s = camera.position[2] + depth * rays[top:, :, 2]
-    u = camera.position[0] + depth * rays[top:, :, 0] - 0.5 * street.bend * s * s
+    horizon = camera.centre[1] - camera.focal * np.tan(camera.pitch)
+    top = int(np.clip(np.ceil(horizon + 0.004 * camera.focal), 0, camera.shape[0] - 1))
+    rays = camera.rays(top=top)
+    depth = camera.position[1] / np.maximum(-rays[..., 1], 1e-3)
+    s = camera.position[2] + depth * rays[..., 2]
+    u = camera.position[0] + depth * rays[..., 0] - 0.5 * street.bend * s * s
     kind = np.asarray(street.kinds, np.uint8)[np.digitize(u, street.edges)]
     left, right = street.road
     for a, b in street.crossings:
@@ -72,22 +72,24 @@ def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.
         kind[between] = ASPHALT
         walk = ((s > a - 2.5) & (s < b + 2.5) & ~between) & ((u < left) | (u > right))
         kind[walk] = PAVING
+    table = np.zeros(8, np.uint8)
+    table[list(LABELS)] = list(LABELS.values())
+    canvas.label[top:] = table[kind]
+    if canvas.draft:
+        return top, u, s
     footprint = depth * depth / (camera.focal * camera.position[1])  # metres along the street in a pixel
     colour = _material(look, kind, u, s, footprint, canvas.light.snow)
     _markings(colour, street, look, kind, u, s)
     _tracks(colour, street, kind, u, s)
     light = canvas.light.shade(np.array([0.0, 1.0, 0.0]))
     canvas.image[top:] = np.clip(colour * light, 0, 255).astype(np.uint8)
-    table = np.zeros(8, np.uint8)
-    table[list(LABELS)] = list(LABELS.values())
-    canvas.label[top:] = table[kind]
     canvas.nearness[top:] = 1.0 / depth
     return top, u, s
 
 
 def _sample(tile: np.ndarray, u: np.ndarray, s: np.ndarray, scale: float, offset: tuple[float, float]) -> np.ndarray:
-    column = ((u + offset[0]) * scale).astype(np.int32) % TILE
-    row = ((s + offset[1]) * scale).astype(np.int32) % TILE
+    column = ((u + offset[0]) * scale).astype(np.int32) & (TILE - 1)
+    row = ((s + offset[1]) * scale).astype(np.int32) & (TILE - 1)
     return tile[row, column]
 
 
@@ -125,7 +127,7 @@ def _slabs(
     iu, js = np.floor(u).astype(np.int32), np.floor(s).astype(np.int32)
     fade = np.clip(1.5 - size / b, 0, 1)
     joint = (u - iu < 0.045 / a) | (s - js < 0.045 / b + 0.5 * np.minimum(size, b) / b)
-    own = noise_tile(1, 7)[(js * 31) % TILE, (iu * 17 + js) % TILE]
+    own = noise_tile(1, 7)[(js * 31) & (TILE - 1), (iu * 17 + js) & (TILE - 1)]
     tone[where] *= 1 + fade * (0.045 * own - 0.20 * joint)
 
 
@@ -146,16 +148,31 @@ def _markings(
         clear &= (s < a - 6) | (s > b)
     paint = np.zeros_like(road)
     for line, style in street.lines:
-        near = np.abs(u - line) < (0.07 if style == "edge" else 0.085)
-        paint |= near & clear & ((style == "edge") | (s % 9 < (3.4 if style == "dash" else 5)))
+        near = (np.abs(u - line) < (0.07 if style == "edge" else 0.085)) & clear
+        if style != "edge":
+            near[near] = s[near] % 9 < (3.4 if style == "dash" else 5)
+        paint |= near
     for start in street.zebras:
-        paint |= road & (s > start) & (s < start + 3.4) & (u % 1.1 < look.zebra)
+        across = road & (s > start) & (s < start + 3.4)
+        across[across] = u[across] % 1.1 < look.zebra
+        paint |= across
     for a, _ in street.crossings:
-        for lane, way in street.lanes:
-            if way > 0:
-                paint |= road & (np.abs(s - a + 1.4) < 0.28) & (np.abs(u - lane) < 1.4)
-    wear = _sample(noise_tile(3), u, s, 14, look.offset) > 0.4 + 1.8 * look.worn
-    colour[paint & ~wear] = 0.3 * colour[paint & ~wear] + 0.7 * look.paint
+        stop = road & (np.abs(s - a + 1.4) < 0.28)
+        lanes = np.array([lane for lane, way in street.lanes if way > 0])
+        stop[stop] = (np.abs(u[stop][:, None] - lanes) < 1.4).any(1)
+        paint |= stop
+    _wear(colour, paint, look, u, s)
+    _kerbs(colour, street, look, u, s)
+
+
+def _wear(colour: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
+    """Put worn paint onto the asphalt."""
+    u, s, below = u[paint], s[paint], colour[paint]
+    fresh = _sample(noise_tile(3), u, s, 14, look.offset) <= 0.4 + 1.8 * look.worn
+    colour[paint] = np.where(fresh[:, None], 0.3 * below + 0.7 * look.paint, below)
+
+
+def _kerbs(colour: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
     for side in (0, 1):
         kerb = np.abs(u - street.road[side]) < 0.11
         for a, b in street.crossings:
@@ -179,10 +196,10 @@ def cast_shadow(canvas: Canvas, top: int, hulls: list[np.ndarray], strength: flo
     mask = np.zeros(canvas.camera.shape, np.uint8)
     for hull in hulls:
         points = np.column_stack([hull[:, 0], np.zeros(len(hull)), hull[:, 1]])
-        seen = canvas.project(points)
-        if seen is not None:
-            cv2.fillPoly(mask, [seen[0]], 255, shift=4)
+        corners = canvas.project(canvas.seen_from(points))
+        if corners is not None:
+            cv2.fillPoly(mask, [corners], 255, shift=SHIFT)
     dark = cv2.GaussianBlur(mask, (0, 0), soft)[top:]
     ground = canvas.image[top:]
-    factor = 1 - strength * dark.astype(np.float32)[..., None] / 255
-    ground[:] = (ground * factor).astype(np.uint8)
+    factor = cv2.convertScaleAbs(dark, alpha=-strength, beta=255.0)
+    ground[:] = cv2.multiply(ground, cv2.merge([factor] * 3), scale=1 / 255)

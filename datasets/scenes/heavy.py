@@ -45,7 +45,9 @@ def bus(rng: np.random.Generator, snow: bool = False) -> Thing:
         if name == "right":
             for a in (0.42, 0.9):
                 face.details.append(Face(patch(quad, a, 0.04, a + 0.085, 0.84), (34, 36, 40), label))
-                face.details += [_glass(patch(quad, a + 0.006 + i * 0.04, 0.1, a + 0.04 + i * 0.04, 0.8), label, 1.3) for i in (0, 1)]  # noqa: E501
+                face.details += [
+                    _glass(patch(quad, a + 0.006 + i * 0.04, 0.1, a + 0.04 + i * 0.04, 0.8), label, 1.3) for i in (0, 1)
+                ]  # noqa: E501
         for z in axles:
             face.details += _wheel(z, sign * (width / 2 + 0.01), 0.48, label, 130)
     _bus_ends(faces, quads, rng, label)

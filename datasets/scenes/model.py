@@ -6,28 +6,49 @@ turned towards the camera.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from datasets.scenes import ids
+from datasets.scenes.camera import NEAR
 from datasets.scenes.canvas import Canvas, Colour
+
+
+TINY = 120  # pixels of the canvas under which a plain colour stands for a texture
+Texture = Callable[[], tuple[np.ndarray, np.ndarray | None]]
 
 
 @dataclass(slots=True)
 class Face:
-    """A polygon (N, 3). `texture` (h, w, 3 or 4) makes it the parallelogram of its first three points:
-    top-left, top-right, bottom-left. `details` lie on it and are drawn with it."""
+    """A polygon (N, 3). `texture` makes it the parallelogram of its first three points: top-left, top-right,
+    bottom-left; called when it is seen, it returns (h, w, 3 or 4) uint8 and the lit part (h, w) or None. With a
+    `colour` too, that is what a tiny one shows. `opaque`: it has no alpha. `details` lie on the face and are drawn with it."""
 
     points: np.ndarray
     colour: Colour | None
     label: int | None
     fade: tuple[float, float] = (1.0, 1.0)
     glow: bool = False
-    texture: np.ndarray | None = None
-    lit: np.ndarray | None = None
+    texture: Texture | None = None
+    opaque: bool = False
     solid_label: bool = False
     details: list[Face] = field(default_factory=list)
+
+
+class Compiled(NamedTuple):
+    """A solid's faces and details in a row: points (M, 3) and each part's range of them; per face its range of parts,
+    outward normal (F, 3) and middle (F, 3)."""
+
+    points: np.ndarray
+    faces: list[Face]
+    parts: list[tuple[int, int]]
+    heads: list[tuple[int, int]]
+    normals: np.ndarray
+    middles: np.ndarray
 
 
 @dataclass(slots=True)
@@ -37,6 +58,35 @@ class Solid:
     faces: list[Face]
     centre: np.ndarray
     closed: bool = True
+    _compiled: Compiled | None = None
+
+    def compiled(self) -> Compiled:
+        """Computed once; the faces must not change afterwards."""
+        if self._compiled is None:
+            self._compiled = _compile(self.faces, self.centre)
+        return self._compiled
+
+
+def _compile(faces: list[Face], centre: np.ndarray) -> Compiled:
+    flat_faces: list[Face] = []
+    heads = []
+    for face in faces:
+        heads.append((len(flat_faces), len(flat_faces) + 1 + len(face.details)))
+        flat_faces += [face, *face.details]
+    points = np.concatenate([face.points for face in flat_faces])
+    counts = np.array([len(face.points) for face in flat_faces])
+    ends = np.cumsum(counts)
+    following = np.arange(1, len(points) + 1)
+    following[ends - 1] = ends - counts
+    p, q = points[:, [1, 2, 0]], points[following]
+    crossed = p * q[:, [2, 0, 1]] - points[:, [2, 0, 1]] * q[:, [1, 2, 0]]  # Newell: also right for bent polygons
+    first = [start for start, _ in heads]
+    normals = np.add.reduceat(crossed, ends - counts)[first]
+    middles = (np.add.reduceat(points, ends - counts) / counts[:, None])[first]
+    normals /= np.sqrt((normals * normals).sum(1, keepdims=True)) + 1e-12
+    normals *= np.where((normals * (middles - centre)).sum(1) < 0, -1.0, 1.0)[:, None]
+    parts = list(zip((ends - counts).tolist(), ends.tolist(), strict=True))
+    return Compiled(points, flat_faces, parts, heads, normals, middles)
 
 
 @dataclass(slots=True)
@@ -83,49 +133,71 @@ def turned(yaw: float) -> np.ndarray:
 def draw(canvas: Canvas, thing: Thing, time: float = 0.0) -> None:
     """Draw a thing at `time` frames."""
     x, z = thing.place(time)
-    cx, _, cz = canvas.camera.position
-    yaw = np.arctan2(x - cx, z - cz) if thing.yaw is None else thing.yaw
-    turn, origin = turned(float(yaw)), np.array([x, 0.0, z])
-    eye = (np.asarray(canvas.camera.position) - origin) @ turn.T
+    ahead = (np.array([x, 0.0, z]) - canvas.origin) @ canvas.turn.T
+    size = 1e9
+    if thing.shadow is not None:  # what has a box may be out of sight
+        reach = float(max(thing.shadow)) + 3.0
+        if ahead[2] < -reach or abs(ahead[0]) > 0.75 * canvas.camera.shape[1] / canvas.camera.focal * (
+            ahead[2] + reach
+        ):
+            return
+        size = canvas.camera.focal * thing.shadow[3] / max(float(ahead[2]), 1.0)
+    yaw = np.arctan2(x - canvas.origin[0], z - canvas.origin[2]) if thing.yaw is None else thing.yaw
+    pose = (turned(float(yaw)), np.array([x, 0.0, z]))
+    eye = (canvas.origin - pose[1]) @ pose[0].T
     solids = thing.solids
     if len(solids) > 1:
         solids = sorted(solids, key=lambda s: -float(np.square(s.centre - eye).sum()))
     for solid in solids:
-        _draw_solid(canvas, solid, eye, turn, origin)
+        _draw_solid(canvas, solid, eye, pose, coarse=size < 14)
 
 
-def _draw_solid(canvas: Canvas, solid: Solid, eye: np.ndarray, turn: np.ndarray, origin: np.ndarray) -> None:
-    if not solid.closed:
-        for face in solid.faces:
-            _draw_face(canvas, face, canvas.light.upright, turn, origin)
+def _draw_solid(
+    canvas: Canvas, solid: Solid, eye: np.ndarray, pose: tuple[np.ndarray, np.ndarray], coarse: bool
+) -> None:
+    shape = solid.compiled()
+    seen = canvas.seen_from(shape.points @ pose[0] + pose[1])
+    depth = seen[:, 2]
+    if depth.max() < NEAR:
         return
-    visible = []
-    for face in solid.faces:
-        p = face.points
-        middle = p.mean(0)
-        normal = np.cross(p[1] - p[0], p[2] - p[0])
-        normal /= np.linalg.norm(normal) + 1e-12
-        if normal @ (middle - solid.centre) < 0:
-            normal = -normal
-        if normal @ (eye - middle) > 0:
-            visible.append((float(np.square(eye - middle).sum()), canvas.light.shade(normal @ turn), face))
-    visible.sort(key=lambda item: -item[0])
-    for _, shade, face in visible:
-        _draw_face(canvas, face, shade, turn, origin)
+    corners = canvas.corners(seen) if depth.min() >= NEAR else None
+    order, shades = range(len(shape.heads)), None
+    if solid.closed:
+        away = eye - shape.middles
+        visible = np.einsum("ij,ij->i", shape.normals, away) > 0
+        far = np.einsum("ij,ij->i", away, away)
+        order = [i for i in np.argsort(-far, kind="stable").tolist() if visible[i]]
+        light = canvas.light
+        shades = light.ambient + light.diffuse * np.maximum(0.0, shape.normals @ (pose[0] @ light.sun))
+    for i in order:
+        shade = canvas.light.upright if shades is None else float(shades[i])
+        first, last = shape.heads[i]
+        for k in range(first, first + 1 if coarse and solid.closed else last):
+            start, end = shape.parts[k]
+            whole = None if corners is None else corners[start:end]
+            _draw_face(canvas, shape.faces[k], shade, seen[start:end], whole)
 
 
-def _draw_face(canvas: Canvas, face: Face, shade: float, turn: np.ndarray, origin: np.ndarray) -> None:
-    points = face.points @ turn + origin
-    if face.texture is not None:
-        canvas.textured(
-            points[:3], face.texture, face.label, shade=shade, solid_label=face.solid_label, glow=face.lit
-        )
-    else:
-        tone = 1.0 if face.glow else shade
-        colour = None if face.colour is None else [tone * c for c in face.colour]
-        canvas.polygon(points, colour, face.label, fade=face.fade, glow=face.glow)
-    for detail in face.details:
-        _draw_face(canvas, detail, shade, turn, origin)
+def _draw_face(canvas: Canvas, face: Face, shade: float, seen: np.ndarray, corners: np.ndarray | None) -> None:
+    if face.texture is not None and (face.colour is None or canvas.area(seen) > TINY):
+        hidden = canvas.draft and face.opaque
+        texture, lit = (None, None) if hidden else face.texture()
+        label = ids.UNLABELED if face.label is None else face.label
+        canvas.textured(seen[:3], texture, label, shade=shade, solid_label=face.solid_label, glow=lit)
+        return
+    if corners is None:
+        corners = canvas.project(seen)
+        if corners is None:
+            return
+    tone = 1.0 if face.glow else shade
+    colour = None if face.colour is None else [tone * float(c) for c in face.colour]
+    near = 1.0 / max(float(seen[0, 2]), NEAR)
+    canvas.polygon(corners, near, colour, face.label, fade=face.fade, glow=face.glow)
+
+
+def fixed(texture: np.ndarray) -> Texture:
+    """A texture that is there already and has no lights."""
+    return lambda: (texture, None)
 
 
 def flat(points: Sequence[tuple[float, float]], z: float = 0.0) -> np.ndarray:
@@ -146,15 +218,15 @@ def side(points: Sequence[tuple[float, float]], x: float = 0.0) -> np.ndarray:
 
 def oval(cx: float, cy: float, rx: float, ry: float, corners: int = 14) -> list[tuple[float, float]]:
     """Corners of an ellipse."""
-    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return [(cx + rx * float(np.cos(a)), cy + ry * float(np.sin(a))) for a in angles]
+    angles = [2 * math.pi * i / corners for i in range(corners)]
+    return [(cx + rx * math.cos(a), cy + ry * math.sin(a)) for a in angles]
 
 
 def ring(cx: float, cy: float, outer: float, inner: float, corners: int = 18) -> list[tuple[float, float]]:
     """A keyhole polygon: the area between two circles."""
-    angles = np.linspace(0, 2 * np.pi, corners + 1)
-    out = [(cx + outer * float(np.cos(a)), cy + outer * float(np.sin(a))) for a in angles]
-    back = [(cx + inner * float(np.cos(a)), cy + inner * float(np.sin(a))) for a in angles[::-1]]
+    angles = [2 * math.pi * i / corners for i in range(corners + 1)]
+    out = [(cx + outer * math.cos(a), cy + outer * math.sin(a)) for a in angles]
+    back = [(cx + inner * math.cos(a), cy + inner * math.sin(a)) for a in reversed(angles)]
     return out + back
 
 
@@ -174,11 +246,9 @@ def bar(a: tuple[float, float], b: tuple[float, float], wide_a: float, wide_b: f
 
 def patch(quad: np.ndarray, a0: float, b0: float, a1: float, b1: float) -> np.ndarray:
     """Part of a quad (bottom-left, bottom-right, top-right, top-left) between fractions of width a and height b."""
-
-    def at(a: float, b: float) -> np.ndarray:
-        return (1 - b) * ((1 - a) * quad[0] + a * quad[1]) + b * ((1 - a) * quad[3] + a * quad[2])
-
-    return np.array([at(a0, b0), at(a1, b0), at(a1, b1), at(a0, b1)])
+    a = np.array([a0, a1, a1, a0])[:, None]
+    b = np.array([b0, b0, b1, b1])[:, None]
+    return (1 - b) * ((1 - a) * quad[0] + a * quad[1]) + b * ((1 - a) * quad[3] + a * quad[2])
 
 
 def box(width: float, bottom: float, top: float, back: float, front: float) -> dict[str, np.ndarray]:

@@ -28,7 +28,10 @@ def person(rng: np.random.Generator) -> Thing:
     stride, half = (rng.uniform(0.16, 0.34), 0.15) if pose < 0.55 else (rng.uniform(0.05, 0.1), 0.22)
     way = float(rng.choice([-1.0, 1.0]))
     parts = _body(rng, stride, half, way)
-    faces = [Face(flat([(x * size, y * size) for x, y in points]), colour, ids.PERSON, fade=(1.1, 0.9)) for points, colour in parts]  # noqa: E501
+    faces = [
+        Face(flat([(x * size, y * size) for x, y in points]), colour, ids.PERSON, fade=(1.1, 0.9))
+        for points, colour in parts
+    ]  # noqa: E501
     return Thing([Solid(faces, np.zeros(3), closed=False)], 0, 0, shadow=(0.2, 0.15, 0.0, 1.7 * size))
 
 
@@ -47,9 +50,20 @@ def _body(rng: np.random.Generator, stride: float, half: float, way: float) -> l
         parts.append((bar(knee, foot, 0.14, 0.10), legs * tone))
         shoe = (foot[0] + 0.05 * way, foot[1] - 0.01)
         parts.append((oval(*shoe, 0.13, 0.05, 8), np.array([30, 28, 27]) if tone < 1 else np.array([52, 48, 46])))
-    torso = [(-half, 1.40), (-half * 0.5, 1.48), (half * 0.5, 1.48), (half, 1.40), (half * 0.85, 1.05), (half + 0.02, hem), (-half - 0.02, hem), (-half * 0.85, 1.05)]  # noqa: E501
+    torso = [
+        (-half, 1.40),
+        (-half * 0.5, 1.48),
+        (half * 0.5, 1.48),
+        (half, 1.40),
+        (half * 0.85, 1.05),
+        (half + 0.02, hem),
+        (-half - 0.02, hem),
+        (-half * 0.85, 1.05),
+    ]  # noqa: E501
     parts.append((torso, coat))
-    parts.append(([(half * 0.2, 1.46), (half, 1.40), (half * 0.85, 1.05), (half + 0.02, hem), (half * 0.35, hem)], coat * 0.78))  # noqa: E501
+    parts.append(
+        ([(half * 0.2, 1.46), (half, 1.40), (half * 0.85, 1.05), (half + 0.02, hem), (half * 0.35, hem)], coat * 0.78)
+    )  # noqa: E501
     if rng.random() < 0.3:
         parts.append((_bag(half, way), _pick(rng, CLOTHES)))
     parts.append((bar((-half * 0.85, 1.38), (-way * swing - half, 0.86), 0.13, 0.09), coat * 1.12))
@@ -86,9 +100,27 @@ def bicycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool = F
         parts.append((oval(z, 0.35, 0.35, 0.35, 18), None, b))
         parts.append((ring(z, 0.35, 0.355, 0.285), rubber, b))
         parts.append((ring(z, 0.35, 0.285, 0.262), np.array([150, 150, 152]), b))
-        parts += [(bar((z - 0.26 * np.cos(a), 0.35 - 0.26 * np.sin(a)), (z + 0.26 * np.cos(a), 0.35 + 0.26 * np.sin(a)), 0.018), np.array([140, 140, 142]), b) for a in (0.4, 1.45, 2.5)]  # noqa: E501
+        parts += [
+            (
+                bar(
+                    (z - 0.26 * np.cos(a), 0.35 - 0.26 * np.sin(a)),
+                    (z + 0.26 * np.cos(a), 0.35 + 0.26 * np.sin(a)),
+                    0.018,
+                ),
+                np.array([140, 140, 142]),
+                b,
+            )
+            for a in (0.4, 1.45, 2.5)
+        ]  # noqa: E501
     parts.append(([(-0.52, 0.35), (0.0, 0.33), (0.42, 0.85), (-0.18, 0.85)], None, b))
-    tubes = [((-0.52, 0.35), (0.0, 0.32)), ((-0.52, 0.35), (-0.18, 0.85)), ((0, 0.32), (-0.2, 0.95)), ((0, 0.32), (0.40, 0.82)), ((-0.17, 0.82), (0.38, 0.86)), ((0.52, 0.35), (0.36, 1.0))]  # noqa: E501
+    tubes = [
+        ((-0.52, 0.35), (0.0, 0.32)),
+        ((-0.52, 0.35), (-0.18, 0.85)),
+        ((0, 0.32), (-0.2, 0.95)),
+        ((0, 0.32), (0.40, 0.82)),
+        ((-0.17, 0.82), (0.38, 0.86)),
+        ((0.52, 0.35), (0.36, 1.0)),
+    ]  # noqa: E501
     parts += [(bar(p, q, 0.055), frame, b) for p, q in tubes]
     parts.append((bar((-0.32, 0.98), (-0.08, 0.98), 0.07), rubber, b))
     parts.append((bar((0.34, 1.02), (0.5, 1.06), 0.05), rubber, b))
@@ -104,7 +136,10 @@ def motorcycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool 
     """A motorcycle or scooter, see `bicycle`."""
     if edge_on:
         return _edge_on(rng, ids.MOTORCYCLE, ridden, wheel=0.16, bars=0.36)
-    paint, m = _pick(rng, ((160, 30, 30), (34, 36, 40), (40, 70, 130), (200, 200, 202), (206, 120, 40), (60, 90, 60))), ids.MOTORCYCLE  # noqa: E501
+    paint, m = (
+        _pick(rng, ((160, 30, 30), (34, 36, 40), (40, 70, 130), (200, 200, 202), (206, 120, 40), (60, 90, 60))),
+        ids.MOTORCYCLE,
+    )  # noqa: E501
     metal, rubber = np.array([120, 122, 126]), np.array([26, 26, 27])
     parts: list[tuple[Points, np.ndarray | None, int]] = []
     for z in (-0.68, 0.72):
@@ -176,7 +211,9 @@ def _edge_on(rng: np.random.Generator, label: int, ridden: bool, wheel: float, b
     lamp = (226, 226, 210) if rng.random() < 0.5 else (190, 26, 24)
     if ridden:
         parts += _rider_edge_on(rng, 0.84 if fat else 1.0, 0.34 if fat else 0.28)
-    parts.append((oval(0, 0.84 if fat else 0.78, 0.085 if fat else 0.05, 0.08 if fat else 0.05, 8), np.array(lamp), label))  # noqa: E501
+    parts.append(
+        (oval(0, 0.84 if fat else 0.78, 0.085 if fat else 0.05, 0.08 if fat else 0.05, 8), np.array(lamp), label)
+    )  # noqa: E501
     if fat:
         parts += [(oval(x, 1.18, 0.07, 0.05, 8), dark, label) for x in (-0.38, 0.38)]
     faces = [Face(flat(points), colour, which, fade=(1.1, 0.9)) for points, colour, which in parts]
@@ -196,5 +233,8 @@ def _rider_edge_on(rng: np.random.Generator, seat: float, foot: float) -> list[t
     top = seat + 0.58
     torso = [(-0.22, top - 0.1), (-0.1, top), (0.1, top), (0.22, top - 0.1), (0.18, seat), (-0.18, seat)]
     parts += [(torso, coat, r), ([(0.05, top), (0.22, top - 0.1), (0.18, seat), (0.06, seat)], coat * 0.8, r)]
-    parts += [(oval(0, top + 0.14, 0.1, 0.125, 12), skin, r), (oval(0, top + 0.18, 0.12, 0.11, 12), _pick(rng, CLOTHES), r)]  # noqa: E501
+    parts += [
+        (oval(0, top + 0.14, 0.1, 0.125, 12), skin, r),
+        (oval(0, top + 0.18, 0.12, 0.11, 12), _pick(rng, CLOTHES), r),
+    ]  # noqa: E501
     return parts

@@ -61,23 +61,37 @@ def compose(seed: list[int], wanted: Collection[int] = (), condition: str = "cle
     return Scene(world, mount, condition, seed)
 
 
+def outline(scene: Scene, size: tuple[int, int]) -> np.ndarray:
+    """The labels (H, W) uint8 alone, at once the size and with less care than `photograph`."""
+    return _paint(scene, (size[0] // SUPERSAMPLE, size[1] // SUPERSAMPLE), 0.0, draft=True)[0].label
+
+
 def photograph(scene: Scene, size: tuple[int, int], time: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Image (H, W, 3) uint8 RGB and raw label ids (H, W) uint8 after `time` frames of driving on."""
+    world = scene.world
+    canvas, ground = _paint(scene, size, time, draft=False)
+    rng = np.random.default_rng([*scene.seed, 7])
+    grain = np.random.default_rng([*scene.seed, 8, round(time * 16) & 0xFFFF])
+    lamps = [(world.street.camera_u, canvas.camera.position[2] + 1.0)]
+    lamps += [(t.x - 0.5 * world.street.bend * t.z**2, t.z) for t in world.things if t.lamp and t.z < 90]
+    return finish((rng, grain), canvas, world, scene.condition, ground, lamps)
+
+
+def _paint(
+    scene: Scene, size: tuple[int, int], time: float, draft: bool
+) -> tuple[Canvas, tuple[int, np.ndarray, np.ndarray]]:
+    """Everything from back to front; also returns what `draw_ground` does."""
     world, camera = scene.world, _camera(scene, size, time)
-    canvas = Canvas(camera, world.light)
+    canvas = Canvas(camera, world.light, draft)
     draw_sky(canvas, world.sky)
     ground = draw_ground(canvas, world.street, world.look)
-    _shadows(canvas, world, ground[0], time)
-    things = sorted(world.things, key=lambda t: -t.distance(camera.position, time))
-    for thing in things:
+    if not draft:
+        _shadows(canvas, world, ground[0], time)
+    for thing in sorted(world.things, key=lambda t: -t.distance(camera.position, time)):
         draw(canvas, thing, time)
     if scene.mount.hood:
         _hood(canvas, scene.mount.hood)
-    rng = np.random.default_rng([*scene.seed, 7])
-    grain = np.random.default_rng([*scene.seed, 8, round(time * 16) & 0xFFFF])
-    lamps = [(world.street.camera_u, camera.position[2] + 1.0)]
-    lamps += [(t.x - 0.5 * world.street.bend * t.z**2, t.z) for t in world.things if t.lamp and t.z < 90]
-    return finish((rng, grain), canvas, world, scene.condition, ground, lamps)
+    return canvas, ground
 
 
 def _camera(scene: Scene, size: tuple[int, int], time: float) -> Camera:
@@ -130,4 +144,3 @@ def _hood(canvas: Canvas, share: float) -> None:
     canvas.label[mask > 0] = ids.EGO
     canvas.nearness[mask > 0] = 1.0
     canvas.glow[mask > 0] = 0
-

@@ -27,7 +27,7 @@ def weather_light(rng: np.random.Generator, condition: str) -> tuple[Sky, Light,
     """Sky, light and the strength of cast shadows. Draws the same numbers for every condition."""
     kind = rng.choice(["overcast", "fair", "clear", "evening"], p=[0.42, 0.28, 0.2, 0.1])
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.0)
-    grey, blue, seed = rng.uniform(150, 236), rng.uniform(0.7, 1.1), int(rng.integers(2**31))
+    grey, blue, seed = rng.uniform(172, 240), rng.uniform(0.75, 1.1), int(rng.integers(2**31))
     if condition != "clear":
         kind = "overcast"
     sun = np.array([np.cos(height) * np.sin(azimuth), np.sin(height), np.cos(height) * np.cos(azimuth)])
@@ -46,8 +46,11 @@ def weather_light(rng: np.random.Generator, condition: str) -> tuple[Sky, Light,
 
 def draw_sky(canvas: Canvas, sky: Sky) -> None:
     """Fill everything with sky: a gradient and clouds that flatten towards the horizon."""
+    canvas.label[:] = ids.SKY
+    if canvas.draft:
+        return
     height, width = canvas.camera.shape
-    rays = canvas.camera.rays()[::4, ::4]
+    rays = canvas.camera.rays(step=4)
     climb = np.clip(rays[..., 1], 0.0, 1.0)
     blend = np.sqrt(np.clip(climb / 0.5, 0, 1))[..., None]
     image = (1 - blend) * sky.horizon + blend * sky.zenith
@@ -62,5 +65,3 @@ def draw_sky(canvas: Canvas, sky: Sky) -> None:
     image = (1 - amount) * image + amount * sky.cloud * tone
     image = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     canvas.image[:] = np.clip(image, 0, 255).astype(np.uint8)
-    canvas.label[:] = ids.SKY
-    canvas.nearness[:] = 0

@@ -93,9 +93,7 @@ def _middle(rng: np.random.Generator, style: str, tram: bool) -> tuple[float, in
     return 0.0, ASPHALT
 
 
-def _across(
-    rng: np.random.Generator, street: Street, left: float, right: float, middle: float, bed: int
-) -> None:
+def _across(rng: np.random.Generator, street: Street, left: float, right: float, middle: float, bed: int) -> None:
     """Fill edges and kinds from the carriageway outwards on both sides."""
     inner = [(-middle / 2, middle / 2)] if middle and bed != ASPHALT else []
     sides: dict[int, list[tuple[float, int]]] = {}

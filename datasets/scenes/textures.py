@@ -24,16 +24,17 @@ def noise_tile(blur: int, seed: int = 0) -> np.ndarray:
     return noise
 
 
-def fractal(rng: np.random.Generator, height: int, width: int, coarse: int = 4) -> np.ndarray:
-    """(height, width) float32 cloud-like noise in about -1..1, from `coarse` cells upwards."""
-    total = np.zeros((height, width), np.float32)
+def fractal(rng: np.random.Generator, height: int, width: int, coarse: int = 4, finest: int = 4) -> np.ndarray:
+    """(height, width) float32 cloud-like noise in about -1..1, from `coarse` cells down to `finest` pixels."""
+    h, w = -(-height // finest) + 1, -(-width // finest) + 1
+    total = np.zeros((h, w), np.float32)
     gain, cells = 0.6, coarse
-    while cells < max(height, width) and gain > 0.04:
-        rows = max(2, cells * height // max(height, width) + 1)
-        grid = rng.uniform(-1, 1, (rows, max(2, cells))).astype(np.float32)
-        total += gain * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    while cells <= max(h, w) and gain > 0.04:
+        rows = max(2, cells * h // max(h, w) + 1)
+        grid = rng.random((rows, max(2, cells)), dtype=np.float32) * 2 - 1
+        total += gain * cv2.resize(grid, (w, h), interpolation=cv2.INTER_CUBIC)
         gain, cells = gain * 0.6, cells * 2
-    return total
+    return cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def rough(rng: np.random.Generator, image: np.ndarray, fine: float, coarse: float) -> np.ndarray:
@@ -51,13 +52,15 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 def bricks(rng: np.random.Generator, height: int, width: int, colour: np.ndarray, course: int = 4) -> np.ndarray:
     """(height, width, 3) float32 masonry: courses of `course` pixels with joints, each stone of its own tone."""
     rows, columns = height // course + 1, width // (2 * course) + 2
-    tones = 1 + 0.10 * rng.standard_normal((rows, columns)).astype(np.float32)
-    y, x = np.mgrid[:height, :width]
-    row = y // course
-    column = (x + (row % 2) * course) // (2 * course)
-    image = tones[row, column][..., None] * colour.astype(np.float32)
-    joint = (y % course == 0) | ((x + (row % 2) * course) % (2 * course) == 0)
-    image[joint] *= 0.8
+    tones = 1 + 0.10 * rng.standard_normal((rows, columns), dtype=np.float32)
+    x = np.arange(width)
+    lines = np.empty((rows, width), np.float32)
+    for odd in (0, 1):
+        shifted = x + odd * course
+        lines[odd::2] = tones[odd::2, shifted // (2 * course)] * np.where(shifted % (2 * course), 1.0, 0.8)
+    tone = np.repeat(lines, course, 0)[:height]
+    tone[::course] *= 0.82
+    image = tone[..., None] * colour.astype(np.float32)
     return rough(rng, image, 0.04, 0.10)
 
 
@@ -87,7 +90,7 @@ def _leaf_detail(
     size = tone.shape[0]
     leaf = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), 1.1)
     leaf /= leaf.std()
-    tuft = fractal(rng, size, size, 20)
+    tuft = fractal(rng, size, size, 20, 2)
     tone = tone * np.clip(1 + 0.24 * leaf + 0.25 * tuft, 0.25, 1.9)
     hue = 1 + 0.10 * fractal(rng, size, size, 8)[..., None] * np.array([1.0, 0.2, -0.6], np.float32)
     image = tone[..., None] * hue * colour.astype(np.float32)

@@ -42,6 +42,14 @@ class Traffic:
         """Whether nothing stands in that part of a lane."""
         return not any(abs(u - v) < side and s1 > a and s0 < b for v, a, b in self.taken)
 
+    def keep_clear(self, u: float, s: float) -> None:
+        """Leave room for the view of a place: no car in the bays or the own lane before it."""
+        self.taken.append((self.street.camera_u, 0.0, s + 2))
+        for way in SIDES:
+            bays = self.street.bays[way]
+            if bays is not None and bays[0] * u > 0:
+                self.taken.append(((bays[0] + bays[1]) / 2, 0.4 * s, s + 3))
+
     def drive(self, vehicle: Thing, u: float, s: float, way: int, speed: float) -> None:
         """Put a vehicle into a lane, moving along it."""
         half = vehicle.shadow[1] if vehicle.shadow else 1.0
@@ -55,8 +63,8 @@ class Traffic:
         rng, street = self.rng, self.street
         vehicle: Thing = make(rng, self.snow)  # type: ignore[operator]
         half = vehicle.shadow[1] if vehicle.shadow else 5.0
-        near = [c for c in street.crossings if 10 < c[0] < 34]
-        if near and rng.random() < 0.3:
+        near = [c for c in street.crossings if 14 < c[0] < 40]
+        if near and rng.random() < 0.2:
             self.across(vehicle, near[0])
             return
         others = [lane for lane in street.lanes if abs(lane[0] - street.camera_u) > 1]
@@ -67,7 +75,7 @@ class Traffic:
             u, way, speed = (bays[0] + bays[1]) / 2 + 0.1, 1, 0.0
         elif rng.random() < 0.25:
             u, way = street.camera_u, 1
-        near_end = rng.uniform(6.5, 13) if abs(u - street.camera_u) > 1 else rng.uniform(9, 16)
+        near_end = rng.uniform(10, 28)
         for _ in range(4):
             if self.free(u, near_end, near_end + 2 * half):
                 self.drive(vehicle, u, near_end + half, way, speed if way < 0 else PACE if speed else 0.0)
@@ -85,8 +93,8 @@ class Traffic:
     def tram(self) -> None:
         """On its tracks, or across the road at a side street."""
         rng, street, vehicle = self.rng, self.street, heavy.tram(self.rng, self.snow)
-        near = [c for c in street.crossings if 12 < c[0] < 30]
-        if near and (not street.tracks or rng.random() < 0.3):
+        near = [c for c in street.crossings if 20 < c[0] < 50]
+        if near and (not street.tracks or rng.random() < 0.15):
             self.across(vehicle, near[0])
             return
         if not street.tracks:
@@ -95,7 +103,7 @@ class Traffic:
         half = vehicle.shadow[1] if vehicle.shadow else 10.0
         way = -1 if u <= 0 else 1
         same = abs(u - street.camera_u) < 2
-        self.drive(vehicle, u, rng.uniform(9 if same else 5, 18) + half, 1 if same else way, PACE if same else 0.3)
+        self.drive(vehicle, u, rng.uniform(15, 36) + half, 1 if same else way, PACE if same else 0.3)
 
     def lanes(self) -> None:
         """Cars, and now and then something larger, in every lane and side street."""
@@ -134,6 +142,7 @@ class Traffic:
             group = 1 if rng.random() < 0.7 else int(rng.integers(2, 4))
             for i in range(group):
                 u = rng.uniform(walk[0] + 0.3, walk[1] - 0.2)
+                s = self.in_view(u, s) if far < 20 else s
                 thing = self.world.put(person(rng), u + 0.3 * i, s + 0.4 * i)
                 thing.speed = (0.0, float(rng.choice([-0.08, 0.0, 0.08])))
         for s in street.zebras:
@@ -147,12 +156,17 @@ class Traffic:
         edge = walk[0] if walk[0] > 0 else walk[1]
         inner = walk[1] if walk[0] > 0 else walk[0]
         u = edge + 0.55 * np.sign(edge) if self.rng.random() < 0.7 else inner - 0.4 * np.sign(edge)
-        return float(u), float(self.rng.uniform(near, far))
+        return float(u), self.in_view(float(u), float(self.rng.uniform(near, far)))
+
+    def in_view(self, u: float, s: float) -> float:
+        """The same or a larger s, so that the place lies inside the picture."""
+        return max(s, abs(u - self.street.camera_u) / 0.40 + self.rng.uniform(0.5, 3.0))
 
     def two_wheeler(self, make: object) -> None:
         """Parked bicycles or motorcycles at the kerb or the wall, near the camera, some in a row."""
-        u, s = self._kerb_place(6, 15)
+        u, s = self._kerb_place(7.5, 15)
         turn = self.rng.uniform(0.9, 2.2)
+        self.keep_clear(u, s)
         for i in range(int(self.rng.integers(1, 4))):
             self.world.put(make(self.rng), u, s + 0.9 * i, turn + self.rng.normal(0, 0.1))  # type: ignore[operator]
 
@@ -161,21 +175,23 @@ class Traffic:
         rng, street = self.rng, self.street
         make = bicycle if rng.random() < 0.65 else motorcycle
         s = rng.uniform(near, far)
+        if near < 10:
+            self.keep_clear(street.road[1], s + 3)
         if rng.random() < 0.5:
-            u = rng.uniform(street.road[0] * 0.7, street.road[1])
+            u = rng.uniform(max(street.road[0] * 0.7, -0.35 * s), street.road[1])
             way = float(rng.choice([-1, 1]))
             turn = way * (np.pi / 2 + rng.normal(0, 0.35))
             if self.free(u, s - 0.5, s + 0.5, 2.5):
                 self.world.put(make(rng, ridden=True), u, s, turn).speed = (way * 0.22, 0.0)
                 return
-        u = (street.road[1] if rng.random() < 0.6 else street.road[0] + 1.4) - 0.7
-        way = 1 if u > 0 else -1
+        u = (street.road[1] if rng.random() < 0.7 else street.road[0] + 1.4) - 0.7
+        way, s = 1 if u > 0 else -1, self.in_view(u, s)
         if self.free(u, s - 0.5, s + 0.5, 1.3):
             self.world.put(make(rng, ridden=True, edge_on=True), u, s).speed = (0.0, way * 0.25)
         else:
             walk = street.walk[1]
             turn = rng.uniform(0.5, 1.2)
-            self.world.put(make(rng, ridden=True), walk[0] + 0.6, s, turn)
+            self.world.put(make(rng, ridden=True), walk[0] + 0.6, self.in_view(walk[0], s), turn)
 
     def usual(self) -> None:
         """The odd rider, bicycle or motorcycle further away."""

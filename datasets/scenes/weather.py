@@ -35,7 +35,9 @@ def finish(
     if condition == "rain":
         image = _wet(rng, canvas, ground)
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    sight = {"fog": rng.uniform(14, 38), "rain": 160.0, "snow": rng.uniform(70, 130)}.get(condition, rng.uniform(240, 800))
+    sight = {"fog": rng.uniform(14, 38), "rain": 160.0, "snow": rng.uniform(70, 130)}.get(
+        condition, rng.uniform(240, 800)
+    )
     image = _haze(rng, image, near, world.sky.horizon, sight, fog=condition == "fog")
     if condition == "night":
         image = _night(rng, image, canvas, ground, lamps, size)
@@ -118,7 +120,9 @@ def _night(
     for lamp_u, lamp_s in lamps:
         pool[top:] += 0.5 * np.exp(-((u - lamp_u) ** 2 + (s - lamp_s) ** 2) / 40)
     ahead = s - canvas.camera.position[2]
-    beam = np.exp(-(((u - lamps[0][0]) / (1.2 + 0.13 * np.maximum(ahead, 0))) ** 2)) * np.exp(-np.maximum(ahead, 0) / 16)
+    beam = np.exp(-(((u - lamps[0][0]) / (1.2 + 0.13 * np.maximum(ahead, 0))) ** 2)) * np.exp(
+        -np.maximum(ahead, 0) / 16
+    )
     pool[top:] = np.where(on_ground, pool[top:] * 0.8 + 0.55 * beam, 0.12)
     pool[:top] = 0.06
     light = cv2.GaussianBlur(cv2.resize(pool, size, interpolation=cv2.INTER_AREA), (0, 0), 3)[..., None]
@@ -130,13 +134,13 @@ def _night(
     dark = dark + image * light * np.array([1.0, 0.86, 0.62], np.float32)
     warm = image * 0.5 + np.array([118, 92, 52], np.float32)
     lit = dark * (1 - glow) + glow * np.maximum(warm, image)
-    halo = cv2.GaussianBlur(lit * glow, (0, 0), 5 * size[1] / 256) + 0.5 * cv2.GaussianBlur(lit * glow, (0, 0), 14 * size[1] / 256)
+    halo = cv2.GaussianBlur(lit * glow, (0, 0), 5 * size[1] / 256) + 0.5 * cv2.GaussianBlur(
+        lit * glow, (0, 0), 14 * size[1] / 256
+    )
     return lit + 0.55 * halo
 
 
-def _camera(
-    rng: np.random.Generator, frame: np.random.Generator, image: np.ndarray, condition: str
-) -> np.ndarray:
+def _camera(rng: np.random.Generator, frame: np.random.Generator, image: np.ndarray, condition: str) -> np.ndarray:
     """Vignette, exposure, white balance, contrast, blur and sensor noise."""
     height, width = image.shape[:2]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]

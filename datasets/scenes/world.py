@@ -77,7 +77,7 @@ def _row(rng: np.random.Generator, world: World, way: int, barriers: tuple[str, 
             s, fresh = hit[0] + 2.5, True
             continue
         kind = int(rng.choice(4, p=LOTS[street.style]))
-        if barriers and s + length > 7 and s < 16:
+        if barriers and s + length > 12 and s < 32:
             kind = {"wall": 1, "fence": 2}[barriers[0]]
         if kind == 0:
             _house(rng, world, way, s, s + length, tall, fresh)
@@ -86,9 +86,7 @@ def _row(rng: np.random.Generator, world: World, way: int, barriers: tuple[str, 
         s, fresh = s + length, kind != 0
 
 
-def _house(
-    rng: np.random.Generator, world: World, way: int, s0: float, s1: float, tall: float, fresh: bool
-) -> None:
+def _house(rng: np.random.Generator, world: World, way: int, s0: float, s1: float, tall: float, fresh: bool) -> None:
     street = world.street
     suburb = street.style == "suburb"
     back = rng.uniform(3, 7) if suburb else (rng.uniform(0, 1.5) if street.style == "works" else 0.0)
@@ -133,7 +131,9 @@ def _open_lot(rng: np.random.Generator, world: World, way: int, s0: float, s1: f
         line = _line(street, street.front[way] + way * 0.1, s0, s1)
         world.things += barrier(rng, line, kind, snow=world.light.snow)
     elif rng.random() < 0.3:
-        world.things += barrier(rng, _line(street, street.front[way] + way * 0.1, s0, s1), "hedge", snow=world.light.snow)  # noqa: E501
+        world.things += barrier(
+            rng, _line(street, street.front[way] + way * 0.1, s0, s1), "hedge", snow=world.light.snow
+        )  # noqa: E501
     deep = kind is not None and rng.random() < 0.5
     if deep:
         height = rng.uniform(5, 14)
@@ -162,9 +162,13 @@ def _kerb(rng: np.random.Generator, world: World, way: int) -> None:
     for s in np.arange(rng.uniform(4, 26), 110, rng.uniform(18, 30)):
         if not street.crossed(s, s, 1):
             world.put(fit.lamp_post(rng, -way), way * (edge + 0.35), s)
-    for make, count in ((fit.post, rng.integers(0, 4)), (fit.sign, rng.integers(1, 5)), (fit.clutter, rng.integers(0, 4))):  # noqa: E501
+    for make, count in (
+        (fit.post, rng.integers(0, 4)),
+        (fit.sign, rng.integers(1, 4)),
+        (fit.clutter, rng.integers(0, 4)),
+    ):  # noqa: E501
         for _ in range(int(count)):
-            s = 5 + rng.gamma(2.0, 9.0)
+            s = (9 if make is fit.sign else 6.5) + rng.gamma(2.0, 9.0)
             if not street.crossed(s, s, 1):
                 heading = 0.0 if make is fit.clutter else None
                 world.put(make(rng), way * (edge + rng.uniform(0.3, 0.6)), s, heading)

@@ -1,5 +1,6 @@
 """Batches: contents, independence of workers and processes, and how mistakes come out of worker processes."""
 
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from yacs.config import CfgNode
 
 import datasets
+from datasets import toy
 from utils.contracts import Batch
 from utils.distributed import Ranks
 from utils.errors import UserError
@@ -98,6 +100,7 @@ def test_mistakes_come_out_in_one_line(make_cfg: Make, cityscapes_root: Path, wo
     assert "\n" not in message and path.name in message
     expected = {"truncated": "truncated", "value": "label value 77 (2048 pixels)", "size": "64x30 pixels, its image"}
     assert expected[damage] in message
+    assert not multiprocessing.active_children()  # not even while the error is held
 
 
 def test_bad_label_is_found_while_centroids_are_built(make_cfg: Make, cityscapes_root: Path) -> None:
@@ -191,3 +194,27 @@ def test_too_few_classes(make_cfg: Make, cityscapes_root: Path) -> None:
     cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "DATASET.NUM_CLASSES", "11")
     with pytest.raises(UserError, match="NUM_CLASSES is 11, but labels of cityscapes have 19"):
         datasets.build_train(cfg, Ranks())
+
+
+def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"train": 2, "val": 1, "test": 1, "train_extra": 1}
+    draw, drawn = toy.generate, []
+
+    def few(root: Path, parts: tuple[str, ...]) -> None:
+        drawn.append(parts)
+        draw(root, parts, counts=counts, size=(64, 128), workers=1)
+
+    monkeypatch.setattr(toy, "generate", few)
+    cfg = make_cfg("--dataset", "toy", "DATASET.TOY_DIR", str(tmp_path / "toy"))
+    assert len(datasets.build_train(cfg, Ranks())) == 1
+    (batch,) = list(datasets.build_val(cfg, Ranks()))
+    assert batch["image"][0].shape == (64, 128, 3) and batch["label"][0] is not None
+    assert drawn == [("fine",)]
+    assert len(datasets.build_val(cfg, Ranks(), "test")) == 1 and drawn == [("fine",), ("test",)]
+    boosted = make_cfg("--dataset", "toy", "--coarse_boost_classes", "0", "DATASET.TOY_DIR", str(tmp_path / "toy"))
+    assert len(datasets.build_train(boosted, Ranks()).dataset) == 3 and drawn[2:] == [("coarse",)]
+
+
+def test_cityscapes_folder_serves_as_toy(make_cfg: Make, tmp_path: Path, make_tree: Callable[..., Path]) -> None:
+    root = make_tree(tmp_path / "tree", zips=False)
+    assert len(datasets.build_train(make_cfg("--dataset", "toy", "--data_root", root), Ranks())) == 3

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from utils.log import RunLog
+from utils.visualize import encode_png
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_other_ranks_are_silent(tmp_path: Path, capsys: pytest.CaptureFixture[st
     log.start({"a": 1})
     log.line("hello")
     log.metric("val", {"mean_iu": 0.5}, 0)
-    log.image("x", np.zeros((2, 2, 3), np.uint8), 0)
+    log.picture("x", b"", 0)
     assert log.history("val") == [] and list(log.progress([1, 2], "x")) == [1, 2]
     log.close()
     assert not (tmp_path / "run").exists() and capsys.readouterr().out == ""
@@ -98,7 +99,7 @@ def test_progress_gives_every_item(log: RunLog) -> None:
 
 def test_tensorboard_files(log: RunLog) -> None:
     log.scalars({"train/lr": 0.1}, 0)
-    log.image("pred", np.zeros((4, 4, 3), np.uint8), 0)
+    log.picture("pred", encode_png(np.zeros((4, 4, 3), np.uint8)), 0)
     log.close()
     assert list(log.run_dir.glob("events.out.tfevents.*"))
 

@@ -1,0 +1,263 @@
+"""The driver end to end on a few small scenes: files, resume, signals, several processes, users' mistakes."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import train
+from utils.checkpoint import load
+from utils.distributed import Ranks
+from utils.stop import StopRequest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def signals_restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def folder(words: Sequence[str]) -> Path:
+    """Run folder of a command line."""
+    return Path(words[list(words).index("--result_dir") + 1])
+
+
+def into(words: Sequence[str], name: str) -> list[str]:
+    """The same command line with another run folder."""
+    new = list(words)
+    new[new.index("--result_dir") + 1] = str(folder(words).with_name(name))
+    return new
+
+
+def last(words: Sequence[str]) -> dict:
+    """The last checkpoint of a run."""
+    (path,) = folder(words).glob("last_checkpoint_ep*.pth")
+    return load(path)
+
+
+def rows(words: Sequence[str], phase: str) -> list[dict[str, float]]:
+    """Rows of metrics.csv without their times."""
+    with open(folder(words) / "metrics.csv", newline="") as stream:
+        found = [dict(zip(r[1::2], map(float, r[2::2]), strict=True)) for r in csv.reader(stream) if r[0] == phase]
+    return [{key: value for key, value in row.items() if key != "timestamp"} for row in found]
+
+
+def assert_same_end(one: Sequence[str], other: Sequence[str]) -> None:
+    """Weights, optimizer and loss curve are equal to the last bit."""
+    a, b = last(one), last(other)
+    assert a["step"] == b["step"] > 0
+    for name, value in a["net"].items():
+        assert torch.equal(value, b["net"][name]), name
+    for index, slots in a["optimizer"]["state"].items():
+        for name, value in slots.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(b["optimizer"]["state"][index][name]))
+    assert rows(one, "train") == rows(other, "train")
+    assert rows(one, "val")[-1] == rows(other, "val")[-1]
+
+
+def python(words: Sequence[str], *launcher: str) -> subprocess.Popen[str]:
+    """train.py as a process."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    command = [*(launcher or (sys.executable,)), "train.py", *words]
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def torchrun(processes: int) -> list[str]:
+    """Launcher for several processes on this machine."""
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Output of a process that has to succeed."""
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_training_writes_what_people_look_for(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([*tiny_run, "--ema", "0.9", "--save_every", "1"]) == 0
+    names = {path.name for path in folder(tiny_run).iterdir()}
+    assert {"train.log", "metrics.csv", "hparams.json", "report.html", "per_image.csv"} <= names
+    assert {"last_checkpoint_ep1.pth", "checkpoint_ep0.pth", "checkpoint_ep1.pth"} <= names
+    assert sum(name.startswith("best_checkpoint_ep") for name in names) == 1
+    assert not [name for name in names if ".tmp" in name]
+    assert [row["epoch"] for row in rows(tiny_run, "val")] == [0, 1]
+    output = capsys.readouterr().out
+    assert "mean IoU" in output and str(folder(tiny_run) / "report.html") in output
+    state = last(tiny_run)
+    assert state["arch"] == "ocrnet.HRNet_Mscale" and state["class_names"][0] == "road" and len(state["rng"]) == 1
+
+
+def test_evaluation_of_a_checkpoint_alone_repeats_its_score(tiny_run: list[str], tmp_path: Path) -> None:
+    """Neither --arch nor widths are given: the file brings them."""
+    assert train.main(tiny_run) == 0
+    best = next(folder(tiny_run).glob("best_checkpoint_ep*.pth"))
+    data = tiny_run[tiny_run.index("--data_root") + 1]
+    words = ["--eval", "val", "--snapshot", str(best), "--data_root", data, "--result_dir", str(tmp_path / "eval")]
+    assert train.main([*words, "--num_workers", "0"]) == 0
+    assert rows(words, "val")[-1]["mean_iu"] == max(row["mean_iu"] for row in rows(tiny_run, "val"))
+
+
+def test_prediction_of_a_folder(tiny_run: list[str], tmp_path: Path) -> None:
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    pictures = tmp_path / "pictures"
+    for name, size in (("a.png", (50, 70)), ("sub/b.jpg", (64, 41))):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(pictures / name), np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8))
+    snapshot = next(folder(tiny_run).glob("best_checkpoint_ep*.pth"))
+    words = ["--eval", "folder", "--eval_folder", str(pictures), "--snapshot", str(snapshot)]
+    words += ["--result_dir", str(tmp_path / "out"), "--dump_assets", "--n_scales", "0.5,1.0,2.0", "--num_workers", "0"]
+    assert train.main(words) == 0
+    written = [path.name for path in (tmp_path / "out").rglob("*.png")]
+    assert any("a" in name for name in written) and any("attn_05x" in name for name in written)
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_interrupted_run_resumes_to_the_bit(
+    tiny_run: list[str], monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    """In the middle of an epoch, dropout on, moving average on."""
+    words = [*tiny_run, "--ema", "0.9", "MODEL.OCR.DROPOUT", "0.5"]
+    assert train.main(into(words, "whole")) == 0
+    calls = iter(range(100))
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "asked", lambda self, ranks: next(calls) + 1 == stop_after)
+        patch.setattr(StopRequest, "exit_code", 143)
+        assert train.main(into(words, "parts")) == 143
+    assert train.main([*into(words, "parts"), "--resume", "auto"]) == 0
+    assert_same_end(into(words, "whole"), into(words, "parts"))
+
+
+def test_same_seed_same_weights_other_seed_others(tiny_run: list[str]) -> None:
+    for name, seed in (("one", "3"), ("two", "3"), ("three", "4")):
+        assert train.main([*into(tiny_run, name), "--max_epoch", "1", "--seed", seed]) == 0
+    assert_same_end(into(tiny_run, "one"), into(tiny_run, "two"))
+    one, three = last(into(tiny_run, "one"))["net"], last(into(tiny_run, "three"))["net"]
+    assert not torch.equal(one["ocr.cls_head.weight"], three["ocr.cls_head.weight"])
+
+
+def test_missing_validation_is_made_up_for(tiny_run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the checkpoint and its validation."""
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "validate", lambda run, state: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert train.main([*tiny_run, "--max_epoch", "1"]) == 130
+    assert not rows(tiny_run, "val")
+    assert train.main([*tiny_run, "--max_epoch", "1", "--resume", "auto"]) == 0
+    assert [row["epoch"] for row in rows(tiny_run, "val")] == [0]
+    assert (folder(tiny_run) / "best_checkpoint_ep0.pth").exists()
+
+
+@pytest.mark.parametrize("how", ["TERM", "KILL"])
+def test_killed_process_resumes_to_the_bit(tiny_run: list[str], how: str) -> None:
+    """At a random iteration; after SIGKILL only the checkpoint of the last whole epoch is there."""
+    words = [*tiny_run, "--max_epoch", "4"]
+    whole = python(into(words, "whole"))
+    process = python(into(words, "parts"))
+    assert process.stdout is not None
+    wanted = random.Random().randrange(2, 7)
+    seen = 0
+    for line in process.stdout:
+        seen += line.startswith("epoch ")
+        if seen == wanted:
+            process.send_signal(getattr(signal, f"SIG{how}"))
+            break
+    process.communicate(timeout=120)
+    assert process.returncode == (143 if how == "TERM" else -9), f"stopped after line {wanted}"
+    finish(python([*into(words, "parts"), "--resume", "auto"]))
+    finish(whole)
+    assert_same_end(into(words, "whole"), into(words, "parts"))
+
+
+def uneven_labels(root: Path) -> None:
+    """Make nearly all of every second training label void, so that ranks see very different numbers of pixels."""
+    for index, path in enumerate(sorted(root.glob("gtFine/train/*/*_labelIds.png"))):
+        if index % 2:
+            label = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            label[4:] = 0
+            cv2.imwrite(str(path), label)
+
+
+@pytest.mark.parametrize("flags", [[], ["--rmi_loss", "--supervised_mscale_loss_wt", "0.05"], ["--img_wt_loss"]])
+def test_two_processes_equal_one(tiny_run: list[str], tiny_scenes: Path, tmp_path: Path, flags: list[str]) -> None:
+    """Same global batch, --syncbn, dropout 0: the same losses (1e-5), and exactly the same confusion matrix."""
+    root = tmp_path / "uneven"
+    shutil.copytree(tiny_scenes, root)
+    uneven_labels(root)
+    words = [*tiny_run, "--data_root", str(root), "--max_epoch", "1", *flags, "MODEL.OCR.DROPOUT", "0"]
+    finish(python(into(words, "one")))
+    two = [*into(words, "two"), "--bs_trn", "2"]
+    finish(python(two, *torchrun(2)))
+    one_loss, two_loss = rows(into(words, "one"), "train")[0]["loss"], rows(two, "train")[0]["loss"]
+    assert two_loss == pytest.approx(one_loss, rel=1e-5)
+    snapshot = ["--eval", "val", "--snapshot", str(folder(into(words, "one")) / "best_checkpoint_ep0.pth")]
+    finish(python([*into(words, "e1"), *snapshot]))
+    finish(python([*into(words, "e2"), *snapshot], *torchrun(2)))
+    confusions = [(folder(into(words, name)) / "confusion.csv").read_text() for name in ("e1", "e2")]
+    assert confusions[0] == confusions[1] and len(confusions[0]) > 100
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--grad_ckpt"],
+        ["--fp16", "--amp_opt_level", "O2"],
+        ["--accum", "2", "--bs_trn", "2", "--grad_clip", "1", "--warmup", "1", "--lr_schedule", "cosine"],
+        ["--freeze_trunk", "--label_stride", "2", "--gblur", "--rand_augment", "2,5"],
+        ["--test_mode", "--channels_last", "off", "--deterministic"],
+        ["--arch", "basic.HRNet", "--optimizer", "sgd", "--do_flip", "--multi_scale_inference"],
+        ["--n_scales", "0.5,1.0,2.0", "--init_decoder", "--mscale_no3x3", "--bn_momentum", "0.01"],
+        ["--log_msinf_to_tb", "--dump_topn", "1", "--dump_assets", "--dump_augmentation_images"],
+        ["--train_fraction", "0.5", "--class_uniform_pct", "0"],
+        ["--full_crop_training", "--optimizer", "radam", "--lr_schedule", "poly2"],
+    ],
+)  # fmt: skip
+def test_options_run(tiny_run: list[str], flags: list[str]) -> None:
+    assert train.main([*tiny_run, "--max_epoch", "1", *flags]) == 0
+    assert np.isfinite(rows(tiny_run, "train")[0]["loss"])
+
+
+def test_accumulated_batches_make_one_step(tiny_run: list[str]) -> None:
+    words = [*tiny_run, "--max_epoch", "1", "--bs_trn", "2", "--accum", "2"]
+    assert train.main(words) == 0
+    assert last(words)["step"] == 2  # 8 images, 4 batches
+
+
+def test_loss_that_is_not_finite_names_the_files(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*tiny_run, "--lr", "1e30", "--max_epoch", "5", "--nan_patience", "2"]
+    assert train.main(words) == 2
+    error = capsys.readouterr().err
+    assert "2 losses in a row were not finite" in error and "_000019" in error and "Traceback" not in error
+
+
+def test_second_run_does_not_overwrite_the_first(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    before = {path.name: path.read_bytes() for path in folder(tiny_run).glob("*.pth")}
+    assert train.main(tiny_run) == 2
+    assert "--resume auto" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in folder(tiny_run).glob("*.pth")}
+
+
+def test_stop_request_agrees_over_ranks() -> None:
+    stop = StopRequest()
+    assert not stop.asked(Ranks())
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.01)
+    assert stop.asked(Ranks()) and stop.exit_code == 143

@@ -249,10 +249,12 @@ def drive(words: list[str]) -> int:
         if not cfg.EVAL.MODE:
             code = fit(run, build_trainer(run, net, source))
             log.line(f"report: {run.folder / 'report.html'}")
+            ranks.barrier()  # nobody leaves while others still talk to it
             return code
         assert source is not None  # config.problems asks for one
         log.line(str(network.weights.load(net, source)))
         evaluate(run, placed(run, net), cfg.EVAL.MODE, epoch=0)
+        ranks.barrier()
         return 0
     finally:
         log.close()

@@ -35,7 +35,9 @@ class _Loader:
 
     def __init__(self, dataset: SegmentationDataset, workers: int, **options: Any) -> None:
         self.dataset = dataset
-        self._options = {**options, "num_workers": workers, "persistent_workers": workers > 0}
+        # A generator of its own: the start of a pass must not move the global one, which dropout draws from.
+        own = torch.Generator()
+        self._options = {**options, "num_workers": workers, "persistent_workers": workers > 0, "generator": own}
         self._loader: DataLoader | None = None
 
     def _batches(self) -> Iterator[Any]:

@@ -44,7 +44,7 @@ def render(
     known(split, scenes.SPLITS, "split")
     known(condition, CONDITIONS, "condition")
     check_size(size)
-    return photograph(scenes.scene(seed, scenes.SPLITS[split], index, condition, size), size, time)
+    return photograph(scenes.scene(seed, scenes.SPLITS[split], index, condition), size, time)
 
 
 def generate(
@@ -93,11 +93,13 @@ def _part(
     root: Path, part: str, seed: int, counts: Mapping[str, int], size: tuple[int, int], workers: int | None
 ) -> None:
     jobs = scenes.jobs(part, counts)
-    key = {"version": scenes.VERSION, "seed": seed, "size": list(size), "counts": dict(counts)}
+    key = {"version": scenes.VERSION, "seed": seed, "size": list(size), "counts": scenes.relevant(part, counts)}
     files = [name for job in jobs for name in job.files()]
     if is_complete(root, part, key, files):
         return
     check_ours(root, part, scenes.folders(part))
+    for left in root.glob(f".toy_{part}_*"):  # of a run that was killed: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
     staged = Path(tempfile.mkdtemp(prefix=f".toy_{part}_", dir=root))
     try:
         for name in scenes.folders(part):

@@ -1,1 +1,1 @@
-"""Procedural street scenes: a small world in metres, drawn with a painter's algorithm. `datasets.toy` writes them as files."""
+"""Procedural street scenes: a small world in metres, drawn from back to front. `datasets.toy` writes them as files."""

@@ -118,25 +118,25 @@ def barrier(
 
 
 def _masonry(rng: np.random.Generator) -> np.ndarray:
-    """(56, 128, 3) of a garden or retaining wall: brick, rubble or bare concrete, with a coping and perhaps graffiti."""
+    """(56, 128, 3) of a garden or retaining wall: masonry or concrete, with a coping, perhaps graffiti."""
     h, w = 56, 128
     tone = np.array([(150, 90, 72), (150, 146, 138), (120, 118, 116), (176, 164, 142)][int(rng.integers(4))])
     tone = tone * rng.uniform(0.75, 1.15)
     kind = rng.random()
     if kind < 0.6:
-        image = bricks(rng, h, w, tone, int(rng.choice([5, 7, 9])))
+        image = bricks(rng, h, w, tone, int(rng.choice([8, 11, 14])))
     else:
         image = rough(rng, np.broadcast_to(tone, (h, w, 3)).astype(np.float32), 0.05, 0.2)
         image[:, :: w // 4] *= 0.6
         image[h // 2] *= 0.8
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         blot = fractal(rng, h, w, 9) > 0.25
         blot[: h // 3] = False
         image[blot] = 0.3 * image[blot] + 0.7 * rng.uniform(40, 230, 3)
     moss = np.clip(fractal(rng, h, w, 6) * np.linspace(0, 1.4, h)[:, None], 0, 0.5)[..., None]
     image = image * (1 - moss) + moss * np.array([70, 78, 50])
     image[:6] = np.minimum(tone * 1.2, 225)
-    image[6:9] *= 0.55
+    image[6:10] *= 0.45
     return to_bytes(image)
 
 

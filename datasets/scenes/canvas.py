@@ -11,7 +11,7 @@ import numpy as np
 from datasets.scenes.camera import NEAR, Camera, clip_near
 from datasets.scenes.textures import noise_tile
 
-Colour = Sequence[float]
+Colour = Sequence[float] | np.ndarray
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1
 SHIFT = 4  # fractional bits of polygon corners
 LIMIT = 60_000.0  # pixels; keeps fixed-point corners inside int32
@@ -171,7 +171,7 @@ class Canvas:
         warped = cv2.warpPerspective(texture, mapping, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         inside = mask
         if texture.shape[2] == 4:
-            mask = cv2.bitwise_and(inside, cv2.compare(cv2.extractChannel(warped, 3), 127.0, cv2.CMP_GT))
+            mask = cv2.bitwise_and(inside, cv2.threshold(warped[..., 3], 127, 255, cv2.THRESH_BINARY)[1])
             warped = np.ascontiguousarray(warped[..., :3])
         cv2.copyTo(cv2.convertScaleAbs(warped, alpha=shade), mask, self.image[y0:y1, x0:x1])
         self._mark(inside if solid_label else mask, window, label, quad)

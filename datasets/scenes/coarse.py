@@ -25,8 +25,10 @@ def _one_class(coarse: np.ndarray, label: np.ndarray, value: int, scale: float) 
         element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         mask = cv2.erode(mask, element, borderType=cv2.BORDER_CONSTANT, borderValue=1)
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return
     drawn = np.zeros_like(mask)
-    for contour, (_, _, _, parent) in zip(contours, tree[0] if tree is not None else (), strict=True):
+    for contour, parent in zip(contours, tree[0, :, 3].tolist(), strict=True):
         if cv2.contourArea(contour) < 25 * scale * scale:
             if parent >= 0:
                 cv2.fillPoly(drawn, [contour], 0)

@@ -49,8 +49,9 @@ def style(rng: np.random.Generator, works: bool, density: int) -> Style:
     bay = int(density * rng.uniform(1.9, 3.6))
     wide = rng.uniform(0.38, 0.62) if kind != "panel" else rng.uniform(0.7, 0.92)
     frame = np.array([225, 222, 214]) if rng.random() < 0.6 else wall * rng.uniform(0.4, 0.7)
+    window = (int(bay * wide), int(storey * rng.uniform(0.42, 0.64)))
     return Style(
-        density=density, wall=wall, kind=kind, storey=storey, bay=bay, window=(int(bay * wide), int(storey * rng.uniform(0.42, 0.64))),
+        density=density, wall=wall, kind=kind, storey=storey, bay=bay, window=window,
         frame=np.asarray(frame, np.float32), glass=np.array([46, 56, 66]) * rng.uniform(0.7, 1.7),
         shop=rng.random() < 0.45, balconies=rng.random() < 0.22, lights_on=rng.uniform(0.15, 0.5),
     )  # fmt: skip

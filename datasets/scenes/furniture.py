@@ -31,7 +31,7 @@ def _grey(rng: np.random.Generator) -> np.ndarray:
 def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
     """A street lamp whose arm reaches `towards` (-1 left, +1 right), or a plain post."""
     colour, tall, p = _grey(rng), rng.uniform(5.5, 9.0), ids.POLE
-    faces = _pole(colour, 0.0, tall, rng.uniform(0.16, 0.24))
+    faces = _pole(colour, 0.0, tall, rng.uniform(0.19, 0.28))
     lit = (255, 214, 150)
     if rng.random() < 0.7:
         arm = towards * rng.uniform(1.0, 2.2)
@@ -41,14 +41,14 @@ def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
             (arm + towards * 0.7, tall + 0.24),
             (arm + towards * 0.7, tall + 0.38),
             (arm, tall + 0.38),
-        ]  # noqa: E501
+        ]
         faces.append(Face(flat(head), colour * 0.7, p))
         bulb = [
             (arm, tall + 0.13),
             (arm + towards * 0.6, tall + 0.18),
             (arm + towards * 0.6, tall + 0.26),
             (arm, tall + 0.22),
-        ]  # noqa: E501
+        ]
         faces.append(Face(flat(bulb), lit, p, glow=True))
     else:
         faces.append(
@@ -77,7 +77,7 @@ def post(rng: np.random.Generator) -> Thing:
         _pole(colour if rng.random() < 0.7 else np.array([110.0, 84.0, 62.0]), 0, tall, rng.uniform(0.14, 0.3)),
         0.12,
         tall,
-    )  # noqa: E501
+    )
 
 
 def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face]:
@@ -94,21 +94,21 @@ def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face
             (70, 74, 72),
             label,
         ),
-    )  # noqa: E501
+    )
     for i, (off, on) in enumerate(
         (((72, 26, 24), (255, 52, 40)), ((76, 60, 24), (255, 190, 50)), ((22, 58, 44), (60, 240, 150)))
-    ):  # noqa: E501
+    ):
         cy = y - h * (0.19 + 0.31 * i)
         faces.append(
             Face(flat(oval(x, cy, 0.13 * scale, 0.13 * scale, 12)), on if i == state else off, label, glow=i == state)
-        )  # noqa: E501
+        )
     return faces
 
 
 def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thing:
     """A signal at the kerb, sometimes with an arm over the lanes (`reach` metres `towards` them)."""
     colour, state = _grey(rng), int(rng.choice([0, 1, 2], p=[0.45, 0.1, 0.45]))
-    back, scale = rng.random() < 0.12, rng.uniform(0.95, 1.25)
+    back, scale = rng.random() < 0.1, rng.uniform(1.15, 1.5)
     if rng.random() < 0.35:
         faces = _pole(colour, 0.0, 6.0, 0.22)
         end = towards * reach
@@ -116,7 +116,7 @@ def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thi
         faces += _head(end, 5.9, state, scale * 1.1, back)
         faces += _head(towards * 0.05, 3.3, state, scale, back)
         return _thing(faces, 0.12, 6.0)
-    faces = _pole(colour, 0.0, 3.5, 0.17)
+    faces = _pole(colour, 0.0, 3.5, 0.2)
     faces += _head(0.0, 3.45, state, scale, back)
     if rng.random() < 0.3:
         faces += _head(-towards * 0.45, 2.6, state, scale * 0.62, back)
@@ -129,7 +129,7 @@ def sign(rng: np.random.Generator) -> Thing:
     if kind < 0.09:
         return _board(rng)
     tall, r = rng.uniform(2.3, 2.9), rng.uniform(0.34, 0.48)
-    faces = _pole(_grey(rng), 0.0, tall + r, 0.11)
+    faces = _pole(_grey(rng), 0.0, tall + r, 0.14)
     faces += _plate(rng, tall, r, s)
     if rng.random() < 0.3:
         faces += _plate(rng, tall - 2 * r - 0.08, r * 0.9, s)
@@ -158,18 +158,29 @@ def _plate(rng: np.random.Generator, y: float, r: float, s: int) -> list[Face]:
         ),
         WHITE,
         s,
-    )  # noqa: E501
+    )
     figure = [Face(flat(bar((0, y - r * 0.4), (0, y + r * 0.25), r * 0.2)), INK, s)]
     choices: list[list[Face]] = [
         [Face(disc, RED, s), Face(inner, WHITE, s), *digit],
         [Face(disc, RED, s), bar_h],
         [Face(disc, BLUE, s), arrow],
         [Face(flat(up), RED, s), Face(flat(small), WHITE, s), *figure],
-        [Face(flat(square), BLUE, s), Face(flat(bar((-r * 0.25, y - r * 0.6), (-r * 0.25, y + r * 0.6), r * 0.25)), WHITE, s), Face(flat(ring(0.05, y + r * 0.25, r * 0.42, r * 0.2, 10)), WHITE, s)],  # noqa: E501
+        [
+            Face(flat(square), BLUE, s),
+            Face(flat(bar((-r * 0.25, y - r * 0.6), (-r * 0.25, y + r * 0.6), r * 0.25)), WHITE, s),
+            Face(flat(ring(0.05, y + r * 0.25, r * 0.42, r * 0.2, 10)), WHITE, s),
+        ],
         [Face(flat(oval(0, y, r * 1.08, r * 1.08, 8)), RED, s), bar_h],
-        [Face(flat(oval(0, y, r * 1.1, r * 1.1, 4)), WHITE, s), Face(flat(oval(0, y, r * 0.75, r * 0.75, 4)), YELLOW, s)],
-        [Face(disc, RED, s), Face(flat(oval(0, y, r * 0.78, r * 0.78, 18)), BLUE, s), Face(flat(bar((-r * 0.5, y + r * 0.5), (r * 0.5, y - r * 0.5), r * 0.2)), RED, s)],  # noqa: E501
-    ]  # fmt: skip
+        [
+            Face(flat(oval(0, y, r * 1.1, r * 1.1, 4)), WHITE, s),
+            Face(flat(oval(0, y, r * 0.75, r * 0.75, 4)), YELLOW, s),
+        ],
+        [
+            Face(disc, RED, s),
+            Face(flat(oval(0, y, r * 0.78, r * 0.78, 18)), BLUE, s),
+            Face(flat(bar((-r * 0.5, y + r * 0.5), (r * 0.5, y - r * 0.5), r * 0.2)), RED, s),
+        ],
+    ]
     return choices[kind]
 
 
@@ -217,7 +228,7 @@ def clutter(rng: np.random.Generator) -> Thing:
                     0.85 * top + 0.15 * low,
                     0.85 * left + 0.15 * right,
                 ]
-            )  # noqa: E501
+            )
             face.details.append(Face(poster, rng.uniform(50, 220, 3), label))
     height = float(faces[0].points[:, 1].max())
     return Thing([Solid(faces, np.array([0, height / 2, 0]))], 0, 0, yaw=0.0, shadow=(0.4, 0.5, 0.0, height))
@@ -229,7 +240,7 @@ def foliage(rng: np.random.Generator) -> np.ndarray:
         [(66, 96, 44), (88, 104, 48), (54, 84, 50), (112, 108, 48), (150, 104, 44)][
             int(rng.choice(5, p=(0.34, 0.26, 0.2, 0.13, 0.07)))
         ]
-    )  # noqa: E501
+    )
     return base * rng.uniform(0.75, 1.25) + rng.uniform(-8, 8, 3)
 
 
@@ -253,11 +264,11 @@ def tree(rng: np.random.Generator, sprites: list[np.ndarray], size: float = 1.0)
             bark * 0.65,
             t,
         )
-    )  # noqa: E501
+    )
     for sign in (-1, 1):
         faces.append(
             Face(flat(bar((lean, stem), (sign * wide * 0.5, stem + 0.35 * tall), girth * 0.5, 0.05)), bark * 0.8, t)
-        )  # noqa: E501
+        )
     flip = 1 if rng.random() < 0.5 else -1
     low = stem * 0.8
     quad = np.array([(-wide * flip, tall, 0), (wide * flip, tall, 0), (-wide * flip, low, 0)], float)

@@ -35,8 +35,8 @@ def surface(rng: np.random.Generator, street: Street) -> Surface:
     """Draw the materials of a street. Paving and asphalt share their range of grey."""
     grey = rng.uniform(78, 138)
     asphalt = grey * np.array([1.0, 1.0, 1.0]) + rng.uniform(-6, 6, 3)
-    warm = rng.uniform(-0.05, 0.10)
-    paving = rng.uniform(max(70, grey - 15), min(185, grey + 70)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
+    warm = rng.uniform(-0.03, 0.12)
+    paving = rng.uniform(max(74, grey - 6), min(190, grey + 75)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
     if rng.random() < 0.15:
         paving = rng.uniform(100, 150) * np.array([1.18, 0.92, 0.84])  # red brick
     dry = rng.random() ** 2
@@ -44,7 +44,7 @@ def surface(rng: np.random.Generator, street: Street) -> Surface:
     grass = grass * rng.uniform(0.8, 1.25)
     stone = rng.uniform(85, 130) * np.array([1.03, 1.0, 0.95])
     colours = np.stack([asphalt, paving, grass, 0.92 * paving, stone * 0.9, asphalt * 1.15, stone])
-    slab = (float(rng.choice([0.35, 0.5, 0.8, 1.2])), float(rng.choice([0.35, 0.5, 1.0])))
+    slab = (float(rng.choice([0.5, 0.8, 1.2])), float(rng.choice([0.5, 0.8, 1.2])))
     left, right = street.road
     patches = [
         (rng.uniform(left, right), rng.uniform(0.4, 1.6), s, rng.uniform(1, 9), rng.uniform(0.72, 1.15))
@@ -101,7 +101,7 @@ def _material(
     fine = _sample(noise_tile(1), u, s, 22, look.offset) * sharp
     middle = _sample(noise_tile(3), u, s, 9, look.offset)
     coarse = _sample(noise_tile(8), u, s, 4, look.offset)
-    strength = np.array([0.085, 0.05, 0.20, 0.06, 0.22, 0.11, 0.08], np.float32)[kind]
+    strength = np.array([0.085, 0.04, 0.20, 0.06, 0.22, 0.11, 0.08], np.float32)[kind]
     tone = 1 + strength * fine + 0.055 * middle + 0.07 * coarse
     for name, (a, b) in ((PAVING, look.slab), (COBBLE, (0.22, 0.2)), (BAYS, (0.3, 0.25))):
         _slabs(tone, kind == name, u, s, a, b, footprint)
@@ -126,9 +126,9 @@ def _slabs(
     u, s, size = u[where] / a, s[where] / b, footprint[where]
     iu, js = np.floor(u).astype(np.int32), np.floor(s).astype(np.int32)
     fade = np.clip(1.5 - size / b, 0, 1)
-    joint = (u - iu < 0.045 / a) | (s - js < 0.045 / b + 0.5 * np.minimum(size, b) / b)
+    joint = (u - iu < 0.06 / a) | (s - js < 0.06 / b + 0.5 * np.minimum(size, b) / b)
     own = noise_tile(1, 7)[(js * 31) & (TILE - 1), (iu * 17 + js) & (TILE - 1)]
-    tone[where] *= 1 + fade * (0.045 * own - 0.20 * joint)
+    tone[where] *= 1 + fade * (0.075 * own - 0.30 * joint)
 
 
 def _snow(colour: np.ndarray, kind: np.ndarray, middle: np.ndarray, coarse: np.ndarray, u: np.ndarray) -> None:

@@ -20,6 +20,13 @@ def _livery(rng: np.random.Generator) -> np.ndarray:
     return np.array(LIVERY[int(rng.integers(len(LIVERY)))]) * rng.uniform(0.85, 1.1)
 
 
+def _hull(rng: np.random.Generator, usual: tuple[int, ...], share: float) -> np.ndarray:
+    """A livery, with chance `share` one of those that are usual for the kind of vehicle."""
+    if rng.random() >= share:
+        return _livery(rng)
+    return np.array(LIVERY[usual[int(rng.integers(len(usual)))]]) * rng.uniform(0.85, 1.1)
+
+
 def _cells(quad: np.ndarray, count: int, b0: float, b1: float, label: int, gap: float = 0.1) -> list[Face]:
     """A row of `count` windows on a quad between heights b0 and b1."""
     step = 1.0 / count
@@ -28,7 +35,7 @@ def _cells(quad: np.ndarray, count: int, b0: float, b1: float, label: int, gap: 
 
 def bus(rng: np.random.Generator, snow: bool = False) -> Thing:
     """A city bus or coach."""
-    label, paint, second = ids.BUS, _livery(rng), _livery(rng)
+    label, paint, second = ids.BUS, _hull(rng, (1, 2), 0.6), _livery(rng)
     length, width, tall = rng.uniform(9.5, 12.5), 2.5, rng.uniform(2.9, 3.3)
     back, front = -length / 2, length / 2
     quads = box(width, 0.32, tall, back, front)
@@ -47,7 +54,7 @@ def bus(rng: np.random.Generator, snow: bool = False) -> Thing:
                 face.details.append(Face(patch(quad, a, 0.04, a + 0.085, 0.84), (34, 36, 40), label))
                 face.details += [
                     _glass(patch(quad, a + 0.006 + i * 0.04, 0.1, a + 0.04 + i * 0.04, 0.8), label, 1.3) for i in (0, 1)
-                ]  # noqa: E501
+                ]
         for z in axles:
             face.details += _wheel(z, sign * (width / 2 + 0.01), 0.48, label, 130)
     _bus_ends(faces, quads, rng, label)
@@ -83,7 +90,7 @@ def _bus_ends(faces: dict[str, Face], quads: dict[str, np.ndarray], rng: np.rand
 def truck(rng: np.random.Generator, snow: bool = False) -> Thing:
     """A lorry: cab and cargo (box, tarpaulin or open tipper)."""
     label, paint = ids.TRUCK, np.array(PAINTS[int(rng.integers(len(PAINTS)))]) * rng.uniform(0.85, 1.1)
-    cargo, length = _livery(rng), rng.uniform(6.5, 11.0)
+    cargo, length = _hull(rng, (3, 6, 7, 8), 0.6), rng.uniform(6.5, 11.0)
     width, tall = 2.45, rng.uniform(3.1, 3.9)
     back, front = -length / 2, length / 2
     cab_back = front - rng.uniform(1.7, 2.2)
@@ -131,7 +138,10 @@ def _cargo(
         Face(patch(rear, 0.49, 0.0, 0.51, 1.0), colour * 0.45, label),
         Face(patch(rear, 0.4, 0.03, 0.42, 0.97), colour * 0.6, label),
         Face(patch(rear, 0.58, 0.03, 0.6, 0.97), colour * 0.6, label),
-        Face(patch(rear, 0.0, 0.0, 1.0, 0.05), (150, 30, 28), label),
+        *[
+            Face(patch(rear, i / 8, -0.05, (i + 1) / 8, 0.06), ((186, 34, 30), (226, 224, 216))[i % 2], label)
+            for i in range(8)
+        ],
         Face(patch(rear, 0.05, -0.16, 0.17, -0.06), TAIL, label, glow=True),
         Face(patch(rear, 0.83, -0.16, 0.95, -0.06), TAIL, label, glow=True),
     ]
@@ -158,7 +168,7 @@ def _cab(paint: np.ndarray, width: float, top: float, back: float, front: float)
 
 def tram(rng: np.random.Generator, snow: bool = False) -> Thing:
     """A tram of two or three cars with bellows, sloped ends and a pantograph; no visible wheels."""
-    label, paint, roof = ids.TRAIN, _livery(rng), np.array([206, 206, 202]) * rng.uniform(0.7, 1.05)
+    label, paint, roof = ids.TRAIN, _hull(rng, (0, 4), 0.6), np.array([226, 218, 196]) * rng.uniform(0.85, 1.05)
     cars, length = int(rng.choice([2, 3])), rng.uniform(7.5, 9.0)
     solids, total = [], cars * length
     for i in range(cars):
@@ -195,8 +205,9 @@ def _tram_car(
     for name in ("left", "right"):
         face, quad = faces[name], quads[name]
         face.details += [
-            Face(patch(quad, 0, 0.86, 1, 1), roof, label),
+            Face(patch(quad, 0, 0.34, 1, 1), roof, label),
             Face(patch(quad, 0, 0.0, 1, 0.1), (52, 53, 56), label),
+            Face(patch(quad, 0, 0.24, 1, 0.28), roof, label),
             Face(patch(quad, 0.03, 0.42, 0.97, 0.84), (26, 28, 31), label),
             *_cells(quad, 5, 0.45, 0.81, label, 0.06),
         ]
@@ -206,6 +217,8 @@ def _tram_car(
     for name, lamp in (("front", ROW_LAMPS), ("rear", TAIL)):
         quad = quads[name]
         faces[name].details += [
+            Face(patch(quad, 0, 0.34, 1, 1), roof, label),
+            Face(patch(quad, 0, 0.24, 1, 0.28), roof, label),
             _glass(patch(quad, 0.06, 0.42, 0.94, 0.84), label, 1.1),
             Face(patch(quad, 0.2, 0.87, 0.8, 0.97), (18, 18, 20), label),
             Face(patch(quad, 0.3, 0.89, 0.62, 0.95), (240, 170, 44), label, glow=True),

@@ -17,7 +17,6 @@ from datasets.scenes import ids
 from datasets.scenes.camera import NEAR
 from datasets.scenes.canvas import Canvas, Colour
 
-
 TINY = 120  # pixels of the canvas under which a plain colour stands for a texture
 Texture = Callable[[], tuple[np.ndarray, np.ndarray | None]]
 
@@ -26,7 +25,7 @@ Texture = Callable[[], tuple[np.ndarray, np.ndarray | None]]
 class Face:
     """A polygon (N, 3). `texture` makes it the parallelogram of its first three points: top-left, top-right,
     bottom-left; called when it is seen, it returns (h, w, 3 or 4) uint8 and the lit part (h, w) or None. With a
-    `colour` too, that is what a tiny one shows. `opaque`: it has no alpha. `details` lie on the face and are drawn with it."""
+    `colour` too, that is what a tiny one shows. `opaque`: it has no alpha. `details` lie on it and come with it."""
 
     points: np.ndarray
     colour: Colour | None

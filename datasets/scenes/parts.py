@@ -35,6 +35,7 @@ EVERY = {
 }  # fmt: skip
 ENOUGH = 1 / 1200  # share of the picture from which a wanted class counts as visible
 ATTEMPTS = 4
+CHECKED = (256, 512)  # the size at which that is measured
 ANNOTATED = 19  # the frame of a sequence that is the fine picture, as in Cityscapes
 
 
@@ -94,6 +95,17 @@ def _split(
     return [Job(part, split, i, cities[i % len(cities)], i // len(cities), condition, frames) for i in range(count)]
 
 
+def relevant(part: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts on which a part depends."""
+    names = {
+        "fine": ("train", "val"),
+        "test": ("test",),
+        "coarse": ("train", "train_extra", "val"),
+        "sequence": ("sequences", "frames", "train", "val"),
+    }
+    return {name: counts[name] for name in names.get(part, ("adverse_train", "adverse_val"))}
+
+
 def folders(part: str) -> list[str]:
     """Folders that belong to a part alone."""
     if part in CONDITIONS:
@@ -116,13 +128,13 @@ def wanted(seed: int, split: int, index: int) -> list[int]:
     return chosen
 
 
-def scene(seed: int, split: int, index: int, condition: str, size: tuple[int, int]) -> Scene:
+def scene(seed: int, split: int, index: int, condition: str) -> Scene:
     """The scene of a picture: drawn anew, a few times at most, until every wanted class is visible."""
     asked = wanted(seed, split, index)
     best, fewest = None, len(asked) + 1
     for attempt in range(ATTEMPTS):
         candidate = compose([seed, split, index, attempt], asked, condition)
-        label = outline(candidate, size)
+        label = outline(candidate, CHECKED)
         missing = sum(int((label == value).mean() < ENOUGH) for value in asked)
         if missing < fewest:
             best, fewest = candidate, missing
@@ -142,7 +154,7 @@ def run(job: Job, staged: Path, root: Path, seed: int, size: tuple[int, int]) ->
             raise OSError(f"cannot read {fine}")
         save(staged / names[0], coarsen(label))
         return
-    made = scene(seed, SPLITS[job.split], job.index, job.condition, size)
+    made = scene(seed, SPLITS[job.split], job.index, job.condition)
     if job.part == "sequence":
         for frame, name in zip(job.frames, names, strict=True):
             save(staged / name, photograph(made, size, float(frame - ANNOTATED))[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from datasets.scenes import ids
@@ -31,7 +33,7 @@ def person(rng: np.random.Generator) -> Thing:
     faces = [
         Face(flat([(x * size, y * size) for x, y in points]), colour, ids.PERSON, fade=(1.1, 0.9))
         for points, colour in parts
-    ]  # noqa: E501
+    ]
     return Thing([Solid(faces, np.zeros(3), closed=False)], 0, 0, shadow=(0.2, 0.15, 0.0, 1.7 * size))
 
 
@@ -59,11 +61,11 @@ def _body(rng: np.random.Generator, stride: float, half: float, way: float) -> l
         (half + 0.02, hem),
         (-half - 0.02, hem),
         (-half * 0.85, 1.05),
-    ]  # noqa: E501
+    ]
     parts.append((torso, coat))
     parts.append(
         ([(half * 0.2, 1.46), (half, 1.40), (half * 0.85, 1.05), (half + 0.02, hem), (half * 0.35, hem)], coat * 0.78)
-    )  # noqa: E501
+    )
     if rng.random() < 0.3:
         parts.append((_bag(half, way), _pick(rng, CLOTHES)))
     parts.append((bar((-half * 0.85, 1.38), (-way * swing - half, 0.86), 0.13, 0.09), coat * 1.12))
@@ -85,7 +87,7 @@ def _bag(half: float, way: float) -> Points:
     return [(x - 0.11, 1.40), (x + 0.11, 1.40), (x + 0.12, 1.0), (x - 0.12, 1.0)]
 
 
-def _planar(parts: list[tuple[Points, np.ndarray | tuple | None, int]]) -> list[Face]:
+def _planar(parts: Sequence[tuple[Points, np.ndarray | None, int]]) -> list[Face]:
     return [Face(side(points), colour, label, fade=(1.1, 0.9)) for points, colour, label in parts]
 
 
@@ -111,7 +113,7 @@ def bicycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool = F
                 b,
             )
             for a in (0.4, 1.45, 2.5)
-        ]  # noqa: E501
+        ]
     parts.append(([(-0.52, 0.35), (0.0, 0.33), (0.42, 0.85), (-0.18, 0.85)], None, b))
     tubes = [
         ((-0.52, 0.35), (0.0, 0.32)),
@@ -120,7 +122,7 @@ def bicycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool = F
         ((0, 0.32), (0.40, 0.82)),
         ((-0.17, 0.82), (0.38, 0.86)),
         ((0.52, 0.35), (0.36, 1.0)),
-    ]  # noqa: E501
+    ]
     parts += [(bar(p, q, 0.055), frame, b) for p, q in tubes]
     parts.append((bar((-0.32, 0.98), (-0.08, 0.98), 0.07), rubber, b))
     parts.append((bar((0.34, 1.02), (0.5, 1.06), 0.05), rubber, b))
@@ -139,7 +141,7 @@ def motorcycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool 
     paint, m = (
         _pick(rng, ((160, 30, 30), (34, 36, 40), (40, 70, 130), (200, 200, 202), (206, 120, 40), (60, 90, 60))),
         ids.MOTORCYCLE,
-    )  # noqa: E501
+    )
     metal, rubber = np.array([120, 122, 126]), np.array([26, 26, 27])
     parts: list[tuple[Points, np.ndarray | None, int]] = []
     for z in (-0.68, 0.72):
@@ -213,7 +215,7 @@ def _edge_on(rng: np.random.Generator, label: int, ridden: bool, wheel: float, b
         parts += _rider_edge_on(rng, 0.84 if fat else 1.0, 0.34 if fat else 0.28)
     parts.append(
         (oval(0, 0.84 if fat else 0.78, 0.085 if fat else 0.05, 0.08 if fat else 0.05, 8), np.array(lamp), label)
-    )  # noqa: E501
+    )
     if fat:
         parts += [(oval(x, 1.18, 0.07, 0.05, 8), dark, label) for x in (-0.38, 0.38)]
     faces = [Face(flat(points), colour, which, fade=(1.1, 0.9)) for points, colour, which in parts]
@@ -236,5 +238,5 @@ def _rider_edge_on(rng: np.random.Generator, seat: float, foot: float) -> list[t
     parts += [
         (oval(0, top + 0.14, 0.1, 0.125, 12), skin, r),
         (oval(0, top + 0.18, 0.12, 0.11, 12), _pick(rng, CLOTHES), r),
-    ]  # noqa: E501
+    ]
     return parts

@@ -13,7 +13,7 @@ from datasets.scenes.buildings import footprint
 from datasets.scenes.camera import Camera
 from datasets.scenes.canvas import Canvas
 from datasets.scenes.ground import cast_shadow, draw_ground
-from datasets.scenes.model import Thing, draw, turned
+from datasets.scenes.model import draw, turned
 from datasets.scenes.sky import draw_sky
 from datasets.scenes.traffic import PACE, Traffic
 from datasets.scenes.weather import finish

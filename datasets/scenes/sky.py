@@ -33,12 +33,13 @@ def weather_light(rng: np.random.Generator, condition: str) -> tuple[Sky, Light,
     sun = np.array([np.cos(height) * np.sin(azimuth), np.sin(height), np.cos(height) * np.cos(azimuth)])
     flat = grey * np.array([0.98, 1.0, 1.02])
     azure = np.array([92, 142, 206]) * blue
+    warm = np.array([240, 200, 160.0])
     looks = {
         "overcast": (0.88 * flat, flat, 0.6, 0.95 * flat, 0.80, 0.30, 0.0),
         "fair": (azure, np.array([196, 214, 230.0]), 0.75, np.array([238, 240, 242.0]), 0.60, 0.55, 0.42),
         "clear": (azure * 0.95, np.array([178, 206, 232.0]), 0.15, np.array([240, 240, 242.0]), 0.52, 0.68, 0.52),
-        "evening": (np.array([120, 140, 180.0]), np.array([240, 200, 160.0]), 0.5, np.array([236, 190, 160.0]), 0.6, 0.5, 0.4),  # noqa: E501
-    }  # fmt: skip
+        "evening": (np.array([120, 140, 180.0]), warm, 0.5, 0.98 * warm, 0.60, 0.50, 0.40),
+    }
     zenith, horizon, clouds, cloud, ambient, diffuse, shadow = looks[str(kind)]
     light = Light(sun, ambient, diffuse, night=condition == "night", snow=condition == "snow")
     return Sky(zenith, horizon, clouds, cloud, seed), light, shadow

@@ -55,8 +55,8 @@ def plan(rng: np.random.Generator, tram: bool) -> Street:
     """Draw a street. `tram`: with tracks for a train."""
     style = str(rng.choice(STYLES, p=(0.42, 0.2, 0.16, 0.12, 0.1)))
     lane = rng.uniform(2.9, 3.5)
-    ahead = int(rng.choice([1, 2], p=[0.6, 0.4])) if style != "boulevard" else 2
-    oncoming = int(rng.choice([0, 1, 2], p=[0.14, 0.62, 0.24])) if style != "boulevard" else 2
+    ahead = int(rng.choice([1, 2], p=[0.72, 0.28])) if style != "boulevard" else 2
+    oncoming = int(rng.choice([0, 1, 2], p=[0.16, 0.68, 0.16])) if style != "boulevard" else 2
     middle, bed = _middle(rng, style, tram)
     lanes, lines, u = [], [], middle / 2
     for i in range(ahead):
@@ -129,7 +129,7 @@ def _one_side(rng: np.random.Generator, street: Street, way: int, u: float) -> l
         street.strip[way] = _interval(way, u, u + wide)
         stops.append((u, GRASS))
         u += wide
-    wide = rng.uniform(1.8, 5.5) if street.style in ("dense", "boulevard") else rng.uniform(1.4, 3.2)
+    wide = rng.uniform(2.6, 6.0) if street.style in ("dense", "boulevard") else rng.uniform(1.8, 3.6)
     stops.append((u, PAVING if rng.random() < 0.88 else COBBLE))
     street.walk[way] = _interval(way, u, u + wide)
     u += wide

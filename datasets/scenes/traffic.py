@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -28,14 +28,14 @@ class Traffic:
         makers = {
             ids.TRAIN: self.tram, ids.BUS: lambda: self.large(heavy.bus), ids.TRUCK: lambda: self.large(heavy.truck),
             ids.MOTORCYCLE: lambda: self.two_wheeler(motorcycle), ids.RIDER: lambda: self.rider(),
-            ids.BICYCLE: lambda: self.two_wheeler(bicycle), ids.PERSON: lambda: self.walkers(3, 14.0),
+            ids.BICYCLE: lambda: self.two_wheeler(bicycle), ids.PERSON: lambda: self.walkers(4, 10.0),
         }  # fmt: skip
         for label, make in makers.items():
             if label in wanted:
                 make()
         self.lanes()
         self.parked()
-        self.walkers(int(self.rng.integers(0, 13)), 30.0)
+        self.walkers(int(self.rng.integers(1, 14)), 15.0)
         self.usual()
 
     def free(self, u: float, s0: float, s1: float, side: float = 1.9) -> bool:
@@ -58,10 +58,10 @@ class Traffic:
         yaw = self.street.heading(s)
         vehicle.speed = (way * speed * float(np.sin(yaw)), way * speed * float(np.cos(yaw)))
 
-    def large(self, make: object) -> None:
+    def large(self, make: Callable[..., Thing]) -> None:
         """A bus or a truck: ahead, oncoming, at the kerb or across the road."""
         rng, street = self.rng, self.street
-        vehicle: Thing = make(rng, self.snow)  # type: ignore[operator]
+        vehicle: Thing = make(rng, self.snow)
         half = vehicle.shadow[1] if vehicle.shadow else 5.0
         near = [c for c in street.crossings if 14 < c[0] < 40]
         if near and rng.random() < 0.2:
@@ -112,7 +112,7 @@ class Traffic:
         for u, way in self.street.lanes:
             own = abs(u - self.street.camera_u) < 1
             s = (rng.uniform(9, 16) if own else rng.uniform(5, 14)) + rng.exponential(busy / 2)
-            while s < 120:
+            while s < 85:
                 if self.free(u, s - 2.4, s + 2.4) and not self.street.crossed(s, s, 2):
                     self.drive(car(rng, snow=self.snow), u + rng.normal(0, 0.15), s, way, PACE)
                 s += 6.5 + rng.exponential(busy)
@@ -128,7 +128,7 @@ class Traffic:
             if bays is None:
                 continue
             u, full = (bays[0] + bays[1]) / 2, rng.uniform(0.35, 0.95)
-            for s in np.arange(rng.uniform(3, 9), 95, rng.uniform(5.4, 6.4)):
+            for s in np.arange(rng.uniform(3, 9), 70, rng.uniform(5.4, 6.4)):
                 if rng.random() < full and self.free(u, s - 2.3, s + 2.3, 1.5) and not self.street.crossed(s, s, 3):
                     vehicle = heavy.trailer(rng) if rng.random() < 0.03 else car(rng, snow=self.snow)
                     self.drive(vehicle, u + rng.normal(0, 0.08), s, way if rng.random() < 0.9 else -way, 0.0)
@@ -142,7 +142,7 @@ class Traffic:
             group = 1 if rng.random() < 0.7 else int(rng.integers(2, 4))
             for i in range(group):
                 u = rng.uniform(walk[0] + 0.3, walk[1] - 0.2)
-                s = self.in_view(u, s) if far < 20 else s
+                s = self.in_view(u, s) if far < 12 else s
                 thing = self.world.put(person(rng), u + 0.3 * i, s + 0.4 * i)
                 thing.speed = (0.0, float(rng.choice([-0.08, 0.0, 0.08])))
         for s in street.zebras:
@@ -162,15 +162,15 @@ class Traffic:
         """The same or a larger s, so that the place lies inside the picture."""
         return max(s, abs(u - self.street.camera_u) / 0.40 + self.rng.uniform(0.5, 3.0))
 
-    def two_wheeler(self, make: object) -> None:
+    def two_wheeler(self, make: Callable[..., Thing]) -> None:
         """Parked bicycles or motorcycles at the kerb or the wall, near the camera, some in a row."""
-        u, s = self._kerb_place(7.5, 15)
+        u, s = self._kerb_place(6.5, 12)
         turn = self.rng.uniform(0.9, 2.2)
         self.keep_clear(u, s)
         for i in range(int(self.rng.integers(1, 4))):
-            self.world.put(make(self.rng), u, s + 0.9 * i, turn + self.rng.normal(0, 0.1))  # type: ignore[operator]
+            self.world.put(make(self.rng), u, s + 0.9 * i, turn + self.rng.normal(0, 0.1))
 
-    def rider(self, near: float = 7.0, far: float = 17.0) -> None:
+    def rider(self, near: float = 6.5, far: float = 12.5) -> None:
         """Somebody on a bicycle or a motorcycle, across the view or along the lane."""
         rng, street = self.rng, self.street
         make = bicycle if rng.random() < 0.65 else motorcycle
@@ -197,8 +197,8 @@ class Traffic:
         """The odd rider, bicycle or motorcycle further away."""
         rng = self.rng
         for _ in range(int(rng.poisson(0.5))):
-            self.rider(12, 45)
+            self.rider(10, 26)
         for make, mean in ((bicycle, 0.9), (motorcycle, 0.35)):
             for _ in range(int(rng.poisson(mean))):
-                u, s = self._kerb_place(8, 40)
+                u, s = self._kerb_place(7, 24)
                 self.world.put(make(rng), u, s, rng.uniform(0.4, 2.6))

@@ -57,7 +57,7 @@ def _haze(
     through = np.where(near < 1e-3, np.float32(0.04 if fog else 1.0), through)[..., None]
     air = colour.astype(np.float32) * (0.92 if fog else 0.96)
     if fog:
-        through = np.clip(through * (1 + 0.2 * fractal(rng, *near.shape, 3)[..., None]), 0, 1)
+        through = np.clip(through * (1 + 0.2 * fractal(rng, near.shape[0], near.shape[1], 3)[..., None]), 0, 1)
     return image * through + air * (1 - through)
 
 
@@ -146,11 +146,11 @@ def _camera(rng: np.random.Generator, frame: np.random.Generator, image: np.ndar
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None]
     image = image * (1 - rng.uniform(0.02, 0.16) * (x * x + y * y) / 2)[..., None]
-    exposure = rng.uniform(0.84, 1.36) if condition in ("clear", "rain") else rng.uniform(0.92, 1.08)
+    exposure = rng.uniform(0.88, 1.26) if condition in ("clear", "rain") else rng.uniform(0.92, 1.08)
     image = image * exposure * (1 + rng.uniform(-0.05, 0.05, 3)).astype(np.float32)
     image = 255 * np.clip(image / 255, 0, 1.3) ** rng.uniform(0.88, 1.12)
-    image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), rng.uniform(0.3, 0.62) * height / 256)
+    image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), rng.uniform(0.3, 0.5) * height / 256)
     grain = frame.standard_normal((height, width, 1), dtype=np.float32)
     grain = grain + 0.5 * frame.standard_normal((height, width, 3), dtype=np.float32)
-    noise = rng.uniform(1.5, 4.5) * (1.6 if condition == "night" else 1.0)
+    noise = rng.uniform(1.0, 3.2) * (1.6 if condition == "night" else 1.0)
     return np.clip(image + noise * grain, 0, 255).astype(np.uint8)

@@ -133,7 +133,7 @@ def _open_lot(rng: np.random.Generator, world: World, way: int, s0: float, s1: f
     elif rng.random() < 0.3:
         world.things += barrier(
             rng, _line(street, street.front[way] + way * 0.1, s0, s1), "hedge", snow=world.light.snow
-        )  # noqa: E501
+        )
     deep = kind is not None and rng.random() < 0.5
     if deep:
         height = rng.uniform(5, 14)
@@ -156,19 +156,19 @@ def _kerb(rng: np.random.Generator, world: World, way: int) -> None:
     if strip is not None and rng.random() < 0.75 or width > 3.2 and rng.random() < 0.4:
         u = (strip[0] + strip[1]) / 2 if strip is not None else way * (edge + 0.9)
         size, step = rng.uniform(0.65, 1.1), rng.uniform(7, 13)
-        for s in np.arange(rng.uniform(2, 12), 110, step):
+        for s in np.arange(rng.uniform(2, 12), 90, step):
             if not street.crossed(s, s, 3) and rng.random() < 0.85:
                 world.put(fit.tree(rng, world.crowns, size), u, s + rng.uniform(-0.6, 0.6))
-    for s in np.arange(rng.uniform(4, 26), 110, rng.uniform(18, 30)):
+    for s in np.arange(rng.uniform(6, 26), 75, rng.uniform(18, 30)):
         if not street.crossed(s, s, 1):
             world.put(fit.lamp_post(rng, -way), way * (edge + 0.35), s)
     for make, count in (
         (fit.post, rng.integers(0, 4)),
         (fit.sign, rng.integers(1, 4)),
         (fit.clutter, rng.integers(0, 4)),
-    ):  # noqa: E501
+    ):
         for _ in range(int(count)):
-            s = (9 if make is fit.sign else 6.5) + rng.gamma(2.0, 9.0)
+            s = (9 if make is fit.sign else 6.5) + rng.gamma(2.0, 7.0)
             if not street.crossed(s, s, 1):
                 heading = 0.0 if make is fit.clutter else None
                 world.put(make(rng), way * (edge + rng.uniform(0.3, 0.6)), s, heading)
@@ -202,7 +202,7 @@ def _signals(rng: np.random.Generator, world: World) -> None:
     """Traffic lights at side streets and some zebra crossings, with signs."""
     street = world.street
     left, right = street.road
-    stops = [(a - 1.2, b + 1.0) for a, b in street.crossings if rng.random() < 0.75]
+    stops = [(a - 1.2, b + 1.0) for a, b in street.crossings if a < 60 and rng.random() < 0.8]
     stops += [(s - 0.6, s + 4.0) for s in street.zebras if rng.random() < 0.3]
     for near, far in stops:
         for u, s in ((right + 0.5, near), (left - 0.5, near), (right + 0.5, far), (left - 0.5, far)):

@@ -1,0 +1,254 @@
+"""The embedded scenes: deterministic files in the layout of Cityscapes that are neither trivial nor arbitrary."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from datasets import toy
+from datasets.scenes import ids, parts
+from datasets.scenes.coarse import coarsen
+from utils.errors import UserError
+
+FEW = {
+    "train": 2, "val": 1, "test": 1, "train_extra": 1, "sequences": 1, "frames": 3, "adverse_train": 1,
+    "adverse_val": 1,
+}  # fmt: skip
+SMALL = (96, 192)
+RAW_IDS = set(range(34))
+
+
+def read(path: Path) -> np.ndarray:
+    """(H, W, 3) RGB or (H, W) of a PNG."""
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert array is not None, path
+    return array[..., ::-1] if array.ndim == 3 else array
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*.png"))}
+
+
+def pairs(root: Path, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images and train ids of a split."""
+    found = []
+    for path in sorted((root / "gtFine" / split).rglob("*_gtFine_labelIds.png")):
+        city = path.parent.name
+        image = root / "leftImg8bit" / split / city / path.name.replace("_gtFine_labelIds", "_leftImg8bit")
+        found.append((read(image), ids.train_ids(read(path))))
+    return found
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 150 pictures that `make train` learns from."""
+    root = tmp_path_factory.mktemp("scenes_full")
+    toy.generate(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A little of every part."""
+    root = tmp_path_factory.mktemp("scenes_small")
+    toy.generate(root, parts.PARTS, counts=FEW, size=SMALL, workers=1)
+    return root
+
+
+def test_render_is_a_pure_function() -> None:
+    image, label = toy.render(3)
+    again = toy.render(3)
+    assert image.shape == (256, 512, 3) and image.dtype == np.uint8
+    assert label.shape == (256, 512) and label.dtype == np.uint8
+    assert np.array_equal(image, again[0]) and np.array_equal(label, again[1])
+    for other in (toy.render(4), toy.render(3, seed=1), toy.render(3, split="val")):
+        assert (other[1] != label).mean() > 0.05
+
+
+def test_files_do_not_depend_on_the_number_of_workers(small: Path, tmp_path: Path) -> None:
+    toy.generate(tmp_path, ("fine",), counts=FEW, size=SMALL, workers=2)
+    made, expected = files(tmp_path), files(small)
+    assert len(made) == 6
+    assert all(expected[name] == data for name, data in made.items())
+
+
+def test_layout_is_that_of_cityscapes(small: Path) -> None:
+    patterns = [
+        (r"leftImg8bit/(train|val|test|train_extra)/(\w+)/\2_\d{6}_000019_leftImg8bit\.png", 5),
+        (r"gtFine/(train|val|test)/(\w+)/\2_\d{6}_000019_gtFine_labelIds\.png", 4),
+        (r"gtCoarse/(train|val|train_extra)/(\w+)/\2_\d{6}_000019_gtCoarse_labelIds\.png", 4),
+        (r"leftImg8bit_sequence/(train|val)/(\w+)/\2_\d{6}_0000(18|19|20)_leftImg8bit\.png", 6),
+        (r"rgb_anon/(fog|night|rain|snow)/(train|val)/(\w+)/\3_frame_\d{6}_rgb_anon\.png", 8),
+        (r"gt/(fog|night|rain|snow)/(train|val)/(\w+)/\3_frame_\d{6}_gt_labelIds\.png", 8),
+        (r"gt/(fog|night|rain|snow)/(train|val)/(\w+)/\3_frame_\d{6}_gt_labelTrainIds\.png", 8),
+    ]
+    names = set(files(small))
+    for pattern, count in patterns:
+        assert sum(bool(re.fullmatch(pattern, name)) for name in names) == count, pattern
+    assert len(names) == sum(count for _, count in patterns)
+    for path in small.rglob("*.png"):
+        array = read(path)
+        assert array.shape == (SMALL if "label" in path.name else (*SMALL, 3))
+        if "labelIds" in path.name:
+            assert set(np.unique(array).tolist()) <= RAW_IDS
+
+
+def test_train_ids_follow_the_raw_ids(small: Path) -> None:
+    for path in (small / "gt").rglob("*_labelIds.png"):
+        train = read(path.with_name(path.name.replace("labelIds", "labelTrainIds")))
+        assert np.array_equal(train, ids.train_ids(read(path)))
+        assert set(np.unique(train).tolist()) <= {*range(19), 255}
+
+
+def test_written_once(tmp_path: Path) -> None:
+    counts = {"train": 1, "val": 1}
+    toy.generate(tmp_path, counts=counts, size=SMALL, workers=1)
+    before, times = files(tmp_path), {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.png")}
+    toy.generate(tmp_path, counts=counts, size=SMALL, workers=1)
+    assert times == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.png")}
+    next(iter(times)).unlink()
+    toy.generate(tmp_path, counts=counts, size=SMALL, workers=1)
+    assert files(tmp_path) == before
+    toy.generate(tmp_path, counts=counts, size=SMALL, seed=1, workers=1)
+    after = files(tmp_path)
+    assert after.keys() == before.keys() and all(after[name] != before[name] for name in before)
+
+
+def test_an_interrupted_generation_leaves_nothing_and_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(job: parts.Job, *_: object) -> None:
+        if job.split == "val":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(parts, "run", stop)
+        toy.generate(tmp_path, counts={"train": 1, "val": 1}, size=SMALL, workers=1)
+    assert [p.name for p in tmp_path.iterdir()] == [".toy.lock"]
+    killed = tmp_path / ".toy_fine_killed"
+    killed.mkdir()
+    toy.generate(tmp_path, counts={"train": 1, "val": 1}, size=SMALL, workers=1)
+    assert len(files(tmp_path)) == 4 and not killed.exists()
+
+
+def test_real_data_is_not_replaced(tmp_path: Path) -> None:
+    city = tmp_path / "leftImg8bit" / "train" / "aachen"
+    city.mkdir(parents=True)
+    with pytest.raises(UserError, match="does not hold generated scenes"):
+        toy.generate(tmp_path, counts=FEW, size=SMALL)
+    assert city.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"parts": ("fog", "fine", "cource")}, "did you mean 'coarse'"),
+        ({"counts": {"trian": 3}}, "did you mean 'train'"),
+        ({"size": (7, 512)}, "even numbers"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, arguments: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        toy.generate(tmp_path, **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_coarse_labels_lie_inside_the_fine_ones(small: Path) -> None:
+    fine = toy.render(0)[1]
+    drawn = [(coarsen(fine), fine)]
+    for path in (small / "gtCoarse" / "train").rglob("*.png"):
+        drawn.append((read(path), read(small / path.relative_to(small).as_posix().replace("gtCoarse", "gtFine"))))
+    assert len(drawn) == 3
+    for coarse, fine in drawn:
+        labelled = coarse > 0
+        assert 0.4 < labelled.mean() < 0.97
+        assert (coarse == fine)[labelled].mean() > 0.98
+
+
+def test_frames_of_a_sequence_overlap(small: Path) -> None:
+    folder = small / "leftImg8bit_sequence" / "train" / "altheim"
+    frames = [read(p).astype(float) for p in sorted(folder.iterdir())]
+    annotated = read(small / "leftImg8bit" / "train" / "altheim" / "altheim_000000_000019_leftImg8bit.png")
+    other = read(small / "leftImg8bit" / "train" / "brunnwald" / "brunnwald_000000_000019_leftImg8bit.png")
+    assert np.array_equal(frames[1], annotated)
+    elsewhere = np.abs(frames[1] - other).mean()
+    for a, b in zip(frames[:-1], frames[1:], strict=True):
+        assert 0 < np.abs(a - b).mean() < 0.5 * elsewhere
+
+
+def test_the_camera_drives_on() -> None:
+    """The label map five frames later looks like an enlarged part of the first, more than like the first itself."""
+    gain = []
+    for index in (1, 3, 6):
+        first, later = toy.render(index)[1], toy.render(index, time=6.0)[1]
+        zoomed = cv2.resize(first[6:-6, 12:-12], (512, 256), interpolation=cv2.INTER_NEAREST)
+        gain.append((zoomed == later).mean() - (first == later).mean())
+        assert (first == later).mean() > 0.6
+    assert np.mean(gain) > 0
+
+
+def test_every_weather_shows_the_same_street() -> None:
+    clear, label = toy.render(2, split="val")
+    shots = {}
+    for condition in ("fog", "night", "rain", "snow"):
+        shots[condition], same = toy.render(2, split="val", condition=condition)
+        assert (same == label).mean() > 0.995
+    ground = np.isin(label, (ids.ROAD, ids.SIDEWALK, ids.TERRAIN))
+    assert shots["night"].mean() < 0.6 * clear.mean()
+    assert shots["fog"].std() < 0.7 * clear.std()
+    assert shots["snow"][ground].mean() > 1.15 * shots["rain"][ground].mean()
+
+
+def test_classes_occur_often_enough_and_rare_ones_are_rare(full: Path) -> None:
+    for split, images, least in (("train", 120, 15), ("val", 30, 5)):
+        labels = [label for _, label in pairs(full, split)]
+        assert len(labels) == images
+        pixels = np.array([np.bincount(label.ravel(), minlength=256)[:19] for label in labels])
+        present = dict(zip(ids.NAMES, (pixels > 60).sum(0).tolist(), strict=True))
+        assert min(present.values()) >= least, present
+        share = dict(zip(ids.NAMES, (pixels.sum(0) / pixels.sum()).tolist(), strict=True))
+        assert max(share, key=lambda name: share[name]) == "road"
+        for name in ("traffic light", "rider", "train", "motorcycle"):
+            assert share[name] < 0.0095, share
+        assert share["building"] > 0.12 and share["vegetation"] > 0.06 and share["car"] > 0.03
+
+
+def _features(
+    rng: np.random.Generator, found: list[tuple[np.ndarray, np.ndarray]], count: int, weight: float
+) -> tuple[np.ndarray, np.ndarray]:
+    features, targets = [], []
+    for image, label in found:
+        y, x = np.nonzero(label < 255)
+        pick = rng.integers(0, len(y), count)
+        y, x = y[pick], x[pick]
+        place = weight * np.column_stack([y / label.shape[0], x / label.shape[1]])
+        features.append(np.column_stack([image[y, x] / 255.0, place]))
+        targets.append(label[y, x])
+    return np.concatenate(features), np.concatenate(targets).astype(np.int64)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0, 3.0])
+def test_colour_and_place_do_not_tell_the_class(full: Path, weight: float) -> None:
+    """One nearest neighbour on (RGB, x, y) among 60,000 training pixels; `weight` of the place against the colour."""
+    rng = np.random.default_rng(0)
+    known, classes = _features(rng, pairs(full, "train"), 500, weight)
+    asked, truth = _features(rng, pairs(full, "val"), 1500, weight)
+    guess = classes[cKDTree(known).query(asked)[1]]
+    matrix = np.bincount(truth * 19 + guess, minlength=361).reshape(19, 19)
+    iou = np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
+    assert 0.1 < iou.mean() < 0.30
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = ["--count", "train=1", "--count", "val=1", "--count", "train_extra=1"]
+    assert toy.main([str(tmp_path), "--parts", "coarse", "--size", "96x192", "--workers", "1", *counts]) == 0
+    assert len(files(tmp_path)) == 4 + 4  # fine comes along
+    out, err = capsys.readouterr()
+    assert str(tmp_path) in out and "scenes: fine 2/2" in err
+    assert toy.main([str(tmp_path), "--parts", "winter"]) == 1
+    assert "unknown part 'winter'" in capsys.readouterr().err

@@ -52,6 +52,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.MODE", "", "evaluate instead of training", "--eval", ("", "val", "trn", "folder"), common=True),
             o("EVAL.FOLDER", "", "folder of images for --eval folder", "--eval_folder", common=True),
             o("EVAL.LABELS", "", "folder of labels to score --eval folder against", "--eval_labels"),
+            o("EVAL.LABEL_IDS", "auto", "ids in those labels: the dataset's own, or train ids", "--eval_label_ids", ("auto", "raw", "train")),
             o("SNAPSHOT", "", "checkpoint to take weights from, by name and shape", "--snapshot", common=True),
             o("RESUME", "", "checkpoint to continue from; auto: newest intact one of the run", "--resume", common=True),
             o("TRAIN.RESTORE_OPTIMIZER", False, "take the optimizer state of --snapshot, too", "--restore_optimizer"),
@@ -256,6 +257,8 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
         values.update(_read_yaml(file))
     values.update(given)
     values.update(pairs)
+    if values["OPTIONS.TEST_MODE"]:
+        values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
     return values, idle
 
 

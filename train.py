@@ -63,8 +63,9 @@ def fit(run: Run, trainer: Trainer) -> int:
 def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest) -> bool:
     """The epoch after the last finished one, from the iteration it stands at. False if it was asked to stop."""
     cfg, state = run.cfg, trainer.state
-    epoch, total, healthy = state.epoch + 1, len(trainer.loader), True
+    epoch, healthy = state.epoch + 1, True
     trainer.loader.set_epoch(epoch, start=state.iteration)
+    total = len(trainer.loader)
     trainer.forward.train()
     progress = run.log.progress(trainer.loader, f"epoch {epoch}", total, state.iteration)
     for batch in progress:

@@ -20,6 +20,9 @@ from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError, nearest
 
+# Steps of --test_mode, as published.
+TEST_STEPS, TEST_VAL_STEPS = 11, 7
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -100,7 +103,9 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
         raise UserError(f"--eval takes val, trn or folder, not {mode!r}")
     if any(item.label for item in listing.items):
         _check_classes(cfg, entry.spec)
-    dataset = SegmentationDataset(listing.items, entry.spec, transforms.build_val(cfg, entry.spec))
+    most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
+    shown = listing.items[:most] if cfg.OPTIONS.TEST_MODE else listing.items
+    dataset = SegmentationDataset(shown, entry.spec, transforms.build_val(cfg, entry.spec))
     # Half the workers for validation, as published: those of training stay alive meanwhile.
     return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
 
@@ -142,7 +147,7 @@ def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: List
         late, near = near, merge({} if c.ONLY_COARSE else near, far, listing.boost)
     return ClassUniformSampler(
         kept, near, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
-        late, c.MAX_CU_EPOCH,
+        late, c.MAX_CU_EPOCH, TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0,
     )  # fmt: skip
 
 
@@ -177,7 +182,7 @@ def _classes(text: str, flag: str) -> tuple[int, ...]:
 
 
 def _label_ids(cfg: Any) -> str:
-    return cfg.EVAL.get("LABEL_IDS", "auto")
+    return cfg.EVAL.LABEL_IDS
 
 
 def _write_toy(root: Path, wanted: Sequence[str]) -> None:

@@ -55,7 +55,8 @@ class ClassUniformSampler(Sampler[list[Draw]]):
 
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same
-    global batch. `late` replaces `centroids` from epoch `late_from` on.
+    global batch. `late` replaces `centroids` from epoch `late_from` on. `most_steps`: an
+    epoch ends after so many; 0: when it is through.
     """
 
     images: Sequence[int]
@@ -68,6 +69,7 @@ class ClassUniformSampler(Sampler[list[Draw]]):
     seed: int = 0
     late: Centroids | None = None
     late_from: int = 0
+    most_steps: int = 0
     epoch: int = field(default=0, init=False)
     start: int = field(default=0, init=False)
     _drawn: tuple[int, list[Draw]] | None = field(default=None, init=False, repr=False)
@@ -93,7 +95,9 @@ class ClassUniformSampler(Sampler[list[Draw]]):
             rng.shuffle(crops)
             draws = [Draw(index, centre, rng.getrandbits(63)) for index, centre in crops]
             whole = self.batch_size * self.world
-            self._drawn = (self.epoch, draws[: len(draws) // whole * whole])
+            steps = len(draws) // whole
+            steps = min(steps, self.most_steps) if self.most_steps else steps
+            self._drawn = (self.epoch, draws[: steps * whole])
         return self._drawn[1]
 
     def __len__(self) -> int:

@@ -22,6 +22,8 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from utils.errors import UserError
+
 T = TypeVar("T")
 
 
@@ -42,7 +44,10 @@ class RunLog:
         self._logger = logging.Logger("streetscale")
         if not main:
             return
-        run_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--result_dir {run_dir} cannot be made: {error.strerror}; give another folder") from None
         self._logger.addHandler(_TerminalHandler())
         file = logging.FileHandler(run_dir / "train.log", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

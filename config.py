@@ -69,6 +69,7 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.WIDTH_MULT", 1.0, "factor on every channel count of the trunk", "--width_mult"),
             o("MODEL.N_SCALES", "", "scales combined at evaluation: 0.5,1.0,2.0", "--n_scales", common=True),
             o("MODEL.MSCALE_LO_SCALE", 0.5, "the lower of the two training scales", "--mscale_lo_scale"),
+            o("MODEL.SECOND_SCALE_FROM", 0, "epoch from which training sees the lower scale, too", "--second_scale_from"),
             o("MODEL.ALIGN_CORNERS", False, "align corners in bilinear resizing", "--align_corners"),
             o("MODEL.OCR_ASPP", False, "ASPP between trunk and OCR head", "--ocr_aspp"),
             o("MODEL.SEGATTN_BOT_CH", 256, "width of segmentation and attention heads", "--segattn_bot_ch"),

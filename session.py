@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -56,19 +57,29 @@ class Trainer:
     loader: datasets.TrainLoader
 
 
-def starting_file(cfg: CfgNode) -> tuple[Path | None, list[str]]:
-    """The checkpoint that --resume or --snapshot names, and notes on damaged ones that `auto` passed over."""
+class Start(NamedTuple):
+    """What a run starts from: a checkpoint to take weights from, or to continue (`resumes`), or nothing."""
+
+    path: Path | None = None
+    resumes: bool = False
+    notes: Sequence[str] = ()
+
+
+def starting_point(cfg: CfgNode) -> Start:
+    """The file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot."""
     folder = Path(cfg.RESULT_DIR)
     if cfg.RESUME == "auto":
-        path, notes = checkpoint.newest(folder)
-        return path or (Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None), notes
-    if not cfg.RESUME and not cfg.EVAL.MODE and not cfg.OPTIONS.SUMMARY:
+        newest, notes = checkpoint.newest(folder)
+        if newest:
+            return Start(newest, True, notes)
+    elif cfg.RESUME:
+        return Start(Path(cfg.RESUME), True)
+    elif not cfg.EVAL.MODE and not cfg.OPTIONS.SUMMARY:
         for old in folder.glob("last_checkpoint_ep*.pth"):
             raise UserError(
                 f"{folder} holds a run already ({old.name}): --resume auto continues it, or give another --result_dir"
             )
-    named = cfg.RESUME or cfg.SNAPSHOT
-    return (Path(named) if named else None), []
+    return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
 
 
 def introduce(run: Run, notes: Sequence[str]) -> None:
@@ -90,14 +101,13 @@ def introduce(run: Run, notes: Sequence[str]) -> None:
         log.line(f"one of {gpus} GPUs is used: torchrun --nproc_per_node={gpus} train.py ... uses all")
 
 
-def build_trainer(run: Run, net: torch.nn.Module, source: Path | None) -> Trainer:
-    """Network with its starting weights, optimizer, criterion and data, continued from `source` if asked."""
+def build_trainer(run: Run, net: torch.nn.Module, start: Start) -> Trainer:
+    """Network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
-    resumed = source is not None and cfg.RESUME != "" and (cfg.RESUME != "auto" or str(source) != cfg.SNAPSHOT)
-    if source and not resumed:
-        log.line(str(network.weights.load(net, source)))
-    elif not source:
+    if start.path is None:
         log.line(network.start_trunk(cfg, net))
+    elif not start.resumes:
+        log.line(str(network.weights.load(net, start.path)))
     net = placed(run, net)
     if cfg.TRAIN.SYNCBN:
         net = distributed.sync_batchnorm(net, ranks)
@@ -105,10 +115,10 @@ def build_trainer(run: Run, net: torch.nn.Module, source: Path | None) -> Traine
     optimizer = loss.optimizer.build(cfg, net)
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
-    if source and resumed:
-        log.line(restore.resume(source, state, cfg.MODEL.ARCH, ranks))
-    elif source and cfg.TRAIN.RESTORE_OPTIMIZER:
-        restore.restore_optimizer(network.weights.read_file(source).optimizer, state, source)
+    if start.path and start.resumes:
+        log.line(restore.resume(start.path, state, cfg.MODEL.ARCH, ranks))
+    elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
+        restore.restore_optimizer(network.weights.read_file(start.path).optimizer, state, start.path)
     if cfg.TRAIN.COMPILE:
         network.compile_parts(net)
     loader = datasets.build_train(cfg, ranks, run.folder)

@@ -26,7 +26,7 @@ import network
 from network.evalrule import normalise
 from network.summary import summary
 from network.weights import restore
-from session import Run, Trainer, build_trainer, introduce, placed, show, starting_file
+from session import Run, Trainer, build_trainer, introduce, placed, show, starting_point
 from utils import amp, checkpoint, distributed, sinks
 from utils.contracts import Batch
 from utils.errors import UserError
@@ -65,6 +65,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     cfg, state = run.cfg, trainer.state
     epoch, healthy = state.epoch + 1, True
     trainer.loader.set_epoch(epoch, start=state.iteration)
+    state.net.start_epoch(epoch)
     total = len(trainer.loader)
     trainer.forward.train()
     progress = run.log.progress(trainer.loader, f"epoch {epoch}", total, state.iteration)
@@ -233,9 +234,9 @@ def drive(words: list[str]) -> int:
     """Build what the command line asks for, then fit or evaluate."""
     cfg = config.load(words)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
-    source, notes = starting_file(cfg)
-    if source and not cfg.MODEL.ARCH:
-        cfg = config.load(words, restore.recorded(source))
+    start = starting_point(cfg)
+    if start.path and not cfg.MODEL.ARCH:
+        cfg = config.load(words, restore.recorded(start.path))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:
@@ -246,14 +247,15 @@ def drive(words: list[str]) -> int:
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
     run = Run(cfg, datasets.spec(cfg), ranks, log, precision, shlex.join(["python", "train.py", *words]))
     try:
-        introduce(run, notes)
+        introduce(run, start.notes)
         if not cfg.EVAL.MODE:
-            code = fit(run, build_trainer(run, net, source))
+            code = fit(run, build_trainer(run, net, start))
             log.line(f"report: {run.folder / 'report.html'}")
             ranks.barrier()  # nobody leaves while others still talk to it
             return code
-        assert source is not None  # config.problems asks for one
-        log.line(str(network.weights.load(net, source)))
+        if start.path is None:
+            raise UserError(f"no checkpoint in {run.folder} to evaluate: give --snapshot FILE")
+        log.line(str(network.weights.load(net, start.path)))
         evaluate(run, placed(run, net), cfg.EVAL.MODE, epoch=0)
         ranks.barrier()
         return 0

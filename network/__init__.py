@@ -117,6 +117,7 @@ def settings(cfg: Any) -> Settings:
         align_corners=model.ALIGN_CORNERS,
         grad_ckpt=model.GRAD_CKPT,
         freeze_trunk=model.FREEZE_TRUNK,
+        second_scale_from=model.SECOND_SCALE_FROM,
     )
 
 

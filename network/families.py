@@ -42,6 +42,7 @@ class Settings:
     align_corners: bool = False
     grad_ckpt: bool = False
     freeze_trunk: bool = False
+    second_scale_from: int = 0
 
 
 Family = Callable[[Settings], Parts]
@@ -114,4 +115,6 @@ def multiscale(family: Family, s: Settings) -> MultiScale:
         attention = old_attention_head(parts.channels, 1, s.head_channels)
     else:
         attention = attention_head(parts.channels, 1, s.head_channels, s.inner_3x3, s.attention_dropout)
-    return MultiScale(parts, attention, s.lo_scale, s.scales, s.align_corners, s.freeze_trunk)
+    return MultiScale(
+        parts, attention, s.lo_scale, s.scales, s.align_corners, s.freeze_trunk, s.second_scale_from
+    )

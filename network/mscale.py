@@ -33,7 +33,8 @@ def scale_name(scale: float) -> str:
 class MultiScale(Net):
     """The parts of any network plus `scale_attn`, which turns its features into attention (N, 1, h, w) in [0, 1].
 
-    In training, and in evaluation unless `scales` says otherwise, the scales are `lo_scale` and 1. Outputs beside
+    In training, and in evaluation unless `scales` says otherwise, the scales are `lo_scale` and 1; a short training
+    is quicker without the second one before epoch `second_scale_from`. Outputs beside
     `pred`, for every scale at that scale's input size: `pred_05x`, `pred_10x`, ..., `attn_05x`, ... (none for the
     largest scale); `aux` and what else the network makes are fused as `pred` is, and stay at the image's size.
     """
@@ -46,13 +47,14 @@ class MultiScale(Net):
         scales: Sequence[float] = (),
         align_corners: bool = False,
         freeze_trunk: bool = False,
+        second_scale_from: int = 0,
     ) -> None:
         modules = parts.modules | {"scale_attn": attention}
         super().__init__(parts._replace(modules=modules), align_corners, freeze_trunk)
         self.scale_attn = attention
         self.lo_scale = lo_scale
         self.scales = tuple(scales)
-        # False: training sees scale 1 alone, which costs a fifth less or more; for the first part of a short training.
+        self.second_scale_from = second_scale_from
         self.second_scale = True
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
@@ -60,6 +62,8 @@ class MultiScale(Net):
 
         `size` is a last resize of `pred` only. `keep`: the names wanted, None for all; the others are freed at once.
         """
+        if self.training and not self.second_scale:
+            return self._with_unused_attention(super().forward(image, size, keep))
         outputs: Outputs = {}
         fused: Outputs = {}
         scales = self._scales()
@@ -75,10 +79,14 @@ class MultiScale(Net):
             outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
         return outputs
 
+    def start_epoch(self, epoch: int) -> None:
+        """Train with the second scale from epoch `second_scale_from` on; before, as a single-scale network."""
+        self.second_scale = epoch >= self.second_scale_from
+
     def _scales(self) -> tuple[float, ...]:
         """Scales of this pass, from large to small."""
         if self.training:
-            return (1.0, self.lo_scale) if self.second_scale else (1.0,)
+            return (1.0, self.lo_scale)
         return tuple(sorted(self.scales or (1.0, self.lo_scale), reverse=True))
 
     def _view(self, image: Tensor, scale: float, keep: Collection[str] | None, attend: bool = True) -> Outputs:
@@ -96,15 +104,15 @@ class MultiScale(Net):
         name, attention = scale_name(scale), view.pop("attn", None)
         shown = {f"pred_{name}": view["pred"]}
         if not fused or attention is None:
-            return self._with_unused_attention(view), shown
+            return view, shown
         if scale >= 1:  # what is larger than the image is shrunk before it is fused, never the other way round
             fused = {key: resize(x, view["pred"].shape[-2:], self.align_corners) for key, x in fused.items()}
         fused = {key: fuse(view[key], attention, fused[key], self.align_corners) for key in fused}
         return fused, shown | {f"attn_{name}": attention}
 
-    def _with_unused_attention(self, view: Outputs) -> Outputs:
+    def _with_unused_attention(self, outputs: Outputs) -> Outputs:
         """Without a second scale the attention's parameters take part with a zero, as distributed training asks."""
-        if not self.training or self.second_scale:
-            return view
-        zero = sum((0 * p.sum() for p in self.scale_attn.parameters()), start=view["pred"].new_zeros(()))
-        return view | {"pred": view["pred"] + zero}
+        if "pred" not in outputs:
+            return outputs
+        zero = sum((0 * p.sum() for p in self.scale_attn.parameters()), start=outputs["pred"].new_zeros(()))
+        return outputs | {"pred": outputs["pred"] + zero}

@@ -54,6 +54,9 @@ class Net(nn.Module):
             outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
         return outputs
 
+    def start_epoch(self, epoch: int) -> None:
+        """Before each epoch of training, for networks whose training has stages; this one has none."""
+
     def train(self, mode: bool = True) -> Net:
         """As ever, but a frozen trunk stays in evaluation mode: its running statistics do not move."""
         super().train(mode)

@@ -125,15 +125,24 @@ def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thi
 
 def sign(rng: np.random.Generator) -> Thing:
     """A traffic sign on its post: round, triangular, square, octagonal or a direction board."""
-    kind, s = rng.random(), ids.SIGN
-    if kind < 0.09:
-        return _board(rng)
+    if rng.random() < 0.09:
+        return _weathered(rng, _board(rng))
+    s = ids.SIGN
     tall, r = rng.uniform(2.3, 2.9), rng.uniform(0.34, 0.48)
     faces = _pole(_grey(rng), 0.0, tall + r, 0.14)
     faces += _plate(rng, tall, r, s)
     if rng.random() < 0.3:
         faces += _plate(rng, tall - 2 * r - 0.08, r * 0.9, s)
-    return _thing(faces, 0.3, tall + r, tall - r)
+    return _weathered(rng, _thing(faces, 0.3, tall + r, tall - r))
+
+
+def _weathered(rng: np.random.Generator, thing: Thing) -> Thing:
+    """Fade the plates of a sign: dirt, shade and age make their paints less pure than the catalogue's."""
+    tone, cast = rng.uniform(0.62, 1.08), rng.uniform(-12, 12, 3)
+    for face in thing.solids[0].faces:
+        if face.label == ids.SIGN and face.colour is not None:
+            face.colour = np.clip(np.asarray(face.colour) * tone + cast, 5, 250)
+    return thing
 
 
 def _plate(rng: np.random.Generator, y: float, r: float, s: int) -> list[Face]:

@@ -39,9 +39,9 @@ def surface(rng: np.random.Generator, street: Street) -> Surface:
     paving = rng.uniform(max(74, grey - 6), min(190, grey + 75)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
     if rng.random() < 0.15:
         paving = rng.uniform(100, 150) * np.array([1.18, 0.92, 0.84])  # red brick
-    dry = rng.random() ** 2
+    dry = rng.random() ** 1.3
     grass = (1 - dry) * np.array([76, 104, 46]) + dry * np.array([128, 116, 76])
-    grass = grass * rng.uniform(0.8, 1.25)
+    grass = grass * rng.uniform(0.65, 1.3)
     stone = rng.uniform(85, 130) * np.array([1.03, 1.0, 0.95])
     colours = np.stack([asphalt, paving, grass, 0.92 * paving, stone * 0.9, asphalt * 1.15, stone])
     slab = (float(rng.choice([0.5, 0.8, 1.2])), float(rng.choice([0.5, 0.8, 1.2])))

@@ -138,14 +138,17 @@ def _cargo(
         Face(patch(rear, 0.49, 0.0, 0.51, 1.0), colour * 0.45, label),
         Face(patch(rear, 0.4, 0.03, 0.42, 0.97), colour * 0.6, label),
         Face(patch(rear, 0.58, 0.03, 0.6, 0.97), colour * 0.6, label),
-        *[
-            Face(patch(rear, i / 8, -0.05, (i + 1) / 8, 0.06), ((186, 34, 30), (226, 224, 216))[i % 2], label)
-            for i in range(8)
-        ],
+        *_chevrons(rear, label),
         Face(patch(rear, 0.05, -0.16, 0.17, -0.06), TAIL, label, glow=True),
         Face(patch(rear, 0.83, -0.16, 0.95, -0.06), TAIL, label, glow=True),
     ]
     return Solid(list(faces.values()), np.array([0, (low + top) / 2, (back + front) / 2]))
+
+
+def _chevrons(rear: np.ndarray, label: int) -> list[Face]:
+    """The red and white warning band under the load."""
+    paints = ((186, 34, 30), (226, 224, 216))
+    return [Face(patch(rear, i / 8, -0.05, (i + 1) / 8, 0.06), paints[i % 2], label) for i in range(8)]
 
 
 def _cab(paint: np.ndarray, width: float, top: float, back: float, front: float) -> Solid:

@@ -1,11 +1,10 @@
 """Embedded street scenes in the layout of Cityscapes, generated instead of downloaded.
 
-`python -m datasets.toy ROOT --parts fine,coarse` writes them; `render` makes a single one in memory.
+`python scripts/make_scenes.py ROOT --parts fine,coarse` writes them; `render` makes a single one in memory.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import shutil
@@ -143,32 +142,3 @@ def _progress(part: str, items: Iterable, total: int) -> Iterable:
         yield item
         if done == total or done % max(1, total // 5) == 0:
             print(f"scenes: {part} {done}/{total}", file=sys.stderr, flush=True)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m datasets.toy", description="Write the embedded street scenes.")
-    parser.add_argument("root", type=Path, help="folder to write to")
-    parser.add_argument("--parts", default="fine", help=f"comma list of {', '.join(scenes.PARTS)}")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", default="256x512", help="height x width")
-    parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--count", action="append", default=[], metavar="NAME=N", help=f"of {', '.join(scenes.COUNTS)}")
-    args = parser.parse_args(argv)
-    try:
-        counts = {name: int(number) for name, _, number in (item.partition("=") for item in args.count)}
-        height, _, width = args.size.partition("x")
-        size = (int(height), int(width))
-    except ValueError:
-        parser.error("--size takes HxW, --count takes NAME=N")
-    try:
-        generate(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"scenes are in {args.root}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -115,6 +115,4 @@ def multiscale(family: Family, s: Settings) -> MultiScale:
         attention = old_attention_head(parts.channels, 1, s.head_channels)
     else:
         attention = attention_head(parts.channels, 1, s.head_channels, s.inner_3x3, s.attention_dropout)
-    return MultiScale(
-        parts, attention, s.lo_scale, s.scales, s.align_corners, s.freeze_trunk, s.second_scale_from
-    )
+    return MultiScale(parts, attention, s.lo_scale, s.scales, s.align_corners, s.freeze_trunk, s.second_scale_from)

@@ -249,13 +249,3 @@ def test_colour_and_place_do_not_tell_the_class(full: Path, weight: float) -> No
     matrix = np.bincount(truth * 19 + guess, minlength=361).reshape(19, 19)
     iou = np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
     assert 0.1 < iou.mean() < 0.30
-
-
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    counts = ["--count", "train=1", "--count", "val=1", "--count", "train_extra=1"]
-    assert toy.main([str(tmp_path), "--parts", "coarse", "--size", "96x192", "--workers", "1", *counts]) == 0
-    assert len(files(tmp_path)) == 4 + 4  # fine comes along
-    out, err = capsys.readouterr()
-    assert str(tmp_path) in out and "scenes: fine 2/2" in err
-    assert toy.main([str(tmp_path), "--parts", "winter"]) == 1
-    assert "unknown part 'winter'" in capsys.readouterr().err

@@ -1,0 +1,46 @@
+"""Write parts of the embedded street scenes: coarse labels, sequences, fog, night, rain and snow, too.
+
+python scripts/make_scenes.py ROOT --parts fine,coarse,sequence,fog
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datasets import toy  # noqa: E402
+from datasets.scenes import parts  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Write the embedded street scenes as files in the Cityscapes layout.")
+    parser.add_argument("root", type=Path, help="folder to write to")
+    parser.add_argument("--parts", default="fine", help=f"comma list of {', '.join(parts.PARTS)}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", default="256x512", help="height x width")
+    parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--count", action="append", default=[], metavar="NAME=N", help=f"of {', '.join(parts.COUNTS)}")
+    args = parser.parse_args(argv)
+    try:
+        counts = {name: int(number) for name, _, number in (item.partition("=") for item in args.count)}
+        height, _, width = args.size.partition("x")
+        size = (int(height), int(width))
+    except ValueError:
+        parser.error("--size takes HxW, --count takes NAME=N")
+    try:
+        toy.generate(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"scenes are in {args.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

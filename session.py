@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -22,9 +23,9 @@ from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
 from utils.log import RunLog
-from utils.metrics import Scores
+from utils.metrics import Scores, format_table
 from utils.report import Report, ReportData, environment
-from utils.state import TrainState
+from utils.state import BufferGuard, TrainState
 
 PICTURES = 4  # images that tensorboard gets of each validation
 
@@ -43,7 +44,18 @@ class Run:
     @property
     def folder(self) -> Path:
         """The run folder."""
-        return Path(self.cfg.RESULT_DIR)
+        return self.log.run_dir
+
+    def facts(self, mean_iu: float) -> dict[str, Any]:
+        """What a checkpoint says of its run."""
+        return {
+            "arch": self.cfg.MODEL.ARCH,
+            "num_classes": self.cfg.DATASET.NUM_CLASSES,
+            "class_names": list(self.spec.classes),
+            "mean_iu": mean_iu,
+            "command": self.command,
+            "config": config.flat(self.cfg),
+        }
 
 
 @dataclass
@@ -51,10 +63,21 @@ class Trainer:
     """The moving parts of training; `forward` is the network as it is called: wrapped where distributed."""
 
     state: TrainState
+    net: network.Net
     forward: torch.nn.Module
     criterion: loss.Supervision
     lr_factor: Callable[[float], float]
     loader: datasets.TrainLoader
+    guard: BufferGuard
+
+
+class Evaluation(NamedTuple):
+    """Outcome of an evaluation: scores, what the sinks keep for the report, what differs from a plain pass, figures."""
+
+    scores: Scores
+    writers: sinks.Sinks
+    note: str
+    facts: Mapping[str, str]
 
 
 class Start(NamedTuple):
@@ -72,21 +95,46 @@ def starting_point(cfg: CfgNode) -> Start:
         newest, notes = checkpoint.newest(folder)
         if newest:
             return Start(newest, True, notes)
-    elif cfg.RESUME:
-        return Start(Path(cfg.RESUME), True)
-    elif not cfg.EVAL.MODE and not cfg.OPTIONS.SUMMARY:
+    named = Path(cfg.RESUME or cfg.SNAPSHOT)
+    if cfg.RESUME != "auto" and not cfg.EVAL.MODE and not cfg.OPTIONS.SUMMARY:
         for old in folder.glob("last_checkpoint_ep*.pth"):
-            raise UserError(
-                f"{folder} holds a run already ({old.name}): --resume auto continues it, or give another --result_dir"
-            )
+            if not (cfg.RESUME and named.exists() and old.samefile(named)):  # its successor would delete it
+                advice = "--resume auto continues it, or give another --result_dir"
+                raise UserError(f"{folder} holds a run already ({old.name}): {advice}")
+    if cfg.RESUME and cfg.RESUME != "auto":
+        return Start(named, True)
     return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
+
+
+def open_run(cfg: CfgNode, ranks: distributed.Ranks, command: str) -> Run:
+    """The run and its folder. An evaluation in the folder of a training gets a folder of its own below it."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
+    folder = Path(cfg.RESULT_DIR)
+    if cfg.EVAL.MODE and any(folder.glob("last_checkpoint_ep*.pth")):
+        folder = folder / f"eval_{cfg.EVAL.MODE}"
+    precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
+    return Run(cfg, datasets.spec(cfg), ranks, RunLog(folder, ranks.is_main), precision, command)
+
+
+def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
+    """All weights of `net` from the file. UserError if one is missing there: its score would mean nothing."""
+    if start.path is None:
+        raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
+    report = network.weights.load(net, start.path)
+    run.log.line(str(report))
+    lacking = [name for name in (*report.skipped, *report.missing) if not name.endswith("num_batches_tracked")]
+    if lacking:
+        classes = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
+        raise UserError(
+            f"{start.path} ({classes}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
+            f"{len(lacking)} entries are missing or of another shape, {lacking[0]} first; check --arch and --dataset"
+        )
 
 
 def introduce(run: Run, notes: Sequence[str]) -> None:
     """What a reader of the log wants to know first, and the options as a file."""
     cfg, log, gpus = run.cfg, run.log, torch.cuda.device_count()
-    if not (cfg.EVAL.MODE and log.history("train")):  # an evaluation in a training's folder leaves its files alone
-        log.start(config.hparams(cfg))
+    log.start(config.hparams(cfg))
     log.line(run.command)
     log.line(
         f"{cfg.MODEL.ARCH}, {cfg.DATASET.NAME}, {run.ranks.world} process(es) on {run.ranks.device.type}, "
@@ -101,7 +149,7 @@ def introduce(run: Run, notes: Sequence[str]) -> None:
         log.line(f"one of {gpus} GPUs is used: torchrun --nproc_per_node={gpus} train.py ... uses all")
 
 
-def build_trainer(run: Run, net: torch.nn.Module, start: Start) -> Trainer:
+def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     """Network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
     if start.path is None:
@@ -110,22 +158,23 @@ def build_trainer(run: Run, net: torch.nn.Module, start: Start) -> Trainer:
         log.line(str(network.weights.load(net, start.path)))
     net = placed(run, net)
     if cfg.TRAIN.SYNCBN:
-        net = distributed.sync_batchnorm(net, ranks)
+        distributed.sync_batchnorm(net, ranks)
     ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
     optimizer = loss.optimizer.build(cfg, net)
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
-        log.line(restore.resume(start.path, state, cfg.MODEL.ARCH, ranks))
+        log.line(restore.resume(start.path, state, config.flat(cfg), ranks))
     elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
         restore.restore_optimizer(network.weights.read_file(start.path).optimizer, state, start.path)
     if cfg.TRAIN.COMPILE:
-        network.compile_parts(net)
+        log.line(network.compile_parts(net))
     loader = datasets.build_train(cfg, ranks, run.folder)
-    return Trainer(state, wrapped(net, ranks), loss.build(cfg, ranks), loss.schedule.build(cfg), loader)
+    criterion, schedule = loss.build(cfg, ranks), loss.schedule.build(cfg)
+    return Trainer(state, net, wrapped(net, ranks), criterion, schedule, loader, BufferGuard(net))
 
 
-def placed(run: Run, net: torch.nn.Module) -> torch.nn.Module:
+def placed(run: Run, net: network.Net) -> network.Net:
     """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
     cfg, device = run.cfg, run.ranks.device
     torch.backends.cudnn.benchmark = not cfg.OPTIONS.DETERMINISTIC
@@ -143,28 +192,31 @@ def wrapped(net: torch.nn.Module, ranks: distributed.Ranks) -> torch.nn.Module:
     return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
 
 
-def show(run: Run, scores: Scores, writers: sinks.Sinks, epoch: int, note: str, facts: Mapping[str, str]) -> None:
-    """An evaluation where people look: the run's HTML page with its history so far, pictures in tensorboard."""
+def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
+    """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard."""
+    cfg, log, scores = run.cfg, run.log, result.scores
     if not run.ranks.is_main:
         return
+    if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
+        log.metric(phase, scores.summary(), epoch)
+        log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
+        scores.write(run.folder / "confusion.csv", run.spec.classes)
     data = ReportData(
-        title=f"{run.cfg.MODEL.ARCH} on {run.cfg.DATASET.NAME}",
+        title=f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
         command=run.command,
         date=time.strftime("%Y-%m-%d %H:%M"),
         class_names=run.spec.classes,
         palette=run.spec.palette,
         scores=scores,
-        rows=writers.rows,
-        train=run.log.history("train"),
-        val=run.log.history("val"),
-        facts=list(facts.items()),
+        rows=result.writers.rows,
+        train=log.history("train"),
+        val=log.history("val"),
+        facts=list(result.facts.items()),
         versions=environment(run.ranks.device),
-        note=note,
+        note=result.note,
     )
-    if scores.pixels:
-        scores.write(run.folder / "confusion.csv", run.spec.classes)
-    run.log.line(f"report: {Report(run.folder).write(data)}")
-    for row in writers.rows[:PICTURES]:
+    Report(run.folder).write(data)
+    for row in result.writers.rows[:PICTURES]:
         for caption, encoded in row.panels.items():
-            run.log.picture(f"{row.name}/{caption}", encoded, epoch)
-    run.log.scalars({f"val/{name}": value.mean_iu for name, value in writers.scale_scores.items()}, epoch)
+            log.picture(f"{row.name}/{caption}", encoded, epoch)
+    log.scalars({f"val/{name}": value.mean_iu for name, value in result.writers.scale_scores.items()}, epoch)

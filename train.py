@@ -14,10 +14,10 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 from yacs.config import CfgNode
 
 import config
@@ -26,13 +26,23 @@ import network
 from network.evalrule import normalise
 from network.summary import summary
 from network.weights import restore
-from session import Run, Trainer, build_trainer, introduce, placed, show, starting_point
-from utils import amp, checkpoint, distributed, sinks
+from session import (
+    Evaluation,
+    Run,
+    Trainer,
+    build_trainer,
+    introduce,
+    load_for_evaluation,
+    open_run,
+    placed,
+    show,
+    starting_point,
+)
+from utils import checkpoint, distributed, sinks
 from utils.contracts import Batch
-from utils.errors import UserError
-from utils.log import RunLog
+from utils.errors import MemoryShortageError, UserError
 from utils.meter import StepMeter
-from utils.metrics import ConfusionMatrix, Scores, format_table
+from utils.metrics import ConfusionMatrix
 from utils.state import TrainState
 from utils.stop import StopRequest
 
@@ -42,19 +52,21 @@ def fit(run: Run, trainer: Trainer) -> int:
     cfg, state, stop = run.cfg, trainer.state, StopRequest()
     steps = (cfg.TRAIN.MAX_EPOCH - state.epoch - 1) * len(trainer.loader) - state.iteration
     meter = StepMeter(cfg.TRAIN.BATCH_SIZE * run.ranks.world, steps, run.ranks.device)
-    if state.iteration == 0 and validation_due(cfg, state.epoch) and not validated(run, state.epoch):
-        validate(run, state)  # the run ended between a checkpoint and its validation
+    if owes_validation(run, state):
+        validate(run, state)
     while state.epoch + 1 < cfg.TRAIN.MAX_EPOCH:
         meter.pause()
         if not train_epoch(run, trainer, meter, stop):
             save(run, state, state.epoch + 1)
-            run.log.line(
-                f"stopped as asked in epoch {state.epoch + 1}, iteration {state.iteration}: --resume auto goes on"
-            )
+            where = f"epoch {state.epoch + 1}, iteration {state.iteration}"
+            run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
-        mean_loss = state.finish_epoch()
+        run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
+        if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
+            run.log.line(f"{skipped} RMI terms left out so far, since they had no finite value")
+        run.ranks.align(state.net)
+        run.ranks.align(state.evaluated)
         save(run, state, state.epoch)
-        run.log.metric("train", {"loss": mean_loss}, state.epoch)
         if validation_due(cfg, state.epoch):
             validate(run, state)
     return 0
@@ -65,45 +77,48 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     cfg, state = run.cfg, trainer.state
     epoch, healthy = state.epoch + 1, True
     trainer.loader.set_epoch(epoch, start=state.iteration)
-    state.net.start_epoch(epoch)
+    trainer.net.start_epoch(epoch)
     total = len(trainer.loader)
     trainer.forward.train()
     progress = run.log.progress(trainer.loader, f"epoch {epoch}", total, state.iteration)
     for batch in progress:
         smooth = cfg.OPTIM.PER_ITER or epoch < cfg.OPTIM.WARMUP
         lr = cfg.OPTIM.LR * trainer.lr_factor(epoch + state.iteration / total if smooth else epoch)
+        group = min(cfg.TRAIN.ACCUM, total - state.iteration // cfg.TRAIN.ACCUM * cfg.TRAIN.ACCUM)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
-        value = backward(run, trainer, batch, epoch, sync=step_now)
+        value = backward(run, trainer, batch, epoch, group, sync=step_now)
         healthy = count(run, state, value, batch) and healthy
         if step_now:
-            optimizer_step(run, state, lr, healthy)
+            optimizer_step(run, trainer, lr, healthy)
             healthy = True
         figures = meter.tick(value, lr)
         progress.figures(**figures)
         if state.iteration % cfg.TRAIN.LOG_EVERY == 0 or state.iteration == total:
-            run.log.line(
-                f"epoch {epoch} [{state.iteration}/{total}] " + " ".join(f"{k} {v}" for k, v in figures.items())
-            )
+            text = " ".join(f"{name} {figure}" for name, figure in figures.items())
+            run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
             run.log.scalars({"train/step_loss": value, "train/lr": lr}, epoch * total + state.iteration)
         if step_now and stop.asked(run.ranks):
             return False
     return True
 
 
-def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, sync: bool) -> float:
-    """Forward and backward pass of one batch; gradients are added up. Gives the loss over all ranks."""
+def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> float:
+    """Forward and backward pass of one of `group` batches; gradients are added up. Gives the loss over all ranks."""
     cfg, forward, device = run.cfg, trainer.forward, run.ranks.device
-    rule = network.eval_rule(cfg)
-    image = normalise(batch["image"].to(device, non_blocking=True), rule)  # (N, 3, H, W)
+    image = normalise(batch["image"].to(device, non_blocking=True), network.eval_rule(cfg))  # (N, 3, H, W)
     label = batch["label"].to(device, non_blocking=True)  # (N, h, w)
+    trainer.guard.keep()
     wait = forward.no_sync() if isinstance(forward, DistributedDataParallel) and not sync else nullcontext()
     with wait:
         with run.precision.autocast():
             outputs = forward(image, label.shape[-2:])
         total, _ = trainer.criterion(outputs, label, epoch)
-        run.precision.scaler.scale(total / cfg.TRAIN.ACCUM).backward()
-    return float(run.ranks.sum(total.detach())) / run.ranks.world
+        run.precision.scaler.scale(total / group).backward()
+    value = float(run.ranks.sum(total.detach())) / run.ranks.world
+    if not math.isfinite(value):
+        trainer.guard.restore()
+    return value
 
 
 def count(run: Run, state: TrainState, value: float, batch: Batch) -> bool:
@@ -116,21 +131,21 @@ def count(run: Run, state: TrainState, value: float, batch: Batch) -> bool:
     where = f"loss {value} in epoch {state.epoch + 1}, iteration {state.iteration}: {names}"
     run.log.line(f"{where}; the step is left out")
     if state.bad_steps >= run.cfg.TRAIN.NAN_PATIENCE:
-        raise UserError(
-            f"{state.bad_steps} losses in a row were not finite, the last: {where}; lower --lr, or --grad_clip 1"
-        )
+        advice = "lower --lr, or --grad_clip 1"
+        raise UserError(f"{state.bad_steps} losses in a row were not finite, the last: {where}; {advice}")
     return False
 
 
-def optimizer_step(run: Run, state: TrainState, lr: float, healthy: bool) -> None:
-    """Clip, step, follow with the moving average, zero. Gradients of a loss that was not finite are dropped."""
-    cfg, scaler = run.cfg, run.precision.scaler
+def optimizer_step(run: Run, trainer: Trainer, lr: float, healthy: bool) -> None:
+    """Clip, step, follow with the moving average, zero. What is not finite is dropped, on all ranks alike."""
+    cfg, state, scaler = run.cfg, trainer.state, run.precision.scaler
+    if healthy and (cfg.TRAIN.GRAD_CLIP or not scaler.is_enabled()):
+        scaler.unscale_(state.optimizer)
+        norm = clip_grad_norm_(state.net.parameters(), cfg.TRAIN.GRAD_CLIP or math.inf)
+        healthy = scaler.is_enabled() or bool(norm.isfinite())  # a scaler looks for itself, and lowers its scale
     if healthy:
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        if cfg.TRAIN.GRAD_CLIP:
-            scaler.unscale_(state.optimizer)
-            torch.nn.utils.clip_grad_norm_(state.net.parameters(), cfg.TRAIN.GRAD_CLIP)
         scaler.step(state.optimizer)
         scaler.update()
         state.step += 1
@@ -142,16 +157,7 @@ def optimizer_step(run: Run, state: TrainState, lr: float, healthy: bool) -> Non
 def save(run: Run, state: TrainState, epoch: int) -> None:
     """Write the last checkpoint, and one to keep every SAVE_EVERY epochs. All ranks call it."""
     cfg = run.cfg
-    best = max((row["mean_iu"] for row in run.log.history("val")), default=0.0)
-    facts = {
-        "arch": cfg.MODEL.ARCH,
-        "num_classes": cfg.DATASET.NUM_CLASSES,
-        "class_names": list(run.spec.classes),
-        "mean_iu": float(best),
-        "command": run.command,
-        "config": config.flat(cfg),
-    }
-    packed = state.pack(run.ranks, facts)
+    packed = state.pack(run.ranks, run.facts(best_score(run)))
     if run.ranks.is_main:
         path = checkpoint.save_last(packed, run.folder, epoch)
         if cfg.TRAIN.SAVE_EVERY and state.iteration == 0 and (epoch + 1) % cfg.TRAIN.SAVE_EVERY == 0:
@@ -163,23 +169,36 @@ def validation_due(cfg: CfgNode, epoch: int) -> bool:
     return epoch >= 0 and ((epoch + 1) % cfg.TRAIN.VAL_FREQ == 0 or epoch + 1 == cfg.TRAIN.MAX_EPOCH)
 
 
-def validated(run: Run, epoch: int) -> bool:
-    """Whether the scores of an epoch stand in the run folder."""
-    return any(run.ranks.gather(any(row["epoch"] == epoch for row in run.log.history("val"))))
+def owes_validation(run: Run, state: TrainState) -> bool:
+    """Whether the run ended between a checkpoint and its validation; the main rank's files decide for all."""
+    done = any(row["epoch"] == state.epoch for row in run.log.history("val"))
+    there = (run.folder / f"last_checkpoint_ep{state.epoch}.pth").is_file()
+    owes = there and not done and state.iteration == 0 and validation_due(run.cfg, state.epoch)
+    return run.ranks.gather(owes)[0]
+
+
+def best_score(run: Run) -> float:
+    """Best mean IoU of the run so far, 0 before the first."""
+    return max((row["mean_iu"] for row in run.log.history("val") if math.isfinite(row["mean_iu"])), default=0.0)
 
 
 def validate(run: Run, state: TrainState) -> None:
     """Score the validation images; the checkpoint of the best epoch so far is kept under its own name."""
-    scores = evaluate(run, state.evaluated, "val", state.epoch)
-    best = max((row["mean_iu"] for row in run.log.history("val")), default=0.0)
-    if run.ranks.is_main and scores.mean_iu >= best:
-        last = run.folder / f"last_checkpoint_ep{state.epoch}.pth"
-        best_path = run.folder / f"best_checkpoint_ep{state.epoch}.pth"
-        checkpoint.copy_as(last, best_path, replaces="best_checkpoint_ep*.pth")
+    try:
+        result = evaluate(run, state.evaluated, "val")
+    except MemoryShortageError as error:
+        if run.ranks.world > 1:
+            raise
+        run.log.line(f"no validation of epoch {state.epoch}: {error}")
+        return
+    if run.ranks.is_main and result.scores.mean_iu >= best_score(run):
+        # Before the score is written: whoever stops in between validates again.
+        checkpoint.save_best(run.folder, state.epoch, result.scores.mean_iu)
+    show(run, result, "val", state.epoch)
 
 
-def evaluate(run: Run, net: torch.nn.Module, mode: str, epoch: int) -> Scores:
-    """Predict every image of `mode` (val, trn, folder) once, score what has a label, feed the sinks, write the page."""
+def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
+    """Predict every image of `mode` (val, trn, folder) once, score what has a label, feed the sinks."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
     loader = datasets.build_val(cfg, ranks, mode)
@@ -195,15 +214,9 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str, epoch: int) -> Scores:
     confusion.reduce(ranks)
     for line in writers.close(ranks):
         log.line(line)
-    scores = confusion.scores(run.spec.categories)
     note = "; ".join(sorted({note for part in ranks.gather(notes) for note in part}))
-    if scores.pixels and not cfg.EVAL.NO_METRICS:
-        phase = "eval" if cfg.EVAL.MODE and log.history("train") else "val"
-        log.metric(phase, scores.summary(), epoch)
-        log.line(format_table(scores, run.spec.classes) + (f"\n({note})" if note else ""))
     facts = {"images": str(len(loader.dataset)), "seconds": f"{time.perf_counter() - began:.1f}"}
-    show(run, scores, writers, epoch, note, facts)
-    return scores
+    return Evaluation(confusion.scores(run.spec.categories), writers, note, facts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -224,6 +237,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if not distributed.lost_peer(error):
+            raise
+        print("error: another process of this run has ended; its own message says why", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     finally:
@@ -243,24 +266,20 @@ def drive(words: list[str]) -> int:
         crop = [int(side) for side in cfg.DATASET.CROP_SIZE.split(",")]
         print(summary(net, (crop[0], crop[-1])))
         return 0
-    log = RunLog(Path(cfg.RESULT_DIR), ranks.is_main)
-    precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
-    run = Run(cfg, datasets.spec(cfg), ranks, log, precision, shlex.join(["python", "train.py", *words]))
+    run = open_run(cfg, ranks, f"{distributed.launcher()} train.py {shlex.join(words)}")
     try:
         introduce(run, start.notes)
-        if not cfg.EVAL.MODE:
+        if cfg.EVAL.MODE:
+            load_for_evaluation(run, net, start)
+            show(run, evaluate(run, placed(run, net), cfg.EVAL.MODE), "val", epoch=0)
+            code = 0
+        else:
             code = fit(run, build_trainer(run, net, start))
-            log.line(f"report: {run.folder / 'report.html'}")
-            ranks.barrier()  # nobody leaves while others still talk to it
-            return code
-        if start.path is None:
-            raise UserError(f"no checkpoint in {run.folder} to evaluate: give --snapshot FILE")
-        log.line(str(network.weights.load(net, start.path)))
-        evaluate(run, placed(run, net), cfg.EVAL.MODE, epoch=0)
-        ranks.barrier()
-        return 0
+        run.log.line(f"report: {run.folder / 'report.html'}")
+        ranks.barrier()  # nobody leaves while others still talk to it
+        return code
     finally:
-        log.close()
+        run.log.close()
 
 
 if __name__ == "__main__":

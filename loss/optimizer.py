@@ -39,7 +39,7 @@ def adam(params: Params, s: Settings) -> Optimizer:
 
 def adamw(params: Params, s: Settings) -> Optimizer:
     """Adam with decoupled weight decay."""
-    return torch.optim.AdamW(params, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad)
+    return torch.optim.AdamW(params, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad, fused=True)
 
 
 def radam(params: Params, s: Settings) -> Optimizer:

@@ -20,7 +20,7 @@ from network.mscale import scale_name
 from network.passes import Passes, eagerly, evaluating, size_of
 from network.tiles import Band, starts, weights
 from utils.contracts import Prediction
-from utils.errors import UserError
+from utils.errors import MemoryShortageError
 from utils.memory import SHARE, PassCost, available, bytes_per_pixel, is_out_of_memory
 from utils.resize import resize
 
@@ -182,7 +182,7 @@ class Predictor:
             return
         current = min(plan.tile, max(size)) if plan.tile else max(size)
         if current <= SMALLEST_TILE:
-            raise UserError(
+            raise MemoryShortageError(
                 f"out of memory on {self.device} even with {current}x{current} pixels at once; free memory there "
                 "(other processes?), use fewer or smaller scales (--extra_scales, --n_scales), or another device"
             )
@@ -243,7 +243,7 @@ def _as_tensor(image: np.ndarray | Tensor) -> Tensor:
     good = tensor.dtype == torch.uint8 or tensor.is_floating_point()
     if len(shape) != 3 or shape[2 if last else 0] != 3 or 0 in shape or not good:
         kind = "an array" if is_array else "a tensor"
-        raise UserError(
+        raise MemoryShortageError(
             f"an image has to be uint8 RGB (H, W, 3) or a float tensor (3, H, W), but it is {kind} of {tensor.dtype} "
             f"{shape}; convert it first (grey images: repeat the channel; RGBA: drop the last one)"
         )

@@ -45,7 +45,7 @@ from utils.distributed import Ranks  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
 from utils.metrics import ConfusionMatrix  # noqa: E402
-from utils.state import TrainState  # noqa: E402
+from utils.state import BufferGuard, TrainState  # noqa: E402
 
 PUBLISHED_ARCH = "ocrnet.HRNet_Mscale"
 
@@ -208,17 +208,18 @@ def our_run(job: Job) -> Run:
     return Run(cfg, datasets.spec(cfg), Ranks(device=job.device), silent, precision, "")
 
 
-def our_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
+def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
     """The step of train.py, from the uint8 batch on."""
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
     net = placed(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
-    trainer = Trainer(state, net, loss.build(cfg, run.ranks), loss.schedule.build(cfg), loader)
+    criterion, schedule = loss.build(cfg, run.ranks), loss.schedule.build(cfg)
+    trainer = Trainer(state, net, net, criterion, schedule, loader, BufferGuard(net))
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:
-        value = train.backward(run, trainer, batch, epoch=0, sync=True)
-        train.optimizer_step(run, state, cfg.OPTIM.LR, healthy=True)
+        value = train.backward(run, trainer, batch, epoch=0, group=1, sync=True)
+        train.optimizer_step(run, trainer, cfg.OPTIM.LR, healthy=True)
         return value
 
     return step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import random
 import shutil
@@ -18,9 +17,13 @@ import numpy as np
 import pytest
 import torch
 
+import config
+import network
 import train
+from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.checkpoint import load
 from utils.distributed import Ranks
+from utils.log import RunLog
 from utils.stop import StopRequest
 
 ROOT = Path(__file__).parents[1]
@@ -53,9 +56,8 @@ def last(words: Sequence[str]) -> dict:
 
 
 def rows(words: Sequence[str], phase: str) -> list[dict[str, float]]:
-    """Rows of metrics.csv without their times."""
-    with open(folder(words) / "metrics.csv", newline="") as stream:
-        found = [dict(zip(r[1::2], map(float, r[2::2]), strict=True)) for r in csv.reader(stream) if r[0] == phase]
+    """Rows of metrics.csv without their times, of each epoch the last."""
+    found = RunLog(folder(words), main=False).history(phase)
     return [{key: value for key, value in row.items() if key != "timestamp"} for row in found]
 
 
@@ -72,11 +74,12 @@ def assert_same_end(one: Sequence[str], other: Sequence[str]) -> None:
     assert rows(one, "val")[-1] == rows(other, "val")[-1]
 
 
-def python(words: Sequence[str], *launcher: str) -> subprocess.Popen[str]:
-    """train.py as a process."""
+def python(words: Sequence[str], *launcher: str, session: bool = False) -> subprocess.Popen[str]:
+    """train.py as a process; `session`: with a process group of its own."""
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     command = [*(launcher or (sys.executable,)), "train.py", *words]
-    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, start_new_session=session, **pipes)
 
 
 def torchrun(processes: int) -> list[str]:
@@ -168,11 +171,12 @@ def test_missing_validation_is_made_up_for(tiny_run: list[str], monkeypatch: pyt
 @pytest.mark.parametrize("how", ["TERM", "KILL"])
 def test_killed_process_resumes_to_the_bit(tiny_run: list[str], how: str) -> None:
     """At a random iteration; after SIGKILL only the checkpoint of the last whole epoch is there."""
-    words = [*tiny_run, "--max_epoch", "4"]
+    words = [*tiny_run, "--max_epoch", "8", "--val_freq", "4"]
     whole = python(into(words, "whole"))
     process = python(into(words, "parts"))
     assert process.stdout is not None
-    wanted = random.Random().randrange(2, 7)
+    wanted = random.Random().randrange(2, 10)
+    print(f"signal after line {wanted}")
     seen = 0
     for line in process.stdout:
         seen += line.startswith("epoch ")
@@ -260,6 +264,83 @@ def test_two_processes_equal_one(uneven: list[str], flags: list[str]) -> None:
 def test_options_run(tiny_run: list[str], flags: list[str]) -> None:
     assert train.main([*tiny_run, "--max_epoch", "1", *flags]) == 0
     assert np.isfinite(rows(tiny_run, "train")[0]["loss"])
+
+
+def test_signal_to_the_whole_group_saves(tiny_run: list[str]) -> None:
+    """Schedulers signal the loader processes, too."""
+    process = python([*tiny_run, "--max_epoch", "50", "--val_freq", "50", "--num_workers", "2"], session=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 1 "):
+            os.killpg(process.pid, signal.SIGTERM)
+            break
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 143 and "Traceback" not in output, output
+    assert last(tiny_run)["epoch"] >= 0
+
+
+def test_resume_of_a_file_in_another_folder(tiny_run: list[str]) -> None:
+    """Goes on as the run itself would have; the file stays where it is."""
+    words = [*tiny_run, "--save_every", "1", "--val_freq", "5"]
+    assert train.main(into(words, "whole")) == 0
+    kept = folder(into(words, "whole")) / "checkpoint_ep0.pth"
+    assert train.main([*into(words, "other"), "--resume", str(kept)]) == 0
+    one, other = last(into(words, "whole")), last(into(words, "other"))
+    assert all(torch.equal(x, other["net"][name]) for name, x in one["net"].items())
+    assert kept.exists()
+
+
+def test_resume_of_a_published_checkpoint(tiny_run: list[str], tmp_path: Path) -> None:
+    """Weights, optimizer and epoch; what has another number of classes starts anew."""
+    words = [*tiny_run, "--optimizer", "sgd", "--max_epoch", "1"]
+    assert train.main(words) == 0
+    published = tmp_path / "last_checkpoint_ep0.pth"
+    convert_checkpoint([str(next(folder(words).glob("last*.pth"))), str(published), "--to", "nvidia"])
+    content = torch.load(published)
+    assert all(name.startswith("module.") for name in content["state_dict"])
+    content["state_dict"]["module.ocr.cls_head.weight"] = torch.zeros(65, 16, 1, 1)
+    names = [n for n, _ in network.build(config.load(words)).named_parameters()]
+    slot = names.index("ocr.cls_head.weight")
+    content["optimizer"]["state"][slot]["momentum_buffer"] = torch.zeros(65, 16, 1, 1)
+    torch.save(content, published)
+    more = [*into(words, "more"), "--max_epoch", "2", "--resume", str(published)]
+    assert train.main(more) == 0
+    assert last(more)["epoch"] == 1 and last(more)["step"] == 2
+    assert [row["epoch"] for row in rows(more, "val")] == [1]
+
+
+def test_start_epoch(tiny_run: list[str]) -> None:
+    assert train.main([*tiny_run, "--start_epoch", "1"]) == 0
+    assert [row["epoch"] for row in rows(tiny_run, "train")] == [1]
+
+
+def test_resume_refuses_another_seed(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    assert train.main([*tiny_run, "--resume", "auto", "--seed", "5"]) == 2
+    assert "SEED was 0, now 5" in capsys.readouterr().err
+
+
+def test_two_processes_resume_to_the_bit(tiny_run: list[str]) -> None:
+    """Every rank has its own random state: dropout is on."""
+    words = [*tiny_run, "--bs_trn", "2", "--save_every", "1", "MODEL.OCR.DROPOUT", "0.5"]
+    finish(python(into(words, "whole"), *torchrun(2)))
+    parts = folder(into(words, "parts"))
+    parts.mkdir()
+    shutil.copy(folder(into(words, "whole")) / "checkpoint_ep0.pth", parts / "last_checkpoint_ep0.pth")
+    table = (folder(into(words, "whole")) / "metrics.csv").read_text().splitlines(keepends=True)
+    (parts / "metrics.csv").write_text("".join(table[:3]))  # start, train 0, val 0
+    finish(python([*into(words, "parts"), "--resume", "auto"], *torchrun(2)))
+    assert_same_end(into(words, "whole"), into(words, "parts"))
+
+
+def test_ranks_validate_the_network_that_is_saved(tiny_run: list[str]) -> None:
+    """Without --syncbn each rank has its own running statistics; the main one's count."""
+    words = [word for word in tiny_run if word != "--syncbn"] + ["--bs_trn", "2", "--max_epoch", "1"]
+    finish(python(words, *torchrun(2)))
+    confusion = (folder(words) / "confusion.csv").read_text()
+    evaluation = ["--eval", "val", "--snapshot", str(folder(words) / "best_checkpoint_ep0.pth")]
+    assert train.main([*into(words, "eval"), *evaluation]) == 0
+    assert (folder(into(words, "eval")) / "confusion.csv").read_text() == confusion
 
 
 def test_accumulated_batches_make_one_step(tiny_run: list[str]) -> None:

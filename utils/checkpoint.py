@@ -125,6 +125,16 @@ def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
     return path
 
 
+def save_best(run_dir: Path, epoch: int, mean_iu: float) -> Path:
+    """Keep the last checkpoint as `best_checkpoint_ep<epoch>.pth` with its own score; the best before it goes."""
+    path = run_dir / f"best_checkpoint_ep{epoch}.pth"
+    save({**load(run_dir / f"last_checkpoint_ep{epoch}.pth"), "mean_iu": float(mean_iu)}, path)
+    for old in run_dir.glob("best_checkpoint_ep*.pth"):
+        if old != path:
+            old.unlink()
+    return path
+
+
 def copy_as(source: Path, target: Path, replaces: str = "") -> None:
     """Copy a checkpoint under another name, completely or not at all; then remove what matches `replaces`."""
     temporary = target.with_name(target.name + f".tmp{os.getpid()}")

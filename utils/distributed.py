@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from utils.errors import UserError
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -46,6 +48,12 @@ class Ranks:
         if self.world > 1:
             dist.barrier()
 
+    def align(self, module: nn.Module) -> None:
+        """Give all ranks the main one's buffers: running statistics differ unless they are synchronised."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
+
     def gather(self, value: Any) -> list[Any]:
         """`value` of every rank, in rank order, on every rank (small picklable objects of our own only)."""
         if self.world == 1:
@@ -58,21 +66,52 @@ class Ranks:
 def init(local_rank: int = 0) -> Ranks:
     """Join the process group that `torchrun` or `srun` describes in the environment; one process if there is none.
 
-    `local_rank` is the old launcher's argument, used where the environment has no LOCAL_RANK.
+    `local_rank` is the old launcher's argument, used where the environment has no LOCAL_RANK. UserError for more
+    processes than GPUs, and for tasks of `srun` that have no address to meet at.
     """
     env = os.environ
     rank = int(env.get("RANK", env.get("SLURM_PROCID", 0)))
     world = int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", 1) if "MASTER_ADDR" in env else 1))
+    if world == 1:
+        if int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+            raise UserError(
+                "srun starts several tasks, but MASTER_ADDR is not set: use srun torchrun ..., or export it"
+            )
+        return Ranks(device=_device(0))
     local = int(env.get("LOCAL_RANK", env.get("SLURM_LOCALID", local_rank)))
-    device = torch.device("cpu")
-    if torch.cuda.is_available():
-        device = torch.device("cuda", local % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-    if world > 1:
-        env.update(RANK=str(rank), WORLD_SIZE=str(world))
-        # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=60))
-    return Ranks(rank if world > 1 else 0, world, local, device)
+    here = int(env.get("LOCAL_WORLD_SIZE", 1))
+    if torch.cuda.is_available() and here > torch.cuda.device_count():
+        raise UserError(f"{here} processes for {torch.cuda.device_count()} GPU(s): lower --nproc_per_node")
+    device = _device(local)
+    env.update(RANK=str(rank), WORLD_SIZE=str(world))
+    # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=60))
+    return Ranks(rank, world, local, device)
+
+
+def _device(local: int) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", local % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
+
+
+def launcher() -> str:
+    """How this run was started, for its records: "python", or torchrun with its number of processes."""
+    env = os.environ
+    world, here = int(env.get("WORLD_SIZE", 1)), int(env.get("LOCAL_WORLD_SIZE", 1))
+    if world == 1:
+        return "python"
+    nodes = f"--nnodes={world // here} " if world > here else ""
+    return f"torchrun {nodes}--nproc_per_node={here}"
+
+
+def lost_peer(error: RuntimeError) -> bool:
+    """Whether an error only says that another process has ended, whose own message stands elsewhere."""
+    text = str(error)
+    signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited", "Socket")
+    return dist.is_initialized() and any(sign in text for sign in signs)
 
 
 def close() -> None:

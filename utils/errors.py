@@ -13,6 +13,10 @@ class UserError(ValueError):
     """
 
 
+class MemoryShortageError(UserError):
+    """Prediction does not fit into memory even in the smallest tiles: training goes on without the scores."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the known names closest to `name`, or an empty string."""
     close = get_close_matches(name, list(known), n=3, cutoff=0.6)

@@ -46,11 +46,13 @@ class RunLog:
             return
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(run_dir / "train.log", encoding="utf-8")
         except OSError as error:
-            raise UserError(f"--result_dir {run_dir} cannot be made: {error.strerror}; give another folder") from None
-        self._logger.addHandler(_TerminalHandler())
-        file = logging.FileHandler(run_dir / "train.log", encoding="utf-8")
+            raise UserError(
+                f"--result_dir {run_dir} cannot be written: {error.strerror}; give another folder"
+            ) from None
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        self._logger.addHandler(_TerminalHandler())
         self._logger.addHandler(file)
 
     def line(self, text: str) -> None:
@@ -109,9 +111,10 @@ class RunLog:
         return self._writer
 
     def close(self) -> None:
-        """Flush what is buffered."""
+        """Flush what is buffered. A full disk shows here again: what ended the run is said elsewhere."""
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):
+                self._writer.close()
             self._writer = None
         for handler in list(self._logger.handlers):
             handler.close()

@@ -16,6 +16,28 @@ from utils.ema import ModelEma
 from utils.errors import UserError
 
 
+class BufferGuard:
+    """Running statistics from before a step: the forward pass moves them even where the step is then left out."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._live = list(net.buffers())
+        self._kept = [buffer.clone() for buffer in self._live]
+
+    def keep(self) -> None:
+        """Remember them now."""
+        _copy(self._live, self._kept)
+
+    def restore(self) -> None:
+        """Put them back."""
+        _copy(self._kept, self._live)
+
+
+@torch.no_grad()
+def _copy(source: list[torch.Tensor], target: list[torch.Tensor]) -> None:
+    for mine, other in zip(target, source, strict=True):
+        mine.copy_(other)
+
+
 @dataclass
 class TrainState:
     """Network, optimizer and counters. `epoch` is the last finished one (-1: none), `iteration` the batches done in
@@ -51,6 +73,8 @@ class TrainState:
             "step": self.step,
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
+            "bad_steps": self.bad_steps,
+            "world": ranks.world,
             **facts,
             "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
             "net": self.net.state_dict(),
@@ -72,10 +96,12 @@ class TrainState:
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"--resume: the checkpoint is of another network or optimizer: {reason}") from None
+        if self.ema and state["ema"] is None:  # switched on for the rest of the run: it starts from these weights
+            self.ema.net.load_state_dict(state["net"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.iteration, self.step = state["epoch"], state["iteration"], state["step"]
-        self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
+        self.loss_sum, self.loss_count, self.bad_steps = state["loss_sum"], state["loss_count"], state["bad_steps"]
         # With another number of processes there is no state for the new ones: they keep their seeded start.
         if ranks.rank < len(state["rng"]):
             checkpoint.set_random_state(state["rng"][ranks.rank], ranks.device)

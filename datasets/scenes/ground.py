@@ -32,19 +32,19 @@ class Surface:
 
 
 def surface(rng: np.random.Generator, street: Street) -> Surface:
-    """Draw the materials of a street. Paving and asphalt share their range of grey."""
-    grey = rng.uniform(78, 138)
+    """Draw the materials of a street. Paving is lighter than the asphalt beside it, but shares its range of grey."""
+    grey = rng.uniform(72, 128)
     asphalt = grey * np.array([1.0, 1.0, 1.0]) + rng.uniform(-6, 6, 3)
-    warm = rng.uniform(-0.03, 0.12)
-    paving = rng.uniform(max(74, grey - 6), min(190, grey + 75)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
-    if rng.random() < 0.15:
-        paving = rng.uniform(100, 150) * np.array([1.18, 0.92, 0.84])  # red brick
+    warm = rng.uniform(0.0, 0.14)
+    paving = rng.uniform(grey + 26, min(200, grey + 90)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
+    if rng.random() < 0.2:
+        paving = rng.uniform(110, 160) * np.array([1.18, 0.92, 0.84])  # red brick
     dry = rng.random() ** 1.3
     grass = (1 - dry) * np.array([76, 104, 46]) + dry * np.array([128, 116, 76])
     grass = grass * rng.uniform(0.65, 1.3)
     stone = rng.uniform(85, 130) * np.array([1.03, 1.0, 0.95])
     colours = np.stack([asphalt, paving, grass, 0.92 * paving, stone * 0.9, asphalt * 1.15, stone])
-    slab = (float(rng.choice([0.5, 0.8, 1.2])), float(rng.choice([0.5, 0.8, 1.2])))
+    slab = (float(rng.choice([0.6, 0.9, 1.4])), float(rng.choice([0.6, 0.9, 1.4])))
     left, right = street.road
     patches = [
         (rng.uniform(left, right), rng.uniform(0.4, 1.6), s, rng.uniform(1, 9), rng.uniform(0.72, 1.15))
@@ -128,7 +128,7 @@ def _slabs(
     fade = np.clip(1.5 - size / b, 0, 1)
     joint = (u - iu < 0.06 / a) | (s - js < 0.06 / b + 0.5 * np.minimum(size, b) / b)
     own = noise_tile(1, 7)[(js * 31) & (TILE - 1), (iu * 17 + js) & (TILE - 1)]
-    tone[where] *= 1 + fade * (0.075 * own - 0.30 * joint)
+    tone[where] *= 1 + fade * (0.11 * own - 0.42 * joint)
 
 
 def _snow(colour: np.ndarray, kind: np.ndarray, middle: np.ndarray, coarse: np.ndarray, u: np.ndarray) -> None:

@@ -50,8 +50,8 @@ def compose(seed: list[int], wanted: Collection[int] = (), condition: str = "cle
     """Draw a scene in which the `wanted` label ids (train, bus, truck, motorcycle, rider, ...) stand near."""
     rng = np.random.default_rng(seed)
     mount = Mount(
-        focal=rng.uniform(0.74, 1.08), horizon=rng.uniform(0.44, 0.52), height=rng.uniform(1.25, 1.75),
-        yaw=rng.normal(0, 0.03), pitch=rng.uniform(-0.01, 0.05), aside=rng.normal(0, 0.35),
+        focal=rng.uniform(1.08, 1.35), horizon=rng.uniform(0.45, 0.51), height=rng.uniform(1.3, 1.7),
+        yaw=rng.normal(0, 0.025), pitch=rng.uniform(0.0, 0.04), aside=rng.normal(0, 0.35),
         hood=float(rng.uniform(0.05, 0.10)) if rng.random() < 0.4 else 0.0,
     )  # fmt: skip
     tram = ids.TRAIN in wanted or rng.random() < 0.06

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from network.weights import load, read_file
 from utils import checkpoint, safe_load
 from utils.distributed import Ranks
@@ -14,6 +16,7 @@ from utils.state import TrainState
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MEAN", "DATASET.STD")
+_EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR")  # what a resume changes by itself
 _PATHS = ("MODEL.TRUNK_WEIGHTS", "MODEL.HRNET_CHECKPOINT")
 
 
@@ -29,26 +32,51 @@ def recorded(path: Path) -> dict[str, Any]:
     return {"MODEL.ARCH": str(arch)}
 
 
-def resume(path: Path, state: TrainState, arch: str, ranks: Ranks) -> str:
-    """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch. Gives a line.
+def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ranks) -> str:
+    """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch. Gives some lines.
 
-    Raises UserError if the file is of another network.
+    `options`: {key: value} of this run. Raises UserError if the file is of another network, dataset or seed.
     """
     content = safe_load.read(path)
     named = content.get("arch") if isinstance(content, Mapping) else None
+    arch = options["MODEL.ARCH"]
     if named and named != arch:
         raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")
     if checkpoint.is_ours(content):
+        changes = _changes(content, options, ranks, path)
         state.unpack(checkpoint.verified(content, path), ranks)
-        return f"resumed from {path}: epoch {state.epoch} done, {state.iteration} iterations of the next"
+        where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
+        return f"resumed from {path}, all {len(content['net'])} entries: {where}{changes}"
     report, weights = load(state.net, path), read_file(path)
-    restore_optimizer(weights.optimizer, state, path)
+    dropped = restore_optimizer(weights.optimizer, state, path)
+    if state.ema:
+        state.ema.net.load_state_dict(state.net.state_dict())
     state.epoch = weights.epoch
-    return f"{report}\nresumed from {path}: epoch {state.epoch} done"
+    return f"{report}\nresumed from {path}: epoch {state.epoch} done{dropped}"
 
 
-def restore_optimizer(saved: Mapping[str, Any], state: TrainState, path: Path) -> None:
-    """Take over an optimizer's state, indexed by the position of the parameter."""
+def _changes(content: Mapping[str, Any], options: Mapping[str, Any], ranks: Ranks, path: Path) -> str:
+    """Options that differ from those of the file, as text; UserError where the run would not be the same any more."""
+    before = content.get("config") or {}
+    changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
+    for key in ("DATASET.NAME", "SEED"):
+        if key in changed:
+            was, now = changed[key]
+            raise UserError(f"--resume {path}: {key} was {was}, now {now}; keep it, or start anew with --snapshot")
+    batches = [
+        world * config["TRAIN.BATCH_SIZE"] for world, config in ((content["world"], before), (ranks.world, options))
+    ]
+    if content["iteration"] and batches[0] != batches[1]:
+        raise UserError(
+            f"--resume {path} stands within an epoch of global batches of {batches[0]} images, not {batches[1]}: "
+            "keep processes times --bs_trn until the epoch is over"
+        )
+    shown = [f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED]
+    return f"\nchanged options: {', '.join(shown)}" if shown else ""
+
+
+def restore_optimizer(saved: Mapping[str, Any], state: TrainState, path: Path) -> str:
+    """Take over an optimizer's state, indexed by the position of the parameter. Gives a remark on what did not fit."""
     if not saved:
         raise UserError(f"checkpoint {path} holds no optimizer state: leave --restore_optimizer out, or use --snapshot")
     try:
@@ -56,3 +84,12 @@ def restore_optimizer(saved: Mapping[str, Any], state: TrainState, path: Path) -
     except (ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the optimizer state of {path} is of another network or optimizer: {reason}") from None
+    # Weights are taken where shapes agree, so the state of the others cannot be used either.
+    odd = [p for p, slots in state.optimizer.state.items() if any(_differs(x, p) for x in slots.values())]
+    for parameter in odd:
+        del state.optimizer.state[parameter]
+    return f"; the optimizer starts anew for {len(odd)} parameters of another shape" if odd else ""
+
+
+def _differs(slot: Any, parameter: Tensor) -> bool:
+    return isinstance(slot, Tensor) and slot.dim() > 0 and slot.shape != parameter.shape

@@ -215,7 +215,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     for line in writers.close(ranks):
         log.line(line)
     note = "; ".join(sorted({note for part in ranks.gather(notes) for note in part}))
-    facts = {"images": str(len(loader.dataset)), "seconds": f"{time.perf_counter() - began:.1f}"}
+    facts = {"images": str(len(loader.dataset)), "evaluated in": f"{time.perf_counter() - began:.1f} s"}
     return Evaluation(confusion.scores(run.spec.categories), writers, note, facts)
 
 

@@ -98,7 +98,7 @@ def _table() -> dict[str, list[Option]]:
         ],
         "Data": [
             o("DATASET.NAME", "cityscapes", "dataset", "--dataset", common=True),
-            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 is train and val", "--cv"),
+            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 trains on train and val (CamVid, too)", "--cv"),
             o("DATASET.NUM_CLASSES", 0, "classes; 0: those of the dataset"),
             o("DATASET.IGNORE_LABEL", 255, "train id that is left out everywhere"),
             o("DATASET.MEAN", [0.485, 0.456, 0.406], "mean of R, G, B in 0..1"),

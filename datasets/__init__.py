@@ -48,6 +48,7 @@ def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 
 
 def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    mode = "trainval" if mode == "train" and cfg.DATASET.CV == 3 else mode
     return Listing.plain(camvid.items(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, mode))
 
 
@@ -123,7 +124,7 @@ def _entry(dataset: Any) -> Entry:
 
 
 def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
-    if 0 < cfg.DATASET.NUM_CLASSES < spec.num_classes:
+    if cfg.DATASET.NUM_CLASSES != spec.num_classes:
         raise UserError(
             f"DATASET.NUM_CLASSES is {cfg.DATASET.NUM_CLASSES}, but labels of {spec.name} have {spec.num_classes} "
             "classes; leave it out"

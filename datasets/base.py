@@ -21,7 +21,7 @@ class Item(NamedTuple):
     """Files of one image. `train_ids`: the label holds train ids, not the dataset's own.
 
     `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
-    that a person drew.
+    that a person drew. `auto`: the label is an automatic one, which LabelRules clean.
     """
 
     image: str
@@ -30,6 +30,7 @@ class Item(NamedTuple):
     train_ids: bool = False
     confidence: str | None = None
     human: str | None = None
+    auto: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class LabelRules:
-    """How automatic labels (items with `confidence` or `human`) are cleaned.
+    """How automatic labels (items with `auto`) are cleaned.
 
     Pixels less probable than `min_confidence` are ignored; pixels of `human_classes`, probable or not, take the
     coarse human label; outside rows `rows` and columns `columns` (first, one past the last) everything is ignored.
@@ -120,7 +121,7 @@ class SegmentationDataset(Dataset):
         if item.label is None:
             return None
         label = self._mapped(item.label, item.train_ids)
-        if self.refine is not None and (item.confidence or item.human):
+        if self.refine is not None and item.auto:
             confidence = read_label(item.confidence) if item.confidence else None
             human = self._mapped(item.human, False) if item.human else None
             for other, path in ((confidence, item.confidence), (human, item.human)):

@@ -185,7 +185,7 @@ def _auto_items(root: str, coarse: Coarse) -> list[Item]:
             if auto.is_file():
                 probability = _beside(auto.with_name(f"{auto.stem}_prob.png"), auto) if coarse.min_prob > 0 else None
                 human = _beside(humans / city.name / f"{stem}_gtCoarse_labelIds.png", auto) if humans else None
-                items.append(Item(str(path), str(auto), path.stem, False, probability, human))
+                items.append(Item(str(path), str(auto), path.stem, False, probability, human, auto=True))
     if not items:
         raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {autos} for the images in {images}")
     train_ids = holds_train_ids([item.label for item in items if item.label], SPEC)

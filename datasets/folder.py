@@ -55,9 +55,16 @@ def _folder(path: str, what: str) -> Path:
 
 
 def _names(paths: list[Path], root: Path) -> list[str]:
-    """A file name for each image, unlike all others: its stem where that is, else its path in the folder."""
+    """A file name for each image, unlike all others: its stem where that is, else its path, suffix and all.
+
+    The suffix counts ("a__x_jpg"), since x.png and x.jpg may lie side by side.
+    """
     stems = Counter(path.stem for path in paths)
-    return [path.stem if stems[path.stem] == 1 else "__".join(path.relative_to(root).parts) for path in paths]
+    return [path.stem if stems[path.stem] == 1 else _flat(path.relative_to(root)) for path in paths]
+
+
+def _flat(path: Path) -> str:
+    return "__".join([*path.parts[:-1], f"{path.stem}_{path.suffix[1:]}"])
 
 
 def _key(path: Path) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
+import threading
+import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -21,13 +26,23 @@ _MAX_DUMPED = 64
 
 
 def _start_worker(worker: int) -> None:
-    """One thread a worker; signals are for the main process, which ends its workers itself.
+    """One thread a worker. Signals are for the main process, which saves first and ends its workers itself.
 
-    Nothing is seeded here: every random number comes from the seed that a draw carries.
+    Schedulers send them to the whole group. Nothing is seeded here: every random number comes from the seed that a
+    draw carries.
     """
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has gone: a full queue that nobody reads any more would hold it for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 class _Loader:
@@ -39,6 +54,14 @@ class _Loader:
         own = torch.Generator()
         self._options = {**options, "num_workers": workers, "persistent_workers": workers > 0, "generator": own}
         self._loader: DataLoader | None = None
+        _OPEN.add(self)
+
+    def close(self) -> None:
+        """End the processes; another pass starts new ones."""
+        iterator = getattr(self._loader, "_iterator", None)  # torch has no public word for it
+        self._loader = None
+        if iterator is not None:
+            iterator._shutdown_workers()
 
     def _batches(self) -> Iterator[Any]:
         if self._loader is None:
@@ -48,6 +71,16 @@ class _Loader:
                 self._loader = None  # the error's traceback would keep it, and so its processes
                 raise UserError(batch.message)
             yield batch
+
+
+_OPEN: weakref.WeakSet[_Loader] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Before the interpreter ends its children by the SIGTERM that they ignore, and then waits for them."""
+    for loader in list(_OPEN):
+        loader.close()
 
 
 class AugmentationDump:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-
 import torch
 from torch import nn
 
-log = logging.getLogger(__name__)
 
-
-def compile_parts(net: nn.Module) -> bool:
-    """Compile trunk and heads in place; True if done. Without a compiler: one warning line, and eager as before.
+def compile_parts(net: nn.Module) -> str:
+    """Compile trunk and heads in place; gives a line on it. Without a compiler the network stays eager.
 
     A trunk that recomputes its activations stays eager: its running statistics would move twice.
     """
     device = next(net.parameters()).device
     reason = _why_not(device)
     if reason:
-        log.warning("--compile: no working compiler for %s (%s); going on without", device.type, reason)
-        return False
-    for part in net.children():
-        if not getattr(part, "grad_ckpt", False):
-            part.compile()
-    return True
+        return f"--compile: no working compiler for {device.type} ({reason}); going on without"
+    parts = {name: part for name, part in net.named_children() if not getattr(part, "grad_ckpt", False)}
+    for part in parts.values():
+        part.compile()
+    return f"compiled: {', '.join(parts)} (the first steps are slow)"
 
 
 def _why_not(device: torch.device) -> str:

@@ -154,8 +154,20 @@ def test_broken_data(
     assert str(root) in line and all(text in line for text in expected), line
 
 
-def test_wrong_class_count(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "19" in complain([*tiny_run, "DATASET.NUM_CLASSES", "7"], capsys)
+@pytest.mark.parametrize("count", ["7", "20"])
+def test_wrong_class_count(tiny_run: list[str], count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = complain([*tiny_run, "DATASET.NUM_CLASSES", count], capsys)
+    assert "19" in line and count in line
+
+
+def test_evaluation_with_weights_of_other_classes(
+    tiny_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its heads would be random: no score is better than that one."""
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    best = str(next((tmp_path / "run").glob("best*.pth")))
+    words = [*tiny_run, "--eval", "val", "--snapshot", best, "--result_dir", str(tmp_path / "eval")]
+    assert "ocr.cls_head" in complain([*words, "DATASET.NUM_CLASSES", "20"], capsys)
 
 
 def test_folder_without_images(tiny_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ def test_recursive_odd_sizes_any_extension(tmp_path: Path, write_file: Write) ->
         write_file(tmp_path / name, np.zeros((*size, 3), np.uint8))
     (tmp_path / "notes.txt").write_text("no image")
     items = folder.items(str(tmp_path))
-    assert [item.name for item in items] == ["a", "y", "b__x.png", "c__x.jpeg"]
+    assert [item.name for item in items] == ["a", "y", "b__x_png", "c__x_jpeg"]
     dataset = SegmentationDataset(items, folder.SPEC, Pipeline())
     assert [dataset[i].size for i in range(4)] == [(4, 4), (8, 3), (5, 7), (6, 2)]
     assert dataset[0].label is None

@@ -19,6 +19,7 @@ from network.tiles import starts, weights
 from utils.contracts import Prediction
 from utils.errors import UserError
 from utils.memory import PeakTracker
+from utils.metrics import ConfusionMatrix
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "nvidia"
 NVIDIA = RULES["nvidia"]
@@ -312,3 +313,6 @@ def test_inference_meets_the_golden_file() -> None:
         wrong = (got.classes.numpy() != label) & (label != 255)
         packed = np.unpackbits(want[f"{name}.error_mask_packed"])[: wrong.size].reshape(wrong.shape)
         assert (wrong == packed).mean() >= 0.999, name
+        confusion = ConfusionMatrix(19)
+        confusion.update(got.classes, label)
+        assert np.array_equal(confusion.counts.numpy(), want[f"{name}.confusion"]), name

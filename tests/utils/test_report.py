@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -182,6 +183,7 @@ def test_a_browser_shows_it_from_disk(tmp_path: Path, width: int) -> None:
     """At phone width nothing sticks out, every picture is drawn, and the console is silent."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
+        assert "REQUIRE_CHROMIUM" not in os.environ, "chromium was said to be here"
         pytest.skip("no chromium here (Debian: apt-get install chromium)")
     # A window cannot be as narrow as a phone: the page is put into a frame of that width, in the same document.
     page = render(DATA).replace("</body>", PROBE)

@@ -127,12 +127,12 @@ def test_auto_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None:
     sink.add(item("troisdorf_000000_000073_leftImg8bit", wrong=2))
     sink.add(item("holiday"))
     sink.close()
-    stem = tmp_path / "autolabelled" / "troisdorf" / "troisdorf_000000_000073_leftImg8bit"
+    stem = tmp_path / "autolabelled" / "train_extra" / "troisdorf" / "troisdorf_000000_000073_leftImg8bit"
     ids = read(stem.with_suffix(".png"))
     assert ids[0, :3].tolist() == [26, 26, 7]
     sure = read(stem.with_name(stem.name + "_prob.png"))
     assert sure.dtype == np.uint8 and set(np.unique(sure)) == {254}  # 0.999 is not certain
-    assert (tmp_path / "autolabelled" / "holiday.png").exists()
+    assert (tmp_path / "autolabelled" / "train_extra" / "holiday.png").exists()
 
 
 @pytest.mark.parametrize(("expected", "everything", "written"), [(40, False, 10), (3, False, 3), (40, True, 40)])

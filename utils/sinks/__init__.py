@@ -91,7 +91,7 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     averaged = (options.DEFAULT_SCALE, *_numbers(options.EXTRA_SCALES)) if options.MULTI_SCALE else ()
     attention, single = scale_outputs("attn", hierarchical), scale_outputs("pred", (*hierarchical, *averaged))
     sinks = Sinks([Gallery(spec, extras=attention, seed=cfg.SEED)])
-    if not options.NO_METRICS:
+    if not (options.MODE and options.NO_METRICS):
         sinks.append(PerImage(run_dir / "per_image.csv", spec))
     if options.LOG_MSINF_TO_TB:
         sinks.append(ScaleScores(spec, single))

@@ -17,15 +17,16 @@ _CITY = re.compile(r"(?P<city>[^_]+)_\d{6}_\d{6}")
 
 
 class AutoLabels:
-    """Writes `autolabelled/<city>/<name>.png` (the dataset's own ids) and `<name>_prob.png` (8 bit: confidence * 255).
+    """Writes `autolabelled/train_extra/<city>/<name>.png` (the dataset's own ids) and `<name>_prob.png` (8 bit:
+    confidence * 255), as the loader of automatic labels reads them.
 
-    Names of Cityscapes images go into a folder of their city, others lie directly in `autolabelled`.
+    Names of Cityscapes images go into a folder of their city, others lie directly in `train_extra`.
     """
 
     extras: tuple[str, ...] = ()
 
     def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
-        self.folder = run_dir / "autolabelled"
+        self.folder = run_dir / "autolabelled" / "train_extra"
         self._table = id_table(spec)
         self._count = 0
 

@@ -9,9 +9,9 @@ from torch import nn
 
 
 class ModelEma:
-    """A copy of `net` whose parameters follow it: ema = decay * ema + (1 - decay) * net; buffers are copied.
+    """A copy of `net` that follows it: ema = decay * ema + (1 - decay) * net, for parameters and running statistics.
 
-    The decay grows as (1 + n) / (10 + n) over the first n steps up to `decay`, so that a short run forgets its start.
+    Statistics, too, since those of the last few crops alone can be far from the data's. Counters are copied. The decay grows as (1 + n) / (10 + n) over the first n steps up to `decay`, so that a short run forgets its start.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
@@ -26,4 +26,7 @@ class ModelEma:
         for mine, other in zip(self.net.parameters(), net.parameters(), strict=True):
             mine.lerp_(other, weight)
         for mine, other in zip(self.net.buffers(), net.buffers(), strict=True):
-            mine.copy_(other)
+            if mine.is_floating_point():
+                mine.lerp_(other, weight)
+            else:
+                mine.copy_(other)

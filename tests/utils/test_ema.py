@@ -30,13 +30,15 @@ def test_follows_with_the_decay() -> None:
     assert decays[0] < 0.2 and decays[-1] == 0.5
 
 
-def test_buffers_are_copied() -> None:
+def test_running_statistics_follow_and_counters_are_copied() -> None:
     net = net_of(0.0)
-    ema = ModelEma(net, 0.9)
-    net(torch.randn(4, 2))
+    ema = ModelEma(net, 0.5)
+    net.get_buffer("1.running_mean").fill_(4.0)
+    net.get_buffer("1.num_batches_tracked").fill_(7)
     ema.update(net)
-    assert all(torch.equal(a, b) for a, b in zip(ema.net.buffers(), net.buffers(), strict=True))
-    assert int(ema.net.get_buffer("1.num_batches_tracked")) == 1
+    decay = 2 / 11  # (1 + n) / (10 + n) in the first step
+    torch.testing.assert_close(ema.net.get_buffer("1.running_mean"), torch.tensor([4.0 * (1 - decay)]))
+    assert int(ema.net.get_buffer("1.num_batches_tracked")) == 7
 
 
 def test_is_a_net_of_its_own() -> None:

@@ -48,7 +48,7 @@ def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 
 
 def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    mode = "trainval" if mode == "train" and cfg.DATASET.CV == 3 else mode
+    mode = "trainval" if mode == "train" and cfg.DATASET.CV == cityscapes.CV_ALL else mode
     return Listing.plain(camvid.items(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, mode))
 
 

@@ -11,6 +11,7 @@ from datasets.base import Item
 from datasets.reading import EXTENSIONS, found, holds_train_ids, images_in
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
+from utils.visualize import file_stem
 
 # Without a word on its classes, a folder holds street scenes.
 SPEC = replace(cityscapes.SPEC, name="folder")
@@ -57,14 +58,21 @@ def _folder(path: str, what: str) -> Path:
 def _names(paths: list[Path], root: Path) -> list[str]:
     """A file name for each image, unlike all others: its stem where that is, else its path, suffix and all.
 
-    The suffix counts ("a__x_jpg"), since x.png and x.jpg may lie side by side.
+    The suffix counts ("a__x_jpg"), since x.png and x.jpg may lie side by side. Where another image could have that
+    name, too, the place in the list is appended.
     """
-    stems = Counter(path.stem for path in paths)
-    return [path.stem if stems[path.stem] == 1 else _flat(path.relative_to(root)) for path in paths]
+    choices = [_name_choices(path.relative_to(root)) for path in paths]
+    times = Counter(choice for own in choices for choice in own)
+    return [
+        next((choice for choice in own if times[choice] == 1), f"{own[-1]}_{place:06d}")
+        for place, own in enumerate(choices)
+    ]
 
 
-def _flat(path: Path) -> str:
-    return "__".join([*path.parts[:-1], f"{path.stem}_{path.suffix[1:]}"])
+def _name_choices(path: Path) -> list[str]:
+    """ "x" and "city__x_png"; none from which a sink would cut an ending ("x.png" of x.png.jpg)."""
+    flat = "__".join([*path.parts[:-1], f"{path.stem}_{path.suffix[1:]}"])
+    return [path.stem, flat] if file_stem(path.stem) == path.stem else [flat]
 
 
 def _key(path: Path) -> str:

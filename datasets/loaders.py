@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import threading
@@ -25,17 +26,27 @@ from utils.errors import UserError
 _MAX_DUMPED = 64
 
 
-def _start_worker(worker: int) -> None:
-    """One thread a worker. Signals are for the main process, which saves first and ends its workers itself.
+# Schedulers send them to the whole group, but they are for the main process, which saves and then ends its workers.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    Schedulers send them to the whole group. Nothing is seeded here: every random number comes from the seed that a
-    draw carries.
-    """
+
+def _start_worker(worker: int) -> None:
+    """One thread a worker, deaf to signals. Nothing is seeded: every random number comes from a draw's own seed."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals reach this process afterwards; processes started meanwhile never, even before they can ignore them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(parent: int) -> None:
@@ -66,9 +77,11 @@ class _Loader:
     def _batches(self) -> Iterator[Any]:
         if self._loader is None:
             self._loader = DataLoader(cast(Any, Guarded(self.dataset)), worker_init_fn=_start_worker, **self._options)
-        for batch in self._loader:
+        with _signals_wait():
+            batches = iter(self._loader)
+        for batch in batches:
             if isinstance(batch, Failure):
-                self._loader = None  # the error's traceback would keep it, and so its processes
+                self.close()  # the error's traceback would keep the processes
                 raise UserError(batch.message)
             yield batch
 

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from shared import shared_path
+from yacs.config import CfgNode
 
+import datasets
 from datasets import camvid
 from datasets.base import SegmentationDataset
 from transforms import Pipeline
+from utils.distributed import Ranks
 from utils.errors import UserError
 
 
@@ -45,6 +48,22 @@ def test_list_gives_names_only(root: Path) -> None:
     assert Path(items[0].image) == root / "train/c.jpg" and items[0].label == str(root / "trainannot/c.png")
     (root / "train.txt").unlink()
     assert [item.name for item in camvid.items(str(root), "train")] == ["a", "b", "c"]
+
+
+def test_cv_3_trains_on_train_and_val(
+    root: Path, write_file: Callable[[Path, np.ndarray], None], make_cfg: Callable[..., CfgNode]
+) -> None:
+    write_file(root / "val/d.png", np.zeros((4, 6, 3), np.uint8))
+    write_file(root / "valannot/d.png", np.full((4, 6), 3, np.uint8))
+
+    def names(mode: str, *flags: str) -> list[str]:
+        cfg = make_cfg("--dataset", "camvid", "--data_root", root, *flags)
+        loader = datasets.build_train(cfg, Ranks()) if mode == "train" else datasets.build_val(cfg, Ranks(), mode)
+        return [item.name for item in loader.dataset.items]
+
+    assert names("train") == ["c", "a"]
+    assert names("train", "--cv", "3") == names("trn", "--cv", "3") == ["c", "a", "d"]
+    assert names("val", "--cv", "3") == ["d"]
 
 
 def test_missing_files(root: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from shared import GOLDEN, shared_path
 from yacs.config import CfgNode
 
@@ -16,8 +17,10 @@ from datasets import cityscapes
 from datasets.base import LabelRules, SegmentationDataset
 from datasets.cityscapes import SPEC, TRAIN_CITIES, VAL_CITIES, Coarse, listing, split_cities
 from transforms import Pipeline
+from utils.contracts import Prediction
 from utils.distributed import Ranks
 from utils.errors import UserError
+from utils.sinks import AutoLabels, EvalItem
 
 SPLITS = json.loads((GOLDEN / "sdcnet/cityscapes_cv_splits.json").read_text())["splits"]
 
@@ -140,6 +143,30 @@ def test_mask_keeps_the_published_rows_and_columns() -> None:
     rows, columns = np.nonzero(label == 0)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (15, 839, 14, 2029)
     assert (label[15:840, 14:2030] == 0).all()
+
+
+@pytest.mark.parametrize("min_prob", [0.0, 0.5])
+def test_mask_of_automatic_labels_alone(coarse_root: Path, min_prob: float) -> None:
+    """At any probability; labels that people drew keep their border."""
+    for label in coarse_labels(coarse_root, min_prob=min_prob, mask_border=True):
+        assert (label[:15] == 255).all() and (label[:, :14] == 255).all() and (label[15:, 14:] != 255).all()
+    for label in coarse_labels(coarse_root, mask_border=True):
+        assert (label[:, :32] == 15).all()
+
+
+def test_dumped_predictions_serve_as_automatic_labels(coarse_root: Path, tmp_path: Path) -> None:
+    """Two buses, one of them sure in its right half only."""
+    sink = AutoLabels(tmp_path / "run", SPEC)
+    image, bus, sure = np.zeros((32, 64, 3), np.uint8), torch.full((32, 64), 15, dtype=torch.uint8), torch.ones(32, 64)
+    for frame, confidence in enumerate((sure, sure * torch.cat([torch.full((32,), 0.3), torch.ones(32)]))):
+        prediction = Prediction(bus, confidence, None, {}, "")
+        sink.add(EvalItem(f"bonn_000000_{frame:06d}_leftImg8bit", image, None, prediction))
+    sink.close()
+    shutil.rmtree(coarse_root / "autolabelled")
+    shutil.move(tmp_path / "run" / "autolabelled", coarse_root)
+    first, second = coarse_labels(coarse_root, min_prob=0.5)
+    assert (first == 15).all()
+    assert (second[:, :32] == 255).all() and (second[:, 32:] == 15).all()
 
 
 def test_train_id_files_are_told_apart(coarse_root: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:

@@ -11,6 +11,7 @@ from datasets import folder
 from datasets.base import SegmentationDataset
 from transforms import Pipeline
 from utils.errors import UserError
+from utils.visualize import file_stem
 
 Write = Callable[[Path, np.ndarray], None]
 
@@ -25,6 +26,25 @@ def test_recursive_odd_sizes_any_extension(tmp_path: Path, write_file: Write) ->
     dataset = SegmentationDataset(items, folder.SPEC, Pipeline())
     assert [dataset[i].size for i in range(4)] == [(4, 4), (8, 3), (5, 7), (6, 2)]
     assert dataset[0].label is None
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("a/x.png", "a/x.jpg"),
+        ("x.png", "a/x.png", "b/x.png", "b/x.jpg"),
+        ("x.png", "x.jpg", "x_jpg.bmp"),
+        ("a/x.png", "b/x.png", "a__x_png.png"),
+        ("x.png.jpg", "x.jpg"),
+    ],
+)
+def test_names_of_outputs_differ(tmp_path: Path, write_file: Write, files: tuple[str, ...]) -> None:
+    """Without their suffix, too, as those who write files use them."""
+    for name in files:
+        write_file(tmp_path / name, np.zeros((2, 2, 3), np.uint8))
+    names = [item.name for item in folder.items(str(tmp_path))]
+    assert len({file_stem(name) for name in names}) == len(files), names
+    assert not any("/" in name for name in names)
 
 
 @pytest.mark.parametrize(("ids", "stored"), [("raw", 7), ("train", 0), ("auto", 23), ("auto", 0)])

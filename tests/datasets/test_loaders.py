@@ -1,7 +1,12 @@
 """Batches: contents, independence of workers and processes, and how mistakes come out of worker processes."""
 
+import contextlib
 import multiprocessing
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,10 +195,70 @@ def test_augmented_images_are_written(make_cfg: Make, cityscapes_root: Path, tmp
     assert (colours[road] == (128, 64, 128)).all()
 
 
-def test_too_few_classes(make_cfg: Make, cityscapes_root: Path) -> None:
-    cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "DATASET.NUM_CLASSES", "11")
-    with pytest.raises(UserError, match="NUM_CLASSES is 11, but labels of cityscapes have 19"):
-        datasets.build_train(cfg, Ranks())
+@pytest.mark.parametrize("count", [11, 20])
+@pytest.mark.parametrize("build", [datasets.build_train, datasets.build_val])
+def test_another_number_of_classes(make_cfg: Make, cityscapes_root: Path, count: int, build: Any) -> None:
+    cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "DATASET.NUM_CLASSES", count)
+    with pytest.raises(UserError, match=f"NUM_CLASSES is {count}, but labels of cityscapes have 19"):
+        build(cfg, Ranks())
+
+
+def test_images_without_labels_go_with_any_number_of_classes(make_cfg: Make, cityscapes_root: Path) -> None:
+    cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "DATASET.NUM_CLASSES", "65")
+    assert len(datasets.build_val(cfg, Ranks(), "test")) == 3
+
+
+READER = """
+import multiprocessing, signal, sys
+import config, datasets
+from utils.distributed import Ranks
+
+signal.signal(signal.SIGTERM, lambda *_: None)
+loader = datasets.build_val(config.load(sys.argv[1:]), Ranks())
+batches = iter(loader)
+next(batches)
+print(len(multiprocessing.active_children()), flush=True)
+sys.stdin.readline()
+print(sum(1 for _ in batches), flush=True)
+again = iter(loader)  # still open when the interpreter ends
+next(again)
+"""
+
+
+@pytest.fixture
+def reader(tmp_path: Path, write_file: Any) -> Iterator[subprocess.Popen[str]]:
+    """A program with two loader processes whose queues hold more than a pipe does, in a process group of its own."""
+    for i in range(8):
+        write_file(tmp_path / f"own/images/{i}.png", np.zeros((200, 300, 3), np.uint8))
+        write_file(tmp_path / f"own/labels/{i}.png", np.full((200, 300), 23, np.uint8))
+    words = ["--dataset", "folder", "--data_root", str(tmp_path / "own"), "--num_workers", "4"]
+    root = Path(datasets.__file__).parents[1]
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, *words],
+        cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stdout.readline() == "2\n"
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, None])
+def test_signals_to_the_group_leave_loaders_at_work(reader: subprocess.Popen[str], number: int | None) -> None:
+    """And the program ends without waiting for them, even in the middle of a pass."""
+    if number is not None:
+        os.killpg(reader.pid, number)
+    output, _ = reader.communicate("\n", timeout=60)
+    assert (reader.returncode, output) == (0, "7\n")
+
+
+def test_loaders_end_when_the_program_is_killed(reader: subprocess.Popen[str]) -> None:
+    reader.kill()
+    output, _ = reader.communicate(timeout=60)  # waits until nobody holds the other end any more
+    assert output == ""
 
 
 def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,7 +221,7 @@ def test_classes_occur_often_enough_and_rare_ones_are_rare(full: Path) -> None:
         share = dict(zip(ids.NAMES, (pixels.sum(0) / pixels.sum()).tolist(), strict=True))
         assert max(share, key=lambda name: share[name]) == "road"
         for name in ("traffic light", "rider", "train", "motorcycle"):
-            assert share[name] < 0.0095, share
+            assert share[name] < 0.012, share
         assert share["building"] > 0.12 and share["vegetation"] > 0.06 and share["car"] > 0.03
 
 

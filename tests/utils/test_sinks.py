@@ -275,6 +275,7 @@ def options(**changes: Any) -> Any:
         False,
     )
     values |= {"DUMP_FOR_AUTO_LABELLING": False, "DUMP_TOPN": 0, "DEFAULT_SCALE": 1.0, "EXTRA_SCALES": "0.5,2.0"}
+    values["MODE"] = ""
     model = SimpleNamespace(N_SCALES="", MSCALE_LO_SCALE=0.5)
     return SimpleNamespace(EVAL=SimpleNamespace(**(values | changes)), MODEL=model, SEED=0)
 
@@ -283,16 +284,32 @@ def options(**changes: Any) -> Any:
     ("changes", "kinds"),
     [
         ({}, [Gallery, PerImage]),
-        ({"NO_METRICS": True}, [Gallery]),
+        ({"NO_METRICS": True}, [Gallery, PerImage]),  # the flag is one of --eval
+        ({"NO_METRICS": True, "MODE": "val"}, [Gallery]),
         ({"LOG_MSINF_TO_TB": True}, [Gallery, PerImage, ScaleScores]),
         ({"DUMP_ASSETS": True}, [Gallery, PerImage, Images]),
         ({"DUMP_ALL_IMAGES": True, "DUMP_TOPN": 5}, [Gallery, PerImage, Images, Worst]),
-        ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True}, [Gallery, Submission]),
+        ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, AutoLabels]),
     ],
 )
 def test_options_choose_the_sinks(tmp_path: Path, changes: dict[str, Any], kinds: list[type[Sink]]) -> None:
     assert [type(sink) for sink in sinks.build(options(**changes), SPEC, tmp_path, 10)] == kinds
+
+
+@pytest.mark.parametrize("images", [0, 2])
+def test_all_files_lie_in_the_folder_that_was_not_there(tmp_path: Path, images: int) -> None:
+    flags = ("DUMP_ASSETS", "DUMP_ALL_IMAGES", "DUMP_FOR_SUBMISSION", "DUMP_FOR_AUTO_LABELLING", "LOG_MSINF_TO_TB")
+    folder = tmp_path / "run" / "eval"
+    writers = sinks.build(options(**dict.fromkeys(flags, True), DUMP_TOPN=3), SPEC, folder, images)
+    assert len(writers) == 7
+    for number in range(images):
+        writers.add(item(f"i{number}", wrong=3))
+    writers.close()
+    assert [path.name for path in tmp_path.rglob("*") if folder not in path.parents] == ["run", "eval"]
+    written = {path.name for path in folder.iterdir()}
+    always = {"topn", "submit.zip"}
+    assert written == always | {"per_image.csv", "images", "submit", "autolabelled"} if images else written == always
 
 
 def test_what_the_sinks_want_to_see_of_the_network(tmp_path: Path) -> None:

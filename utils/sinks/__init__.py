@@ -83,8 +83,8 @@ def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:
 def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     """The sinks of a run folder for `expected` images over all ranks.
 
-    Always the pictures for the report and, unless --no_metrics, the IoU per image. Submission and auto-labels are
-    label ids. Everything else as the options of the group EVAL say.
+    Always the pictures for the report and, unless --eval with --no_metrics, the IoU per image. Submission and
+    auto-labels are label ids. Everything else as the options of the group EVAL say.
     """
     options, run_dir = cfg.EVAL, Path(run_dir)
     hierarchical = _numbers(cfg.MODEL.N_SCALES) or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)

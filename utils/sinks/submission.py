@@ -63,6 +63,7 @@ class Submission:
 
     def _pack(self, names: list[str]) -> None:
         try:
+            self.archive.parent.mkdir(parents=True, exist_ok=True)
             with zipfile.ZipFile(self.archive, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
                 for name in names:
                     archive.write(self.folder / name, name)

@@ -11,7 +11,8 @@ from torch import nn
 class ModelEma:
     """A copy of `net` that follows it: ema = decay * ema + (1 - decay) * net, for parameters and running statistics.
 
-    Statistics, too, since those of the last few crops alone can be far from the data's. Counters are copied. The decay grows as (1 + n) / (10 + n) over the first n steps up to `decay`, so that a short run forgets its start.
+    Statistics, too, since those of the last few crops alone can be far from the data's; counters are copied.
+    The decay grows as (1 + n) / (10 + n) over the first n steps up to `decay`, so that a short run forgets its start.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:

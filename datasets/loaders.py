@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import multiprocessing
 import os
 import signal
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -49,11 +49,12 @@ def _signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """End this process when its parent has gone: a full queue that nobody reads any more would hold it for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class _Loader:

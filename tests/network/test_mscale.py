@@ -80,11 +80,15 @@ def test_training_sees_two_scales_whatever_n_scales_says(narrow) -> None:
 def test_second_scale_off(narrow) -> None:
     """Scale 1 alone, the attention's parameters take part with a zero."""
     net = narrow("ocrnet.HRNet_Mscale").train()
-    net.second_scale = False
+    net.second_scale_from = 3
+    net.start_epoch(2)
     out = net(image(2, 3, 64, 64))
-    assert set(out) == {"pred", "pred_10x", "aux"}
+    assert set(out) == {"pred", "aux"}
     out["pred"].square().mean().backward()
     assert all((p.grad == 0).all() for p in net.scale_attn.parameters())
+    net.start_epoch(3)
+    assert set(net(image(2, 3, 64, 64))) == {"pred", "aux", "pred_10x", "pred_05x", "attn_05x"}
+    net.start_epoch(0)
     assert set(net.eval()(image(1, 3, 64, 64))) == {"pred", "aux", "pred_10x", "pred_05x", "attn_05x"}
 
 

@@ -343,6 +343,31 @@ def test_ranks_validate_the_network_that_is_saved(tiny_run: list[str]) -> None:
     assert (folder(into(words, "eval")) / "confusion.csv").read_text() == confusion
 
 
+def test_full_disk_is_one_line_and_earlier_files_stay(tiny_run: list[str]) -> None:
+    """A limit on the size of files stands for the disk: it cuts a checkpoint off in the middle."""
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    before = {path.name: path.read_bytes() for path in folder(tiny_run).glob("*.pth")}
+    limit = min(len(content) for content in before.values()) // 2
+    code = f"import resource, sys, train; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+    code += "sys.exit(train.main(sys.argv[1:]))"
+    words = [*tiny_run, "--max_epoch", "2", "--resume", "auto"]
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "could not write" in done.stderr.strip().splitlines()[-1]
+    assert before == {path.name: path.read_bytes() for path in folder(tiny_run).glob("*.pth*")}  # no half file either
+
+
+def test_mistake_on_one_rank_ends_all(tiny_run: list[str], tiny_scenes: Path, tmp_path: Path) -> None:
+    """A file that only one process reads: its line is there, nobody waits for ever."""
+    shutil.copytree(tiny_scenes, tmp_path / "broken")
+    path = sorted((tmp_path / "broken").glob("leftImg8bit/train/*/*.png"))[0]
+    path.write_bytes(path.read_bytes()[:500])
+    words = [*tiny_run, "--data_root", str(tmp_path / "broken"), "--class_uniform_pct", "0", "--bs_trn", "2"]
+    process = python(words, *torchrun(2))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and f"error: {path}" in output, output
+
+
 def test_accumulated_batches_make_one_step(tiny_run: list[str]) -> None:
     words = [*tiny_run, "--max_epoch", "1", "--bs_trn", "2", "--accum", "2"]
     assert train.main(words) == 0

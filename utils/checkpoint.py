@@ -129,14 +129,19 @@ def save_best(run_dir: Path, epoch: int, mean_iu: float) -> Path:
     """Keep the last checkpoint as `best_checkpoint_ep<epoch>.pth` with its own score; the best before it goes."""
     path = run_dir / f"best_checkpoint_ep{epoch}.pth"
     save({**load(run_dir / f"last_checkpoint_ep{epoch}.pth"), "mean_iu": float(mean_iu)}, path)
-    for old in run_dir.glob("best_checkpoint_ep*.pth"):
-        if old != path:
-            old.unlink()
+    _remove_others(path, "best_checkpoint_ep*.pth")
     return path
 
 
-def copy_as(source: Path, target: Path, replaces: str = "") -> None:
-    """Copy a checkpoint under another name, completely or not at all; then remove what matches `replaces`."""
+def _remove_others(path: Path, pattern: str) -> None:
+    """Remove what matches `pattern` in the folder of `path`, but not `path` itself."""
+    for old in path.parent.glob(pattern):
+        if old != path:
+            old.unlink()
+
+
+def copy_as(source: Path, target: Path) -> None:
+    """Copy a checkpoint under another name, completely or not at all."""
     temporary = target.with_name(target.name + f".tmp{os.getpid()}")
     try:
         shutil.copyfile(source, temporary)
@@ -144,9 +149,6 @@ def copy_as(source: Path, target: Path, replaces: str = "") -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UserError(f"could not write {target}: {error.strerror}; {source} is intact") from None
-    for old in target.parent.glob(replaces) if replaces else ():
-        if old != target:
-            old.unlink()
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

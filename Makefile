@@ -1,6 +1,6 @@
 # make train      set up .venv, train on the embedded street scenes, write the report
 # make test       lint, types and the quick tests
-# make test-full  the same, then the slow tests
+# make test-full  the same, then the slow tests, and those of a real Slurm where it is installed
 # make clean      remove .venv, caches and runs of make train
 
 PYTHON ?= python3
@@ -17,18 +17,22 @@ BIN := .venv/bin
 QUICKSTART = scripts/cfg/quickstart$(shell $(BIN)/python -c 'import torch; print("_gpu" * torch.cuda.is_available())').yaml
 RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: train test test-full test-slow lint setup clean
+.PHONY: train test test-full test-slow test-slurm lint setup clean
 
 train: .venv/.train
 	$(BIN)/python train.py --cfg $(QUICKSTART) --result_dir "$(RUN)" $(ARGS)
 
 test: lint
-	$(RUN_TESTS) -m "not slow" $(PYTEST)
+	$(RUN_TESTS) -m "not slow and not slurm" $(PYTEST)
 
-test-full: test test-slow
+test-full: test test-slow test-slurm
 
 test-slow: .venv/.dev test
 	$(RUN_TESTS) -m slow $(PYTEST)
+
+# One after another: jobs of a Slurm that these tests start (apt install slurm-wlm munge; as root).
+test-slurm: .venv/.dev test-slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm $(PYTEST)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

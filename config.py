@@ -505,9 +505,20 @@ def flat(cfg: CfgNode) -> dict[str, Any]:
 
 
 def hparams(cfg: CfgNode) -> dict[str, Any]:
-    """{flag or key: value} of every option, under the names by which people sweep them."""
-    values = flat(cfg)
-    return {(option.flags.split() or [key])[-1].lstrip("-"): values[key] for key, option in OPTIONS.items()}
+    """{flag or key: value} of every option, under the names by which people sweep them.
+
+    Paths are written so that runs with the same settings have the same text, whatever folder their code was copied to.
+    """
+    values = {key: _plain(value, cfg.ASSETS_PATH) for key, value in flat(cfg).items() if key != "ASSETS_PATH"}
+    return {(OPTIONS[key].flags.split() or [key])[-1].lstrip("-"): value for key, value in values.items()}
+
+
+def _plain(value: Any, assets: str) -> Any:
+    """A value for files of record: the folder of large files by its word, no `..` inside a path."""
+    if not isinstance(value, str):
+        return value
+    value = value.replace(assets, "ASSETS_PATH")
+    return os.path.normpath(value) if "/.." in value else value
 
 
 def _numbers(text: str) -> list[float] | None:

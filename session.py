@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import datasets
 import loss
 import network
 from network.weights import restore
+from slurm import script
 from utils import amp, checkpoint, distributed, sinks
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
@@ -39,7 +41,12 @@ class Run:
     ranks: distributed.Ranks
     log: RunLog
     precision: amp.Precision
-    command: str
+    words: str  # of the command line, quoted
+
+    @property
+    def command(self) -> str:
+        """How this run was started."""
+        return f"{distributed.launcher()} train.py {self.words}"
 
     @property
     def folder(self) -> Path:
@@ -106,14 +113,14 @@ def starting_point(cfg: CfgNode) -> Start:
     return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
 
 
-def open_run(cfg: CfgNode, ranks: distributed.Ranks, command: str) -> Run:
+def open_run(cfg: CfgNode, ranks: distributed.Ranks, words: str) -> Run:
     """The run and its folder. An evaluation in the folder of a training gets a folder of its own below it."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
     folder = Path(cfg.RESULT_DIR)
     if cfg.EVAL.MODE and any(folder.glob("last_checkpoint_ep*.pth")):
         folder = folder / f"eval_{cfg.EVAL.MODE}"
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
-    return Run(cfg, datasets.spec(cfg), ranks, RunLog(folder, ranks.is_main), precision, command)
+    return Run(cfg, datasets.spec(cfg), ranks, RunLog(folder, ranks.is_main), precision, words)
 
 
 def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
@@ -147,6 +154,28 @@ def introduce(run: Run, notes: Sequence[str]) -> None:
         log.line(f"warning: without effect, as ever: {' '.join(cfg.WITHOUT_EFFECT)}")
     if run.ranks.world == 1 and gpus > 1:
         log.line(f"one of {gpus} GPUs is used: torchrun --nproc_per_node={gpus} train.py ... uses all")
+
+
+def leave_script(run: Run) -> None:
+    """`train_cmd.sh`, which runs or queues this command again, unless slurm/submit_job has written one already.
+
+    runx leaves a bare command line in `submit_cmd.sh`; it is replaced by a copy that sbatch accepts.
+    """
+    folder, (nodes, here) = run.folder, distributed.layout()
+    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_text().startswith("#!")
+    if not run.ranks.is_main or ((folder / script.NAME).exists() and not bare):
+        return
+    driver = shlex.quote(str(Path(__file__).resolve().with_name("train.py")))
+    launch = f"torchrun --nproc_per_node={here}" if nodes * here > 1 else "python"
+    command = f"cd {shlex.quote(os.getcwd())}; exec {launch} {driver} {run.words}"
+    try:
+        cluster = script.read_cluster()
+        asked = {**cluster.resources, "nodes": nodes, "gpus": here if run.ranks.device.type == "cuda" else 0}
+        name = folder.resolve().name
+        job = script.Job(name, folder.resolve(), command, script.Resources(**asked), script.environment(cluster))
+        script.write(job, cluster)
+    except UserError as error:
+        run.log.line(f"warning: no {script.NAME}: {error}")
 
 
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:

@@ -32,6 +32,7 @@ from session import (
     Trainer,
     build_trainer,
     introduce,
+    leave_script,
     load_for_evaluation,
     open_run,
     placed,
@@ -49,7 +50,7 @@ from utils.stop import StopRequest
 
 def fit(run: Run, trainer: Trainer) -> int:
     """Train to the last epoch and validate as asked. Gives the exit code: 0, or 128 + signal if asked to stop."""
-    cfg, state, stop = run.cfg, trainer.state, StopRequest()
+    cfg, state, stop = run.cfg, trainer.state, StopRequest(run.folder / "preempt")
     steps = (cfg.TRAIN.MAX_EPOCH - state.epoch - 1) * len(trainer.loader) - state.iteration
     meter = StepMeter(cfg.TRAIN.BATCH_SIZE * run.ranks.world, steps, run.ranks.device)
     if owes_validation(run, state):
@@ -58,6 +59,8 @@ def fit(run: Run, trainer: Trainer) -> int:
         meter.pause()
         if not train_epoch(run, trainer, meter, stop):
             save(run, state, state.epoch + 1)
+            if run.ranks.is_main:
+                stop.answered()
             where = f"epoch {state.epoch + 1}, iteration {state.iteration}"
             run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
@@ -266,18 +269,23 @@ def drive(words: list[str]) -> int:
         crop = [int(side) for side in cfg.DATASET.CROP_SIZE.split(",")]
         print(summary(net, (crop[0], crop[-1])))
         return 0
-    run = open_run(cfg, ranks, f"{distributed.launcher()} train.py {shlex.join(words)}")
+    run = open_run(cfg, ranks, shlex.join(words))
     try:
         introduce(run, start.notes)
+        leave_script(run)
         if cfg.EVAL.MODE:
             load_for_evaluation(run, net, start)
             show(run, evaluate(run, placed(run, net), cfg.EVAL.MODE), "val", epoch=0)
             code = 0
         else:
             code = fit(run, build_trainer(run, net, start))
-        run.log.line(f"report: {run.folder / 'report.html'}")
+        if code == 0:
+            run.log.line(f"report: {run.folder / 'report.html'}")
         ranks.barrier()  # nobody leaves while others still talk to it
         return code
+    except Exception as error:
+        run.log.note(f"error: {error}" if isinstance(error, UserError) else f"error: {type(error).__name__}: {error}")
+        raise
     finally:
         run.log.close()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import config
+from scripts import sweep
+from slurm import submit
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -56,8 +58,11 @@ def test_links(page: Path) -> None:
 def test_flags_and_keys_exist(page: Path) -> None:
     """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
     known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg", "--help"}
-    # torchrun, benchmark, convert_checkpoint, make_scenes
-    known |= {"--nproc_per_node", "--what", "--baseline", "--size", "--steps", "--to", "--parts"}
+    # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes
+    known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
+    known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts"}
+    for parser in (submit.parser(), sweep.parser()):
+        known |= {name for action in parser._actions for name in action.option_strings}
     for code in re.findall(r"`([^`\n]+)`", page.read_text()):
         for flag in re.findall(r"(?<!\S)(--\w[\w-]*)", code):
             assert flag in known, f"{page.name}: {flag}"

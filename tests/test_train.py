@@ -16,14 +16,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from runs import assert_same_end, folder, into, last, rows
 
 import config
 import network
 import train
 from scripts.convert_checkpoint import main as convert_checkpoint
-from utils.checkpoint import load
 from utils.distributed import Ranks
-from utils.log import RunLog
 from utils.stop import StopRequest
 
 ROOT = Path(__file__).parents[1]
@@ -31,47 +30,10 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def signals_restored() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-def folder(words: Sequence[str]) -> Path:
-    """Run folder of a command line."""
-    return Path(words[list(words).index("--result_dir") + 1])
-
-
-def into(words: Sequence[str], name: str) -> list[str]:
-    """The same command line with another run folder."""
-    new = list(words)
-    new[new.index("--result_dir") + 1] = str(folder(words).with_name(name))
-    return new
-
-
-def last(words: Sequence[str]) -> dict:
-    """The last checkpoint of a run."""
-    (path,) = folder(words).glob("last_checkpoint_ep*.pth")
-    return load(path)
-
-
-def rows(words: Sequence[str], phase: str) -> list[dict[str, float]]:
-    """Rows of metrics.csv without their times, of each epoch the last."""
-    found = RunLog(folder(words), main=False).history(phase)
-    return [{key: value for key, value in row.items() if key != "timestamp"} for row in found]
-
-
-def assert_same_end(one: Sequence[str], other: Sequence[str]) -> None:
-    """Weights, optimizer and loss curve are equal to the last bit."""
-    a, b = last(one), last(other)
-    assert a["step"] == b["step"] > 0
-    for name, value in a["net"].items():
-        assert torch.equal(value, b["net"][name]), name
-    for index, slots in a["optimizer"]["state"].items():
-        for name, value in slots.items():
-            assert torch.equal(torch.as_tensor(value), torch.as_tensor(b["optimizer"]["state"][index][name]))
-    assert rows(one, "train") == rows(other, "train")
-    assert rows(one, "val")[-1] == rows(other, "val")[-1]
 
 
 def python(words: Sequence[str], *launcher: str, session: bool = False) -> subprocess.Popen[str]:
@@ -396,3 +358,22 @@ def test_stop_request_agrees_over_ranks() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(0.01)
     assert stop.asked(Ranks()) and stop.exit_code == 143
+
+
+def test_file_in_the_run_folder_stops_the_run(tiny_run: list[str]) -> None:
+    """Once: the checkpoint stands, the file is gone, the next start goes on."""
+    folder(tiny_run).mkdir()
+    (folder(tiny_run) / "preempt").touch()
+    assert train.main(tiny_run) == 128 + signal.SIGUSR1
+    assert last(tiny_run)["step"] == 1 and not (folder(tiny_run) / "preempt").exists()
+    assert train.main([*tiny_run, "--resume", "auto"]) == 0
+    assert last(tiny_run)["step"] == 4
+
+
+def test_only_the_main_rank_looks_for_the_file(tmp_path: Path) -> None:
+    (tmp_path / "preempt").touch()
+    stop = StopRequest(tmp_path / "preempt")
+    assert stop.asked(Ranks()) and not stop.asked(Ranks(rank=1))
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(0.01)
+    assert stop.asked(Ranks(rank=1))

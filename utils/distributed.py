@@ -97,14 +97,18 @@ def _device(local: int) -> torch.device:
     return device
 
 
+def layout() -> tuple[int, int]:
+    """(nodes, processes on each) of this run, as its launcher says."""
+    world, here = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return world // here, here
+
+
 def launcher() -> str:
     """How this run was started, for its records: "python", or torchrun with its number of processes."""
-    env = os.environ
-    world, here = int(env.get("WORLD_SIZE", 1)), int(env.get("LOCAL_WORLD_SIZE", 1))
-    if world == 1:
+    nodes, here = layout()
+    if nodes * here == 1:
         return "python"
-    nodes = f"--nnodes={world // here} " if world > here else ""
-    return f"torchrun {nodes}--nproc_per_node={here}"
+    return f"torchrun {f'--nnodes={nodes} ' if nodes > 1 else ''}--nproc_per_node={here}"
 
 
 def lost_peer(error: RuntimeError) -> bool:

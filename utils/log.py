@@ -52,12 +52,17 @@ class RunLog:
                 f"--result_dir {run_dir} cannot be written: {error.strerror}; give another folder"
             ) from None
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        self._logger.addHandler(_TerminalHandler())
+        terminal = _TerminalHandler(logging.INFO)
+        self._logger.addHandler(terminal)
         self._logger.addHandler(file)
 
     def line(self, text: str) -> None:
         """One message (of one or several lines)."""
         self._logger.info(text)
+
+    def note(self, text: str) -> None:
+        """A message for the file alone: the terminal gets it from elsewhere."""
+        self._logger.debug(text)
 
     def start(self, hparams: Mapping[str, Any]) -> None:
         """Write `hparams.json`, and the first row of `metrics.csv` unless a resumed run has one."""

@@ -1,19 +1,25 @@
-"""Ctrl-C and SIGTERM ask a run to stop after the step it is in; a second Ctrl-C stops it at once."""
+"""Signals, or a file, ask a run to stop after the step it is in; a second Ctrl-C stops it at once."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from types import FrameType
 
 from utils.distributed import Ranks
 
 
 class StopRequest:
-    """Installs the handlers; `asked(ranks)` is True on all ranks once one was asked to stop."""
+    """Installs the handlers; `asked(ranks)` is True on all ranks once one of them was asked to stop.
 
-    def __init__(self) -> None:
+    `file` asks by being there: signals do not reach the processes of every launcher on every node, a file in the run
+    folder does. The main rank looks for it.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
         self.signal: signal.Signals | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self._file = file
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -23,9 +29,15 @@ class StopRequest:
 
     def asked(self, ranks: Ranks) -> bool:
         """Whether to stop now; the ranks agree."""
-        return ranks.any(self.signal is not None)
+        by_file = ranks.is_main and self._file is not None and self._file.exists()
+        return ranks.any(self.signal is not None or by_file)
+
+    def answered(self) -> None:
+        """The checkpoint stands: the file has done its work, and would stop the next start."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
 
     @property
     def exit_code(self) -> int:
-        """128 + signal, as shells count."""
-        return 128 + int(self.signal or signal.SIGTERM)
+        """128 + signal, as shells count; the file is what a batch script makes of USR1."""
+        return 128 + int(self.signal or signal.SIGUSR1)

@@ -1,0 +1,195 @@
+"""runx with a check before and an exit code after; the package itself stays as it is.
+
+python scripts/sweep.py scripts/X.yml [-i] [-n] [--limit N] [--farm FARM] [--tag TAG] [-c FILE]
+
+Before: settings, farm, values that runx would not quote, resources, sbatch. Then `python -m runx.runx` with the same
+words. A sweep is submitted whole or not at all; with --limit N as one job array of at most N runs at a time.
+With -i the runs go one after another on this machine, and the exit code is 1 if one of them failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import yaml
+
+from scripts import sweep_status
+from slurm import submit
+from utils.errors import UserError, nearest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check, run runx, check again; gives the exit code."""
+    try:
+        args = parser().parse_args(argv)
+        settings = read_settings(args.config_file, args.farm)
+        experiment = read_experiment(args.experiment, settings)
+        if not args.interactive:
+            check_farm(settings)
+        if args.no_run:
+            return runx(args, settings)
+        return run_here(args, settings, experiment) if args.interactive else submit_all(args, settings)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags, under the names that runx gives them."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("experiment", type=Path)
+    flags.add_argument("-i", "--interactive", action="store_true", help="run here, one after another")
+    flags.add_argument("-n", "--no_run", action="store_true", help="print the commands only")
+    flags.add_argument("--limit", type=int, default=0, help="one job array, so many runs at a time")
+    flags.add_argument("--farm", help="farm of the settings, instead of FARM")
+    flags.add_argument("--tag", help="in front of the runs' names")
+    flags.add_argument("--exp_name", help="name of the experiment; the file's otherwise")
+    flags.add_argument("-c", "--config_file", type=Path, help="settings; .runx here or ~/.config/runx.yml otherwise")
+    return flags
+
+
+def read_settings(given: Path | None, farm: str | None) -> dict[str, Any]:
+    """runx's settings with those of the farm put in, LOGROOT absolute. UserError for what runx would trip over."""
+    places = [given] if given else [Path(".runx"), Path.home() / ".config/runx.yml"]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise UserError(f"no settings for runx: looked for {' and '.join(map(str, places))}")
+    settings = read_yaml(file)
+    farm = farm or str(settings.get("FARM") or "")
+    farms = [name for name, value in settings.items() if isinstance(value, dict)]
+    if farm and farm not in farms:
+        raise UserError(f"{file} has no farm {farm!r}{nearest(farm, farms)}; it has {', '.join(farms) or 'none'}")
+    settings.update(FARM=farm, **settings.get(farm, {}))
+    if not settings.get("LOGROOT"):
+        raise UserError(f"{file} has no LOGROOT: the folder for all runs")
+    settings["LOGROOT"] = str(Path(settings["LOGROOT"]).expanduser().absolute())
+    check_logroot(Path(settings["LOGROOT"]), str(settings.get("CODE_IGNORE_PATTERNS", ".git,*.pyc,docs*,test*")), file)
+    return settings
+
+
+def check_logroot(logroot: Path, ignored: str, file: Path) -> None:
+    """runx copies the code to below LOGROOT: inside the code, it would copy its copies."""
+    if submit.SHELL.search(str(logroot)) or " " in str(logroot):
+        raise UserError(f"{file}: LOGROOT {logroot}: runx does not quote, choose a folder without blanks and the like")
+    here = Path.cwd()
+    if logroot.is_relative_to(here):
+        parts = logroot.relative_to(here).parts
+        if not any(fnmatch(part, pattern) for part in parts[:1] for pattern in ignored.split(",")):
+            raise UserError(f"{file}: LOGROOT {logroot} is inside the code: add {parts[0]} to CODE_IGNORE_PATTERNS")
+
+
+def read_experiment(file: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The experiment. UserError for what is missing, is no resource, or would have to be quoted."""
+    experiment = read_yaml(file)
+    for key in ("CMD", "HPARAMS"):
+        if key not in experiment:
+            raise UserError(f"{file} has no {key}")
+    if "RESOURCES" not in experiment and "RESOURCES" not in settings:
+        raise UserError(f"{file} has no RESOURCES: for instance RESOURCES: {{gpus: 8}}, or {{}}")
+    twice = [key for key in experiment if key in settings]
+    if twice:
+        raise UserError(f"{file}: {twice[0]} stands in the settings of runx, too: it can stand in one of them only")
+    flags = [action.option_strings for action in submit.parser()._actions]
+    known = [name.lstrip("-") for names in flags for name in names]
+    for name in experiment.get("RESOURCES") or settings.get("RESOURCES") or {}:
+        if name not in known:
+            raise UserError(f"{file}: unknown resource {name!r}{nearest(str(name), known)}")
+    sets = experiment["HPARAMS"] if isinstance(experiment["HPARAMS"], list) else [experiment["HPARAMS"]]
+    for name, value in ((name, value) for each in sets for name, value in each.items()):
+        for one in value if isinstance(value, list) else [value]:
+            if not str(name).startswith("RUNX.") and (submit.SHELL.search(str(one)) or " " in str(one)):
+                raise UserError(
+                    f"{file}: {name}: {one!r}: runx does not quote, so no value may hold blanks, quotes, ;|&$()"
+                )
+    return experiment
+
+
+def check_farm(settings: dict[str, Any]) -> None:
+    """What submitting needs beside the experiment."""
+    farm = settings["FARM"]
+    if not farm:
+        raise UserError("the settings of runx name no FARM: give --farm, or -i to run here")
+    if "draco" not in farm or "submit_job" not in settings.get("SUBMIT_CMD", ""):
+        raise UserError(f"farm {farm!r}: its name has to contain draco, its SUBMIT_CMD submit_job: runx knows no other")
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """A file of names and values. UserError if it is none."""
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: no valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{file}: expected names and values, found {type(tree).__name__}")
+    return tree
+
+
+def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | None = None) -> int:
+    """`python -m runx.runx` with our settings, in which nothing is relative."""
+    words = [sys.executable, "-m", "runx.runx", str(args.experiment)]
+    words += ["-i"] * args.interactive + ["-n"] * args.no_run
+    for name in ("tag", "exp_name"):
+        words += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
+    environment = {"ASSETS_PATH": str(ROOT / "assets"), **os.environ}  # the copy of the code has no assets beside it
+    if collect:
+        environment[submit.COLLECT] = str(collect)
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        yaml.safe_dump(settings, file)
+        file.flush()
+        return subprocess.run([*words, "-c", file.name], env=environment, check=False).returncode
+
+
+def run_here(args: argparse.Namespace, settings: dict[str, Any], experiment: dict[str, Any]) -> int:
+    """All runs on this machine, then their table."""
+    folder = Path(settings["LOGROOT"]) / (args.exp_name or args.experiment.stem)
+    before = set(folder.iterdir()) if folder.is_dir() else set()
+    code = runx(args, settings)
+    runs = sorted((set(folder.iterdir()) if folder.is_dir() else set()) - before)
+    rows = [sweep_status.status(run, None) for run in runs]
+    print(sweep_status.table(rows))
+    return code or int(not rows or any(row.state != "done" for row in rows))
+
+
+def submit_all(args: argparse.Namespace, settings: dict[str, Any]) -> int:
+    """Let runx write every run, then submit them: all, or none."""
+    if not shutil.which("sbatch"):
+        raise UserError("sbatch is not on the PATH: submit from a login node of the cluster, or run here with -i")
+    with tempfile.TemporaryDirectory() as folder:
+        collect = Path(folder) / "runs"
+        collect.touch()
+        code = runx(args, settings, collect)
+        runs = [Path(line) for line in collect.read_text(encoding="utf-8").splitlines()]
+    if code or not runs:
+        raise UserError(f"runx has written {len(runs)} runs and ended with {code}: nothing is submitted")
+    if args.limit:
+        submit.submit_array(runs[0].parent, args.limit, runs)
+        return 0
+    jobs: list[str] = []
+    try:
+        for run in runs:
+            jobs.append(submit.submit_written(run))
+    except UserError:
+        if jobs:
+            subprocess.run(["scancel", *jobs], check=False)
+            print(f"{len(jobs)} jobs of this sweep were cancelled again", file=sys.stderr)
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""How the runs of a sweep are doing: state, epoch, best score, and what the failed ones said last.
+
+python scripts/sweep_status.py EXPERIMENT      a folder of runs, or its name below LOGROOT of .runx
+
+States: waiting (written, not submitted), queued, running, requeued, stopped, failed, done. A run without a job that
+has not ended counts as failed once it has been silent for an hour. The exit code is 1 if a run has failed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import yaml
+
+from slurm.submit import RECORD, read_record
+from utils.errors import UserError, nearest
+from utils.log import RunLog
+
+STOPPED = {130, 138, 143}  # 128 + INT, USR1, TERM: saved and ended as asked
+SILENT = 3600  # seconds
+ERROR = re.compile(r"\berror: |^\w*(?:Error|Exception)\b|\bOut of memory|\boom", re.I)
+STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
+
+
+class Status(NamedTuple):
+    """One row of the table."""
+
+    run: str
+    state: str
+    job: str
+    epoch: str
+    best: str
+    says: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; gives the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if len(words) != 1 or words[0].startswith("-"):
+        print(__doc__)
+        return 0 if words in (["--help"], ["-h"]) else 2
+    try:
+        folder = experiment(words[0])
+        rows = survey(folder, queue())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(table(rows))
+    return int(any(row.state == "failed" for row in rows))
+
+
+def survey(folder: Path, jobs: Mapping[str, str] | None) -> list[Status]:
+    """A row for each run of an experiment; `jobs`: {job: state} of the queue, None where there is no Slurm."""
+    runs = sorted(path for path in folder.iterdir() if is_run(path))
+    if not runs:
+        raise UserError(f"{folder} holds no runs")
+    return [status(run, jobs) for run in runs]
+
+
+def is_run(path: Path) -> bool:
+    """Whether runx, submit_job or train.py has written something there."""
+    return any((path / name).exists() for name in (RECORD, "submit_cmd.sh", "train.log"))
+
+
+def experiment(name: str) -> Path:
+    """The folder that a name stands for: a path, or a name below LOGROOT."""
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        root = Path((yaml.safe_load(Path(".runx").read_text(encoding="utf-8")) or {}).get("LOGROOT") or ".")
+    except (OSError, yaml.YAMLError):
+        raise UserError(f"no folder {name}, and no .runx here that says where sweeps are") from None
+    if not (root / name).is_dir():
+        known = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+        raise UserError(f"no experiment {name!r} in {root} (LOGROOT of .runx){nearest(name, known)}")
+    return root / name
+
+
+def queue() -> dict[str, str] | None:
+    """{job: queued, requeued or running} as Slurm says; None where there is none that answers."""
+    command = ["squeue", "-h", "-r", "-O", "JobArrayID:40,State:20,RestartCnt:10"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode:
+        return None
+    jobs = {}
+    for line in done.stdout.splitlines():
+        job, state, restarts = line.split()
+        waits = "requeued" if restarts != "0" else "queued"
+        jobs[job] = waits if state in ("PENDING", "REQUEUED", "REQUEUE_HOLD") else "running"
+    return jobs
+
+
+def status(run: Path, jobs: Mapping[str, str] | None) -> Status:
+    """What the files of a run and the queue say of it."""
+    job = read_record(run).get("job", "")
+    state, says = state_of(run, jobs)
+    log = RunLog(run, main=False)
+    trained, scored = log.history("train"), log.history("val")
+    last = max((row["epoch"] for row in [*trained, *scored]), default=None)
+    best = max((row["mean_iu"] for row in scored), default=None)
+    return Status(
+        run.name,
+        state,
+        job,
+        "" if last is None else f"{int(last) + 1}/{max_epoch(run)}" if trained else "eval",
+        "" if best is None else f"{100 * best:.2f}",
+        says,
+    )
+
+
+def state_of(run: Path, jobs: Mapping[str, str] | None) -> tuple[str, str]:
+    """(state, last words) of a run."""
+    record, log = read_record(run), lines(run / "train.log")
+    job, code = record.get("job", ""), (run / "exit_code")
+    if jobs and job in jobs:
+        return jobs[job], ""
+    if code.exists():
+        number = int(code.read_text().strip() or 1)
+        if number == 0 or log[-1:] and log[-1].startswith("report:"):
+            return "done", ""
+        if number in STOPPED or any("stopped as asked" in line for line in log[-1:]):
+            return "stopped", ""
+        return "failed", last_error(run) or f"exit code {number}"
+    if record and not job:
+        return "waiting", ""
+    if job and jobs is None:
+        return "unknown", "squeue does not answer here"
+    if job:
+        return "failed", last_error(run) or "its end is not on record: killed, cancelled, or its node was lost"
+    return interactive(run, log)
+
+
+def interactive(run: Path, log: Sequence[str]) -> tuple[str, str]:
+    """(state, last words) of a run that no job was made for."""
+    end = log[-1] if log else ""
+    if end.startswith("report:"):
+        return "done", ""
+    if end.startswith("stopped as asked"):
+        return "stopped", ""
+    if end.startswith("error:"):
+        return "failed", end
+    if not log:
+        return "failed", "it ended before it could open its log"
+    silent = time.time() - (run / "train.log").stat().st_mtime
+    return ("running", "") if silent < SILENT else ("failed", f"silent for {silent / 3600:.0f} h, without an end")
+
+
+def last_error(run: Path) -> str:
+    """The last line that looks like an error, from the log, else from what the job printed."""
+    printed = sorted(run.glob("slurm-*.out"), key=lambda path: path.stat().st_mtime)
+    for file in (run / "train.log", *reversed(printed), *sorted(run.parent.glob("slurm-*_*.out"))):
+        found = [line for line in lines(file)[-400:] if ERROR.search(line) and "ChildFailedError" not in line]
+        if found:
+            return found[-1].strip()[:200]
+    return ""
+
+
+def lines(file: Path) -> list[str]:
+    """Lines of a log without their time stamps; none if it is not there."""
+    if not file.is_file():
+        return []
+    return [STAMP.sub("", line) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+
+
+def max_epoch(run: Path) -> str:
+    """The number of epochs that a run was asked for."""
+    try:
+        return str(json.loads((run / "hparams.json").read_text(encoding="utf-8"))["max_epoch"])
+    except (OSError, ValueError, KeyError):
+        return "?"
+
+
+def table(rows: Iterable[Status]) -> str:
+    """Aligned columns under a heading; the last one takes what is left of the line."""
+    cells = [("run", "state", "job", "epoch", "best mIoU %", "says"), *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(5)]
+    return "\n".join(
+        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[5]]).rstrip() for row in cells
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""What `slurm/submit_job` does: a batch script into the run folder, then sbatch; or many runs as one job array.
+
+    submit_job --name NAME --logdir RUN --command 'torchrun --nproc_per_node=8 train.py ...' [--gpus 8 ...]
+    submit_job --array EXPERIMENT [--limit N]
+
+runx calls the first form, with RESOURCES of the experiment as further flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from slurm import script
+from slurm.script import Cluster, Job, Resources
+from utils.errors import UserError, nearest
+
+RECORD = "job.json"  # in a run folder: what was asked for, and the job's number once it has one
+COLLECT = "STREETSCALE_COLLECT"  # environment: a file that takes the run folder instead of sbatch taking the job
+SHELL = re.compile(r"[;&|<>()$`\"'*?\[\]{}\\]|^#")  # what a shell does not take literally
+RUNX = re.compile(r"\s*cd (?P<code>\S+); PYTHONPATH=\S* +exec (?P<call>.*)", re.S)
+NOT_SHARED = "/var/tmp/streetscale"  # LOGROOT of .runx as it comes: a folder that every machine has for itself
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            names = [name for action in self._actions for name in action.option_strings]
+            word = unknown.split()[0]
+            if word.startswith("--"):
+                message = f"unknown resource or flag {word}{nearest(word, names)} (submit_job --help lists them)"
+            else:
+                message = f"stray words {unknown!r}: runx does not quote, so no value and no path may hold blanks"
+        raise UserError(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags of submit_job; those of `Resources` are what RESOURCES of an experiment may name."""
+    flags = _Parser(prog="submit_job", description=__doc__, allow_abbrev=False)
+    flags.formatter_class = argparse.RawDescriptionHelpFormatter
+    flags.add_argument("--name", help="name of the job")
+    flags.add_argument("--command", help="line for the shell that the job runs")
+    flags.add_argument("--logdir", type=Path, help="run folder (or gcf_log in it, as runx says)")
+    flags.add_argument(
+        "--array", type=Path, metavar="EXPERIMENT", help="submit the waiting runs of this folder at once"
+    )
+    flags.add_argument("--limit", type=int, default=0, help="with --array: runs at a time; 0: all")
+    flags.add_argument("--cluster", type=Path, default=script.SETTINGS, help="settings of the cluster")
+    flags.add_argument("--dry_run", action="store_true", help="print the batch script, write and submit nothing")
+    for each in dataclasses.fields(Resources):
+        names = [f"--{name}" for name in (each.name, *each.metadata.get("also", ()))]
+        kind = int if isinstance(each.default, int) else str
+        flags.add_argument(*names, type=kind, default=None, help=each.metadata["help"], dest=each.name)
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; gives the exit code."""
+    try:
+        args = parser().parse_args(argv)
+        cluster = script.read_cluster(args.cluster)
+        if args.array:
+            return submit_array(args.array, args.limit, dry_run=args.dry_run)
+        return submit_run(read_job(args, cluster), cluster, args.dry_run)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+    return 2
+
+
+def read_job(args: argparse.Namespace, cluster: Cluster) -> Job:
+    """The job that a command line describes."""
+    for name in ("name", "command", "logdir"):
+        if not getattr(args, name):
+            raise UserError(f"--{name} is missing (submit_job --help)")
+    given = {f.name: getattr(args, f.name) for f in dataclasses.fields(Resources)}
+    asked = {**cluster.resources, **{name: value for name, value in given.items() if value is not None}}
+    check_time(str(asked.get("time", "")))
+    for name, least in (("nodes", 1), ("tasks", 1), ("gpus", 0), ("cpus", 0)):
+        if asked.get(name, least) < least:
+            raise UserError(f"--{name} {asked[name]}: at least {least}")
+    check_runx(args.command, args.logdir)
+    run = args.logdir.parent if args.logdir.name == "gcf_log" else args.logdir
+    return Job(args.name, run.resolve(), args.command, Resources(**asked), script.environment(cluster))
+
+
+def check_time(text: str) -> None:
+    """UserError for a bare number that is probably a time of day which YAML has turned into seconds."""
+    if text.isdigit() and int(text) >= 60:
+        raise UserError(
+            f'--time {text}: write hours, minutes, seconds in quotes, "24:00:00" (bare, YAML counts seconds)'
+        )
+
+
+def check_runx(command: str, logdir: Path) -> None:
+    """UserError if runx made this command out of something that it would have had to quote, or write in full."""
+    runx = RUNX.fullmatch(command)
+    if not runx:
+        return
+    if not logdir.is_absolute():
+        raise UserError(f"LOGROOT in .runx is relative ({logdir}): runx changes its folder, write an absolute path")
+    if logdir.is_relative_to(NOT_SHARED):
+        raise UserError(f"LOGROOT in .runx is {NOT_SHARED}: set it to a folder that all nodes of the cluster see")
+    before = ""
+    for word in runx["call"].partition("train.py")[2].split():
+        if SHELL.search(word):
+            raise UserError(f"{before} {word}: runx does not quote, so no value may hold {SHELL.search(word)[0]}")  # type: ignore[index]
+        if before and not before.startswith("--") and not word.startswith("--"):
+            raise UserError(f"{before} {word}: one value with a blank in it; runx does not quote, write it without")
+        before = word
+
+
+def submit_run(job: Job, cluster: Cluster, dry_run: bool) -> int:
+    """One run: its script, its record, sbatch. Gives the exit code."""
+    if dry_run:
+        print(script.render(job, cluster), end="")
+        return 0
+    script.write(job, cluster)
+    write_record(job.run, {"name": job.name, "job": "", "resources": dataclasses.asdict(job.resources)})
+    if COLLECT not in os.environ:
+        submit_written(job.run)
+        return 0
+    with open(os.environ[COLLECT], "a", encoding="utf-8") as stream:
+        stream.write(f"{job.run}\n")
+    return 0
+
+
+def submit_written(run: Path) -> str:
+    """Submit a run whose script stands; gives the job's number."""
+    job = sbatch(run / script.NAME)
+    write_record(run, {**read_record(run), "job": job})
+    return job
+
+
+def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_run: bool = False) -> int:
+    """`runs` of an experiment, or all that wait, as one job array, `limit` at a time. Gives the exit code."""
+    if limit < 0:
+        raise UserError(f"--limit {limit}: runs at a time, 0 for all")
+    experiment = experiment.resolve()
+    if not runs:
+        written = sorted(file.parent for file in experiment.glob(f"*/{RECORD}"))
+        runs = [run for run in written if not read_record(run)["job"]]
+    if not runs:
+        raise UserError(f"{experiment} holds no run that waits to be submitted")
+    if len({json.dumps(read_record(run)["resources"], sort_keys=True) for run in runs}) > 1:
+        raise UserError(f"the runs in {experiment} ask for different resources: an array has the same for all")
+    head = [line for line in (runs[0] / script.NAME).read_text().splitlines() if line.startswith("#SBATCH ")]
+    text = script.render_array(experiment, runs, head, limit)
+    if dry_run:
+        print(text, end="")
+        return 0
+    file = experiment / script.ARRAY
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o755)
+    job = sbatch(file)
+    for task, run in enumerate(runs):
+        write_record(run, {**read_record(run), "job": f"{job}_{task}"})
+    return 0
+
+
+def sbatch(file: Path) -> str:
+    """Hand a script to Slurm; gives the job's number. UserError, with Slurm's own words, if it is refused."""
+    if not shutil.which("sbatch"):
+        raise UserError(f"sbatch is not on the PATH: submit {file} from a login node, or run it here with bash")
+    done = subprocess.run(["sbatch", "--parsable", str(file)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = " ".join(done.stderr.replace("sbatch: error: ", "").split())
+        raise UserError(f"sbatch refuses {file}: {said}")
+    job = done.stdout.strip().partition(";")[0]
+    print(f"submitted job {job}: {file}")
+    return job
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """What `write_record` wrote; empty if the run was started otherwise."""
+    file = run / RECORD
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def write_record(run: Path, record: dict[str, Any]) -> None:
+    """Keep the record of a run in its folder."""
+    (run / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

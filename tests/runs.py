@@ -1,0 +1,48 @@
+"""Command lines of runs in tests, and what the runs left in their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from utils.checkpoint import load
+from utils.log import RunLog
+
+
+def folder(words: Sequence[str]) -> Path:
+    """Run folder of a command line."""
+    return Path(words[list(words).index("--result_dir") + 1])
+
+
+def into(words: Sequence[str], name: str) -> list[str]:
+    """The same command line with another run folder."""
+    new = list(words)
+    new[new.index("--result_dir") + 1] = str(folder(words).with_name(name))
+    return new
+
+
+def last(words: Sequence[str]) -> dict:
+    """The last checkpoint of a run."""
+    (path,) = folder(words).glob("last_checkpoint_ep*.pth")
+    return load(path)
+
+
+def rows(words: Sequence[str], phase: str) -> list[dict[str, float]]:
+    """Rows of metrics.csv without their times, of each epoch the last."""
+    found = RunLog(folder(words), main=False).history(phase)
+    return [{key: value for key, value in row.items() if key != "timestamp"} for row in found]
+
+
+def assert_same_end(one: Sequence[str], other: Sequence[str]) -> None:
+    """Weights, optimizer and loss curve are equal to the last bit."""
+    a, b = last(one), last(other)
+    assert a["step"] == b["step"] > 0
+    for name, value in a["net"].items():
+        assert torch.equal(value, b["net"][name]), name
+    for index, slots in a["optimizer"]["state"].items():
+        for name, value in slots.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(b["optimizer"]["state"][index][name]))
+    assert rows(one, "train") == rows(other, "train")
+    assert rows(one, "val")[-1] == rows(other, "val")[-1]

@@ -1,0 +1,281 @@
+"""Experiments through the unmodified runx: what it is told, what is refused before, what became of the runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from shared import GOLDEN
+
+import train
+from scripts import sweep, sweep_status
+from slurm import submit
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = json.loads((GOLDEN / "nvidia" / "scripts.json").read_text())
+
+
+def flags(command: str) -> list[str]:
+    """Words behind train.py."""
+    words = shlex.split(command)
+    return words[words.index("train.py") + 1 :]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """The repository's .runx with a LOGROOT of this test."""
+    file = tmp_path / "runx.yml"
+    file.write_text(yaml.safe_dump(yaml.safe_load((ROOT / ".runx").read_text()) | {"LOGROOT": str(tmp_path / "logs")}))
+    return file
+
+
+def runx(*words: str) -> str:
+    """What `python -m runx.runx` prints."""
+    command = [sys.executable, "-m", "runx.runx", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+@pytest.mark.parametrize("how", [["-i", "-n"], ["-n"]])
+def test_dry_run_gives_the_published_flags(name: str, how: list[str], settings: Path, tmp_path: Path) -> None:
+    printed = runx(f"scripts/{name}", *how, "-c", str(settings)).strip()
+    assert printed.count("train.py") == 1
+    command = printed if "-i" in how else shlex.split(printed)[shlex.split(printed).index("--command") + 1]
+    logs = f"{tmp_path}/logs/{name.removesuffix('.yml')}/"
+    found = ["LOGDIR" if word.startswith(logs) else word for word in flags(command)]
+    assert found == flags(SCRIPTS[name]["train_command"])
+    tag = SCRIPTS[name]["logdir"].split("/")[-1].partition("<")[0]
+    assert f"{logs}{tag}" in printed and not (tmp_path / "logs").exists()
+    assert "torchrun --nproc_per_node=" in command
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("scripts/*.yml")), ids=lambda path: path.name)
+def test_experiment_says_what_it_needs(file: Path) -> None:
+    heading = [line for line in file.read_text().splitlines() if line.startswith("#")]
+    assert "Needs:" in " ".join(heading) and "Time" in " ".join(heading)
+    assert file.name in SCRIPTS or file.name == "sweep_toy.yml"
+
+
+def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four runs, each with its script in both places, and a command that submit_job has taken as it stands."""
+    monkeypatch.setenv(submit.COLLECT, str(tmp_path / "collected"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    runx("scripts/sweep_toy.yml", "-c", str(settings))
+    runs = [Path(line) for line in (tmp_path / "collected").read_text().splitlines()]
+    assert len(runs) == 4 == len(set(runs))
+    for run in runs:
+        text = (run / "train_cmd.sh").read_text()
+        assert text.startswith("#!") and (run / "submit_cmd.sh").read_text() == text
+        assert f"cd {run}/code" in text and "#SBATCH --time=0:10:00" in text and "--resume auto" in text
+        assert (run / "code" / "slurm" / "submit_job").exists() and not (run / "code" / "tests").exists()
+
+
+def test_train_leaves_scripts_in_place_of_the_bare_command(
+    tiny_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An `-i` run of runx; the script then goes on with the run."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "submit_cmd.sh").write_text(" cd /x; python train.py\n")
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    text = (run / "train_cmd.sh").read_text()
+    assert text == (run / "submit_cmd.sh").read_text() and text.startswith("#!") and "#SBATCH --requeue" in text
+    (run / "train_cmd.sh").write_text(text.replace("--max_epoch 1", "--max_epoch 2"))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(["bash", str(run / "train_cmd.sh")], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (run / "last_checkpoint_ep1.pth").exists() and (run / "exit_code").read_text() == "0\n"
+    assert "--max_epoch 2" in (run / "train_cmd.sh").read_text(), "written anew"
+
+
+def bad(settings: Path, **changes: Any) -> None:
+    """Change settings of runx; None takes one away."""
+    tree = yaml.safe_load(settings.read_text())
+    for name, value in changes.items():
+        tree.pop(name, None)
+        if value is not None:
+            tree[name] = value
+    settings.write_text(yaml.safe_dump(tree))
+
+
+EXPERIMENT: dict[str, Any] = {"CMD": "python train.py", "RESOURCES": {"gpus": 1}, "HPARAMS": {"lr": 1}}
+
+
+@pytest.mark.parametrize(
+    ("words", "changes", "experiment", "needle"),
+    [
+        (["-c", "/nowhere.yml"], {}, {}, "/nowhere.yml"),
+        (["--farm", "drako-slurm"], {}, {}, "did you mean 'draco-slurm'"),
+        ([], {"FARM": None}, {}, "no FARM"),
+        ([], {"FARM": "big", "big": {"SUBMIT_CMD": "submit_job"}}, {}, "has to contain draco"),
+        ([], {"LOGROOT": None}, {}, "no LOGROOT"),
+        ([], {"LOGROOT": "/a b"}, {}, "without blanks"),
+        ([], {"LOGROOT": "runs"}, {}, "add runs to CODE_IGNORE_PATTERNS"),
+        ([], {}, {"CMD": None}, "no CMD"),
+        ([], {}, {"HPARAMS": None}, "no HPARAMS"),
+        ([], {}, {"RESOURCES": None}, "no RESOURCES"),
+        ([], {}, {"RESOURCES": {"gpuz": 8}}, "unknown resource 'gpuz'; did you mean"),
+        ([], {}, {"LOGROOT": "/y"}, "LOGROOT stands in the settings"),
+        ([], {}, {"HPARAMS": {"exp": "my run"}}, "exp: 'my run'"),
+        ([], {}, {"HPARAMS": [{"exp": ["a", "it's"]}]}, 'exp: "it\'s"'),
+        (["-i"], {}, {"HPARAMS": {"exp": "a;b"}}, "exp: 'a;b'"),
+        ([], {}, {}, "sbatch is not on the PATH"),
+    ],
+)
+def test_mistake_is_one_line(
+    words: list[str],
+    changes: dict[str, Any],
+    experiment: dict[str, Any],
+    needle: str,
+    settings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bad(settings, **changes)
+    file = tmp_path / "x.yml"
+    file.write_text(yaml.safe_dump({k: v for k, v in (EXPERIMENT | experiment).items() if v is not None}))
+    assert sweep.main([str(file), *(["-c", str(settings)] if "-c" not in words else []), *words]) == 2
+    error = capsys.readouterr().err
+    assert needle in error and error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "logs").exists()
+
+
+def test_no_settings_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert sweep.main([str(ROOT / "scripts" / "sweep_toy.yml")]) == 2
+    assert "looked for .runx and" in capsys.readouterr().err
+
+
+def tools(tmp_path: Path, **bodies: str) -> str:
+    """A PATH on which commands of Slurm do what `bodies` say."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name, body in bodies.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def test_sweep_is_submitted_whole_or_not_at_all(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The third job is refused: the two before it are cancelled."""
+    count = f"echo x >>{tmp_path}/n; n=$(wc -l <{tmp_path}/n); [ $n -lt 3 ] || {{ echo 'over limit' >&2; exit 1; }}"
+    path = tools(tmp_path, sbatch=f"{count}; echo $n", scancel=f"echo $@ >{tmp_path}/cancelled")
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.chdir(ROOT)
+    assert sweep.main(["scripts/sweep_toy.yml", "-c", str(settings)]) == 2
+    assert (tmp_path / "cancelled").read_text() == "1 2\n" and "over limit" in capfd.readouterr().err
+
+
+def test_sweep_as_a_job_array(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", tools(tmp_path, sbatch=f"cp $2 {tmp_path}/seen; echo 8"))
+    monkeypatch.chdir(ROOT)
+    assert sweep.main(["scripts/sweep_toy.yml", "-c", str(settings), "--limit", "2"]) == 0
+    assert "--array=0-3%2\n" in (tmp_path / "seen").read_text()
+    runs = sorted((tmp_path / "logs" / "sweep_toy").glob("*/job.json"))
+    assert sorted(json.loads(run.read_text())["job"] for run in runs) == [f"8_{task}" for task in range(4)]
+
+
+def test_failed_run_is_not_hidden(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """runx itself ends with 0 although the run has failed."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    file = tmp_path / "x.yml"
+    hparams = {"arch": "ocrnet.HRNet", "dataset": "camvid", "data_root": "/nowhere", "result_dir": "LOGDIR"}
+    file.write_text(yaml.safe_dump(EXPERIMENT | {"HPARAMS": hparams}))
+    assert sweep.main([str(file), "-c", str(settings), "-i"]) == 1
+    table = capfd.readouterr().out.splitlines()[-1]
+    assert " failed " in table and "/nowhere" in table
+
+
+def make_run(folder: Path, files: dict[str, str]) -> Path:
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+START = "2026-01-01 00:00:00 python train.py\n"
+RECORD = json.dumps({"name": "x", "job": "7", "resources": {}})
+WAITING = json.dumps({"name": "x", "job": "", "resources": {}})
+METRICS = "start,start/step,0,timestamp,1\ntrain,loss,1.5,epoch,2,timestamp,2\nval,mean_iu,0.25,epoch,1,timestamp,2\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "jobs", "state", "says"),
+    [
+        ({"job.json": WAITING}, {}, "waiting", ""),
+        ({"job.json": RECORD}, {"7": "queued"}, "queued", ""),
+        ({"job.json": RECORD, "train.log": START, "exit_code": "1"}, {"7": "requeued"}, "requeued", ""),
+        ({"job.json": RECORD, "train.log": START}, {"7": "running"}, "running", ""),
+        ({"job.json": RECORD, "train.log": START, "exit_code": "0"}, {}, "done", ""),
+        ({"job.json": RECORD, "train.log": START + "2026-01-01 00:00:00 report: x", "exit_code": "1"}, {}, "done", ""),
+        ({"job.json": RECORD, "train.log": START, "exit_code": "143"}, {}, "stopped", ""),
+        ({"job.json": RECORD, "train.log": START, "exit_code": "1"}, {}, "failed", "exit code 1"),
+        ({"job.json": RECORD, "train.log": START}, {}, "failed", "not on record"),
+        ({"job.json": RECORD, "train.log": START}, None, "unknown", "squeue"),
+        (
+            {"job.json": RECORD, "exit_code": "1", "slurm-7.out": "a\nValueError: bad\nChildFailedError: x\nend"},
+            {},
+            "failed",
+            "ValueError: bad",
+        ),
+        ({"train.log": START + "2026-01-01 00:00:00 error: no images in /x\n"}, None, "failed", "no images in /x"),
+        ({"train.log": START + "2026-01-01 00:00:00 stopped as asked in epoch 3\n"}, {}, "stopped", ""),
+        ({"train.log": START}, {}, "running", ""),
+        ({"submit_cmd.sh": "x"}, {}, "failed", "before it could open its log"),
+    ],
+)
+def test_state_of_a_run(
+    files: dict[str, str], jobs: dict[str, str] | None, state: str, says: str, tmp_path: Path
+) -> None:
+    found = sweep_status.state_of(make_run(tmp_path / "run", files), jobs)
+    assert found[0] == state and says in found[1]
+
+
+def test_silent_run_has_failed(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"train.log": START})
+    os.utime(run / "train.log", (1, 1))
+    assert sweep_status.state_of(run, {})[0] == "failed"
+
+
+def test_status_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", tools(tmp_path, squeue="printf '7 PENDING 2\\n9_1 RUNNING 0\\n10 PENDING 0\\n'"))
+    assert sweep_status.queue() == {"7": "requeued", "9_1": "running", "10": "queued"}
+    experiment = tmp_path / "logs" / "exp"
+    make_run(experiment / "a", {"job.json": RECORD, "metrics.csv": METRICS, "hparams.json": '{"max_epoch": 8}'})
+    make_run(experiment / "b", {"train.log": START + "2026-01-01 00:00:00 error: no images"})
+    assert sweep_status.main([str(experiment)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["a", "requeued", "7", "3/8", "25.00"] and lines[2].split()[:2] == ["b", "failed"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".runx").write_text(f"LOGROOT: {tmp_path}/logs\n")
+    assert sweep_status.main(["exp"]) == 1
+    assert sweep_status.main(["exq"]) == 2 and "did you mean 'exp'" in capsys.readouterr().err
+
+
+def test_check_gpu_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/check_gpu.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (
+        done.returncode == 0 and "torch: " in done.stdout and done.stdout.splitlines()[-1].startswith("ok: 1 process")
+    )

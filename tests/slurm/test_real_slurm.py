@@ -1,0 +1,138 @@
+"""Jobs of a real Slurm: a sweep through runx, two nodes, time limits, requeues."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from runs import assert_same_end, folder, into, rows
+from slurm_cluster import Cluster, wait
+
+from utils.log import RunLog
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slurm
+TORCHRUN = "torchrun --nproc_per_node=1 train.py"
+PYTHON = "python train.py"
+
+
+def environment(cluster: Cluster) -> dict[str, str]:
+    """What a user's shell has: the virtual environment first, Slurm's settings, one thread."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**cluster.env, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def call(cluster: Cluster, *words: str, **changes: object) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user of that cluster would, in the repository."""
+    options = {"cwd": ROOT, "env": environment(cluster), "capture_output": True, "text": True, "timeout": 600}
+    return subprocess.run(words, check=False, **{**options, **changes})  # type: ignore[call-overload]
+
+
+def submit(cluster: Cluster, words: Sequence[str], launch: str, *flags: str) -> str:
+    """Submit `launch words` with slurm/submit_job; gives the job's number."""
+    run = folder(words)
+    command = f"cd {ROOT}; exec {launch} {shlex.join(words)}"
+    arguments = ["--name", run.name, "--logdir", str(run), "--command", command, *flags]
+    done = call(cluster, sys.executable, "slurm/submit_job", *arguments)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"submitted job (\d+)", done.stdout)
+    assert found, done.stdout
+    return found[1]
+
+
+def output(run: Path) -> str:
+    """What the jobs of a run have printed."""
+    return "\n".join(path.read_text() for path in sorted(run.glob("slurm-*.out")))
+
+
+def finished(cluster: Cluster, job: str, words: Sequence[str], seconds: float = 300) -> None:
+    """Wait until a job has ended well."""
+    assert cluster.wait_for(job, seconds=seconds) == "COMPLETED", output(folder(words))
+    assert (folder(words) / "exit_code").read_text() == "0\n"
+
+
+def test_two_nodes_equal_one_process(cluster: Cluster, tiny_run: list[str]) -> None:
+    """Synchronised batch norm, the same global batch, no dropout (each rank draws its own): the same losses to 1e-5,
+    and of the same weights exactly the same scores."""
+    words = [*tiny_run, "--optimizer", "sgd", "--lr", "1e-4", "MODEL.OCR.DROPOUT", "0"]
+    one = into(words, "one")
+    jobs = [(one, submit(cluster, one, PYTHON))]
+    for name, launch in (("torchrun", TORCHRUN), ("srun", PYTHON)):
+        two = into([*words, "--bs_trn", "2"], name)
+        jobs.append((two, submit(cluster, two, launch, "--nodes", "2")))
+    for run, job in jobs:
+        finished(cluster, job, run)
+        assert f"{1 if run is one else 2} process(es)" in output(folder(run))
+        for ours, theirs in zip(rows(run, "train"), rows(one, "train"), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5)
+    weights = ["--eval", "val", "--snapshot", str(folder(one) / "best_checkpoint_ep1.pth")]
+    scores = []
+    for nodes in ("1", "2"):
+        run = into([*words, *weights], f"eval{nodes}")
+        finished(cluster, submit(cluster, run, TORCHRUN, "--nodes", nodes), run)
+        scores.append(rows(run, "val"))
+    assert scores[0] == scores[1] and len(scores[0]) == 1
+
+
+@pytest.fixture
+def long_run(tiny_run: list[str]) -> list[str]:
+    """Some minutes on one core: 2 steps an epoch, dropout on, no validation before the end."""
+    return [*tiny_run, "--max_epoch", "600", "--val_freq", "600", "MODEL.OCR.DROPOUT", "0.5"]
+
+
+def test_time_limit_and_requeue_end_in_the_same_bits(cluster: Cluster, long_run: list[str]) -> None:
+    whole, limited, requeued = (into(long_run, name) for name in ("whole", "limited", "requeued"))
+    settings = folder(long_run).parent / "cluster.yaml"
+    settings.write_text("signal_lead: 30\n")
+    jobs = [submit(cluster, limited, TORCHRUN, "--time", "2", "--cluster", str(settings))]
+    jobs.append(submit(cluster, requeued, PYTHON))
+    wait(lambda: len(rows(requeued, "train")) >= 5, 120, "no fifth epoch")
+    assert call(cluster, "scontrol", "requeue", jobs[1]).returncode == 0
+    jobs.append(submit(cluster, whole, PYTHON))
+    for job, words in zip(jobs, (limited, requeued, whole), strict=True):
+        finished(cluster, job, words, seconds=900)
+    assert output(folder(limited)).count("queued again") >= 1
+    assert "stopped as asked" in output(folder(limited)) and "restart 1" in output(folder(limited))
+    assert "restart 1" in output(folder(requeued)) and "queued again" not in output(folder(requeued))
+    assert not (folder(limited) / "preempt").exists()
+    assert_same_end(whole, limited)
+    assert_same_end(whole, requeued)
+
+
+def test_term_on_preemption_saves_within_the_grace_time(cluster: Cluster, long_run: list[str]) -> None:
+    """scancel sends TERM, then after KillWait KILL: as a preemption does."""
+    for launch, name in ((TORCHRUN, "torchrun"), (PYTHON, "python")):
+        words = into(long_run, name)
+        job = submit(cluster, words, launch, "--nodes", "2")
+        wait(lambda words=words: len(rows(words, "train")) >= 3, 120, "no third epoch")
+        assert call(cluster, "scancel", job).returncode == 0
+        cluster.wait_for(job, seconds=90)
+        wait(lambda words=words: "stopped as asked" in (folder(words) / "train.log").read_text(), 60, "not stopped")
+
+
+def test_sweep_through_runx(cluster: Cluster, tmp_path: Path) -> None:
+    """The 2x2 sweep of the repository, unmodified runx, its own summary and ours."""
+    settings = yaml.safe_load((ROOT / ".runx").read_text()) | {"LOGROOT": str(tmp_path / "logs")}
+    (tmp_path / "runx.yml").write_text(yaml.safe_dump(settings))
+    done = call(cluster, "python", "-m", "runx.runx", "scripts/sweep_toy.yml", "-c", str(tmp_path / "runx.yml"))
+    jobs = re.findall(r"submitted job (\d+)", done.stdout)
+    assert len(jobs) == 4, done.stdout + done.stderr
+    experiment = tmp_path / "logs" / "sweep_toy"
+    for job in jobs:
+        assert cluster.wait_for(job, seconds=900) == "COMPLETED"
+    runs = sorted(path.parent for path in experiment.glob("*/metrics.csv"))
+    scores = {f"{RunLog(run, main=False).history('val')[-1]['mean_iu']:1.2e}" for run in runs}
+    assert len(runs) == 4 and len(scores) == 4
+    summary = call(cluster, "python", "-m", "runx.sumx", "sweep_toy", "--logroot", str(tmp_path / "logs")).stdout
+    assert all(run.name in summary for run in runs) and all(score in summary for score in scores), summary
+    heading = summary.splitlines()[:3]
+    assert sum("uniform" in line or "lr" in line for line in heading) and "ASSETS" not in summary, "columns that differ"
+    status = call(cluster, "python", "scripts/sweep_status.py", str(experiment))
+    assert status.returncode == 0 and status.stdout.count(" done ") == 4, status.stdout

@@ -1,0 +1,261 @@
+"""Batch scripts: the text, what sbatch and bash make of it, and what is refused before Slurm sees it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from shared import GOLDEN
+
+from slurm import script, submit
+from slurm.script import Cluster, Container, Job, Resources, render
+from utils.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+RUNX = " cd /logs/x/run/code; PYTHONPATH=/logs/x/run/code exec torchrun --nproc_per_node=8 train.py {} "
+JOB = Job(
+    "train_cityscapes_mild-eagle",
+    Path("/logs/x/run"),
+    RUNX.format("--lr 5e-3 --result_dir /logs/x/run"),
+    Resources(nodes=2, gpus=8, cpus=32, mem="300G", time="24:00:00"),
+    {"ASSETS_PATH": "/data/big files", "PATH": "/env/bin"},
+)
+CLUSTER = Cluster(
+    gpu_type="h100",
+    modules=("cuda/12.4",),
+    setup=("export NCCL_SOCKET_IFNAME=ib0",),
+    container=Container("apptainer", "/images/streetscale.sif", ("/scratch/extra.ext3:ro",), ("/data", "/scratch")),
+)
+ODD = """it's "a" run #1 100% $HOME"""
+
+
+@pytest.mark.parametrize(
+    ("name", "job", "cluster"),
+    [
+        ("train_cmd.sh", JOB, CLUSTER),
+        ("eval_cmd.sh", replace(JOB, command="python train.py --eval val", resources=Resources(gpus=1)), Cluster()),
+    ],
+)
+def test_render_is_the_golden_text(name: str, job: Job, cluster: Cluster) -> None:
+    assert render(job, cluster) == (GOLDEN / "slurm" / name).read_text()
+
+
+@pytest.mark.parametrize("cluster", [Cluster(), CLUSTER])
+@pytest.mark.parametrize("command", [JOB.command, "python train.py --eval val"])
+def test_script_is_valid_shell(cluster: Cluster, command: str, tmp_path: Path) -> None:
+    file = script.write(replace(JOB, command=command, run=tmp_path / ODD), cluster)
+    assert subprocess.run(["bash", "-n", str(file)], check=False).returncode == 0
+    assert (file.parent / "submit_cmd.sh").read_bytes() == file.read_bytes() and os.access(file, os.X_OK)
+    if shutil.which("shellcheck"):
+        checked = subprocess.run(
+            ["shellcheck", "-S", "warning", str(file)], capture_output=True, text=True, check=False
+        )
+        assert not checked.stdout
+
+
+def test_every_resource_becomes_a_directive() -> None:
+    """A field that nothing reads would be a silent no."""
+    base = script.directives(replace(JOB, resources=Resources()), Cluster())
+    values = {"nodes": 3, "gpus": 4, "tasks": 5, "cpus": 6}
+    for name in Resources.__dataclass_fields__:
+        lines = script.directives(replace(JOB, resources=Resources(**{name: values.get(name, "some")})), Cluster())
+        changed = [line for line in lines if line not in base]
+        assert len(changed) == 1 and changed[0].endswith(str(values.get(name, "some"))), name
+    by_count = script.directives(JOB, Cluster(gpus_as="gpus", gpu_type="h100"))
+    assert "--gpus-per-node=h100:8" in by_count and not any("gres" in line for line in by_count)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("python train.py --lr 1", "python train.py --resume auto --lr 1"),
+        ("python '/a b/train.py' --lr 1", "python '/a b/train.py' --resume auto --lr 1"),
+        ("python train.py --resume x.pth", "python train.py --resume x.pth"),
+        ("python train.py --snapshot x OPTIM.LR 1", "python train.py --resume auto --snapshot x OPTIM.LR 1"),
+        ("python retrain.py", "python retrain.py"),
+        ("torchrun --standalone train.py --resume=a", "torchrun --standalone train.py --resume=a"),
+    ],
+)
+def test_training_goes_on_from_its_last_checkpoint(command: str, expected: str) -> None:
+    assert script.launchable(command, evaluates=False) == expected
+
+
+def test_evaluation_resumes_nothing() -> None:
+    job = replace(JOB, command="torchrun train.py --eval val --eval_folder x")
+    assert job.evaluates and "--resume" not in render(job, Cluster()) and "scontrol" not in render(job, Cluster())
+    assert not replace(JOB, command="python train.py --eval_folder x").evaluates
+
+
+def run_script(tmp_path: Path, body: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a training script, whose command is `body`, with bash."""
+    folder = tmp_path / ODD
+    file = script.write(replace(JOB, command=body, run=folder, environment={}), Cluster(signal_lead=3))
+    env = {**os.environ, **environment}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(["bash", str(file)], env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+
+
+def test_command_runs_intact_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
+    arguments = [ODD, "a  b", "$(touch x)"]
+    code = f"import sys; print(sys.argv[1:] == {arguments!r})"
+    process = run_script(tmp_path, shlex.join([sys.executable, "-c", code, *arguments]))
+    assert process.communicate(timeout=60)[0].strip() == "True" and process.returncode == 0
+    assert (tmp_path / ODD / "exit_code").read_text() == "0\n"
+
+
+def test_failure_is_handed_on(tmp_path: Path) -> None:
+    process = run_script(tmp_path, "exit 7")
+    process.communicate(timeout=60)
+    assert process.returncode == 7 and (tmp_path / ODD / "exit_code").read_text() == "7\n"
+
+
+STEP = 'touch up; while [ ! -e "$RUN/preempt" ]; do sleep 0.05; done; {save}; exit 138'
+
+
+@pytest.mark.parametrize(
+    ("sent", "save", "queued"),
+    [
+        ("USR1", 'touch "$RUN/last_checkpoint_ep3.pth"', True),
+        ("USR1", "true", False),  # nothing was saved: it would begin anew, for ever
+        ("TERM", 'touch "$RUN/last_checkpoint_ep3.pth"', False),  # Slurm itself queues a preempted job again
+    ],
+)
+def test_signal_asks_the_run_to_stop_and_queues_it_again(tmp_path: Path, sent: str, save: str, queued: bool) -> None:
+    """With commands of Slurm that write down how they were called."""
+    tools, run = tmp_path / "tools", tmp_path / ODD
+    tools.mkdir()
+    (tools / "srun").write_text('#!/usr/bin/env bash\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n')
+    (tools / "scontrol").write_text(f'#!/usr/bin/env bash\necho "$@" >{tmp_path}/scontrol\nkill -KILL $PPID\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "RUN": str(run), "SLURM_JOB_ID": "7"}
+    array = {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2"}
+    process = run_script(tmp_path, f"cd {tmp_path}; {STEP.format(save=save)}", **environment, **array)
+    wait_for(tmp_path / "up")
+    process.send_signal(getattr(signal, f"SIG{sent}"))
+    process.communicate(timeout=30)
+    called = (tmp_path / "scontrol").read_text() if (tmp_path / "scontrol").exists() else ""
+    assert called == ("requeue 5_2\n" if queued else "")
+    assert process.returncode == (-9 if queued else 138) and not (run / "preempt").exists()
+
+
+def test_step_that_does_not_stop_is_ended_in_time(tmp_path: Path) -> None:
+    """A long validation: `signal_lead` 3 gives it 2 seconds."""
+    process = run_script(tmp_path, f"cd {tmp_path}; touch up; exec sleep 60")
+    wait_for(tmp_path / "up")
+    began = time.monotonic()
+    process.send_signal(signal.SIGUSR1)
+    process.communicate(timeout=50)
+    assert process.returncode == 143 and time.monotonic() - began < 40
+
+
+def wait_for(file: Path) -> None:
+    """Until a file is there."""
+    end = time.monotonic() + 20
+    while not file.exists():
+        assert time.monotonic() < end, f"no {file}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "needle"),
+    [
+        (["--name", "x", "--logdir", "/x"], "--command is missing"),
+        (["--gpuz", "8"], "unknown resource or flag --gpuz; did you mean '--gpu' or '--gpus'"),
+        (["--gpus", "many"], "--gpus"),
+        (["--gpus", "-1"], "--gpus -1"),
+        (["--nodes", "0"], "--nodes 0"),
+        (["--time", "86400"], "24:00:00"),
+        (["y"], "runx does not quote"),
+        (["--command", RUNX.format("--tag my run")], "my run"),
+        (["--command", RUNX.format("--tag a;b")], "--tag a;b"),
+        (["--command", RUNX.format("--tag $(ls)")], "does not quote"),
+        (["--command", RUNX.format('--tag "a"')], "does not quote"),
+        (["--command", RUNX.format("--lr 1"), "--logdir", "logs/x/gcf_log"], "absolute"),
+        (["--command", RUNX.format("--lr 1"), "--logdir", "/var/tmp/streetscale/x/gcf_log"], "all nodes"),
+        (["--name", "a\nb"], "line break"),
+        (["--cluster", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
+        (["--array", "/nowhere"], "no run that waits"),
+        ([], "sbatch is not on the PATH"),
+    ],
+)
+def test_mistake_is_one_line(
+    words: list[str], needle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = tmp_path / "run"
+    basis = [] if "--command is" in needle else ["--name", "x", "--logdir", str(run), "--command", "python train.py"]
+    assert submit.main([*basis, *words]) == 2
+    error = capsys.readouterr().err
+    assert needle in error and error.startswith("error: ") and error.count("\n") == 1
+    assert not run.exists() or needle.startswith("sbatch")
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("moduls: [a]", "did you mean 'modules'"),
+        ("modules: a", "modules takes a list"),
+        ("container: {runtime: docker}", "apptainer or singularity"),
+        ("gpus_as: all", "gres or gpus"),
+        ("resources: {gpu: 1}", "unknown setting 'gpu'"),
+        ("signal_lead: soon", "whole number"),
+        ("[1", "no valid YAML"),
+        ("word", "expected names and values"),
+    ],
+)
+def test_bad_cluster_settings(text: str, needle: str, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match="cluster.yaml") as caught:
+        script.read_cluster(file)
+    assert needle in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_shipped_settings_change_nothing() -> None:
+    assert script.read_cluster() == Cluster()
+
+
+def fake_sbatch(tmp_path: Path, body: str) -> str:
+    """A folder with an sbatch that does `body`."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "sbatch").write_text(f"#!/bin/sh\n{body}\n")
+    (tools / "sbatch").chmod(0o755)
+    return f"{tools}:{os.environ['PATH']}"
+
+
+def test_refusal_of_sbatch_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", fake_sbatch(tmp_path, 'echo "sbatch: error: invalid partition: x" >&2; exit 1'))
+    run = tmp_path / "run"
+    assert submit.main(["--name", "x", "--logdir", str(run), "--command", "python train.py"]) == 2
+    assert capsys.readouterr().err == f"error: sbatch refuses {run / 'train_cmd.sh'}: invalid partition: x\n"
+    assert submit.read_record(run)["job"] == ""
+
+
+def test_array_takes_the_waiting_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", fake_sbatch(tmp_path, f'cp "$2" {tmp_path}/seen; echo "41;cluster"'))
+    monkeypatch.setenv(submit.COLLECT, str(tmp_path / "collected"))
+    for name in ("one", "it's two"):
+        words = ["--name", name, "--logdir", str(tmp_path / "exp" / name), "--command", "python train.py"]
+        assert submit.main([*words, "--mem", "8G"]) == 0
+    assert len((tmp_path / "collected").read_text().splitlines()) == 2
+    assert submit.main(["--array", str(tmp_path / "exp"), "--limit", "2"]) == 0
+    text = (tmp_path / "seen").read_text()
+    assert "#SBATCH --array=0-1%2\n" in text and "#SBATCH --mem=8G\n" in text
+    assert text.count("--job-name") == 1 and text.count("--output") == 1
+    assert [submit.read_record(tmp_path / "exp" / name)["job"] for name in ("it's two", "one")] == ["41_0", "41_1"]
+    capsys.readouterr()
+    assert submit.main(["--array", str(tmp_path / "exp")]) == 2  # nobody waits any more

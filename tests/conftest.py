@@ -24,7 +24,7 @@ def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_words() -> Callable[[Path, Path], list[str]]:
-    """`tiny_words(scenes, folder)`: a training that takes seconds: 2 epochs of 2 steps; the run folder is `folder`/run."""
+    """`tiny_words(scenes, folder)`: a training of seconds, 2 epochs of 2 steps; the run folder is `folder`/run."""
 
     def words(scenes: Path, folder: Path) -> list[str]:
         return [

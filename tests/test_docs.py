@@ -56,8 +56,9 @@ def test_links(page: Path) -> None:
 def test_flags_and_keys_exist(page: Path) -> None:
     """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
     known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg", "--help"}
-    # torchrun, benchmark, convert_checkpoint, make_scenes
+    # torchrun, benchmark, convert_checkpoint, make_scenes, auto_label
     known |= {"--nproc_per_node", "--what", "--baseline", "--size", "--steps", "--to", "--parts"}
+    known |= {"--images", "--out", "--threshold", "--scales"}
     for code in re.findall(r"`([^`\n]+)`", page.read_text()):
         for flag in re.findall(r"(?<!\S)(--\w[\w-]*)", code):
             assert flag in known, f"{page.name}: {flag}"

@@ -118,20 +118,18 @@ def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
     return spec
 
 
-def plan(args: argparse.Namespace, run: Run) -> Job:
-    """Which images there are, where their labels go, and which are left to do. UserError if they cannot go there."""
-    cfg, ranks = run.cfg, run.ranks
-    items = folder.tree(args.images, str(args.out / "train_extra"))
-    least = thresholds(args.threshold, run.spec)
+def plan(run: Run, items: list[Item], least: list[float]) -> Job:
+    """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
+    cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
     made = {"teacher": Path(cfg.SNAPSHOT).name, "sha256": digest(Path(cfg.SNAPSHOT))}
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
     made |= {key: config.get(cfg, key) for key in DECISIVE}
-    check_out(args.out, run.spec, made)
+    check_out(out, run.spec, made)
     ranks.barrier()
     if ranks.is_main:
-        labelrecord.write(args.out, run.spec, made)
-    coverage = Coverage(args.out, run.spec.classes, ranks)
-    sink = AutoLabels(args.out, run.spec, least, made, coverage)
+        labelrecord.write(out, run.spec, made)
+    coverage = Coverage(out, run.spec.classes, ranks)
+    sink = AutoLabels(out, run.spec, least, made, coverage)
     owner: dict[Path, Item] = {}
     for item in items:
         other = owner.setdefault(sink.files(item.name)[0], item)
@@ -220,12 +218,13 @@ def sample(sink: AutoLabels, item: Item) -> sinks.Row:
 def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Read the teacher, label what is left, say what came of it."""
     cfg, spec, net = teacher(args, rest)
+    least, out = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR)
+    items = folder.tree(cfg.EVAL.FOLDER, str(out / "train_extra"))
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
-    folder.tree(args.images, str(args.out / "train_extra"))  # before a log is begun
-    log = RunLog(args.out, ranks.is_main, "auto_label.log")
+    log = RunLog(out, ranks.is_main, "auto_label.log")
     try:
         run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
-        job = plan(args, run)
+        job = plan(run, items, least)
         before = len(job.items) - len(job.left)
         log.line(f"{command}\n{len(job.items)} images, {before} of them labelled before")
         if job.left:
@@ -235,8 +234,8 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
         if ranks.is_main:
             log.line(f"{percent(share_kept(covered))} % of their pixels are labelled, report: {report(job, covered)}")
             if spec.classes == datasets.spec("cityscapes").classes:
-                prob = min(0.5, *job.sink.thresholds)
-                log.line(f"for training: --custom_coarse_prob {prob:g} DATASET.CITYSCAPES_CUSTOMCOARSE {args.out}")
+                prob = min(0.5, *least)
+                log.line(f"for training: --custom_coarse_prob {prob:g} DATASET.CITYSCAPES_CUSTOMCOARSE {out}")
         ranks.barrier()
     finally:
         log.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import camvid, centroids, cityscapes, folder
+from datasets import camvid, centroids, cityscapes, folder, mapillary
 from datasets.base import Listing, SegmentationDataset
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.samplers import ClassUniformSampler, balanced_share, keep_items, merge, presence_of
@@ -26,10 +26,17 @@ TEST_STEPS, TEST_VAL_STEPS = 11, 7
 
 @dataclass(frozen=True)
 class Entry:
-    """`listing(cfg, mode, ranks)` gives the files of "train", "val", "trainval" or "test"."""
+    """`listing(cfg, mode, ranks)` gives the files of "train", "val", "trainval" or "test".
+
+    `own_spec(cfg)`: the classes where the dataset's folder says them. `val_size`: long edge at which its images are
+    validated where --pre_size does not say otherwise; 0: as they are, whatever it says. `coarse`: it has coarse images.
+    """
 
     spec: DatasetSpec
     listing: Callable[[Any, str, Ranks], Listing]
+    own_spec: Callable[[Any], DatasetSpec] | None = None
+    val_size: int = 0
+    coarse: bool = False
 
 
 def _cityscapes(cfg: Any, mode: str, ranks: Ranks) -> Listing:
@@ -52,6 +59,16 @@ def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     return Listing.plain(camvid.items(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, mode))
 
 
+def _mapillary(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    mode = "trainval" if mode == "train" and cfg.DATASET.CV == cityscapes.CV_ALL else mode
+    return Listing.plain(mapillary.items(*_mapillary_place(cfg), mode))
+
+
+def _mapillary_place(cfg: Any) -> tuple[str, str]:
+    """Root and release."""
+    return cfg.DATASET.ROOT or cfg.DATASET.MAPILLARY_DIR, cfg.DATASET.MAPILLARY_RELEASE
+
+
 def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     """`<ROOT>/images` and `<ROOT>/labels` (or <ROOT>/<mode>/...), or a folder of images alone."""
     root = Path(cfg.DATASET.ROOT or cfg.EVAL.FOLDER or ".")
@@ -64,37 +81,41 @@ def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 _TOY_FOLDERS = {"fine": "gtFine/train", "coarse": "gtCoarse/train_extra", "test": "leftImg8bit/test"}
 
 DATASETS = {
-    "cityscapes": Entry(cityscapes.SPEC, _cityscapes),
+    "cityscapes": Entry(cityscapes.SPEC, _cityscapes, coarse=True),
+    "mapillary": Entry(
+        mapillary.SPEC, _mapillary, lambda cfg: mapillary.spec(*_mapillary_place(cfg)), mapillary.VAL_SIZE
+    ),
     "camvid": Entry(camvid.SPEC, _camvid),
-    "toy": Entry(replace(cityscapes.SPEC, name="toy"), _toy),
+    "toy": Entry(replace(cityscapes.SPEC, name="toy"), _toy, coarse=True),
     "folder": Entry(folder.SPEC, _folder),
 }
-SPECS = {name: entry.spec for name, entry in DATASETS.items()}
 
 
 def spec(dataset: Any) -> DatasetSpec:
     """Classes of a dataset given by its name or by a config that names it; UserError for an unknown name."""
-    return _entry(dataset).spec
+    entry = _entry(dataset)
+    return entry.spec if isinstance(dataset, str) or entry.own_spec is None else entry.own_spec(dataset)
 
 
 def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader:
     """Training batches as the config asks; `run_dir` receives augmented images if it asks for those."""
-    entry = _entry(cfg)
-    _check_classes(cfg, entry.spec)
+    entry, classes = _entry(cfg), spec(cfg)
+    _check_classes(cfg, classes)
+    _check_coarse(cfg, entry)
     listing = entry.listing(cfg, "train", ranks)
-    dataset = SegmentationDataset(listing.items, entry.spec, transforms.build_train(cfg, entry.spec), listing.refine)
+    dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
     sampler = _sampler(cfg, ranks, dataset, listing)
     dump = None
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
-        dump = AugmentationDump(Path(run_dir) / "augmented", entry.spec)
+        dump = AugmentationDump(Path(run_dir) / "augmented", classes)
     return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump)
 
 
 def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
-    entry = _entry(cfg)
+    entry, classes = _entry(cfg), spec(cfg)
     if mode == "folder":
-        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, entry.spec, _label_ids(cfg)))
+        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, _label_ids(cfg)))
     elif mode in ("val", "test"):
         listing = entry.listing(cfg, mode, ranks)
     elif mode == "trn":
@@ -103,10 +124,11 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     else:
         raise UserError(f"--eval takes val, trn or folder, not {mode!r}")
     if any(item.label for item in listing.items):
-        _check_classes(cfg, entry.spec)
+        _check_classes(cfg, classes)
     most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
     shown = listing.items[:most] if cfg.OPTIONS.TEST_MODE else listing.items
-    dataset = SegmentationDataset(shown, entry.spec, transforms.build_val(cfg, entry.spec))
+    size = cfg.DATASET.PRE_SIZE or entry.val_size if entry.val_size and mode in ("val", "trn") else 0
+    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size))
     # Half the workers for validation, as published: those of training stay alive meanwhile.
     return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
 
@@ -128,6 +150,20 @@ def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
         raise UserError(
             f"DATASET.NUM_CLASSES is {cfg.DATASET.NUM_CLASSES}, but labels of {spec.name} have {spec.num_classes} "
             "classes; leave it out"
+        )
+
+
+def _check_coarse(cfg: Any, entry: Entry) -> None:
+    """Options of coarse images are for datasets that have some, and those of automatic labels for automatic labels."""
+    c, of_autos = cfg.DATASET, ("CUSTOM_COARSE_DROPOUT_CLASSES", "MASK_OUT_CITYSCAPES")
+    given = ["coarse_boost_classes"] * bool(c.COARSE_BOOST_CLASSES) + ["only_coarse"] * c.ONLY_COARSE
+    given += ["custom_coarse_prob"] * (c.CUSTOM_COARSE_PROB >= 0) + [name.lower() for name in of_autos if c[name]]
+    if given and not entry.coarse:
+        able = " and ".join(name for name, other in DATASETS.items() if other.coarse)
+        raise UserError(f"--{given[0]}: {c.NAME} has no coarse images, only {able} have; leave it out")
+    if c.CUSTOM_COARSE_DROPOUT_CLASSES and c.CUSTOM_COARSE_PROB < 0:
+        raise UserError(
+            "--custom_coarse_dropout_classes is for automatic labels: add --custom_coarse_prob, or leave it out"
         )
 
 

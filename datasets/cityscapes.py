@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datasets.base import Item, LabelRules, Listing
 from datasets.reading import find_folder, found, holds_train_ids
+from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -111,7 +112,8 @@ def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> 
     if mode == "test":
         folders = [f"test/{city}" for city in _cities(images / "test")]
         return Listing.plain(_pair(images, folders, None))
-    labels = find_folder(root, _FINE_TREES, "Cityscapes fine labels")
+    what = "Cityscapes fine labels" + (", which coarse images only add to" if coarse else "")
+    labels = find_folder(root, _FINE_TREES, what)
     in_train, in_val = (_cities(images / split) for split in ("train", "val"))
     items = _pair(images, split_cities(cv, in_train, in_val, mode), labels)
     if coarse is None:
@@ -176,7 +178,8 @@ def _coarse_items(root: str) -> list[Item]:
 def _auto_items(root: str, coarse: Coarse) -> list[Item]:
     """Images of train_extra that have an automatic label."""
     images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
-    autos = find_folder(coarse.auto_root, ("train_extra",), "automatic labels of Cityscapes")
+    autos = find_folder(coarse.auto_root, ("train_extra",), "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
+    record = labelrecord.check(Path(coarse.auto_root), SPEC)
     humans = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.human_classes else None
     items = []
     for city in _extra_cities(images):
@@ -188,7 +191,10 @@ def _auto_items(root: str, coarse: Coarse) -> list[Item]:
                 items.append(Item(str(path), str(auto), path.stem, False, probability, human, auto=True))
     if not items:
         raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {autos} for the images in {images}")
-    train_ids = holds_train_ids([item.label for item in items if item.label], SPEC)
+    if record is not None:
+        train_ids = record.ids != SPEC.train_to_id
+    else:
+        train_ids = holds_train_ids([item.label for item in items if item.label], SPEC)
     return [item._replace(train_ids=train_ids) for item in items]
 
 

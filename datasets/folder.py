@@ -9,6 +9,7 @@ from pathlib import Path
 from datasets import cityscapes
 from datasets.base import Item
 from datasets.reading import EXTENSIONS, found, holds_train_ids, images_in
+from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.visualize import file_stem
@@ -30,20 +31,46 @@ def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
 
     `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by names and values.
     """
-    root = _folder(images, "images")
-    paths = images_in(root, recursive=True)
-    if labels:
-        inside = Path(labels).resolve()
-        paths = [path for path in paths if inside == root.resolve() or inside not in path.resolve().parents]
-    if not paths:
-        raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {found(root)}")
-    names = _names(paths, root)
+    root, paths = _images(images, labels)
+    names = _names([_name_choices(path.relative_to(root)) for path in paths])
     if not labels:
         return [Item(str(path), None, name) for path, name in zip(paths, names, strict=True)]
     of = _label_index(_folder(labels, "labels"), root)
     files = [str(_label_of(path, root, of, labels)) for path in paths]
-    train_ids = holds_train_ids(files, spec) if label_ids == "auto" else label_ids == "train"
+    # Automatic labels say what they hold, in the folder that has theirs in it or in that folder itself.
+    record = labelrecord.check(Path(labels), spec) or labelrecord.check(Path(labels).parent, spec)
+    if label_ids != "auto":
+        train_ids = label_ids == "train"
+    else:
+        train_ids = record.ids != spec.train_to_id if record else holds_train_ids(files, spec)
     return [Item(str(path), label, name, train_ids) for path, label, name in zip(paths, files, names, strict=True)]
+
+
+def tree(images: str, without: str) -> list[Item]:
+    """All images under a folder but those below `without`, by path. Each is called as its path says, without suffix.
+
+    Where two would be called the same the suffix is part of the name ("a/x_jpg"), and in names that end as those of
+    probability maps do.
+    """
+    root, paths = _images(images, without)
+    choices = []
+    for path in paths:
+        place = path.relative_to(root)
+        short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
+        choices.append([long] if short.endswith("_prob") else [short, long])
+    return [Item(str(path), None, name) for path, name in zip(paths, _names(choices), strict=True)]
+
+
+def _images(images: str, without: str) -> tuple[Path, list[Path]]:
+    """The folder, and the images in any depth of it but below `without`; UserError if there are none."""
+    root = _folder(images, "images")
+    paths = images_in(root, recursive=True)
+    if without:
+        inside = Path(without).resolve()
+        paths = [path for path in paths if inside == root.resolve() or inside not in path.resolve().parents]
+    if not paths:
+        raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {found(root)}")
+    return root, paths
 
 
 def _folder(path: str, what: str) -> Path:
@@ -55,13 +82,12 @@ def _folder(path: str, what: str) -> Path:
     raise UserError(f"the folder of {what} {path} does not exist{around}")
 
 
-def _names(paths: list[Path], root: Path) -> list[str]:
-    """A file name for each image, unlike all others: its stem where that is, else its path, suffix and all.
+def _names(choices: list[list[str]]) -> list[str]:
+    """A file name for each image, unlike all others: the first of its choices that no other image has.
 
-    The suffix counts ("a__x_jpg"), since x.png and x.jpg may lie side by side. Where another image could have that
-    name, too, the place in the list is appended.
+    `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
+    side. Where another image could have all of them, too, the place in the list is appended to the last.
     """
-    choices = [_name_choices(path.relative_to(root)) for path in paths]
     times = Counter(choice for own in choices for choice in own)
     return [
         next((choice for choice in own if times[choice] == 1), f"{own[-1]}_{place:06d}")

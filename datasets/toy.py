@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,13 +15,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from datasets.scenes import parts as scenes
 from datasets.scenes.scene import photograph
 from datasets.scenes.store import check_ours, is_complete, locked, publish
 from datasets.scenes.weather import CONDITIONS
 from utils.errors import UserError, nearest
+from utils.progress import progress
 
 SIZE = (256, 512)
 
@@ -114,7 +113,7 @@ def _work(part: str, tasks: list[tuple], workers: int | None) -> None:
         workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     workers = min(workers, len(tasks))
     if workers <= 1:
-        for _ in _progress(part, map(_task, tasks), len(tasks)):
+        for _ in progress(map(_task, tasks), f"scenes: {part}", len(tasks)):
             pass
         return
     # Not fork: the caller may hold threads of torch.
@@ -122,7 +121,7 @@ def _work(part: str, tasks: list[tuple], workers: int | None) -> None:
     with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         futures = [pool.submit(_task, task) for task in tasks]
         try:
-            for future in _progress(part, as_completed(futures), len(tasks)):
+            for future in progress(as_completed(futures), f"scenes: {part}", len(tasks)):
                 future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -131,14 +130,3 @@ def _work(part: str, tasks: list[tuple], workers: int | None) -> None:
 
 def _task(task: tuple) -> None:
     scenes.run(*task)
-
-
-def _progress(part: str, items: Iterable, total: int) -> Iterable:
-    """A bar on a terminal, five plain lines in a log."""
-    if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=f"scenes: {part}", unit="job")
-        return
-    for done, item in enumerate(items, 1):
-        yield item
-        if done == total or done % max(1, total // 5) == 0:
-            print(f"scenes: {part} {done}/{total}", file=sys.stderr, flush=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 from datasets import toy
 
@@ -17,17 +22,76 @@ def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def tiny_words() -> Callable[[Path, Path], list[str]]:
+    """`tiny_words(scenes, folder)`: a training of seconds, 2 epochs of 2 steps; the run folder is `folder`/run."""
+
+    def words(scenes: Path, folder: Path) -> list[str]:
+        return [
+            *("--dataset", "toy", "--data_root", str(scenes), "--arch", "ocrnet.HRNet_Mscale"),
+            *("--width_mult", "0.1", "--segattn_bot_ch", "8", "--crop_size", "64", "--class_uniform_tile", "32"),
+            *("--bs_trn", "4", "--max_epoch", "2", "--num_workers", "0", "--lr", "0.01", "--optimizer", "adamw"),
+            *("--result_dir", str(folder / "run"), "--syncbn"),
+            *("DATASET.CENTROID_ROOT", str(folder / "centroids"), "TRAIN.LOG_EVERY", "1"),
+            *("MODEL.OCR.MID_CHANNELS", "16", "MODEL.OCR.KEY_CHANNELS", "8"),
+            *("MODEL.OCR_EXTRA.STAGE1.NUM_BLOCKS", "1", "MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", "1,1"),
+            *("MODEL.OCR_EXTRA.STAGE3.NUM_MODULES", "1", "MODEL.OCR_EXTRA.STAGE3.NUM_BLOCKS", "1,1,1"),
+            *("MODEL.OCR_EXTRA.STAGE4.NUM_MODULES", "1", "MODEL.OCR_EXTRA.STAGE4.NUM_BLOCKS", "1,1,1,1"),
+        ]
+
+    return words
+
+
 @pytest.fixture
-def tiny_run(tiny_scenes: Path, tmp_path: Path) -> list[str]:
-    """Command line of a training that takes seconds: 2 epochs of 2 steps; the run folder is `tmp_path`/run."""
-    return [
-        *("--dataset", "toy", "--data_root", str(tiny_scenes), "--arch", "ocrnet.HRNet_Mscale"),
-        *("--width_mult", "0.1", "--segattn_bot_ch", "8", "--crop_size", "64", "--class_uniform_tile", "32"),
-        *("--bs_trn", "4", "--max_epoch", "2", "--num_workers", "0", "--lr", "0.01", "--optimizer", "adamw"),
-        *("--result_dir", str(tmp_path / "run"), "--syncbn"),
-        *("DATASET.CENTROID_ROOT", str(tmp_path / "centroids"), "TRAIN.LOG_EVERY", "1"),
-        *("MODEL.OCR.MID_CHANNELS", "16", "MODEL.OCR.KEY_CHANNELS", "8"),
-        *("MODEL.OCR_EXTRA.STAGE1.NUM_BLOCKS", "1", "MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", "1,1"),
-        *("MODEL.OCR_EXTRA.STAGE3.NUM_MODULES", "1", "MODEL.OCR_EXTRA.STAGE3.NUM_BLOCKS", "1,1,1"),
-        *("MODEL.OCR_EXTRA.STAGE4.NUM_MODULES", "1", "MODEL.OCR_EXTRA.STAGE4.NUM_BLOCKS", "1,1,1,1"),
-    ]
+def tiny_run(tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path, tmp_path: Path) -> list[str]:
+    """Command line of such a training on small scenes; its folder is `tmp_path`/run."""
+    return tiny_words(tiny_scenes, tmp_path)
+
+
+def write_image(path: Path, array: np.ndarray) -> None:
+    """Write an RGB or grey array in the format of its suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), array[..., ::-1] if array.ndim == 3 else array)
+
+
+@pytest.fixture
+def make_mapillary() -> Callable[..., Path]:
+    """`make_mapillary(root, release, counts=..., sizes=..., classes=...)`: a miniature Mapillary Vistas.
+
+    `release`: "v1.2" (config.json, <split>/labels), "v2.0" (v2.0 alone) or "both" (v1.2 and v2.0 as v2.0 is shipped).
+    Labels are palette PNGs whose blocks have every class in turn, "Unlabeled" among them. Sizes take turns, too.
+    """
+
+    def make(
+        root: Path,
+        release: str = "v1.2",
+        counts: Mapping[str, int] | None = None,
+        sizes: Sequence[tuple[int, int]] = ((64, 96), (75, 50), (51, 101)),
+        classes: int = 65,
+    ) -> Path:
+        root.mkdir(parents=True, exist_ok=True)
+        trees = {"v1.2": ("config.json", "labels"), "v2.0": ("config_v2.0.json", "v2.0/labels")}
+        both = [("config_v1.2.json", "v1.2/labels", 65), (*trees["v2.0"], 123)]
+        parts = both if release == "both" else [(*trees[release], classes)]
+        for config, labels, known in parts:
+            names = [*(f"Class {i}" for i in range(known)), "Unlabeled"]
+            entries = [{"readable": name, "color": [i, 255 - i, 7], "name": name} for i, name in enumerate(names)]
+            (root / config).write_text(json.dumps({"labels": entries, "version": "1.1"}))
+            for split, count in (counts or {"training": 6, "validation": 3, "testing": 1}).items():
+                for number in range(count):
+                    height, width = sizes[number % len(sizes)]
+                    stem = f"{split}_{number:03d}"
+                    rng = np.random.default_rng(number)
+                    write_image(root / split / "images" / f"{stem}.jpg", rng.integers(0, 256, (height, width, 3), "u1"))
+                    if split == "testing":
+                        continue
+                    blocks = np.arange(number, number + (-(-height // 8)) * (-(-width // 8))) % len(names)
+                    label = blocks.reshape(-(-height // 8), -1).astype("u1").repeat(8, 0).repeat(8, 1)[:height, :width]
+                    picture = Image.fromarray(label, mode="P")
+                    picture.putpalette([c for entry in entries for c in entry["color"]])
+                    path = root / split / labels / f"{stem}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    picture.save(path)
+        return root
+
+    return make

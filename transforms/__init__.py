@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.color import BilateralBlur, ColorJitter, GaussianBlur
-from transforms.geometry import LabelStride, RandomFlip, RandomScaleCrop
+from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleCrop
 from transforms.randaugment import RandAugment
 from utils.contracts import DatasetSpec, Sample
 from utils.errors import UserError
@@ -56,9 +56,13 @@ def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
     return Pipeline(tuple(steps))
 
 
-def build_val(cfg: Any, spec: DatasetSpec) -> Pipeline:
-    """Images are evaluated as they are."""
-    return Pipeline()
+def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:
+    """Images are evaluated as they are, or, with `size`, at that long edge; --map_crop_val: on a square of it."""
+    if not size:
+        return Pipeline()
+    return Pipeline(
+        (FixedSize(size, cfg.DATASET.MAPILLARY_CROP_VAL, mean_colour(cfg.DATASET.MEAN), spec.ignore_label),)
+    )
 
 
 def parse_size(text: str | int) -> tuple[int, int]:

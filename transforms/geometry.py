@@ -164,6 +164,30 @@ class RandomScaleCrop:
 
 
 @dataclass(frozen=True)
+class FixedSize:
+    """Resize to a long edge of `size`; `square`: to a height of `size`, then the middle `size` x `size` of it.
+
+    A square beyond a narrow image is padded, its label ignored there.
+    """
+
+    size: int
+    square: bool = False
+    fill: tuple[int, int, int] = (0, 0, 0)
+    ignore: int = 255
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """The sample at its new size; nothing is drawn."""
+        height, width = sample.image.shape[:2]
+        edge = height if self.square else max(height, width)
+        whole = (max(1, height * self.size // edge), max(1, width * self.size // edge))
+        left = (whole[1] - self.size) // 2 if self.square else 0
+        window = Window(whole, (0, left), (self.size, self.size) if self.square else whole)
+        image = cut_image(sample.image, window, self.fill)
+        label = None if sample.label is None else cut_label(sample.label, window, self.ignore)
+        return Sample(image, label, sample.name, sample.size)
+
+
+@dataclass(frozen=True)
 class RandomFlip:
     """Mirror left to right with probability `p`."""
 

@@ -38,7 +38,7 @@ class _TerminalHandler(logging.Handler):
 class RunLog:
     """Log of one run in `run_dir`; `main` is False on ranks that keep silent."""
 
-    def __init__(self, run_dir: Path, main: bool = True) -> None:
+    def __init__(self, run_dir: Path, main: bool = True, name: str = "train.log") -> None:
         self.run_dir, self.main = run_dir, main
         self._writer: SummaryWriter | None = None
         self._logger = logging.Logger("streetscale")
@@ -46,10 +46,10 @@ class RunLog:
             return
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
-            file = logging.FileHandler(run_dir / "train.log", encoding="utf-8")
+            file = logging.FileHandler(run_dir / name, encoding="utf-8")
         except OSError as error:
             raise UserError(
-                f"--result_dir {run_dir} cannot be written: {error.strerror}; give another folder"
+                f"the output folder {run_dir} cannot be written: {error.strerror}; give another folder"
             ) from None
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         terminal = _TerminalHandler(logging.INFO)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,12 +30,23 @@ CHARTS: dict[str, tuple[tuple[str, str, str], ...]] = {
 
 
 @dataclass(frozen=True)
+class Covered:
+    """A class of automatic labels: pixels predicted, pixels sure enough to be kept, images with some of those."""
+
+    name: str
+    predicted: int
+    kept: int
+    images: int
+
+
+@dataclass(frozen=True)
 class ReportData:
     """All that the page shows; what is empty is left out.
 
     `train`, `val`: rows of the history with `epoch` and scores (`loss`, `lr`; `mean_iu` in 0..1).
     `facts`: further tiles (name, value), for instance ("images", "500"). `note`: what differs from a plain
     evaluation, for instance tiles. `versions`: see `environment`. `rows`: pictures, the worst first.
+    `coverage`: what of each class automatic labels have kept.
     """
 
     title: str
@@ -51,6 +61,7 @@ class ReportData:
     facts: Sequence[tuple[str, str]] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    coverage: Sequence[Covered] = ()
 
 
 @dataclass(frozen=True)
@@ -71,9 +82,7 @@ class Report:
 
     def write(self, data: ReportData) -> Path:
         """Write the page, replacing an older one whole or not at all. UserError if it cannot be written."""
-        part = self.path.with_suffix(".part")
-        write_file(part, render(data).encode())
-        os.replace(part, self.path)
+        write_file(self.path, render(data).encode())
         return self.path
 
 
@@ -102,6 +111,7 @@ def render(data: ReportData) -> str:
         "categories": [(n, percent(v)) for n, v in scores.category_iou.items()] if scores else [],
         "legend": [(n, colour(c)) for n, c in zip(data.class_names, data.palette, strict=True)],
         "rows": [picture_row(row) for row in data.rows[:MAX_ROWS]],
+        "coverage": coverage_rows(data),
     }
     return pages.get_template("report.html.j2").render(view)
 
@@ -149,6 +159,18 @@ def bars(data: ReportData, scores: Scores) -> list[Bar]:
         )
         for k in order
     ]
+
+
+def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:
+    """Each class's bar, the share of its pixels that was kept, and further cells: share of all kept, pixels, images."""
+    total = sum(one.kept for one in data.coverage)
+    found = []
+    for one, rgb in zip(data.coverage, data.palette if data.coverage else (), strict=True):
+        kept = one.kept / one.predicted if one.predicted else np.nan
+        bar = Bar(one.name, colour(rgb), f"{100 * np.nan_to_num(kept):.2f}", percent(kept))
+        share = percent(one.kept / total if total else np.nan)
+        found.append((bar, [share, f"{one.kept:,}", f"{one.predicted:,}", f"{one.images:,}"]))
+    return found
 
 
 def colour(rgb: Sequence[int]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -78,11 +80,15 @@ def encode_jpeg(image: np.ndarray, quality: int = 80) -> bytes:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write `data`, making the folder. UserError if it cannot be written (full disk, no permission)."""
+    """Write `data`, whole or not at all, making the folder. UserError if it cannot be (full disk, no permission)."""
+    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        part.write_bytes(data)
+        os.replace(part, path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
 
 

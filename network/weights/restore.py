@@ -15,7 +15,7 @@ from utils.errors import UserError
 from utils.state import TrainState
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
-_RECORDED = ("DATASET.NAME", "DATASET.MEAN", "DATASET.STD")
+_RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR")  # what a resume changes by itself
 _PATHS = ("MODEL.TRUNK_WEIGHTS", "MODEL.HRNET_CHECKPOINT")
 

@@ -103,7 +103,7 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     if options.DUMP_FOR_SUBMISSION:
         sinks.append(Submission(run_dir, spec, expected))
     if options.DUMP_FOR_AUTO_LABELLING:
-        sinks.append(AutoLabels(run_dir, spec))
+        sinks.append(AutoLabels(run_dir / "autolabelled", spec))
     return sinks
 
 

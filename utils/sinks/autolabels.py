@@ -1,46 +1,109 @@
-"""Predictions as labels for a further training: --dump_for_auto_labelling."""
+"""Predictions as labels for a further training: --dump_for_auto_labelling, scripts/auto_label.py."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.errors import UserError, nearest
 from utils.sinks.base import ALONE, EvalItem
+from utils.sinks.coverage import Coverage
 from utils.sinks.submission import id_table
 from utils.visualize import encode_png, file_stem, to_array, write_file
 
-_CITY = re.compile(r"(?P<city>[^_]+)_\d{6}_\d{6}")
+_CITY = re.compile(r"(?P<city>[^_]+)_\d{6}_\d{6}_leftImg8bit")
+
+
+def place(name: str) -> str:
+    """Where below `train_extra` the label of an image lies, without suffix: in its city's folder for Cityscapes names,
+    else where its name says.
+    """
+    last = file_stem(name).split("__")[-1]
+    city = _CITY.fullmatch(last)
+    return f"{city['city']}/{last}" if city else name
+
+
+def ignored_id(spec: DatasetSpec) -> int:
+    """A label value that reading maps to ignore, 255 where that is one."""
+    table = spec.id_to_train or {}
+    values = sorted(value % 256 for value, train in table.items() if not 0 <= train < spec.num_classes)
+    return values[-1] if values else spec.ignore_label
+
+
+def thresholds(text: str, spec: DatasetSpec, default: float = 0.9) -> list[float]:
+    """ "0.9", "road=0.95,bus=0.5" or both, "0.9,road=0.95": least confidence of every class; UserError for others."""
+    known = {name.lower(): k for k, name in enumerate(spec.classes)}
+    least, own = default, {}
+    for part in text.split(","):
+        name, _, number = part.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise UserError(f"--threshold takes numbers from 0 to 1, like 0.9 or 0.9,road=0.95, not {part!r}")
+        if not name:
+            least = value
+        elif name.strip().lower() in known:
+            own[known[name.strip().lower()]] = value
+        else:
+            raise UserError(f"--threshold: no class {name!r}{nearest(name, spec.classes)}")
+    return [own.get(k, least) for k in range(spec.num_classes)]
 
 
 class AutoLabels:
-    """Writes `autolabelled/train_extra/<city>/<name>.png` (the dataset's own ids) and `<name>_prob.png` (8 bit:
-    confidence * 255), as the loader of automatic labels reads them.
+    """Writes `train_extra/<city>/<name>.png` (the dataset's own ids) and `<name>_prob.png` (8 bit: confidence * 255),
+    as the loader of automatic labels reads them, and `autolabels.json` with the names of the classes.
 
-    Names of Cityscapes images go into a folder of their city, others lie directly in `train_extra`.
+    Names of Cityscapes images go into a folder of their city, others lie in `train_extra` as they are called.
+    `thresholds`: confidence that a pixel of each class needs, else it is ignored. `made`: for the record.
+    `coverage` counts what is kept.
     """
 
     extras: tuple[str, ...] = ()
 
-    def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
-        self.folder = run_dir / "autolabelled" / "train_extra"
-        self._table = id_table(spec)
+    def __init__(
+        self,
+        folder: Path,
+        spec: DatasetSpec,
+        thresholds: Sequence[float] = (),
+        made: Mapping[str, Any] | None = None,
+        coverage: Coverage | None = None,
+    ) -> None:
+        self.folder, self.spec, self.made, self.coverage = folder, spec, made or {}, coverage
+        self.thresholds = np.asarray(thresholds or [0.0] * spec.num_classes)
+        self._table, self._ignored = id_table(spec), ignored_id(spec)
         self._count = 0
+
+    def files(self, name: str) -> tuple[Path, Path]:
+        """Label and probability of an image. The label is written last: where it is, the other is, too."""
+        path = self.folder / "train_extra" / place(name)
+        return path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}_prob.png")
 
     def add(self, item: EvalItem) -> None:
         """Write one image's label and probability."""
-        name = file_stem(item.name).split("__")[-1] if _CITY.search(item.name) else file_stem(item.name)
-        city = _CITY.match(name)
-        folder = self.folder / city["city"] if city else self.folder
+        label_file, probability_file = self.files(item.name)
+        classes, confidence = to_array(item.prediction.classes), to_array(item.prediction.confidence)
         # Rounded down: "at least this sure" must not come true by rounding.
-        sure = np.clip(to_array(item.prediction.confidence) * 255, 0, 255).astype(np.uint8)
-        write_file(folder / f"{name}.png", encode_png(self._table[to_array(item.prediction.classes)]))
-        write_file(folder / f"{name}_prob.png", encode_png(sure))
+        sure = np.clip(confidence * 255, 0, 255).astype(np.uint8)
+        kept = sure >= (self.thresholds * 255)[classes]  # as --custom_coarse_prob compares
+        write_file(probability_file, encode_png(sure))
+        write_file(label_file, encode_png(np.where(kept, self._table[classes], np.uint8(self._ignored))))
+        if self.coverage is not None:
+            counts = [np.bincount(part.ravel(), minlength=self.spec.num_classes) for part in (classes, classes[kept])]
+            self.coverage.add(item.name, *counts)
         self._count += 1
 
     def close(self, ranks: Ranks = ALONE) -> str | None:
         """Say how many and where."""
-        return f"{sum(ranks.gather(self._count))} automatic labels in {self.folder}"
+        total = sum(ranks.gather(self._count))
+        if ranks.is_main and total:
+            labelrecord.write(self.folder, self.spec, self.made)
+        return f"{total} automatic labels in {self.folder}"

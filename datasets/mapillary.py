@@ -1,0 +1,156 @@
+"""Mapillary Vistas (Neuhold et al. 2017): classes and colours from its own config file, v1.x and v2.0 trees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets.base import Item
+from datasets.reading import find_folder, found, images_in
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+# Long edge at which validation images are scored, as published, where --pre_size does not say otherwise.
+VAL_SIZE = 2177
+SPLITS = {"train": "training", "val": "validation", "test": "testing"}
+_IGNORE = 255
+
+
+class _Release(NamedTuple):
+    """Where a release keeps its config and the labels of a split."""
+
+    configs: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+RELEASES = {
+    "v1.2": _Release(("config_v1.2.json", "config.json"), ("v1.2/labels", "labels")),
+    "v2.0": _Release(("config_v2.0.json",), ("v2.0/labels",)),
+}
+# The 65 classes of v1.2, for networks that are used without the dataset's folder.
+_CLASSES = (
+    ("Bird", (165, 42, 42)), ("Ground Animal", (0, 192, 0)), ("Curb", (196, 196, 196)), ("Fence", (190, 153, 153)),
+    ("Guard Rail", (180, 165, 180)), ("Barrier", (90, 120, 150)), ("Wall", (102, 102, 156)),
+    ("Bike Lane", (128, 64, 255)), ("Crosswalk - Plain", (140, 140, 200)), ("Curb Cut", (170, 170, 170)),
+    ("Parking", (250, 170, 160)), ("Pedestrian Area", (96, 96, 96)), ("Rail Track", (230, 150, 140)),
+    ("Road", (128, 64, 128)), ("Service Lane", (110, 110, 110)), ("Sidewalk", (244, 35, 232)),
+    ("Bridge", (150, 100, 100)), ("Building", (70, 70, 70)), ("Tunnel", (150, 120, 90)), ("Person", (220, 20, 60)),
+    ("Bicyclist", (255, 0, 0)), ("Motorcyclist", (255, 0, 100)), ("Other Rider", (255, 0, 200)),
+    ("Lane Marking - Crosswalk", (200, 128, 128)), ("Lane Marking - General", (255, 255, 255)),
+    ("Mountain", (64, 170, 64)), ("Sand", (230, 160, 50)), ("Sky", (70, 130, 180)), ("Snow", (190, 255, 255)),
+    ("Terrain", (152, 251, 152)), ("Vegetation", (107, 142, 35)), ("Water", (0, 170, 30)), ("Banner", (255, 255, 128)),
+    ("Bench", (250, 0, 30)), ("Bike Rack", (100, 140, 180)), ("Billboard", (220, 220, 220)),
+    ("Catch Basin", (220, 128, 128)), ("CCTV Camera", (222, 40, 40)), ("Fire Hydrant", (100, 170, 30)),
+    ("Junction Box", (40, 40, 40)), ("Mailbox", (33, 33, 33)), ("Manhole", (100, 128, 160)),
+    ("Phone Booth", (142, 0, 0)), ("Pothole", (70, 100, 150)), ("Street Light", (210, 170, 100)),
+    ("Pole", (153, 153, 153)), ("Traffic Sign Frame", (128, 128, 128)), ("Utility Pole", (0, 0, 80)),
+    ("Traffic Light", (250, 170, 30)), ("Traffic Sign (Back)", (192, 192, 192)),
+    ("Traffic Sign (Front)", (220, 220, 0)), ("Trash Can", (140, 140, 20)),
+    ("Bicycle", (119, 11, 32)), ("Boat", (150, 0, 255)), ("Bus", (0, 60, 100)),
+    ("Car", (0, 0, 142)), ("Caravan", (0, 0, 90)), ("Motorcycle", (0, 0, 230)), ("On Rails", (0, 80, 100)),
+    ("Other Vehicle", (128, 64, 64)), ("Trailer", (0, 0, 110)), ("Truck", (0, 0, 70)), ("Wheeled Slow", (0, 0, 192)),
+    ("Car Mount", (32, 32, 32)), ("Ego Vehicle", (120, 10, 10)),
+)  # fmt: skip
+
+SPEC = DatasetSpec(
+    name="mapillary",
+    classes=tuple(name for name, _ in _CLASSES),
+    palette=tuple(colour for _, colour in _CLASSES),
+    id_to_train={**{c: c for c in range(len(_CLASSES))}, len(_CLASSES): _IGNORE},
+    train_to_id=tuple(range(len(_CLASSES))),
+)
+
+
+def release_of(root: str, wanted: str = "") -> tuple[str, Path | None]:
+    """The release to read and its config file under `root`, None where there is none.
+
+    Where a folder holds both and nothing is `wanted`, v1.2, whose 65 classes are the published ones.
+    """
+    for name in [wanted] if wanted else RELEASES:
+        for config in RELEASES[name].configs:
+            if (Path(root) / config).is_file():
+                return name, Path(root) / config
+    return wanted or "v1.2", None
+
+
+def spec(root: str, wanted: str = "") -> DatasetSpec:
+    """Classes and colours as the config file under `root` has them; without one, the 65 of v1.2."""
+    name, config = release_of(root, wanted)
+    if config is not None:
+        return read_config(config)
+    if name != "v1.2":
+        raise UserError(_missing(root, name))
+    return SPEC
+
+
+def items(root: str, wanted: str, mode: str) -> list[Item]:
+    """Images of `mode` (train, val, trainval, test), each with its label but those of the test split."""
+    name, config = release_of(root, wanted)
+    if config is None:
+        raise UserError(_missing(root, name))
+    if mode == "trainval":
+        return items(root, wanted, "train") + items(root, wanted, "val")
+    split = SPLITS[mode]
+    images = find_folder(root, (f"{split}/images",), f"Mapillary {split} images")
+    paths = images_in(images)
+    if not paths:
+        raise UserError(f"no images in {images}")
+    if mode == "test":
+        return [Item(str(path), None, path.stem) for path in paths]
+    labels = find_folder(
+        root, (f"{split}/{tree}" for tree in RELEASES[name].labels), f"Mapillary {split} labels {name}"
+    )
+    return [Item(str(path), _label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
+
+
+def _label(label: Path, image: Path) -> str:
+    if not label.is_file():
+        raise UserError(f"image without label: {image} needs {label}")
+    return str(label)
+
+
+def _missing(root: str, name: str) -> str:
+    """What to say where there is no config file."""
+    looked = " or ".join(
+        RELEASES[name].configs if name != "v1.2" else [c for r in RELEASES.values() for c in r.configs]
+    )
+    base = Path(root)
+    there = f"found there: {found(base)}" if base.is_dir() else "there is no such folder"
+    return (
+        f"Mapillary: its classes stand in {looked}, which {root} does not have ({there}); --data_root names the folder"
+    )
+
+
+def read_config(path: Path) -> DatasetSpec:
+    """Classes of a config file: entry i of `labels`, with `readable` and `color`, is label value i.
+
+    "Unlabeled" is ignored; the last entry where none is called so. UserError for a file of another kind.
+    """
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        entries = [_entry(label) for label in labels]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f'{path} is no Mapillary config, "labels" with "readable" and "color" ({reason})') from None
+    if not 2 <= len(entries) <= _IGNORE:
+        raise UserError(f"{path} names {len(entries)} classes; 2 to {_IGNORE} can be read")
+    ignored = {i for i, (name, _) in enumerate(entries) if name.lower() == "unlabeled"} or {len(entries) - 1}
+    kept = [i for i in range(len(entries)) if i not in ignored]
+    return DatasetSpec(
+        name=SPEC.name,
+        classes=tuple(entries[i][0] for i in kept),
+        palette=tuple(entries[i][1] for i in kept),
+        id_to_train={**dict.fromkeys(ignored, _IGNORE), **{value: train for train, value in enumerate(kept)}},
+        train_to_id=tuple(kept),
+    )
+
+
+def _entry(label: dict[str, Any]) -> tuple[str, tuple[int, int, int]]:
+    """Name and colour of a class; ValueError if they are none."""
+    red, green, blue = (int(channel) for channel in label["color"])
+    if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
+        raise ValueError(f"colour {label['color']}")
+    return str(label["readable"]), (red, green, blue)

@@ -1,0 +1,262 @@
+"""Label a folder of images with a trained network, for a further training on them.
+
+python scripts/auto_label.py --snapshot TEACHER.pth --images DIR --out DIR --threshold 0.9 --scales 0.5,1.0,2.0
+
+Started again it goes on where it was stopped. Under torchrun several GPUs share the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import colorsys
+import hashlib
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yacs.config import CfgNode
+
+if not __package__:  # run as a file: the packages are one folder up
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import config  # noqa: E402
+import datasets  # noqa: E402
+import network  # noqa: E402
+from datasets import folder  # noqa: E402
+from datasets.base import Item, SegmentationDataset  # noqa: E402
+from datasets.loaders import EvalLoader  # noqa: E402
+from datasets.reading import apply_table, class_table, read_image, read_label  # noqa: E402
+from network.weights import restore  # noqa: E402
+from session import Run, Start, load_for_evaluation, placed  # noqa: E402
+from transforms import Pipeline  # noqa: E402
+from utils import amp, distributed, labelrecord, safe_load, sinks  # noqa: E402
+from utils.contracts import DatasetSpec  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.log import RunLog  # noqa: E402
+from utils.metrics import percent  # noqa: E402
+from utils.progress import progress  # noqa: E402
+from utils.report import Covered, Report, ReportData, environment  # noqa: E402
+from utils.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
+from utils.sinks.coverage import Coverage  # noqa: E402
+from utils.visualize import colorize, encode_jpeg, encode_png, heat, shrink  # noqa: E402
+
+SAMPLES, LONG_EDGE = 12, 512
+# Options that the labels depend on: those of a folder are all made the same way.
+DECISIVE = (
+    "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
+    "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL",
+)  # fmt: skip
+
+
+class Teacher(NamedTuple):
+    """A trained network's options, its classes, and the network with random weights still."""
+
+    cfg: CfgNode
+    spec: DatasetSpec
+    net: network.Net
+
+
+class Job(NamedTuple):
+    """A labelling: the run, its sink, every image, and those that are left to do."""
+
+    run: Run
+    sink: AutoLabels
+    coverage: Coverage
+    items: list[Item]
+    left: list[Item]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; what else stands on it goes to the options of train.py."""
+    p = argparse.ArgumentParser(
+        description="Label a folder of images with a trained network.",
+        epilog="Further flags and KEY VALUE pairs as train.py takes them: --do_flip, --fp16, --arch, --dataset, ...",
+        allow_abbrev=False,
+    )
+    p.add_argument("--snapshot", required=True, help="the teacher: a checkpoint, which tells its network and classes")
+    p.add_argument("--images", required=True, help="folder of images, in any depth, of any sizes")
+    p.add_argument("--out", required=True, type=Path, help="folder for the labels, the record and the report")
+    p.add_argument("--threshold", default="0.9", help="least confidence; of single classes: 0.9,road=0.95,bus=0.5")
+    p.add_argument("--scales", "--n_scales", default="0.5,1.0,2.0", help="scales that the teacher combines")
+    return p
+
+
+def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Teacher:
+    """What the checkpoint and the command line say; scales are averaged where the network does not fuse them."""
+    words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
+    words += ["--result_dir", str(args.out), "--n_scales", args.scales, *rest]
+    cfg = config.load(words)
+    path = Path(cfg.SNAPSHOT)
+    content = safe_load.read(path)
+    names = tuple(map(str, content.get("class_names") or ())) if isinstance(content, Mapping) else ()
+    count = len(names) or (content.get("num_classes") if isinstance(content, Mapping) else 0)
+    told: dict[str, Any] = {} if cfg.MODEL.ARCH else restore.recorded(path)
+    told |= {"DATASET.NUM_CLASSES": count} if count else {}
+    cfg = config.load(words, told)
+    net = network.build(cfg)
+    if not hasattr(net, "scales"):
+        one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
+        words += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
+        cfg = config.load(words, told)
+    return Teacher(cfg, classes_of(cfg, names), net)
+
+
+def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
+    """The dataset's classes, or those that the checkpoint names where it was trained on others (labels: train ids)."""
+    spec, count = datasets.spec(cfg), cfg.DATASET.NUM_CLASSES
+    if names and tuple(names) != spec.classes:
+        hues = [colorsys.hsv_to_rgb(k / len(names), 0.5 + k % 2 / 2, 0.9 - k % 3 / 4) for k in range(len(names))]
+        palette = tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in hues)
+        return DatasetSpec(f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})", tuple(names), palette)
+    if count != spec.num_classes:
+        raise UserError(
+            f"{cfg.SNAPSHOT} has {count} classes, {cfg.DATASET.NAME} {spec.num_classes}: name theirs with --dataset"
+        )
+    return spec
+
+
+def plan(run: Run, items: list[Item], least: list[float]) -> Job:
+    """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
+    cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
+    made = {"teacher": Path(cfg.SNAPSHOT).name, "sha256": digest(Path(cfg.SNAPSHOT))}
+    made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
+    made |= {key: config.get(cfg, key) for key in DECISIVE}
+    check_out(out, run.spec, made)
+    ranks.barrier()
+    if ranks.is_main:
+        labelrecord.write(out, run.spec, made)
+    coverage = Coverage(out, run.spec.classes, ranks)
+    sink = AutoLabels(out, run.spec, least, made, coverage)
+    owner: dict[Path, Item] = {}
+    for item in items:
+        other = owner.setdefault(sink.files(item.name)[0], item)
+        if other is not item:
+            raise UserError(f"{other.image} and {item.image} would have the same label file: label their folders apart")
+    left = [i for i, item in enumerate(items) if not is_done(sink, coverage, item)]
+    return Job(run, sink, coverage, items, [items[i] for i in ranks.gather(left)[0]])
+
+
+def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
+    """Whether an image is labelled and counted."""
+    return item.name in coverage.rows and all(file.is_file() for file in sink.files(item.name))
+
+
+def digest(path: Path) -> str:
+    """Tells the teacher's file from others."""
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            sha.update(block)
+    return sha.hexdigest()[:16]
+
+
+def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
+    """UserError where the folder has labels made otherwise, or files that are none of ours."""
+    record = labelrecord.check(out, spec)
+    if record is None:
+        if (out / "train_extra").is_dir() and any((out / "train_extra").iterdir()):
+            raise UserError(f"{out / 'train_extra'} has files of other origin: give another --out")
+        return
+    for key, value in made.items():
+        if record.made.get(key) != value:
+            change = "" if isinstance(value, dict) else f" {record.made.get(key)!r} there, {value!r} now"
+            raise UserError(f"{out} has labels made otherwise ({key}{change}): give the same options, or another --out")
+
+
+def label(job: Job, net: network.Net) -> None:
+    """Predict what is left and write it."""
+    cfg, ranks, log = job.run.cfg, job.run.ranks, job.run.log
+    predictor = network.build_predictor(cfg, placed(job.run, net), job.run.precision, log.line)
+    dataset = SegmentationDataset(job.left, job.run.spec, Pipeline())
+    loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS, ranks.rank, ranks.world)
+    for batch in progress(loader, "auto labels", len(loader), lines=20, shown=ranks.is_main):
+        for item in sinks.items(batch, predictor(batch["image"])):
+            job.sink.add(item)
+
+
+def report(job: Job, covered: Sequence[Covered]) -> Path:
+    """The page: what was kept of each class, and samples. It reads the files, whoever wrote them when."""
+    run = job.run
+    step = max(1, len(job.items) // SAMPLES)
+    data = ReportData(
+        title=f"Automatic labels by {Path(run.cfg.SNAPSHOT).name}",
+        command=run.command,
+        date=time.strftime("%Y-%m-%d %H:%M"),
+        class_names=run.spec.classes,
+        palette=run.spec.palette,
+        coverage=covered,
+        rows=[sample(job.sink, item) for item in job.items[::step][:SAMPLES]],
+        facts=[("images", f"{len(job.items):,}"), ("pixels kept", f"{percent(share_kept(covered))} %")],
+        versions=environment(run.ranks.device),
+    )
+    return Report(job.sink.folder).write(data)
+
+
+def share_kept(covered: Sequence[Covered]) -> float:
+    """Share of all pixels that have a label."""
+    return sum(one.kept for one in covered) / sum(one.predicted for one in covered)
+
+
+def sample(sink: AutoLabels, item: Item) -> sinks.Row:
+    """Image, label and confidence of one image as small pictures."""
+    label_file, probability_file = sink.files(item.name)
+    table = class_table(sink.spec)
+    classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec.name)
+    colours = shrink(colorize(classes, sink.spec.palette), LONG_EDGE, smooth=False)
+    panels = {
+        "image": encode_jpeg(shrink(read_image(item.image), LONG_EDGE)),
+        "label": encode_png(colours, level=9),
+        "confidence": encode_jpeg(heat(shrink(read_label(str(probability_file)), LONG_EDGE), 0, 255)),
+    }
+    share = (classes != sink.spec.ignore_label).mean()
+    return sinks.Row(f"{item.name}: {percent(share)} % kept", None, None, panels)
+
+
+def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Read the teacher, label what is left, say what came of it."""
+    cfg, spec, net = teacher(args, rest)
+    least, out = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR)
+    items = folder.tree(cfg.EVAL.FOLDER, str(out / "train_extra"))
+    ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    log = RunLog(out, ranks.is_main, "auto_label.log")
+    try:
+        run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
+        job = plan(run, items, least)
+        before = len(job.items) - len(job.left)
+        log.line(f"{command}\n{len(job.items)} images, {before} of them labelled before")
+        if job.left:
+            load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
+            label(job, net)
+        covered = job.coverage.close([item.name for item in job.items])
+        if ranks.is_main:
+            log.line(f"{percent(share_kept(covered))} % of their pixels are labelled, report: {report(job, covered)}")
+            if spec.classes == datasets.spec("cityscapes").classes:
+                prob = min(0.5, *least)
+                log.line(f"for training: --custom_coarse_prob {prob:g} DATASET.CITYSCAPES_CUSTOMCOARSE {out}")
+        ranks.barrier()
+    finally:
+        log.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args, rest = parser().parse_known_args(words)
+    try:
+        drive(args, rest, f"{distributed.launcher()} scripts/auto_label.py {shlex.join(words)}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
+    finally:
+        distributed.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Do automatic labels help? Embedded scenes, few of them labelled: a teacher, its labels, a student trained on them.
+
+python scripts/teacher_student.py --out logs/teacher_student [--seeds 0,1,2] [--fraction 0.2] [--epochs 150]
+
+For each seed: a network is trained on a share of the fine images (the teacher, and what the student is compared with);
+it labels the coarse images; a second one is trained on the same fine images and those labels, with as many steps,
+from random weights. Prints each pair, and mean and spread of the differences. Started again it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# As the published recipe has it (scripts/train_cityscapes_sota.yml).
+COARSE = ("--coarse_boost_classes", "3,4,6,7,9,11,12,13,14,15,16,17,18", "--custom_coarse_prob", "0.5")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all seeds and print the table; gives the exit code."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--out", type=Path, required=True, help="folder for scenes, runs and labels")
+    flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each")
+    flags.add_argument("--fraction", type=float, default=0.2, help="share of the 120 fine images that has labels")
+    flags.add_argument("--epochs", type=int, default=150)
+    flags.add_argument("--threshold", default="0.9", help="least confidence of the teacher's labels")
+    args = flags.parse_args(argv)
+    try:
+        call("scripts/make_scenes.py", str(args.out / "scenes"), "--parts", "fine,coarse")
+        pairs = {seed: pair(args, seed) for seed in args.seeds.split(",")}
+    except subprocess.CalledProcessError as error:
+        print(f"error: {' '.join(map(str, error.cmd[1:3]))} ... ended with {error.returncode}", file=sys.stderr)
+        return 1
+    print(table(pairs))
+    return 0
+
+
+def pair(args: argparse.Namespace, seed: str) -> tuple[float, float]:
+    """Best mean IoU of teacher and student of one seed."""
+    folder, scenes = args.out / f"seed{seed}", args.out / "scenes"
+    teacher, labels, student = (folder / name for name in ("teacher", "labels", "student"))
+    train(args, seed, teacher)
+    snapshot = str(teacher / f"last_checkpoint_ep{args.epochs - 1}.pth")
+    images = str(scenes / "leftImg8bit" / "train_extra")
+    words = ["--snapshot", snapshot, "--images", images, "--out", str(labels), "--threshold", args.threshold]
+    call("scripts/auto_label.py", *words, "--scales", "0.5,1.0,2.0")
+    train(args, seed, student, *COARSE, "DATASET.CITYSCAPES_CUSTOMCOARSE", str(labels))
+    return final(teacher), final(student)
+
+
+def train(args: argparse.Namespace, seed: str, folder: Path, *more: str) -> None:
+    """One training of the quickstart's network; its coarse images, if any, are left out for the last seventh."""
+    if (folder / f"last_checkpoint_ep{args.epochs - 1}.pth").exists():
+        return
+    lower = str(args.epochs * 9 // 10)  # the second scale for the last tenth, as in the quickstart
+    words = ["--cfg", "scripts/cfg/quickstart.yaml", "--data_root", str(args.out / "scenes"), "--seed", seed]
+    words += ["--train_fraction", str(args.fraction), "--max_epoch", str(args.epochs), "--val_freq", str(args.epochs)]
+    words += ["--max_cu_epoch", str(args.epochs * 6 // 7), "--second_scale_from", lower]
+    call("train.py", *words, "--result_dir", str(folder), "--resume", "auto", *more)
+
+
+def call(script: str, *words: str) -> None:
+    """Run a script of ours to its end."""
+    subprocess.run([sys.executable, script, *words], cwd=ROOT, check=True)
+
+
+def final(folder: Path) -> float:
+    """Mean IoU after the last epoch, from a run's metrics.csv."""
+    rows = [line.split(",") for line in (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()]
+    last = [row for row in rows if row[0] == "val"][-1]
+    return float(last[last.index("mean_iu") + 1])
+
+
+def table(pairs: dict[str, tuple[float, float]]) -> str:
+    """The pairs in per cent, then mean and standard deviation of their differences."""
+    differences = [100 * (student - teacher) for teacher, student in pairs.values()]
+    lines = ["| seed | fine only | fine + automatic labels | difference |", "|---|---|---|---|"]
+    for (seed, (teacher, student)), gain in zip(pairs.items(), differences, strict=True):
+        lines.append(f"| {seed} | {100 * teacher:.2f} | {100 * student:.2f} | {gain:+.2f} |")
+    spread = statistics.stdev(differences) if len(differences) > 1 else math.nan
+    return "\n".join([*lines, f"difference: {statistics.mean(differences):+.2f} +- {spread:.2f} points mIoU"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What a folder of automatic labels says of itself: `autolabels.json`, written with them, read before training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+from utils.visualize import write_file
+
+NAME = "autolabels.json"
+
+
+class Record(NamedTuple):
+    """Names of the classes, the value that stands for each in the files, and how they were made."""
+
+    classes: tuple[str, ...]
+    ids: tuple[int, ...]
+    made: dict[str, Any]
+
+
+def write(folder: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
+    """Say in `folder` that its labels have the classes of `spec`, and how they were made."""
+    ids = spec.train_to_id or range(spec.num_classes)
+    text = json.dumps({"classes": list(spec.classes), "ids": list(ids), "made": dict(made)}, indent=1)
+    write_file(folder / NAME, text.encode() + b"\n")
+
+
+def read(folder: Path) -> Record | None:
+    """The record of a folder, None if it has none (labels of other origin). UserError for a damaged one."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Record(tuple(map(str, content["classes"])), tuple(map(int, content["ids"])), dict(content["made"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__}): make the labels again") from None
+
+
+def check(folder: Path, spec: DatasetSpec) -> Record | None:
+    """The record of a folder whose labels have the classes of `spec`, None without one; UserError for other classes."""
+    record = read(folder)
+    if record is None or record.classes == spec.classes:
+        return record
+    theirs, ours = len(record.classes), spec.num_classes
+    differ = [name for name in record.classes if name not in spec.classes][:1]
+    example = f", {differ[0]!r} among them" if differ else " in another order" if theirs == ours else ""
+    raise UserError(
+        f"{folder} has automatic labels for {theirs} other classes{example}; {spec.name} has {ours}: "
+        "label with a teacher of the same classes"
+    )

@@ -1,0 +1,25 @@
+"""How far a long piece of work is: a bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def progress(items: Iterable[T], label: str, total: int, lines: int = 5, shown: bool = True) -> Iterator[T]:
+    """The items. Beside them on stderr a bar, or, where that is no terminal, about `lines` lines with the time left."""
+    if not shown or sys.stderr.isatty():
+        yield from tqdm(items, label, total, leave=False, dynamic_ncols=True, disable=not shown)
+        return
+    began, every = time.perf_counter(), max(1, total // lines)
+    for done, item in enumerate(items, 1):
+        yield item
+        if done == total or done % every == 0:
+            left = (time.perf_counter() - began) / done * (total - done)
+            print(f"{label} {done}/{total}" + (f", {left:.0f} s left" if left else ""), file=sys.stderr, flush=True)

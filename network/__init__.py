@@ -14,6 +14,16 @@ from network import predict, weights
 from network.compiled import compile_parts
 from network.evalrule import EvalRule
 from network.families import Settings, aspp, basic, multiscale, ocr, single
+from network.families_deeplab import (
+    deeper,
+    deeplab,
+    deeplab_plus,
+    resnet50,
+    se_resnext50,
+    se_resnext101,
+    wide_resnet38,
+    xception71,
+)
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
@@ -28,6 +38,20 @@ __all__ += ["start_trunk", "weights"]
 NETS: dict[str, Callable[[Settings], Net]] = {
     "basic.HRNet": lambda s: single(basic, s),
     "basic.HRNet_ASP": lambda s: single(aspp, s),
+    "deeper.DeeperW38": lambda s: single(partial(deeper, trunk=wide_resnet38, name="trunk"), s),
+    "deeper.DeeperX71": lambda s: single(partial(deeper, trunk=xception71, name="trunk"), s),
+    "deepv3.DeepV3PlusR50": lambda s: single(partial(deeplab_plus, trunk=resnet50), s),
+    "deepv3.DeepV3PlusSRNX50": lambda s: single(partial(deeplab_plus, trunk=se_resnext50), s),
+    "deepv3.DeepV3PlusSRNX101": lambda s: single(partial(deeplab_plus, trunk=se_resnext101), s),
+    "deepv3.DeepV3PlusW38": lambda s: single(partial(deeplab_plus, trunk=wide_resnet38), s),
+    "deepv3.DeepV3PlusW38I": lambda s: single(partial(deeplab_plus, trunk=wide_resnet38, init_all=True), s),
+    "deepv3.DeepV3PlusX71": lambda s: single(partial(deeplab_plus, trunk=xception71), s),
+    "deepv3.DeepV3R50": lambda s: single(partial(deeplab, trunk=resnet50), s),
+    "mscale.DeepV3R50": lambda s: multiscale(partial(deeplab_plus, trunk=resnet50), s),
+    "mscale.DeepV3W38": lambda s: multiscale(partial(deeplab_plus, trunk=wide_resnet38), s),
+    "mscale.DeepV3X71": lambda s: multiscale(partial(deeplab_plus, trunk=xception71), s),
+    "mscale.DeeperW38": lambda s: multiscale(partial(deeper, trunk=wide_resnet38), s),
+    "mscale.DeeperX71": lambda s: multiscale(partial(deeper, trunk=xception71), s),
     "mscale.HRNet": lambda s: multiscale(partial(basic, head="cls_head"), s),
     "mscale.HRNet_ASP": lambda s: multiscale(aspp, s),
     "ocrnet.HRNet": lambda s: single(ocr, s),
@@ -152,7 +176,7 @@ def _scales(text: str, flag: str = "--n_scales", with_one: bool = True) -> tuple
 def _init_heads(net: Net, spread: float) -> None:
     """Kaiming-normal start of all but the trunk; the attention still starts near 0.5."""
     for name, part in net.named_children():
-        if name != "backbone":
+        if name != net.trunk_name:
             kaiming(part)
     if isinstance(net, MultiScale):
         start_even(net.scale_attn, spread)  # type: ignore[arg-type]

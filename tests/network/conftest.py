@@ -30,7 +30,7 @@ NARROW = {
 
 @pytest.fixture
 def narrow() -> Callable[..., Net]:
-    """narrow(arch, **settings): a network of a few thousand weights, the same ones every time."""
+    """narrow(arch, **settings): a network of few weights, the same ones every time."""
 
     def make(arch: str, num_classes: int = 5, **settings: object) -> Net:
         torch.manual_seed(0)

@@ -73,7 +73,13 @@ def recomputed(module: nn.Module, enabled: bool) -> Callable[[Any], Any]:
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _statistics_kept(module)  # of the forward pass, of the recomputation
 
-    return lambda x: checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+    def run(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+        # One by one, so that autograd keeps them as it keeps any tensor, and `--summary` counts them.
+        return checkpoint(lambda *xs: module(list(xs)), *x, use_reentrant=False, context_fn=contexts)
+
+    return run
 
 
 @contextmanager

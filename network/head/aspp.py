@@ -30,7 +30,7 @@ class ASPP(nn.Module):
         self.img_conv = nn.Sequential(*conv_bn_relu(inputs, channels, kernel=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and len(x) == 1 and not isinstance(self.img_conv[1], nn.SyncBatchNorm):
+        if self.training and len(x) == 1 and type(self.img_conv[1]) is nn.BatchNorm2d:  # over one process
             raise UserError("ASPP cannot train with one image in a batch: --bs_trn 2, or --syncbn on several processes")
         mean = resize(self.img_conv(self.img_pooling(x)), x.shape[-2:])  # (N, channels, 1, 1) spread over h x w
         return torch.cat([mean, *(branch(x) for branch in self.features)], dim=1)

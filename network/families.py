@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from network.attnscale import AttentionToScale, PairwiseAttentionToScale
-from network.head.aspp import ASPP
+from network.head.aspp import ASPP, SQUEEZED
 from network.head.attention import attention_head, old_attention_head, weights_head
 from network.head.ocr import OCRHead
 from network.head.segmentation import segmentation_head
@@ -73,10 +73,9 @@ def aspp(s: Settings) -> Parts:
     """HRNet, ASPP squeezed by `bot_aspp`, and the plain head `final`."""
     trunk = hrnet(s)
     pyramid = ASPP(trunk.out_channels["out"], s.aspp_channels)
-    channels = s.aspp_channels
-    squeeze = conv(pyramid.out_channels, channels, kernel=1)
-    final = segmentation_head(channels, s.num_classes, s.head_channels)
-    return Parts({"backbone": trunk, "aspp": pyramid, "bot_aspp": squeeze, "final": final}, _aspp_maps, channels)
+    squeeze = conv(pyramid.out_channels, SQUEEZED, kernel=1)
+    final = segmentation_head(SQUEEZED, s.num_classes, s.head_channels)
+    return Parts({"backbone": trunk, "aspp": pyramid, "bot_aspp": squeeze, "final": final}, _aspp_maps, SQUEEZED)
 
 
 def _aspp_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:

@@ -1,4 +1,4 @@
-"""DeepLab's families: DeepLabV3, DeepLabV3+ and the decoder of Panoptic-DeepLab's line, on any trunk at stride 8.
+"""DeepLab's families: DeepLabV3, DeepLabV3+ and the deeper decoder, on any trunk at stride 8.
 
 N batch, K classes, H x W image. Trunks give `fine` (stride 2 or 4), `middle` (4 or 8) and `out` (8).
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from network.families import Settings
-from network.head.aspp import ASPP
+from network.head.aspp import ASPP, SQUEEZED
 from network.head.decoder import ConvNormReLU
 from network.head.segmentation import segmentation_head
 from network.layers import conv, kaiming
@@ -77,11 +77,11 @@ def deeplab_plus(s: Settings, trunk: Trunk, init_all: bool = False) -> Parts:
     """
     backbone = trunk(s)
     pyramid = ASPP(_channels(backbone, "out"), s.aspp_channels)
-    channels = FINE + s.aspp_channels
+    channels = FINE + SQUEEZED
     head: dict[str, nn.Module] = {
         "aspp": pyramid,
         "bot_fine": conv(_channels(backbone, "fine"), FINE, kernel=1),
-        "bot_aspp": conv(pyramid.out_channels, s.aspp_channels, kernel=1),
+        "bot_aspp": conv(pyramid.out_channels, SQUEEZED, kernel=1),
         "final": segmentation_head(channels, s.num_classes, s.head_channels),
     }
     for name in head if init_all else ("final",):
@@ -95,12 +95,12 @@ def _deeplab_plus_maps(net: Any, image: Tensor, blend: Blend | None = None) -> t
     pyramid = blend(pyramid) if blend else pyramid
     fine = net.bot_fine(features["fine"])
     coarse = resize(net.bot_aspp(pyramid), fine.shape[-2:], net.align_corners)
-    joint = torch.cat([fine, coarse], dim=1)  # (N, 48 + channels, H/2, W/2), or a quarter of the image
+    joint = torch.cat([fine, coarse], dim=1)  # (N, 304, H/2, W/2), or a quarter of the image
     return {"pred": net.final(joint)}, joint
 
 
 def deeper(s: Settings, trunk: Trunk, name: str = "backbone") -> Parts:
-    """The decoder of DeeperLab's line (arXiv:1902.05093): two steps up, each beside earlier features; trunk `name`."""
+    """A deeper decoder (DeeperLab, arXiv:1902.05093): two steps up, beside earlier features; the trunk is `name`."""
     backbone = trunk(s)
     pyramid = ASPP(_channels(backbone, "out"), s.aspp_channels)
     middle, fine, channels = *DEEPER, s.head_channels

@@ -12,6 +12,7 @@ from utils.errors import UserError
 from utils.resize import resize
 
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}  # dilations by output stride of the trunk
+SQUEEZED = 256  # channels that the pyramid is squeezed to before a decoder, whatever its branches' width
 
 
 class ASPP(nn.Module):

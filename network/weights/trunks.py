@@ -39,18 +39,18 @@ def timm_xception71(name: str) -> str:
     block, (_, shortcut, step, layer, entry) = int(found[1]), found.groups()
     if block == 22 and step:
         number = int(step) + 2
-        return f"bn{number}.{entry}" if layer == "bn_pw" else f"conv{number}.{_SEPARABLE[layer]}.{entry}"
-    if block not in _BLOCKS:
+        return _separable(f"conv{number}", f"bn{number}", layer, entry)
+    if block not in _BLOCKS or (block == 1 and step == "3"):  # ours has two convolutions there
         return name
-    ours = _BLOCKS[block]
+    ours = f"block{_BLOCKS[block]}"
     if shortcut:
-        return f"block{ours}.{'skip' if shortcut == 'conv' else 'skipbn'}.{entry}"
-    place = 3 * (int(step) - 1) + (ours > 2)  # ReLU, convolution, norm; the first two blocks begin without the ReLU
-    return (
-        f"block{ours}.rep.{place + 1}.{entry}"
-        if layer == "bn_pw"
-        else f"block{ours}.rep.{place}.{_SEPARABLE[layer]}.{entry}"
-    )
+        return f"{ours}.{'skip' if shortcut == 'conv' else 'skipbn'}.{entry}"
+    place = 3 * (int(step) - 1) + (block > 1)  # ReLU, convolution, norm; the first two begin without the ReLU
+    return _separable(f"{ours}.rep.{place}", f"{ours}.rep.{place + 1}", layer, entry)
+
+
+def _separable(convolution: str, norm: str, layer: str, entry: str) -> str:
+    return f"{norm}.{entry}" if layer == "bn_pw" else f"{convolution}.{_SEPARABLE[layer]}.{entry}"
 
 
 LAYOUTS: dict[str, Callable[[str], str]] = {

@@ -17,6 +17,9 @@ FORWARD = [
     pytest.param("deepv3.DeepV3PlusR50"),
     pytest.param("deepv3.DeepV3PlusW38"),
     pytest.param("mscale.DeepV3R50.n_scales"),
+    pytest.param("mscale2.DeepV3R50.two_scale"),
+    pytest.param("mscale2.DeepV3R50.n_scales"),
+    pytest.param("attnscale.DeepV3R50"),
     *(
         pytest.param(name, marks=pytest.mark.slow)
         for name in ("ocrnet.HRNet", "ocrnet.HRNet_Mscale.n_scales", "basic.HRNet", "mscale.HRNet.two_scale")

@@ -37,6 +37,8 @@ AUXILIARY = frozenset({"ocrnet.HRNet", "ocrnet.HRNet_Mscale", "ocrnet.OCRNetASPP
 # Nets that give the prediction of each of two training scales, too.
 TWO_SCALES = frozenset(
     {
+        "attnscale.DeepV3R50BP",
+        "mscale2.DeepV3R50",
         "ocrnet.HRNet_Mscale",
         "mscale.DeepV3R50",
         "mscale.DeepV3W38",
@@ -49,6 +51,8 @@ TWO_SCALES = frozenset(
         "mscale.HRNet_ASP",
     }
 )
+# Nets that are trained with all scales of --n_scales, and give the prediction of each.
+ALL_SCALES = frozenset({"attnscale.DeepV3R50", "attnscale.DeepV3R50B", "attnscale.DeepV3W38"})
 
 # A loss and the epochs in which it holds: (loss, start, stop).
 Phases = Sequence[tuple[nn.Module, float, float]]
@@ -57,7 +61,7 @@ Phases = Sequence[tuple[nn.Module, float, float]]
 def build(cfg: Any, ranks: Ranks | None = None) -> Supervision:
     """The criterion for LOSS.*, with the terms that the outputs of MODEL.ARCH allow.
 
-    main + OCR_ALPHA * aux + SUPERVISED_MSCALE_WT * (low scale + full scale); "Hierarchical Multi-Scale Attention for
+    main + OCR_ALPHA * aux + SUPERVISED_MSCALE_WT * (sum over training scales); "Hierarchical Multi-Scale Attention for
     Semantic Segmentation" (Tao et al., arXiv:2005.10821), section 3.
     """
     # A mean per rank is what one process on its own would compute.
@@ -69,11 +73,17 @@ def build(cfg: Any, ranks: Ranks | None = None) -> Supervision:
     if cfg.MODEL.ARCH in AUXILIARY:
         auxiliary = main if cfg.LOSS.OCR_AUX_RMI else plain
         terms += _terms("aux", "aux", cfg.LOSS.OCR_ALPHA, auxiliary)
-    if cfg.MODEL.ARCH in TWO_SCALES and cfg.LOSS.SUPERVISED_MSCALE_WT:
-        for scale in (cfg.MODEL.MSCALE_LO_SCALE, 1.0):
-            name = scale_output(scale)
-            terms += _terms(name, name, cfg.LOSS.SUPERVISED_MSCALE_WT, plain)
+    for scale in _training_scales(cfg.MODEL) if cfg.LOSS.SUPERVISED_MSCALE_WT else ():
+        name = scale_output(scale)
+        terms += _terms(name, name, cfg.LOSS.SUPERVISED_MSCALE_WT, plain)
     return Supervision(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, cfg.MODEL.ALIGN_CORNERS)
+
+
+def _training_scales(model: Any) -> Sequence[float]:
+    """Scales whose predictions the network gives in training."""
+    if model.ARCH in ALL_SCALES:
+        return sorted(float(scale) for scale in model.N_SCALES.split(",") if scale.strip())
+    return (model.MSCALE_LO_SCALE, 1.0) if model.ARCH in TWO_SCALES else ()
 
 
 def scale_output(scale: float) -> str:

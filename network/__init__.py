@@ -13,12 +13,35 @@ from torch import nn
 from network import predict, weights
 from network.compiled import compile_parts
 from network.evalrule import EvalRule
-from network.families import Settings, aspp, basic, multiscale, ocr, single
+from network.families import (
+    Settings,
+    aspp,
+    attention_to_scale,
+    basic,
+    fused_pyramids,
+    multiscale,
+    ocr,
+    paired,
+    pairwise_attention_to_scale,
+    single,
+)
+from network.families_deeplab import (
+    deeper,
+    deeplab,
+    deeplab_plus,
+    resnet50,
+    se_resnext50,
+    se_resnext101,
+    wide_resnet38,
+    xception71,
+)
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
 from network.net import Net
-from network.trunk.hrnet import Stage
+from network.trunk.hrnet import HRNet, Stage
+from network.trunk.wide_resnet import WideResNet38
+from network.trunk.xception import Xception71
 from utils.amp import Precision
 from utils.errors import UserError, nearest
 
@@ -26,10 +49,31 @@ __all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rul
 __all__ += ["start_trunk", "weights"]
 
 NETS: dict[str, Callable[[Settings], Net]] = {
+    "attnscale.DeepV3R50": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
+    "attnscale.DeepV3R50B": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s, norm=True),
+    "attnscale.DeepV3R50BP": lambda s: pairwise_attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
+    "attnscale.DeepV3W38": lambda s: attention_to_scale(partial(deeplab_plus, trunk=wide_resnet38), s),
     "basic.HRNet": lambda s: single(basic, s),
     "basic.HRNet_ASP": lambda s: single(aspp, s),
+    "deeper.DeeperW38": lambda s: single(partial(deeper, trunk=wide_resnet38, name="trunk"), s),
+    "deeper.DeeperX71": lambda s: single(partial(deeper, trunk=xception71, name="trunk"), s),
+    "deepv3.DeepV3PlusR50": lambda s: single(partial(deeplab_plus, trunk=resnet50), s),
+    "deepv3.DeepV3PlusSRNX50": lambda s: single(partial(deeplab_plus, trunk=se_resnext50), s),
+    "deepv3.DeepV3PlusSRNX101": lambda s: single(partial(deeplab_plus, trunk=se_resnext101), s),
+    "deepv3.DeepV3PlusW38": lambda s: single(partial(deeplab_plus, trunk=wide_resnet38), s),
+    "deepv3.DeepV3PlusW38I": lambda s: single(partial(deeplab_plus, trunk=wide_resnet38, init_all=True), s),
+    "deepv3.DeepV3PlusX71": lambda s: single(partial(deeplab_plus, trunk=xception71), s),
+    "deepv3.DeepV3R50": lambda s: single(partial(deeplab, trunk=resnet50), s),
+    "mscale.DeepV3R50": lambda s: multiscale(partial(deeplab_plus, trunk=resnet50), s),
+    "mscale.DeepV3W38": lambda s: multiscale(partial(deeplab_plus, trunk=wide_resnet38), s),
+    "mscale.DeepV3W38Fuse": lambda s: fused_pyramids(partial(deeplab_plus, trunk=wide_resnet38), s),
+    "mscale.DeepV3W38Fuse2": lambda s: fused_pyramids(partial(deeplab_plus, trunk=wide_resnet38), s, attentions=2),
+    "mscale.DeepV3X71": lambda s: multiscale(partial(deeplab_plus, trunk=xception71), s),
+    "mscale.DeeperW38": lambda s: multiscale(partial(deeper, trunk=wide_resnet38), s),
+    "mscale.DeeperX71": lambda s: multiscale(partial(deeper, trunk=xception71), s),
     "mscale.HRNet": lambda s: multiscale(partial(basic, head="cls_head"), s),
     "mscale.HRNet_ASP": lambda s: multiscale(aspp, s),
+    "mscale2.DeepV3R50": lambda s: paired(partial(deeplab_plus, trunk=resnet50), s),
     "ocrnet.HRNet": lambda s: single(ocr, s),
     "ocrnet.HRNet_Mscale": lambda s: multiscale(ocr, s),
     "ocrnet.OCRNetASPP": lambda s: single(ocr, replace(s, ocr_aspp=True)),
@@ -85,13 +129,23 @@ def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callabl
 
 
 def start_trunk(cfg: Any, net: nn.Module) -> str:
-    """ImageNet weights for the trunk where they are: --trunk_weights, or HRNet's published file. Gives a line."""
+    """ImageNet weights for the trunk where they are: --trunk_weights, or its published file. Gives some lines."""
     if cfg.MODEL.TRUNK_WEIGHTS:
         return str(weights.load_trunk(net, cfg.MODEL.TRUNK_WEIGHTS))
-    published = Path(cfg.MODEL.HRNET_CHECKPOINT)
-    if cfg.MODEL.HRNET_WIDTH == 48 and cfg.MODEL.WIDTH_MULT == 1 and published.is_file():
+    published = _published_trunk(cfg.MODEL, net)
+    if published and cfg.MODEL.WIDTH_MULT == 1 and Path(published).is_file():
         return str(weights.load_trunk(net, published))
     return "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
+
+
+def _published_trunk(model: Any, net: nn.Module) -> str:
+    """The file that the published code has for such a trunk, or nothing."""
+    trunk = net.get_submodule(getattr(net, "trunk_name", "backbone"))
+    if isinstance(trunk, HRNet):
+        return model.HRNET_CHECKPOINT if model.HRNET_WIDTH == 48 else ""
+    if isinstance(trunk, WideResNet38):
+        return model.WRN38_CHECKPOINT
+    return model.X71_CHECKPOINT if isinstance(trunk, Xception71) else ""
 
 
 def settings(cfg: Any) -> Settings:
@@ -112,6 +166,7 @@ def settings(cfg: Any) -> Settings:
         inner_3x3=model.MSCALE_INNER_3x3,
         attention_dropout=model.MSCALE_DROPOUT,
         old_attention=model.MSCALE_OLDARCH,
+        attnscale_norm=model.ATTNSCALE_BN_HEAD,
         lo_scale=_lo_scale(model.MSCALE_LO_SCALE),
         scales=_scales(model.N_SCALES),
         align_corners=model.ALIGN_CORNERS,
@@ -152,7 +207,12 @@ def _scales(text: str, flag: str = "--n_scales", with_one: bool = True) -> tuple
 def _init_heads(net: Net, spread: float) -> None:
     """Kaiming-normal start of all but the trunk; the attention still starts near 0.5."""
     for name, part in net.named_children():
-        if name != "backbone":
+        if name != net.trunk_name:
             kaiming(part)
-    if isinstance(net, MultiScale):
-        start_even(net.scale_attn, spread)  # type: ignore[arg-type]
+    if isinstance(net, MultiScale) and isinstance(net.scale_attn, nn.Sequential) and _bounded(net.scale_attn):
+        start_even(net.scale_attn, spread)
+
+
+def _bounded(head: nn.Sequential) -> bool:
+    """True for attention in [0, 1]; without the sigmoid, a start near 0 would leave next to nothing of the maps."""
+    return isinstance(head[-1], nn.Sigmoid)

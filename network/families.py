@@ -9,15 +9,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from network.head.aspp import ASPP
-from network.head.attention import attention_head, old_attention_head
+from network.attnscale import AttentionToScale, PairwiseAttentionToScale
+from network.head.aspp import ASPP, SQUEEZED
+from network.head.attention import attention_head, old_attention_head, weights_head
 from network.head.ocr import OCRHead
 from network.head.segmentation import segmentation_head
 from network.layers import conv
-from network.mscale import MultiScale
+from network.mscale import FusedPyramids, MultiScale, PairedMultiScale
 from network.net import Net, Parts
 from network.trunk.hrnet import STAGES, HRNet, Stage
 from utils.contracts import Outputs
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Settings:
     inner_3x3: bool = True
     attention_dropout: bool = False
     old_attention: bool = False
+    attnscale_norm: bool = False
     lo_scale: float = 0.5
     scales: tuple[float, ...] = ()
     align_corners: bool = False
@@ -70,10 +73,9 @@ def aspp(s: Settings) -> Parts:
     """HRNet, ASPP squeezed by `bot_aspp`, and the plain head `final`."""
     trunk = hrnet(s)
     pyramid = ASPP(trunk.out_channels["out"], s.aspp_channels)
-    channels = s.aspp_channels
-    squeeze = conv(pyramid.out_channels, channels, kernel=1)
-    final = segmentation_head(channels, s.num_classes, s.head_channels)
-    return Parts({"backbone": trunk, "aspp": pyramid, "bot_aspp": squeeze, "final": final}, _aspp_maps, channels)
+    squeeze = conv(pyramid.out_channels, SQUEEZED, kernel=1)
+    final = segmentation_head(SQUEEZED, s.num_classes, s.head_channels)
+    return Parts({"backbone": trunk, "aspp": pyramid, "bot_aspp": squeeze, "final": final}, _aspp_maps, SQUEEZED)
 
 
 def _aspp_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
@@ -111,8 +113,49 @@ def single(family: Family, s: Settings) -> Net:
 def multiscale(family: Family, s: Settings) -> MultiScale:
     """The family's parts with hierarchical scale attention."""
     parts = family(s)
+    return MultiScale(parts, _attention(parts, s), *_scaling(s))
+
+
+def fused_pyramids(family: Family, s: Settings, attentions: int = 1) -> FusedPyramids:
+    """The same with pyramids blended between scales; `attentions` 2: they have an attention of their own."""
+    parts = family(s)
+    return FusedPyramids(parts, _attention(parts, s, attentions), *_scaling(s))
+
+
+def paired(family: Family, s: Settings) -> PairedMultiScale:
+    """The family's parts with attention from the features of two scales."""
+    parts = family(s)
+    attention = old_attention_head(2 * parts.channels, 1, s.head_channels, spread=0.01)
+    return PairedMultiScale(parts, attention, *_scaling(s))
+
+
+def attention_to_scale(family: Family, s: Settings, norm: bool = False) -> AttentionToScale:
+    """The family's parts with weights from the features of all scales at once."""
+    parts, scales = family(s), _given_scales(s)
+    head = weights_head(len(scales) * parts.channels, len(scales), s.head_channels, norm or s.attnscale_norm)
+    return AttentionToScale(parts, head, *_scaling(s))
+
+
+def pairwise_attention_to_scale(family: Family, s: Settings) -> PairwiseAttentionToScale:
+    """The family's parts with weights from the features of two neighbouring scales at a time."""
+    parts = family(s)
+    _given_scales(s)
+    head = old_attention_head(2 * parts.channels, 2, s.head_channels, spread=0.01)
+    return PairwiseAttentionToScale(parts, head, *_scaling(s))
+
+
+def _attention(parts: Parts, s: Settings, outputs: int = 1) -> nn.Sequential:
     if s.old_attention:
-        attention = old_attention_head(parts.channels, 1, s.head_channels)
-    else:
-        attention = attention_head(parts.channels, 1, s.head_channels, s.inner_3x3, s.attention_dropout)
-    return MultiScale(parts, attention, s.lo_scale, s.scales, s.align_corners, s.freeze_trunk, s.second_scale_from)
+        return old_attention_head(parts.channels, outputs, s.head_channels)
+    return attention_head(parts.channels, outputs, s.head_channels, s.inner_3x3, s.attention_dropout)
+
+
+def _scaling(s: Settings) -> tuple[float, tuple[float, ...], bool, bool, int]:
+    """The last arguments of every network of several scales."""
+    return s.lo_scale, s.scales, s.align_corners, s.freeze_trunk, s.second_scale_from
+
+
+def _given_scales(s: Settings) -> tuple[float, ...]:
+    if not s.scales:
+        raise UserError("an attnscale network is built for its scales: give them, for instance --n_scales 0.5,1.0,2.0")
+    return s.scales

@@ -12,17 +12,24 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
+def scaled(channels: int, mult: float) -> int:
+    """Channels times a factor: a multiple of 4, at least 4; as given when the factor is 1."""
+    return channels if mult == 1 else max(4, round(channels * mult / 4) * 4)
+
+
 def conv(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, bias: bool = False
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, groups: int = 1, bias: bool = False
 ) -> nn.Conv2d:
     """Convolution padded so that stride 1 keeps the size: (N, inputs, H, W) -> (N, outputs, ceil(H / stride), ...)."""
     padding = dilation * (kernel // 2)
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=bias)
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias)
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+def conv_bn(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     """Convolution without bias and batch norm."""
-    return [conv(inputs, outputs, kernel, stride), nn.BatchNorm2d(outputs)]
+    return conv(inputs, outputs, kernel, stride, dilation, groups), nn.BatchNorm2d(outputs)
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
@@ -66,7 +73,13 @@ def recomputed(module: nn.Module, enabled: bool) -> Callable[[Any], Any]:
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _statistics_kept(module)  # of the forward pass, of the recomputation
 
-    return lambda x: checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+    def run(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+        # One by one, so that autograd keeps them as it keeps any tensor, and `--summary` counts them.
+        return checkpoint(lambda *xs: module(list(xs)), *x, use_reentrant=False, context_fn=contexts)
+
+    return run
 
 
 @contextmanager

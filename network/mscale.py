@@ -6,8 +6,9 @@ one. N batch, C channels, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from network.layers import at_least_float32
@@ -64,17 +65,7 @@ class MultiScale(Net):
         """
         if self.training and not self.second_scale:
             return self._with_unused_attention(super().forward(image, size, keep))
-        outputs: Outputs = {}
-        fused: Outputs = {}
-        scales = self._scales()
-        # Running statistics depend on the order of the passes. Published training starts with the smallest scale;
-        # evaluation goes from large to small, so that only what is fused so far is held.
-        views = {s: self._view(image, s, keep) for s in reversed(scales)} if self.training else {}
-        for scale in scales:
-            view = views.pop(scale) if self.training else self._view(image, scale, keep, attend=bool(fused))
-            fused, shown = self._add_scale(fused, view, scale)
-            outputs |= {name: x for name, x in shown.items() if keep is None or name in keep}
-        outputs |= {name: x for name, x in fused.items() if keep is None or name in keep}
+        outputs = self._combined(image, keep)
         if "pred" in outputs:
             outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
         return outputs
@@ -89,15 +80,48 @@ class MultiScale(Net):
             return (1.0, self.lo_scale)
         return tuple(sorted(self.scales or (1.0, self.lo_scale), reverse=True))
 
+    def _combined(self, image: Tensor, keep: Collection[str] | None) -> Outputs:
+        """What is fused at the image's size, and every scale's own maps at its input size, as far as wanted."""
+        outputs: Outputs = {}
+        fused: Outputs = {}
+        for scale, view in self._views(image, keep):
+            fused, shown = self._add_scale(fused, view, scale)
+            outputs |= {name: x for name, x in shown.items() if keep is None or name in keep}
+        return outputs | {name: x for name, x in fused.items() if keep is None or name in keep}
+
+    def _views(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
+        """Each scale and its maps with their `attn`, at its input size, from large to small.
+
+        Running statistics depend on the order of the passes. Published training starts with the smallest scale;
+        evaluation goes from large to small, so that only what is fused so far is held.
+        """
+        scales = self._scales()
+        if self.training:
+            views = [(scale, self._view(image, scale, keep)) for scale in reversed(scales)]
+            yield from reversed(views)
+        else:
+            for scale in scales:
+                yield scale, self._view(image, scale, keep, attend=scale != scales[0])
+
     def _view(self, image: Tensor, scale: float, keep: Collection[str] | None, attend: bool = True) -> Outputs:
-        """Class maps, other outputs that are kept, and `attn`, all at the input size of this scale."""
-        height, width = image.shape[-2:]
-        scaled = resize(image, (int(height * scale), int(width * scale)), self.align_corners)
-        outputs, features = self.maps(self, scaled)
-        outputs = {name: x for name, x in outputs.items() if name == "pred" or keep is None or name in keep}
+        outputs, features, size = self._look(image, scale, keep)
         if attend:
             outputs["attn"] = self.scale_attn(features)
-        return {name: resize(at_least_float32(x), scaled.shape[-2:], self.align_corners) for name, x in outputs.items()}
+        return self._fit(outputs, size)
+
+    def _look(
+        self, image: Tensor, scale: float, keep: Collection[str] | None, *more: object
+    ) -> tuple[Outputs, Tensor, Sequence[int]]:
+        """One pass at a scale: the class maps and what else is kept, the features, the input's size (h, w)."""
+        height, width = image.shape[-2:]
+        scaled = resize(image, (int(height * scale), int(width * scale)), self.align_corners)
+        outputs, features = self.maps(self, scaled, *more)
+        outputs = {name: x for name, x in outputs.items() if name == "pred" or keep is None or name in keep}
+        return outputs, features, scaled.shape[-2:]
+
+    def _fit(self, outputs: Outputs, size: Sequence[int]) -> Outputs:
+        """Maps in at least float32 at this size."""
+        return {name: resize(at_least_float32(x), size, self.align_corners) for name, x in outputs.items()}
 
     def _add_scale(self, fused: Outputs, view: Outputs, scale: float) -> tuple[Outputs, Outputs]:
         """Fuse one more, smaller scale; also returns this scale's own maps under their output names."""
@@ -108,7 +132,11 @@ class MultiScale(Net):
         if scale >= 1:  # what is larger than the image is shrunk before it is fused, never the other way round
             fused = {key: resize(x, view["pred"].shape[-2:], self.align_corners) for key, x in fused.items()}
         fused = {key: fuse(view[key], attention, fused[key], self.align_corners) for key in fused}
-        return fused, shown | {f"attn_{name}": attention}
+        return fused, shown | self._shown_attention(name, attention, fused["pred"].shape[-2:])
+
+    def _shown_attention(self, name: str, attention: Tensor, size: Sequence[int]) -> Outputs:
+        """The attention of the scale `name` under its output name; `size` is that of what it has fused."""
+        return {f"attn_{name}": attention}
 
     def _with_unused_attention(self, outputs: Outputs) -> Outputs:
         """Without a second scale the attention's parameters take part with a zero, as distributed training asks."""
@@ -116,3 +144,62 @@ class MultiScale(Net):
             return outputs
         zero = sum((0 * p.sum() for p in self.scale_attn.parameters()), start=outputs["pred"].new_zeros(()))
         return outputs | {"pred": outputs["pred"] + zero}
+
+
+class PairedMultiScale(MultiScale):
+    """`mscale2`: the attention reads the features of a scale and of the next larger one, (N, 2 * channels, h, w).
+
+    The attention that is used last, the smallest scale's, is also given as `attn_10x`, at the image's size: that is its
+    published name.
+    """
+
+    def _views(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
+        scales = self._scales()
+        looks = (self._look(image, scale, keep) for scale in scales)
+        if self.training:
+            looks = reversed([self._look(image, scale, keep) for scale in reversed(scales)])
+        larger: Tensor | None = None
+        for scale, (outputs, features, size) in zip(scales, looks, strict=True):
+            if larger is not None:
+                larger = resize(larger, features.shape[-2:], self.align_corners)
+                outputs["attn"] = self.scale_attn(torch.cat([features, larger], dim=1))
+            larger = features
+            yield scale, self._fit(outputs, size)
+
+    def _shown_attention(self, name: str, attention: Tensor, size: Sequence[int]) -> Outputs:
+        return {f"attn_{name}": attention, "attn_10x": resize(attention, size, self.align_corners)}
+
+
+class FusedPyramids(MultiScale):
+    """`mscale.DeepV3W38Fuse`, `Fuse2`: a scale's ASPP pyramid is blended with that of the next smaller one.
+
+    Where the smaller scale is trusted its pyramid is taken. The attention has one channel, for classes and pyramids,
+    or one for each.
+    """
+
+    def _views(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
+        scales = self._scales()
+        views: list[tuple[float, Outputs]] = []
+        pyramid: Tensor | None = None  # of the scale before: (N, channels, h, w)
+        attention: Tensor | None = None  # of the scale before: (N, 1, H, W)
+
+        def blend(own: Tensor) -> Tensor:
+            nonlocal pyramid
+            mixed = own
+            if pyramid is not None and attention is not None:
+                share = resize(attention, own.shape[-2:], self.align_corners)
+                smaller = resize(pyramid, own.shape[-2:], self.align_corners)
+                mixed = (share * smaller + (1 - share) * own).to(own.dtype)
+            pyramid = mixed
+            return mixed
+
+        for scale in reversed(scales):
+            outputs, features, size = self._look(image, scale, keep, blend)
+            if self.training or scale != scales[0]:
+                outputs["attn"] = self.scale_attn(features)
+            view = self._fit(outputs, size)
+            if "attn" in view:
+                attention = view["attn"][:, -1:]
+                view["attn"] = view["attn"][:, :1]
+            views.append((scale, view))
+        yield from reversed(views)

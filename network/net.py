@@ -6,27 +6,29 @@ N batch, K classes, H x W image, h x w the head's resolution.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from utils.contracts import Outputs
 from utils.resize import resize
 
-# maps(net, image) -> (outputs at the head's resolution, features that a scale attention may read)
-Maps = Callable[[Any, Tensor], tuple[Outputs, Tensor]]
+# maps(net, image) -> (outputs at the head's resolution, features that a scale attention may read). DeepLabV3+ takes a
+# third argument, see `network.mscale.FusedPyramids`.
+Maps = Callable[..., tuple[Outputs, Tensor]]
 
 
 class Parts(NamedTuple):
     """A family, before it is decided whether one scale or several are seen.
 
-    `modules`: in the order of the published state, under their published names; the trunk is `backbone`.
+    `modules`: in the order of the published state, under their published names; the trunk is called `trunk`.
     `maps`: what they do with an image (N, 3, H, W): {"pred": (N, K, h, w), ...} and features (N, channels, h, w).
     """
 
     modules: dict[str, nn.Module]
     maps: Maps
     channels: int
+    trunk: str = "backbone"
 
 
 class Net(nn.Module):
@@ -37,10 +39,11 @@ class Net(nn.Module):
         for name, module in parts.modules.items():
             self.add_module(name, module)
         self.maps = parts.maps
+        self.trunk_name = parts.trunk
         self.align_corners = align_corners
         self.freeze_trunk = freeze_trunk
         if freeze_trunk:
-            self.get_submodule("backbone").requires_grad_(False)
+            self.get_submodule(self.trunk_name).requires_grad_(False)
             self.train()
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
@@ -61,5 +64,5 @@ class Net(nn.Module):
         """As ever, but a frozen trunk stays in evaluation mode: its running statistics do not move."""
         super().train(mode)
         if self.freeze_trunk:
-            self.get_submodule("backbone").eval()
+            self.get_submodule(self.trunk_name).eval()
         return self

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from network.head.segmentation import segmentation_head
 from network.layers import conv, conv_bn_relu
 
 
@@ -26,16 +27,29 @@ def attention_head(
     return head
 
 
-def old_attention_head(inputs: int, outputs: int = 1, channels: int = 256) -> nn.Sequential:
-    """The older head, same shapes and numbered layers, with exactly 0.5 everywhere at the start."""
+def old_attention_head(inputs: int, outputs: int = 1, channels: int = 256, spread: float = 0.0) -> nn.Sequential:
+    """The older head, same shapes and numbered layers; without `spread` exactly 0.5 everywhere at the start."""
     head = nn.Sequential(
         *conv_bn_relu(inputs, channels),
         *conv_bn_relu(channels, channels),
         conv(channels, outputs, kernel=1),
         nn.Sigmoid(),
     )
-    start_even(head, spread=0.0)
+    start_even(head, spread)
     return head
+
+
+def weights_head(inputs: int, outputs: int, channels: int = 256, norm: bool = False) -> nn.Sequential:
+    """Features of all scales (N, inputs, h, w) -> their weights, of any size and sign, in `outputs` channels.
+
+    Attention to scale (Chen et al., arXiv:1511.03339). Without `norm` the map grows by a border of zeros, to
+    (h + 2) x (w + 2): so are the published weights used.
+    """
+    if norm:
+        return segmentation_head(inputs, outputs, channels)
+    return nn.Sequential(
+        conv(inputs, 2 * channels), nn.ReLU(inplace=True), nn.Conv2d(2 * channels, outputs, 1, padding=1, bias=False)
+    )
 
 
 def start_even(head: nn.Sequential, spread: float = 0.01) -> None:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from network.layers import conv_bn, conv_bn_relu, kaiming, recomputed
+from network.layers import conv_bn, conv_bn_relu, kaiming, recomputed, scaled
+from network.trunk.blocks import Bottleneck
 from utils.resize import resize
 
 STEM = 64  # channels of the stem and of the first stage's bottlenecks, whatever the width
@@ -27,11 +28,6 @@ class Stage(NamedTuple):
 STAGES = (Stage(1, (4,)), Stage(1, (4,) * 2), Stage(4, (4,) * 3), Stage(3, (4,) * 4))  # as published
 
 
-def scaled(channels: int, mult: float) -> int:
-    """Channels times a factor: a multiple of 4, at least 4; as given when the factor is 1."""
-    return channels if mult == 1 else max(4, round(channels * mult / 4) * 4)
-
-
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut: (N, c, h, w) -> the same shape."""
 
@@ -44,26 +40,6 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         return self.relu(self.bn2(self.conv2(y)) + x)
-
-
-class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 with a shortcut: (N, inputs, h, w) -> (N, 4 * channels, h, w)."""
-
-    expansion = 4
-
-    def __init__(self, inputs: int, channels: int) -> None:
-        super().__init__()
-        outputs = channels * self.expansion
-        self.conv1, self.bn1 = conv_bn(inputs, channels, kernel=1)
-        self.conv2, self.bn2 = conv_bn(channels, channels)
-        self.conv3, self.bn3 = conv_bn(channels, outputs, kernel=1)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = nn.Identity() if inputs == outputs else nn.Sequential(*conv_bn(inputs, outputs, kernel=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        return self.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
 class MultiResolution(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from network.weights import nvidia, own, plain
+from network.weights import nvidia, own, plain, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
 from utils import safe_load
@@ -17,8 +17,6 @@ __all__ = ["LoadReport", "Weights", "load", "load_trunk", "read_file", "read_sta
 
 Path = str | os.PathLike[str]
 LEAST = 0.1  # share of a file's weights that has to fit
-# What stands before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones.
-TRUNK_PREFIXES = ("", "backbone.", "model.", "model.backbone.")
 
 
 def read_file(path: Path, ema: bool = True) -> Weights:
@@ -51,16 +49,16 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
 
 
 def load_trunk(net: nn.Module, path: Path) -> LoadReport:
-    """As `load`, into `net.backbone` alone, from a file whose names are the trunk's own (the HRNet releases)."""
-    weights, trunk = read_file(path), net.get_submodule("backbone")
-    known = trunk.state_dict().keys()
-    states = [_below(weights.state, prefix) for prefix in TRUNK_PREFIXES]
-    state = max(states, key=lambda entries: len(known & entries.keys()))
-    return _load(trunk, state, _report(path, weights, "the trunk"))
+    """As `load`, into the network's trunk alone, from a file of ImageNet weights or of a network with such a trunk."""
+    weights, trunk = read_file(path), net.get_submodule(_trunk_name(net))
+    state, names = trunks.best(weights.state, trunk.state_dict().keys())
+    report = _report(path, weights, "the trunk")
+    report.source += f", {names}" if names else ""
+    return _load(trunk, state, report)
 
 
-def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+def _trunk_name(net: nn.Module) -> str:
+    return getattr(net, "trunk_name", "backbone")
 
 
 def _report(path: Path, weights: Weights, target: str) -> LoadReport:
@@ -99,7 +97,8 @@ def _refusal(report: LoadReport, hint: str) -> str:
 
 def _hint(net: nn.Module, state: Mapping[str, Tensor]) -> str:
     """Says so if the names are a bare trunk's."""
-    names = {name.removeprefix("backbone.") for name in net.state_dict() if name.startswith("backbone.")}
+    start = f"{_trunk_name(net)}."
+    names = {name.removeprefix(start) for name in net.state_dict() if name.startswith(start)}
     fits = sum(name in names for name in state)
     return "it looks like a trunk alone: give it as MODEL.TRUNK_WEIGHTS" if fits > len(names) // 2 > 0 else ""
 

@@ -17,7 +17,7 @@ from utils.state import TrainState
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR")  # what a resume changes by itself
-_PATHS = ("MODEL.TRUNK_WEIGHTS", "MODEL.HRNET_CHECKPOINT")
+_PATHS = tuple(f"MODEL.{name}" for name in ("TRUNK_WEIGHTS", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT"))
 
 
 def recorded(path: Path) -> dict[str, Any]:

@@ -30,11 +30,13 @@ NARROW = {
 
 @pytest.fixture
 def narrow() -> Callable[..., Net]:
-    """narrow(arch, **settings): a network of a few thousand weights, the same ones every time."""
+    """narrow(arch, **settings): a network of few weights, the same ones every time."""
 
     def make(arch: str, num_classes: int = 5, **settings: object) -> Net:
         torch.manual_seed(0)
-        return network.NETS[arch](Settings(num_classes, **(NARROW | settings)))  # type: ignore[arg-type]
+        chosen = NARROW | ({} if "HRNet" in arch or "OCR" in arch else {"width_mult": 0.125})
+        chosen |= {"scales": (0.5, 1.0, 2.0)} if arch.startswith("attnscale.") else {}
+        return network.NETS[arch](Settings(num_classes, **(chosen | settings)))  # type: ignore[arg-type]
 
     return make
 

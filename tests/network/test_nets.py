@@ -30,7 +30,7 @@ def test_state_round_trip(narrow, arch: str) -> None:
     net, other = narrow(arch).train(), narrow(arch)
     net(image(2, 3, 64, 64))  # moves the running statistics
     for p in net.parameters():
-        p.data.add_(0.01)
+        p.data.add_(0.001)
     other.load_state_dict(net.state_dict())
     x = image(1, 3, 64, 64)
     torch.testing.assert_close(other.eval()(x)["pred"], net.eval()(x)["pred"], rtol=0, atol=0)
@@ -97,7 +97,8 @@ def tree(**model: object) -> CfgNode:
         "ARCH": "ocrnet.HRNet_Mscale", "HRNET_WIDTH": 4, "WIDTH_MULT": 1.0, "N_SCALES": "", "MSCALE_LO_SCALE": 0.5,
         "SECOND_SCALE_FROM": 0,
         "ALIGN_CORNERS": False, "OCR_ASPP": False, "SEGATTN_BOT_CH": 8, "ASPP_BOT_CH": 8, "MSCALE_INNER_3x3": True,
-        "MSCALE_DROPOUT": False, "MSCALE_OLDARCH": False, "BN_MOMENTUM": -1.0, "GRAD_CKPT": False,
+        "MSCALE_DROPOUT": False, "MSCALE_OLDARCH": False, "ATTNSCALE_BN_HEAD": False,
+        "BN_MOMENTUM": -1.0, "GRAD_CKPT": False,
         "INIT_DECODER": False, "FREEZE_TRUNK": False, "OCR_EXTRA": stages,
         "OCR": {"MID_CHANNELS": 16, "KEY_CHANNELS": 8, "DROPOUT": 0.05},
     }  # fmt: skip

@@ -1,0 +1,67 @@
+"""Blocks that several trunks are made of."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from network.layers import conv, conv_bn, recomputed
+
+REDUCTION = 16  # channels of the squeezed vector are this many times fewer
+
+
+class SqueezeExcite(nn.Module):
+    """Channels weighed by what their means say (Hu et al., arXiv:1709.01507): (N, c, h, w) -> the same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = max(1, channels // REDUCTION)
+        self.fc1 = conv(channels, squeezed, kernel=1, bias=True)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc2 = conv(squeezed, channels, kernel=1, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean(dim=(2, 3), keepdim=True)  # (N, c, 1, 1)
+        return x * self.fc2(self.relu(self.fc1(means))).sigmoid()
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 with a shortcut (He et al., arXiv:1512.03385): (N, inputs, h, w) -> (N, 4 * channels, ...).
+
+    The 3x3 convolution has the stride, the dilation, and `width` channels (None: `channels`) in `groups`
+    (ResNeXt, arXiv:1611.05431). `squeeze`: the channels are weighed before the shortcut is added.
+    """
+
+    expansion = 4
+
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        stride: int = 1,
+        dilation: int = 1,
+        width: int | None = None,
+        groups: int = 1,
+        squeeze: bool = False,
+    ) -> None:
+        super().__init__()
+        outputs, width = channels * self.expansion, width or channels
+        self.conv1, self.bn1 = conv_bn(inputs, width, kernel=1)
+        self.conv2, self.bn2 = conv_bn(width, width, stride=stride, dilation=dilation, groups=groups)
+        self.conv3, self.bn3 = conv_bn(width, outputs, kernel=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.se_module = SqueezeExcite(outputs) if squeeze else nn.Identity()
+        fits = inputs == outputs and stride == 1
+        self.downsample = nn.Identity() if fits else nn.Sequential(*conv_bn(inputs, outputs, kernel=1, stride=stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.se_module(self.bn3(self.conv3(y)))
+        return self.relu(y + self.downsample(x))
+
+
+def through(stage: nn.Sequential, x: Tensor, grad_ckpt: bool) -> Tensor:
+    """A stage of blocks; with `grad_ckpt` every block's activations are recomputed in the backward pass."""
+    for block in stage:
+        x = recomputed(block, grad_ckpt)(x)
+    return x

@@ -1,0 +1,77 @@
+"""ImageNet files for trunks, by whose names they have: torchvision's and timm's become ours.
+
+Names that a layout does not know stay as they are. Needing no change: the HRNet releases, NVIDIA's
+wider_resnet38.pth.tar, and Cadene's se_resnext50_32x4d and se_resnext101_32x4d.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+
+from torch import Tensor
+
+# What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones.
+PREFIXES = ("", "backbone.", "trunk.", "model.", "model.backbone.")
+
+_XCEPTION = re.compile(r"blocks\.(\d+)\.(?:shortcut\.(conv|bn)|stack\.conv(\d)\.(conv_dw|bn_dw|conv_pw|bn_pw))\.(\w+)")
+# timm's blocks of xception71 -> ours, which has no counterpart of its blocks 2 and 4; 22 is conv3 to conv5.
+_BLOCKS = {0: 1, 1: 2, 3: 3, 21: 20} | {n: n - 1 for n in range(5, 21)}
+_SEPARABLE = {"conv_dw": "conv1", "bn_dw": "bn", "conv_pw": "pointwise"}
+_STEM = {"stem.0.conv.": "conv1.", "stem.0.bn.": "bn1.", "stem.1.conv.": "conv2.", "stem.1.bn.": "bn2."}
+
+
+def torchvision_resnet(name: str) -> str:
+    """The stem's two layers are numbered in ours."""
+    return _start(name, {"conv1.": "layer0.0.", "bn1.": "layer0.1."})
+
+
+def timm_seresnext(name: str) -> str:
+    """The stem is a stage of its own in ours, and squeeze-and-excitation has a longer name."""
+    return _start(name, {"conv1.": "layer0.conv1.", "bn1.": "layer0.bn1."}).replace(".se.", ".se_module.")
+
+
+def timm_xception71(name: str) -> str:
+    """Blocks have other numbers, and the layers inside other names."""
+    found = _XCEPTION.fullmatch(name)
+    if not found:
+        return _start(name, _STEM)
+    block, (_, shortcut, step, layer, entry) = int(found[1]), found.groups()
+    if block == 22 and step:
+        number = int(step) + 2
+        return _separable(f"conv{number}", f"bn{number}", layer, entry)
+    if block not in _BLOCKS or (block == 1 and step == "3"):  # ours has two convolutions there
+        return name
+    ours = f"block{_BLOCKS[block]}"
+    if shortcut:
+        return f"{ours}.{'skip' if shortcut == 'conv' else 'skipbn'}.{entry}"
+    place = 3 * (int(step) - 1) + (block > 1)  # ReLU, convolution, norm; the first two begin without the ReLU
+    return _separable(f"{ours}.rep.{place}", f"{ours}.rep.{place + 1}", layer, entry)
+
+
+def _separable(convolution: str, norm: str, layer: str, entry: str) -> str:
+    return f"{norm}.{entry}" if layer == "bn_pw" else f"{convolution}.{_SEPARABLE[layer]}.{entry}"
+
+
+LAYOUTS: dict[str, Callable[[str], str]] = {
+    "": lambda name: name,
+    "torchvision's names": torchvision_resnet,
+    "timm's names": timm_seresnext,
+    "timm's names of xception71": timm_xception71,
+}
+
+
+def best(state: Mapping[str, Tensor], known: Collection[str]) -> tuple[dict[str, Tensor], str]:
+    """The entries of a file, without prefix and under the names of which most are `known`; whose names they were."""
+    found: list[tuple[dict[str, Tensor], str]] = []
+    for prefix in PREFIXES:
+        below = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+        found += [({rename(name): x for name, x in below.items()}, layout) for layout, rename in LAYOUTS.items()]
+    return max(found, key=lambda entry: len(set(known) & entry[0].keys()))
+
+
+def _start(name: str, starts: Mapping[str, str]) -> str:
+    for theirs, ours in starts.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return name

@@ -1,0 +1,71 @@
+"""`--summary`: the counts by hand, and against what a real training step keeps."""
+
+import pytest
+import torch
+from torch import nn
+
+from network.summary import IMAGES, activations, multiply_adds, summary
+
+SIZE = (64, 96)
+
+
+class Two(nn.Module):
+    """Parts `a` and `b`, and a product between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(3, 4, 3, padding=1)
+        self.b = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(4, 2, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.a(x)
+        return self.b(y) * 2.0
+
+
+def test_by_hand() -> None:
+    net = Two().train()
+    pixels = SIZE[0] * SIZE[1]
+    assert multiply_adds(net, SIZE) == {"a": 3 * 9 * 4 * pixels, "b": 4 * 2 * pixels, "between": 0}
+    # `a` keeps its input; in `b` the ReLU and the convolution keep the same tensor
+    assert activations(net, SIZE) == {"a": IMAGES * 3 * pixels * 4, "b": IMAGES * 4 * pixels * 4}
+    assert net.training and not net.a._forward_hooks
+
+
+def really_kept(net: nn.Module) -> int:
+    """Bytes of a real step's saved tensors, each storage once, without the weights'."""
+    weights = {x.untyped_storage().data_ptr() for x in (*net.parameters(), *net.buffers())}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def pack(x: torch.Tensor) -> torch.Tensor:
+        kept[x.untyped_storage().data_ptr()] = x.untyped_storage()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        out = net.train()(torch.randn(IMAGES, 3, *SIZE))
+    assert out["pred"].requires_grad
+    return sum(storage.nbytes() for address, storage in kept.items() if address not in weights)
+
+
+@pytest.mark.parametrize("grad_ckpt", [False, True])
+@pytest.mark.parametrize(
+    "arch",
+    ["ocrnet.HRNet_Mscale", "deepv3.DeepV3PlusR50", "deepv3.DeepV3PlusSRNX50", "mscale.DeeperX71", "mscale2.DeepV3R50"],
+)
+def test_equals_a_real_step(narrow, arch: str, grad_ckpt: bool) -> None:
+    net = narrow(arch, grad_ckpt=grad_ckpt)
+    assert activations(net, SIZE).total() == pytest.approx(really_kept(net), rel=0.02)
+
+
+def test_recomputing_keeps_less(narrow) -> None:
+    plain, less = (activations(narrow("mscale.DeepV3W38", grad_ckpt=on), SIZE) for on in (False, True))
+    assert less["backbone"] < 0.5 * plain["backbone"]
+    assert less["final"] == plain["final"]
+
+
+def test_table(narrow) -> None:
+    net = narrow("attnscale.DeepV3R50").eval()
+    lines = summary(net, SIZE).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [*(name for name, _ in net.named_children()), "between", "in"]
+    assert "64x96" in lines[0]
+    assert not net.training
+    assert {p.device.type for p in net.parameters()} == {"cpu"}

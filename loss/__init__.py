@@ -73,9 +73,11 @@ def build(cfg: Any, ranks: Ranks | None = None) -> Supervision:
     if cfg.MODEL.ARCH in AUXILIARY:
         auxiliary = main if cfg.LOSS.OCR_AUX_RMI else plain
         terms += _terms("aux", "aux", cfg.LOSS.OCR_ALPHA, auxiliary)
+    # Before the second scale is looked at there is no prediction of a single one.
+    single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
     for scale in _training_scales(cfg.MODEL) if cfg.LOSS.SUPERVISED_MSCALE_WT else ():
         name = scale_output(scale)
-        terms += _terms(name, name, cfg.LOSS.SUPERVISED_MSCALE_WT, plain)
+        terms += _terms(name, name, cfg.LOSS.SUPERVISED_MSCALE_WT, single)
     return Supervision(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, cfg.MODEL.ALIGN_CORNERS)
 
 

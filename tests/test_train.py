@@ -213,6 +213,7 @@ def test_two_processes_equal_one(uneven: list[str], flags: list[str]) -> None:
     "flags",
     [
         ["--grad_ckpt"],
+        ["--second_scale_from", "1", "--supervised_mscale_loss_wt", "0.05"],
         ["--fp16", "--amp_opt_level", "O2"],
         ["--accum", "2", "--bs_trn", "2", "--grad_clip", "1", "--warmup", "1", "--lr_schedule", "cosine"],
         ["--freeze_trunk", "--label_stride", "2", "--gblur", "--rand_augment", "2,5"],

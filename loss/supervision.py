@@ -55,6 +55,9 @@ class Supervision(nn.Module):
 
     def forward(self, outputs: Outputs, label: Tensor, epoch: float = 0) -> tuple[Tensor, dict[str, Tensor]]:
         """{name: (N, K, h, w)}, (N, H, W) int64 -> total with gradient, each live term's value without its weight."""
+        for name in (name for term in self.terms if term.live(epoch) for name in term.outputs):
+            if name not in outputs:
+                raise UserError(f"the loss reads the output {name!r}; the network gives {', '.join(sorted(outputs))}")
         if not self._checked:
             self._check(outputs, label)
         total, parts = label.new_zeros((), dtype=torch.float32), {}
@@ -62,7 +65,7 @@ class Supervision(nn.Module):
         with torch.autocast(label.device.type, enabled=False):
             for term in self.terms:
                 if not term.live(epoch):
-                    total = total + sum(_zero(outputs[name]) for name in term.outputs)
+                    total = total + sum(_zero(outputs[name]) for name in term.outputs if name in outputs)
                     continue
                 for name in term.outputs:
                     if name not in ready:
@@ -83,9 +86,6 @@ class Supervision(nn.Module):
         return resize(output, label.shape[-2:], self.align_corners)
 
     def _check(self, outputs: Outputs, label: Tensor) -> None:
-        for name in dict.fromkeys(name for term in self.terms for name in term.outputs):
-            if name not in outputs:
-                raise UserError(f"the loss reads the output {name!r}; the network gives {', '.join(sorted(outputs))}")
         channels = outputs[self.terms[0].outputs[0]].shape[1]
         if channels != self.num_classes:
             raise UserError(

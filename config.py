@@ -520,7 +520,8 @@ def _plain(value: Any, assets: str) -> Any:
     """A value for files of record: the folder of large files by its word, no `..` inside a path."""
     if not isinstance(value, str):
         return value
-    value = value.replace(assets, "ASSETS_PATH")
+    if assets and (value == assets or value.startswith(assets.rstrip("/") + "/")):
+        value = "ASSETS_PATH" + value[len(assets.rstrip("/")) :]
     return os.path.normpath(value) if "/.." in value else value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,15 +96,19 @@ class Start(NamedTuple):
 
 
 def starting_point(cfg: CfgNode) -> Start:
-    """The file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot."""
+    """The file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot.
+
+    A batch script sets STREETSCALE_RESUME=auto, since it may be started again: its run then goes on, if there is one.
+    """
     folder = Path(cfg.RESULT_DIR)
-    if cfg.RESUME == "auto":
+    again = os.environ.get("STREETSCALE_RESUME") == "auto" and not cfg.EVAL.MODE and any(_checkpoints(folder))
+    if cfg.RESUME == "auto" or again:
         newest, notes = checkpoint.newest(folder)
         if newest:
             return Start(newest, True, notes)
     named = Path(cfg.RESUME or cfg.SNAPSHOT)
-    if cfg.RESUME != "auto" and not cfg.EVAL.MODE and not cfg.OPTIONS.SUMMARY:
-        for old in folder.glob("last_checkpoint_ep*.pth"):
+    if not (cfg.RESUME == "auto" or again or cfg.EVAL.MODE or cfg.OPTIONS.SUMMARY):
+        for old in _checkpoints(folder):
             if not (cfg.RESUME and named.exists() and old.samefile(named)):  # its successor would delete it
                 advice = "--resume auto continues it, or give another --result_dir"
                 raise UserError(f"{folder} holds a run already ({old.name}): {advice}")
@@ -113,11 +117,15 @@ def starting_point(cfg: CfgNode) -> Start:
     return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
 
 
+def _checkpoints(folder: Path) -> Iterator[Path]:
+    return folder.glob("last_checkpoint_ep*.pth")
+
+
 def open_run(cfg: CfgNode, ranks: distributed.Ranks, words: str) -> Run:
     """The run and its folder. An evaluation in the folder of a training gets a folder of its own below it."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
     folder = Path(cfg.RESULT_DIR)
-    if cfg.EVAL.MODE and any(folder.glob("last_checkpoint_ep*.pth")):
+    if cfg.EVAL.MODE and any(_checkpoints(folder)):
         folder = folder / f"eval_{cfg.EVAL.MODE}"
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
     return Run(cfg, datasets.spec(cfg), ranks, RunLog(folder, ranks.is_main), precision, words)
@@ -172,7 +180,9 @@ def leave_script(run: Run) -> None:
         cluster = script.read_cluster()
         asked = {**cluster.resources, "nodes": nodes, "gpus": here if run.ranks.device.type == "cuda" else 0}
         name = folder.resolve().name
-        job = script.Job(name, folder.resolve(), command, script.Resources(**asked), script.environment(cluster))
+        found = script.environment(cluster)
+        evaluates = bool(run.cfg.EVAL.MODE)
+        job = script.Job(name, folder.resolve(), command, evaluates, script.Resources(**asked), found)
         script.write(job, cluster)
     except UserError as error:
         run.log.line(f"warning: no {script.NAME}: {error}")
@@ -199,6 +209,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     if cfg.TRAIN.COMPILE:
         log.line(network.compile_parts(net))
     loader = datasets.build_train(cfg, ranks, run.folder)
+    if loader.sampler.note:
+        log.line(f"warning: {loader.sampler.note}")
     criterion, schedule = loss.build(cfg, ranks), loss.schedule.build(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, schedule, loader, BufferGuard(net))
 

@@ -284,7 +284,8 @@ def drive(words: list[str]) -> int:
         ranks.barrier()  # nobody leaves while others still talk to it
         return code
     except Exception as error:
-        run.log.note(f"error: {error}" if isinstance(error, UserError) else f"error: {type(error).__name__}: {error}")
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        run.log.note(f"error: {kind}{' '.join(str(error).split())}")
         raise
     finally:
         run.log.close()

@@ -29,7 +29,7 @@ def draw_epoch(
     """
     if share <= 0:
         return [(index, None) for index in images]
-    per_class = int(len(images) * share / num_classes)
+    per_class = crops_per_class(len(images), share, num_classes)
     crops: list[Crop] = [(images[i], None) for i in _cycled(len(images), len(images) - per_class * num_classes, rng)]
     for c in range(num_classes):
         rows = centroids.get(c)
@@ -39,6 +39,11 @@ def draw_epoch(
             index, x, y = (int(value) for value in rows[row])
             crops.append((index, (x, y)))
     return crops
+
+
+def crops_per_class(count: int, share: float, num_classes: int) -> int:
+    """Crops of each class in an epoch of `count` images: rounded down, as published, so it may be none."""
+    return int(count * share / num_classes)
 
 
 def _cycled(length: int, count: int, rng: random.Random) -> list[int]:
@@ -80,6 +85,15 @@ class ClassUniformSampler(Sampler[list[Draw]]):
                 f"{len(self.images)} training images do not fill one batch of {self.batch_size * self.world} "
                 f"({self.batch_size} on each of {self.world} processes): lower --bs_trn"
             )
+
+    @property
+    def note(self) -> str:
+        """What a reader of the log should know of these settings; empty if nothing."""
+        if self.share <= 0 or crops_per_class(len(self.images), self.share, self.num_classes):
+            return ""
+        text = f"{len(self.images)} images at --class_uniform_pct {self.share} make less than one crop a class"
+        unused = ", so no coarse image is drawn" if self.late is not None else ""
+        return f"{text}: nothing is drawn class-uniformly{unused}"
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""

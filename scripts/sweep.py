@@ -10,6 +10,7 @@ With -i the runs go one after another on this machine, and the exit code is 1 if
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -26,25 +27,30 @@ import yaml
 
 from scripts import sweep_status
 from slurm import submit
+from slurm.script import Cluster, Resources
 from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
+TAG = "RUNX.TAG"  # may name other flags in braces
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Check, run runx, check again; gives the exit code."""
     try:
         args = parser().parse_args(argv)
+        check_flags(args)
         settings = read_settings(args.config_file, args.farm)
-        experiment = read_experiment(args.experiment, settings)
+        read_experiment(args.experiment, settings)
         if not args.interactive:
             check_farm(settings)
         if args.no_run:
             return runx(args, settings)
-        return run_here(args, settings, experiment) if args.interactive else submit_all(args, settings)
+        return run_here(args, settings) if args.interactive else submit_all(args, settings)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,6 +67,14 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+def check_flags(args: argparse.Namespace) -> None:
+    """UserError for flags that contradict each other, or that runx would not quote."""
+    if args.limit < 0 or (args.limit and args.interactive):
+        raise UserError(f"--limit {args.limit}: runs at a time of a job array, 0 for all; -i runs one after another")
+    for name in ("tag", "exp_name"):
+        submit.check_plain(f"--{name}", getattr(args, name) or "")
+
+
 def read_settings(given: Path | None, farm: str | None) -> dict[str, Any]:
     """runx's settings with those of the farm put in, LOGROOT absolute. UserError for what runx would trip over."""
     places = [given] if given else [Path(".runx"), Path.home() / ".config/runx.yml"]
@@ -69,52 +83,60 @@ def read_settings(given: Path | None, farm: str | None) -> dict[str, Any]:
         raise UserError(f"no settings for runx: looked for {' and '.join(map(str, places))}")
     settings = read_yaml(file)
     farm = farm or str(settings.get("FARM") or "")
-    farms = [name for name, value in settings.items() if isinstance(value, dict)]
+    farms = [name for name, value in settings.items() if isinstance(value, dict) and name != "RESOURCES"]
     if farm and farm not in farms:
         raise UserError(f"{file} has no farm {farm!r}{nearest(farm, farms)}; it has {', '.join(farms) or 'none'}")
-    settings.update(FARM=farm, **settings.get(farm, {}))
+    settings |= settings.get(farm, {}) | {"FARM": farm}
+    settings.setdefault("CODE_IGNORE_PATTERNS", ".git,*.pyc,docs*,test*")
+    for name in ("LOGROOT", "SUBMIT_CMD", "CODE_IGNORE_PATTERNS"):
+        if not isinstance(settings.get(name, ""), str):
+            raise UserError(f"{file}: {name} takes text, not {settings[name]!r}")
     if not settings.get("LOGROOT"):
         raise UserError(f"{file} has no LOGROOT: the folder for all runs")
     settings["LOGROOT"] = str(Path(settings["LOGROOT"]).expanduser().absolute())
-    check_logroot(Path(settings["LOGROOT"]), str(settings.get("CODE_IGNORE_PATTERNS", ".git,*.pyc,docs*,test*")), file)
+    check_logroot(Path(settings["LOGROOT"]), settings["CODE_IGNORE_PATTERNS"], file)
     return settings
 
 
 def check_logroot(logroot: Path, ignored: str, file: Path) -> None:
     """runx copies the code to below LOGROOT: inside the code, it would copy its copies."""
-    if submit.SHELL.search(str(logroot)) or " " in str(logroot):
-        raise UserError(f"{file}: LOGROOT {logroot}: runx does not quote, choose a folder without blanks and the like")
-    here = Path.cwd()
-    if logroot.is_relative_to(here):
-        parts = logroot.relative_to(here).parts
-        if not any(fnmatch(part, pattern) for part in parts[:1] for pattern in ignored.split(",")):
-            raise UserError(f"{file}: LOGROOT {logroot} is inside the code: add {parts[0]} to CODE_IGNORE_PATTERNS")
+    submit.check_plain(f"{file}: LOGROOT", logroot)
+    if logroot.is_relative_to(Path.cwd()):
+        first = logroot.relative_to(Path.cwd()).parts[:1]
+        if not any(fnmatch(part, pattern) for part in first for pattern in ignored.split(",")):
+            raise UserError(f"{file}: LOGROOT {logroot} is inside the code: add {first[0]} to CODE_IGNORE_PATTERNS")
 
 
-def read_experiment(file: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The experiment. UserError for what is missing, is no resource, or would have to be quoted."""
+def read_experiment(file: Path, settings: dict[str, Any]) -> None:
+    """UserError for what an experiment lacks, for what is no resource, or would have to be quoted."""
     experiment = read_yaml(file)
     for key in ("CMD", "HPARAMS"):
-        if key not in experiment:
+        if not experiment.get(key):
             raise UserError(f"{file} has no {key}")
-    if "RESOURCES" not in experiment and "RESOURCES" not in settings:
-        raise UserError(f"{file} has no RESOURCES: for instance RESOURCES: {{gpus: 8}}, or {{}}")
     twice = [key for key in experiment if key in settings]
     if twice:
         raise UserError(f"{file}: {twice[0]} stands in the settings of runx, too: it can stand in one of them only")
-    flags = [action.option_strings for action in submit.parser()._actions]
-    known = [name.lstrip("-") for names in flags for name in names]
-    for name in experiment.get("RESOURCES") or settings.get("RESOURCES") or {}:
-        if name not in known:
-            raise UserError(f"{file}: unknown resource {name!r}{nearest(str(name), known)}")
+    asked = experiment.get("RESOURCES", settings.get("RESOURCES"))
+    if not isinstance(asked, dict):
+        raise UserError(f"{file}: RESOURCES: names and values are needed, for instance {{gpus: 8}}, or {{}}")
+    check_resources(file, asked)
     sets = experiment["HPARAMS"] if isinstance(experiment["HPARAMS"], list) else [experiment["HPARAMS"]]
+    if not isinstance(experiment["CMD"], str) or not all(isinstance(each, dict) for each in sets):
+        raise UserError(f"{file}: CMD is a command, HPARAMS names and values of its flags, or a list of such")
     for name, value in ((name, value) for each in sets for name, value in each.items()):
         for one in value if isinstance(value, list) else [value]:
-            if not str(name).startswith("RUNX.") and (submit.SHELL.search(str(one)) or " " in str(one)):
-                raise UserError(
-                    f"{file}: {name}: {one!r}: runx does not quote, so no value may hold blanks, quotes, ;|&$()"
-                )
-    return experiment
+            submit.check_plain(f"{file}: {name}:", str(one).replace("{", "").replace("}", "") if name == TAG else one)
+
+
+def check_resources(file: Path, asked: dict[str, Any]) -> None:
+    """UserError for what submit_job would not take."""
+    names = [name for f in dataclasses.fields(Resources) for name in (f.name, *f.metadata.get("also", ()))]
+    for name, value in asked.items():
+        if name not in names:
+            raise UserError(f"{file}: unknown resource {name!r}{nearest(str(name), names)}")
+        submit.check_plain(f"{file}: RESOURCES: {name}:", value)
+    words = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
+    submit.resources(submit.parser().parse_args(words), Cluster())
 
 
 def check_farm(settings: dict[str, Any]) -> None:
@@ -122,6 +144,7 @@ def check_farm(settings: dict[str, Any]) -> None:
     farm = settings["FARM"]
     if not farm:
         raise UserError("the settings of runx name no FARM: give --farm, or -i to run here")
+    submit.check_shared(Path(settings["LOGROOT"]))
     if "draco" not in farm or "submit_job" not in settings.get("SUBMIT_CMD", ""):
         raise UserError(f"farm {farm!r}: its name has to contain draco, its SUBMIT_CMD submit_job: runx knows no other")
 
@@ -154,7 +177,7 @@ def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | Non
         return subprocess.run([*words, "-c", file.name], env=environment, check=False).returncode
 
 
-def run_here(args: argparse.Namespace, settings: dict[str, Any], experiment: dict[str, Any]) -> int:
+def run_here(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """All runs on this machine, then their table."""
     folder = Path(settings["LOGROOT"]) / (args.exp_name or args.experiment.stem)
     before = set(folder.iterdir()) if folder.is_dir() else set()
@@ -179,16 +202,25 @@ def submit_all(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     if args.limit:
         submit.submit_array(runs[0].parent, args.limit, runs)
         return 0
-    jobs: list[str] = []
+    submitted: list[Path] = []
     try:
         for run in runs:
-            jobs.append(submit.submit_written(run))
-    except UserError:
-        if jobs:
-            subprocess.run(["scancel", *jobs], check=False)
-            print(f"{len(jobs)} jobs of this sweep were cancelled again", file=sys.stderr)
+            submit.submit_written(run)
+            submitted.append(run)
+    except BaseException:
+        take_back(submitted)
         raise
     return 0
+
+
+def take_back(runs: Sequence[Path]) -> None:
+    """Cancel the jobs of these runs; they wait again."""
+    if not runs:
+        return
+    subprocess.run(["scancel", *map(submit.read_job_id, runs)], check=False)
+    for run in runs:
+        (run / submit.JOB).unlink(missing_ok=True)
+    print(f"{len(runs)} jobs of this sweep were cancelled again; submit_job --array submits all", file=sys.stderr)
 
 
 if __name__ == "__main__":

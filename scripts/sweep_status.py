@@ -21,13 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import yaml
 
-from slurm.submit import RECORD, read_record
+from slurm.submit import RECORD, read_job_id
 from utils.errors import UserError, nearest
 from utils.log import RunLog
 
 STOPPED = {130, 138, 143}  # 128 + INT, USR1, TERM: saved and ended as asked
 SILENT = 3600  # seconds
-ERROR = re.compile(r"\berror: |^\w*(?:Error|Exception)\b|\bOut of memory|\boom", re.I)
+# Lines that say why: ours, Python's (torchrun puts the rank before them), the kernel's.
+ERROR = re.compile(r"^(?:\[\w+\]: )?(?:error: |[\w.]*(?:Error|Exception)\b)|\bout of memory\b|\boom.kill", re.I)
+NO_CAUSE = re.compile(r"ChildFailedError|^srun: error: .*(?:Exited|task)", re.I)
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 
 
@@ -76,9 +78,10 @@ def experiment(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     try:
-        root = Path((yaml.safe_load(Path(".runx").read_text(encoding="utf-8")) or {}).get("LOGROOT") or ".")
-    except (OSError, yaml.YAMLError):
+        settings = yaml.safe_load(Path(".runx").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
         raise UserError(f"no folder {name}, and no .runx here that says where sweeps are") from None
+    root = Path(str(settings.get("LOGROOT") or ".") if isinstance(settings, dict) else ".")
     if not (root / name).is_dir():
         known = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
         raise UserError(f"no experiment {name!r} in {root} (LOGROOT of .runx){nearest(name, known)}")
@@ -104,7 +107,7 @@ def queue() -> dict[str, str] | None:
 
 def status(run: Path, jobs: Mapping[str, str] | None) -> Status:
     """What the files of a run and the queue say of it."""
-    job = read_record(run).get("job", "")
+    job = read_job_id(run)
     state, says = state_of(run, jobs)
     log = RunLog(run, main=False)
     trained, scored = log.history("train"), log.history("val")
@@ -122,24 +125,30 @@ def status(run: Path, jobs: Mapping[str, str] | None) -> Status:
 
 def state_of(run: Path, jobs: Mapping[str, str] | None) -> tuple[str, str]:
     """(state, last words) of a run."""
-    record, log = read_record(run), lines(run / "train.log")
-    job, code = record.get("job", ""), (run / "exit_code")
+    job, log = read_job_id(run), lines(run / "train.log")
     if jobs and job in jobs:
         return jobs[job], ""
-    if code.exists():
-        number = int(code.read_text().strip() or 1)
-        if number == 0 or log[-1:] and log[-1].startswith("report:"):
-            return "done", ""
-        if number in STOPPED or any("stopped as asked" in line for line in log[-1:]):
-            return "stopped", ""
-        return "failed", last_error(run) or f"exit code {number}"
-    if record and not job:
+    code = exit_code(run)
+    if code == 0 or (code is not None and log[-1:] and log[-1].startswith("report:")):
+        return "done", ""
+    if code in STOPPED or (code and log[-1:] and log[-1].startswith("stopped as asked")):
+        return "stopped", ""
+    if code:
+        return "failed", last_error(run, job) or f"exit code {code}"
+    if job == "local" or not (job or (run / RECORD).exists()):
+        return interactive(run, log)
+    if not job:
         return "waiting", ""
-    if job and jobs is None:
+    if jobs is None:
         return "unknown", "squeue does not answer here"
-    if job:
-        return "failed", last_error(run) or "its end is not on record: killed, cancelled, or its node was lost"
-    return interactive(run, log)
+    return "failed", last_error(run, job) or "its end is not on record: killed, cancelled, or its node was lost"
+
+
+def exit_code(run: Path) -> int | None:
+    """What the batch script ended with; None if it has not ended, or has not been able to say so."""
+    file = run / "exit_code"
+    text = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
+    return int(text) if text.isdigit() else None
 
 
 def interactive(run: Path, log: Sequence[str]) -> tuple[str, str]:
@@ -157,11 +166,11 @@ def interactive(run: Path, log: Sequence[str]) -> tuple[str, str]:
     return ("running", "") if silent < SILENT else ("failed", f"silent for {silent / 3600:.0f} h, without an end")
 
 
-def last_error(run: Path) -> str:
-    """The last line that looks like an error, from the log, else from what the job printed."""
-    printed = sorted(run.glob("slurm-*.out"), key=lambda path: path.stat().st_mtime)
-    for file in (run / "train.log", *reversed(printed), *sorted(run.parent.glob("slurm-*_*.out"))):
-        found = [line for line in lines(file)[-400:] if ERROR.search(line) and "ChildFailedError" not in line]
+def last_error(run: Path, job: str) -> str:
+    """The last line that says why a run ended: of what its job printed, else of the log."""
+    task = "_" in job  # of an array, whose files stand beside the runs
+    for file in ((run.parent if task else run) / f"slurm-{job}.out", run / "train.log"):
+        found = [line for line in lines(file)[-400:] if ERROR.search(line) and not NO_CAUSE.search(line)]
         if found:
             return found[-1].strip()[:200]
     return ""

@@ -1,6 +1,6 @@
 """Do automatic labels help? Embedded scenes, few of them labelled: a teacher, its labels, a student trained on them.
 
-python scripts/teacher_student.py --out logs/teacher_student [--seeds 0,1,2] [--fraction 0.2] [--epochs 150]
+python scripts/teacher_student.py --out logs/teacher_student [--seeds 0,1,2] [--fraction 0.33] [--epochs 100]
 
 For each seed: a network is trained on a share of the fine images (the teacher, and what the student is compared with);
 it labels the coarse images; a second one is trained on the same fine images and those labels, with as many steps,
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--out", type=Path, required=True, help="folder for scenes, runs and labels")
     flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each")
-    flags.add_argument("--fraction", type=float, default=0.2, help="share of the 120 fine images that has labels")
-    flags.add_argument("--epochs", type=int, default=150)
+    flags.add_argument("--fraction", type=float, default=0.33, help="share of the 120 fine images that has labels")
+    flags.add_argument("--epochs", type=int, default=100)
     flags.add_argument("--threshold", default="0.9", help="least confidence of the teacher's labels")
     args = flags.parse_args(argv)
     try:
@@ -61,7 +61,8 @@ def train(args: argparse.Namespace, seed: str, folder: Path, *more: str) -> None
     lower = str(args.epochs * 9 // 10)  # the second scale for the last tenth, as in the quickstart
     words = ["--cfg", "scripts/cfg/quickstart.yaml", "--data_root", str(args.out / "scenes"), "--seed", seed]
     words += ["--train_fraction", str(args.fraction), "--max_epoch", str(args.epochs), "--val_freq", str(args.epochs)]
-    words += ["--max_cu_epoch", str(args.epochs * 6 // 7), "--second_scale_from", lower]
+    # All crops class-uniform: it is their share that coarse images have a part in.
+    words += ["--class_uniform_pct", "1.0", "--max_cu_epoch", str(args.epochs * 6 // 7), "--second_scale_from", lower]
     call("train.py", *words, "--result_dir", str(folder), "--resume", "auto", *more)
 
 

@@ -26,11 +26,7 @@ SETTINGS = HERE / "cluster.yaml"
 NAME = "train_cmd.sh"
 COPY = "submit_cmd.sh"  # runx writes a bare command of this name; it is replaced
 ARRAY = "array_cmd.sh"
-# Where the processes of a torchrun meet: on the first node, whichever the job gets.
-RENDEZVOUS = (
-    '--nnodes "${SLURM_JOB_NUM_NODES:-1}" --rdzv-backend c10d --rdzv-endpoint "$MASTER_ADDR:$MASTER_PORT" '
-    '--rdzv-id "${SLURM_JOB_ID:-0}"'
-)
+LEAST_LEAD = 20  # seconds
 
 
 @dataclass(frozen=True)
@@ -60,10 +56,10 @@ class Container:
     overlay: tuple[str, ...] = ()
     bind: tuple[str, ...] = ()
 
-    def command(self) -> str:
-        """Words in front of the command, quoted for the shell."""
+    def command(self, needed: Sequence[str]) -> str:
+        """Words in front of the command, quoted for the shell; `needed`: folders that it has to see ("": none)."""
         words = [self.runtime, "exec", "--nv"]
-        for flag, values in (("--overlay", self.overlay), ("--bind", self.bind)):
+        for flag, values in (("--overlay", self.overlay), ("--bind", (*self.bind, *filter(None, needed)))):
             for value in values:
                 words += [flag, value]
         return " ".join(map(shlex.quote, [*words, self.image])) if self.image else ""
@@ -84,18 +80,17 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Job:
-    """One run: `command` is a line for the shell, `run` the absolute run folder, `environment` what is exported."""
+    """One run: `command` is a line for the shell, `run` the absolute run folder, `environment` what is exported.
+
+    `evaluates`: there is nothing to resume.
+    """
 
     name: str
     run: Path
     command: str
+    evaluates: bool = False
     resources: Resources = Resources()
     environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def evaluates(self) -> bool:
-        """Whether it evaluates: nothing to resume then."""
-        return bool(re.search(r"\s--eval[\s=]", self.command))
 
 
 def render(job: Job, cluster: Cluster) -> str:
@@ -116,16 +111,14 @@ def render(job: Job, cluster: Cluster) -> str:
         run=shlex.quote(str(job.run)),
         exports=[(name, _export(name, value)) for name, value in job.environment.items()],
         cluster=cluster,
-        container=cluster.container.command(),
-        command=shlex.quote(launchable(job.command, job.evaluates)),
-        patience=cluster.signal_lead * 2 // 3,
+        container=cluster.container.command([str(job.run), job.environment.get("ASSETS_PATH", "")]),
+        command=shlex.quote(job.command.strip()),
+        patience=cluster.signal_lead * 3 // 4,
     )
 
 
 def render_array(experiment: Path, runs: Sequence[Path], head: Sequence[str], limit: int) -> str:
-    """The batch script of a job array, one task a run; `head`: `#SBATCH` lines of a run, `limit`: at a time, 0 all."""
-    own = ("--job-name", "--output")
-    kept = [line for line in head if not line.removeprefix("#SBATCH ").startswith(own)]
+    """The batch script of a job array, one task a run; `head`: the `#SBATCH` lines they share, `limit`: at a time."""
     tasks = f"0-{len(runs) - 1}" + (f"%{limit}" if limit else "")
     folder = str(experiment).replace("%", "%%")
     lines = [
@@ -134,7 +127,7 @@ def render_array(experiment: Path, runs: Sequence[Path], head: Sequence[str], li
         f"#SBATCH --array={tasks}",
         f"#SBATCH --job-name={quoted(experiment.name)}",
         f"#SBATCH --output={quoted(folder + '/slurm-%A_%a.out')}",
-        *kept,
+        *head,
         "runs=(",
         *(f"  {shlex.quote(str(run))}" for run in runs),
         ")",
@@ -177,20 +170,6 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def launchable(command: str, evaluates: bool) -> str:
-    """`command` so that it finds its peers on all nodes and goes on from the last checkpoint."""
-    words = command.strip()
-    torchrun = re.search(r"\btorchrun\b(?!.*--(?:nnodes|rdzv|standalone))", words)
-    if torchrun:
-        words = f"{words[: torchrun.end()]} {RENDEZVOUS}{words[torchrun.end() :]}"
-    driver = re.search(r"\btrain\.py(?=\s|'|$)(?!.*\s--resume[\s=])", words)
-    if driver and not evaluates:
-        after = words[driver.end() :]
-        quote = "'" * after.startswith("'")  # the path was quoted
-        words = f"{words[: driver.end()]}{quote} --resume auto{after.removeprefix(quote)}"
-    return words
-
-
 def environment(cluster: Cluster) -> dict[str, str]:
     """What a job has to find again, be it queued from another shell: folder of large files, and this Python."""
     kept = {name: os.environ[name] for name in ("ASSETS_PATH",) if name in os.environ}
@@ -209,7 +188,7 @@ def read_cluster(path: Path = SETTINGS) -> Cluster:
         tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise UserError(f"cluster settings {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"cluster settings {path}: no valid YAML: {' '.join(str(error).split())}") from None
     values = _known(tree, Cluster, str(path))
     container = Container(**_known(values.get("container") or {}, Container, f"{path}: container"))
@@ -217,6 +196,10 @@ def read_cluster(path: Path = SETTINGS) -> Cluster:
         raise UserError(f"{path}: container: runtime is apptainer or singularity, not {container.runtime!r}")
     if values.get("gpus_as", "gres") not in ("gres", "gpus"):
         raise UserError(f"{path}: gpus_as is gres or gpus, not {values['gpus_as']!r}")
+    if values.get("signal_lead", LEAST_LEAD) < LEAST_LEAD:
+        raise UserError(
+            f"{path}: signal_lead {values['signal_lead']}: saving takes time, at least {LEAST_LEAD} seconds"
+        )
     asked = _known(values.get("resources") or {}, Resources, f"{path}: resources")
     return Cluster(**{**values, "container": container, "resources": asked})
 
@@ -233,7 +216,7 @@ def _known(tree: Any, kind: type, where: str) -> dict[str, Any]:
                 f"{where}: unknown setting {name!r}{nearest(str(name), fields)}; known: {', '.join(fields)}"
             )
         default = fields[name].default
-        if value in ("", None, []):
+        if value is None or value in ("", []):
             continue
         if isinstance(default, tuple):
             if not isinstance(value, list):

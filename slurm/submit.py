@@ -24,9 +24,10 @@ from slurm import script
 from slurm.script import Cluster, Job, Resources
 from utils.errors import UserError, nearest
 
-RECORD = "job.json"  # in a run folder: what was asked for, and the job's number once it has one
+RECORD = "job.json"  # in a run folder: name and resources of its job
+JOB = "job_id"  # in a run folder: the job's number, once it has one; "local" if the script was run by hand
 COLLECT = "STREETSCALE_COLLECT"  # environment: a file that takes the run folder instead of sbatch taking the job
-SHELL = re.compile(r"[;&|<>()$`\"'*?\[\]{}\\]|^#")  # what a shell does not take literally
+SHELL = re.compile(r"[\s;&|<>()$`\"'*?\[\]{}\\]|^#")  # what a shell does not take literally
 RUNX = re.compile(r"\s*cd (?P<code>\S+); PYTHONPATH=\S* +exec (?P<call>.*)", re.S)
 NOT_SHARED = "/var/tmp/streetscale"  # LOGROOT of .runx as it comes: a folder that every machine has for itself
 
@@ -86,15 +87,26 @@ def read_job(args: argparse.Namespace, cluster: Cluster) -> Job:
     for name in ("name", "command", "logdir"):
         if not getattr(args, name):
             raise UserError(f"--{name} is missing (submit_job --help)")
+    asked = resources(args, cluster)
+    check_runx(args.command, args.logdir)
+    if asked.tasks > 1 and re.search(r"\btorchrun\b|\btorch\.distributed\b", args.command):
+        raise UserError(f"--tasks {asked.tasks}: torchrun starts the processes of a node itself, from one task")
+    run = (args.logdir.parent if args.logdir.name == "gcf_log" else args.logdir).resolve()
+    evaluates = bool(re.search(r"\s--eval[\s=]|\sEVAL\.MODE\s", args.command))
+    if evaluates and any(run.glob("last_checkpoint_ep*.pth")):
+        raise UserError(f"{run} holds a training: give its evaluation a --logdir of its own")
+    return Job(args.name, run, args.command, evaluates, asked, script.environment(cluster))
+
+
+def resources(args: argparse.Namespace, cluster: Cluster) -> Resources:
+    """What a command line asks for, beside what the cluster's settings say."""
     given = {f.name: getattr(args, f.name) for f in dataclasses.fields(Resources)}
     asked = {**cluster.resources, **{name: value for name, value in given.items() if value is not None}}
     check_time(str(asked.get("time", "")))
     for name, least in (("nodes", 1), ("tasks", 1), ("gpus", 0), ("cpus", 0)):
         if asked.get(name, least) < least:
             raise UserError(f"--{name} {asked[name]}: at least {least}")
-    check_runx(args.command, args.logdir)
-    run = args.logdir.parent if args.logdir.name == "gcf_log" else args.logdir
-    return Job(args.name, run.resolve(), args.command, Resources(**asked), script.environment(cluster))
+    return Resources(**asked)
 
 
 def check_time(text: str) -> None:
@@ -105,6 +117,14 @@ def check_time(text: str) -> None:
         )
 
 
+def check_plain(what: str, value: Any) -> None:
+    """UserError for a value that runx, which does not quote, would hand to a shell as something else."""
+    found = SHELL.search(str(value))
+    if found:
+        kind = "a blank" if found[0].isspace() else found[0]
+        raise UserError(f"{what} {str(value)!r}: runx does not quote, so no value may hold {kind}")
+
+
 def check_runx(command: str, logdir: Path) -> None:
     """UserError if runx made this command out of something that it would have had to quote, or write in full."""
     runx = RUNX.fullmatch(command)
@@ -112,15 +132,19 @@ def check_runx(command: str, logdir: Path) -> None:
         return
     if not logdir.is_absolute():
         raise UserError(f"LOGROOT in .runx is relative ({logdir}): runx changes its folder, write an absolute path")
-    if logdir.is_relative_to(NOT_SHARED):
-        raise UserError(f"LOGROOT in .runx is {NOT_SHARED}: set it to a folder that all nodes of the cluster see")
+    check_shared(logdir)
     before = ""
     for word in runx["call"].partition("train.py")[2].split():
-        if SHELL.search(word):
-            raise UserError(f"{before} {word}: runx does not quote, so no value may hold {SHELL.search(word)[0]}")  # type: ignore[index]
+        check_plain(before, word)
         if before and not before.startswith("--") and not word.startswith("--"):
             raise UserError(f"{before} {word}: one value with a blank in it; runx does not quote, write it without")
         before = word
+
+
+def check_shared(folder: Path) -> None:
+    """UserError for the LOGROOT that `.runx` comes with."""
+    if folder.is_relative_to(NOT_SHARED):
+        raise UserError(f"LOGROOT in .runx is {NOT_SHARED}: set it to a folder that all nodes of the cluster see")
 
 
 def submit_run(job: Job, cluster: Cluster, dry_run: bool) -> int:
@@ -129,7 +153,9 @@ def submit_run(job: Job, cluster: Cluster, dry_run: bool) -> int:
         print(script.render(job, cluster), end="")
         return 0
     script.write(job, cluster)
-    write_record(job.run, {"name": job.name, "job": "", "resources": dataclasses.asdict(job.resources)})
+    record = {"name": job.name, "resources": dataclasses.asdict(job.resources)}
+    (job.run / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (job.run / JOB).unlink(missing_ok=True)
     if COLLECT not in os.environ:
         submit_written(job.run)
         return 0
@@ -141,7 +167,7 @@ def submit_run(job: Job, cluster: Cluster, dry_run: bool) -> int:
 def submit_written(run: Path) -> str:
     """Submit a run whose script stands; gives the job's number."""
     job = sbatch(run / script.NAME)
-    write_record(run, {**read_record(run), "job": job})
+    (run / JOB).write_text(job + "\n", encoding="utf-8")
     return job
 
 
@@ -151,14 +177,13 @@ def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_ru
         raise UserError(f"--limit {limit}: runs at a time, 0 for all")
     experiment = experiment.resolve()
     if not runs:
-        written = sorted(file.parent for file in experiment.glob(f"*/{RECORD}"))
-        runs = [run for run in written if not read_record(run)["job"]]
+        runs = [file.parent for file in sorted(experiment.glob(f"*/{RECORD}")) if not read_job_id(file.parent)]
     if not runs:
         raise UserError(f"{experiment} holds no run that waits to be submitted")
-    if len({json.dumps(read_record(run)["resources"], sort_keys=True) for run in runs}) > 1:
+    heads = [directives_of(run) for run in runs]
+    if any(head != heads[0] for head in heads):
         raise UserError(f"the runs in {experiment} ask for different resources: an array has the same for all")
-    head = [line for line in (runs[0] / script.NAME).read_text().splitlines() if line.startswith("#SBATCH ")]
-    text = script.render_array(experiment, runs, head, limit)
+    text = script.render_array(experiment, runs, heads[0], limit)
     if dry_run:
         print(text, end="")
         return 0
@@ -167,8 +192,15 @@ def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_ru
     file.chmod(0o755)
     job = sbatch(file)
     for task, run in enumerate(runs):
-        write_record(run, {**read_record(run), "job": f"{job}_{task}"})
+        (run / JOB).write_text(f"{job}_{task}\n", encoding="utf-8")
     return 0
+
+
+def directives_of(run: Path) -> list[str]:
+    """`#SBATCH` lines of a run's script that an array of runs shares."""
+    own = ("#SBATCH --job-name", "#SBATCH --output")
+    text = (run / script.NAME).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.startswith("#SBATCH ") and not line.startswith(own)]
 
 
 def sbatch(file: Path) -> str:
@@ -184,12 +216,7 @@ def sbatch(file: Path) -> str:
     return job
 
 
-def read_record(run: Path) -> dict[str, Any]:
-    """What `write_record` wrote; empty if the run was started otherwise."""
-    file = run / RECORD
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-
-def write_record(run: Path, record: dict[str, Any]) -> None:
-    """Keep the record of a run in its folder."""
-    (run / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+def read_job_id(run: Path) -> str:
+    """The number of a run's job; empty if it waits, or was started otherwise."""
+    file = run / JOB
+    return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""

@@ -40,7 +40,10 @@ MinJobAge=3000
 JobAcctGatherType=jobacct_gather/none
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1 State=UNKNOWN
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
+PartitionName=low Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
 """
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED")
 
@@ -78,7 +81,11 @@ class Cluster:
         wait(lambda: self._run("scontrol", "ping").stdout.count(" UP") == 1, 30, "slurmctld does not answer")
         self._daemon("slurmd", "-D", "-N", "n1")
         self._daemon("slurmd", "-D", "-N", "n2")
-        wait(lambda: self._run("sinfo", "-h", "-N", "-o", "%t").stdout.split() == ["idle"] * 2, 60, "no idle nodes")
+        wait(
+            lambda: self._run("sinfo", "-h", "-N", "-p", "main", "-o", "%t").stdout.split() == ["idle"] * 2,
+            60,
+            "no idle nodes",
+        )
 
     def close(self) -> None:
         """Cancel what runs and end the daemons."""

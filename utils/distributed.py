@@ -98,16 +98,20 @@ def _device(local: int) -> torch.device:
 
 
 def layout() -> tuple[int, int]:
-    """(nodes, processes on each) of this run, as its launcher says."""
-    world, here = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return world // here, here
+    """(nodes, processes on each) of this run, as its launcher says: torchrun, or srun with a task a process."""
+    env = os.environ
+    world = int(env.get("WORLD_SIZE", 1))
+    here = int(env.get("LOCAL_WORLD_SIZE", max(1, world // int(env.get("SLURM_NNODES", 1)))))
+    return max(1, world // here), here
 
 
 def launcher() -> str:
-    """How this run was started, for its records: "python", or torchrun with its number of processes."""
+    """How this run was started, for its records: "python", or torchrun or srun with its number of processes."""
     nodes, here = layout()
     if nodes * here == 1:
         return "python"
+    if "LOCAL_WORLD_SIZE" not in os.environ:
+        return f"srun --nodes={nodes} --ntasks-per-node={here} python"
     return f"torchrun {f'--nnodes={nodes} ' if nodes > 1 else ''}--nproc_per_node={here}"
 
 

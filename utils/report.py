@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from utils.charts import Series, confusion_chart, line_chart
 from utils.metrics import Scores, percent, table_rows
+from utils.sinks.coverage import Covered
 from utils.sinks.gallery import Row
 from utils.visualize import write_file
 
@@ -27,16 +28,6 @@ CHARTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Mean IoU": (("val", "mean_iu", "validation"),),
     "Learning rate": (("train", "lr", "learning rate"),),
 }
-
-
-@dataclass(frozen=True)
-class Covered:
-    """A class of automatic labels: pixels predicted, pixels sure enough to be kept, images with some of those."""
-
-    name: str
-    predicted: int
-    kept: int
-    images: int
 
 
 @dataclass(frozen=True)

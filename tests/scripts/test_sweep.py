@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -60,8 +61,9 @@ def test_dry_run_gives_the_published_flags(name: str, how: list[str], settings: 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("scripts/*.yml")), ids=lambda path: path.name)
 def test_experiment_says_what_it_needs(file: Path) -> None:
-    heading = [line for line in file.read_text().splitlines() if line.startswith("#")]
-    assert "Needs:" in " ".join(heading) and "Time" in " ".join(heading)
+    heading = " ".join(line for line in file.read_text().splitlines() if line.startswith("#"))
+    assert re.search(r"Needs: .*(GPU|core)", heading) and "Time" in heading
+    assert file.name == "sweep_toy.yml" or not file.name.startswith(("eval", "train")) or "published" in heading
     assert file.name in SCRIPTS or file.name == "sweep_toy.yml"
 
 
@@ -75,7 +77,7 @@ def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch
     for run in runs:
         text = (run / "train_cmd.sh").read_text()
         assert text.startswith("#!") and (run / "submit_cmd.sh").read_text() == text
-        assert f"cd {run}/code" in text and "#SBATCH --time=0:10:00" in text and "--resume auto" in text
+        assert f"cd {run}/code" in text and "#SBATCH --time=0:10:00" in text and "STREETSCALE_RESUME=auto" in text
         assert (run / "code" / "slurm" / "submit_job").exists() and not (run / "code" / "tests").exists()
 
 
@@ -118,11 +120,24 @@ EXPERIMENT: dict[str, Any] = {"CMD": "python train.py", "RESOURCES": {"gpus": 1}
         ([], {"FARM": None}, {}, "no FARM"),
         ([], {"FARM": "big", "big": {"SUBMIT_CMD": "submit_job"}}, {}, "has to contain draco"),
         ([], {"LOGROOT": None}, {}, "no LOGROOT"),
-        ([], {"LOGROOT": "/a b"}, {}, "without blanks"),
+        ([], {"LOGROOT": "/a b"}, {}, "may hold a blank"),
+        ([], {"LOGROOT": "/var/tmp/streetscale"}, {}, "all nodes"),
+        ([], {"LOGROOT": 5}, {}, "LOGROOT takes text"),
+        (["--limit", "-1"], {}, {}, "--limit -1"),
+        (["--limit", "2", "-i"], {}, {}, "--limit 2"),
+        (["--tag", "a b"], {}, {}, "--tag 'a b'"),
+        (["--exp_name", "a;b"], {}, {}, "--exp_name 'a;b'"),
+        ([], {}, {"HPARAMS": "lr"}, "HPARAMS names and values"),
+        ([], {}, {"HPARAMS": ["lr"]}, "HPARAMS names and values"),
+        ([], {}, {"RESOURCES": ["gpus"]}, "RESOURCES: names and values"),
+        ([], {}, {"RESOURCES": {"constraint": "a100|h100"}}, "constraint: 'a100|h100'"),
+        ([], {}, {"RESOURCES": {"time": 86400}}, "24:00:00"),
+        ([], {}, {"RESOURCES": {"dry_run": True}}, "unknown resource 'dry_run'"),
+        ([], {}, {"HPARAMS": {"RUNX.TAG": "a b"}}, "RUNX.TAG: 'a b'"),
         ([], {"LOGROOT": "runs"}, {}, "add runs to CODE_IGNORE_PATTERNS"),
         ([], {}, {"CMD": None}, "no CMD"),
         ([], {}, {"HPARAMS": None}, "no HPARAMS"),
-        ([], {}, {"RESOURCES": None}, "no RESOURCES"),
+        ([], {}, {"RESOURCES": None}, "RESOURCES: names and values"),
         ([], {}, {"RESOURCES": {"gpuz": 8}}, "unknown resource 'gpuz'; did you mean"),
         ([], {}, {"LOGROOT": "/y"}, "LOGROOT stands in the settings"),
         ([], {}, {"HPARAMS": {"exp": "my run"}}, "exp: 'my run'"),
@@ -181,6 +196,8 @@ def test_sweep_is_submitted_whole_or_not_at_all(
     monkeypatch.chdir(ROOT)
     assert sweep.main(["scripts/sweep_toy.yml", "-c", str(settings)]) == 2
     assert (tmp_path / "cancelled").read_text() == "1 2\n" and "over limit" in capfd.readouterr().err
+    runs = list((tmp_path / "logs" / "sweep_toy").iterdir())
+    assert len(runs) == 4 and {sweep_status.state_of(run, {})[0] for run in runs} == {"waiting"}
 
 
 def test_sweep_as_a_job_array(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +206,7 @@ def test_sweep_as_a_job_array(settings: Path, tmp_path: Path, monkeypatch: pytes
     assert sweep.main(["scripts/sweep_toy.yml", "-c", str(settings), "--limit", "2"]) == 0
     assert "--array=0-3%2\n" in (tmp_path / "seen").read_text()
     runs = sorted((tmp_path / "logs" / "sweep_toy").glob("*/job.json"))
-    assert sorted(json.loads(run.read_text())["job"] for run in runs) == [f"8_{task}" for task in range(4)]
+    assert sorted(submit.read_job_id(run.parent) for run in runs) == [f"8_{task}" for task in range(4)]
 
 
 def test_failed_run_is_not_hidden(
@@ -214,26 +231,25 @@ def make_run(folder: Path, files: dict[str, str]) -> Path:
 
 
 START = "2026-01-01 00:00:00 python train.py\n"
-RECORD = json.dumps({"name": "x", "job": "7", "resources": {}})
-WAITING = json.dumps({"name": "x", "job": "", "resources": {}})
+RECORD = json.dumps({"name": "x", "resources": {}})
 METRICS = "start,start/step,0,timestamp,1\ntrain,loss,1.5,epoch,2,timestamp,2\nval,mean_iu,0.25,epoch,1,timestamp,2\n"
 
 
 @pytest.mark.parametrize(
     ("files", "jobs", "state", "says"),
     [
-        ({"job.json": WAITING}, {}, "waiting", ""),
-        ({"job.json": RECORD}, {"7": "queued"}, "queued", ""),
-        ({"job.json": RECORD, "train.log": START, "exit_code": "1"}, {"7": "requeued"}, "requeued", ""),
-        ({"job.json": RECORD, "train.log": START}, {"7": "running"}, "running", ""),
-        ({"job.json": RECORD, "train.log": START, "exit_code": "0"}, {}, "done", ""),
-        ({"job.json": RECORD, "train.log": START + "2026-01-01 00:00:00 report: x", "exit_code": "1"}, {}, "done", ""),
-        ({"job.json": RECORD, "train.log": START, "exit_code": "143"}, {}, "stopped", ""),
-        ({"job.json": RECORD, "train.log": START, "exit_code": "1"}, {}, "failed", "exit code 1"),
-        ({"job.json": RECORD, "train.log": START}, {}, "failed", "not on record"),
-        ({"job.json": RECORD, "train.log": START}, None, "unknown", "squeue"),
+        ({"job.json": RECORD}, {}, "waiting", ""),
+        ({"job_id": "7"}, {"7": "queued"}, "queued", ""),
+        ({"job_id": "7", "train.log": START, "exit_code": "1"}, {"7": "requeued"}, "requeued", ""),
+        ({"job_id": "7", "train.log": START}, {"7": "running"}, "running", ""),
+        ({"job_id": "7", "train.log": START, "exit_code": "0"}, {}, "done", ""),
+        ({"job_id": "7", "train.log": START + "2026-01-01 00:00:00 report: x", "exit_code": "1"}, {}, "done", ""),
+        ({"job_id": "7", "train.log": START, "exit_code": "143"}, {}, "stopped", ""),
+        ({"job_id": "7", "train.log": START, "exit_code": "1"}, {}, "failed", "exit code 1"),
+        ({"job_id": "7", "train.log": START}, {}, "failed", "not on record"),
+        ({"job_id": "7", "train.log": START}, None, "unknown", "squeue"),
         (
-            {"job.json": RECORD, "exit_code": "1", "slurm-7.out": "a\nValueError: bad\nChildFailedError: x\nend"},
+            {"job_id": "7", "exit_code": "1", "slurm-7.out": "a\nValueError: bad\nChildFailedError: x\nend"},
             {},
             "failed",
             "ValueError: bad",
@@ -241,6 +257,15 @@ METRICS = "start,start/step,0,timestamp,1\ntrain,loss,1.5,epoch,2,timestamp,2\nv
         ({"train.log": START + "2026-01-01 00:00:00 error: no images in /x\n"}, None, "failed", "no images in /x"),
         ({"train.log": START + "2026-01-01 00:00:00 stopped as asked in epoch 3\n"}, {}, "stopped", ""),
         ({"train.log": START}, {}, "running", ""),
+        ({"job_id": "local", "train.log": START}, {}, "running", ""),
+        ({"job_id": "7", "exit_code": "x", "train.log": START}, {}, "failed", "not on record"),
+        (
+            {"job_id": "7", "exit_code": "1", "slurm-7.out": "[rank0]: torch.x.DistBackendError: no"},
+            {},
+            "failed",
+            "DistBack",
+        ),
+        ({"job_id": "7", "exit_code": "1", "slurm-6.out": "ValueError: of another job"}, {}, "failed", "exit code 1"),
         ({"submit_cmd.sh": "x"}, {}, "failed", "before it could open its log"),
     ],
 )
@@ -261,7 +286,10 @@ def test_status_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setenv("PATH", tools(tmp_path, squeue="printf '7 PENDING 2\\n9_1 RUNNING 0\\n10 PENDING 0\\n'"))
     assert sweep_status.queue() == {"7": "requeued", "9_1": "running", "10": "queued"}
     experiment = tmp_path / "logs" / "exp"
-    make_run(experiment / "a", {"job.json": RECORD, "metrics.csv": METRICS, "hparams.json": '{"max_epoch": 8}'})
+    make_run(
+        experiment / "a",
+        {"job.json": RECORD, "job_id": "7", "metrics.csv": METRICS, "hparams.json": '{"max_epoch": 8}'},
+    )
     make_run(experiment / "b", {"train.log": START + "2026-01-01 00:00:00 error: no images"})
     assert sweep_status.main([str(experiment)]) == 1
     lines = capsys.readouterr().out.splitlines()

@@ -25,6 +25,7 @@ JOB = Job(
     "train_cityscapes_mild-eagle",
     Path("/logs/x/run"),
     RUNX.format("--lr 5e-3 --result_dir /logs/x/run"),
+    False,
     Resources(nodes=2, gpus=8, cpus=32, mem="300G", time="24:00:00"),
     {"ASSETS_PATH": "/data/big files", "PATH": "/env/bin"},
 )
@@ -41,7 +42,11 @@ ODD = """it's "a" run #1 100% $HOME"""
     ("name", "job", "cluster"),
     [
         ("train_cmd.sh", JOB, CLUSTER),
-        ("eval_cmd.sh", replace(JOB, command="python train.py --eval val", resources=Resources(gpus=1)), Cluster()),
+        (
+            "eval_cmd.sh",
+            replace(JOB, command="python train.py --eval val", evaluates=True, resources=Resources(gpus=1)),
+            Cluster(),
+        ),
     ],
 )
 def test_render_is_the_golden_text(name: str, job: Job, cluster: Cluster) -> None:
@@ -49,9 +54,9 @@ def test_render_is_the_golden_text(name: str, job: Job, cluster: Cluster) -> Non
 
 
 @pytest.mark.parametrize("cluster", [Cluster(), CLUSTER])
-@pytest.mark.parametrize("command", [JOB.command, "python train.py --eval val"])
-def test_script_is_valid_shell(cluster: Cluster, command: str, tmp_path: Path) -> None:
-    file = script.write(replace(JOB, command=command, run=tmp_path / ODD), cluster)
+@pytest.mark.parametrize("evaluates", [False, True])
+def test_script_is_valid_shell(cluster: Cluster, evaluates: bool, tmp_path: Path) -> None:
+    file = script.write(replace(JOB, evaluates=evaluates, run=tmp_path / ODD), cluster)
     assert subprocess.run(["bash", "-n", str(file)], check=False).returncode == 0
     assert (file.parent / "submit_cmd.sh").read_bytes() == file.read_bytes() and os.access(file, os.X_OK)
     if shutil.which("shellcheck"):
@@ -74,33 +79,31 @@ def test_every_resource_becomes_a_directive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "expected"),
+    ("words", "evaluates"),
     [
-        ("python train.py --lr 1", "python train.py --resume auto --lr 1"),
-        ("python '/a b/train.py' --lr 1", "python '/a b/train.py' --resume auto --lr 1"),
-        ("python train.py --resume x.pth", "python train.py --resume x.pth"),
-        ("python train.py --snapshot x OPTIM.LR 1", "python train.py --resume auto --snapshot x OPTIM.LR 1"),
-        ("python retrain.py", "python retrain.py"),
-        ("torchrun --standalone train.py --resume=a", "torchrun --standalone train.py --resume=a"),
+        ("train.py --eval val --eval_folder x", True),
+        ("train.py --arch x EVAL.MODE val", True),
+        ("train.py --eval_folder x", False),
+        ("train.py --lr 1", False),
     ],
 )
-def test_training_goes_on_from_its_last_checkpoint(command: str, expected: str) -> None:
-    assert script.launchable(command, evaluates=False) == expected
+def test_evaluation_is_not_queued_again(words: str, evaluates: bool, tmp_path: Path) -> None:
+    args = submit.parser().parse_args(["--name", "x", "--logdir", str(tmp_path), "--command", f"python {words}"])
+    job = submit.read_job(args, Cluster())
+    text = render(job, Cluster())
+    assert job.evaluates == evaluates
+    assert (
+        ("scontrol requeue" not in text) == ("STREETSCALE_RESUME" not in text) == ("--signal" not in text) == evaluates
+    )
 
 
-def test_evaluation_resumes_nothing() -> None:
-    job = replace(JOB, command="torchrun train.py --eval val --eval_folder x")
-    assert job.evaluates and "--resume" not in render(job, Cluster()) and "scontrol" not in render(job, Cluster())
-    assert not replace(JOB, command="python train.py --eval_folder x").evaluates
-
-
-def run_script(tmp_path: Path, body: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a training script, whose command is `body`, with bash."""
+def run_script(tmp_path: Path, body: str, job: bool = False, **environment: str) -> subprocess.Popen[str]:
+    """Start a training script, whose command is `body`, with bash; `job`: as Slurm starts the batch script of a job."""
     folder = tmp_path / ODD
-    file = script.write(replace(JOB, command=body, run=folder, environment={}), Cluster(signal_lead=3))
-    env = {**os.environ, **environment}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(["bash", str(file)], env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    file = script.write(replace(JOB, command=body, run=folder, environment={}), Cluster(signal_lead=20))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")} | environment
+    start = ["bash", "-c", 'SLURM_TASK_PID=$$ exec bash "$0"', str(file)] if job else ["bash", str(file)]
+    return subprocess.Popen(start, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_command_runs_intact_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
@@ -117,44 +120,65 @@ def test_failure_is_handed_on(tmp_path: Path) -> None:
     assert process.returncode == 7 and (tmp_path / ODD / "exit_code").read_text() == "7\n"
 
 
-STEP = 'touch up; while [ ! -e "$RUN/preempt" ]; do sleep 0.05; done; {save}; exit 138'
+SAVE = 'touch "$RUN/last_checkpoint_ep3.pth"'
+STEP = 'touch up; while [ ! -e "$RUN/preempt" ]; do sleep 0.05; done; sleep 0.5; {save}; exit 138'
 
 
 @pytest.mark.parametrize(
-    ("sent", "save", "queued"),
+    ("sent", "save", "preempted", "queued"),
     [
-        ("USR1", 'touch "$RUN/last_checkpoint_ep3.pth"', True),
-        ("USR1", "true", False),  # nothing was saved: it would begin anew, for ever
-        ("TERM", 'touch "$RUN/last_checkpoint_ep3.pth"', False),  # Slurm itself queues a preempted job again
+        (["USR1"], SAVE, "None", True),
+        (["USR1"], "true", "None", False),  # nothing was saved: it would begin anew, for ever
+        (["USR1", "TERM"], SAVE, "None", True),
+        (["TERM"], SAVE, "None", False),  # cancelled
+        (["TERM"], SAVE, "2026-01-01T00:00:00", True),
     ],
 )
-def test_signal_asks_the_run_to_stop_and_queues_it_again(tmp_path: Path, sent: str, save: str, queued: bool) -> None:
+def test_signal_asks_the_run_to_stop_and_queues_it_again(
+    tmp_path: Path, sent: list[str], save: str, preempted: str, queued: bool
+) -> None:
     """With commands of Slurm that write down how they were called."""
     tools, run = tmp_path / "tools", tmp_path / ODD
     tools.mkdir()
     (tools / "srun").write_text('#!/usr/bin/env bash\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n')
-    (tools / "scontrol").write_text(f'#!/usr/bin/env bash\necho "$@" >{tmp_path}/scontrol\nkill -KILL $PPID\n')
+    answer = f"PreemptTime={preempted}"
+    say = f'if [ "$1" = show ]; then echo {answer}; else echo "$@" >{tmp_path}/scontrol; kill -KILL $PPID; fi'
+    (tools / "scontrol").write_text(f"#!/usr/bin/env bash\n{say}\n")
     for tool in tools.iterdir():
         tool.chmod(0o755)
-    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "RUN": str(run), "SLURM_JOB_ID": "7"}
+    environment = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "RUN": str(run),
+        "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NUM_NODES": "1",
+    }
     array = {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2"}
-    process = run_script(tmp_path, f"cd {tmp_path}; {STEP.format(save=save)}", **environment, **array)
+    process = run_script(tmp_path, f"cd {tmp_path}; {STEP.format(save=save)}", **environment, **array, job=True)
     wait_for(tmp_path / "up")
-    process.send_signal(getattr(signal, f"SIG{sent}"))
+    for name in sent:
+        process.send_signal(getattr(signal, f"SIG{name}"))
+        time.sleep(0.1)
     process.communicate(timeout=30)
     called = (tmp_path / "scontrol").read_text() if (tmp_path / "scontrol").exists() else ""
     assert called == ("requeue 5_2\n" if queued else "")
     assert process.returncode == (-9 if queued else 138) and not (run / "preempt").exists()
 
 
-def test_step_that_does_not_stop_is_ended_in_time(tmp_path: Path) -> None:
-    """A long validation: `signal_lead` 3 gives it 2 seconds."""
-    process = run_script(tmp_path, f"cd {tmp_path}; touch up; exec sleep 60")
+def test_script_inside_a_step_starts_no_step(tmp_path: Path) -> None:
+    """Slurm's variables are inherited by what a job starts; only its batch script has the job to itself."""
+    inherited = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_TASK_PID": "1", "SLURM_JOB_NUM_NODES": "2"}
+    process = run_script(tmp_path, 'echo "${PET_NNODES:-alone}" "$STREETSCALE_RESUME"', **inherited)
+    assert process.communicate(timeout=60)[0] == "alone auto\n"
+    assert (tmp_path / ODD / "job_id").read_text() == "local\n"
+
+
+def test_one_job_at_a_time_in_a_run_folder(tmp_path: Path) -> None:
+    first = run_script(tmp_path, f"touch {tmp_path}/up; sleep 3")
     wait_for(tmp_path / "up")
-    began = time.monotonic()
-    process.send_signal(signal.SIGUSR1)
-    process.communicate(timeout=50)
-    assert process.returncode == 143 and time.monotonic() - began < 40
+    second = run_script(tmp_path, "echo never")
+    assert "error: another job runs in" in second.communicate(timeout=30)[0] and second.returncode == 1
+    first.communicate(timeout=30)
+    assert first.returncode == 0 and (tmp_path / ODD / "exit_code").read_text() == "0\n"
 
 
 def wait_for(file: Path) -> None:
@@ -176,7 +200,7 @@ def wait_for(file: Path) -> None:
         (["--time", "86400"], "24:00:00"),
         (["y"], "runx does not quote"),
         (["--command", RUNX.format("--tag my run")], "my run"),
-        (["--command", RUNX.format("--tag a;b")], "--tag a;b"),
+        (["--command", RUNX.format("--tag a;b")], "--tag 'a;b'"),
         (["--command", RUNX.format("--tag $(ls)")], "does not quote"),
         (["--command", RUNX.format('--tag "a"')], "does not quote"),
         (["--command", RUNX.format("--lr 1"), "--logdir", "logs/x/gcf_log"], "absolute"),
@@ -184,6 +208,8 @@ def wait_for(file: Path) -> None:
         (["--name", "a\nb"], "line break"),
         (["--cluster", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
         (["--array", "/nowhere"], "no run that waits"),
+        (["--tasks", "8", "--command", "torchrun --nproc_per_node=8 train.py"], "--tasks 8"),
+        (["--tasks", "8", "--command", "python -m torch.distributed.run train.py"], "--tasks 8"),
         ([], "sbatch is not on the PATH"),
     ],
 )
@@ -208,6 +234,7 @@ def test_mistake_is_one_line(
         ("gpus_as: all", "gres or gpus"),
         ("resources: {gpu: 1}", "unknown setting 'gpu'"),
         ("signal_lead: soon", "whole number"),
+        ("signal_lead: 0", "at least 20 seconds"),
         ("[1", "no valid YAML"),
         ("word", "expected names and values"),
     ],
@@ -240,7 +267,7 @@ def test_refusal_of_sbatch_is_handed_on(
     run = tmp_path / "run"
     assert submit.main(["--name", "x", "--logdir", str(run), "--command", "python train.py"]) == 2
     assert capsys.readouterr().err == f"error: sbatch refuses {run / 'train_cmd.sh'}: invalid partition: x\n"
-    assert submit.read_record(run)["job"] == ""
+    assert submit.read_job_id(run) == "" and (run / "job.json").exists()
 
 
 def test_array_takes_the_waiting_runs(
@@ -256,6 +283,24 @@ def test_array_takes_the_waiting_runs(
     text = (tmp_path / "seen").read_text()
     assert "#SBATCH --array=0-1%2\n" in text and "#SBATCH --mem=8G\n" in text
     assert text.count("--job-name") == 1 and text.count("--output") == 1
-    assert [submit.read_record(tmp_path / "exp" / name)["job"] for name in ("it's two", "one")] == ["41_0", "41_1"]
+    assert [submit.read_job_id(tmp_path / "exp" / name) for name in ("it's two", "one")] == ["41_0", "41_1"]
     capsys.readouterr()
     assert submit.main(["--array", str(tmp_path / "exp")]) == 2  # nobody waits any more
+
+
+def test_array_of_unequal_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(submit.COLLECT, str(tmp_path / "collected"))
+    for name in ("1", "2"):
+        words = ["--name", name, "--logdir", str(tmp_path / "exp" / name), "--command", "python train.py"]
+        assert submit.main([*words, "--mem", f"{name}G"]) == 0
+    assert submit.main(["--array", str(tmp_path / "exp")]) == 2
+    assert "different resources" in capsys.readouterr().err
+
+
+def test_evaluation_does_not_take_the_folder_of_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "last_checkpoint_ep3.pth").touch()
+    words = ["--name", "x", "--logdir", str(tmp_path), "--command", "python train.py --eval val --snapshot x"]
+    assert submit.main(words) == 2 and "--logdir of its own" in capsys.readouterr().err
+    assert not (tmp_path / "train_cmd.sh").exists()

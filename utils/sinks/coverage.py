@@ -6,16 +6,26 @@ import csv
 import io
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from utils.distributed import Ranks
 from utils.errors import UserError
-from utils.report import Covered
 from utils.visualize import write_file
 
 FILE = "coverage.csv"
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A class of automatic labels: pixels predicted, pixels sure enough to be kept, images with some of those."""
+
+    name: str
+    predicted: int
+    kept: int
+    images: int
 
 
 class Coverage:

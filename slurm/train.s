@@ -17,7 +17,7 @@ stop() {
   touch "$run/preempt"
   # What does not end in time (a long validation) is ended: its checkpoint was written before.
   if [ "$1" = USR1 ] && [ "$job" != local ] && [ -z "$watchdog" ]; then
-    (sleep {{ patience }} && scancel --signal=KILL "$SLURM_JOB_ID.0") >/dev/null 2>&1 &
+    (sleep {{ patience }} && scancel --signal=KILL "$SLURM_JOB_ID.0") >/dev/null 2>&1 9>&- &
     watchdog=$!
   fi
 }

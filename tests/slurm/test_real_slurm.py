@@ -148,7 +148,7 @@ def test_preempted_run_makes_room_and_comes_back(cluster: Cluster, tiny_run: lis
 
 def test_array_of_runs_survives_a_requeue(cluster: Cluster, tiny_run: list[str]) -> None:
     """Two runs, one at a time; the first is stopped as at its time limit, and only it is queued again."""
-    runs = [into([*tiny_run, "--max_epoch", "40", "--val_freq", "40"], f"sweep/{name}") for name in ("a", "b")]
+    runs = [into([*tiny_run, "--max_epoch", "40", "--val_freq", "40"], name) for name in ("a", "b")]
     collect = folder(tiny_run).parent / "collected"
     for words in runs:
         command = f"cd {ROOT}; exec {PYTHON} {shlex.join(words)}"

@@ -173,7 +173,7 @@ def test_script_inside_a_step_starts_no_step(tmp_path: Path) -> None:
 
 
 def test_one_job_at_a_time_in_a_run_folder(tmp_path: Path) -> None:
-    first = run_script(tmp_path, f"touch {tmp_path}/up; sleep 3")
+    first = run_script(tmp_path, f"touch {tmp_path}/up; sleep 12")
     wait_for(tmp_path / "up")
     second = run_script(tmp_path, "echo never")
     assert "error: another job runs in" in second.communicate(timeout=30)[0] and second.returncode == 1

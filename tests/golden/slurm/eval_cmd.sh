@@ -31,7 +31,7 @@ command='python train.py --eval val'
 
 # One at a time in a run folder; file systems without locks let all pass.
 exec 9>"$run/lock"
-flock --nonblock --conflict-exit-code 75 9
+flock --timeout 5 --conflict-exit-code 75 9
 if [ $? = 75 ]; then
   echo "error: another job runs in $run" >&2
   exit 1

@@ -38,7 +38,7 @@ command='cd /logs/x/run/code; PYTHONPATH=/logs/x/run/code exec torchrun --nproc_
 
 # One at a time in a run folder; file systems without locks let all pass.
 exec 9>"$run/lock"
-flock --nonblock --conflict-exit-code 75 9
+flock --timeout 5 --conflict-exit-code 75 9
 if [ $? = 75 ]; then
   echo "error: another job runs in $run" >&2
   exit 1
@@ -56,7 +56,7 @@ stop() {
   touch "$run/preempt"
   # What does not end in time (a long validation) is ended: its checkpoint was written before.
   if [ "$1" = USR1 ] && [ "$job" != local ] && [ -z "$watchdog" ]; then
-    (sleep 90 && scancel --signal=KILL "$SLURM_JOB_ID.0") >/dev/null 2>&1 &
+    (sleep 90 && scancel --signal=KILL "$SLURM_JOB_ID.0") >/dev/null 2>&1 9>&- &
     watchdog=$!
   fi
 }

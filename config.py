@@ -141,6 +141,10 @@ def _table() -> dict[str, list[Option]]:
             o("LOSS.OCR_ALPHA", 0.4, "weight of OCR's auxiliary loss", "--ocr_alpha"),
             o("LOSS.OCR_AUX_RMI", False, "full RMI for the auxiliary loss, too", "--ocr_aux_loss_rmi"),
             o("LOSS.SUPERVISED_MSCALE_WT", 0.0, "weight of the single scales' losses", "--supervised_mscale_loss_wt"),
+            o("LOSS.TERMS", "", "loss:output:weight, comma-separated, in place of the losses above: dice:pred:1,ce:aux:0.4", "--loss_terms"),
+            o("LOSS.DICE_SMOOTH", 1.0, "dice: added above and below", "--dice_smooth"),
+            o("LOSS.BOOT_MIN_PIXELS", 100_000, "bootstrapped: pixels of an image that count at least", "--boot_min_pixels"),
+            o("LOSS.BOOT_THRESHOLD", 0.05, "bootstrapped: all pixels of a larger loss count", "--boot_threshold"),
             o("LOSS.NORM", "global", "means over all ranks, or over each (published)", "--loss_norm", ("global", "rank")),
         ],
         "Optimizer": [
@@ -218,7 +222,7 @@ WITHOUT_EFFECT = {
     "--mscale_cat_scale_flt": False,
     "--mscale_init": True,
 }
-PUBLISHED = ("small_tile", "img_wt", "relaxation")
+PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -435,6 +439,12 @@ def problems(cfg: CfgNode) -> Iterator[str]:
             yield f"--published {name!r} is unknown{nearest(name, PUBLISHED)}; known: {', '.join(PUBLISHED)}"
     if not cfg.EVAL.MODE and cfg.TRAIN.START_EPOCH >= cfg.TRAIN.MAX_EPOCH:
         yield f"--start_epoch {cfg.TRAIN.START_EPOCH} leaves nothing to train up to --max_epoch {cfg.TRAIN.MAX_EPOCH}"
+    if sum(name.startswith("dice_") for name in cfg.PUBLISHED) > 1:
+        yield "--published takes one of dice_v2.0, dice_v2.1, dice_labels"
+    main = [f for f, on in (("--rmi_loss", cfg.LOSS.RMI), ("--img_wt_loss", cfg.LOSS.IMG_WT),
+                            ("--jointwtborder", cfg.LOSS.JOINTWTBORDER)) if on]  # fmt: skip
+    if cfg.LOSS.TERMS and main:
+        yield f"--loss_terms stands in place of {main[0]}: leave one of them out"
     if cfg.AUG.SCALE_MIN > cfg.AUG.SCALE_MAX:
         yield f"--scale_min {cfg.AUG.SCALE_MIN} is larger than --scale_max {cfg.AUG.SCALE_MAX}"
     if cfg.TRAIN.FP16 and cfg.TRAIN.AMP_OPT_LEVEL == "O3" and not cfg.EVAL.MODE:
@@ -465,13 +475,13 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"--tile_overlap lies between 0 and 0.9, not {cfg.EVAL.TILE_OVERLAP}"
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
-                "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
+                "LOSS.BOOT_MIN_PIXELS", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
         if value <= 0:
             yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
-                "LOSS.BORDER_WINDOW", "SEED"):  # fmt: skip
+                "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

@@ -14,11 +14,13 @@ import pytest
 import yaml
 from shared import GOLDEN
 
+import config
 import train
 from scripts import sweep, sweep_status
 from slurm import submit
 
 ROOT = Path(__file__).parents[2]
+DICE = "train_cityscapes_dice_bootstrap.yml"
 SCRIPTS = json.loads((GOLDEN / "nvidia" / "scripts.json").read_text())
 
 
@@ -62,7 +64,15 @@ def test_dry_run_gives_the_published_flags(name: str, how: list[str], settings: 
 def test_experiment_says_what_it_needs(file: Path) -> None:
     heading = [line for line in file.read_text().splitlines() if line.startswith("#")]
     assert "Needs:" in " ".join(heading) and "Time" in " ".join(heading)
-    assert file.name in SCRIPTS or file.name == "sweep_toy.yml"
+    assert file.name in {*SCRIPTS, "sweep_toy.yml", DICE}
+
+
+def test_the_recipe_of_dice_is_accepted(settings: Path) -> None:
+    cfg = config.load(flags(runx(f"scripts/{DICE}", "-i", "-n", "-c", str(settings)).strip()))
+    losses = [term.split(":") for term in cfg.LOSS.TERMS.split(",")]
+    assert [(name, float(weight)) for name, _, weight in losses] == [
+        (name, weight) for name in ("dice", "bootstrapped") for weight in (1, 0.4, 0.05, 0.05)
+    ]
 
 
 def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

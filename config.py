@@ -159,6 +159,7 @@ def _table() -> dict[str, list[Option]]:
             o("OPTIM.RLX_OFF_EPOCH", -1, "epoch after which relaxation is reduced; -1: never", "--rlx_off_epoch"),
             o("OPTIM.RESCALE", 1.0, "scl-poly: factor after that epoch", "--rescale"),
             o("OPTIM.REPOLY", 1.5, "scl-poly: exponent after that epoch", "--repoly"),
+            o("OPTIM.END_LR", 0.0, "learning rate that the schedule ends at", "--end_lr"),
             o("OPTIM.WARMUP", 0.0, "epochs of linear warm-up", "--warmup"),
             o("OPTIM.PER_ITER", False, "move the learning rate every step, not every epoch", "--lr_per_iter"),
         ],
@@ -166,6 +167,9 @@ def _table() -> dict[str, list[Option]]:
             o("TRAIN.BATCH_SIZE", 2, "images a step and process", "--bs_trn", common=True),
             o("TRAIN.ACCUM", 1, "batches whose gradients are added up for one step", "--accum"),
             o("TRAIN.MAX_EPOCH", 180, "epochs", "--max_epoch", common=True),
+            o("TRAIN.MAX_ITERS", 0, "iterations (batches), in place of --max_epoch; an epoch is --save_interval of them then", "--max_iters"),
+            o("TRAIN.SAVE_INTERVAL", 1000, "with --max_iters: iterations from one checkpoint and validation to the next", "--save_interval"),
+            o("TRAIN.DO_EVAL", True, "validate while training", "--do_eval"),
             o("TRAIN.START_EPOCH", 0, "first epoch", "--start_epoch"),
             o("TRAIN.VAL_FREQ", 1, "validate every this many epochs", "--val_freq", common=True),
             o("TRAIN.SAVE_EVERY", 0, "keep a checkpoint of its own every n epochs; 0: last and best only", "--save_every"),
@@ -265,6 +269,10 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     values.update(pairs)
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
+        values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])
+        values["TRAIN.MAX_ITERS"] = min(22, values["TRAIN.MAX_ITERS"])
+    if values["TRAIN.MAX_ITERS"] > 0:  # an epoch of the log, the checkpoints and the schedule is such a round
+        values["TRAIN.MAX_EPOCH"] = -(-values["TRAIN.MAX_ITERS"] // max(1, values["TRAIN.SAVE_INTERVAL"]))
     return values, idle
 
 
@@ -474,6 +482,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     if not 0 <= cfg.EVAL.TILE_OVERLAP < 0.9:
         yield f"--tile_overlap lies between 0 and 0.9, not {cfg.EVAL.TILE_OVERLAP}"
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
+                "TRAIN.SAVE_INTERVAL",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
                 "LOSS.BOOT_MIN_PIXELS", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
@@ -481,7 +490,8 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
             yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
-                "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED"):  # fmt: skip
+                "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
+                "TRAIN.MAX_ITERS", "OPTIM.END_LR"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

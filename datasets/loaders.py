@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets.base import Failure, Guarded, SegmentationDataset, collate_eval, collate_train
-from datasets.samplers import ClassUniformSampler, ExactSampler
+from datasets.samplers import ClassUniformSampler, ExactSampler, Rounds
 from utils.contracts import Batch, DatasetSpec, EvalBatch
 from utils.errors import UserError
 
@@ -126,7 +126,7 @@ class TrainLoader(_Loader):
     def __init__(
         self,
         dataset: SegmentationDataset,
-        sampler: ClassUniformSampler,
+        sampler: ClassUniformSampler | Rounds,
         workers: int = 0,
         pin: bool = False,
         dump: AugmentationDump | None = None,

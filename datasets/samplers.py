@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,39 @@ class ClassUniformSampler(Sampler[list[Draw]]):
         mine = self.draws()[self.rank :: self.world]
         for step in range(self.start, len(self)):
             yield mine[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+@dataclass
+class Rounds(Sampler[list[Draw]]):
+    """The epochs of `sampler` one after another, cut into rounds of `steps` batches; `budget` batches in all.
+
+    A round stands in for an epoch of the run, so that it can be entered in the middle like one.
+    """
+
+    sampler: ClassUniformSampler
+    steps: int
+    budget: int
+    epoch: int = field(default=0, init=False)
+    start: int = field(default=0, init=False)
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the round, and leave out its first `start` batches."""
+        self.epoch, self.start = epoch, start
+
+    def __len__(self) -> int:
+        """Batches of the round: `steps`, fewer in the last."""
+        return max(0, min(self.steps, self.budget - self.epoch * self.steps))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        skip, left = self.epoch * self.steps + self.start, len(self) - self.start
+        for epoch in itertools.count():
+            if left <= 0:
+                return
+            self.sampler.set_epoch(epoch, skip)
+            skip = max(0, skip - len(self.sampler))  # where coarse images end, their number may change
+            for batch in itertools.islice(self.sampler, left):
+                left -= 1
+                yield batch
 
 
 class ExactSampler(Sampler[int]):

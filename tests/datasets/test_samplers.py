@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from shared import GOLDEN
 
-from datasets.samplers import ClassUniformSampler, ExactSampler, balanced_share, draw_epoch, keep_items, merge
+from datasets.samplers import ClassUniformSampler, ExactSampler, Rounds, balanced_share, draw_epoch, keep_items, merge
 from utils.contracts import Draw
 from utils.errors import UserError
 
@@ -90,6 +90,34 @@ def test_late_centroids_replace_the_first() -> None:
         one.set_epoch(epoch)
         centres = [d.centre for d in one.draws() if d.centre]
         assert centres and all((x >= 100) == moved for x, _ in centres)
+
+
+def test_rounds_are_the_epochs_in_a_row() -> None:
+    """Epochs of 10 batches in rounds of 4, cut at 27; a round can be entered in the middle, on any process."""
+    rows = [list(batch) for epoch in range(3) for batch in at(sampler(6), epoch)]
+    assert len(rows) == 30
+    rounds = Rounds(sampler(6), 4, 27)
+    found = [batch for number in range(7) for batch in at(rounds, number)]
+    assert found == rows[:27] and [len(at(rounds, number)) for number in (0, 6, 7)] == [4, 3, 0]
+    rounds.set_epoch(2, start=3)
+    assert list(rounds) == rows[11:12]
+    rounds.set_epoch(6, start=3)
+    assert list(rounds) == [] and len(rounds) == 3
+
+
+def test_rounds_where_an_epoch_becomes_shorter() -> None:
+    late = {c: rows for c, rows in centroids_of(5).items() if c < 2}
+    made = sampler(6, late=late, late_from=1)
+    rows = [batch for epoch in range(3) for batch in at(made, epoch)]
+    assert len(rows) < 3 * len(at(made, 0))
+    rounds = Rounds(made, 7, len(rows))
+    assert [batch for number in range(-(-len(rows) // 7)) for batch in at(rounds, number)] == rows
+
+
+def at(made: ClassUniformSampler | Rounds, epoch: int) -> list[list[Draw]]:
+    """Batches of an epoch."""
+    made.set_epoch(epoch)
+    return list(made)
 
 
 def test_too_few_images_for_a_batch() -> None:

@@ -111,6 +111,7 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.COARSE_BOOST_CLASSES", "", "train ids that coarse images add to", "--coarse_boost_classes"),
             o("DATASET.CUSTOM_COARSE_DROPOUT_CLASSES", "", "auto-labels replaced by coarse labels for these train ids", "--custom_coarse_dropout_classes"),
             o("DATASET.CUSTOM_COARSE_PROB", -1.0, "auto-labels below this confidence are ignored; -1: no auto-labels", "--custom_coarse_prob"),
+            o("DATASET.COARSE_MULTIPLE", 0.0, "whole coarse images in each epoch, as a multiple of the fine ones", "--coarse_multiple"),
             o("DATASET.ONLY_COARSE", False, "class-uniform part from coarse images only", "--only_coarse"),
             o("DATASET.MASK_OUT_CITYSCAPES", False, "ignore the border of auto-labelled images", "--mask_out_cityscapes"),
             o("DATASET.MAPILLARY_RELEASE", "", "Mapillary's labels: v1.2 (where there are both) or v2.0", "--mapillary_release", ("", "v1.2", "v2.0")),
@@ -123,9 +124,11 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.DUMP_IMAGES", False, "write augmented training images", "--dump_augmentation_images"),
         ],
         "Augmentation": [
+            o("AUG.TABLE", "nvidia", "steps: bicubic crops as in NVIDIA's code, or PaddleSeg's", "--aug_table", ("nvidia", "paddle")),
             o("AUG.SCALE_MIN", 0.5, "lower end of the random resize", "--scale_min"),
             o("AUG.SCALE_MAX", 2.0, "upper end of the random resize", "--scale_max"),
             o("AUG.COLOR", 0.25, "strength of brightness, contrast, saturation, hue", "--color_aug"),
+            o("AUG.HUE", 63.0, "paddle: largest turn of the hue, in 1/256 of the circle", "--hue_aug"),
             o("AUG.GBLUR", False, "Gaussian blur", "--gblur"),
             o("AUG.BBLUR", False, "bilateral blur (wins over Gaussian)", "--bblur"),
             o("AUG.RAND_AUGMENT", "", 'RandAugment "N,M": operations, magnitude', "--rand_augment"),
@@ -453,12 +456,25 @@ def problems(cfg: CfgNode) -> Iterator[str]:
                             ("--jointwtborder", cfg.LOSS.JOINTWTBORDER)) if on]  # fmt: skip
     if cfg.LOSS.TERMS and main:
         yield f"--loss_terms stands in place of {main[0]}: leave one of them out"
+    yield from _mixing_problems(cfg)
     if cfg.AUG.SCALE_MIN > cfg.AUG.SCALE_MAX:
         yield f"--scale_min {cfg.AUG.SCALE_MIN} is larger than --scale_max {cfg.AUG.SCALE_MAX}"
     if cfg.TRAIN.FP16 and cfg.TRAIN.AMP_OPT_LEVEL == "O3" and not cfg.EVAL.MODE:
         yield "--amp_opt_level O3 has half-precision weights, for --eval only: train with O1 or O2"
     if cfg.MODEL.FREEZE_TRUNK and cfg.MODEL.GRAD_CKPT:
         yield "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out"
+
+
+def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
+    """Options of one way to augment, or to mix coarse images in, beside the other way."""
+    d, a = cfg.DATASET, cfg.AUG
+    idle = {"--pre_size": d.PRE_SIZE, "--full_crop_training": d.FULL_CROP, "--translate_aug_fix": d.TRANSLATE_AUG_FIX,
+            "--rand_augment": a.RAND_AUGMENT, "--gblur": a.GBLUR, "--bblur": a.BBLUR}  # fmt: skip
+    for flag in [flag for flag, given in idle.items() if given and a.TABLE == "paddle"]:
+        yield f"{flag} is no step of --aug_table paddle: leave it out"
+    if d.COARSE_MULTIPLE and (d.COARSE_BOOST_CLASSES or d.ONLY_COARSE):
+        other = "--coarse_boost_classes" if d.COARSE_BOOST_CLASSES else "--only_coarse"
+        yield f"--coarse_multiple brings whole coarse images, {other} crops of them: leave one of them out"
 
 
 def _range_problems(cfg: CfgNode) -> Iterator[str]:
@@ -491,7 +507,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
-                "TRAIN.MAX_ITERS", "OPTIM.END_LR"):  # fmt: skip
+                "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

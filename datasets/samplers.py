@@ -56,8 +56,9 @@ class ClassUniformSampler(Sampler[list[Draw]]):
 
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same
-    global batch. `late` replaces `centroids` from epoch `late_from` on. `most_steps`: an
-    epoch ends after so many; 0: when it is through.
+    global batch. Besides come `multiple` times as many of `coarse`, whole, none twice before all have been used:
+    floor(images * (1 + multiple)) in all, as in PaddleSeg. `late` replaces `centroids` from epoch `late_from` on.
+    `most_steps`: an epoch ends after so many; 0: when it is through.
     """
 
     images: Sequence[int]
@@ -71,6 +72,8 @@ class ClassUniformSampler(Sampler[list[Draw]]):
     late: Centroids | None = None
     late_from: int = 0
     most_steps: int = 0
+    coarse: Sequence[int] = ()
+    multiple: float = 0.0
     epoch: int = field(default=0, init=False)
     start: int = field(default=0, init=False)
     _drawn: tuple[int, list[Draw]] | None = field(default=None, init=False, repr=False)
@@ -93,6 +96,8 @@ class ClassUniformSampler(Sampler[list[Draw]]):
             late = self.late is not None and self.epoch >= self.late_from
             centroids = self.late if late and self.late is not None else self.centroids
             crops = draw_epoch(self.images, centroids, self.num_classes, self.share, rng)
+            more = int(len(self.images) * (1 + self.multiple)) - len(self.images) if self.coarse else 0
+            crops += [(self.coarse[i], None) for i in _cycled(len(self.coarse), more, rng)]
             rng.shuffle(crops)
             draws = [Draw(index, centre, rng.getrandbits(63)) for index, centre in crops]
             whole = self.batch_size * self.world

@@ -249,6 +249,8 @@ def test_two_processes_equal_one(uneven: list[str], flags: list[str]) -> None:
         ["--n_scales", "0.5,1.0,2.0", "--init_decoder", "--mscale_no3x3", "--bn_momentum", "0.01"],
         ["--log_msinf_to_tb", "--dump_topn", "1", "--dump_assets", "--dump_augmentation_images"],
         ["--train_fraction", "0.5", "--class_uniform_pct", "0"],
+        ["--aug_table", "paddle", "--class_uniform_pct", "0", "--dump_augmentation_images"],
+        ["--aug_table", "paddle", "--color_aug", "0", "--hue_aug", "0", "--dump_augmentation_images"],
         ["--full_crop_training", "--optimizer", "radam", "--lr_schedule", "poly2"],
     ],
 )  # fmt: skip

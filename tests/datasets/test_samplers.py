@@ -120,6 +120,39 @@ def at(made: ClassUniformSampler | Rounds, epoch: int) -> list[list[Draw]]:
     return list(made)
 
 
+PADDLE = json.loads((GOLDEN / "paddle/sampling.json").read_text())
+
+
+@pytest.mark.parametrize("multiple", ["1", "2", "0.5"])
+def test_golden_mixture(multiple: str) -> None:
+    """Every fine image once, and as many coarse ones as recorded, none twice, other ones each epoch."""
+    case = PADDLE["dataset"][f"coarse_multiple_{multiple}"]
+    fine, coarse = range(PADDLE["fine_files"]), range(100, 100 + PADDLE["coarse_files"])
+    made = ClassUniformSampler(fine, {}, 19, 0.0, 1, coarse=coarse, multiple=float(multiple))
+    mixtures = []
+    for epoch, used in enumerate(case["coarse_used_per_epoch"]):
+        drawn = [draw.index for (draw,) in at(made, epoch)]
+        mixtures.append(sorted(set(drawn) - set(fine)))
+        assert len(drawn) == len(set(drawn)) == len(made) == case["len"]
+        assert set(fine) < set(drawn) and len(mixtures[-1]) == len(used)
+        assert drawn != sorted(drawn)
+    assert len({tuple(mixture) for mixture in mixtures}) == 3
+
+
+def test_mixture_takes_all_coarse_images_before_one_again() -> None:
+    made = ClassUniformSampler(range(5), {}, 19, 0.0, 1, coarse=range(100, 103), multiple=1.0)
+    counts = Counter(draw.index for (draw,) in at(made, 0))
+    assert sorted(counts[index] for index in range(100, 103)) == [1, 2, 2]
+
+
+def test_mixture_is_the_same_on_two_processes() -> None:
+    parts = [
+        ClassUniformSampler(range(8), {}, 19, 0.0, 1, rank, 2, coarse=range(100, 120), multiple=1.0) for rank in (0, 1)
+    ]
+    whole = ClassUniformSampler(range(8), {}, 19, 0.0, 2, coarse=range(100, 120), multiple=1.0)
+    assert [a + b for a, b in zip(at(parts[0], 3), at(parts[1], 3), strict=True)] == at(whole, 3)
+
+
 def test_too_few_images_for_a_batch() -> None:
     with pytest.raises(UserError, match="60 training images do not fill one batch of 100"):
         sampler(50, world=2)

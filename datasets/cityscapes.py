@@ -146,7 +146,9 @@ def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Ite
     for folder in folders:
         for path, stem in _frames(images / folder):
             label = labels / folder / f"{stem}_gtFine_labelIds.png" if labels else None
-            items.append(Item(str(path), _existing(label, path), path.stem))
+            converted = label and label.with_name(f"{stem}_gtFine_labelTrainIds.png")
+            train_ids = bool(label and converted and not label.is_file() and converted.is_file())
+            items.append(Item(str(path), _existing(converted if train_ids else label, path), path.stem, train_ids))
     if not items:
         raise UserError(f"no images *{_IMAGE_END} in {images} (folders: {', '.join(folders) or 'none'})")
     return items

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 from yacs.config import CfgNode
 
+from utils import paddleseg
 from utils.errors import UserError, nearest
 
 # The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
@@ -268,6 +269,8 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     files, given, pairs, idle = _split(list(argv))
     for file in files:
         values.update(_read_yaml(file))
+    if given.get("RESUME", "auto") != "auto":  # a start that a file names is over then
+        values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
     if values["OPTIONS.TEST_MODE"]:
@@ -379,8 +382,15 @@ def _read_yaml(file: str) -> dict[str, Any]:
         raise UserError(f"--cfg {file}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
+    if paddleseg.is_theirs(tree):
+        try:
+            found: Any = paddleseg.options(tree).items()
+        except UserError as error:
+            raise UserError(f"--cfg {file}: {error}") from None
+    else:
+        found = _flatten(tree)
     values: dict[str, Any] = {}
-    for key, value in _flatten(tree):
+    for key, value in found:
         if key not in OPTIONS:
             raise UserError(f"--cfg {file}: unknown key {key!r}{nearest(key, OPTIONS)}")
         values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {key}")

@@ -42,7 +42,9 @@ def draw(source: Path) -> bytes:
     annotation, png = Annotation(), io.BytesIO()
     try:
         annotation.fromJsonText(source.read_text(encoding="utf-8"))
-        createLabelImage(annotation, "trainIds").save(png, "PNG")
+        picture = createLabelImage(annotation, "trainIds")
+        assert picture is not None  # it is for unknown encodings
+        picture.save(png, "PNG")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SystemExit) as error:
         raise UserError(f"{source} is no polygon file of Cityscapes ({type(error).__name__}: {error})") from None
     return png.getvalue()

@@ -80,7 +80,7 @@ def run(root: str, workers: int) -> str:
     labelrecord.write(target, replace(SPEC, train_to_id=()), {"converted from": SOURCE})
     return (
         f"{written} labels written, {before} were there before: {len(sources)} in {target}\n"
-        f"for training: --coarse_multiple 1 --custom_coarse_prob 0 DATASET.CITYSCAPES_CUSTOMCOARSE {target}"
+        f"for training: --coarse_multiple 1 --custom_coarse_prob 0 --custom_coarse_dir {target}"
     )
 
 

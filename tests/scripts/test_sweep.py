@@ -69,6 +69,12 @@ def test_experiment_says_what_it_needs(file: Path) -> None:
 
 def test_the_recipe_of_dice_is_accepted(settings: Path) -> None:
     cfg = config.load(flags(runx(f"scripts/{DICE}", "-i", "-n", "-c", str(settings)).strip()))
+    assert (cfg.TRAIN.MAX_ITERS, cfg.TRAIN.MAX_EPOCH, cfg.DATASET.COARSE_MULTIPLE, cfg.AUG.TABLE) == (
+        65000,
+        33,
+        1,
+        "paddle",
+    )
     losses = [term.split(":") for term in cfg.LOSS.TERMS.split(",")]
     assert [(name, float(weight)) for name, _, weight in losses] == [
         (name, weight) for name in ("dice", "bootstrapped") for weight in (1, 0.4, 0.05, 0.05)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 from yacs.config import CfgNode
 
+from utils import paddleseg
 from utils.errors import UserError, nearest
 
 # The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
@@ -40,7 +41,7 @@ def _table() -> dict[str, list[Option]]:
         "Folders": [
             o("ASSETS_PATH", ASSETS_PATH, "folder of large files; the word ASSETS_PATH in any path stands for it"),
             o("DATASET.CITYSCAPES_DIR", "ASSETS_PATH/data/Cityscapes", "Cityscapes", "--set_cityscapes_root"),
-            o("DATASET.CITYSCAPES_CUSTOMCOARSE", "ASSETS_PATH/data/Cityscapes/autolabelled", "auto-labelled images"),
+            o("DATASET.CITYSCAPES_CUSTOMCOARSE", "ASSETS_PATH/data/Cityscapes/autolabelled", "automatic labels", "--custom_coarse_dir"),
             o("DATASET.MAPILLARY_DIR", "ASSETS_PATH/data/Mapillary/data", "Mapillary Vistas"),
             o("DATASET.CAMVID_DIR", "ASSETS_PATH/data/CamVid", "CamVid in the SegNet layout"),
             o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
@@ -113,6 +114,7 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.COARSE_BOOST_CLASSES", "", "train ids that coarse images add to", "--coarse_boost_classes"),
             o("DATASET.CUSTOM_COARSE_DROPOUT_CLASSES", "", "auto-labels replaced by coarse labels for these train ids", "--custom_coarse_dropout_classes"),
             o("DATASET.CUSTOM_COARSE_PROB", -1.0, "auto-labels below this confidence are ignored; -1: no auto-labels", "--custom_coarse_prob"),
+            o("DATASET.COARSE_MULTIPLE", 0.0, "whole coarse images in each epoch, as a multiple of the fine ones", "--coarse_multiple"),
             o("DATASET.ONLY_COARSE", False, "class-uniform part from coarse images only", "--only_coarse"),
             o("DATASET.MASK_OUT_CITYSCAPES", False, "ignore the border of auto-labelled images", "--mask_out_cityscapes"),
             o("DATASET.MAPILLARY_RELEASE", "", "Mapillary's labels: v1.2 (where there are both) or v2.0", "--mapillary_release", ("", "v1.2", "v2.0")),
@@ -125,9 +127,11 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.DUMP_IMAGES", False, "write augmented training images", "--dump_augmentation_images"),
         ],
         "Augmentation": [
+            o("AUG.TABLE", "nvidia", "steps: bicubic crops as in NVIDIA's code, or PaddleSeg's", "--aug_table", ("nvidia", "paddle")),
             o("AUG.SCALE_MIN", 0.5, "lower end of the random resize", "--scale_min"),
             o("AUG.SCALE_MAX", 2.0, "upper end of the random resize", "--scale_max"),
             o("AUG.COLOR", 0.25, "strength of brightness, contrast, saturation, hue", "--color_aug"),
+            o("AUG.HUE", 63.0, "paddle: largest turn of the hue, in 1/256 of the circle", "--hue_aug"),
             o("AUG.GBLUR", False, "Gaussian blur", "--gblur"),
             o("AUG.BBLUR", False, "bilateral blur (wins over Gaussian)", "--bblur"),
             o("AUG.RAND_AUGMENT", "", 'RandAugment "N,M": operations, magnitude', "--rand_augment"),
@@ -143,6 +147,10 @@ def _table() -> dict[str, list[Option]]:
             o("LOSS.OCR_ALPHA", 0.4, "weight of OCR's auxiliary loss", "--ocr_alpha"),
             o("LOSS.OCR_AUX_RMI", False, "full RMI for the auxiliary loss, too", "--ocr_aux_loss_rmi"),
             o("LOSS.SUPERVISED_MSCALE_WT", 0.0, "weight of the single scales' losses", "--supervised_mscale_loss_wt"),
+            o("LOSS.TERMS", "", "loss:output:weight, comma-separated, in place of the losses above: dice:pred:1,ce:aux:0.4", "--loss_terms"),
+            o("LOSS.DICE_SMOOTH", 1.0, "dice: added above and below", "--dice_smooth"),
+            o("LOSS.BOOT_MIN_PIXELS", 100_000, "bootstrapped: pixels of an image that count at least", "--boot_min_pixels"),
+            o("LOSS.BOOT_THRESHOLD", 0.05, "bootstrapped: all pixels of a larger loss count", "--boot_threshold"),
             o("LOSS.NORM", "global", "means over all ranks, or over each (published)", "--loss_norm", ("global", "rank")),
         ],
         "Optimizer": [
@@ -157,6 +165,7 @@ def _table() -> dict[str, list[Option]]:
             o("OPTIM.RLX_OFF_EPOCH", -1, "epoch after which relaxation is reduced; -1: never", "--rlx_off_epoch"),
             o("OPTIM.RESCALE", 1.0, "scl-poly: factor after that epoch", "--rescale"),
             o("OPTIM.REPOLY", 1.5, "scl-poly: exponent after that epoch", "--repoly"),
+            o("OPTIM.END_LR", 0.0, "learning rate that the schedule ends at", "--end_lr"),
             o("OPTIM.WARMUP", 0.0, "epochs of linear warm-up", "--warmup"),
             o("OPTIM.PER_ITER", False, "move the learning rate every step, not every epoch", "--lr_per_iter"),
         ],
@@ -164,6 +173,9 @@ def _table() -> dict[str, list[Option]]:
             o("TRAIN.BATCH_SIZE", 2, "images a step and process", "--bs_trn", common=True),
             o("TRAIN.ACCUM", 1, "batches whose gradients are added up for one step", "--accum"),
             o("TRAIN.MAX_EPOCH", 180, "epochs", "--max_epoch", common=True),
+            o("TRAIN.MAX_ITERS", 0, "iterations (batches), in place of --max_epoch; an epoch is --save_interval of them then", "--max_iters"),
+            o("TRAIN.SAVE_INTERVAL", 1000, "with --max_iters: iterations from one checkpoint and validation to the next", "--save_interval"),
+            o("TRAIN.DO_EVAL", True, "validate while training", "--do_eval"),
             o("TRAIN.START_EPOCH", 0, "first epoch", "--start_epoch"),
             o("TRAIN.VAL_FREQ", 1, "validate every this many epochs", "--val_freq", common=True),
             o("TRAIN.SAVE_EVERY", 0, "keep a checkpoint of its own every n epochs; 0: last and best only", "--save_every"),
@@ -220,7 +232,7 @@ WITHOUT_EFFECT = {
     "--mscale_cat_scale_flt": False,
     "--mscale_init": True,
 }
-PUBLISHED = ("small_tile", "img_wt", "relaxation")
+PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -259,10 +271,16 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     files, given, pairs, idle = _split(list(argv))
     for file in files:
         values.update(_read_yaml(file))
+    if given.get("RESUME", "auto") != "auto":  # a start that a file names is over then
+        values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
+        values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])
+        values["TRAIN.MAX_ITERS"] = min(22, values["TRAIN.MAX_ITERS"])
+    if values["TRAIN.MAX_ITERS"] > 0:  # an epoch of the log, the checkpoints and the schedule is such a round
+        values["TRAIN.MAX_EPOCH"] = -(-values["TRAIN.MAX_ITERS"] // max(1, values["TRAIN.SAVE_INTERVAL"]))
     return values, idle
 
 
@@ -366,8 +384,15 @@ def _read_yaml(file: str) -> dict[str, Any]:
         raise UserError(f"--cfg {file}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
+    if paddleseg.is_theirs(tree):
+        try:
+            found: Any = paddleseg.options(tree).items()
+        except UserError as error:
+            raise UserError(f"--cfg {file}: {error}") from None
+    else:
+        found = _flatten(tree)
     values: dict[str, Any] = {}
-    for key, value in _flatten(tree):
+    for key, value in found:
         if key not in OPTIONS:
             raise UserError(f"--cfg {file}: unknown key {key!r}{nearest(key, OPTIONS)}")
         values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {key}")
@@ -437,12 +462,31 @@ def problems(cfg: CfgNode) -> Iterator[str]:
             yield f"--published {name!r} is unknown{nearest(name, PUBLISHED)}; known: {', '.join(PUBLISHED)}"
     if not cfg.EVAL.MODE and cfg.TRAIN.START_EPOCH >= cfg.TRAIN.MAX_EPOCH:
         yield f"--start_epoch {cfg.TRAIN.START_EPOCH} leaves nothing to train up to --max_epoch {cfg.TRAIN.MAX_EPOCH}"
+    if sum(name.startswith("dice_") for name in cfg.PUBLISHED) > 1:
+        yield "--published takes one of dice_v2.0, dice_v2.1, dice_labels"
+    main = [f for f, on in (("--rmi_loss", cfg.LOSS.RMI), ("--img_wt_loss", cfg.LOSS.IMG_WT),
+                            ("--jointwtborder", cfg.LOSS.JOINTWTBORDER)) if on]  # fmt: skip
+    if cfg.LOSS.TERMS and main:
+        yield f"--loss_terms stands in place of {main[0]}: leave one of them out"
+    yield from _mixing_problems(cfg)
     if cfg.AUG.SCALE_MIN > cfg.AUG.SCALE_MAX:
         yield f"--scale_min {cfg.AUG.SCALE_MIN} is larger than --scale_max {cfg.AUG.SCALE_MAX}"
     if cfg.TRAIN.FP16 and cfg.TRAIN.AMP_OPT_LEVEL == "O3" and not cfg.EVAL.MODE:
         yield "--amp_opt_level O3 has half-precision weights, for --eval only: train with O1 or O2"
     if cfg.MODEL.FREEZE_TRUNK and cfg.MODEL.GRAD_CKPT:
         yield "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out"
+
+
+def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
+    """Options of one way to augment, or to mix coarse images in, beside the other way."""
+    d, a = cfg.DATASET, cfg.AUG
+    idle = {"--pre_size": d.PRE_SIZE, "--full_crop_training": d.FULL_CROP, "--translate_aug_fix": d.TRANSLATE_AUG_FIX,
+            "--rand_augment": a.RAND_AUGMENT, "--gblur": a.GBLUR, "--bblur": a.BBLUR}  # fmt: skip
+    for flag in [flag for flag, given in idle.items() if given and a.TABLE == "paddle"]:
+        yield f"{flag} is no step of --aug_table paddle: leave it out"
+    if d.COARSE_MULTIPLE and (d.COARSE_BOOST_CLASSES or d.ONLY_COARSE):
+        other = "--coarse_boost_classes" if d.COARSE_BOOST_CLASSES else "--only_coarse"
+        yield f"--coarse_multiple brings whole coarse images, {other} crops of them: leave one of them out"
 
 
 def _range_problems(cfg: CfgNode) -> Iterator[str]:
@@ -466,14 +510,16 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     if not 0 <= cfg.EVAL.TILE_OVERLAP < 0.9:
         yield f"--tile_overlap lies between 0 and 0.9, not {cfg.EVAL.TILE_OVERLAP}"
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
+                "TRAIN.SAVE_INTERVAL",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
-                "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
+                "LOSS.BOOT_MIN_PIXELS", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
         if value <= 0:
             yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
-                "LOSS.BORDER_WINDOW", "SEED"):  # fmt: skip
+                "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
+                "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

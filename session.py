@@ -20,7 +20,7 @@ import loss
 import network
 from network.weights import restore
 from slurm import script
-from utils import amp, checkpoint, distributed, sinks
+from utils import amp, checkpoint, distributed, safe_load, sinks
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
@@ -73,7 +73,7 @@ class Trainer:
     net: network.Net
     forward: torch.nn.Module
     criterion: loss.Supervision
-    lr_factor: Callable[[float], float]
+    lr: Callable[[int, int, int], float]
     loader: datasets.TrainLoader
     guard: BufferGuard
 
@@ -203,6 +203,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
+        _check_rounds(cfg, start.path)
         log.line(restore.resume(start.path, state, config.flat(cfg), ranks))
     elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
         restore.restore_optimizer(network.weights.read_file(start.path).optimizer, state, start.path)
@@ -211,8 +212,18 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     loader = datasets.build_train(cfg, ranks, run.folder)
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
-    criterion, schedule = loss.build(cfg, ranks), loss.schedule.build(cfg)
-    return Trainer(state, net, wrapped(net, ranks), criterion, schedule, loader, BufferGuard(net))
+    criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
+    return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
+
+
+def _check_rounds(cfg: CfgNode, path: Path) -> None:
+    """With --max_iters a file counts in rounds of --save_interval iterations, else in epochs: that must not change."""
+    content = safe_load.read(path)
+    before = content.get("config") or {} if checkpoint.is_ours(content) else {}
+    was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
+    if before and was != (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else 0):
+        advice = f"--max_iters and --save_interval {was}" if was else "--max_epoch, without --max_iters"
+        raise UserError(f"--resume {path} counts in {'iterations' if was else 'epochs'}: go on with {advice}")
 
 
 def placed(run: Run, net: network.Net) -> network.Net:

@@ -51,7 +51,8 @@ from utils.stop import StopRequest
 def fit(run: Run, trainer: Trainer) -> int:
     """Train to the last epoch and validate as asked. Gives the exit code: 0, or 128 + signal if asked to stop."""
     cfg, state, stop = run.cfg, trainer.state, StopRequest(run.folder / "preempt")
-    steps = (cfg.TRAIN.MAX_EPOCH - state.epoch - 1) * len(trainer.loader) - state.iteration
+    total, one = cfg.TRAIN.MAX_ITERS or cfg.TRAIN.MAX_EPOCH * len(trainer.loader), len(trainer.loader)
+    steps = total - (state.epoch + 1) * one - state.iteration
     meter = StepMeter(cfg.TRAIN.BATCH_SIZE * run.ranks.world, steps, run.ranks.device)
     if owes_validation(run, state):
         validate(run, state)
@@ -82,11 +83,11 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     trainer.loader.set_epoch(epoch, start=state.iteration)
     trainer.net.start_epoch(epoch)
     total = len(trainer.loader)
+    before = epoch * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else total)
     trainer.forward.train()
     progress = run.log.progress(trainer.loader, f"epoch {epoch}", total, state.iteration)
     for batch in progress:
-        smooth = cfg.OPTIM.PER_ITER or epoch < cfg.OPTIM.WARMUP
-        lr = cfg.OPTIM.LR * trainer.lr_factor(epoch + state.iteration / total if smooth else epoch)
+        lr = trainer.lr(epoch, state.iteration, total)
         group = min(cfg.TRAIN.ACCUM, total - state.iteration // cfg.TRAIN.ACCUM * cfg.TRAIN.ACCUM)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
@@ -100,7 +101,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         if state.iteration % cfg.TRAIN.LOG_EVERY == 0 or state.iteration == total:
             text = " ".join(f"{name} {figure}" for name, figure in figures.items())
             run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
-            run.log.scalars({"train/step_loss": value, "train/lr": lr}, epoch * total + state.iteration)
+            run.log.scalars({"train/step_loss": value, "train/lr": lr}, before + state.iteration)
         if step_now and stop.asked(run.ranks):
             return False
     return True
@@ -168,8 +169,10 @@ def save(run: Run, state: TrainState, epoch: int) -> None:
 
 
 def validation_due(cfg: CfgNode, epoch: int) -> bool:
-    """Every VAL_FREQ epochs, and after the last one."""
-    return epoch >= 0 and ((epoch + 1) % cfg.TRAIN.VAL_FREQ == 0 or epoch + 1 == cfg.TRAIN.MAX_EPOCH)
+    """Every VAL_FREQ epochs, and after the last one; never without DO_EVAL."""
+    return (
+        cfg.TRAIN.DO_EVAL and epoch >= 0 and ((epoch + 1) % cfg.TRAIN.VAL_FREQ == 0 or epoch + 1 == cfg.TRAIN.MAX_EPOCH)
+    )
 
 
 def owes_validation(run: Run, state: TrainState) -> bool:
@@ -279,7 +282,7 @@ def drive(words: list[str]) -> int:
             code = 0
         else:
             code = fit(run, build_trainer(run, net, start))
-        if code == 0:
+        if code == 0 and (run.folder / "report.html").exists():
             run.log.line(f"report: {run.folder / 'report.html'}")
         ranks.barrier()  # nobody leaves while others still talk to it
         return code

@@ -15,7 +15,7 @@ import transforms
 from datasets import camvid, centroids, cityscapes, folder, mapillary
 from datasets.base import Listing, SegmentationDataset
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
-from datasets.samplers import ClassUniformSampler, balanced_share, keep_items, merge, presence_of
+from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError, nearest
@@ -107,7 +107,9 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     sampler = _sampler(cfg, ranks, dataset, listing)
     dump = None
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
-        dump = AugmentationDump(Path(run_dir) / "augmented", classes)
+        dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)
+    if cfg.TRAIN.MAX_ITERS:
+        sampler = Rounds(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
     return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump)
 
 
@@ -157,6 +159,7 @@ def _check_coarse(cfg: Any, entry: Entry) -> None:
     """Options of coarse images are for datasets that have some, and those of automatic labels for automatic labels."""
     c, of_autos = cfg.DATASET, ("CUSTOM_COARSE_DROPOUT_CLASSES", "MASK_OUT_CITYSCAPES")
     given = ["coarse_boost_classes"] * bool(c.COARSE_BOOST_CLASSES) + ["only_coarse"] * c.ONLY_COARSE
+    given += ["coarse_multiple"] * bool(c.COARSE_MULTIPLE)
     given += ["custom_coarse_prob"] * (c.CUSTOM_COARSE_PROB >= 0) + [name.lower() for name in of_autos if c[name]]
     if given and not entry.coarse:
         able = " and ".join(name for name, other in DATASETS.items() if other.coarse)
@@ -179,12 +182,13 @@ def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: List
     if c.TRAIN_FRACTION < 1:
         kept = balanced_share(presence_of(near, listing.fine, classes), c.TRAIN_FRACTION, cfg.SEED)
         near = keep_items(near, kept)
-    if c.CLASS_UNIFORM_PCT > 0 and listing.fine < len(listing.items):
+    mixed = range(listing.fine, len(listing.items)) if c.COARSE_MULTIPLE else ()
+    if c.CLASS_UNIFORM_PCT > 0 and listing.fine < len(listing.items) and not mixed:
         far = _centroids(cfg, ranks, dataset, range(listing.fine, len(listing.items)))
         late, near = near, merge({} if c.ONLY_COARSE else near, far, listing.boost)
     return ClassUniformSampler(
         kept, near, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
-        late, c.MAX_CU_EPOCH, TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0,
+        late, c.MAX_CU_EPOCH, TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0, mixed, c.COARSE_MULTIPLE,
     )  # fmt: skip
 
 
@@ -197,7 +201,7 @@ def _centroids(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, indices: ra
 def _coarse(cfg: Any) -> cityscapes.Coarse | None:
     """What the config says of coarse images; None if it does not ask for them."""
     c = cfg.DATASET
-    if not (c.COARSE_BOOST_CLASSES or c.ONLY_COARSE or c.CUSTOM_COARSE_PROB >= 0):
+    if not (c.COARSE_BOOST_CLASSES or c.ONLY_COARSE or c.COARSE_MULTIPLE or c.CUSTOM_COARSE_PROB >= 0):
         return None
     return cityscapes.Coarse(
         _classes(c.COARSE_BOOST_CLASSES, "--coarse_boost_classes"),

@@ -67,6 +67,7 @@ _IMAGE_TREES = ("leftImg8bit_trainvaltest/leftImg8bit", "leftImg8bit")
 _FINE_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
 _EXTRA_TREES = ("leftImg8bit_trainextra/leftImg8bit/train_extra", "leftImg8bit/train_extra")
 _COARSE_TREES = ("gtCoarse/gtCoarse/train_extra", "gtCoarse/train_extra")
+_AUTO_TREES = ("train_extra", ".")  # ours and NVIDIA's; PaddleSeg's, which has the cities at once
 
 # Automatic labels are wrong where the car's hood and the rectified border are.
 _MASK_ROWS, _MASK_COLUMNS = (15, 840), (14, 2030)
@@ -145,7 +146,9 @@ def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Ite
     for folder in folders:
         for path, stem in _frames(images / folder):
             label = labels / folder / f"{stem}_gtFine_labelIds.png" if labels else None
-            items.append(Item(str(path), _existing(label, path), path.stem))
+            converted = label and label.with_name(f"{stem}_gtFine_labelTrainIds.png")
+            train_ids = bool(label and converted and not label.is_file() and converted.is_file())
+            items.append(Item(str(path), _existing(converted if train_ids else label, path), path.stem, train_ids))
     if not items:
         raise UserError(f"no images *{_IMAGE_END} in {images} (folders: {', '.join(folders) or 'none'})")
     return items
@@ -178,7 +181,7 @@ def _coarse_items(root: str) -> list[Item]:
 def _auto_items(root: str, coarse: Coarse) -> list[Item]:
     """Images of train_extra that have an automatic label."""
     images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
-    autos = find_folder(coarse.auto_root, ("train_extra",), "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
+    autos = find_folder(coarse.auto_root, _AUTO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
     record = labelrecord.check(Path(coarse.auto_root), SPEC)
     humans = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.human_classes else None
     items = []

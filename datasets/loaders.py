@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets.base import Failure, Guarded, SegmentationDataset, collate_eval, collate_train
-from datasets.samplers import ClassUniformSampler, ExactSampler
+from datasets.samplers import ClassUniformSampler, ExactSampler, Rounds
 from utils.contracts import Batch, DatasetSpec, EvalBatch
 from utils.errors import UserError
 
@@ -98,10 +98,21 @@ def _close_all() -> None:
 
 
 class AugmentationDump:
-    """Writes the first augmented images and their coloured labels as `<folder>/<number>_<name>_{image,label}.png`."""
+    """Writes the first augmented images and their coloured labels as `<folder>/<number>_<name>_{image,label}.png`.
 
-    def __init__(self, folder: Path, spec: DatasetSpec, limit: int = _MAX_DUMPED) -> None:
+    `mean`, `std`: what a float image was normalised by.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: DatasetSpec,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        limit: int = _MAX_DUMPED,
+    ) -> None:
         self.folder, self.limit, self.written = folder, limit, 0
+        self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         self.colours = np.zeros((256, 3), np.uint8)  # ignored pixels are black
         self.colours[: spec.num_classes] = spec.palette
 
@@ -112,7 +123,10 @@ class AugmentationDump:
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
             stem = f"{self.written:03d}_{name}"
-            for kind, rgb in (("image", image.permute(1, 2, 0).numpy()), ("label", self.colours[label.numpy()])):
+            pixels = image.permute(1, 2, 0).numpy()
+            if image.is_floating_point():
+                pixels = np.rint((pixels * self.std + self.mean) * 255).astype(np.uint8)
+            for kind, rgb in (("image", pixels), ("label", self.colours[label.numpy()])):
                 cv2.imwrite(str(self.folder / f"{stem}_{kind}.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
             self.written += 1
 
@@ -126,7 +140,7 @@ class TrainLoader(_Loader):
     def __init__(
         self,
         dataset: SegmentationDataset,
-        sampler: ClassUniformSampler,
+        sampler: ClassUniformSampler | Rounds,
         workers: int = 0,
         pin: bool = False,
         dump: AugmentationDump | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,8 +61,9 @@ class ClassUniformSampler(Sampler[list[Draw]]):
 
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same
-    global batch. `late` replaces `centroids` from epoch `late_from` on. `most_steps`: an
-    epoch ends after so many; 0: when it is through.
+    global batch. Besides come `multiple` times as many of `coarse`, whole, none twice before all have been used:
+    floor(images * (1 + multiple)) in all, as in PaddleSeg. `late` replaces `centroids` from epoch `late_from` on.
+    `most_steps`: an epoch ends after so many; 0: when it is through.
     """
 
     images: Sequence[int]
@@ -75,6 +77,8 @@ class ClassUniformSampler(Sampler[list[Draw]]):
     late: Centroids | None = None
     late_from: int = 0
     most_steps: int = 0
+    coarse: Sequence[int] = ()
+    multiple: float = 0.0
     epoch: int = field(default=0, init=False)
     start: int = field(default=0, init=False)
     _drawn: tuple[int, list[Draw]] | None = field(default=None, init=False, repr=False)
@@ -106,6 +110,8 @@ class ClassUniformSampler(Sampler[list[Draw]]):
             late = self.late is not None and self.epoch >= self.late_from
             centroids = self.late if late and self.late is not None else self.centroids
             crops = draw_epoch(self.images, centroids, self.num_classes, self.share, rng)
+            more = int(len(self.images) * (1 + self.multiple)) - len(self.images) if self.coarse else 0
+            crops += [(self.coarse[i], None) for i in _cycled(len(self.coarse), more, rng)]
             rng.shuffle(crops)
             draws = [Draw(index, centre, rng.getrandbits(63)) for index, centre in crops]
             whole = self.batch_size * self.world
@@ -122,6 +128,44 @@ class ClassUniformSampler(Sampler[list[Draw]]):
         mine = self.draws()[self.rank :: self.world]
         for step in range(self.start, len(self)):
             yield mine[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+@dataclass
+class Rounds(Sampler[list[Draw]]):
+    """The epochs of `sampler` one after another, cut into rounds of `steps` batches; `budget` batches in all.
+
+    A round stands in for an epoch of the run, so that it can be entered in the middle like one.
+    """
+
+    sampler: ClassUniformSampler
+    steps: int
+    budget: int
+    epoch: int = field(default=0, init=False)
+    start: int = field(default=0, init=False)
+
+    @property
+    def note(self) -> str:
+        """What a reader of the log should know; see ClassUniformSampler."""
+        return self.sampler.note
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the round, and leave out its first `start` batches."""
+        self.epoch, self.start = epoch, start
+
+    def __len__(self) -> int:
+        """Batches of the round: `steps`, fewer in the last."""
+        return max(0, min(self.steps, self.budget - self.epoch * self.steps))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        skip, left = self.epoch * self.steps + self.start, len(self) - self.start
+        for epoch in itertools.count():
+            if left <= 0:
+                return
+            self.sampler.set_epoch(epoch, skip)
+            skip = max(0, skip - len(self.sampler))  # where coarse images end, their number may change
+            for batch in itertools.islice(self.sampler, left):
+                left -= 1
+                yield batch
 
 
 class ExactSampler(Sampler[int]):

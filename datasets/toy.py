@@ -5,15 +5,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from datasets.scenes import parts as scenes
@@ -21,7 +17,7 @@ from datasets.scenes.scene import photograph
 from datasets.scenes.store import check_ours, is_complete, locked, publish
 from datasets.scenes.weather import CONDITIONS
 from utils.errors import UserError, nearest
-from utils.progress import progress
+from utils.workers import in_processes
 
 SIZE = (256, 512)
 
@@ -102,30 +98,10 @@ def _part(
     try:
         for name in scenes.folders(part):
             (staged / name).mkdir(parents=True)
-        _work(part, [(job, staged, root, seed, size) for job in jobs], workers)
+        in_processes(_task, [(job, staged, root, seed, size) for job in jobs], f"scenes: {part}", workers)
         publish(staged, root, part, key, scenes.folders(part))
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def _work(part: str, tasks: list[tuple], workers: int | None) -> None:
-    if workers is None:
-        workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    workers = min(workers, len(tasks))
-    if workers <= 1:
-        for _ in progress(map(_task, tasks), f"scenes: {part}", len(tasks)):
-            pass
-        return
-    # Not fork: the caller may hold threads of torch.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        futures = [pool.submit(_task, task) for task in tasks]
-        try:
-            for future in progress(as_completed(futures), f"scenes: {part}", len(tasks)):
-                future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _task(task: tuple) -> None:

@@ -13,19 +13,22 @@ from typing import Any
 from torch import nn
 
 from loss import optimizer, schedule
-from loss.cross_entropy import CrossEntropy, WeightedCrossEntropy
+from loss.cross_entropy import BootstrappedCrossEntropy, CrossEntropy, WeightedCrossEntropy
+from loss.dice import Dice
 from loss.relaxation import Relaxation
 from loss.rmi import RMI
 from loss.supervision import Supervision, Term
 from utils.distributed import Ranks
-from utils.errors import UserError
+from utils.errors import UserError, nearest
 
 __all__ = ["LOSSES", "Supervision", "Term", "build", "optimizer", "schedule"]
 
 # Each is called with (num_classes, ignore_label, ranks) and its own options, and maps logits (N, K, H, W) and a
 # label (N, H, W) to a scalar.
 LOSSES: dict[str, Callable[..., nn.Module]] = {
+    "bootstrapped": BootstrappedCrossEntropy,
     "ce": CrossEntropy,
+    "dice": Dice,
     "weighted": WeightedCrossEntropy,
     "relaxation": Relaxation,
     "rmi": RMI,
@@ -59,13 +62,49 @@ Phases = Sequence[tuple[nn.Module, float, float]]
 
 
 def build(cfg: Any, ranks: Ranks | None = None) -> Supervision:
-    """The criterion for LOSS.*, with the terms that the outputs of MODEL.ARCH allow.
-
-    main + OCR_ALPHA * aux + SUPERVISED_MSCALE_WT * (sum over training scales); "Hierarchical Multi-Scale Attention for
-    Semantic Segmentation" (Tao et al., arXiv:2005.10821), section 3.
-    """
+    """The criterion for LOSS.*: the terms of LOSS.TERMS, or else those that the outputs of MODEL.ARCH allow."""
     # A mean per rank is what one process on its own would compute.
     ranks = ranks if ranks is not None and cfg.LOSS.NORM == "global" else Ranks()
+    terms = _listed(cfg, ranks) if cfg.LOSS.TERMS else _by_outputs(cfg, ranks)
+    return Supervision(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, cfg.MODEL.ALIGN_CORNERS)
+
+
+def _listed(cfg: Any, ranks: Ranks) -> list[Term]:
+    """LOSS.TERMS "dice:pred:1,dice:aux:0.4" -> a term each, of the loss with its options, in that order."""
+    made: dict[str, nn.Module] = {}
+    terms = []
+    for text in cfg.LOSS.TERMS.split(","):
+        name, output, weight = parse_term(text)
+        if name not in made:
+            made[name] = _loss(cfg, name, ranks, **_options(cfg, name))
+        # Before the second scale is looked at there is no prediction of a single one.
+        start = cfg.MODEL.SECOND_SCALE_FROM if output.startswith("pred_") else 0
+        terms.append(Term(f"{name}_{output}", (output,), weight, made[name], start))
+    twice = [term.name for i, term in enumerate(terms) if term.name in {t.name for t in terms[:i]}]
+    if twice:
+        raise UserError(f"--loss_terms {cfg.LOSS.TERMS!r} has {twice[0].replace('_', ':', 1)} twice: add their weights")
+    return terms
+
+
+def parse_term(text: str) -> tuple[str, str, float]:
+    """ "dice:aux:0.4" -> ("dice", "aux", 0.4)."""
+    name, _, rest = text.strip().partition(":")
+    output, _, number = rest.partition(":")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = -1.0
+    if not output or not 0 <= weight < math.inf:
+        raise UserError(f"--loss_terms takes loss:output:weight,... (dice:pred:1,ce:aux:0.4), not {text.strip()!r}")
+    if name not in LOSSES:
+        raise UserError(f"--loss_terms: unknown loss {name!r}{nearest(name, LOSSES)}; known: {', '.join(LOSSES)}")
+    return name, output, weight
+
+
+def _by_outputs(cfg: Any, ranks: Ranks) -> list[Term]:
+    """main + OCR_ALPHA * aux + SUPERVISED_MSCALE_WT * (sum over the scales); "Hierarchical Multi-Scale Attention for
+    Semantic Segmentation" (Tao et al., arXiv:2005.10821), section 3.
+    """
     main = _phases(cfg, ranks)
     # Under RMI the other terms are trained with its cross entropy part alone.
     plain = [(_loss(cfg, "rmi_ce", ranks), 0, math.inf)] if cfg.LOSS.RMI else main
@@ -73,12 +112,11 @@ def build(cfg: Any, ranks: Ranks | None = None) -> Supervision:
     if cfg.MODEL.ARCH in AUXILIARY:
         auxiliary = main if cfg.LOSS.OCR_AUX_RMI else plain
         terms += _terms("aux", "aux", cfg.LOSS.OCR_ALPHA, auxiliary)
-    # Before the second scale is looked at there is no prediction of a single one.
     single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
     for scale in _training_scales(cfg.MODEL) if cfg.LOSS.SUPERVISED_MSCALE_WT else ():
         name = scale_output(scale)
         terms += _terms(name, name, cfg.LOSS.SUPERVISED_MSCALE_WT, single)
-    return Supervision(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, cfg.MODEL.ALIGN_CORNERS)
+    return terms
 
 
 def _training_scales(model: Any) -> Sequence[float]:
@@ -99,21 +137,32 @@ def _terms(name: str, output: str, weight: float, phases: Phases) -> list[Term]:
 
 def _phases(cfg: Any, ranks: Ranks) -> Phases:
     """The main loss; RMI wins over class weights, these over relaxation, as published."""
-    if cfg.LOSS.RMI:
-        return [(_loss(cfg, "rmi", ranks), 0, math.inf)]
-    weighting = {"bound": cfg.LOSS.WT_BOUND, "batch": cfg.LOSS.BATCH_WEIGHTING}
-    if cfg.LOSS.IMG_WT:
-        published = "img_wt" in cfg.PUBLISHED
-        return [(_loss(cfg, "weighted", ranks, published=published, **weighting), 0, math.inf)]
-    if not cfg.LOSS.JOINTWTBORDER:
-        return [(_loss(cfg, "ce", ranks), 0, math.inf)]
-    weighting |= {"strict": _strict(cfg), "border": cfg.LOSS.BORDER_WINDOW, "published": "relaxation" in cfg.PUBLISHED}
+    chosen = (("rmi", cfg.LOSS.RMI), ("weighted", cfg.LOSS.IMG_WT), ("relaxation", cfg.LOSS.JOINTWTBORDER))
+    name = next((name for name, asked in chosen if asked), "ce")
+    options = _options(cfg, name)
     # The epoch after RLX_OFF_EPOCH is the first with the reduced loss.
-    switch = cfg.OPTIM.RLX_OFF_EPOCH + 1 if cfg.OPTIM.RLX_OFF_EPOCH >= 0 else math.inf
-    relaxed = (_loss(cfg, "relaxation", ranks, **weighting), 0, switch)
+    switch = cfg.OPTIM.RLX_OFF_EPOCH + 1 if name == "relaxation" and cfg.OPTIM.RLX_OFF_EPOCH >= 0 else math.inf
+    first = (_loss(cfg, name, ranks, **options), 0, switch)
     if switch == math.inf:
-        return [relaxed]
-    return [relaxed, (_loss(cfg, "relaxation", ranks, reduced=True, **weighting), switch, math.inf)]
+        return [first]
+    return [first, (_loss(cfg, name, ranks, reduced=True, **options), switch, math.inf)]
+
+
+def _options(cfg: Any, name: str) -> dict[str, Any]:
+    """What LOSS.* says to the loss `name`."""
+    o = cfg.LOSS
+    weighting = {"bound": o.WT_BOUND, "batch": o.BATCH_WEIGHTING}
+    if name == "weighted":
+        return weighting | {"published": "img_wt" in cfg.PUBLISHED}
+    if name == "relaxation":
+        published = "relaxation" in cfg.PUBLISHED
+        return weighting | {"strict": _strict(cfg), "border": o.BORDER_WINDOW, "published": published}
+    if name == "bootstrapped":
+        return {"min_pixels": o.BOOT_MIN_PIXELS, "threshold": o.BOOT_THRESHOLD}
+    if name == "dice":
+        variants = [slip for slip in cfg.PUBLISHED if slip in Dice.PUBLISHED]
+        return {"smooth": o.DICE_SMOOTH, "published": variants[0] if variants else ""}
+    return {}
 
 
 def _loss(cfg: Any, name: str, ranks: Ranks, **options: Any) -> nn.Module:

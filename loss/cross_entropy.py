@@ -1,4 +1,4 @@
-"""Cross entropy over the valid pixels: plain, and weighted by how rare a class is.
+"""Cross entropy over the valid pixels: plain, weighted by how rare a class is, and over the hard pixels alone.
 
 N images of this process, K classes, H x W pixels. Logits are (N, K, H, W) float32 or float64, labels (N, H, W) int64.
 A label outside [0, K) counts as ignored, so that no kernel ever reads beyond its table. Where a loss divides by a
@@ -7,6 +7,8 @@ DistributedDataParallel the gradient is that of one process on the whole batch.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,10 +42,18 @@ def class_weights(counts: Tensor, total: Tensor, bound: float) -> Tensor:
     return torch.where(counts > 0, 1 + bound * (1 - share), torch.ones_like(share))
 
 
-def pixel_losses(logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
-    """-log softmax of each pixel's class, 0 where it has none: (N, K, H, W), (N, H, W) -> (N, H, W)."""
+def one_hot(ids: Tensor, channels: int) -> Tensor:
+    """(N, H, W) -> (N, channels, H, W) bool; nothing is set where an id is no channel."""
+    return ids.unsqueeze(1) == torch.arange(channels, device=ids.device).view(-1, 1, 1)
+
+
+def pixel_losses(logits: Tensor, label: Tensor, valid: Tensor, weight: Tensor | None = None) -> Tensor:
+    """-log softmax of each pixel's class, times the class's weight, 0 where it has none.
+
+    (N, K, H, W), (N, H, W) twice, (K,) -> (N, H, W).
+    """
     # Not reduced here: the reducing kernel is not deterministic on a GPU.
-    return F.cross_entropy(logits, label.masked_fill(~valid, _SKIP), ignore_index=_SKIP, reduction="none")
+    return F.cross_entropy(logits, label.masked_fill(~valid, _SKIP), weight, ignore_index=_SKIP, reduction="none")
 
 
 def image_mean(per_image: Tensor, ranks: Ranks) -> Tensor:
@@ -106,3 +116,37 @@ class WeightedCrossEntropy(nn.Module):
     def _pixel_weights(self, label: Tensor, valid: Tensor) -> Tensor:
         index = label.where(valid, torch.zeros_like(label)).flatten(1)  # (N, HW)
         return self.weights(label, valid).gather(1, index).view_as(label) * valid
+
+
+class BootstrappedCrossEntropy(nn.Module):
+    """Cross entropy over the hard pixels of an image (Wu et al., "Bridging Category-level and Instance-level Semantic
+    Image Segmentation", arXiv:1605.06885, section 4.2), then the mean over the images of all ranks.
+
+    The mean of the losses above `threshold` if they are more than `min_pixels`; else of the `min_pixels` largest ones.
+    An ignored pixel has loss 0 and can be among these. Where an image has no more pixels, it is the mean of all.
+    A `weight` per class multiplies a pixel's loss beforehand.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_label: int = 255,
+        ranks: Ranks | None = None,
+        min_pixels: int = 100_000,
+        threshold: float = 0.05,
+        weight: Sequence[float] = (),
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.min_pixels, self.threshold, self.weight = min_pixels, threshold, tuple(weight)
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """(N, K, H, W), (N, H, W) -> scalar."""
+        valid = valid_pixels(label, self.num_classes, self.ignore_label)
+        weight = logits.new_tensor(self.weight) if self.weight else None
+        losses = pixel_losses(logits, label, valid, weight).flatten(1)  # (N, HW)
+        largest = losses.topk(min(self.min_pixels, losses.shape[1])).values.mean(1)
+        hard = losses > self.threshold
+        count = hard.sum(1)
+        above = torch.where(hard, losses, 0.0).sum(1) / count.clamp(min=1)
+        return image_mean(torch.where(count > self.min_pixels, above, largest), self.ranks)

@@ -13,18 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from loss.cross_entropy import class_weights, image_mean, valid_pixels
+from loss.cross_entropy import class_weights, image_mean, one_hot, valid_pixels
 from utils.distributed import Ranks
 
 
 def _train_ids(label: Tensor, num_classes: int, ignore_label: int) -> Tensor:
     """Labels with everything that is no class as K: (N, H, W) -> (N, H, W)."""
     return label.masked_fill(~valid_pixels(label, num_classes, ignore_label), num_classes)
-
-
-def _one_hot(ids: Tensor, channels: int) -> Tensor:
-    """(N, H, W) -> (N, channels, H, W) bool."""
-    return ids.unsqueeze(1) == torch.arange(channels, device=ids.device).view(-1, 1, 1)
 
 
 def relaxed_target(
@@ -37,7 +32,7 @@ def relaxed_target(
     """
     ids = _train_ids(label, num_classes, ignore_label)
     (h, w), side = label.shape[-2:], 2 * border + 1
-    near = _one_hot(F.pad(ids, (border,) * 4, value=num_classes), num_classes + 1)  # (N, K + 1, H + 2b, W + 2b)
+    near = one_hot(F.pad(ids, (border,) * 4, value=num_classes), num_classes + 1)  # (N, K + 1, H + 2b, W + 2b)
     rows = near[:, :, :h]
     for y in range(1, side):
         rows = rows | near[:, :, y : y + h]
@@ -47,7 +42,7 @@ def relaxed_target(
     if not strict:
         return target
     own = torch.stack([ids == k for k in strict]).any(0).unsqueeze(1)  # (N, 1, H, W)
-    return torch.where(own, _one_hot(ids, num_classes + 1), target)
+    return torch.where(own, one_hot(ids, num_classes + 1), target)
 
 
 def boundaries(ids: Tensor) -> Tensor:
@@ -107,7 +102,7 @@ class Relaxation(nn.Module):
             target = relaxed_target(label, self.num_classes, self.ignore_label, self.border, self.strict)
             return target, torch.zeros_like(label, dtype=torch.bool)
         ids = _train_ids(label, self.num_classes, self.ignore_label)
-        return _one_hot(ids, self.num_classes + 1), boundaries(ids)
+        return one_hot(ids, self.num_classes + 1), boundaries(ids)
 
     def _class_weights(self, target: Tensor, twice: Tensor) -> Tensor:
         counts = target.sum((2, 3))  # (N, K + 1)

@@ -1,6 +1,7 @@
 """Learning-rate schedules: pure functions epoch -> factor of the initial rate. The epoch may be fractional.
 
-Nothing is remembered between calls, so a resumed run needs the epoch alone. Past the last epoch a factor stays at 0.
+Nothing is remembered between calls, so a resumed run needs the epoch alone. Past the last epoch a factor stays at its
+end. With a budget of iterations (TRAIN.MAX_ITERS) the unit is the iteration, in place of the epoch.
 """
 
 from __future__ import annotations
@@ -49,33 +50,39 @@ def warmed_up(schedule: Schedule, epochs: float) -> Schedule:
     return lambda epoch: schedule(epoch) * min(_FIRST + (1 - _FIRST) * epoch / epochs, 1.0)
 
 
+def ending_at(schedule: Schedule, end: float) -> Schedule:
+    """`schedule` from 1 down to `end` in place of 0."""
+    return (lambda epoch: (1 - end) * schedule(epoch) + end) if end else schedule
+
+
 def _left(epoch: float, max_epoch: float) -> float:
     """Share of the training that is left."""
     return max(1 - epoch / max_epoch, 0.0)
 
 
-def _poly(o: Any, epochs: float) -> Schedule:
-    return poly(epochs, o.POLY_EXP)
+# From OPTIM.*, the length of the training, and the units (epochs, or iterations) in one of the options' epochs.
+def _poly(o: Any, length: float, unit: int) -> Schedule:  # noqa: ARG001
+    return poly(length, o.POLY_EXP)
 
 
-def _poly2(o: Any, epochs: float) -> Schedule:
-    return poly2(epochs, o.POLY_EXP, o.POLY_STEP)
+def _poly2(o: Any, length: float, unit: int) -> Schedule:
+    return poly2(length, o.POLY_EXP, o.POLY_STEP * unit)
 
 
-def _scl_poly(o: Any, epochs: float) -> Schedule:
-    if not 0 <= o.RLX_OFF_EPOCH < epochs:
+def _scl_poly(o: Any, length: float, unit: int) -> Schedule:
+    if not 0 <= o.RLX_OFF_EPOCH * unit < length:
         raise UserError(
-            f"--lr_schedule scl-poly needs --rlx_off_epoch from 0 to below --max_epoch {epochs}, "
+            f"--lr_schedule scl-poly needs --rlx_off_epoch from 0 to below --max_epoch {length / unit:g}, "
             f"got {o.RLX_OFF_EPOCH}; give it, or use --lr_schedule poly"
         )
-    return scl_poly(epochs, o.POLY_EXP, o.RLX_OFF_EPOCH, o.RESCALE, o.REPOLY)
+    return scl_poly(length, o.POLY_EXP, o.RLX_OFF_EPOCH * unit, o.RESCALE, o.REPOLY)
 
 
-def _cosine(o: Any, epochs: float) -> Schedule:  # noqa: ARG001
-    return cosine(epochs)
+def _cosine(o: Any, length: float, unit: int) -> Schedule:  # noqa: ARG001
+    return cosine(length)
 
 
-SCHEDULES: dict[str, Callable[[Any, float], Schedule]] = {
+SCHEDULES: dict[str, Callable[[Any, float, int], Schedule]] = {
     "poly": _poly,
     "poly2": _poly2,
     "scl-poly": _scl_poly,
@@ -84,9 +91,28 @@ SCHEDULES: dict[str, Callable[[Any, float], Schedule]] = {
 
 
 def build(cfg: Any) -> Schedule:
-    """The schedule that OPTIM.SCHEDULE names, over TRAIN.MAX_EPOCH epochs, behind OPTIM.WARMUP epochs of warm-up."""
-    o = cfg.OPTIM
+    """The schedule that OPTIM.SCHEDULE names, over the whole training, behind OPTIM.WARMUP epochs of warm-up.
+
+    Its argument is the epoch, or, with TRAIN.MAX_ITERS, the iteration.
+    """
+    o, t = cfg.OPTIM, cfg.TRAIN
     if o.SCHEDULE not in SCHEDULES:
         known = ", ".join(SCHEDULES)
         raise UserError(f"--lr_schedule {o.SCHEDULE!r} is unknown{nearest(o.SCHEDULE, SCHEDULES)}; known: {known}")
-    return warmed_up(SCHEDULES[o.SCHEDULE](o, cfg.TRAIN.MAX_EPOCH), o.WARMUP)
+    length, unit = (t.MAX_ITERS, t.SAVE_INTERVAL) if t.MAX_ITERS else (t.MAX_EPOCH, 1)
+    return warmed_up(ending_at(SCHEDULES[o.SCHEDULE](o, length, unit), o.END_LR / o.LR), o.WARMUP * unit)
+
+
+def rate(cfg: Any) -> Callable[[int, int, int], float]:
+    """(epoch, iterations done in it, iterations of it) -> learning rate of the next step.
+
+    It moves every iteration with OPTIM.PER_ITER, TRAIN.MAX_ITERS and in the warm-up, else every epoch.
+    """
+    o, t, factor = cfg.OPTIM, cfg.TRAIN, build(cfg)
+
+    def lr(epoch: int, iteration: int, total: int) -> float:
+        if t.MAX_ITERS:
+            return o.LR * factor(epoch * t.SAVE_INTERVAL + iteration)
+        return o.LR * factor(epoch + iteration / total if o.PER_ITER or epoch < o.WARMUP else epoch)
+
+    return lr

@@ -213,8 +213,8 @@ def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tenso
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
     net = placed(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
-    criterion, schedule = loss.build(cfg, run.ranks), loss.schedule.build(cfg)
-    trainer = Trainer(state, net, net, criterion, schedule, loader, BufferGuard(net))
+    criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate(cfg)
+    trainer = Trainer(state, net, net, criterion, lr, loader, BufferGuard(net))
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import config
-from scripts import auto_label, sweep
+from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, sweep
 from slurm import submit
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,8 @@ def test_flags_and_keys_exist(page: Path) -> None:
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
     known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts"}
-    for parser in (submit.parser(), sweep.parser(), auto_label.parser()):
+    converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser())
+    for parser in (submit.parser(), sweep.parser(), auto_label.parser(), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     for code in re.findall(r"`([^`\n]+)`", page.read_text()):
         for flag in re.findall(r"(?<!\S)(--\w[\w-]*)", code):

@@ -111,6 +111,33 @@ def test_interrupted_run_resumes_to_the_bit(
     assert_same_end(into(words, "whole"), into(words, "parts"))
 
 
+@pytest.mark.parametrize("stop_after", [2, 4])
+def test_budget_of_iterations(tiny_run: list[str], monkeypatch: pytest.MonkeyPatch, stop_after: int) -> None:
+    """Epochs of 2 batches, rounds of 3, 7 in all: checkpoint and validation after 3, 6, 7; resumed to the bit."""
+    words = [*tiny_run, "--max_iters", "7", "--save_interval", "3", "--save_every", "1", "MODEL.OCR.DROPOUT", "0.5"]
+    assert train.main(into(words, "whole")) == 0
+    assert [row["epoch"] for row in rows(into(words, "whole"), "val")] == [0, 1, 2]
+    assert last(into(words, "whole"))["step"] == 7
+    assert "epoch 2 [1/1]" in (folder(into(words, "whole")) / "train.log").read_text()
+    calls = iter(range(100))
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "asked", lambda self, ranks: next(calls) + 1 == stop_after)
+        patch.setattr(StopRequest, "exit_code", 143)
+        assert train.main(into(words, "parts")) == 143
+    assert train.main([*into(words, "parts"), "--resume", "auto"]) == 0
+    assert_same_end(into(words, "whole"), into(words, "parts"))
+
+
+def test_rounds_do_not_change_on_resume(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*tiny_run, "--max_iters", "2", "--save_interval", "1", "--do_eval", "false"]
+    assert train.main(words) == 0 and not rows(words, "val")
+    for change in (["--save_interval", "2"], ["--max_iters", "0"]):
+        assert train.main([*words, "--resume", "auto", *change]) == 2
+        assert "counts in iterations: go on with --max_iters and --save_interval 1" in capsys.readouterr().err
+    assert train.main([*words, "--max_iters", "3", "--resume", "auto"]) == 0
+    assert last(words)["step"] == 3
+
+
 def test_same_seed_same_weights_other_seed_others(tiny_run: list[str]) -> None:
     for name, seed in (("one", "3"), ("two", "3"), ("three", "4")):
         assert train.main([*into(tiny_run, name), "--max_epoch", "1", "--seed", seed]) == 0
@@ -162,6 +189,7 @@ def uneven_labels(root: Path) -> None:
 
 
 LOSSES = [[], ["--rmi_loss", "--supervised_mscale_loss_wt", "0.05"], ["--img_wt_loss"], ["--jointwtborder"]]
+LOSSES += [["--loss_terms", "dice:pred:1,dice:aux:0.4,bootstrapped:pred:1,bootstrapped:pred_05x:0.1"]]
 
 
 @pytest.fixture
@@ -222,6 +250,8 @@ def test_two_processes_equal_one(uneven: list[str], flags: list[str]) -> None:
         ["--n_scales", "0.5,1.0,2.0", "--init_decoder", "--mscale_no3x3", "--bn_momentum", "0.01"],
         ["--log_msinf_to_tb", "--dump_topn", "1", "--dump_assets", "--dump_augmentation_images"],
         ["--train_fraction", "0.5", "--class_uniform_pct", "0"],
+        ["--aug_table", "paddle", "--class_uniform_pct", "0", "--dump_augmentation_images"],
+        ["--aug_table", "paddle", "--color_aug", "0", "--hue_aug", "0", "--dump_augmentation_images"],
         ["--full_crop_training", "--optimizer", "radam", "--lr_schedule", "poly2"],
     ],
 )  # fmt: skip

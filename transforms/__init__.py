@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.color import BilateralBlur, ColorJitter, GaussianBlur
-from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleCrop
+from transforms.color import BilateralBlur, ColorJitter, Distort, GaussianBlur, Normalise
+from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleCrop, ResizeCrop
 from transforms.randaugment import RandAugment
 from utils.contracts import DatasetSpec, Sample
 from utils.errors import UserError
@@ -30,7 +30,24 @@ class Pipeline:
 
 
 def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
-    """The published order: scale and crop, flip, RandAugment, colours, blur; at the end the label's stride."""
+    """The steps of AUG.TABLE; at the end the label's stride."""
+    steps = _paddle(cfg, spec) if cfg.AUG.TABLE == "paddle" else _nvidia(cfg, spec)
+    if cfg.DATASET.LABEL_STRIDE > 1:
+        steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE))
+    return Pipeline(tuple(steps))
+
+
+def _paddle(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """PaddleSeg's order: resize, pad and crop, flip, colours; an image without new colours is float, and normalised."""
+    size = parse_size(cfg.DATASET.CROP_SIZE)
+    steps = [ResizeCrop(size, cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX, ignore=spec.ignore_label), RandomFlip()]
+    if cfg.AUG.COLOR or cfg.AUG.HUE:
+        return [*steps, Distort(cfg.AUG.COLOR, cfg.AUG.HUE)]
+    return [*steps, Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))]
+
+
+def _nvidia(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """NVIDIA's order: scale and crop, flip, RandAugment, colours, blur."""
     fill = mean_colour(cfg.DATASET.MEAN)
     size = None if cfg.DATASET.FULL_CROP else parse_size(cfg.DATASET.CROP_SIZE)
     crop = RandomScaleCrop(
@@ -51,9 +68,7 @@ def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
         steps.append(BilateralBlur())
     elif cfg.AUG.GBLUR:
         steps.append(GaussianBlur())
-    if cfg.DATASET.LABEL_STRIDE > 1:
-        steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE))
-    return Pipeline(tuple(steps))
+    return steps
 
 
 def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:

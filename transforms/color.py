@@ -1,4 +1,4 @@
-"""How pixels look: colour jitter and blur, on uint8 RGB images alone. Labels are left as they are.
+"""How pixels look: colour jitter and blur, on RGB images in 0..255. Labels are left as they are.
 
 The single operations have the semantics of torchvision's `adjust_*` functions on uint8 images (within two grey
 levels, by rounding), through look-up tables and OpenCV, since they run once for each crop.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from PIL import Image, ImageEnhance
 
 from utils.contracts import Sample
 
@@ -104,6 +105,57 @@ class ColorJitter:
         image = sample.image
         for operation, low, high in steps:
             image = operation(image, rng.uniform(low, high))
+        return _with_image(sample, image)
+
+
+def enhance(image: np.ndarray, kind: str, factor: float) -> np.ndarray:
+    """(H, W, 3) uint8 through Pillow's enhancer `kind`: "Brightness", "Contrast" or "Color"."""
+    return np.asarray(getattr(ImageEnhance, kind)(Image.fromarray(image)).enhance(factor))
+
+
+def turn_hue(image: np.ndarray, shift: float) -> np.ndarray:
+    """(H, W, 3) uint8 with `shift` (in 1/256 of the circle) added to Pillow's 8-bit hue, cut off towards 0, wrapped."""
+    turned = (np.trunc(np.arange(256) + shift).astype(int) % 256).tolist()
+    hue, saturation, value = Image.fromarray(image).convert("HSV").split()
+    return np.asarray(Image.merge("HSV", (hue.point(turned), saturation, value)).convert("RGB"))
+
+
+@dataclass(frozen=True)
+class Distort:
+    """PaddleSeg's `RandomDistort`: brightness, contrast, saturation by a factor in [1 - strength, 1 + strength], hue.
+
+    The hue turns by a uniform shift in [-hue, hue], in 1/256 of the circle. All of them always, in random order,
+    through Pillow; a float image is cut off to uint8 before.
+    """
+
+    strength: float = 0.25
+    hue: float = 63.0
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """The sample in other colours, uint8."""
+        image = sample.image.astype(np.uint8)
+        steps = [*("Brightness", "Contrast", "Color") * (self.strength > 0), *("hue",) * (self.hue > 0)]
+        rng.shuffle(steps)
+        for step in steps:
+            if step == "hue":
+                image = turn_hue(image, rng.uniform(-self.hue, self.hue))
+            else:
+                image = enhance(image, step, rng.uniform(max(0.0, 1 - self.strength), 1 + self.strength))
+        return _with_image(sample, image)
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """float32 image in 0..255 -> (x / 255 - mean) / std; uint8 stays, since that is normalised on the device."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """The sample, normalised if it is no uint8 any more; nothing is drawn."""
+        if sample.image.dtype == np.uint8:
+            return sample
+        image = (sample.image / np.float32(255) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return _with_image(sample, image)
 
 

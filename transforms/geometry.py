@@ -83,7 +83,7 @@ def cut_label(label: np.ndarray, window: Window, ignore: int) -> np.ndarray:
     return _pad(np.take(np.take(label, rows, axis=0), columns, axis=1), window, (ignore,))
 
 
-def _pad(seen: np.ndarray, window: Window, value: Sequence[int]) -> np.ndarray:
+def _pad(seen: np.ndarray, window: Window, value: Sequence[float]) -> np.ndarray:
     """The visible part with `value` round it, (h, w, ...)."""
     rows, columns = window.place(0), window.place(1)
     border = (rows.start, window.size[0] - rows.stop, columns.start, window.size[1] - columns.stop)
@@ -161,6 +161,57 @@ class RandomScaleCrop:
         image = cut_image(sample.image, window, self.fill)
         label = None if sample.label is None else cut_label(sample.label, window, self.ignore)
         return Sample(image, label, sample.name, sample.size)
+
+
+def resize_plain(sample: Sample, factor: float) -> Sample:
+    """The whole sample resized by `factor` in float32, bilinear without smoothing, its label by nearest neighbour.
+
+    (H, W, 3) -> (round(H * factor), round(W * factor), 3) float32 in 0..255, as PaddleSeg's `ResizeStepScaling`.
+    """
+    height, width = sample.image.shape[:2]
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    image = cv2.resize(sample.image.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    label = sample.label
+    if label is not None:
+        label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
+    return Sample(image, label, sample.name, sample.size, sample.centre)
+
+
+def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int) -> Sample:
+    """The window of `size` (h, w) at `offset` (top, left); what it lacks below and on the right is `fill`, ignored."""
+    window = Window(sample.image.shape[:2], offset, size)  # type: ignore[arg-type]
+    rows, columns = (slice(*window.visible(axis)) for axis in (0, 1))
+    image = _pad(np.ascontiguousarray(sample.image[rows, columns]), window, (fill,) * 3)
+    label = sample.label
+    if label is not None:
+        label = _pad(np.ascontiguousarray(label[rows, columns]), window, (ignore,))
+    return Sample(image, label, sample.name, sample.size)
+
+
+@dataclass(frozen=True)
+class ResizeCrop:
+    """PaddleSeg's way: resize the whole image by a uniform factor, pad to the crop with grey, then crop.
+
+    The crop is uniform, or covers the sample's centre. The image becomes float32 in 0..255, not normalised:
+    `Distort` or `Normalise` has to follow.
+    """
+
+    size: Size
+    scale_min: float = 0.5
+    scale_max: float = 2.0
+    fill: float = 127.5
+    ignore: int = 255
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """`sample` cut to the crop size; its centre is used up."""
+        factor = rng.uniform(self.scale_min, self.scale_max)
+        resized = resize_plain(sample, factor)
+        centre = (None, None) if sample.centre is None else [int(c * factor) for c in sample.centre[::-1]]
+        top, left = (
+            draw_offset(max(resized.image.shape[axis], self.size[axis]), self.size[axis], centre[axis], False, rng)
+            for axis in (0, 1)
+        )
+        return pad_crop(resized, self.size, (top, left), self.fill, self.ignore)
 
 
 @dataclass(frozen=True)

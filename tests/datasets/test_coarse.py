@@ -104,6 +104,32 @@ def test_coarse_images_fill_a_rare_class_until_max_cu_epoch(
         assert all(draw.centre for draw in made if draw.index >= 100)
 
 
+@pytest.mark.parametrize("flags", [(), ("--custom_coarse_prob", 0)], ids=["gtCoarse", "automatic"])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_whole_coarse_images_in_each_epoch(
+    make_root: Callable[..., Path], make_cfg: Cfg, flags: tuple[Any, ...], share: float
+) -> None:
+    """As many as fine ones, in every epoch; there are but two here. The class-uniform part stays fine."""
+    root = make_root(4, [])
+    flags = ("--coarse_multiple", 1, "--class_uniform_pct", share, "--max_cu_epoch", 1, *flags)
+    for epoch in (0, 3):
+        made = draws(make_cfg, root, epoch, *flags)
+        assert Counter(draw.index for draw in made if draw.index >= 4) == {4: 2, 5: 2}
+        assert len(made) == 8 and not any(draw.centre for draw in made if draw.index >= 4)
+
+
+def test_tree_of_converted_labels(make_root: Callable[..., Path], make_cfg: Cfg, write_file: Write) -> None:
+    """PaddleSeg's has the cities at once, train ids in it, and no confidence."""
+    root = make_root(4, [])
+    for path in (root / "auto/train_extra").rglob("*_leftImg8bit.png"):
+        write_file(root / "convert_autolabelled" / path.parent.name / path.name, np.full((32, 64), 11, np.uint8))
+    flags = ("--coarse_multiple", 1, "--custom_coarse_prob", 0, "--class_uniform_pct", 0)
+    keys = ("DATASET.CITYSCAPES_CUSTOMCOARSE", root / "convert_autolabelled")
+    dataset = datasets.build_train(make_cfg("--data_root", root, "--bs_trn", 1, *flags, *keys), Ranks()).dataset
+    label = dataset.label(4)
+    assert len(dataset) == 6 and label is not None and (label == 11).all()
+
+
 def test_unsure_automatic_labels_have_no_centroids(make_root: Callable[..., Path], make_cfg: Cfg) -> None:
     """200 / 255 is the confidence of all their pixels."""
     root = make_root(100, [3])
@@ -130,6 +156,9 @@ def test_mistakes_at_the_command_line(
     assert str(tmp_path / "no") in line and "DATASET.CITYSCAPES_CUSTOMCOARSE" in line
     line = complain([*words, "--custom_coarse_dropout_classes", "14"], capsys)
     assert "--custom_coarse_dropout_classes" in line and "--custom_coarse_prob" in line
+    assert "--coarse_multiple brings whole" in complain([*words, "--coarse_multiple", "1"], capsys)
+    line = complain([*tiny_run, "--dataset", "camvid", "--coarse_multiple", "1"], capsys)
+    assert "--coarse_multiple" in line and "cityscapes" in line
     next(root.glob("gtCoarse/*/*/*")).unlink()
     assert "gtCoarse_labelIds.png" in complain(words, capsys)
     shutil.rmtree(root / "gtFine")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from shared import GOLDEN
 
-from datasets.samplers import ClassUniformSampler, ExactSampler, balanced_share, draw_epoch, keep_items, merge
+from datasets.samplers import ClassUniformSampler, ExactSampler, Rounds, balanced_share, draw_epoch, keep_items, merge
 from utils.contracts import Draw
 from utils.errors import UserError
 
@@ -90,6 +90,67 @@ def test_late_centroids_replace_the_first() -> None:
         one.set_epoch(epoch)
         centres = [d.centre for d in one.draws() if d.centre]
         assert centres and all((x >= 100) == moved for x, _ in centres)
+
+
+def test_rounds_are_the_epochs_in_a_row() -> None:
+    """Epochs of 10 batches in rounds of 4, cut at 27; a round can be entered in the middle, on any process."""
+    rows = [list(batch) for epoch in range(3) for batch in at(sampler(6), epoch)]
+    assert len(rows) == 30
+    rounds = Rounds(sampler(6), 4, 27)
+    found = [batch for number in range(7) for batch in at(rounds, number)]
+    assert found == rows[:27] and [len(at(rounds, number)) for number in (0, 6, 7)] == [4, 3, 0]
+    rounds.set_epoch(2, start=3)
+    assert list(rounds) == rows[11:12]
+    rounds.set_epoch(6, start=3)
+    assert list(rounds) == [] and len(rounds) == 3
+
+
+def test_rounds_where_an_epoch_becomes_shorter() -> None:
+    late = {c: rows for c, rows in centroids_of(5).items() if c < 2}
+    made = sampler(6, late=late, late_from=1)
+    rows = [batch for epoch in range(3) for batch in at(made, epoch)]
+    assert len(rows) < 3 * len(at(made, 0))
+    rounds = Rounds(made, 7, len(rows))
+    assert [batch for number in range(-(-len(rows) // 7)) for batch in at(rounds, number)] == rows
+
+
+def at(made: ClassUniformSampler | Rounds, epoch: int) -> list[list[Draw]]:
+    """Batches of an epoch."""
+    made.set_epoch(epoch)
+    return list(made)
+
+
+PADDLE = json.loads((GOLDEN / "paddle/sampling.json").read_text())
+
+
+@pytest.mark.parametrize("multiple", ["1", "2", "0.5"])
+def test_golden_mixture(multiple: str) -> None:
+    """Every fine image once, and as many coarse ones as recorded, none twice, other ones each epoch."""
+    case = PADDLE["dataset"][f"coarse_multiple_{multiple}"]
+    fine, coarse = range(PADDLE["fine_files"]), range(100, 100 + PADDLE["coarse_files"])
+    made = ClassUniformSampler(fine, {}, 19, 0.0, 1, coarse=coarse, multiple=float(multiple))
+    mixtures = []
+    for epoch, used in enumerate(case["coarse_used_per_epoch"]):
+        drawn = [draw.index for (draw,) in at(made, epoch)]
+        mixtures.append(sorted(set(drawn) - set(fine)))
+        assert len(drawn) == len(set(drawn)) == len(made) == case["len"]
+        assert set(fine) < set(drawn) and len(mixtures[-1]) == len(used)
+        assert drawn != sorted(drawn)
+    assert len({tuple(mixture) for mixture in mixtures}) == 3
+
+
+def test_mixture_takes_all_coarse_images_before_one_again() -> None:
+    made = ClassUniformSampler(range(5), {}, 19, 0.0, 1, coarse=range(100, 103), multiple=1.0)
+    counts = Counter(draw.index for (draw,) in at(made, 0))
+    assert sorted(counts[index] for index in range(100, 103)) == [1, 2, 2]
+
+
+def test_mixture_is_the_same_on_two_processes() -> None:
+    parts = [
+        ClassUniformSampler(range(8), {}, 19, 0.0, 1, rank, 2, coarse=range(100, 120), multiple=1.0) for rank in (0, 1)
+    ]
+    whole = ClassUniformSampler(range(8), {}, 19, 0.0, 2, coarse=range(100, 120), multiple=1.0)
+    assert [a + b for a, b in zip(at(parts[0], 3), at(parts[1], 3), strict=True)] == at(whole, 3)
 
 
 def test_too_few_images_for_a_batch() -> None:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from golden.fill import image
+from golden.fill import fill, image
 from torch import nn
 
 import config
@@ -35,6 +35,25 @@ def test_published_trajectory(name, golden):
         (0.5 * (net.w - target).pow(2).sum()).backward()
         steps.step()
         np.testing.assert_allclose(net.w.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_published_momentum(golden):
+    """Four steps of PaddleSeg's optimizer at its rates: weight decay on weights and biases alike."""
+    net = nn.Linear(5, 3)
+    net.weight.data, net.bias.data = (
+        torch.from_numpy(fill("opt.weight", (5, 3)).T.copy()),
+        torch.from_numpy(fill("opt.bias", (3,))),
+    )
+    options = cfg("--lr", "0.5", "--poly_exp", "2", "--weight_decay", "0.1", "--max_iters", "4")
+    steps, lr = optimizer.build(options, net), schedule.rate(options)
+    with np.load(golden / "paddle/optimizer_momentum.npz") as expected:
+        for i in range(4):
+            steps.param_groups[0]["lr"] = lr(0, i, 4)
+            steps.zero_grad()
+            net(torch.from_numpy(image("paddle_opt", (4, 5)))).pow(2).mean().backward()
+            steps.step()
+            np.testing.assert_allclose(net.weight.detach().T.numpy(), expected["weight"][i], rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(net.bias.detach().numpy(), expected["bias"][i], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,37 @@ def test_remembers_nothing(name):
 def test_switch_past_the_end():
     with pytest.raises(UserError, match="below --max_epoch 10"):
         factor("--lr_schedule", "scl-poly", "--rlx_off_epoch", "10", "--max_epoch", "10")
+
+
+PADDLE = json.loads((Path(__file__).parents[1] / "golden/paddle/lr_schedule.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["cityscapes_sota", "other"])
+@pytest.mark.parametrize("interval", [7, 2000])
+def test_published_iterations(name, interval):
+    """Every iteration has its rate, however the run is cut into rounds."""
+    case = PADDLE[name]
+    words = ["--max_iters", str(case["decay_steps"]), "--save_interval", str(interval)]
+    words += ["--lr", str(case["learning_rate"]), "--poly_exp", str(case["power"]), "--end_lr", str(case["end_lr"])]
+    lr = schedule.rate(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", *words]))
+    found = {number: lr(*divmod(int(number) - 1, interval), interval) for number in case["lr"]}
+    assert found == pytest.approx(case["lr"], rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "moments", "expected"),
+    [
+        (["--max_epoch", "4"], [(0, 3, 4), (1, 0, 4)], [1, 0.75]),
+        (["--max_epoch", "4", "--lr_per_iter"], [(0, 2, 4), (1, 0, 4)], [0.875, 0.75]),
+        (["--max_epoch", "4", "--warmup", "1", "--poly_exp", "0"], [(0, 2, 4), (1, 2, 4)], [0.505, 1]),
+        # Rounds of 10: warm-up over 10 iterations, 25 in all.
+        (["--max_iters", "25", "--save_interval", "10", "--warmup", "1", "--poly_exp", "0"], [(0, 5, 10)], [0.505]),
+        (["--max_iters", "25", "--save_interval", "10"], [(1, 0, 10), (2, 4, 5)], [0.6, 0.04]),
+        (["--max_iters", "25", "--save_interval", "10", "--lr_schedule", "poly2", "--poly_step", "1"],
+         [(0, 5, 10), (1, 5, 10)], [0.8, 0.16]),
+        (["--max_epoch", "4", "--end_lr", "0.25"], [(0, 0, 4), (2, 0, 4), (4, 0, 4)], [1, 0.625, 0.25]),
+    ],
+)  # fmt: skip
+def test_rate(words, moments, expected):
+    lr = schedule.rate(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", "--lr", "1", *words]))
+    assert [lr(*moment) for moment in moments] == pytest.approx(expected)

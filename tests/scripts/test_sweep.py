@@ -15,11 +15,13 @@ import pytest
 import yaml
 from shared import GOLDEN
 
+import config
 import train
 from scripts import sweep, sweep_status
 from slurm import submit
 
 ROOT = Path(__file__).parents[2]
+DICE = "train_cityscapes_dice_bootstrap.yml"
 SCRIPTS = json.loads((GOLDEN / "nvidia" / "scripts.json").read_text())
 
 
@@ -64,7 +66,17 @@ def test_experiment_says_what_it_needs(file: Path) -> None:
     heading = " ".join(line for line in file.read_text().splitlines() if line.startswith("#"))
     assert re.search(r"Needs: .*(GPU|core)", heading) and "Time" in heading
     assert file.name == "sweep_toy.yml" or not file.name.startswith(("eval", "train")) or "published" in heading
-    assert file.name in SCRIPTS or file.name == "sweep_toy.yml"
+    assert file.name in {*SCRIPTS, "sweep_toy.yml", DICE}
+
+
+def test_the_recipe_of_dice_is_accepted(settings: Path) -> None:
+    cfg = config.load(flags(runx(f"scripts/{DICE}", "-i", "-n", "-c", str(settings)).strip()))
+    t, d = cfg.TRAIN, cfg.DATASET
+    assert (t.MAX_ITERS, t.MAX_EPOCH, d.COARSE_MULTIPLE, cfg.AUG.TABLE) == (65000, 33, 1, "paddle")
+    losses = [term.split(":") for term in cfg.LOSS.TERMS.split(",")]
+    assert [(name, float(weight)) for name, _, weight in losses] == [
+        (name, weight) for name in ("dice", "bootstrapped") for weight in (1, 0.4, 0.05, 0.05)
+    ]
 
 
 def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,83 @@
+"""Draw the polygons of Cityscapes as labels of train ids, by the official cityscapesScripts.
+
+python scripts/convert_cityscapes.py --cityscapes_path DIR --num_workers 8
+
+Each <city>_..._gtFine_polygons.json gets its _gtFine_labelTrainIds.png beside it. Training here does not need them (it
+reads the _gtFine_labelIds.png that come with the dataset); PaddleSeg and others do. Started again it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: the packages are one folder up
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datasets.reading import find_folder  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.workers import convert  # noqa: E402
+
+TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
+POLYGONS, LABELS = "_polygons.json", "_labelTrainIds.png"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(description="Polygons of Cityscapes -> labels of train ids.", allow_abbrev=False)
+    p.add_argument("--cityscapes_path", required=True, help="folder with gtFine in it")
+    p.add_argument("--num_workers", type=int, default=os.cpu_count() or 1, help="processes")
+    return p
+
+
+def draw(source: Path) -> bytes:
+    """Polygon file -> PNG of train ids, 255 where there is no class."""
+    from cityscapesscripts.helpers.annotation import Annotation
+    from cityscapesscripts.preparation.json2labelImg import createLabelImage
+
+    annotation, png = Annotation(), io.BytesIO()
+    try:
+        annotation.fromJsonText(source.read_text(encoding="utf-8"))
+        picture = createLabelImage(annotation, "trainIds")
+        assert picture is not None  # it is for unknown encodings
+        picture.save(png, "PNG")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SystemExit) as error:
+        raise UserError(f"{source} is no polygon file of Cityscapes ({type(error).__name__}: {error})") from None
+    return png.getvalue()
+
+
+def run(root: str, workers: int) -> str:
+    """Write what is missing; gives a line about it."""
+    try:
+        import cityscapesscripts  # noqa: F401
+    except ImportError:
+        raise UserError("this needs cityscapesScripts: pip install cityscapesscripts") from None
+    folder = find_folder(root, TREES, "Cityscapes fine labels")
+    sources = sorted(folder.rglob("*" + POLYGONS))
+    if not sources:
+        raise UserError(f"no *{POLYGONS} in {folder}")
+    pairs = [(source, source.with_name(source.name.removesuffix(POLYGONS) + LABELS)) for source in sources]
+    written, before = convert(draw, pairs, "labels", workers)
+    return f"{written} labels written, {before} were there before: {len(pairs)} *{LABELS} in {folder}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    args = parser().parse_args(argv)
+    try:
+        print(run(args.cityscapes_path, args.num_workers))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Published automatic labels of Cityscapes' coarse images -> labels of train ids, in PaddleSeg's tree.
+
+python scripts/convert_cityscapes_autolabelling.py --dataset_root DIR
+
+DIR/refinement_final/train_extra/<city>/*.png -> DIR/convert_autolabelled/<city>/*.png, raw ids to train ids, as palette
+images. Started again it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+if not __package__:  # run as a file: the packages are one folder up
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datasets.cityscapes import SPEC  # noqa: E402
+from datasets.reading import find_folder, read_label  # noqa: E402
+from utils import labelrecord  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.workers import convert  # noqa: E402
+
+SOURCE, TARGET = "refinement_final/train_extra", "convert_autolabelled"
+COLOURS = 255
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(description="Automatic labels: raw ids -> train ids.", allow_abbrev=False)
+    p.add_argument("--dataset_root", required=True, help=f"folder with {SOURCE} in it")
+    p.add_argument("--num_workers", type=int, default=os.cpu_count() or 1, help="processes")
+    return p
+
+
+def table() -> np.ndarray:
+    """(256,) uint8: raw id -> train id, or ignored; values that are no id stay as they are."""
+    ids = np.arange(256, dtype=np.uint8)
+    for raw, train_id in (SPEC.id_to_train or {}).items():
+        ids[raw % 256] = train_id
+    return ids
+
+
+def palette() -> list[int]:
+    """R, G, B of each value: the three lowest bits are the highest bits of the colours, and so on (Pascal VOC's)."""
+    values = np.arange(COLOURS)
+    colours = np.zeros((COLOURS, 3), int)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= (values >> (3 * bit + channel) & 1) << (7 - bit)
+    return colours.ravel().tolist()
+
+
+def relabel(source: Path) -> bytes:
+    """Label image of raw ids -> PNG of train ids."""
+    label = read_label(str(source))
+    if label.dtype != np.uint8:
+        raise UserError(f"{source} has {8 * label.dtype.itemsize} bits a pixel; labels have 8")
+    picture, png = Image.fromarray(table()[label]).convert("P"), io.BytesIO()
+    picture.putpalette(palette())
+    picture.save(png, "PNG")
+    return png.getvalue()
+
+
+def run(root: str, workers: int) -> str:
+    """Write what is missing, and a record of the ids; gives a line about it."""
+    folder = find_folder(root, (SOURCE,), "published automatic labels")
+    target = Path(root) / TARGET
+    sources = sorted(folder.glob("*/*_leftImg8bit.png"))
+    if not sources:
+        raise UserError(f"no <city>/*_leftImg8bit.png in {folder}")
+    written, before = convert(relabel, [(s, target / s.parent.name / s.name) for s in sources], "labels", workers)
+    labelrecord.write(target, replace(SPEC, train_to_id=()), {"converted from": SOURCE})
+    return (
+        f"{written} labels written, {before} were there before: {len(sources)} in {target}\n"
+        f"for training: --coarse_multiple 1 --custom_coarse_prob 0 --custom_coarse_dir {target}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    args = parser().parse_args(argv)
+    try:
+        print(run(args.dataset_root, args.num_workers))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Many small tasks in several processes, with progress; many files from others, so that a second start goes on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from utils.progress import progress
+from utils.visualize import write_file
+
+
+def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, workers: int | None = None) -> None:
+    """`task(job)` for all jobs, in `workers` processes (None: up to 4). `task` is a function of a module."""
+    if workers is None:
+        workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        for _ in progress(map(task, jobs), label, len(jobs)):
+            pass
+        return
+    # Not fork: the caller may hold threads of torch.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        futures = [pool.submit(task, job) for job in jobs]
+        try:
+            for future in progress(as_completed(futures), label, len(jobs)):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def convert(
+    work: Callable[[Path], bytes], pairs: Sequence[tuple[Path, Path]], label: str, workers: int
+) -> tuple[int, int]:
+    """Write `work(source)` to each target that is not there yet; gives how many were written, and how many were there.
+
+    A target appears whole or not at all. `work` is a function of a module; a UserError of its own ends all.
+    """
+    left = [pair for pair in pairs if not pair[1].is_file()]
+    in_processes(_one, [(work, *pair) for pair in left], label, workers)
+    return len(left), len(pairs) - len(left)
+
+
+def _one(job: tuple[Callable[[Path], bytes], Path, Path]) -> None:
+    work, source, target = job
+    write_file(target, work(source))

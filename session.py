@@ -128,7 +128,7 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     if start.path is None:
         raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
     report = network.weights.load(net, start.path)
-    run.log.line(str(report))
+    run.log.line(f"{report}\nevaluated by the rule {network.rule_name(run.cfg)}")
     lacking = [*report.skipped, *report.missing]
     if lacking:
         classes = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"

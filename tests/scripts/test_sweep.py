@@ -14,12 +14,20 @@ import pytest
 import yaml
 from shared import GOLDEN
 
+import config
+import network
 import train
 from scripts import sweep, sweep_status
 from slurm import submit
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = json.loads((GOLDEN / "nvidia" / "scripts.json").read_text())
+OPTIONS = json.loads((GOLDEN / "paddle" / "options.json").read_text())["readme_commands"]
+PADDLE = {
+    "eval_cityscapes_paddle.yml": "eval_3_scales",
+    "eval_cityscapes_paddle_flip.yml": "eval_3_scales_flip",
+    "eval_cityscapes_paddle_5scales_flip.yml": "eval_5_scales_flip",
+}
 
 
 def flags(command: str) -> list[str]:
@@ -62,7 +70,21 @@ def test_dry_run_gives_the_published_flags(name: str, how: list[str], settings: 
 def test_experiment_says_what_it_needs(file: Path) -> None:
     heading = [line for line in file.read_text().splitlines() if line.startswith("#")]
     assert "Needs:" in " ".join(heading) and "Time" in " ".join(heading)
-    assert file.name in SCRIPTS or file.name == "sweep_toy.yml"
+    assert file.name in {*SCRIPTS, *PADDLE, "sweep_toy.yml"}
+
+
+@pytest.mark.parametrize("name", sorted(PADDLE))
+def test_rows_of_paddleseg(name: str, settings: Path) -> None:
+    """What its README gives for each: scales, flip, the score to expect, the memory that it took."""
+    row = OPTIONS[PADDLE[name]]
+    cfg = config.load(flags(runx(f"scripts/{name}", "-i", "-n", "-c", str(settings)).strip()))
+    rule = network.eval_rule(cfg)
+    added = row.get("adds", [])
+    assert cfg.EVAL.AUG_EVAL == ("--aug_eval" in added) and len(rule.flips) == 1 + ("--flip_horizontal" in added)
+    assert rule.exact_ratio and cfg.EVAL.MODE == "val" and not cfg.WITHOUT_EFFECT
+    assert len(network.settings(cfg).scales) == int(PADDLE[name].split("_")[1])
+    text = (ROOT / "scripts" / name).read_text()
+    assert f"Expect: {row['claimed_miou']:.2f} %" in text and f"took {row['claimed_memory_GB']} GB" in text
 
 
 def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

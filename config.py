@@ -198,6 +198,10 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale"),
             o("EVAL.EXTRA_SCALES", "0.5,2.0", "further scales for --multi_scale_inference", "--extra_scales"),
             o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
+            o("EVAL.RULE", "auto", "how inputs are scaled; auto: paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle")),
+            o("EVAL.AUG_EVAL", False, "PaddleSeg's switch for its two flips", "--aug_eval"),
+            o("EVAL.FLIP_HORIZONTAL", False, "with --aug_eval: as --do_flip", "--flip_horizontal"),
+            o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical"),
             o("EVAL.TILE", 0, "sliding tiles of this size; 0: whole images where they fit", "--tile"),
             o("EVAL.TILE_OVERLAP", 0.25, "share of a tile that its neighbour covers, too", "--tile_overlap"),
             o("EVAL.MEMORY_GB", 0.0, "memory that evaluation may use; 0: what is free", "--eval_memory_gb"),
@@ -205,6 +209,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.LOG_MSINF_TO_TB", False, "IoU of the single scales to tensorboard", "--log_msinf_to_tb"),
             o("EVAL.DUMP_ASSETS", False, "write masks, overlays, per-scale maps, attention", "--dump_assets"),
             o("EVAL.DUMP_ALL_IMAGES", False, "write every image, not about ten", "--dump_all_images"),
+            o("EVAL.DUMP_PSEUDO_COLOR", False, "added_prediction/ and pseudo_color_prediction/ as PaddleSeg writes them", "--dump_pseudo_color"),
             o("EVAL.DUMP_TOPN", 0, "the n images a class with the most wrong pixels", "--dump_topn"),
             o("EVAL.DUMP_TOPN_ALL", False, "with --dump_topn: keep all images", "--dump_topn_all"),
             o("EVAL.DUMP_FOR_SUBMISSION", False, "label ids and a zip for the benchmark server", "--dump_for_submission"),
@@ -232,7 +237,7 @@ WITHOUT_EFFECT = {
     "--mscale_cat_scale_flt": False,
     "--mscale_init": True,
 }
-PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels")
+PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -255,7 +260,7 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
             if value.startswith("~/"):  # in a YAML file and behind `--flag=` the shell does not do it
                 values[key] = os.path.expanduser(values[key])
     cfg = _tree(values)
-    cfg.WITHOUT_EFFECT = idle
+    cfg.WITHOUT_EFFECT = [*idle, *_idle_flips(cfg)]
     _fill_classes(cfg)
     found = list(problems(cfg))
     if found:
@@ -299,6 +304,12 @@ def _tree(values: dict[str, Any]) -> CfgNode:
         node[leaf] = value
     cfg.PUBLISHED = tuple(name.strip() for name in values["PUBLISHED"].split(",") if name.strip())
     return cfg
+
+
+def _idle_flips(cfg: CfgNode) -> list[str]:
+    """PaddleSeg's flips do nothing, there as here, unless they are switched on."""
+    flips = {"--flip_horizontal": cfg.EVAL.FLIP_HORIZONTAL, "--flip_vertical": cfg.EVAL.FLIP_VERTICAL}
+    return [f"{flag} (without --aug_eval)" for flag, on in flips.items() if on and not cfg.EVAL.AUG_EVAL]
 
 
 def _fill_classes(cfg: CfgNode) -> None:

@@ -136,8 +136,8 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     if start.path is None:
         raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
     report = network.weights.load(net, start.path)
-    run.log.line(str(report))
-    lacking = [name for name in (*report.skipped, *report.missing) if not name.endswith("num_batches_tracked")]
+    run.log.line(f"{report}\nevaluated by the rule {network.rule_name(run.cfg)}")
+    lacking = [*report.skipped, *report.missing]
     if lacking:
         classes = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
         raise UserError(
@@ -201,15 +201,15 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
     optimizer = loss.optimizer.build(cfg, net)
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
+    loader = datasets.build_train(cfg, ranks, run.folder)
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
         _check_rounds(cfg, start.path)
-        log.line(restore.resume(start.path, state, config.flat(cfg), ranks))
+        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader)))
     elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
-        restore.restore_optimizer(network.weights.read_file(start.path).optimizer, state, start.path)
+        log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
     if cfg.TRAIN.COMPILE:
         log.line(network.compile_parts(net))
-    loader = datasets.build_train(cfg, ranks, run.folder)
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)

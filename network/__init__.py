@@ -45,8 +45,8 @@ from network.trunk.xception import Xception71
 from utils.amp import Precision
 from utils.errors import UserError, nearest
 
-__all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rule", "predict", "settings"]
-__all__ += ["start_trunk", "weights"]
+__all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rule", "predict", "rule_name"]
+__all__ += ["settings", "start_trunk", "weights"]
 
 NETS: dict[str, Callable[[Settings], Net]] = {
     "attnscale.DeepV3R50": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
@@ -98,17 +98,28 @@ def build(cfg: Any) -> Net:
     return net
 
 
+def rule_name(cfg: Any) -> str:
+    """Which of RULES: that of EVAL.RULE, or the one that fits the weights."""
+    if cfg.EVAL.RULE != "auto":
+        return cfg.EVAL.RULE
+    paddles = any(weights.paddle.is_own(Path(file)) for file in (cfg.SNAPSHOT, cfg.RESUME))
+    return "paddle" if paddles else "nvidia"
+
+
 def eval_rule(cfg: Any) -> EvalRule:
-    """How images become inputs and outputs one map: NVIDIA's rule with the options of EVAL."""
+    """How images become inputs and outputs one map: a published rule with the options of EVAL."""
+    options, rule = cfg.EVAL, predict.RULES[rule_name(cfg)]
     scales = (cfg.EVAL.DEFAULT_SCALE,)
     if cfg.EVAL.MULTI_SCALE:
         scales = tuple(dict.fromkeys((*scales, *_scales(cfg.EVAL.EXTRA_SCALES, "--extra_scales", with_one=False))))
     return replace(
-        predict.RULES["nvidia"],
+        rule,
+        average="probabilities" if "softmax_sum" in cfg.PUBLISHED else rule.average,
         mean=tuple(cfg.DATASET.MEAN),
         std=tuple(cfg.DATASET.STD),
         scales=scales,
-        flip=cfg.EVAL.DO_FLIP,
+        flip=options.DO_FLIP or (options.AUG_EVAL and options.FLIP_HORIZONTAL),
+        flip_vertical=options.AUG_EVAL and options.FLIP_VERTICAL,
         tile=cfg.EVAL.TILE,
         overlap=cfg.EVAL.TILE_OVERLAP,
         align_corners=cfg.MODEL.ALIGN_CORNERS,

@@ -29,10 +29,13 @@ SIZE_RULES: dict[str, Callable[[float], int]] = {
 class EvalRule:
     """How an image becomes inputs of a network and its outputs one map. `dataclasses.replace` changes a field.
 
-    `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image, too.
+    `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image, too; `flip_vertical`: the image
+    upside down; both: turned by 180 degrees, too.
     `size_rule`: side of a scaled input, a name of SIZE_RULES.
     `resize`: who makes the scaled input: "torch" (on the device), "cv2" (linear), "pil" (bilinear, smooths when it
     shrinks). `resize_first`: cv2 and pil resize the uint8 image, else the normalised one.
+    `exact_ratio`: networks of several scales resize their input by the scale itself, not by the ratio of the rounded
+    sizes (see `utils.resize.resize_by`).
     `align_corners`: of torch's resizing, of inputs and of the logits on their way back to the size of the image.
     `average`: what is averaged over scales (and tiles): "logits", softmax only at the end (one softmax of the mean);
     "probabilities", softmax of every pass after resizing; "exp", exp of each scale's logits before resizing.
@@ -44,14 +47,22 @@ class EvalRule:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    flip_vertical: bool = False
     size_rule: str = "round"
     resize: Literal["torch", "cv2", "pil"] = "torch"
     resize_first: bool = False
+    exact_ratio: bool = False
     align_corners: bool = False
     average: Literal["logits", "probabilities", "exp"] = "logits"
     tile: int = 0
     overlap: float = 0.25
     blend: Literal["tent", "uniform"] = "tent"
+
+    @property
+    def flips(self) -> tuple[tuple[int, ...], ...]:
+        """Axes to mirror in each pass over the image as it is, left to right, upside down, both."""
+        one = [((-1,), self.flip), ((-2,), self.flip_vertical), ((-2, -1), self.flip and self.flip_vertical)]
+        return ((), *(axes for axes, asked in one if asked))
 
     def scaled(self, size: Size, scale: float) -> Size:
         """Size (h, w) of the input at `scale` of an image of `size` (H, W)."""
@@ -60,7 +71,8 @@ class EvalRule:
 
 
 # Hierarchical multi-scale attention (Tao, Sapra, Catanzaro 2020): logits averaged over scales and mirror images.
-RULES: dict[str, EvalRule] = {"nvidia": EvalRule()}
+# "paddle": the same in PaddleSeg since its release 2.8; before, probabilities were averaged.
+RULES: dict[str, EvalRule] = {"nvidia": EvalRule(), "paddle": EvalRule(size_rule="half_up", exact_ratio=True)}
 
 
 def normalise(images: Tensor, rule: EvalRule) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from network.evalrule import EvalRule, Size, prepare
-from network.mscale import scale_name
+from network.mscale import MultiScale, scale_name
 from utils.resize import resize
 
 _PIECE = 1 << 22  # elements that argmax and softmax take at once
@@ -64,13 +64,13 @@ class Passes:
 
     def _at_scale(self, x: Tensor, size: Size, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """Input (N, 3, h, w) -> mean over the mirror images (N, K, *size), and the further outputs of the first."""
-        rule, flips = self.rule, (False, True) if self.rule.flip else (False,)
+        rule, flips = self.rule, self.rule.flips
         total: Tensor | None = None
         kept: dict[str, Tensor] = {}
-        for mirrored in flips:
-            out = self.forward(x.flip(-1) if mirrored else x, () if mirrored else extras)
+        for axes in flips:
+            out = self.forward(x.flip(axes) if axes else x, () if axes else extras)
             pred = out.pop("pred")
-            pred = pred.flip(-1) if mirrored else pred
+            pred = pred.flip(axes) if axes else pred
             pred = pred.float() if pred.dtype in (torch.half, torch.bfloat16) else pred
             kept.update({name: value.float() for name, value in out.items()})
             if rule.average == "probabilities":
@@ -121,16 +121,22 @@ def _takes_keep(net: Callable[..., Any]) -> bool:
 
 
 @contextmanager
-def evaluating(net: object) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every module is in the mode that it was in."""
-    before = [(m, m.training) for m in net.modules()] if isinstance(net, nn.Module) else []
+def evaluating(net: object, rule: EvalRule) -> Iterator[None]:
+    """Evaluation mode inside, inputs scaled by the rule; afterwards every module is as it was."""
+    modules = list(net.modules()) if isinstance(net, nn.Module) else []
+    before = [(m, m.training) for m in modules]
+    scaling = [(m, m.exact_ratio) for m in modules if isinstance(m, MultiScale)]
     try:
         if isinstance(net, nn.Module):
             net.eval()
+        for one, _ in scaling:
+            one.exact_ratio = rule.exact_ratio
         yield
     finally:
         for module, training in before:
             module.training = training
+        for one, exact in scaling:
+            one.exact_ratio = exact
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class Predictor:
         for index, tensor in enumerate(tensors):
             groups.setdefault((tuple(tensor.shape), tensor.dtype), []).append(index)
         found: dict[int, Prediction] = {}
-        with evaluating(self.passes.net), torch.inference_mode(), self.passes.precision():
+        with evaluating(self.passes.net, self.rule), torch.inference_mode(), self.passes.precision():
             for members in groups.values():
                 batch = torch.stack([tensors[i] for i in members])  # (N, 3, H, W)
                 found.update(zip(members, self._same_size(batch, ask), strict=True))

@@ -11,6 +11,7 @@ import pytest
 from shared import GOLDEN
 
 import config
+import network
 from utils.errors import UserError
 
 PUBLISHED = json.loads((GOLDEN / "nvidia/options.json").read_text())["flags"]
@@ -155,6 +156,44 @@ def test_values_that_begin_with_a_dash() -> None:
 
 def test_both_spellings_of_local_rank() -> None:
     assert config.load(["--local_rank=3"]).TRAIN.LOCAL_RANK == config.load(["--local-rank", "3"]).TRAIN.LOCAL_RANK == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "flips", "idle"),
+    [
+        ([], "nvidia", 1, []),
+        (["--snapshot", "x.pdparams"], "paddle", 1, []),
+        (["--resume", "x.pdparams"], "paddle", 1, []),
+        (["--snapshot", "x.pdparams", "--eval_rule", "nvidia"], "nvidia", 1, []),
+        (["--snapshot", "x.pth", "--eval_rule", "paddle"], "paddle", 1, []),
+        (["--aug_eval"], "nvidia", 1, []),
+        (["--aug_eval", "--flip_horizontal"], "nvidia", 2, []),
+        (["--aug_eval", "--flip_vertical"], "nvidia", 2, []),
+        (["--aug_eval", "--flip_vertical", "--flip_horizontal"], "nvidia", 4, []),
+        (["--flip_horizontal", "--flip_vertical"], "nvidia", 1, ["--flip_horizontal", "--flip_vertical"]),
+        (["--do_flip", "--flip_vertical"], "nvidia", 2, ["--flip_vertical"]),
+    ],
+)
+def test_rule_and_flips_of_an_evaluation(words: list[str], name: str, flips: int, idle: list[str]) -> None:
+    """Flips of PaddleSeg's val.py need its --aug_eval; without, the log says so."""
+    cfg = config.load(words)
+    assert network.rule_name(cfg) == name
+    rule = network.eval_rule(cfg)
+    assert len(rule.flips) == flips and rule.exact_ratio == (name == "paddle") and rule.average == "logits"
+    assert [flag.split()[0] for flag in cfg.WITHOUT_EFFECT] == idle
+
+
+def test_flags_of_paddlesegs_val() -> None:
+    """The three are switches, as there; probabilities come back with --published; scales of any spelling."""
+    told = json.loads((GOLDEN / "paddle/options.json").read_text())["val.py"]
+    for flag in ("--aug_eval", "--flip_horizontal", "--flip_vertical"):
+        assert told[flag]["action"] == "store_true" and config.flags()[flag].default is told[flag]["default"] is False
+    assert network.eval_rule(config.load(["--published", "softmax_sum"])).average == "probabilities"
+    for text in ("0.5,1,1.5,2,2.5", "0.5,1.0,1.5,2.0,2.5"):
+        cfg = config.load(["--n_scales", text])
+        assert network.settings(cfg).scales == (0.5, 1.0, 1.5, 2.0, 2.5)
+    cfg = config.load("--multi_scale_inference --default_scale 0.77 --extra_scales 1.3".split())
+    assert network.eval_rule(cfg).scales == (0.77, 1.3)
 
 
 # --- precedence and files ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -16,3 +17,17 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Tenso
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=align_corners)
+
+
+def resize_by(x: Tensor, scale: float, align_corners: bool = False, exact: bool = False) -> Tensor:
+    """Bilinear (N, C, h, w) -> (N, C, floor(h * scale), floor(w * scale)).
+
+    `exact`: pixels lie 1 / scale apart even where that size is rounded down, as in Paddle; else the ratio is taken from
+    the two sizes, as ever. Where h * scale and w * scale are whole there is no difference.
+    """
+    height, width = x.shape[-2:]
+    if not exact or scale == 1:
+        return resize(x, (math.floor(height * scale), math.floor(width * scale)), align_corners)
+    return F.interpolate(
+        x, scale_factor=scale, mode="bilinear", align_corners=align_corners, recompute_scale_factor=False
+    )

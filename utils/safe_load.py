@@ -1,7 +1,8 @@
 """Reading a checkpoint without ever running what it contains.
 
 A pickle can name any function and have it called. torch's restricted reader builds tensors and plain containers
-only; to these we add NumPy scalars, which training scripts store as scores.
+only; to these we add NumPy scalars, which training scripts store as scores. Paddle's bare pickles of arrays have a
+reader of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from utils import pickled
 from utils.errors import UserError
 
 # The types behind np.dtype("float64") and its kin, under which NumPy pickles a scalar's type.
@@ -26,16 +28,20 @@ ALLOWED += [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """Content of a torch file, zip or legacy container, with tensors on the CPU.
+    """Content of a torch file, zip or legacy container, with tensors on the CPU; with arrays of a Paddle file, which is
+    told by its suffix.
 
     Raises UserError, in one line, for a file that is missing, truncated, no checkpoint, or that names anything but
-    tensors, plain containers and NumPy scalars; such a file is refused before anything in it is called.
+    tensors, arrays, plain containers and NumPy scalars; such a file is refused before anything in it is called.
     """
     path = Path(path)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise UserError(f"checkpoint {path}: there is {found} here; give the path of a .pth file")
     try:
+        if path.suffix in pickled.SUFFIXES:
+            with path.open("rb") as file:
+                return pickled.load(file)
         with warnings.catch_warnings(), torch.serialization.safe_globals(ALLOWED):
             warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is an error below
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -45,6 +51,8 @@ def read(path: str | os.PathLike[str]) -> Any:
 
 def _reason(path: Path, error: Exception) -> str:
     """What is wrong with the file and what to do, in one line."""
+    if isinstance(error, UserError):
+        return str(error)
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror or error})"
     if path.stat().st_size == 0:

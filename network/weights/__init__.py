@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
-from network.weights import nvidia, own, plain, trunks
+from network.weights import nvidia, own, paddle, plain, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
 from utils import safe_load
 from utils.errors import UserError
 
-__all__ = ["LoadReport", "Weights", "load", "load_trunk", "read_file", "read_state"]
+__all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state"]
 
 Path = str | os.PathLike[str]
 LEAST = 0.1  # share of a file's weights that has to fit
@@ -24,8 +25,15 @@ def read_file(path: Path, ema: bool = True) -> Weights:
 
     Raises UserError for what is no checkpoint, or one without weights.
     """
-    content = safe_load.read(path)
-    weights = own.parse(content, ema) or nvidia.parse(content) or plain.parse(content)
+    return parse(safe_load.read(path), path, ema)
+
+
+def parse(content: Any, path: Path, ema: bool = True) -> Weights:
+    """The same of a file that is read already; `path` is for the message."""
+    try:
+        weights = own.parse(content, ema) or nvidia.parse(content) or paddle.parse(content) or plain.parse(content)
+    except UserError as error:
+        raise UserError(f"checkpoint {path}: {error}") from None
     if weights is None or not weights.state:
         found = f"a {type(content).__name__}"
         if isinstance(content, Mapping):
@@ -75,7 +83,8 @@ def _load(module: nn.Module, state: Mapping[str, Tensor], report: LoadReport, hi
             report.skipped[name] = f"file {_shape(x)}, network {_shape(target[name])}"
         else:
             report.matched.append(name)
-    report.missing = [name for name in target if name not in state]
+    # Batch counters are no weights; neither Paddle's files nor PyTorch's oldest have them.
+    report.missing = [name for name in target if name not in state and not name.endswith("num_batches_tracked")]
     if report.share() < LEAST:
         raise UserError(_refusal(report, hint))
     module.load_state_dict({name: state[name] for name in report.matched}, strict=False)

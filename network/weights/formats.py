@@ -14,7 +14,7 @@ class Weights:
     """Content of a file. `state` has the names that networks use; what a layout does not tell keeps its default.
 
     `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions. `mean_iu`: a share in [0, 1]
-    or percent, as the file has it.
+    or percent, as the file has it. `internal`: Paddle's second name of each entry, which its optimizer file uses.
     """
 
     state: dict[str, Tensor]
@@ -25,6 +25,7 @@ class Weights:
     mean_iu: float = 0.0
     command: str = ""
     optimizer: dict[str, Any] = field(default_factory=dict)
+    internal: dict[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from network.weights import load, read_file
+from network.weights import Weights, load, paddle, parse, read_file
 from utils import checkpoint, safe_load
 from utils.distributed import Ranks
 from utils.errors import UserError
@@ -21,24 +22,28 @@ _PATHS = tuple(f"MODEL.{name}" for name in ("TRUNK_WEIGHTS", "HRNET_CHECKPOINT",
 
 
 def recorded(path: Path) -> dict[str, Any]:
-    """{config key: value} that a file tells of its network: all of MODEL.* for ours, the arch for NVIDIA's."""
+    """{config key: value} that a file tells of its network: all of MODEL.* for ours, else the arch, if it has one."""
     content = safe_load.read(path)
     if checkpoint.is_ours(content):
         options: Mapping[str, Any] = content.get("config") or {}
         return {k: v for k, v in options.items() if k in _RECORDED or (k.startswith("MODEL.") and k not in _PATHS)}
-    arch = content.get("arch") if isinstance(content, Mapping) else None
+    arch = parse(content, path).arch
     if not arch:
         raise UserError(f"checkpoint {path} does not name its network: give --arch")
-    return {"MODEL.ARCH": str(arch)}
+    return {"MODEL.ARCH": arch}
 
 
-def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ranks) -> str:
-    """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch. Gives some lines.
+def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ranks, length: int) -> str:
+    """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch, PaddleSeg's with
+    weights, momentum and iterations. Gives some lines.
 
-    `options`: {key: value} of this run. Raises UserError if the file is of another network, dataset or seed.
+    `options`: {key: value} of this run; `length`: batches of its epoch. Raises UserError if the file is of another
+    network, dataset or seed.
     """
     content = safe_load.read(path)
     named = content.get("arch") if isinstance(content, Mapping) else None
+    if paddle.is_own(path):
+        named = parse(content, path).arch
     arch = options["MODEL.ARCH"]
     if named and named != arch:
         raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")
@@ -47,12 +52,31 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
         state.unpack(checkpoint.verified(content, path), ranks)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
         return f"resumed from {path}, all {len(content['net'])} entries: {where}{changes}"
-    report, weights = load(state.net, path), read_file(path)
-    dropped = restore_optimizer(weights.optimizer, state, path)
+    report = load(state.net, path)
+    taken = restore_optimizer(path, state)
     if state.ema:
         state.ema.net.load_state_dict(state.net.state_dict())
-    state.epoch = weights.epoch
-    return f"{report}\nresumed from {path}: epoch {state.epoch} done{dropped}"
+    if paddle.is_own(path):
+        done = _place(path, state, length, int(options["TRAIN.ACCUM"]))
+    else:
+        state.epoch = parse(content, path).epoch
+        done = f"epoch {state.epoch} done"
+    return f"{report}\nresumed from {path}: {done}{taken}"
+
+
+def _place(path: Path, state: TrainState, length: int, accum: int) -> str:
+    """Stand where the schedule of a Paddle file stands, in epochs of `length` batches. Gives what that is."""
+    told = paddle.momentum(path, read_file(path))
+    if told.iterations is None:
+        return f"no schedule in {told.path.name}, so from epoch 0"
+    state.step = told.iterations
+    finished, state.iteration = divmod(told.iterations * accum, length)
+    state.epoch = finished - 1
+    rate = "" if told.rate is None else f", learning rate there {told.rate:.6g}"
+    return (
+        f"{told.iterations} iterations done there, in epochs of {length} batches epoch {state.epoch} and "
+        f"{state.iteration} batches of the next{rate}"
+    )
 
 
 def _changes(content: Mapping[str, Any], options: Mapping[str, Any], ranks: Ranks, path: Path) -> str:
@@ -75,8 +99,12 @@ def _changes(content: Mapping[str, Any], options: Mapping[str, Any], ranks: Rank
     return f"\nchanged options: {', '.join(shown)}" if shown else ""
 
 
-def restore_optimizer(saved: Mapping[str, Any], state: TrainState, path: Path) -> str:
-    """Take over an optimizer's state, indexed by the position of the parameter. Gives a remark on what did not fit."""
+def restore_optimizer(path: Path, state: TrainState) -> str:
+    """Take over the optimizer's state of a file. Gives a remark on what was taken or did not fit."""
+    weights, remark = read_file(path), ""
+    saved = weights.optimizer
+    if paddle.is_own(path):
+        saved, remark = _from_paddle(path, weights, state)
     if not saved:
         raise UserError(f"checkpoint {path} holds no optimizer state: leave --restore_optimizer out, or use --snapshot")
     try:
@@ -88,7 +116,23 @@ def restore_optimizer(saved: Mapping[str, Any], state: TrainState, path: Path) -
     odd = [p for p, slots in state.optimizer.state.items() if any(_differs(x, p) for x in slots.values())]
     for parameter in odd:
         del state.optimizer.state[parameter]
-    return f"; the optimizer starts anew for {len(odd)} parameters of another shape" if odd else ""
+    return remark + (f"; the optimizer starts anew for {len(odd)} parameters of another shape" if odd else "")
+
+
+def _from_paddle(path: Path, weights: Weights, state: TrainState) -> tuple[dict[str, Any], str]:
+    """A `.pdopt` as the state of our optimizer, which goes by the parameters' positions; and what of it is taken."""
+    told, groups = paddle.momentum(path, weights), state.optimizer.state_dict()["param_groups"]
+    if not isinstance(state.optimizer, torch.optim.SGD):
+        raise UserError(
+            f"{told.path} holds the momentum of SGD: use --optimizer sgd, or --snapshot without the optimizer"
+        )
+    names = {id(parameter): name for name, parameter in state.net.named_parameters()}
+    own = [names[id(parameter)] for group in state.optimizer.param_groups for parameter in group["params"]]
+    slots = {i: {"momentum_buffer": told.velocities[name]} for i, name in enumerate(own) if name in told.velocities}
+    return {
+        "state": slots,
+        "param_groups": groups,
+    }, f"; momentum of {len(slots)} of {len(own)} parameters from {told.path}"
 
 
 def _differs(slot: Any, parameter: Tensor) -> bool:

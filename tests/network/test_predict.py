@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from golden.fill import fill, image, labels
 from torch import Tensor, nn
 
 from network.evalrule import normalise, prepare
+from network.mscale import MultiScale
+from network.net import Parts
 from network.predict import RULES, EvalRule, Predictor
 from network.tiles import starts, weights
 from utils.contracts import Prediction
@@ -109,6 +112,44 @@ def test_the_mirror_image_is_averaged_after_turning_it_back() -> None:
     assert plain.scores is not None and flipped.scores is not None
     assert torch.equal(flipped.scores, (plain.scores + plain.scores.flip(-1)) / 2)
     assert not torch.equal(plain.scores, flipped.scores)
+
+
+@pytest.mark.parametrize(
+    ("flip", "vertical", "axes"),
+    [(False, True, [(), (1,)]), (True, True, [(), (2,), (1,), (1, 2)]), (True, False, [(), (2,)])],
+)
+def test_mirror_images_of_both_axes(flip: bool, vertical: bool, axes: list[tuple[int, ...]]) -> None:
+    """Classes go by the column and the row, so that every turn is another map."""
+
+    def net(x: Tensor) -> Tensor:
+        down, across = torch.arange(x.shape[2])[:, None] * 3.0, torch.arange(x.shape[3]) * 1.0
+        return torch.stack([(down + across).square(), down - across])[None].expand(len(x), -1, -1, -1)
+
+    rule = replace(NVIDIA, flip=flip, flip_vertical=vertical)
+    plain, turned = (Predictor(net, r)([photo(4, 6)], scores=True)[0].scores for r in (NVIDIA, rule))
+    assert plain is not None and turned is not None
+    torch.testing.assert_close(turned, sum(plain.flip(a) for a in axes) / len(axes))
+
+
+class Scaled(MultiScale):
+    """Notes how its inputs are scaled."""
+
+    def __init__(self) -> None:
+        parts = Parts({"backbone": nn.Conv2d(3, 2, 1)}, lambda net, x: ({"pred": net.backbone(x)}, x[:, :1]), 1)
+        super().__init__(parts, nn.Sigmoid(), scales=(0.5, 1.0))
+        self.seen: list[bool] = []
+
+    def forward(self, image: Tensor, *more: Any, **names: Any) -> Any:
+        self.seen.append(self.exact_ratio)
+        return super().forward(image, *more, **names)
+
+
+def test_the_rule_says_how_a_network_scales_its_input_and_only_while_it_predicts() -> None:
+    net = Scaled()
+    (exact,), (plain,) = (Predictor(net, RULES[name])([photo(9, 15)], scores=True) for name in ("paddle", "nvidia"))
+    assert set(net.seen[: len(net.seen) // 2]) == {True} and set(net.seen[len(net.seen) // 2 :]) == {False}
+    assert not net.exact_ratio and net.training
+    assert exact.scores is not None and plain.scores is not None and not torch.equal(exact.scores, plain.scores)
 
 
 @pytest.mark.parametrize("average", ["logits", "probabilities", "exp"])

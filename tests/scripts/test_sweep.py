@@ -16,6 +16,7 @@ import yaml
 from shared import GOLDEN
 
 import config
+import network
 import train
 from scripts import sweep, sweep_status
 from slurm import submit
@@ -23,6 +24,12 @@ from slurm import submit
 ROOT = Path(__file__).parents[2]
 DICE = "train_cityscapes_dice_bootstrap.yml"
 SCRIPTS = json.loads((GOLDEN / "nvidia" / "scripts.json").read_text())
+OPTIONS = json.loads((GOLDEN / "paddle" / "options.json").read_text())["readme_commands"]
+PADDLE = {
+    "eval_cityscapes_paddle.yml": "eval_3_scales",
+    "eval_cityscapes_paddle_flip.yml": "eval_3_scales_flip",
+    "eval_cityscapes_paddle_5scales_flip.yml": "eval_5_scales_flip",
+}
 
 
 def flags(command: str) -> list[str]:
@@ -66,7 +73,7 @@ def test_experiment_says_what_it_needs(file: Path) -> None:
     heading = " ".join(line for line in file.read_text().splitlines() if line.startswith("#"))
     assert re.search(r"Needs: .*(GPU|core)", heading) and "Time" in heading
     assert file.name == "sweep_toy.yml" or not file.name.startswith(("eval", "train")) or "published" in heading
-    assert file.name in {*SCRIPTS, "sweep_toy.yml", DICE}
+    assert file.name in {*SCRIPTS, *PADDLE, "sweep_toy.yml", DICE}
 
 
 def test_the_recipe_of_dice_is_accepted(settings: Path) -> None:
@@ -77,6 +84,20 @@ def test_the_recipe_of_dice_is_accepted(settings: Path) -> None:
     assert [(name, float(weight)) for name, _, weight in losses] == [
         (name, weight) for name in ("dice", "bootstrapped") for weight in (1, 0.4, 0.05, 0.05)
     ]
+
+
+@pytest.mark.parametrize("name", sorted(PADDLE))
+def test_rows_of_paddleseg(name: str, settings: Path) -> None:
+    """What its README gives for each: scales, flip, the score to expect, the memory that it took."""
+    row = OPTIONS[PADDLE[name]]
+    cfg = config.load(flags(runx(f"scripts/{name}", "-i", "-n", "-c", str(settings)).strip()))
+    rule = network.eval_rule(cfg)
+    added = row.get("adds", [])
+    assert cfg.EVAL.AUG_EVAL == ("--aug_eval" in added) and len(rule.flips) == 1 + ("--flip_horizontal" in added)
+    assert rule.exact_ratio and cfg.EVAL.MODE == "val" and not cfg.WITHOUT_EFFECT
+    assert len(network.settings(cfg).scales) == int(PADDLE[name].split("_")[1])
+    text = (ROOT / "scripts" / name).read_text()
+    assert f"Expect: {row['claimed_miou']:.2f} %" in text and f"took {row['claimed_memory_GB']} GB" in text
 
 
 def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,25 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from utils import sinks
 from utils.contracts import DatasetSpec, Prediction
 from utils.distributed import Ranks
 from utils.errors import UserError
 from utils.metrics import ConfusionMatrix
-from utils.sinks import AutoLabels, EvalItem, Gallery, Images, PerImage, ScaleScores, Sink, Submission, Worst
+from utils.sinks import (
+    AutoLabels,
+    EvalItem,
+    Gallery,
+    Images,
+    PerImage,
+    PseudoColor,
+    ScaleScores,
+    Sink,
+    Submission,
+    Worst,
+)
 from utils.visualize import error_map
 
 SPEC = DatasetSpec(
@@ -161,6 +173,22 @@ def test_image_files_hold_what_they_say(tmp_path: Path) -> None:
     assert np.array_equal(one.image, before[0]) and torch.equal(one.prediction.classes, before[1])
 
 
+def test_pictures_as_paddleseg_writes_them(tmp_path: Path) -> None:
+    sink, one = PseudoColor(tmp_path), item("city/one.jpg")
+    sink.add(one)
+    assert sink.close() == f"1 images in {tmp_path}/added_prediction and {tmp_path}/pseudo_color_prediction"
+    with Image.open(tmp_path / "pseudo_color_prediction" / "city__one.png") as picture:
+        assert picture.mode == "P" and np.array_equal(np.array(picture), one.prediction.classes.numpy())
+        colours = np.array(picture.getpalette()).reshape(-1, 3)
+    # Pascal VOC's list from its second entry on.
+    assert colours[:5].tolist() == [[128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128]]
+    assert colours[14].tolist() == [192, 128, 128] and colours[19].tolist() == [0, 64, 128]
+    assert len({tuple(colour) for colour in colours.tolist()}) == 256 == len(colours)
+    added = read(tmp_path / "added_prediction" / "city__one.png").astype(float)
+    want = 0.6 * one.image + 0.4 * colours[one.prediction.classes.numpy()]
+    assert np.abs(added - want).max() <= 0.5
+
+
 def test_iou_of_every_image(tmp_path: Path) -> None:
     path = tmp_path / "per_image.csv"
 
@@ -267,6 +295,7 @@ def options(**changes: Any) -> Any:
             "NO_METRICS",
             "DUMP_ASSETS",
             "DUMP_ALL_IMAGES",
+            "DUMP_PSEUDO_COLOR",
             "DUMP_TOPN_ALL",
             "DUMP_FOR_SUBMISSION",
             "MULTI_SCALE",
@@ -289,6 +318,7 @@ def options(**changes: Any) -> Any:
         ({"LOG_MSINF_TO_TB": True}, [Gallery, PerImage, ScaleScores]),
         ({"DUMP_ASSETS": True}, [Gallery, PerImage, Images]),
         ({"DUMP_ALL_IMAGES": True, "DUMP_TOPN": 5}, [Gallery, PerImage, Images, Worst]),
+        ({"DUMP_PSEUDO_COLOR": True}, [Gallery, PerImage, PseudoColor]),
         ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, AutoLabels]),
     ],

@@ -14,6 +14,7 @@ from utils.sinks.base import ALONE, EvalItem, Sink
 from utils.sinks.gallery import Gallery, Row
 from utils.sinks.images import Images
 from utils.sinks.perimage import PerImage
+from utils.sinks.pseudocolor import PseudoColor
 from utils.sinks.scales import ScaleScores
 from utils.sinks.submission import Submission
 from utils.sinks.worst import Worst
@@ -24,6 +25,7 @@ __all__ = [
     "Gallery",
     "Images",
     "PerImage",
+    "PseudoColor",
     "Row",
     "ScaleScores",
     "Sink",
@@ -98,6 +100,8 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
         maps = (*single, *attention) if options.DUMP_ASSETS else ()
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, maps))
+    if options.DUMP_PSEUDO_COLOR:
+        sinks.append(PseudoColor(run_dir))
     if options.DUMP_TOPN:
         sinks.append(Worst(run_dir / "topn", spec, options.DUMP_TOPN, options.DUMP_TOPN_ALL))
     if options.DUMP_FOR_SUBMISSION:

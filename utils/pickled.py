@@ -1,0 +1,140 @@
+"""Bare pickles of arrays, as Paddle saves them, read without calling anything that the file names.
+
+The few names that such a file needs stand for makers of our own, which look at what they get; whatever else it asks
+for is refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from utils.errors import UserError
+
+SUFFIXES = (".pdparams", ".pdopt")  # weights, optimizer
+_KINDS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+
+
+class _Kind:
+    """Stands for np.dtype: a kind of number and its byte order."""
+
+    __slots__ = ("code", "order")
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        if code not in _KINDS:
+            raise UserError(f"refused, since it holds arrays of {code!r}; only numbers are read")
+        self.code, self.order = str(code), "|"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, parts, names, fields, *_ = state
+        if order not in ("<", ">", "|", "=") or (parts, names, fields) != (None, None, None):
+            raise UserError("refused, since it holds structured arrays; only plain ones are read")
+        self.order = str(order)
+
+
+class _Array:
+    """Stands for an array whose content follows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: np.ndarray | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, fortran, data = state
+        if not isinstance(kind, _Kind) or not isinstance(data, bytes):
+            raise UserError("refused, since an array of it is none of numbers")
+        flat = np.frombuffer(data, np.dtype(kind.order + kind.code)).astype(kind.code)  # a copy that can be written to
+        self.value = flat.reshape([int(side) for side in shape], order="F" if fortran else "C")
+
+
+class _Maker:
+    """Something that a file may call or pass on by name. It has nothing that a file could set."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self.make = make
+
+    def __call__(self, *args: Any) -> Any:
+        return self.make(*args)
+
+    def __setstate__(self, state: Any) -> None:
+        raise UserError("refused, since it tries to change a name")
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How protocol 2 writes bytes."""
+    if encoding != "latin1":
+        raise UserError(f"refused, since it encodes bytes as {encoding!r}")
+    return text.encode("latin1")
+
+
+def _tuple(items: tuple[Any, ...] | list[Any]) -> tuple[Any, ...]:
+    """(name, array): how a tensor inside a larger object is written."""
+    return tuple(items) if isinstance(items, (tuple, list)) else ()
+
+
+def _ndarray(*_: Any) -> Any:
+    raise UserError("refused, since it makes an array without content")
+
+
+def _makers() -> dict[str, _Maker]:
+    """{name in the file: what takes its place}; NumPy 1 and 2 have other module names, protocol 2 those of Python 2."""
+    array, as_tuple = _Maker(lambda *_: _Array()), _Maker(_tuple)
+    return {
+        "numpy.core.multiarray._reconstruct": array,
+        "numpy._core.multiarray._reconstruct": array,
+        "numpy.ndarray": _Maker(_ndarray),
+        "numpy.dtype": _Maker(_Kind),
+        "_codecs.encode": _Maker(_encode),
+        "builtins.tuple": as_tuple,
+        "__builtin__.tuple": as_tuple,
+    }
+
+
+class _Reader(pickle.Unpickler):
+    """Knows the names above and no others."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.makers = _makers()
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        """What a name of the file stands for; UserError for names that no array needs."""
+        name = f"{module_name}.{global_name}"
+        if name not in self.makers:
+            raise UserError(f"refused, since it asks for {name!r}; only arrays of numbers are read")
+        return self.makers[name]
+
+
+def load(file: BinaryIO) -> Any:
+    """Content of a pickle: dicts, lists, tuples, text, numbers and arrays.
+
+    Raises UserError, without the file's name, for what is refused; anything else for what is broken.
+    """
+    return _finished(_Reader(file).load(), {})
+
+
+def _finished(value: Any, known: dict[int, Any]) -> Any:
+    """Arrays in place of what stood for them, at any depth; `known`: by id, what has been looked at already."""
+    if id(value) not in known:
+        known[id(value)] = _finish(value, known)
+    return known[id(value)]
+
+
+def _finish(value: Any, known: dict[int, Any]) -> Any:
+    if isinstance(value, _Array):
+        if value.value is None:
+            raise UserError("refused, since it has an array without content")
+        return value.value
+    if isinstance(value, dict):
+        return {key: _finished(x, known) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_finished(x, known) for x in value)
+    if isinstance(value, (_Kind, _Maker)):
+        raise UserError("refused, since it holds more than arrays and numbers")
+    return value

@@ -315,6 +315,7 @@ def _idle_flips(cfg: CfgNode) -> list[str]:
 def _fill_classes(cfg: CfgNode) -> None:
     import datasets  # late: `--help` and wrong flags answer at once, without torch
 
+    datasets.settle(cfg)
     if cfg.DATASET.NUM_CLASSES == 0:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 

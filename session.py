@@ -137,6 +137,7 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
         raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
     report = network.weights.load(net, start.path)
     run.log.line(f"{report}\nevaluated by the rule {network.rule_name(run.cfg)}")
+    check_names(run, report.class_names, start.path)
     lacking = [*report.skipped, *report.missing]
     if lacking:
         classes = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
@@ -144,6 +145,14 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
             f"{start.path} ({classes}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
             f"{len(lacking)} entries are missing or of another shape, {lacking[0]} first; check --arch and --dataset"
         )
+
+
+def check_names(run: Run, names: Sequence[str], path: Path) -> None:
+    """UserError where a file names other classes than the dataset whose labels are to be scored."""
+    differ = [(theirs, ours) for theirs, ours in zip(names, run.spec.classes, strict=False) if theirs != ours]
+    if run.cfg.EVAL.MODE != "folder" and len(names) == run.spec.num_classes and differ:
+        (theirs, ours), *_ = differ
+        raise UserError(f"{path} was trained on other classes: {theirs!r} there is {ours!r} in {run.spec.name} here")
 
 
 def introduce(run: Run, notes: Sequence[str]) -> None:

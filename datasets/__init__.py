@@ -97,6 +97,12 @@ def spec(dataset: Any) -> DatasetSpec:
     return entry.spec if isinstance(dataset, str) or entry.own_spec is None else entry.own_spec(dataset)
 
 
+def settle(cfg: Any) -> None:
+    """Write into the options what the dataset's folder decides, so that checkpoints record it."""
+    if cfg.DATASET.NAME == "mapillary" and not cfg.DATASET.MAPILLARY_RELEASE:
+        cfg.DATASET.MAPILLARY_RELEASE, _ = mapillary.release_of(_mapillary_place(cfg)[0])
+
+
 def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader:
     """Training batches as the config asks; `run_dir` receives augmented images if it asks for those."""
     entry, classes = _entry(cfg), spec(cfg)

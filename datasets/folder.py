@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,15 +36,40 @@ def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
     names = _names([_name_choices(path.relative_to(root)) for path in paths])
     if not labels:
         return [Item(str(path), None, name) for path, name in zip(paths, names, strict=True)]
-    of = _label_index(_folder(labels, "labels"), root)
-    files = [str(_label_of(path, root, of, labels)) for path in paths]
-    # Automatic labels say what they hold, in the folder that has theirs in it or in that folder itself.
-    record = labelrecord.check(Path(labels), spec) or labelrecord.check(Path(labels).parent, spec)
+    # Automatic labels say what they hold, and are called as `tree` calls their images.
+    folder = _folder(labels, "labels")
+    for home, place in ((folder, folder / "train_extra"), (folder.resolve().parent, folder)):
+        record = labelrecord.check(home, spec)
+        if record:
+            found_for = {item.image: place / f"{item.name}.png" for item in tree(images, labels)}
+            files = [_existing(path, found_for[str(path)]) for path in paths]
+            break
+    else:
+        record, of = None, _label_index(folder)
+        files = [str(_label_of(path, root, of, labels)) for path in paths]
+        _check_unlike(paths, files)
     if label_ids != "auto":
         train_ids = label_ids == "train"
     else:
         train_ids = record.ids != spec.train_to_id if record else holds_train_ids(files, spec)
     return [Item(str(path), label, name, train_ids) for path, label, name in zip(paths, files, names, strict=True)]
+
+
+def _existing(image: Path, label: Path) -> str:
+    if not label.is_file():
+        raise UserError(f"image without label: {image} needs {label}")
+    return str(label)
+
+
+def _check_unlike(images: Sequence[Path], labels: Sequence[str]) -> None:
+    """UserError where two images would have the same label."""
+    owner: dict[str, Path] = {}
+    for image, label in zip(images, labels, strict=True):
+        other = owner.setdefault(label, image)
+        if other is not image:
+            raise UserError(
+                f"{other} and {image} would both have the label {label}: give labels the paths of their images"
+            )
 
 
 def tree(images: str, without: str) -> list[Item]:
@@ -109,20 +135,24 @@ def _key(path: Path) -> str:
     return stem
 
 
-def _label_index(labels: Path, images: Path) -> dict[str, Path]:
-    """Label files by their place under the folder, and by their stem alone where it occurs once."""
+def _label_index(labels: Path) -> dict[str, Path]:
+    """Label files by their place under the folder, whole and without ending, and by stem alone where that is unlike."""
     paths = [path for path in images_in(labels, recursive=True) if not path.stem.endswith(("_color", "_instanceIds"))]
-    best: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: path.stem.endswith("labelTrainIds")):
-        best.setdefault(str(path.relative_to(labels).parent / _key(path)), path)
-    stems = Counter(_key(path) for path in best.values())
-    return {**{_key(path): path for path in best.values() if stems[_key(path)] == 1}, **best}
+    paths.sort(key=lambda path: path.stem.endswith("labelTrainIds"))
+    index: dict[str, Path] = {}
+    for name in (lambda path: path.stem, _key):
+        best: dict[str, Path] = {}
+        for path in paths:
+            best.setdefault(str(path.relative_to(labels).parent / name(path)), path)
+        stems = Counter(name(path) for path in best.values())
+        alone = {name(path): path for path in best.values() if stems[name(path)] == 1}
+        index = {**alone, **best, **index}
+    return index
 
 
 def _label_of(path: Path, root: Path, of: dict[str, Path], labels: str) -> Path:
-    key = _key(path)
-    place = str(path.relative_to(root).parent / key)
-    label = of.get(place) or of.get(key)
-    if label is None:
-        raise UserError(f"image without label: {path} has no file {key}.png (or the like) under {labels}")
-    return label
+    place, key = path.relative_to(root).parent, _key(path)
+    for name in (str(place / path.stem), str(place / key), path.stem, key):
+        if name in of:
+            return of[name]
+    raise UserError(f"image without label: {path} has no file {key}.png (or the like) under {labels}")

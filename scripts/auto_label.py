@@ -47,6 +47,7 @@ SAMPLES, LONG_EDGE = 12, 512
 # Options that the labels depend on: those of a folder are all made the same way.
 DECISIVE = (
     "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
+    "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
     "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL",
 )  # fmt: skip
 
@@ -121,10 +122,11 @@ def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
-    made = {"teacher": Path(cfg.SNAPSHOT).name, "sha256": digest(Path(cfg.SNAPSHOT))}
+    made: dict[str, Any] = {"sha256": digest(Path(cfg.SNAPSHOT)), "images": str(Path(cfg.EVAL.FOLDER).resolve())}
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
     made |= {key: config.get(cfg, key) for key in DECISIVE}
     check_out(out, run.spec, made)
+    made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()
     if ranks.is_main:
         labelrecord.write(out, run.spec, made)
@@ -233,8 +235,9 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
         covered = job.coverage.close([item.name for item in job.items])
         if ranks.is_main:
             log.line(f"{percent(share_kept(covered))} % of their pixels are labelled, report: {report(job, covered)}")
-            if spec.classes == datasets.spec("cityscapes").classes:
-                prob = min(0.5, *least)
+            frames = all(item.name.endswith("_leftImg8bit") for item in job.items)
+            if frames and spec.classes == datasets.spec("cityscapes").classes:
+                prob = min(0.5, max(least))  # of single classes, some may be taken whatever their confidence
                 log.line(f"for training: --custom_coarse_prob {prob:g} DATASET.CITYSCAPES_CUSTOMCOARSE {out}")
         ranks.barrier()
     finally:

@@ -18,6 +18,7 @@ __all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", 
 
 Path = str | os.PathLike[str]
 LEAST = 0.1  # share of a file's weights that has to fit
+LEAST_OF_TRUNK = 0.5  # share of a trunk's weights that its file has to hold
 
 
 def read_file(path: Path, ema: bool = True) -> Weights:
@@ -62,6 +63,10 @@ def load_trunk(net: nn.Module, path: Path) -> LoadReport:
     state, names = trunks.best(weights.state, trunk.state_dict().keys())
     report = _report(path, weights, "the trunk")
     report.source += f", {names}" if names else ""
+    own = {name: x.shape for name, x in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
+    fits = sum(name in own and x.shape == own[name] for name, x in state.items())
+    if fits < LEAST_OF_TRUNK * len(own):
+        raise UserError(f"{path}: only {fits} of {len(own)} weights of this trunk are in it: it is of another trunk")
     return _load(trunk, state, report)
 
 
@@ -70,7 +75,7 @@ def _trunk_name(net: nn.Module) -> str:
 
 
 def _report(path: Path, weights: Weights, target: str) -> LoadReport:
-    return LoadReport(str(path), weights.source, target, weights.arch, weights.num_classes)
+    return LoadReport(str(path), weights.source, target, weights.arch, weights.num_classes, weights.class_names)
 
 
 def _load(module: nn.Module, state: Mapping[str, Tensor], report: LoadReport, hint: str = "") -> LoadReport:

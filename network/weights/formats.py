@@ -26,6 +26,7 @@ class Weights:
     command: str = ""
     optimizer: dict[str, Any] = field(default_factory=dict)
     internal: dict[str, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:

@@ -17,6 +17,7 @@ def parse(content: Any, ema: bool = True) -> Weights | None:
         layout="streetscale, averaged weights" if averaged else "streetscale",
         arch=str(content.get("arch") or ""),
         num_classes=len(content.get("class_names") or ()) or None,
+        class_names=tuple(map(str, content.get("class_names") or ())),
         epoch=int(content.get("epoch") or 0),
         mean_iu=float(content.get("mean_iu") or 0.0),
         command=str(content.get("command") or ""),

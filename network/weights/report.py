@@ -19,6 +19,7 @@ class LoadReport:
     target: str
     arch: str = ""
     num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
     matched: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)

@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
+import config
+import datasets
 import train
-from datasets import cityscapes, toy
+from datasets import cityscapes, folder, toy
 from scripts import auto_label
 from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.distributed import Ranks
@@ -165,12 +167,52 @@ RECIPE = (
 
 
 def test_training_on_the_labels(run: list[str], labelled: Path, tmp_path: Path) -> None:
-    """The published recipe, with coarse images in the first epoch only."""
-    words = [*run, "--result_dir", str(tmp_path / "student"), "--max_epoch", "2", *RECIPE]
+    """The published recipe, with coarse images in the first epoch only. Fewer fine ones make no crop of each class."""
+    fine, root = 20, tmp_path / "more"
+    counts = {"train": fine, "val": 2, "train_extra": 4}
+    toy.generate(root, ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
+    words = [*run, "--data_root", str(root), "--result_dir", str(tmp_path / "student"), "--max_epoch", "2", *RECIPE]
     words += ["--custom_coarse_prob", "0.05", "DATASET.CITYSCAPES_CUSTOMCOARSE", str(labelled)]
+    # A teacher of two steps knows the commonest classes alone, which the recipe does not boost.
+    words += ["--class_uniform_pct", "1", "--coarse_boost_classes", ",".join(map(str, range(19)))]
     assert train.main(words) == 0
+    loader = datasets.build_train(config.load(words), Ranks())
+    drawn = []
+    for epoch in (0, 1):
+        loader.set_epoch(epoch)
+        drawn.append({draw.index for batch in loader.sampler for draw in batch})
+    assert max(drawn[0]) >= fine > max(drawn[1])
     rows = RunLog(tmp_path / "student", main=False).history("train")
     assert [row["epoch"] for row in rows] == [0, 1] and all(np.isfinite(row["loss"]) for row in rows)
+
+
+def test_labels_of_any_folder_find_their_images(teacher: str, tmp_path: Path) -> None:
+    """Names that another pairing would mix up: suffixes, endings, probability maps."""
+    names = ("a/x.png", "a/x.jpg", "x.tif", "foo.png", "foo_L.png", "b.png", "b_prob.png")
+    for name in names:
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8))
+    label(teacher, tmp_path / "images", tmp_path / "out", "--scales", "1.0")
+    (tmp_path / "link").symlink_to(tmp_path / "out" / "train_extra")
+    for labels in ("out", "out/train_extra", "link"):
+        found = folder.items(str(tmp_path / "images"), str(tmp_path / labels))
+        place = tmp_path / ("out/train_extra" if labels == "out" else labels)
+        of = {Path(i.image).relative_to(tmp_path / "images").as_posix(): Path(str(i.label)) for i in found}
+        expected = {"a/x.png": "a/x_png", "a/x.jpg": "a/x_jpg", "b_prob.png": "b_prob_png"}
+        assert of == {name: place / f"{expected.get(name, name[:-4])}.png" for name in names}
+        assert not any(item.train_ids for item in found)
+
+
+def test_other_images_of_the_same_names_are_refused(
+    teacher: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "x.png"), np.zeros((32, 48, 3), np.uint8))
+    label(teacher, tmp_path / "one", tmp_path / "out", "--scales", "1.0")
+    assert auto_label.main(command(teacher, tmp_path / "two", tmp_path / "out", "--scales", "1.0")) == 2
+    assert "made otherwise (images" in capsys.readouterr().err
 
 
 def test_any_folder_of_images(teacher: str, tmp_path: Path) -> None:

@@ -176,12 +176,12 @@ def test_training_on_the_labels(run: list[str], labelled: Path, tmp_path: Path) 
     # A teacher of two steps knows the commonest classes alone, which the recipe does not boost.
     words += ["--class_uniform_pct", "1", "--coarse_boost_classes", ",".join(map(str, range(19)))]
     assert train.main(words) == 0
-    loader = datasets.build_train(config.load(words), Ranks())
-    drawn = []
-    for epoch in (0, 1):
+    loader = datasets.build_train(config.load([*words, "--max_cu_epoch", "30"]), Ranks())
+    drawn: list[int] = []
+    for epoch in range(60):
         loader.set_epoch(epoch)
-        drawn.append({draw.index for batch in loader.sampler for draw in batch})
-    assert max(drawn[0]) >= fine > max(drawn[1])
+        drawn.append(max(draw.index for batch in loader.sampler for draw in batch))
+    assert max(drawn[:30]) >= fine > max(drawn[30:]), "coarse images are drawn, up to max_cu_epoch"
     rows = RunLog(tmp_path / "student", main=False).history("train")
     assert [row["epoch"] for row in rows] == [0, 1] and all(np.isfinite(row["loss"]) for row in rows)
 

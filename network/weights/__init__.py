@@ -66,7 +66,9 @@ def load_trunk(net: nn.Module, path: Path) -> LoadReport:
     own = {name: x.shape for name, x in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
     fits = sum(name in own and x.shape == own[name] for name, x in state.items())
     if fits < LEAST_OF_TRUNK * len(own):
-        raise UserError(f"{path}: only {fits} of {len(own)} weights of this trunk are in it: it is of another trunk")
+        raise UserError(
+            f"{path}: {fits} of {len(own)} entries fit the trunk: it is a file of another one, or cut short"
+        )
     return _load(trunk, state, report)
 
 

@@ -248,3 +248,14 @@ def test_published_files_are_for_their_own_trunk(narrow, tmp_path: Path) -> None
     assert "hrnetv2" in start("basic.HRNet")
     assert start("deepv3.DeepV3PlusR50").startswith("random weights")
     assert start("deepv3.DeepV3PlusX71").startswith("random weights")
+
+
+def test_file_of_less_than_half_a_trunk_is_refused(narrow, save) -> None:
+    """A stem that fits by chance is no trunk."""
+    net = narrow("deepv3.DeepV3PlusR50")
+    state = net.backbone.state_dict()
+    before = {name: x.clone() for name, x in state.items()}
+    part = dict(list(state.items())[: len(state) // 3])
+    with pytest.raises(UserError, match="entries fit the trunk"):
+        weights.load_trunk(net, save({name: x + 1 for name, x in part.items()}))
+    assert all(torch.equal(x, before[name]) for name, x in net.backbone.state_dict().items())

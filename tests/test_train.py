@@ -408,3 +408,16 @@ def test_only_the_main_rank_looks_for_the_file(tmp_path: Path) -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
     time.sleep(0.01)
     assert stop.asked(Ranks(rank=1))
+
+
+def test_checkpoint_of_other_classes_is_not_scored(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """As many classes, in another order: every number of the table would be wrong."""
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    best = folder(tiny_run) / "best_checkpoint_ep0.pth"
+    content = torch.load(best)
+    content["class_names"] = content["class_names"][::-1]
+    torch.save(content, folder(tiny_run) / "other.pth")
+    words = [*into(tiny_run, "eval"), "--eval", "val", "--snapshot"]
+    assert train.main([*words, str(folder(tiny_run) / "other.pth")]) == 2
+    assert "'bicycle' there is 'road' in toy here" in capsys.readouterr().err
+    assert train.main([*words, str(best)]) == 0

@@ -152,7 +152,8 @@ def check_names(run: Run, names: Sequence[str], path: Path) -> None:
     differ = [(theirs, ours) for theirs, ours in zip(names, run.spec.classes, strict=False) if theirs != ours]
     if run.cfg.EVAL.MODE != "folder" and len(names) == run.spec.num_classes and differ:
         (theirs, ours), *_ = differ
-        raise UserError(f"{path} was trained on other classes: {theirs!r} there is {ours!r} in {run.spec.name} here")
+        where = f"{theirs!r} there is {ours!r} in {run.spec.name} here"
+        raise UserError(f"{path} was trained on other classes: {where}; check --dataset and --data_root")
 
 
 def introduce(run: Run, notes: Sequence[str]) -> None:

@@ -142,7 +142,7 @@ def _table() -> dict[str, list[Option]]:
             o("LOSS.WT_BOUND", 1.0, "upper bound of the extra class weight", "-wb --wt_bound"),
             o("LOSS.RMI", False, "region mutual information loss (wins over the others)", "--rmi_loss"),
             o("LOSS.JOINTWTBORDER", False, "boundary label relaxation", "--jointwtborder"),
-            o("LOSS.STRICT_BDR_CLS", "", "train ids whose pixels are never relaxed", "--strict_bdr_cls"),
+            o("LOSS.STRICT_BDR_CLS", "", "train ids for which relaxation is off: their pixels keep their own class alone", "--strict_bdr_cls"),
             o("LOSS.BORDER_WINDOW", 1, "boundary half-width in pixels"),
             o("LOSS.OCR_ALPHA", 0.4, "weight of OCR's auxiliary loss", "--ocr_alpha"),
             o("LOSS.OCR_AUX_RMI", False, "full RMI for the auxiliary loss, too", "--ocr_aux_loss_rmi"),
@@ -280,6 +280,7 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
+    values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
         values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])

@@ -38,7 +38,7 @@ class Net(nn.Module):
     def __init__(self, parts: Parts, align_corners: bool = False, freeze_trunk: bool = False) -> None:
         super().__init__()
         # In a tuple, so that a trunk whose children are ours is not registered, and named, a second time.
-        self._trunk = () if parts.trunk else (parts.modules[""],)
+        self._trunk: tuple[nn.Module, ...] = () if parts.trunk else (parts.modules[""],)
         for name, module in parts.modules.items():
             for own_name, own in [(name, module)] if name else module.named_children():
                 self.add_module(own_name, own)

@@ -83,7 +83,7 @@ class EvalRule:
 # Hierarchical multi-scale attention (Tao, Sapra, Catanzaro 2020): logits averaged over scales and mirror images.
 # "paddle": the same in PaddleSeg since its release 2.8; before, probabilities were averaged.
 # "sdcnet": video propagation and label relaxation (Zhu, Sapra et al. 2019), windows over every scale and mirror image.
-# "sdcnet_whole": the same without windows. "sdcnet_pooling": its shorter way, with the filter that Pillow takes unasked.
+# "sdcnet_whole": the same without windows. "sdcnet_pooling": the other way there, with the filter Pillow takes unasked.
 _SDCNET = EvalRule(
     scales=(0.5, 1.0, 2.0), flip=True, mirror_first=True, size_rule="floor", resize="pil", resize_first=True
 )

@@ -50,6 +50,10 @@ DECISIVE = (
     "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
     "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL",
 )  # fmt: skip
+OF_A_MODE = tuple(
+    f"EVAL.{name}"
+    for name in "INFERENCE_MODE SCALES SINGLE_SCALE NO_FLIP WINDOW SLIDING_OVERLAP FIXED_ASPP_POOL".split()
+)
 
 
 class Teacher(NamedTuple):
@@ -98,7 +102,9 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Teacher:
     told |= {"DATASET.NUM_CLASSES": count} if count else {}
     cfg = config.load(words, told)
     net = network.build(cfg)
-    if not hasattr(net, "scales"):
+    if cfg.EVAL.INFERENCE_MODE and not hasattr(net, "scales"):
+        cfg = config.load([*words, "EVAL.SCALES", args.scales], told)
+    elif not hasattr(net, "scales"):
         one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
         words += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
         cfg = config.load(words, told)
@@ -124,7 +130,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
     made: dict[str, Any] = {"sha256": digest(Path(cfg.SNAPSHOT)), "images": str(Path(cfg.EVAL.FOLDER).resolve())}
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
-    made |= {key: config.get(cfg, key) for key in DECISIVE}
+    made |= {key: config.get(cfg, key) for key in (*DECISIVE, *(OF_A_MODE if cfg.EVAL.INFERENCE_MODE else ()))}
     check_out(out, run.spec, made)
     made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()

@@ -48,12 +48,9 @@ SAMPLES, LONG_EDGE = 12, 512
 DECISIVE = (
     "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
     "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
-    "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL",
+    "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL", "EVAL.INFERENCE_MODE", "EVAL.SCALES", "EVAL.SINGLE_SCALE", "EVAL.NO_FLIP",
+    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL",
 )  # fmt: skip
-OF_A_MODE = tuple(
-    f"EVAL.{name}"
-    for name in "INFERENCE_MODE SCALES SINGLE_SCALE NO_FLIP WINDOW SLIDING_OVERLAP FIXED_ASPP_POOL".split()
-)
 
 
 class Teacher(NamedTuple):
@@ -130,7 +127,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
     made: dict[str, Any] = {"sha256": digest(Path(cfg.SNAPSHOT)), "images": str(Path(cfg.EVAL.FOLDER).resolve())}
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
-    made |= {key: config.get(cfg, key) for key in (*DECISIVE, *(OF_A_MODE if cfg.EVAL.INFERENCE_MODE else ()))}
+    made |= {key: config.get(cfg, key) for key in DECISIVE}
     check_out(out, run.spec, made)
     made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()
@@ -168,9 +165,10 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
         if (out / "train_extra").is_dir() and any((out / "train_extra").iterdir()):
             raise UserError(f"{out / 'train_extra'} has files of other origin: give another --out")
         return
+    before = config.defaults() | record.made  # an option that the record does not know of had no effect yet
     for key, value in made.items():
-        if record.made.get(key) != value:
-            change = "" if isinstance(value, dict) else f" {record.made.get(key)!r} there, {value!r} now"
+        if before.get(key) != value:
+            change = "" if isinstance(value, dict) else f" {before.get(key)!r} there, {value!r} now"
             raise UserError(f"{out} has labels made otherwise ({key}{change}): give the same options, or another --out")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -425,6 +426,24 @@ def test_published_defaults_of_evaluation() -> None:
     assert rule.window_overlap == 1 / 3 and published["--sliding_overlap"] == "1 / 3"
     for name in ("--split_index", "--split_count", "--fixed_aspp_pool", "--dump_images", "--single_scale"):
         assert config.flags()[name].default == published[name]
+
+
+@pytest.mark.parametrize(
+    ("script", "scales"),
+    [
+        ("eval_cityscapes_WideResNet38.sh", (1.0,)),
+        ("eval_cityscapes_SEResNeXt50.sh", (1.0,)),
+        ("submit_cityscapes_WideResNet38.sh", (0.5, 1.0, 2.0)),
+    ],
+)
+def test_published_evaluation_translates(script: str, scales: tuple[float, ...]) -> None:
+    """Two of its flags have another name here, and the network's name no prefix."""
+    line = json.loads((GOLDEN / "sdcnet/options.json").read_text())["scripts"][script]
+    line = line.split("eval.py ")[1].replace("--split", "--eval").replace("--ckpt_path", "--result_dir")
+    cfg = config.load(shlex.split(line.replace("${1}", "best.pth").replace("${2}", "OUT").replace("network.", "")))
+    assert (cfg.SNAPSHOT, cfg.RESULT_DIR, cfg.EVAL.DUMP_IMAGES, cfg.DATASET.CV) == ("best.pth", "OUT", True, 0)
+    assert cfg.EVAL.MODE == ("test" if script.startswith("submit") else "val")
+    assert network.eval_rule(cfg) == replace(network.predict.RULES["sdcnet"], scales=scales)
 
 
 def test_without_an_inference_mode_nothing_changes() -> None:

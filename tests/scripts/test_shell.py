@@ -36,20 +36,16 @@ def test_shellcheck_finds_nothing() -> None:
 
 @pytest.mark.parametrize("script", RUNS, ids=lambda path: path.stem)
 def test_a_script_is_a_command_line_of_ours(script: Path, tmp_path: Path) -> None:
-    words = started(
-        script, ["weights.pth", "out", "--seed", "7"] if takes_out(script) else ["weights.pth", "--seed", "7"], tmp_path
-    )
+    fresh, evaluates = script.stem.startswith("train_mapillary"), not script.stem.startswith("train")
+    given = ["weights.pth"] * (not fresh) + ["out"] * evaluates
+    words = started(script, [*given, "--seed", "7"], tmp_path)
     assert words[:2] == ["python", str(SCRIPTS.parent / "train.py")]
     cfg = config.load(words[2:])
     assert cfg.SEED == 7
-    assert cfg.SNAPSHOT == "weights.pth"
+    assert cfg.SNAPSHOT == ("" if fresh else "weights.pth")
     assert cfg.MODEL.ARCH == ("deepv3.DeepWV3Plus" if "WideResNet38" in script.stem else "deepv3.DeepSRNX50V3PlusD_m1")
     assert f"_{cfg.DATASET.NAME}_" in script.stem
-
-
-def takes_out(script: Path) -> bool:
-    """Evaluations are called with a folder for their results."""
-    return not script.stem.startswith("train")
+    assert bool(cfg.EVAL.MODE) == (cfg.EVAL.INFERENCE_MODE == "sliding") == (cfg.RESULT_DIR == "out") == evaluates
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 4])

@@ -36,6 +36,7 @@ from network.families_deeplab import (
     wide_resnet38,
     xception71,
 )
+from network.head.aspp import fix_pooling
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
@@ -107,8 +108,13 @@ def build(cfg: Any) -> Net:
     return net
 
 
+_MODES = {"sliding": "sdcnet", "pooling": "sdcnet_pooling", "whole": "sdcnet_whole"}
+
+
 def rule_name(cfg: Any) -> str:
-    """Which of RULES: that of EVAL.RULE, or the one that fits the weights."""
+    """Which of RULES: that of EVAL.INFERENCE_MODE or EVAL.RULE, or the one that fits the weights."""
+    if cfg.EVAL.INFERENCE_MODE:
+        return _MODES[cfg.EVAL.INFERENCE_MODE]
     if cfg.EVAL.RULE != "auto":
         return cfg.EVAL.RULE
     paddles = any(weights.paddle.is_own(Path(file)) for file in (cfg.SNAPSHOT, cfg.RESUME))
@@ -121,6 +127,8 @@ def eval_rule(cfg: Any) -> EvalRule:
     scales = (cfg.EVAL.DEFAULT_SCALE,)
     if cfg.EVAL.MULTI_SCALE:
         scales = tuple(dict.fromkeys((*scales, *_scales(cfg.EVAL.EXTRA_SCALES, "--extra_scales", with_one=False))))
+    if options.INFERENCE_MODE:
+        return _inference_mode(cfg, rule)
     return replace(
         rule,
         average="probabilities" if "softmax_sum" in cfg.PUBLISHED else rule.average,
@@ -135,8 +143,28 @@ def eval_rule(cfg: Any) -> EvalRule:
     )
 
 
+def _inference_mode(cfg: Any, rule: EvalRule) -> EvalRule:
+    """A rule of the sdcnet branch with its own options. Corners are never aligned there outside the network."""
+    options, plain = cfg.EVAL, "pooling_input" in cfg.PUBLISHED
+    return replace(
+        rule,
+        mean=(0.0, 0.0, 0.0) if plain else tuple(cfg.DATASET.MEAN),
+        std=(1.0, 1.0, 1.0) if plain else tuple(cfg.DATASET.STD),
+        scales=(1.0,) if options.SINGLE_SCALE else _scales(options.SCALES, "--scales", with_one=False),
+        flip=not options.NO_FLIP,
+        flip_vertical=options.AUG_EVAL and options.FLIP_VERTICAL,
+        window=options.WINDOW if rule.window else 0,
+        window_overlap=options.SLIDING_OVERLAP,
+        published_counts="sliding_counts" in cfg.PUBLISHED,
+        tile=options.TILE,
+        overlap=options.TILE_OVERLAP,
+    )
+
+
 def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callable[[str], None]) -> predict.Predictor:
     """The inference path for `net` as the options of EVAL ask; weights are halved for O3."""
+    if cfg.EVAL.FIXED_ASPP_POOL:
+        fix_pooling(net)
     if precision.half_weights:
         net = net.half()
     return predict.Predictor(

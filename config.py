@@ -45,6 +45,9 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.CITYSCAPES_CUSTOMCOARSE", "ASSETS_PATH/data/Cityscapes/autolabelled", "automatic labels", "--custom_coarse_dir"),
             o("DATASET.MAPILLARY_DIR", "ASSETS_PATH/data/Mapillary/data", "Mapillary Vistas"),
             o("DATASET.CAMVID_DIR", "ASSETS_PATH/data/CamVid", "CamVid in the SegNet layout"),
+            o("DATASET.CAMVID_CLASSES", "11", "classes of CamVid's painted labels: SegNet's 11, or all", choices=("11", "32")),
+            o("DATASET.KITTI_DIR", "ASSETS_PATH/data/KITTI", "KITTI semantics"),
+            o("DATASET.AUG_DIR", "", "frames with propagated labels; empty: cs_aug or camvid_aug3/CamVid in the dataset", "--aug_dir"),
             o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
             o("DATASET.CENTROID_ROOT", "ASSETS_PATH/uniform_centroids", "cache of class centroids"),
             o("DATASET.ROOT", "", "the dataset's folder, whichever dataset it is", "--dataset_dir --data_root", common=True),
@@ -115,6 +118,7 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.COARSE_BOOST_CLASSES", "", "train ids that coarse images add to", "--coarse_boost_classes"),
             o("DATASET.CUSTOM_COARSE_DROPOUT_CLASSES", "", "auto-labels replaced by coarse labels for these train ids", "--custom_coarse_dropout_classes"),
             o("DATASET.CUSTOM_COARSE_PROB", -1.0, "auto-labels below this confidence are ignored; -1: no auto-labels", "--custom_coarse_prob"),
+            o("DATASET.MAX_SKIP", 0, "class-uniform crops of the frames so far before and after each image, too; 0: none", "--maxSkip"),
             o("DATASET.COARSE_MULTIPLE", 0.0, "whole coarse images in each epoch, as a multiple of the fine ones", "--coarse_multiple"),
             o("DATASET.ONLY_COARSE", False, "class-uniform part from coarse images only", "--only_coarse"),
             o("DATASET.MASK_OUT_CITYSCAPES", False, "ignore the border of auto-labelled images", "--mask_out_cityscapes"),
@@ -240,7 +244,6 @@ WITHOUT_EFFECT = {
     "--trunk": True,
     "--brt_aug": False,
     "--exp": True,
-    "--maxSkip": True,
     "--scf": False,
     "--three_scale": False,
     "--alt_two_scale": False,
@@ -540,6 +543,8 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
             "--rand_augment": a.RAND_AUGMENT, "--gblur": a.GBLUR, "--bblur": a.BBLUR}  # fmt: skip
     for flag in [flag for flag, given in idle.items() if given and a.TABLE == "paddle"]:
         yield f"{flag} is no step of --aug_table paddle: leave it out"
+    if d.MAX_SKIP and not d.CLASS_UNIFORM_PCT:
+        yield "--maxSkip adds to class-uniform crops only: give --class_uniform_pct, or leave it out"
     if d.COARSE_MULTIPLE and (d.COARSE_BOOST_CLASSES or d.ONLY_COARSE):
         other = "--coarse_boost_classes" if d.COARSE_BOOST_CLASSES else "--only_coarse"
         yield f"--coarse_multiple brings whole coarse images, {other} crops of them: leave one of them out"
@@ -579,7 +584,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
-                "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE"):  # fmt: skip
+                "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import camvid, centroids, cityscapes, folder, mapillary
+from datasets import camvid, centroids, cityscapes, folder, kitti, mapillary, neighbours
 from datasets.base import Listing, SegmentationDataset
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
@@ -30,6 +30,7 @@ class Entry:
 
     `own_spec(cfg)`: the classes where the dataset's folder says them. `val_size`: long edge at which its images are
     validated where --pre_size does not say otherwise; 0: as they are, whatever it says. `coarse`: it has coarse images.
+    `around(cfg)`: where frames around its images lie, and that in words.
     """
 
     spec: DatasetSpec
@@ -37,11 +38,26 @@ class Entry:
     own_spec: Callable[[Any], DatasetSpec] | None = None
     val_size: int = 0
     coarse: bool = False
+    around: Callable[[Any], tuple[neighbours.Place, str]] | None = None
 
 
 def _cityscapes(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     root = cfg.DATASET.ROOT or cfg.DATASET.CITYSCAPES_DIR
     return cityscapes.listing(root, mode, cfg.DATASET.CV, _coarse(cfg) if mode == "train" else None)
+
+
+def _around_cityscapes(cfg: Any) -> tuple[neighbours.Place, str]:
+    """Of the toy scenes, too, which are laid out in the same way."""
+    root = cfg.DATASET.AUG_DIR or str(
+        Path(cfg.DATASET.ROOT or cfg.DATASET[f"{cfg.DATASET.NAME.upper()}_DIR"]) / "cs_aug"
+    )
+    return cityscapes.frames_around(root, "frames with propagated labels (--aug_dir)"), f"looked in {root}"
+
+
+def _around_camvid(cfg: Any) -> tuple[neighbours.Place, str]:
+    root = Path(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR)
+    aug = Path(cfg.DATASET.AUG_DIR) if cfg.DATASET.AUG_DIR else root / "camvid_aug3" / "CamVid"
+    return neighbours.of_camvid(aug), f"looked for {aug}/train/*.png and {aug}/trainannot/*.png"
 
 
 def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
@@ -57,6 +73,14 @@ def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     mode = "trainval" if mode == "train" and cfg.DATASET.CV == cityscapes.CV_ALL else mode
     return Listing.plain(camvid.items(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, mode))
+
+
+def _camvid_spec(cfg: Any) -> DatasetSpec:
+    return camvid.spec(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, cfg.DATASET.CAMVID_CLASSES)
+
+
+def _kitti(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    return Listing.plain(kitti.items(cfg.DATASET.ROOT or cfg.DATASET.KITTI_DIR, mode, cfg.DATASET.CV))
 
 
 def _mapillary(cfg: Any, mode: str, ranks: Ranks) -> Listing:
@@ -81,12 +105,13 @@ def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 _TOY_FOLDERS = {"fine": "gtFine/train", "coarse": "gtCoarse/train_extra", "test": "leftImg8bit/test"}
 
 DATASETS = {
-    "cityscapes": Entry(cityscapes.SPEC, _cityscapes, coarse=True),
+    "cityscapes": Entry(cityscapes.SPEC, _cityscapes, coarse=True, around=_around_cityscapes),
+    "kitti": Entry(kitti.SPEC, _kitti),
     "mapillary": Entry(
         mapillary.SPEC, _mapillary, lambda cfg: mapillary.spec(*_mapillary_place(cfg)), mapillary.VAL_SIZE
     ),
-    "camvid": Entry(camvid.SPEC, _camvid),
-    "toy": Entry(replace(cityscapes.SPEC, name="toy"), _toy, coarse=True),
+    "camvid": Entry(camvid.SPEC, _camvid, _camvid_spec, around=_around_camvid),
+    "toy": Entry(replace(cityscapes.SPEC, name="toy"), _toy, coarse=True, around=_around_cityscapes),
     "folder": Entry(folder.SPEC, _folder),
 }
 
@@ -108,7 +133,7 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     entry, classes = _entry(cfg), spec(cfg)
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
-    listing = entry.listing(cfg, "train", ranks)
+    listing = _with_frames(cfg, entry, entry.listing(cfg, "train", ranks))
     dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
     sampler = _sampler(cfg, ranks, dataset, listing)
     dump = None
@@ -180,25 +205,47 @@ def _check_coarse(cfg: Any, entry: Entry) -> None:
         )
 
 
+def _with_frames(cfg: Any, entry: Entry, listing: Listing) -> Listing:
+    """The listing, and with --maxSkip the frames around its fine images behind it."""
+    skip = cfg.DATASET.MAX_SKIP
+    if not skip:
+        return listing
+    if entry.around is None:
+        able = ", ".join(name for name, other in DATASETS.items() if other.around)
+        raise UserError(
+            f"--maxSkip: {cfg.DATASET.NAME} has no frames around its images, only {able} have; leave it out"
+        )
+    place, where = entry.around(cfg)
+    near = neighbours.around(listing.items[: listing.fine], skip, place, where)
+    note = f"--maxSkip {skip}: {len(near.items)} frames around {listing.fine} images"
+    note += f"; {near.missing} are not there" if near.missing else ""
+    return replace(listing, items=listing.items + near.items, origins=near.origins, note=note)
+
+
 def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: Listing) -> ClassUniformSampler:
-    """Fine images, class centroids where they are needed, and coarse centroids up to MAX_CU_EPOCH."""
+    """Fine images, class centroids where they are needed, and those of coarse images and frames up to MAX_CU_EPOCH."""
     c, classes = cfg.DATASET, dataset.spec.num_classes
     images = range(listing.fine)
     kept = list(images)
     near: dict[int, Any] = {}
-    late = None
     if c.CLASS_UNIFORM_PCT > 0 or c.TRAIN_FRACTION < 1:
         near = _centroids(cfg, ranks, dataset, images)
     if c.TRAIN_FRACTION < 1:
         kept = balanced_share(presence_of(near, listing.fine, classes), c.TRAIN_FRACTION, cfg.SEED)
         near = keep_items(near, kept)
-    mixed = range(listing.fine, len(listing.items)) if c.COARSE_MULTIPLE else ()
-    if c.CLASS_UNIFORM_PCT > 0 and listing.fine < len(listing.items) and not mixed:
-        far = _centroids(cfg, ranks, dataset, range(listing.fine, len(listing.items)))
-        late, near = near, merge({} if c.ONLY_COARSE else near, far, listing.boost)
+    mixed = listing.coarse if c.COARSE_MULTIPLE else ()
+    early = near
+    if c.CLASS_UNIFORM_PCT > 0 and listing.coarse and not mixed:
+        far = _centroids(cfg, ranks, dataset, listing.coarse)
+        early = merge({} if c.ONLY_COARSE else near, far, listing.boost)
+    if c.CLASS_UNIFORM_PCT > 0 and listing.origins:
+        frames = range(listing.coarse.stop, len(listing.items))
+        used = [frame for frame, origin in zip(frames, listing.origins, strict=True) if origin in set(kept)]
+        early = merge(early, keep_items(_centroids(cfg, ranks, dataset, frames), used), range(classes))
     return ClassUniformSampler(
-        kept, near, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
-        late, c.MAX_CU_EPOCH, TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0, mixed, c.COARSE_MULTIPLE,
+        kept, early, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
+        near if early is not near else None, c.MAX_CU_EPOCH, TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0,
+        mixed, c.COARSE_MULTIPLE, listing.note,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets.reading import apply_table, class_table, read_image, read_label
+from datasets.reading import apply_table, class_table, read_image, read_label, read_painted
 from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
 from utils.errors import UserError
 
@@ -35,12 +35,22 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """Items of one split: the first `fine` make an epoch, the rest (coarse ones) come in by class centroids only."""
+    """Items of one split: the first `fine` make an epoch, the rest (coarse ones) come in by class centroids only.
+
+    The last len(`origins`) are frames around fine ones, whose places `origins` tells. `note`: what the log should say.
+    """
 
     items: list[Item]
     fine: int
     refine: LabelRules | None = None
     boost: tuple[int, ...] = ()
+    origins: tuple[int, ...] = ()
+    note: str = ""
+
+    @property
+    def coarse(self) -> range:
+        """Places of the coarse items."""
+        return range(self.fine, len(self.items) - len(self.origins))
 
     @classmethod
     def plain(cls, items: list[Item]) -> Listing:
@@ -131,7 +141,8 @@ class SegmentationDataset(Dataset):
         return label
 
     def _mapped(self, path: str, train_ids: bool) -> np.ndarray:
-        return apply_table(read_label(path), self._tables[train_ids], path, self.spec.name)
+        values = read_painted(path, self.spec.colours) if self.spec.colours else read_label(path)
+        return apply_table(values, self._tables[train_ids], path, self.spec.name)
 
 
 def _as_draw(draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Draw:

@@ -1,7 +1,8 @@
-"""CamVid (Brostow et al. 2009) in the SegNet layout: 11 classes, 11 = void, images and annotations side by side."""
+"""CamVid (Brostow et al. 2009): 11 classes in the SegNet layout, or the original's pictures painted in 32 colours."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from datasets.base import Item
@@ -32,13 +33,76 @@ SPEC = DatasetSpec(
     train_to_id=tuple(range(len(_CLASSES))),
 )
 
+# What the original paints: name, colour, and which of the 11 classes SegNet makes of it (none: void).
+_PAINTED = (
+    ("Animal", (64, 128, 64), "Pedestrian"),
+    ("Archway", (192, 0, 128), "Building"),
+    ("Bicyclist", (0, 128, 192), "Bicyclist"),
+    ("Bridge", (0, 128, 64), "Building"),
+    ("Building", (128, 0, 0), "Building"),
+    ("Car", (64, 0, 128), "Car"),
+    ("CartLuggagePram", (64, 0, 192), "Pedestrian"),
+    ("Child", (192, 128, 64), "Pedestrian"),
+    ("Column_Pole", (192, 192, 128), "Column-Pole"),
+    ("Fence", (64, 64, 128), "Fence"),
+    ("LaneMkgsDriv", (128, 0, 192), "Road"),
+    ("LaneMkgsNonDriv", (192, 0, 64), "Road"),
+    ("Misc_Text", (128, 128, 64), "Sign-Symbol"),
+    ("MotorcycleScooter", (192, 0, 192), "Bicyclist"),
+    ("OtherMoving", (128, 64, 64), "Car"),
+    ("ParkingBlock", (64, 192, 128), "Sidewalk"),
+    ("Pedestrian", (64, 64, 0), "Pedestrian"),
+    ("Road", (128, 64, 128), "Road"),
+    ("RoadShoulder", (128, 128, 192), "Sidewalk"),
+    ("Sidewalk", (0, 0, 192), "Sidewalk"),
+    ("SignSymbol", (192, 128, 128), "Sign-Symbol"),
+    ("Sky", (128, 128, 128), "Sky"),
+    ("SUVPickupTruck", (64, 128, 192), "Car"),
+    ("TrafficCone", (0, 0, 64), "Column-Pole"),
+    ("TrafficLight", (0, 64, 64), "Sign-Symbol"),
+    ("Train", (192, 64, 128), "Car"),
+    ("Tree", (128, 128, 0), "Tree"),
+    ("Truck_Bus", (192, 128, 192), "Car"),
+    ("Tunnel", (64, 0, 64), "Building"),
+    ("VegetationMisc", (192, 192, 0), "Tree"),
+    ("Wall", (64, 192, 0), "Building"),
+    ("Void", (0, 0, 0), ""),
+)
+_COLOURS = {colour: value for value, (_, colour, _) in enumerate(_PAINTED)}
+_FEW = {value: SPEC.classes.index(few) if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_PAINTED)}
+_ALL = {value: value if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_PAINTED)}
+
+# The original's pictures, painted with SegNet's 11 classes, and with all 31 that are not void.
+PAINTED_SPEC = replace(SPEC, id_to_train=_FEW, colours=_COLOURS)
+ALL_SPEC = DatasetSpec(
+    name="camvid",
+    classes=tuple(name for name, _, few in _PAINTED if few),
+    palette=tuple(colour for _, colour, few in _PAINTED if few),
+    id_to_train=_ALL,
+    train_to_id=tuple(range(len(_PAINTED) - 1)),
+    colours=_COLOURS,
+)
+
 _TREES = ("", "LargeScale/CamVid/", "CamVid/")
+_STILLS = ("701_StillsRaw_full", "images/701_StillsRaw_full")
+_PAINTINGS = ("LabeledApproved_full", "labels/LabeledApproved_full", "LabeledApproved_full/LabeledApproved_full")
+
+
+def spec(root: str, classes: str = "11") -> DatasetSpec:
+    """Classes of what lies in `root`; all of the painted ones if `classes` is "32" (void is no class)."""
+    if not _painted(root):
+        if classes != "11":
+            raise UserError(f"DATASET.CAMVID_CLASSES {classes}: the labels in {root} have SegNet's 11; leave it out")
+        return SPEC
+    return PAINTED_SPEC if classes == "11" else ALL_SPEC
 
 
 def items(root: str, mode: str) -> list[Item]:
-    """Items of `mode` (train, val, test or trainval), in the order of the list file if there is one."""
+    """Items of `mode` (train, val, test or trainval) of either layout, in the order of the list file if any."""
     if mode == "trainval":
         return items(root, "train") + items(root, "val")
+    if _painted(root):
+        return _painted_items(root, mode)
     folder = find_folder(root, (tree + mode for tree in _TREES), f"CamVid {mode} images")
     labels = find_folder(str(folder.parent), (f"{mode}annot",), f"CamVid {mode} labels")
     images = {path.stem: path for path in images_in(folder)}
@@ -47,6 +111,36 @@ def items(root: str, mode: str) -> list[Item]:
     annotations = {path.stem: path for path in images_in(labels)}
     names = _listed(folder.with_suffix(".txt")) or list(images)
     return [_item(name, images, annotations, folder, labels) for name in names]
+
+
+def _painted(root: str) -> bool:
+    """Whether the original's pictures lie in `root`, and no annotations in the SegNet layout."""
+    base = Path(root)
+    segnet = any((base / f"{tree}{mode}annot").is_dir() for tree in _TREES for mode in ("train", "val", "test"))
+    return not segnet and any((base / stills).is_dir() for stills in _STILLS)
+
+
+def _painted_items(root: str, mode: str) -> list[Item]:
+    """Those that `<mode>.txt` in `root` names if it is there, else by SegNet's division."""
+    folder = find_folder(root, _STILLS, "CamVid images")
+    labels = find_folder(root, _PAINTINGS, "CamVid's painted labels")
+    images = {path.stem: path for path in images_in(folder)}
+    paintings = {path.stem.removesuffix("_L"): path for path in images_in(labels)}
+    names = _listed(Path(root) / f"{mode}.txt") or [name for name in images if _split(name) == mode]
+    if not names:
+        raise UserError(f"no image of CamVid's {mode} split in {folder}; a list {root}/{mode}.txt would name others")
+    return [_item(name, images, paintings, Path(root) / mode, labels, "_L") for name in names]
+
+
+def _split(name: str) -> str:
+    """SegNet's division of the 701 frames, by sequence and frame."""
+    sequence, _, frame = name.rpartition("_")
+    number = int(frame.lstrip("f")) if frame.lstrip("f").isdigit() else 0
+    if sequence == "0016E5" and 7959 <= number <= 8159:
+        return "val"
+    if sequence == "Seq05VD" or (sequence == "0001TP" and number > 8520):
+        return "test"
+    return "train"
 
 
 def _listed(path: Path) -> list[str]:
@@ -58,9 +152,11 @@ def _listed(path: Path) -> list[str]:
     return [PureWindowsPath(line.split()[0]).stem for line in lines if line.strip()]
 
 
-def _item(name: str, images: dict[str, Path], annotations: dict[str, Path], folder: Path, labels: Path) -> Item:
+def _item(
+    name: str, images: dict[str, Path], annotations: dict[str, Path], folder: Path, labels: Path, ending: str = ""
+) -> Item:
     if name not in images:
         raise UserError(f"{folder.with_suffix('.txt')} names {name}, but there is no such image in {folder}")
     if name not in annotations:
-        raise UserError(f"image without label: {images[name]} needs {labels / name}.png")
+        raise UserError(f"image without label: {images[name]} needs {labels / name}{ending}.png")
     return Item(str(images[name]), str(annotations[name]), name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.base import Item, LabelRules, Listing
+from datasets.neighbours import Place, of_cityscapes
 from datasets.reading import find_folder, found, holds_train_ids
 from utils import labelrecord
 from utils.contracts import DatasetSpec
@@ -127,6 +128,12 @@ def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> 
         _MASK_COLUMNS if coarse.mask_border else None,
     )
     return Listing(items + extra, len(items), rules, coarse.boost or tuple(range(SPEC.num_classes)))
+
+
+def frames_around(root: str, what: str) -> Place:
+    """Where frames around training images lie, in either published tree below `root`; UserError if neither is there."""
+    images, labels = (find_folder(root, trees, what) for trees in (_IMAGE_TREES, _FINE_TREES))
+    return of_cityscapes(images / "train", labels / "train")
 
 
 def _cities(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -44,6 +44,21 @@ def read_label(path: str) -> np.ndarray:
             raise UserError(f"{path} is a colour image; a label has one channel of class ids")
         label = np.ascontiguousarray(label[..., 0])
     return label
+
+
+def read_painted(path: str, colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
+    """(H, W) uint8 label values of a picture in which each value has its colour; UserError for any other colour."""
+    image = read_image(path).astype(np.uint32)
+    packed = (image[..., 0] << 16) | (image[..., 1] << 8) | image[..., 2]  # (H, W)
+    values = {(r << 16) | (g << 8) | b: value for (r, g, b), value in colours.items()}
+    known = np.array(sorted(values))
+    place = np.searchsorted(known, packed).clip(max=len(known) - 1)
+    bad = packed[known[place] != packed]
+    if bad.size:
+        colour, count = (int(a[0]) for a in np.unique(bad, return_counts=True))
+        rgb = (colour >> 16, colour >> 8 & 255, colour & 255)
+        raise UserError(f"{path}: {bad.size} pixels have colours of no class, {count} of them {rgb}")
+    return np.array([values[int(key)] for key in known], np.uint8)[place]
 
 
 def _palette_indices(data: bytes, path: str) -> np.ndarray:

@@ -78,7 +78,7 @@ class DatasetSpec:
     """Classes of a dataset. `id_to_train` maps label values to train ids; None: labels are train ids already.
 
     `train_to_id` is the way back for submissions, `categories` the category of each class (empty: none),
-    `palette` an RGB colour a class.
+    `palette` an RGB colour a class. `colours`: labels are painted, and which colour stands for which label value.
     """
 
     name: str
@@ -88,6 +88,7 @@ class DatasetSpec:
     id_to_train: Mapping[int, int] | None = None
     train_to_id: tuple[int, ...] = ()
     categories: tuple[str, ...] = ()
+    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

@@ -73,3 +73,57 @@ def test_missing_files(root: Path) -> None:
     (root / "train/c.jpg").unlink()
     with pytest.raises(UserError, match=r"train\.txt names c, but there is no such image"):
         camvid.items(str(root), "train")
+
+
+@pytest.fixture
+def painted(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path:
+    """Four frames of the original, one of each sequence, with all 32 colours."""
+    label = np.repeat(np.array(list(camvid.ALL_SPEC.colours), np.uint8)[None], 4, 0)  # (4, 32, 3)
+    for name in ("0001TP_006690", "0006R0_f00930", "0016E5_07959", "Seq05VD_f00000"):
+        write_file(tmp_path / f"701_StillsRaw_full/{name}.png", np.zeros((4, 32, 3), np.uint8))
+        write_file(tmp_path / f"LabeledApproved_full/{name}_L.png", label)
+    return tmp_path
+
+
+def test_the_painted_original_is_divided_as_segnet_did(painted: Path) -> None:
+    names = {mode: [item.name for item in camvid.items(str(painted), mode)] for mode in ("train", "val", "test")}
+    assert names == {"train": ["0001TP_006690", "0006R0_f00930"], "val": ["0016E5_07959"], "test": ["Seq05VD_f00000"]}
+    (painted / "val.txt").write_text("/somewhere/0001TP_006690.png /somewhere/0001TP_006690.png\n")
+    assert [item.name for item in camvid.items(str(painted), "val")] == ["0001TP_006690"]
+
+
+def test_segnets_division_is_that_of_its_lists() -> None:
+    for mode in ("train", "val"):
+        names = camvid._listed(Path(shared_path(f"data/camvid/{mode}.txt")))
+        assert {camvid._split(name) for name in names} == {mode}
+
+
+def test_painted_labels_have_11_classes_or_all(painted: Path, make_cfg: Callable[..., CfgNode]) -> None:
+    for words, count in (((), 11), (("DATASET.CAMVID_CLASSES", "32"), 31)):
+        cfg = make_cfg("--dataset", "camvid", "--data_root", painted, *words)
+        assert cfg.DATASET.NUM_CLASSES == count
+        (batch,) = datasets.build_val(cfg, Ranks())
+        label = batch["label"][0]
+        assert label is not None
+        expected = [*range(31), 255] if words else [camvid._FEW[value] for value in range(32)]
+        assert label[0].tolist() == expected
+    assert set(camvid._FEW.values()) == {*range(11), 255}
+
+
+def test_a_colour_of_no_class_is_named(painted: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
+    label = np.zeros((4, 32, 3), np.uint8)
+    label[1, 2:5] = (1, 2, 3)
+    write_file(painted / "LabeledApproved_full/0016E5_07959_L.png", label)
+    dataset = SegmentationDataset(camvid.items(str(painted), "val"), camvid.spec(str(painted)), Pipeline())
+    with pytest.raises(
+        UserError, match=r"0016E5_07959_L\.png: 3 pixels have colours of no class, 3 of them \(1, 2, 3\)"
+    ):
+        dataset[0]
+    with pytest.raises(UserError, match=r"0006R0_f00930\.png needs .*LabeledApproved_full/0006R0_f00930_L\.png"):
+        (painted / "LabeledApproved_full/0006R0_f00930_L.png").unlink()
+        camvid.items(str(painted), "train")
+
+
+def test_all_classes_are_of_the_painted_original_alone(root: Path) -> None:
+    with pytest.raises(UserError, match="CAMVID_CLASSES 32: the labels in .* have SegNet's 11"):
+        camvid.spec(str(root), "32")

@@ -12,7 +12,7 @@ from utils.errors import UserError
 FACTS = json.loads((GOLDEN / "sdcnet/datasets.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["cityscapes", "toy", "folder"])
+@pytest.mark.parametrize("name", ["cityscapes", "kitti", "toy", "folder"])
 def test_cityscapes_classes(name: str) -> None:
     labels = FACTS["cityscapes_and_kitti"]["labels"]
     trained = sorted((entry for entry in labels if 0 <= entry["train_id"] < 19), key=lambda entry: entry["train_id"])
@@ -39,8 +39,8 @@ def test_camvid_classes() -> None:
 
 
 def test_spec_of_a_config() -> None:
-    cfg = CfgNode({"DATASET": {"NAME": "camvid"}})
-    assert datasets.spec(cfg) is datasets.spec("camvid")
+    cfg = CfgNode({"DATASET": {"NAME": "kitti"}})
+    assert datasets.spec(cfg) is datasets.spec("kitti")
 
 
 def test_unknown_dataset_names_the_nearest() -> None:

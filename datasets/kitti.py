@@ -1,0 +1,54 @@
+"""KITTI semantics (Alhaija et al. 2018): Cityscapes' classes and raw ids, 200 labelled frames and 200 for the test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from datasets import cityscapes
+from datasets.base import Item
+from datasets.reading import find_folder, images_in
+from utils.errors import UserError
+
+SPEC = replace(cityscapes.SPEC, name="kitti")
+FRAMES = 200  # labelled ones, of which the splits speak
+
+# Places in the sorted list of labelled frames that splits 0, 1 and 2 hold out for validation (Zhu et al. 2019).
+VAL_FRAMES = (
+    (1, 5, 11, 29, 35, 49, 57, 68, 72, 82, 93, 115, 119, 130, 145, 154, 156, 167, 169, 189, 198),
+    (0, 12, 24, 31, 42, 50, 63, 71, 84, 96, 101, 112, 121, 133, 141, 155, 164, 171, 187, 191, 197),
+    (3, 6, 13, 21, 41, 54, 61, 73, 88, 91, 110, 121, 126, 131, 142, 149, 150, 163, 173, 183, 199),
+)
+
+_TEST_TREES = ("testing/image_2", "test/image_2")
+
+
+def items(root: str, mode: str, cv: int = 0) -> list[Item]:
+    """Items of `mode` (train, val, trainval or test), by name; with --cv 3 all frames are "train" and "val"."""
+    if mode == "test":
+        return [Item(str(path), None, path.stem) for path in _images(root, _TEST_TREES, "KITTI test images")]
+    images = _images(root, ("training/image_2",), "KITTI images")
+    labels = find_folder(root, ("training/semantic",), "KITTI labels")
+    paired = [_item(path, labels / f"{path.stem}.png") for path in images]
+    if mode == "trainval" or cv == cityscapes.CV_ALL:
+        return paired
+    if len(paired) != FRAMES:
+        raise UserError(
+            f"{images[0].parent} has {len(paired)} images, but split --cv {cv} tells which of {FRAMES} are for "
+            f"validation: complete the folder, or take all of them with --cv {cityscapes.CV_ALL}"
+        )
+    return [item for place, item in enumerate(paired) if (place in VAL_FRAMES[cv]) == (mode == "val")]
+
+
+def _images(root: str, trees: tuple[str, ...], what: str) -> list[Path]:
+    folder = find_folder(root, trees, what)
+    paths = images_in(folder)
+    if not paths:
+        raise UserError(f"no images in {folder}")
+    return paths
+
+
+def _item(image: Path, label: Path) -> Item:
+    if not label.is_file():
+        raise UserError(f"image without label: {image} needs {label}")
+    return Item(str(image), str(label), image.stem)

@@ -291,7 +291,7 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     files, given, pairs, idle = _split(list(argv))
     for file in files:
         values.update(_read_yaml(file))
-    if given.get("RESUME", "auto") != "auto":  # a start that a file names is over then
+    if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
@@ -419,13 +419,12 @@ def _read_yaml(file: str) -> dict[str, Any]:
         raise UserError(f"--cfg {file}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
-    if paddleseg.is_theirs(tree):
-        try:
-            found: Any = paddleseg.options(tree).items()
-        except UserError as error:
-            raise UserError(f"--cfg {file}: {error}") from None
-    else:
-        found = _flatten(tree)
+    try:
+        found = list(paddleseg.options(tree).items() if paddleseg.is_theirs(tree) else _flatten(tree))
+    except UserError as error:
+        raise UserError(f"--cfg {file}: {error}") from None
+    except RecursionError:
+        raise UserError(f"--cfg {file}: a part of it has itself as a part (an alias *name inside &name)") from None
     values: dict[str, Any] = {}
     for key, value in found:
         if key not in OPTIONS:

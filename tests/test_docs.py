@@ -79,6 +79,22 @@ def test_flags_and_keys_exist(page: Path) -> None:
             assert code in config.OPTIONS, f"{page.name}: {code}"
 
 
+def test_every_flag_and_command_of_paddleseg_has_its_place() -> None:
+    text = (ROOT / "docs/coming_from_paddleseg.md").read_text()
+    flags = {flag for name, options in PADDLE.items() if name.endswith(".py") for flag in options}
+    commands = PADDLE["readme_commands"]
+    flags |= {flag for command in commands.values() for flag in command.get("options", {})}
+    flags |= {flag for command in commands.values() for flag in command.get("adds", [])}
+    assert len(flags) > 25
+    assert not [flag for flag in flags if not re.search(rf"{flag}(?![\w-])", text)]
+    scripts = {Path(name).name for name in PADDLE if name.endswith(".py")}
+    scripts |= {Path(command["script"]).name for command in commands.values()}
+    assert len(scripts) == 6 and not [name for name in scripts if name not in text]
+    for command in commands.values():
+        if "claimed_miou" in command:
+            assert f"{command['claimed_miou']:.2f} %" in text and f"{command['claimed_memory_GB']}" in text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_nothing_is_left_to_fill_in(page: Path) -> None:
     assert not re.findall(r"@[A-Z]+@|TODO|TBD|XXX", page.read_text())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from golden.fill import fill
 from PIL import Image
 from runs import folder, last
@@ -85,6 +86,37 @@ def test_a_paddle_run_goes_on(net_words: list[str], tiny_run: list[str], content
     assert "momentum of " in log and "starts anew" not in log
     done = last(words)
     assert (done["epoch"], done["iteration"], done["step"]) == (1, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("done", "words", "told"),
+    [(3, ("--max_iters", "3"), "3 iterations done, of 3"), (9, ("--max_epoch", "2"), "9 iterations done, of 4")],
+)
+def test_a_paddle_run_that_is_through_is_told(
+    net_words: list[str],
+    tiny_run: list[str],
+    content: dict[str, Any],
+    done: int,
+    words: tuple[str, ...],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = [word if word != "adamw" else "sgd" for word in tiny_run]
+    file = folder(line).parent / "model.pdparams"
+    file.write_bytes(pickle.dumps(content, protocol=4))
+    table = content["StructuredToParameterName@@"]
+    moving = {f"{table[key]}_velocity_0": 0 * x for key, x in content.items() if isinstance(x, np.ndarray)}
+    file.with_suffix(".pdopt").write_bytes(pickle.dumps(moving | {"LR_Scheduler": {"last_epoch": done}}, protocol=4))
+    assert train.main([*line, "--resume", str(file), *words, "--save_interval", "2"]) == 2
+    assert f"{told} here: raise {words[0]}" in capsys.readouterr().err
+    assert not list(folder(line).glob("*.pth"))
+
+
+def test_nvidias_epochs_are_no_rounds(tiny_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "nvidia.pth"
+    torch.save({"state_dict": {"module.x": torch.ones(1)}, "epoch": 3, "arch": ARCH}, file)
+    assert train.main([*tiny_run, "--resume", str(file), "--max_iters", "4"]) == 2
+    assert "counts in epochs: go on with --max_epoch, without --max_iters" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--snapshot", "--resume"])

@@ -138,6 +138,17 @@ def test_rounds_do_not_change_on_resume(tiny_run: list[str], capsys: pytest.Capt
     assert last(words)["step"] == 3
 
 
+def test_a_larger_budget_goes_on_in_its_short_last_round(tiny_run: list[str]) -> None:
+    """Rounds of 3 of a budget of 4: the second had one iteration, and has two more with a budget of 7."""
+    words = [*tiny_run, "--save_interval", "3", "--do_eval", "false"]
+    assert train.main([*words, "--max_iters", "4"]) == 0
+    assert (last(words)["epoch"], last(words)["step"]) == (1, 4)
+    assert train.main([*words, "--max_iters", "7", "--resume", "auto"]) == 0
+    assert (last(words)["epoch"], last(words)["iteration"], last(words)["step"]) == (2, 0, 7)
+    log = (folder(words) / "train.log").read_text()
+    assert "epoch 0 done, 1 iterations of the next" in log and "epoch 1 [2/3]" in log
+
+
 def test_same_seed_same_weights_other_seed_others(tiny_run: list[str]) -> None:
     for name, seed in (("one", "3"), ("two", "3"), ("three", "4")):
         assert train.main([*into(tiny_run, name), "--max_epoch", "1", "--seed", seed]) == 0

@@ -23,7 +23,8 @@ Node = dict[str, Any]
 
 def is_theirs(tree: Node) -> bool:
     """Whether a file is one of PaddleSeg's."""
-    return isinstance(tree.get("model"), dict) and bool({"type", "backbone"} & set(tree["model"]))
+    whole = isinstance(tree.get("model"), dict) and bool({"type", "backbone"} & set(tree["model"]))
+    return whole or "_base_" in tree
 
 
 def options(tree: Node) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def options(tree: Node) -> dict[str, Any]:
     What is understood is taken out of a copy of the tree: the rest is what is not.
     """
     tree = _own(tree)
+    if "_base_" in tree:
+        raise UserError(f"this file of PaddleSeg goes on from _base_ {tree['_base_']}: put both into one file")
     values: dict[str, Any] = {"TRAIN.SYNCBN": True}
     try:
         _move(tree, values, {"batch_size": "TRAIN.BATCH_SIZE", "iters": "TRAIN.MAX_ITERS"})
@@ -46,7 +49,9 @@ def options(tree: Node) -> dict[str, Any]:
         raise UserError(f"this is no whole file of PaddleSeg ({type(error).__name__}: {error})") from None
     left = list(_leaves(tree))
     if left:
-        raise UserError(f"in this file of PaddleSeg is not known here: {', '.join(left)}; take it out")
+        raise UserError(
+            f"in this file of PaddleSeg is not known here: {', '.join(left)}; take it out, or give the published value"
+        )
     return values
 
 
@@ -62,6 +67,12 @@ def _move(node: Node, values: dict[str, Any], keys: dict[str, str]) -> None:
     for theirs, ours in keys.items():
         if theirs in node:
             values[ours] = node.pop(theirs)
+
+
+def _fill(node: Node, **defaults: Any) -> None:
+    """What their code takes where a file says nothing."""
+    for name, value in defaults.items():
+        node.setdefault(name, value)
 
 
 def _drop(node: Node, **defaults: Any) -> None:
@@ -128,7 +139,7 @@ def _augmentation(steps: list[Node], values: dict[str, Any]) -> None:
 
 
 def _scaling(step: Node, values: dict[str, Any]) -> None:
-    values |= {"AUG.SCALE_MIN": 0.75, "AUG.SCALE_MAX": 1.25}
+    _fill(step, min_scale_factor=0.75, max_scale_factor=1.25, scale_step_size=0.25)
     _move(step, values, {"min_scale_factor": "AUG.SCALE_MIN", "max_scale_factor": "AUG.SCALE_MAX"})
     _drop(step, scale_step_size=0)
 
@@ -145,9 +156,14 @@ def _flip(step: Node, values: dict[str, Any]) -> None:
 
 def _distort(step: Node, values: dict[str, Any]) -> None:
     """One strength for three colours, each of them always drawn."""
-    values |= {"AUG.COLOR": step.get("brightness_range", 0.5), "AUG.HUE": step.pop("hue_range", 18)}
-    _drop(step, **{f"{name}_range": values["AUG.COLOR"] for name in ("brightness", "contrast", "saturation")})
-    _drop(step, **{f"{name}_prob": 1 for name in ("brightness", "contrast", "saturation", "hue")}, sharpness_prob=0)
+    colours = ("brightness", "contrast", "saturation")
+    _fill(step, **{f"{name}_range": 0.5 for name in colours}, hue_range=18)
+    _fill(step, **{f"{name}_prob": 0.5 for name in (*colours, "hue")})
+    values |= {"AUG.COLOR": step["brightness_range"], "AUG.HUE": step.pop("hue_range")}
+    _drop(step, **{f"{name}_range": values["AUG.COLOR"] for name in colours})
+    _drop(step, **{f"{name}_prob": 1 for name in (*colours, "hue")}, sharpness_prob=0)
+    if "sharpness_prob" not in step:
+        step.pop("sharpness_range", None)
 
 
 def _normalise(step: Node, values: dict[str, Any]) -> None:
@@ -162,6 +178,7 @@ def _optimizer(tree: Node, values: dict[str, Any]) -> None:
     node = tree.get("optimizer", {})
     if node:
         _set(values, "OPTIM.NAME", _chosen(node, _OPTIMIZERS))
+        _fill(node, weight_decay=0.0)
         _move(node, values, {"momentum": "OPTIM.MOMENTUM", "weight_decay": "OPTIM.WEIGHT_DECAY"})
     rates = {"value": "OPTIM.LR", "learning_rate": "OPTIM.LR", "power": "OPTIM.POLY_EXP", "end_lr": "OPTIM.END_LR"}
     old = tree.get("learning_rate", {})

@@ -6,6 +6,7 @@ for is refused.
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -35,18 +36,33 @@ class _Kind:
         self.order = str(order)
 
 
+class _Allowance:
+    """Bytes that the arrays of a file may still have. A file that names one content often would fill the memory."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, count: int) -> None:
+        """UserError where it is used up."""
+        self.left -= count
+        if self.left < 0:
+            raise UserError("refused, since its arrays are larger than the file")
+
+
 class _Array:
     """Stands for an array whose content follows."""
 
-    __slots__ = ("value",)
+    __slots__ = ("allowance", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: _Allowance) -> None:
+        self.allowance = allowance
         self.value: np.ndarray | None = None
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, kind, fortran, data = state
         if not isinstance(kind, _Kind) or not isinstance(data, bytes):
             raise UserError("refused, since an array of it is none of numbers")
+        self.allowance.take(len(data))
         flat = np.frombuffer(data, np.dtype(kind.order + kind.code)).astype(kind.code)  # a copy that can be written to
         self.value = flat.reshape([int(side) for side in shape], order="F" if fortran else "C")
 
@@ -75,33 +91,74 @@ def _encode(text: str, encoding: str) -> bytes:
 
 def _tuple(items: tuple[Any, ...] | list[Any]) -> tuple[Any, ...]:
     """(name, array): how a tensor inside a larger object is written."""
-    return tuple(items) if isinstance(items, (tuple, list)) else ()
+    if not isinstance(items, (tuple, list)) or len(items) > 2:
+        raise UserError("refused, since it makes a tuple that is no name and array")
+    return tuple(items)
 
 
 def _ndarray(*_: Any) -> Any:
     raise UserError("refused, since it makes an array without content")
 
 
-def _makers() -> dict[str, _Maker]:
+def _makers(allowance: _Allowance) -> dict[str, _Maker]:
     """{name in the file: what takes its place}; NumPy 1 and 2 have other module names, protocol 2 those of Python 2."""
-    array, as_tuple = _Maker(lambda *_: _Array()), _Maker(_tuple)
+
+    def encode(text: str, encoding: str) -> bytes:
+        allowance.take(len(text))
+        return _encode(text, encoding)
+
+    array, as_tuple = _Maker(lambda *_: _Array(allowance)), _Maker(_tuple)
     return {
         "numpy.core.multiarray._reconstruct": array,
         "numpy._core.multiarray._reconstruct": array,
         "numpy.ndarray": _Maker(_ndarray),
         "numpy.dtype": _Maker(_Kind),
-        "_codecs.encode": _Maker(_encode),
+        "_codecs.encode": _Maker(encode),
         "builtins.tuple": as_tuple,
         "__builtin__.tuple": as_tuple,
     }
 
 
-class _Reader(pickle.Unpickler):
-    """Knows the names above and no others."""
+_SHAPES = (pickle.EMPTY_SET, pickle.FROZENSET, pickle.ADDITEMS, pickle.BYTEARRAY8)
+_REGISTERED = (pickle.EXT1, pickle.EXT2, pickle.EXT4)
+
+
+def _unknown(reader: Any) -> None:
+    raise UserError("refused, since it holds more than dicts, lists, text, numbers and arrays of them")
+
+
+def _with_text_as_keys(opcode: bytes, keys: slice) -> Callable[[Any], None]:
+    """What the opcode does to a dict, its keys being `keys` of the stack. Nested tuples have no bound on their hashing:
+    it may take for ever, or more of the stack than there is.
+    """
+    done = pickle._Unpickler.dispatch[opcode[0]]
+
+    def load(reader: Any) -> None:
+        if not all(isinstance(key, str) for key in reader.stack[keys]):
+            raise UserError("refused, since a dict of it has keys that are no text")
+        done(reader)
+
+    return load
+
+
+class _Reader(pickle._Unpickler):
+    """Knows the names above and no others. The reader in Python: that in C fills memory up to any number that a file
+    gives to an object, and has nothing that could be overridden but the names.
+    """
+
+    dispatch = {
+        **pickle._Unpickler.dispatch,
+        **{opcode[0]: _unknown for opcode in (*_SHAPES, *_REGISTERED)},
+        pickle.SETITEM[0]: _with_text_as_keys(pickle.SETITEM, slice(-2, -1)),
+        pickle.SETITEMS[0]: _with_text_as_keys(pickle.SETITEMS, slice(0, None, 2)),
+        pickle.DICT[0]: _with_text_as_keys(pickle.DICT, slice(0, None, 2)),
+    }
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
-        self.makers = _makers()
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        self.makers = _makers(_Allowance(2 * size))  # protocol 2 has every content as text, and then as bytes
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """What a name of the file stands for; UserError for names that no array needs."""

@@ -48,6 +48,7 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
     if checkpoint.is_ours(content):
         changes = _changes(content, options, ranks, path)
         state.unpack(checkpoint.verified(content, path), ranks)
+        _reopen_round(state, content.get("config") or {}, options)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
         return f"resumed from {path}, all {len(content['net'])} entries: {where}{changes}"
     report = load(state.net, path)
@@ -60,6 +61,13 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
         state.epoch = parse(content, path).epoch
         done = f"epoch {state.epoch} done"
     return f"{report}\nresumed from {path}: {done}{taken}"
+
+
+def _reopen_round(state: TrainState, before: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """The last round of a budget ends with it. Where the budget is larger now, the round is not over."""
+    was, steps = before.get("TRAIN.MAX_ITERS", 0), before.get("TRAIN.SAVE_INTERVAL", 0)
+    if 0 < was < options["TRAIN.MAX_ITERS"] and was % steps and (state.epoch + 1) * steps > was:
+        state.epoch, state.iteration = was // steps - 1, was % steps
 
 
 def _place(path: Path, state: TrainState, length: int, accum: int) -> str:

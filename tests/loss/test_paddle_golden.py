@@ -130,7 +130,7 @@ def load(golden, file):
 
 
 def check_step(golden, file, dtype, logit_tolerance, gradient_tolerance):
-    """Single entries of a gradient are compared in double: in single both sides have an error of nearly 3 %."""
+    """Entries of a gradient are compared with what was recorded, and with the exact ones: in single, both differ."""
     told = json.loads((golden / f"paddle/{file}.json").read_text())
     arrays, exact = load(golden, file), load(golden, "train_mode_f64")
     net, names = net_of(golden, dtype)
@@ -153,10 +153,10 @@ def check_step(golden, file, dtype, logit_tolerance, gradient_tolerance):
         total.backward(retain_graph=True)
         check_loss(told[case], total, parts, net, names, logit_tolerance, gradient_tolerance)
         for key in [key for key in arrays if key.startswith(f"grad.{case}.")]:
-            expected = exact[key]
-            ours = net.get_parameter(names[key.removeprefix(f"grad.{case}.")]).grad.flatten()
-            ours = ours[::7].numpy() if expected.size < ours.numel() else ours.numpy()
-            assert np.abs(ours - expected).max() <= gradient_tolerance * np.abs(expected).max(), key
+            for expected in (arrays[key], exact[key]):
+                ours = net.get_parameter(names[key.removeprefix(f"grad.{case}.")]).grad.flatten()
+                ours = ours[::7].numpy() if expected.size < ours.numel() else ours.numpy()
+                assert np.abs(ours - expected).max() <= gradient_tolerance * np.abs(expected).max(), key
 
 
 def check_loss(told, total, parts, net, names, value_tolerance, gradient_tolerance):
@@ -174,4 +174,6 @@ def test_step_in_double(golden):
 
 @slow
 def test_step_in_single(golden):
-    check_step(golden, "train_mode", torch.float32, 1e-3, 3e-2)
+    """Without oneDNN, whose sums are split as there are threads: the first convolution's gradient moves by 1 % then."""
+    with torch.backends.mkldnn.flags(enabled=False):
+        check_step(golden, "train_mode", torch.float32, 1e-3, 3e-2)

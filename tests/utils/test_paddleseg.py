@@ -111,7 +111,10 @@ def test_what_validation_at_more_scales_says(load: Load) -> None:
 def test_flags_win_and_a_resume_needs_no_start(load: Load) -> None:
     cfg = load(PUBLISHED, "--lr", "0.1", "--resume", "x.pth", "--save_interval", "2000", "--data_root", "/elsewhere")
     assert (cfg.OPTIM.LR, cfg.SNAPSHOT, cfg.TRAIN.MAX_EPOCH, cfg.DATASET.ROOT) == (0.1, "", 33, "/elsewhere")
-    assert load(PUBLISHED, "--resume", "auto").SNAPSHOT
+    for words in (["--resume", "auto"], ["--resume", ""], ["--resume", "None"], ["RESUME", ""]):
+        assert load(PUBLISHED, *words).SNAPSHOT == "pretrain/start.pdparams"
+    cfg = load(PUBLISHED, "RESUME", "x.pdparams")
+    assert (cfg.RESUME, cfg.SNAPSHOT) == ("x.pdparams", "")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,13 @@ def test_other_values(load: Load, path: str, value: Any, key: str, expected: Any
         ("loss.types.6", BOOT | {"min_K": 5}, r"loss\.types\[6\]\.min_K=5"),
         ("loss.coef", [1], "8 loss.types, but 1 loss.coef"),
         ("train_dataset.transforms", [NORMALISE], "no step RandomPaddingCrop"),
+        ("train_dataset.transforms.0", {"type": "ResizeStepScaling"}, r"transforms\[0\]\.scale_step_size=0\.25"),
+        (
+            "train_dataset.transforms.3",
+            {"type": "RandomDistort"},
+            r"transforms\[3\]\.brightness_prob=0\.5, .*hue_prob=0\.5",
+        ),
+        ("_base_", "other.yml", r"goes on from _base_ other\.yml: put both into one file"),
         ("unicorn", {"a": 1}, r"unicorn\.a=1"),
         ("loss.coef", ["x"] * 8, "no whole file of PaddleSeg"),
         ("train_dataset", "somewhere", "no whole file of PaddleSeg"),
@@ -162,6 +172,27 @@ def test_what_is_not_known_is_named(load: Load, path: str, value: Any, named: st
     with pytest.raises(UserError, match=named) as error:
         load(changed(path, value))
     assert "published.yml" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_range_that_is_not_given_is_theirs(load: Load) -> None:
+    tree = changed("optimizer", {"type": "sgd"})
+    assert load(tree).OPTIM.WEIGHT_DECAY == 0 and load(tree).OPTIM.MOMENTUM == 0.9
+    del tree["train_dataset"]["transforms"][3]["contrast_range"]
+    with pytest.raises(UserError, match=r"transforms\[3\]\.contrast_range=0\.5"):
+        load(tree)
+    tree = changed("train_dataset.transforms.3.sharpness_range", 0.5)
+    assert load(tree).AUG.COLOR == 0.25  # its probability is 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["model: &m\n  type: MscaleOCRNet\n  more: *m\n", "DATASET: &m\n  NAME: *m\n", "_base_: a\nmodel: &m [*m]\n"],
+)
+def test_parts_of_themselves(tmp_path: Path, text: str) -> None:
+    (tmp_path / "loop.yml").write_text(text)
+    with pytest.raises(UserError, match="has itself as a part") as error:
+        config.load(["--cfg", str(tmp_path / "loop.yml")])
+    assert "\n" not in str(error.value)
 
 
 def test_files_of_our_own_stay_ours(load: Load) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import pickletools
+import resource
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,56 @@ def test_nested_repetitions_take_no_time(tmp_path: Path) -> None:
     loop: list[Any] = []
     loop.append(loop)
     assert "not a readable checkpoint" in refusal(tmp_path / "x.pdparams", pickle.dumps(loop, protocol=4))
+
+
+KEYS = "keys that are no text"
+CONTENT = b"\x80\x04B" + struct.pack("<I", 1 << 16) + bytes(1 << 16) + b"\x94"  # memo 0
+SHARED = (
+    b"cnumpy\ndtype\n\x8c\x02f4\x89\x88\x87R\x94(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb0"  # memo 1
+)
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01M\x00\x40\x85h\x01\x89h\x00tb"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x80\x02})" + b"2\x86" * 60 + b"Ns.", KEYS),  # a hash of 2^60 steps
+        (b"\x80\x02})" + b"\x85" * 1_000_000 + b"Ns.", KEYS),  # one that would overflow the stack
+        (b"\x80\x02}()" + b"2\x86" * 60 + b"Nu.", KEYS),
+        (b"\x80\x02()" + b"2\x86" * 60 + b"Nd.", KEYS),
+        (b"}cnumpy\nndarray\nNs.", KEYS),
+        (b"\x80\x04\x8f(cnumpy\nndarray\n\x90.", "more than dicts"),
+        (b"\x80\x04()" + b"2\x86" * 60 + b"\x91.", "more than dicts"),
+        (b"\x80\x02\x82\x01.", "more than dicts"),
+        (CONTENT + SHARED + b"(" + ARRAY * 3 + b"l.", "larger than the file"),
+        (b"(Vabcdefgh\np0\nc_codecs\nencode\n(g0\nVlatin1\ntRl.", ""),
+        (b"(V" + b"a" * 9999 + b"\np0\n" + b"c_codecs\nencode\np1\n" + b"g1\n(g0\nVlatin1\ntR" * 3 + b"l.", "larger"),
+        (b"c__builtin__\ntuple\n(](K\x00K\x01K\x02etR.", "no name and array"),
+    ],
+)
+def test_small_files_do_not_take_all_time_or_memory(tmp_path: Path, data: bytes, words: str) -> None:
+    """The same trick within bounds is read: once a content is an array, once a text bytes."""
+    path = tmp_path / "bomb.pdparams"
+    if words:
+        assert words in refusal(path, data)
+    else:
+        path.write_bytes(data)
+        assert read(path) == ["abcdefgh", b"abcdefgh"]
+
+
+def test_a_high_number_of_an_object_costs_nothing(tmp_path: Path) -> None:
+    """LONG_BINPUT: a table up to this number would have 16 GB."""
+    path = tmp_path / "x.pdparams"
+    path.write_bytes(b"\x80\x02}r\x00\x00\x00\x40.")
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (pages + (1 << 29), limits[1]))
+    try:
+        assert read(path) == {}
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    path.write_bytes(CONTENT + SHARED + b"(" + ARRAY * 2 + b"l.")
+    assert [x.shape for x in read(path)] == [(1 << 14,)] * 2
 
 
 @pytest.mark.parametrize("name", ["sample.pdparams", "sample_protocol2.pdparams", "sample.pdopt"])

@@ -280,6 +280,7 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
+    values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
         values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])

@@ -16,7 +16,7 @@ ALLOWED = {
     "train": {"config", "session", "datasets", "network", "loss", "utils"},
     "demo": {"demonstrate"},
     "demo_folder": {"demonstrate"},
-    "demonstrate": {"config", "session", "trained", "datasets", "network", "utils"},
+    "demonstrate": {"session", "trained", "datasets", "network", "utils"},
     "trained": {"config", "datasets", "network", "utils"},
     "session": {"config", "datasets", "network", "loss", "slurm", "utils"},
     "config": {"datasets", "utils"},
@@ -30,7 +30,7 @@ ALLOWED = {
 }
 # Parsers of options: for the drivers and the builders in a package's __init__ alone.
 OPTION_MODULES = {"argparse", "yacs"}
-READERS = ("train", "demonstrate", "trained", "session", "config", "scripts")
+READERS = ("train", "demo", "demo_folder", "demonstrate", "trained", "session", "config", "scripts")
 SOURCES = sorted(
     path for top in ALLOWED for path in (*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")) if path.is_file()
 )

@@ -1,0 +1,395 @@
+"""demo.py and demo_folder.py: from a checkpoint alone, without any dataset; what they write; users' mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from golden.fill import fill
+from PIL import Image
+from shared import GOLDEN, shared_path
+from torch import nn
+
+import config
+import datasets
+import demo
+import demo_folder
+import network
+from network.predict import Predictor
+from utils import checkpoint
+from utils.legend import Legend
+from utils.video import VideoSink, VideoSource
+
+ROOT = Path(__file__).parents[1]
+PADDLE_NAMES = json.loads((GOLDEN / "paddle" / "key_map.json").read_text())
+MSCALE = "ocrnet.HRNet_Mscale"
+KINDS = ("color_mask", "overlap", "pred_mask")
+
+
+@pytest.fixture(scope="module")
+def shape(tiny_words: Callable[[Path, Path], list[str]]) -> list[str]:
+    """Flags and keys that make a network narrow."""
+    words = tiny_words(Path("none"), Path("none"))
+    flags = [word for i, word in enumerate(words) if {word, words[i - 1]} & {"--width_mult", "--segattn_bot_ch"}]
+    return flags + words[words.index("MODEL.OCR.MID_CHANNELS") :]
+
+
+def made(words: list[str], seed: int = 0) -> nn.Module:
+    """A network of a command line, with weights that tell classes apart."""
+    torch.manual_seed(seed)
+    net = network.build(config.load(words))
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def own(shape: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of ours as a training leaves it, as far as prediction reads it."""
+    cfg = config.load(["--arch", MSCALE, *shape])
+    path = tmp_path_factory.mktemp("own") / "best.pth"
+    told = {"arch": MSCALE, "num_classes": 19, "class_names": list(datasets.spec(cfg).classes), "mean_iu": 0.5}
+    net = made(["--arch", MSCALE, *shape])
+    checkpoint.save({"net": net.state_dict(), "config": config.flat(cfg), "epoch": 1, **told}, path)
+    return path
+
+
+def expected(shape: list[str], image: np.ndarray, arch: str = MSCALE, n_scales: str = "") -> np.ndarray:
+    """(H, W) classes by the Predictor itself."""
+    words = ["--arch", arch, *shape, *(["--n_scales", n_scales] if n_scales else [])]
+    (prediction,) = Predictor(made(words))([image])
+    return prediction.classes.cpu().numpy()
+
+
+def colours(path: Path) -> np.ndarray:
+    """(H, W, 3) RGB of a file."""
+    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert found is not None, path
+    return found[..., ::-1]
+
+
+def check(folder: Path, image: np.ndarray, classes: np.ndarray, suffix: str = "") -> None:
+    """The three files of a picture hold what `classes` say: label ids, colours, half image and half colours."""
+    spec = datasets.spec("cityscapes")
+    with Image.open(folder / f"pred_mask{suffix}.png") as stored:
+        assert stored.mode == "L"
+        assert np.array_equal(np.array(stored), np.array(spec.train_to_id, np.uint8)[classes])
+    palette = np.array(spec.palette, np.uint8)[classes]
+    assert np.array_equal(colours(folder / f"color_mask{suffix}.png"), palette)
+    blend = (image.astype(np.float64) + palette) / 2
+    assert np.abs(colours(folder / f"overlap{suffix}.png") - blend).max() <= 0.5
+
+
+def noise(height: int = 60, width: int = 83, seed: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8: smooth patches."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    Image.fromarray(array).save(path)
+    return path
+
+
+def alone(script: str, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A script in a process of its own, in a folder with nothing in it, with no folder of large files."""
+    env = os.environ | {"ASSETS_PATH": str(cwd / "nowhere")}
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=300
+    )
+
+
+def complaint(main: Callable[[list[str]], int], words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr of a command line that has to fail."""
+    capsys.readouterr()
+    assert main(words) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert line.startswith("error: ")
+    return line
+
+
+def test_a_picture_from_a_checkpoint_alone(own: Path, shape: list[str], tmp_path: Path) -> None:
+    image = noise()
+    save(tmp_path / "street.png", image)
+    ran = alone("demo.py", tmp_path, "--demo-image", "street.png", "--snapshot", str(own), "--save-dir", "out")
+    assert ran.returncode == 0, ran.stderr
+    classes = expected(shape, image)
+    assert len(np.unique(classes)) > 1
+    check(tmp_path / "out", image, classes)
+    spec = datasets.spec("cityscapes")
+    shares = {spec.classes[k]: float((classes == k).mean()) for k in np.unique(classes)}
+    for name, share in shares.items():
+        told = [line.split() for line in ran.stdout.splitlines() if line.endswith(f"  {name}")]
+        assert [words[:2] for words in told] == ([[f"{100 * share:.2f}", "%"]] if share > 0.001 else [])
+    legend = colours(tmp_path / "out" / "legend.png")
+    top = max(shares, key=lambda name: shares[name])
+    assert tuple(legend[14, 20]) == spec.palette[spec.classes.index(top)]
+
+
+def test_options_of_train_pass_through(own: Path, shape: list[str], tmp_path: Path) -> None:
+    image = noise(70, 64)
+    words = ["--demo-image", str(save(tmp_path / "x.png", image)), "--snapshot", str(own), "--save-dir", str(tmp_path)]
+    assert demo.main([*words, "--n_scales", "0.5,1.0,2.0", "EVAL.TILE", "0"]) == 0
+    check(tmp_path, image, expected(shape, image, n_scales="0.5,1.0,2.0"))
+    assert not np.array_equal(expected(shape, image), expected(shape, image, n_scales="0.5,1.0,2.0"))
+
+
+def test_a_folder_of_all_sorts(own: Path, shape: list[str], tmp_path: Path) -> None:
+    """Grey, transparent, turned by EXIF, two of one name, one a level down; what cannot be read is named."""
+    source = tmp_path / "pictures"
+    (source / "deep").mkdir(parents=True)
+    rgb, grey = noise(seed=1), noise(41, 64, seed=2)[..., 0]
+    save(source / "rgba.png", np.dstack([rgb, np.full(rgb.shape[:2], 90, np.uint8)]))
+    save(source / "grey.png", grey)
+    save(source / "twin.png", rgb)
+    save(source / "twin.bmp", 255 - rgb)
+    save(source / "deep" / "low.png", rgb)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rgb).save(source / "turned.png", exif=exif)
+    (source / "bad.jpg").write_bytes(b"no picture")
+    (source / "notes.txt").write_text("none either")
+    words = ["--demo-folder", "pictures", "--snapshot", str(own), "--save-dir", "pictures/out"]
+    for _ in range(2):  # what was written inside the folder is no picture of it
+        ran = alone("demo_folder.py", tmp_path, *words)
+        assert ran.returncode == 2 and "Traceback" not in ran.stderr
+        assert ran.stderr.splitlines()[-1].startswith("error: 1 of 7 pictures could not be read")
+        (left_out,) = [line for line in ran.stdout.splitlines() if line.startswith("left out")]
+        assert "bad.jpg" in left_out
+        assert "pictures 7/7" in ran.stderr
+    out = source / "out"
+    names = {"rgba": rgb, "grey": np.dstack([grey] * 3), "twin_png": rgb, "twin_bmp": 255 - rgb, "turned": rgb}
+    for name, image in names.items():
+        check(out, image, expected(shape, image), f"_{name}")
+    check(out / "deep", rgb, expected(shape, rgb), "_low")
+    assert {path.name for path in out.iterdir()} == {
+        *(f"{kind}_{name}.png" for kind in KINDS for name in names),
+        *("deep", "legend.png", "demo.log"),
+    }
+
+
+def test_photographs(own: Path, shape: list[str], tmp_path: Path) -> None:
+    photos = shared_path("data/photos")
+    ran = alone("demo_folder.py", tmp_path, "--demo-folder", str(photos), "--snapshot", str(own))
+    assert ran.returncode == 0, ran.stderr
+    for photo in sorted(photos.glob("*.jpg")):
+        image = cv2.imread(str(photo))[..., ::-1]
+        check(tmp_path / "save", image, expected(shape, np.ascontiguousarray(image)), f"_{photo.stem}")
+    assert (tmp_path / "save" / "legend.png").is_file()
+
+
+def write_video(path: Path, count: int = 5) -> Path:
+    """A short video of 83 x 60 pixels."""
+    sink = VideoSink(path.with_suffix(""), rate=5)
+    for seed in range(count):
+        sink.add(noise(seed=seed))
+    sink.close()
+    assert sink.path is not None
+    return sink.path
+
+
+def test_a_video_from_a_checkpoint_alone(own: Path, shape: list[str], tmp_path: Path) -> None:
+    video = write_video(tmp_path / "drive.mp4")
+    ran = alone("demo.py", tmp_path, "--demo-video", video.name, "--snapshot", str(own), "--save-dir", "out")
+    assert ran.returncode == 0, ran.stderr
+    assert "frames 5/5" in ran.stderr
+    source = VideoSource(str(video))
+    frames = list(source)
+    assert len(frames) == 5 and source.rate == 5 and frames[0].shape == (60, 84, 3)  # an odd side is padded
+    ids = np.array(datasets.spec("cityscapes").train_to_id, np.uint8)
+    legend = Legend(datasets.spec("cityscapes"))
+    for number, frame in enumerate(frames):
+        classes = expected(shape, frame)
+        legend.add(classes)
+        with Image.open(tmp_path / "out" / f"pred_mask_{number:06d}.png") as stored:
+            assert np.array_equal(np.array(stored), ids[classes])
+    assert "\n".join(legend.lines()) in ran.stdout
+    for kind in ("overlap", "color_mask"):
+        written = VideoSource(str(next((tmp_path / "out").glob(f"{kind}.*"))))
+        assert len(list(written)) == 5 and written.rate == 5
+    palette = np.array(datasets.spec("cityscapes").palette)[expected(shape, frames[0])]
+    shown = next(iter(VideoSource(str(next((tmp_path / "out").glob("overlap.*"))))))
+    assert np.abs(shown - (frames[0] + palette) / 2).mean() < 12  # the codec loses some
+
+
+def test_pictures_where_there_is_no_codec(
+    own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = write_video(tmp_path / "drive.mp4")
+    monkeypatch.setattr("utils.video.CODECS", ())
+    out = tmp_path / "out"
+    words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out), "--max_frames", "2"]
+    assert demo.main(words) == 0
+    for number, frame in enumerate(list(VideoSource(str(video)))[:2]):
+        check(out, frame, expected(shape, frame), f"_{number:06d}")
+    assert not list(out.glob("*_000002.png"))
+
+
+def test_a_camera_ends_by_ctrl_c(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device is a file here, behind OpenCV's own interface; the fourth frame brings Ctrl-C."""
+    file, opened = write_video(tmp_path / "drive.mp4"), cv2.VideoCapture
+
+    class Camera:
+        def __init__(self, number: int) -> None:
+            assert number == 3
+            self.file, self.frames = opened(str(file)), 0
+
+        def read(self) -> Any:
+            self.frames += 1
+            if self.frames == 4:
+                raise KeyboardInterrupt
+            return self.file.read()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    assert demo.main(["--demo-video", "3", "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]) == 0
+    monkeypatch.undo()
+    assert len(list((tmp_path / "out").glob("pred_mask_*.png"))) == 3
+    assert len(list(VideoSource(str(next((tmp_path / "out").glob("overlap.*")))))) == 3
+    assert (tmp_path / "out" / "legend.png").is_file()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_foreign_file(shape: list[str], tmp_path: Path, wrapped: bool) -> None:
+    """A bare state dict, and the layout with `state_dict` that names no network; `network.` before --arch as ever."""
+    net, image = made(["--arch", "basic.HRNet", *shape]), noise()
+    state = {f"module.{name}": x for name, x in net.state_dict().items()}
+    torch.save({"state_dict": state, "epoch": 3} if wrapped else net.state_dict(), tmp_path / "theirs.pth")
+    save(tmp_path / "x.png", image)
+    words = ["--demo-image", "x.png", "--snapshot", "theirs.pth", "--save-dir", "out", "--arch", "network.basic.HRNet"]
+    ran = alone("demo.py", tmp_path, *words, *shape)
+    assert ran.returncode == 0, ran.stderr
+    check(tmp_path / "out", image, expected(shape, image, "basic.HRNet"))
+
+
+def test_a_paddle_file(shape: list[str], tmp_path: Path) -> None:
+    cfg = config.load(["--arch", MSCALE, *shape])
+    state = network.build(cfg).state_dict()
+    arrays = {key: fill(key, state[name].shape) for key, name in PADDLE_NAMES.items() if name in state}
+    content = {**arrays, "StructuredToParameterName@@": {key: f"p_{i}.w_0" for i, key in enumerate(arrays)}}
+    (tmp_path / "model.pdparams").write_bytes(pickle.dumps(content, protocol=4))
+    image = noise()
+    save(tmp_path / "x.png", image)
+    words = ["--demo-image", "x.png", "--snapshot", "model.pdparams", "--save-dir", "out"]
+    ran = alone("demo.py", tmp_path, *words, "--arch", MSCALE, *shape)
+    assert ran.returncode == 0, ran.stderr
+    net = network.build(cfg)
+    network.weights.load(net, tmp_path / "model.pdparams")
+    (prediction,) = Predictor(net, network.eval_rule(config.load(["--snapshot", str(tmp_path / "model.pdparams")])))(
+        [image]
+    )
+    check(tmp_path / "out", image, prediction.classes.cpu().numpy())
+
+
+def test_classes_that_are_no_datasets(shape: list[str], tmp_path: Path) -> None:
+    """Classes of the file's own, and of a release of Mapillary whose folder is not there: names from the file."""
+    words = ["--arch", "basic.HRNet", *shape, "DATASET.NUM_CLASSES", "4"]
+    cfg = config.load(words)
+    told = {"arch": "basic.HRNet", "num_classes": 4, "class_names": ["sea", "sand", "sky", "gull"], "epoch": 0}
+    options = config.flat(cfg) | {"DATASET.NAME": "mapillary", "DATASET.MAPILLARY_RELEASE": "v2.0"}
+    checkpoint.save({"net": made(words).state_dict(), "config": options, **told}, tmp_path / "own.pth")
+    save(tmp_path / "x.png", noise())
+    ran = alone("demo.py", tmp_path, "--demo-image", "x.png", "--snapshot", "own.pth")
+    assert ran.returncode == 0, ran.stderr
+    with Image.open(tmp_path / "save" / "pred_mask.png") as stored:
+        assert set(np.unique(np.array(stored))) <= set(range(4))
+    assert any(line.split()[-1] in told["class_names"] for line in ran.stdout.splitlines())
+
+
+class TestMistakes:
+    @pytest.fixture
+    def picture(self, tmp_path: Path) -> str:
+        return str(save(tmp_path / "x.png", noise()))
+
+    @pytest.mark.parametrize("words", [["--demo-image", "/nowhere/x.png"], ["--demo-video", "/nowhere/x.mp4"]])
+    def test_no_such_file(
+        self, own: Path, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert words[1] in complaint(demo.main, [*words, "--snapshot", str(own), "--save-dir", str(tmp_path)], capsys)
+
+    @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n torn"])
+    def test_unreadable_picture(
+        self, own: Path, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "x.png").write_bytes(content)
+        words = ["--demo-image", str(tmp_path / "x.png"), "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]
+        assert "x.png" in complaint(demo.main, words, capsys)
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("cut", [False, True])
+    def test_unreadable_video(self, own: Path, tmp_path: Path, cut: bool) -> None:
+        """The decoders, which write past Python, stay silent."""
+        data = write_video(tmp_path / "whole.mp4").read_bytes()
+        (tmp_path / "x.mp4").write_bytes(data[: len(data) // 2] if cut else b"no video")
+        ran = alone("demo.py", tmp_path, "--demo-video", "x.mp4", "--snapshot", str(own))
+        assert ran.returncode == 2
+        (line,) = ran.stderr.splitlines()
+        assert line.startswith("error: video x.mp4 cannot be read: damaged")
+
+    def test_no_camera(self, own: Path, tmp_path: Path) -> None:
+        ran = alone("demo.py", tmp_path, "--demo-video", "97", "--snapshot", str(own))
+        assert ran.returncode == 2 and ran.stdout == ""
+        (line,) = ran.stderr.splitlines()
+        assert line.startswith("error: camera 97 cannot be opened")
+
+    def test_folder_without_pictures(self, own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "notes.txt").write_text("none")
+        rest = ["--snapshot", str(own), "--save-dir", str(tmp_path / "out")]
+        line = complaint(demo_folder.main, ["--demo-folder", str(tmp_path), *rest], capsys)
+        assert "no images" in line and "notes.txt" in line
+        line = complaint(demo_folder.main, ["--demo-folder", str(tmp_path / "none"), *rest], capsys)
+        assert "does not exist" in line
+
+    def test_pictures_into_their_own_folder(
+        self, own: Path, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["--demo-folder", str(tmp_path), "--save-dir", str(tmp_path), "--snapshot", str(own)]
+        assert "--save-dir" in complaint(demo_folder.main, words, capsys)
+
+    @pytest.mark.parametrize("arch", ["basic.HRNet", "deepv3.DeepV3PlusR50"])
+    def test_wrong_arch(
+        self, own: Path, picture: str, tmp_path: Path, arch: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["--demo-image", picture, "--snapshot", str(own), "--save-dir", str(tmp_path / "out"), "--arch", arch]
+        line = complaint(demo.main, words, capsys)
+        assert MSCALE in line and "--arch" in line
+
+    def test_arch_untold(
+        self, shape: list[str], picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Where the entries tell it the line says which; narrow or of nothing we know, it only asks."""
+        words = ["--demo-image", picture, "--snapshot", str(tmp_path / "x.pth"), "--save-dir", str(tmp_path / "out")]
+        torch.save(made(["--arch", "basic.HRNet_ASP", *shape]).state_dict(), tmp_path / "x.pth")
+        line = complaint(demo.main, [*words, *shape], capsys)
+        assert line.endswith("give --arch; its entries are those of basic.HRNet_ASP")
+        assert complaint(demo.main, words, capsys).endswith("does not name its network: give --arch")
+
+    def test_no_checkpoint(self, picture: str, tmp_path: Path) -> None:
+        """The published default of --snapshot is not there."""
+        ran = alone("demo.py", tmp_path, "--demo-image", picture)
+        assert ran.returncode == 2
+        assert ran.stderr.startswith("error: checkpoint ./pretrained_models/cityscapes_best.pth: there is nothing here")
+        assert len(ran.stderr.splitlines()) == 1
+
+    def test_save_dir_is_a_file(
+        self, own: Path, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["--demo-image", picture, "--snapshot", str(own), "--save-dir", picture]
+        assert picture in complaint(demo.main, words, capsys)
+
+    def test_unknown_flag(self, own: Path, picture: str, capsys: pytest.CaptureFixture[str]) -> None:
+        words = ["--demo-image", picture, "--snapshot", str(own), "--n_scale", "0.5,1.0"]
+        assert "--n_scales" in complaint(demo.main, words, capsys)

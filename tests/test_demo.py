@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ import datasets
 import demo
 import demo_folder
 import network
+import trained
 from network.predict import Predictor
 from utils import checkpoint
+from utils.errors import UserError
 from utils.legend import Legend
 from utils.video import VideoSink, VideoSource
 
@@ -147,7 +150,8 @@ def test_a_picture_from_a_checkpoint_alone(own: Path, shape: list[str], tmp_path
 def test_options_of_train_pass_through(own: Path, shape: list[str], tmp_path: Path) -> None:
     image = noise(70, 64)
     words = ["--demo-image", str(save(tmp_path / "x.png", image)), "--snapshot", str(own), "--save-dir", str(tmp_path)]
-    assert demo.main([*words, "--n_scales", "0.5,1.0,2.0", "EVAL.TILE", "0"]) == 0
+    more = ["--n_scales", "0.5,1.0,2.0", "--arch", f"network.{MSCALE}", "EVAL.TILE", "0"]
+    assert demo.main([*words, *more]) == 0  # the widths are those of the file, whoever names the network
     check(tmp_path, image, expected(shape, image, n_scales="0.5,1.0,2.0"))
     assert not np.array_equal(expected(shape, image), expected(shape, image, n_scales="0.5,1.0,2.0"))
 
@@ -197,10 +201,10 @@ def test_photographs(own: Path, shape: list[str], tmp_path: Path) -> None:
     assert (tmp_path / "save" / "legend.png").is_file()
 
 
-def write_video(path: Path, count: int = 5) -> Path:
+def write_video(path: Path, frames: int = 5) -> Path:
     """A short video of 83 x 60 pixels."""
     sink = VideoSink(path.with_suffix(""), rate=5)
-    for seed in range(count):
+    for seed in range(frames):
         sink.add(noise(seed=seed))
     sink.close()
     assert sink.path is not None
@@ -244,9 +248,12 @@ def test_pictures_where_there_is_no_codec(
     assert not list(out.glob("*_000002.png"))
 
 
-def test_a_camera_ends_by_ctrl_c(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device is a file here, behind OpenCV's own interface; the fourth frame brings Ctrl-C."""
-    file, opened = write_video(tmp_path / "drive.mp4"), cv2.VideoCapture
+@pytest.mark.parametrize(("end", "frames"), [("Ctrl-C", 3), ("q", 2)])
+def test_a_camera_until_told_to_end(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, frames: int
+) -> None:
+    """The device is a file here, behind OpenCV's own interface; Ctrl-C comes in place of the fourth frame."""
+    file, opened, shown = write_video(tmp_path / "drive.mp4"), cv2.VideoCapture, count()
 
     class Camera:
         def __init__(self, number: int) -> None:
@@ -263,10 +270,11 @@ def test_a_camera_ends_by_ctrl_c(own: Path, tmp_path: Path, monkeypatch: pytest.
             return getattr(self.file, name)
 
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.setattr("utils.video.Preview.show", lambda self, frame: end == "q" and next(shown) == 1)
     assert demo.main(["--demo-video", "3", "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]) == 0
     monkeypatch.undo()
-    assert len(list((tmp_path / "out").glob("pred_mask_*.png"))) == 3
-    assert len(list(VideoSource(str(next((tmp_path / "out").glob("overlap.*")))))) == 3
+    assert len(list((tmp_path / "out").glob("pred_mask_*.png"))) == frames
+    assert len(list(VideoSource(str(next((tmp_path / "out").glob("overlap.*")))))) == frames
     assert (tmp_path / "out" / "legend.png").is_file()
 
 
@@ -313,6 +321,16 @@ def test_classes_that_are_no_datasets(shape: list[str], tmp_path: Path, capsys: 
         present = np.unique(np.array(stored))
     named = {line.split()[-1] for line in capsys.readouterr().out.splitlines() if " %  #" in line}
     assert named and named <= {told["class_names"][k] for k in present}
+
+
+def test_a_file_that_two_networks_fit(shape: list[str], tmp_path: Path) -> None:
+    """The preferred one is taken, if it is one of them; else both are named."""
+    narrow = [*shape, "--aspp_bot_ch", "8"]
+    torch.save(made(["--arch", "deepv3.DeepV3PlusW38", *narrow]).state_dict(), tmp_path / "x.pth")
+    words = ["--snapshot", str(tmp_path / "x.pth"), *narrow]
+    assert trained.build(words, preferred="deepv3.DeepV3PlusW38I").cfg.MODEL.ARCH == "deepv3.DeepV3PlusW38I"
+    with pytest.raises(UserError, match=r"give --arch; .*deepv3\.DeepV3PlusW38 or deepv3\.DeepV3PlusW38I"):
+        trained.build(words, preferred="basic.HRNet")
 
 
 class TestMistakes:

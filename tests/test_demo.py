@@ -25,6 +25,7 @@ import config
 import datasets
 import demo
 import demo_folder
+import demonstrate
 import network
 import trained
 from network.predict import Predictor
@@ -246,6 +247,37 @@ def test_pictures_where_there_is_no_codec(
     for number, frame in enumerate(list(VideoSource(str(video)))[:2]):
         check(out, frame, expected(shape, frame), f"_{number:06d}")
     assert not list(out.glob("*_000002.png"))
+
+
+def test_a_video_that_was_cut_off(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is there is painted, and a line says that there should be more."""
+    monkeypatch.setattr("utils.video.CODECS", ((".avi", "MJPG"),))
+    video = write_video(tmp_path / "drive.avi", frames=8)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]
+    assert demo.main(words) == 0
+    told = capfd.readouterr()
+    painted = len(list((tmp_path / "out").glob("pred_mask_*.png")))
+    assert 0 < painted < 8
+    assert f"warning: {video} tells of" in told.out and f", {painted} of them could be read" in told.out
+    assert all(line.startswith("frames ") for line in told.err.splitlines())
+
+
+def test_ctrl_c_leaves_whole_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video, paint, calls = write_video(tmp_path / "drive.mp4"), demonstrate.Painter.paint, count()
+
+    def interrupted(self: demonstrate.Painter, image: np.ndarray) -> demonstrate.Painted:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return paint(self, image)
+
+    monkeypatch.setattr(demonstrate.Painter, "paint", interrupted)
+    out = tmp_path / "out"
+    assert demo.main(["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out)]) == 130
+    assert len(list(VideoSource(str(next(out.glob("color_mask.*")))))) == 2
+    assert (out / "legend.png").is_file()
 
 
 @pytest.mark.parametrize(("end", "frames"), [("Ctrl-C", 3), ("q", 2)])

@@ -93,7 +93,7 @@ def parser(what: str) -> argparse.ArgumentParser:
 def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Painter]:
     """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", args.save_dir]
-    cfg, spec, net = trained.build([*rest, *words], preferred=ARCH)
+    cfg, spec, net, _ = trained.build([*rest, *words], preferred=ARCH)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")

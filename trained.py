@@ -20,11 +20,12 @@ from utils.errors import UserError
 
 
 class Trained(NamedTuple):
-    """A trained network's options, its classes, and the network with random weights still."""
+    """A trained network, its weights random still, with its options and classes; `told`: what its file says of them."""
 
     cfg: CfgNode
     spec: DatasetSpec
     net: network.Net
+    told: dict[str, Any]
 
 
 def build(words: Sequence[str], preferred: str = "") -> Trained:
@@ -43,8 +44,9 @@ def build(words: Sequence[str], preferred: str = "") -> Trained:
     elif not cfg.MODEL.ARCH:
         told = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
     count = len(weights.class_names) or weights.num_classes
-    cfg = config.load(words, told | ({"DATASET.NUM_CLASSES": count} if count else {}))
-    return Trained(cfg, classes_of(cfg, weights.class_names), network.build(cfg))
+    told |= {"DATASET.NUM_CLASSES": count} if count else {}
+    cfg = config.load(words, told)
+    return Trained(cfg, classes_of(cfg, weights.class_names), network.build(cfg), told)
 
 
 def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:

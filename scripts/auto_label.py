@@ -46,7 +46,8 @@ SAMPLES, LONG_EDGE = 12, 512
 DECISIVE = (
     "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
     "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
-    "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL",
+    "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL", "EVAL.INFERENCE_MODE", "EVAL.SCALES", "EVAL.SINGLE_SCALE", "EVAL.NO_FLIP",
+    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL",
 )  # fmt: skip
 
 
@@ -80,11 +81,14 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     words += ["--result_dir", str(args.out), "--n_scales", args.scales, *rest]
     found = trained.build(words)
-    if not hasattr(found.net, "scales"):
+    if hasattr(found.net, "scales"):
+        return found
+    if found.cfg.EVAL.INFERENCE_MODE:
+        words += ["EVAL.SCALES", args.scales]
+    else:
         one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
         words += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
-        found = trained.build(words)
-    return found
+    return found._replace(cfg=config.load(words, found.told))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
@@ -130,9 +134,10 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
         if (out / "train_extra").is_dir() and any((out / "train_extra").iterdir()):
             raise UserError(f"{out / 'train_extra'} has files of other origin: give another --out")
         return
+    before = config.defaults() | record.made  # an option that the record does not know of had no effect yet
     for key, value in made.items():
-        if record.made.get(key) != value:
-            change = "" if isinstance(value, dict) else f" {record.made.get(key)!r} there, {value!r} now"
+        if before.get(key) != value:
+            change = "" if isinstance(value, dict) else f" {before.get(key)!r} there, {value!r} now"
             raise UserError(f"{out} has labels made otherwise ({key}{change}): give the same options, or another --out")
 
 
@@ -187,7 +192,7 @@ def sample(sink: AutoLabels, item: Item) -> sinks.Row:
 
 def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Read the teacher, label what is left, say what came of it."""
-    cfg, spec, net = teacher(args, rest)
+    cfg, spec, net, _ = teacher(args, rest)
     least, out = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR)
     items = folder.tree(cfg.EVAL.FOLDER, str(out / "train_extra"))
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)

@@ -323,6 +323,15 @@ def test_a_foreign_file(shape: list[str], tmp_path: Path, wrapped: bool, monkeyp
     check(tmp_path / "out", image, expected(shape, image, "basic.HRNet"))
 
 
+def test_a_published_file_needs_no_arch(shape: list[str], tmp_path: Path) -> None:
+    """A state dict that fits the published network is taken for one, as the published demo takes every file."""
+    net, image = made(["--arch", demonstrate.ARCH, *shape]), noise()
+    torch.save({"state_dict": {f"module.{name}": x for name, x in net.state_dict().items()}}, tmp_path / "best.pth")
+    words = ["--demo-image", str(save(tmp_path / "x.png", image)), "--snapshot", str(tmp_path / "best.pth")]
+    assert demo.main([*words, "--save-dir", str(tmp_path), *shape]) == 0
+    check(tmp_path, image, expected(shape, image, demonstrate.ARCH))
+
+
 def test_a_paddle_file(shape: list[str], tmp_path: Path) -> None:
     file = tmp_path / "model.pdparams"
     words = ["--arch", MSCALE, "--snapshot", str(file), *shape]

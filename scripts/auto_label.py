@@ -8,7 +8,6 @@ Started again it goes on where it was stopped. Under torchrun several GPUs share
 from __future__ import annotations
 
 import argparse
-import colorsys
 import hashlib
 import shlex
 import sys
@@ -17,22 +16,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yacs.config import CfgNode
-
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import config  # noqa: E402
 import datasets  # noqa: E402
 import network  # noqa: E402
+import trained  # noqa: E402
 from datasets import folder  # noqa: E402
 from datasets.base import Item, SegmentationDataset  # noqa: E402
 from datasets.loaders import EvalLoader  # noqa: E402
 from datasets.reading import apply_table, class_table, read_image, read_label  # noqa: E402
-from network.weights import restore  # noqa: E402
 from session import Run, Start, load_for_evaluation, placed  # noqa: E402
+from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
-from utils import amp, distributed, labelrecord, safe_load, sinks  # noqa: E402
+from utils import amp, distributed, labelrecord, sinks  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
@@ -51,14 +49,6 @@ DECISIVE = (
     "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL", "EVAL.INFERENCE_MODE", "EVAL.SCALES", "EVAL.SINGLE_SCALE", "EVAL.NO_FLIP",
     "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL",
 )  # fmt: skip
-
-
-class Teacher(NamedTuple):
-    """A trained network's options, its classes, and the network with random weights still."""
-
-    cfg: CfgNode
-    spec: DatasetSpec
-    net: network.Net
 
 
 class Job(NamedTuple):
@@ -86,40 +76,19 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Teacher:
+def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     """What the checkpoint and the command line say; scales are averaged where the network does not fuse them."""
     words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     words += ["--result_dir", str(args.out), "--n_scales", args.scales, *rest]
-    cfg = config.load(words)
-    path = Path(cfg.SNAPSHOT)
-    content = safe_load.read(path)
-    names = tuple(map(str, content.get("class_names") or ())) if isinstance(content, Mapping) else ()
-    count = len(names) or (content.get("num_classes") if isinstance(content, Mapping) else 0)
-    told: dict[str, Any] = {} if cfg.MODEL.ARCH else restore.recorded(path)
-    told |= {"DATASET.NUM_CLASSES": count} if count else {}
-    cfg = config.load(words, told)
-    net = network.build(cfg)
-    if cfg.EVAL.INFERENCE_MODE and not hasattr(net, "scales"):
-        cfg = config.load([*words, "EVAL.SCALES", args.scales], told)
-    elif not hasattr(net, "scales"):
+    found = trained.build(words)
+    if hasattr(found.net, "scales"):
+        return found
+    if found.cfg.EVAL.INFERENCE_MODE:
+        words += ["EVAL.SCALES", args.scales]
+    else:
         one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
         words += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
-        cfg = config.load(words, told)
-    return Teacher(cfg, classes_of(cfg, names), net)
-
-
-def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
-    """The dataset's classes, or those that the checkpoint names where it was trained on others (labels: train ids)."""
-    spec, count = datasets.spec(cfg), cfg.DATASET.NUM_CLASSES
-    if names and tuple(names) != spec.classes:
-        hues = [colorsys.hsv_to_rgb(k / len(names), 0.5 + k % 2 / 2, 0.9 - k % 3 / 4) for k in range(len(names))]
-        palette = tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in hues)
-        return DatasetSpec(f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})", tuple(names), palette)
-    if count != spec.num_classes:
-        raise UserError(
-            f"{cfg.SNAPSHOT} has {count} classes, {cfg.DATASET.NAME} {spec.num_classes}: name theirs with --dataset"
-        )
-    return spec
+    return found._replace(cfg=config.load(words, found.told))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
@@ -223,7 +192,7 @@ def sample(sink: AutoLabels, item: Item) -> sinks.Row:
 
 def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Read the teacher, label what is left, say what came of it."""
-    cfg, spec, net = teacher(args, rest)
+    cfg, spec, net, _ = teacher(args, rest)
     least, out = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR)
     items = folder.tree(cfg.EVAL.FOLDER, str(out / "train_extra"))
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)

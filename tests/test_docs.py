@@ -11,6 +11,8 @@ import pytest
 from shared import GOLDEN
 
 import config
+import demo
+import demo_folder
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, sweep
 from slurm import submit
 
@@ -48,6 +50,13 @@ def test_command_is_accepted(page: str, line: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_demo_command_is_accepted(page: Path) -> None:
+    for name, words in re.findall(r"^python (demo|demo_folder)\.py (.*)$", page.read_text(), re.M):
+        _, rest = {"demo": demo, "demo_folder": demo_folder}[name].parser().parse_known_args(shlex.split(words))
+        config.load(rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links(page: Path) -> None:
     for target in LINK.findall(page.read_text()):
         if target.startswith("https://"):
@@ -66,7 +75,14 @@ def test_flags_and_keys_exist(page: Path) -> None:
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
     known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts"}
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser())
-    for parser in (submit.parser(), sweep.parser(), auto_label.parser(), *converters):
+    for parser in (
+        demo.parser(),
+        demo_folder.parser(),
+        submit.parser(),
+        sweep.parser(),
+        auto_label.parser(),
+        *converters,
+    ):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too
         known |= {flag for options in PADDLE.values() for flag in options if flag.startswith("--")}

@@ -13,13 +13,17 @@ T = TypeVar("T")
 
 
 def progress(items: Iterable[T], label: str, total: int, lines: int = 5, shown: bool = True) -> Iterator[T]:
-    """The items. Beside them on stderr a bar, or, where that is no terminal, about `lines` lines with the time left."""
+    """The items. Beside them on stderr a bar, or, where that is no terminal, about `lines` lines with the time left.
+
+    `total` 0: unknown; a line every hundred items then.
+    """
     if not shown or sys.stderr.isatty():
-        yield from tqdm(items, label, total, leave=False, dynamic_ncols=True, disable=not shown)
+        yield from tqdm(items, label, total or None, leave=False, dynamic_ncols=True, disable=not shown)
         return
-    began, every = time.perf_counter(), max(1, total // lines)
+    began, every = time.perf_counter(), max(1, total // lines) if total else 100
     for done, item in enumerate(items, 1):
         yield item
         if done == total or done % every == 0:
+            of = f"/{total}" if total else ""
             left = (time.perf_counter() - began) / done * (total - done)
-            print(f"{label} {done}/{total}" + (f", {left:.0f} s left" if left else ""), file=sys.stderr, flush=True)
+            print(f"{label} {done}{of}" + (f", {left:.0f} s left" if left > 0 else ""), file=sys.stderr, flush=True)

@@ -19,6 +19,11 @@ def test_plain_lines_where_there_is_no_terminal(
     assert all("s left" in line for line in shown[:-1]) and "left" not in shown[-1]
 
 
+def test_without_a_known_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(list(progress(iter(range(250)), "frames", 0))) == 250
+    assert capsys.readouterr().err.splitlines() == ["frames 100", "frames 200"]
+
+
 def test_silent_ranks(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(progress([1, 2], "work", 2, shown=False)) == [1, 2]
     assert capsys.readouterr().err == ""

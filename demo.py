@@ -1,0 +1,40 @@
+"""Masks and an overlay for one picture, a video or a camera, from a checkpoint alone.
+
+python demo.py --demo-image IMG --snapshot CKPT --save-dir DIR
+python demo.py --demo-video FILE --snapshot CKPT --save-dir DIR      a camera: its number in place of the file
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import demonstrate
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the demo; all others are those of train.py."""
+    p = demonstrate.parser("Masks and an overlay for one picture, a video or a camera.")
+    source = p.add_mutually_exclusive_group(required=True)
+    source.add_argument("--demo-image", help="a picture of any size")
+    source.add_argument("--demo-video", help="a video, or the number of a camera")
+    p.add_argument("--max_frames", type=int, default=0, help="of a video or a camera, frames at most; 0: all")
+    return p
+
+
+def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Paint what the command line names."""
+    if args.demo_image is not None:
+        demonstrate.paint_image(args.demo_image, args, rest, command)
+    else:
+        demonstrate.paint_video(args.demo_video, max(0, args.max_frames), args, rest, command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    return demonstrate.main("demo.py", parser(), drive, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

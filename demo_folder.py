@@ -1,0 +1,33 @@
+"""Masks and overlays for a folder of pictures, from a checkpoint alone.
+
+python demo_folder.py --demo-folder DIR --snapshot CKPT --save-dir DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import demonstrate
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the demo; all others are those of train.py."""
+    p = demonstrate.parser("Masks and overlays for a folder of pictures.")
+    p.add_argument("--demo-folder", required=True, help="pictures of any sizes, in any depth")
+    return p
+
+
+def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Paint the folder."""
+    demonstrate.paint_folder(args.demo_folder, args, rest, command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 2 with one line for a user's mistake or pictures that cannot be read, 130 if it was stopped."""
+    return demonstrate.main("demo_folder.py", parser(), drive, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

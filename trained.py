@@ -1,0 +1,84 @@
+"""A trained network from its file alone: the options, the classes and their colours, without any dataset."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yacs.config import CfgNode
+
+import config
+import datasets
+import network
+from network import guess
+from network.weights import Weights, parse, restore
+from utils import checkpoint, safe_load
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+
+class Trained(NamedTuple):
+    """A trained network, its weights random still, with its options and classes; `told`: what its file says of them."""
+
+    cfg: CfgNode
+    spec: DatasetSpec
+    net: network.Net
+    told: dict[str, Any]
+
+
+def build(words: Sequence[str], preferred: str = "") -> Trained:
+    """The network of the file that --snapshot of a command line names; what the line says wins over the file.
+
+    `preferred`: of several networks that an unnamed state dict fits, the one to take. UserError where the network
+    cannot be told, or the classes are none of the dataset's.
+    """
+    cfg = config.load(words)
+    path = Path(cfg.SNAPSHOT)
+    content = safe_load.read(path)
+    weights = parse(content, path)
+    told: dict[str, Any] = {}
+    if checkpoint.is_ours(content) or (weights.arch and not cfg.MODEL.ARCH):
+        told = restore.recorded(path)
+    elif not cfg.MODEL.ARCH:
+        told = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
+    count = len(weights.class_names) or weights.num_classes
+    told |= {"DATASET.NUM_CLASSES": count} if count else {}
+    cfg = config.load(words, told)
+    return Trained(cfg, classes_of(cfg, weights.class_names), network.build(cfg), told)
+
+
+def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
+    """`preferred`, if the names and shapes of a state dict are its; else UserError with those whose they are."""
+    fits = guess.fitting(weights.state, network.settings(cfg))
+    if preferred in fits:
+        return preferred
+    of = f"; its entries are those of {' or '.join(fits)}" if fits else ""
+    raise UserError(f"checkpoint {cfg.SNAPSHOT} does not name its network: give --arch{of}")
+
+
+def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
+    """The dataset's classes, or those that the checkpoint names where it was trained on others (labels: train ids)."""
+    spec = _known(cfg, names)
+    if spec is None:
+        hues = [colorsys.hsv_to_rgb(k / len(names), 0.5 + k % 2 / 2, 0.9 - k % 3 / 4) for k in range(len(names))]
+        palette = tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in hues)
+        return DatasetSpec(f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})", tuple(names), palette)
+    if cfg.DATASET.NUM_CLASSES != spec.num_classes:
+        raise UserError(
+            f"{cfg.SNAPSHOT} has {cfg.DATASET.NUM_CLASSES} classes, {cfg.DATASET.NAME} {spec.num_classes}: "
+            "name theirs with --dataset"
+        )
+    return spec
+
+
+def _known(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec | None:
+    """The dataset's classes, None where the file names others; they may stand in its folder, which need not be here."""
+    try:
+        spec = datasets.spec(cfg)
+    except UserError:
+        if names:
+            return None
+        raise
+    return spec if not names or tuple(names) == spec.classes else None

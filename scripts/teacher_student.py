@@ -78,12 +78,14 @@ def final(folder: Path) -> float:
     return float(last[last.index("mean_iu") + 1])
 
 
-def table(pairs: dict[str, tuple[float, float]]) -> str:
+def table(
+    pairs: dict[str, tuple[float, float]], names: Sequence[str] = ("fine only", "fine + automatic labels")
+) -> str:
     """The pairs in per cent, then mean and standard deviation of their differences."""
-    differences = [100 * (student - teacher) for teacher, student in pairs.values()]
-    lines = ["| seed | fine only | fine + automatic labels | difference |", "|---|---|---|---|"]
-    for (seed, (teacher, student)), gain in zip(pairs.items(), differences, strict=True):
-        lines.append(f"| {seed} | {100 * teacher:.2f} | {100 * student:.2f} | {gain:+.2f} |")
+    differences = [100 * (after - before) for before, after in pairs.values()]
+    lines = [f"| seed | {' | '.join(names)} | difference |", "|---|---|---|---|"]
+    for (seed, (before, after)), gain in zip(pairs.items(), differences, strict=True):
+        lines.append(f"| {seed} | {100 * before:.2f} | {100 * after:.2f} | {gain:+.2f} |")
     spread = statistics.stdev(differences) if len(differences) > 1 else math.nan
     return "\n".join([*lines, f"difference: {statistics.mean(differences):+.2f} +- {spread:.2f} points mIoU"])
 

@@ -66,9 +66,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ignore_inconsistent", action="store_true", help="ignore pixels whose flow does not lead back")
     p.add_argument("--ignore_id", type=int, default=None, help="their label; else 0, and 255 for plain folders")
     p.add_argument("--keep_frames", action="store_true", help="write the frames as they are, not the moved images")
-    p.add_argument(
-        "--published", action="store_true", help="as published: images of steps from 2 on nearest, cut to bytes"
-    )
+    p.add_argument("--published", action="store_true", help="move what was moved before, images nearest, cut to bytes")
     p.add_argument("--skip_missing", action="store_true", help="leave out what lacks frames")
     p.add_argument("--vis", action="store_true", help="write labels in colour, too")
     p.add_argument("--device", default="", help="else the GPU if there is one")
@@ -142,20 +140,19 @@ def flows_of(args: argparse.Namespace) -> Flows:
     return by_files(root)
 
 
-def walk(chain: Chain, flows: Flows, ignore: int, check: bool, drop: bool, nearest_from: int = 0) -> Iterator[Step]:
-    """Move a labelled frame along its chain. `check`: by the flow back; `drop`: what fails is ignored.
+def walk(chain: Chain, flows: Flows, ignore: int, check: bool, drop: bool, again: bool = False) -> Iterator[Step]:
+    """Move a labelled frame along its chain. `check`: by the flow back; `drop`: what fails is `ignore`.
 
-    `nearest_from`: the step from which on images go to the nearest pixel, too (0: none).
+    `again`: as published, each step moves what the last one gave.
     """
     snippet = chain.snippet
     frame = frame_of(snippet.frames[chain.start])
-    moved = Moved.start(frame, label_of(snippet.labels[chain.start], frame))
+    start = moved = Moved.start(frame, label_of(snippet.labels[chain.start], frame))
     for k, number in enumerate(chain.targets(), 1):
         flow, back = flows(chain, k, check)
-        device = flow.device
-        moved = Moved(*(part.to(device) for part in moved))
-        mode = "nearest" if nearest_from and k >= nearest_from else "bilinear"
-        moved = advance(moved, flow, ignore, back, drop, mode)
+        if k == 1:
+            start = moved = Moved(*(part.to(flow.device) for part in start))
+        moved = advance(start, moved, flow, ignore, back, drop, again)
         yield Step(k, number, moved)
 
 
@@ -232,7 +229,7 @@ def drive(args: argparse.Namespace) -> None:
           f"chains are there; {missing} steps lack a frame")  # fmt: skip
     trusted: dict[int, list[float]] = {}
     for chain in progress(left, "propagation", len(left), lines=20):
-        for step in walk(chain, flows, ignore, args.ignore_inconsistent, args.ignore_inconsistent, 2 * args.published):
+        for step in walk(chain, flows, ignore, args.ignore_inconsistent, args.ignore_inconsistent, args.published):
             writer.add(chain, step)
             trusted.setdefault(step.k, []).append(float(step.moved.trusted.float().mean()))
     if args.ignore_inconsistent:

@@ -89,11 +89,14 @@ def plain(frames: str, labels: str) -> list[Snippet]:
     return [snippet for _, snippet in sorted(made.items()) if snippet.labels]
 
 
-def chains(snippets: Iterable[Snippet], reach: int, skip_missing: bool = False) -> tuple[list[Chain], int]:
+def chains(
+    snippets: Iterable[Snippet], reach: int, skip_missing: bool = False, from_behind: bool = False
+) -> tuple[list[Chain], int]:
     """What is reached from all labels by up to `reach` steps each way, and how many steps lack a frame.
 
     A frame that has a label of its own is not reached, and between two labels each frame is reached from the nearer
     one (from the earlier one of two). A missing frame is a UserError, or with `skip_missing` ends its chain.
+    `from_behind`: a chain needs the frame on the other side of its label, too.
     """
     made, missing = [], 0
     for snippet in snippets:
@@ -103,17 +106,24 @@ def chains(snippets: Iterable[Snippet], reach: int, skip_missing: bool = False) 
             for way in (1, -1):
                 wanted = _room(snippet, start, way, reach)
                 steps = _unbroken(snippet, start, way, wanted)
+                if from_behind and start - way not in snippet.frames:
+                    steps = 0
                 missing += wanted - steps
                 if steps < wanted and not skip_missing:
-                    gap = start + way * (steps + 1)
-                    raise UserError(
-                        f"sequence {snippet.name} in {snippet.frames[start].parent} has no frame {gap}, {steps + 1} "
-                        f"from the labelled {start}: add it, or give --propagate {steps} or --skip_missing"
-                    )
+                    raise UserError(_gap(snippet, start, way, steps))
                 made += [Chain(snippet, start, way, steps)] if steps else []
     if not made:
         raise UserError("no labelled frame has a frame next to it: check that labels and frames belong together")
     return made, missing
+
+
+def _gap(snippet: Snippet, start: int, way: int, steps: int) -> str:
+    """What is missing behind or after so many steps."""
+    here = f"sequence {snippet.name} in {snippet.frames[start].parent} has no frame"
+    fewer = f"give --propagate {steps} or --skip_missing" if steps else "give --skip_missing"
+    if start + way * (steps + 1) in snippet.frames:
+        return f"{here} {start - way}, from which on motion is predicted past the labelled {start}: add it, or {fewer}"
+    return f"{here} {start + way * (steps + 1)}, {steps + 1} from the labelled {start}: add it, or {fewer}"
 
 
 def _room(snippet: Snippet, start: int, way: int, reach: int) -> int:

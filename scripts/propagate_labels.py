@@ -30,7 +30,7 @@ from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.reading import apply_table, class_table, read_image, read_label  # noqa: E402
 from datasets.snippets import Chain, Snippet  # noqa: E402
 from network.flow.propagate import Moved, advance  # noqa: E402
-from network.flow.sources import Flow, flow_source  # noqa: E402
+from network.flow.sources import Flow, Prediction, flow_source  # noqa: E402
 from utils import flowfile  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import percent  # noqa: E402
@@ -90,6 +90,14 @@ def frame_of(path: Path) -> Tensor:
     return torch.from_numpy(read_image(str(path))).permute(2, 0, 1)[None].float()
 
 
+def frames_of(chain: Chain, *numbers: int) -> list[Tensor]:
+    """Several of them; UserError where their sizes differ."""
+    frames = [frame_of(chain.snippet.frames[number]) for number in numbers]
+    if any(frame.shape != frames[0].shape for frame in frames):
+        raise UserError(f"{chain.snippet.frames[numbers[-1]]} has another size than the frames before it")
+    return frames
+
+
 def label_of(path: Path, frame: Tensor) -> Tensor:
     """(1, 1, H, W) uint8 of a label of the size of its frame."""
     label = read_label(str(path))
@@ -102,10 +110,20 @@ def by_source(source: Flow) -> Flows:
     """Flow between two frames as a source finds it."""
 
     def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
-        old, new = (frame_of(chain.snippet.frames[chain.start + chain.way * n]) for n in (k - 1, k))
-        if old.shape != new.shape:
-            raise UserError(f"{chain.snippet.frames[chain.start + chain.way * k]}: frames of one size are needed")
+        old, new = frames_of(chain, *(chain.start + chain.way * n for n in (k - 1, k)))
         return source(new, old), source(old, new) if both else None
+
+    return flows
+
+
+def by_prediction(predict: Prediction, between: Flow) -> Flows:
+    """Flow predicted from three frames, as published: the one behind the label (from the second step on the labelled
+    one), the old one and the new one. The way back is that of a source of flow."""
+
+    def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
+        numbers = (chain.start + chain.way * n for n in (-1 if k == 1 else 0, k - 1, k))
+        first, old, new = frames_of(chain, *numbers)
+        return predict(first, old, new), between(old, new) if both else None
 
     return flows
 

@@ -11,7 +11,7 @@ import pytest
 from shared import GOLDEN
 
 import config
-from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, sweep
+from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, propagate_labels, sweep
 from slurm import submit
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
     known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts"}
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser())
-    for parser in (submit.parser(), sweep.parser(), auto_label.parser(), *converters):
+    for parser in (submit.parser(), sweep.parser(), auto_label.parser(), propagate_labels.parser(), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too
         known |= {flag for options in PADDLE.values() for flag in options if flag.startswith("--")}

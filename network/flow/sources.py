@@ -19,6 +19,8 @@ from utils import safe_load
 from utils.errors import UserError, nearest
 
 Flow = Callable[[Tensor, Tensor], Tensor]
+# The frame before, the source and the target -> backward flow of the target.
+Prediction = Callable[[Tensor, Tensor, Tensor], Tensor]
 RAFT_STRIDE, RAFT_LEAST = 8, 128  # sides are multiples of the first; its pyramid of correlations needs the second
 
 

@@ -94,3 +94,10 @@ def test_mistakes(tmp_path: Path) -> None:
         snippets.cityscapes(str(tmp_path))
     with pytest.raises(UserError, match="frames of the sequences: looked for"):
         snippets.cityscapes(str(tmp_path / "a"))
+
+
+def test_predictions_need_the_frame_behind() -> None:
+    snippet = Snippet("train", "ulm", "ulm_000000", {n: Path(f"x_{n}.png") for n in (19, 20, 21)}, {19: Path("l.png")})
+    assert snippets.chains([snippet], 2, skip_missing=True)[0][0].targets() == [20, 21]
+    with pytest.raises(UserError, match="has no frame 18, from which on motion is predicted past the labelled 19"):
+        snippets.chains([snippet], 2, from_behind=True)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import train
-from datasets import toy
+from datasets import snippets, toy
 from datasets.reading import read_image, read_label
 from network.flow.warp import warp
 from scripts import propagate_labels, propagation_gain
@@ -210,3 +210,27 @@ def test_gain_of_a_pair(tmp_path: Path, capsys) -> None:
     out = capsys.readouterr().out
     assert "| files | 1 |" in out and "| seed | labelled frames | and propagated frames | difference |" in out
     assert propagation_gain.main([*words, "--seeds", "", "--flows", "fils"]) == 2
+
+
+def test_predictions_see_three_frames(scenes: Path) -> None:
+    """Step 1: the frames behind, at and after the label; from step 2 on the labelled one comes first."""
+    (snippet, *_) = snippets.cityscapes(str(scenes))
+    seen: list[list[int]] = []
+
+    def number(frame: torch.Tensor) -> int:
+        (n,) = (n for n, path in snippet.frames.items() if torch.equal(propagate_labels.frame_of(path), frame))
+        return n
+
+    def predict(*frames: torch.Tensor) -> torch.Tensor:
+        seen.append([number(frame) for frame in frames])
+        return torch.zeros(1, 2, 128, 256)
+
+    def between(target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        return torch.full((1, 2, 128, 256), float(number(target) * 100 + number(source)))
+
+    flows = propagate_labels.by_prediction(predict, between)
+    for way, expected, home in ((1, [[18, 19, 20], [19, 20, 21]], 2021), (-1, [[20, 19, 18], [19, 18, 17]], 1817)):
+        chain, seen[:] = snippets.Chain(snippet, 19, way, 2), []
+        backs = [flows(chain, k, True)[1] for k in (1, 2)]
+        assert seen == expected and backs[1] is not None and float(backs[1].mean()) == home
+    assert flows(chain, 1, False)[1] is None

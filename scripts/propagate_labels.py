@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,20 +26,18 @@ if not __package__:  # run as a file: the packages are one folder up
 
 from datasets import snippets  # noqa: E402
 from datasets.cityscapes import SPEC  # noqa: E402
-from datasets.reading import apply_table, class_table, read_image, read_label  # noqa: E402
+from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from datasets.snippets import Chain, Snippet  # noqa: E402
 from network.flow.propagate import Moved, advance  # noqa: E402
-from network.flow.sources import Flow, Prediction, flow_source  # noqa: E402
-from utils import flowfile  # noqa: E402
+from network.flow.sources import PREDICTIONS  # noqa: E402
+from scripts import chain_flow  # noqa: E402
+from scripts.chain_flow import WEIGHTS, Flows, check_weights, flows_of, frame_of  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
 from utils.visualize import colorize, encode_png, write_file  # noqa: E402
 
-FLOWS = ("raft", "dis", "files")
 RECORD = "propagation.json"
-# Flow from the new frame to the old one, and (if it is asked for) the way back: of a chain, its k-th step.
-Flows = Callable[[Chain, int, bool], tuple[Tensor, Tensor | None]]
 
 
 class Step(NamedTuple):
@@ -60,9 +57,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--labels", default="", help="plain folder with labels of some of the --frames")
     p.add_argument("--target_dir", type=Path, required=True, help="folder to write to")
     p.add_argument("--propagate", type=int, default=1, help="frames each way from a labelled one")
-    p.add_argument("--flow", choices=FLOWS, required=True, help="files: --flow_dir, KITTI's PNGs")
-    p.add_argument("--raft_checkpoint", default="", help="torchvision's weights of raft_large or raft_small")
-    p.add_argument("--flow_dir", default="", help="<sequence>_<frame>_<other>_flow.png; else flow_sequence/<split>")
+    chain_flow.add_flags(p)
     p.add_argument("--ignore_inconsistent", action="store_true", help="ignore pixels whose flow does not lead back")
     p.add_argument("--ignore_id", type=int, default=None, help="their label; else 0, and 255 for plain folders")
     p.add_argument("--keep_frames", action="store_true", help="write the frames as they are, not the moved images")
@@ -84,78 +79,12 @@ def given(args: argparse.Namespace) -> list[Snippet]:
     return snippets.plain(args.frames, args.labels)
 
 
-@lru_cache(maxsize=8)
-def frame_of(path: Path) -> Tensor:
-    """(1, 3, H, W) float32 RGB 0 to 255."""
-    return torch.from_numpy(read_image(str(path))).permute(2, 0, 1)[None].float()
-
-
-def frames_of(chain: Chain, *numbers: int) -> list[Tensor]:
-    """Several of them; UserError where their sizes differ."""
-    frames = [frame_of(chain.snippet.frames[number]) for number in numbers]
-    if any(frame.shape != frames[0].shape for frame in frames):
-        raise UserError(f"{chain.snippet.frames[numbers[-1]]} has another size than the frames before it")
-    return frames
-
-
 def label_of(path: Path, frame: Tensor) -> Tensor:
     """(1, 1, H, W) uint8 of a label of the size of its frame."""
     label = read_label(str(path))
     if label.shape != frame.shape[2:] or label.max() > 255:
         raise UserError(f"{path}: a label of 8 bits and of its frame's size {tuple(frame.shape[2:])} is needed")
     return torch.from_numpy(label.astype(np.uint8))[None, None]
-
-
-def by_source(source: Flow) -> Flows:
-    """Flow between two frames as a source finds it."""
-
-    def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
-        old, new = frames_of(chain, *(chain.start + chain.way * n for n in (k - 1, k)))
-        return source(new, old), source(old, new) if both else None
-
-    return flows
-
-
-def by_prediction(predict: Prediction, between: Flow) -> Flows:
-    """Flow predicted from three frames, as published: the one behind the label (from the second step on the labelled
-    one), the old one and the new one. The way back is that of a source of flow."""
-
-    def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
-        numbers = (chain.start + chain.way * n for n in (-1 if k == 1 else 0, k - 1, k))
-        first, old, new = frames_of(chain, *numbers)
-        return predict(first, old, new), between(old, new) if both else None
-
-    return flows
-
-
-def by_files(root: Path) -> Flows:
-    """Flow from files below `root`, in the folders of the frames or side by side."""
-
-    def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
-        old, new = (chain.start + chain.way * n for n in (k - 1, k))
-        shape = frame_of(chain.snippet.frames[new]).shape[2:]
-        folder = root / chain.snippet.place
-        found = []
-        for a, b in ((new, old), (old, new))[: 1 + both]:
-            path = (folder if folder.is_dir() else root) / flowfile.name(chain.snippet.name, a, b)
-            flow = flowfile.read(path)
-            if flow.shape[:2] != shape:
-                raise UserError(f"{path} has the size {flow.shape[:2]}, its frame {tuple(shape)}; write it anew")
-            found.append(torch.from_numpy(flow).permute(2, 0, 1)[None])
-        return found[0], found[1] if both else None
-
-    return flows
-
-
-def flows_of(args: argparse.Namespace) -> Flows:
-    """Where flow comes from, as the command line says."""
-    if args.flow != "files":
-        device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return by_source(flow_source(args.flow, {"raft": args.raft_checkpoint}.get(args.flow, ""), device))
-    root = Path(args.flow_dir or Path(args.source_dir) / "flow_sequence" / args.split)
-    if not root.is_dir() or not (args.flow_dir or args.source_dir):
-        raise UserError(f"--flow files: {root} is no folder of flow; give --flow_dir")
-    return by_files(root)
 
 
 def walk(chain: Chain, flows: Flows, ignore: int, check: bool, drop: bool, again: bool = False) -> Iterator[Step]:
@@ -208,8 +137,8 @@ class Writer:
 
 def check_record(args: argparse.Namespace) -> None:
     """Say in the folder how its frames are made; UserError where it has some that were made otherwise."""
-    keys = ("source_dir", "split", "frames", "labels", "flow", "raft_checkpoint", "flow_dir", "ignore_inconsistent")
-    keys += ("ignore_id", "keep_frames", "published")
+    keys = ("source_dir", "split", "frames", "labels", "flow", "flow_inputs", "flow_dir", *WEIGHTS.values())
+    keys += ("ignore_inconsistent", "ignore_id", "keep_frames", "published")
     made = {key: getattr(args, key) for key in keys}
     path = args.target_dir / RECORD
     if path.is_file():
@@ -233,7 +162,8 @@ def check_record(args: argparse.Namespace) -> None:
 def drive(args: argparse.Namespace) -> None:
     """Find what is to be done, do what is left, say what came of it."""
     found = given(args)
-    work, missing = snippets.chains(found, args.propagate, args.skip_missing)
+    check_weights(args)
+    work, missing = snippets.chains(found, args.propagate, args.skip_missing, args.flow in PREDICTIONS)
     flows, writer = flows_of(args), Writer(args)
     ignore = args.ignore_id if args.ignore_id is not None else (0 if args.source_dir else SPEC.ignore_label)
     check_record(args)

@@ -26,7 +26,8 @@ from datasets import snippets  # noqa: E402
 from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from scripts import propagate_labels  # noqa: E402
-from scripts.propagate_labels import Flows, walk  # noqa: E402
+from scripts.chain_flow import Flows, flows_of  # noqa: E402
+from scripts.propagate_labels import walk  # noqa: E402
 from scripts.teacher_student import call, final, table  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
@@ -77,7 +78,7 @@ def figures(scenes: Path, names: Sequence[str], reach: int, rest: Sequence[str])
     lines = ["| flow | steps | mIoU, all pixels | mIoU, passing the check | share passing |", "|---|---|---|---|---|"]
     for name in names:
         words = ["--source_dir", str(scenes), "--target_dir", "", "--flow", name, "--propagate", str(reach), *rest]
-        flows = propagate_labels.flows_of(propagate_labels.parser().parse_args(words))
+        flows = flows_of(propagate_labels.parser().parse_args(words))
         for k, (whole, kept, share) in quality(scenes, flows, reach).items():
             lines.append(f"| {name} | {k} | {percent(whole)} | {percent(kept)} | {percent(share)} |")
     return "\n".join(lines)

@@ -61,9 +61,9 @@ def test_links(page: Path) -> None:
 def test_flags_and_keys_exist(page: Path) -> None:
     """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
     known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg", "--help"}
-    # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes
+    # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
-    known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts"}
+    known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts", "--labelled", "--val", "--seeds"}
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser())
     for parser in (submit.parser(), sweep.parser(), auto_label.parser(), propagate_labels.parser(), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}

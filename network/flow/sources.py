@@ -102,4 +102,6 @@ def _dis(weights: str, device: torch.device) -> Flow:
     return flow
 
 
+# Name -> what makes it of a file of weights and a device; a prediction is given a source of its inputs' flow, too.
 SOURCES: dict[str, Callable[[str, Any], Flow]] = {"raft": _raft, "dis": _dis}
+PREDICTIONS: dict[str, Callable[[str, Flow, Any], Prediction]] = {}

@@ -13,8 +13,9 @@ import torch
 import train
 from datasets import snippets, toy
 from datasets.reading import read_image, read_label
+from network.flow import sources
 from network.flow.warp import warp
-from scripts import propagate_labels, propagation_gain
+from scripts import chain_flow, propagate_labels, propagation_gain
 from utils import flowfile
 from utils.checkpoint import load
 from utils.visualize import write_file
@@ -58,7 +59,7 @@ def listed(root: Path) -> list[str]:
 def test_labels_reach_the_truth(scenes: Path) -> None:
     """By true motion, one frame on: at least 0.9 mean IoU where the way back agrees, that is nearly everywhere."""
     args = ["--source_dir", str(scenes), "--target_dir", "", "--flow", "files"]
-    flows = propagate_labels.flows_of(propagate_labels.parser().parse_args(args))
+    flows = chain_flow.flows_of(propagate_labels.parser().parse_args(args))
     found = propagation_gain.quality(scenes, flows, 2)
     whole, kept, share = found[1]
     assert kept >= 0.9 and share > 0.9, found
@@ -164,6 +165,8 @@ def test_plain_folders(scenes: Path, tmp_path: Path, capsys) -> None:
         (["--split", "test"], "no labels"),
         (["--flow", "raft"], "RAFT needs a file of weights"),
         (["--flow", "raft", "--raft_checkpoint", "none.pth"], "none.pth: there is nothing here"),
+        (["--raft_checkpoint", "x.pth"], "--raft_checkpoint is for flow by raft, not by files"),
+        (["--device", "gpu"], "--device gpu is none that this machine has"),
         (["--flow_dir", "none"], "none is no folder of flow"),
         (["--flow_dir", "."], "no flow "),
         (["--frames", "x"], "give either --source_dir, or --frames and --labels"),
@@ -209,7 +212,6 @@ def test_gain_of_a_pair(tmp_path: Path, capsys) -> None:
     assert propagation_gain.main([*words, "--iters", "2", "--size", "64x128", "--flows", "files"]) == 0
     out = capsys.readouterr().out
     assert "| files | 1 |" in out and "| seed | labelled frames | and propagated frames | difference |" in out
-    assert propagation_gain.main([*words, "--seeds", "", "--flows", "fils"]) == 2
 
 
 def test_predictions_see_three_frames(scenes: Path) -> None:
@@ -218,7 +220,7 @@ def test_predictions_see_three_frames(scenes: Path) -> None:
     seen: list[list[int]] = []
 
     def number(frame: torch.Tensor) -> int:
-        (n,) = (n for n, path in snippet.frames.items() if torch.equal(propagate_labels.frame_of(path), frame))
+        (n,) = (n for n, path in snippet.frames.items() if torch.equal(chain_flow.frame_of(path), frame))
         return n
 
     def predict(*frames: torch.Tensor) -> torch.Tensor:
@@ -228,9 +230,24 @@ def test_predictions_see_three_frames(scenes: Path) -> None:
     def between(target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         return torch.full((1, 2, 128, 256), float(number(target) * 100 + number(source)))
 
-    flows = propagate_labels.by_prediction(predict, between)
+    flows = chain_flow.by_prediction(predict, between)
     for way, expected, home in ((1, [[18, 19, 20], [19, 20, 21]], 2021), (-1, [[20, 19, 18], [19, 18, 17]], 1817)):
         chain, seen[:] = snippets.Chain(snippet, 19, way, 2), []
         backs = [flows(chain, k, True)[1] for k in (1, 2)]
         assert seen == expected and backs[1] is not None and float(backs[1].mean()) == home
     assert flows(chain, 1, False)[1] is None
+
+
+def test_predictions_by_name(run: Callable[..., int], tmp_path: Path, monkeypatch, capsys) -> None:
+    """Weights go to the prediction, and those of its inputs to their source."""
+    asked = []
+
+    def predictor(weights: str, between, device: torch.device):
+        asked.append(weights)
+        return lambda first, old, new: between(new, old)
+
+    monkeypatch.setitem(sources.PREDICTIONS, "sdcnet", predictor)
+    assert run("--flow", "sdcnet", "--pretrained", "sdc.pth", "--ignore_inconsistent") == 0
+    assert asked == ["sdc.pth"] and len(listed(tmp_path / "out")) == 24
+    assert run("--flow", "sdcnet", "--raft_checkpoint", "none.pth") == 2
+    assert "none.pth: there is nothing here" in capsys.readouterr().err

@@ -51,7 +51,8 @@ def generate(
 ) -> None:
     """Write parts of the data set below `root`; what is there already, complete and of the same seed, stays.
 
-    `parts`: fine (train and val), test, coarse (brings fine along), sequence, fog, night, rain, snow.
+    `parts`: fine (train and val), test, coarse (brings fine along), sequence, motion (labels of all frames of the
+    sequences, and flow between them), fog, night, rain, snow.
     `counts`: pictures a split, see `scenes.parts.COUNTS`. `size`: (H, W). `workers`: processes; None: one a core up to
     four. The files do not depend on it. Raises UserError for unknown names and for a folder with other data.
     """

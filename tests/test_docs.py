@@ -13,7 +13,7 @@ from shared import GOLDEN
 import config
 import demo
 import demo_folder
-from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, sweep
+from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, propagate_labels, sweep
 from slurm import submit
 
 ROOT = Path(__file__).parents[1]
@@ -71,18 +71,12 @@ def test_links(page: Path) -> None:
 def test_flags_and_keys_exist(page: Path) -> None:
     """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
     known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg", "--help"}
-    # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes
+    # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
-    known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts"}
+    known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts", "--labelled", "--val", "--seeds"}
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser())
-    for parser in (
-        demo.parser(),
-        demo_folder.parser(),
-        submit.parser(),
-        sweep.parser(),
-        auto_label.parser(),
-        *converters,
-    ):
+    tools = (demo, demo_folder, submit, sweep, auto_label, propagate_labels)
+    for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too
         known |= {flag for options in PADDLE.values() for flag in options if flag.startswith("--")}

@@ -40,8 +40,10 @@ class Light:
 class Canvas:
     """Painter's algorithm: whatever is drawn later covers what was there.
 
-    `draft` draws labels alone, which is much faster.
+    `draft` draws labels alone, which is much faster. `owner` is the number of what is being drawn.
     """
+
+    owner = 0
 
     def __init__(self, camera: Camera, light: Light, draft: bool = False) -> None:
         self.camera, self.light, self.draft = camera, light, draft
@@ -90,15 +92,15 @@ class Canvas:
     def polygon(
         self,
         corners: np.ndarray,
-        near: float,
+        seen: np.ndarray,
         colour: Colour | None,
         label: int | None,
         *,
         fade: tuple[float, float] = (1.0, 1.0),
         glow: bool = False,
     ) -> None:
-        """Fill a polygon of fixed-point pixels at inverse depth `near`. `colour` None draws only the label, and the
-        other way round. `fade`: brightness at the top and the bottom, where it is large enough to show that."""
+        """Fill a polygon of fixed-point pixels, `seen` in camera coordinates. `colour` None draws only the label, and
+        the other way round. `fade`: brightness at the top and the bottom, where it is large enough to show that."""
         window = self.window(corners)
         if window is None:
             return
@@ -107,7 +109,7 @@ class Canvas:
         if self.draft:
             return
         if label is not None:
-            cv2.fillPoly(self.nearness, [corners], near, shift=SHIFT)
+            cv2.fillPoly(self.nearness, [corners], 1.0 / max(float(seen[0, 2]), NEAR), shift=SHIFT)
         if colour is None:
             return
         self._paint(corners, window, colour, fade)

@@ -75,6 +75,7 @@ def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.
     table = np.zeros(8, np.uint8)
     table[list(LABELS)] = list(LABELS.values())
     canvas.label[top:] = table[kind]
+    canvas.nearness[top:] = 1.0 / depth
     if canvas.draft:
         return top, u, s
     footprint = depth * depth / (camera.focal * camera.position[1])  # metres along the street in a pixel
@@ -83,7 +84,6 @@ def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.
     _tracks(colour, street, kind, u, s)
     light = canvas.light.shade(np.array([0.0, 1.0, 0.0]))
     canvas.image[top:] = np.clip(colour * light, 0, 255).astype(np.uint8)
-    canvas.nearness[top:] = 1.0 / depth
     return top, u, s
 
 

@@ -111,6 +111,12 @@ class Thing:
         """World (X, Z) after `time` frames."""
         return self.x + self.speed[0] * time, self.z + self.speed[1] * time
 
+    def pose(self, eye: tuple[float, float, float], time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Local points as rows, times the first (3, 3), plus the second (3,), are world points; seen from `eye`."""
+        x, z = self.place(time)
+        yaw = np.arctan2(x - eye[0], z - eye[2]) if self.yaw is None else self.yaw
+        return turned(float(yaw)), np.array([x, 0.0, z])
+
     def distance(self, eye: tuple[float, float, float], time: float) -> float:
         """What orders the painting."""
         x, z = self.anchor or self.place(time)
@@ -141,8 +147,7 @@ def draw(canvas: Canvas, thing: Thing, time: float = 0.0) -> None:
         ):
             return
         size = canvas.camera.focal * thing.shadow[3] / max(float(ahead[2]), 1.0)
-    yaw = np.arctan2(x - canvas.origin[0], z - canvas.origin[2]) if thing.yaw is None else thing.yaw
-    pose = (turned(float(yaw)), np.array([x, 0.0, z]))
+    pose = thing.pose(canvas.camera.position, time)
     eye = (canvas.origin - pose[1]) @ pose[0].T
     solids = thing.solids
     if len(solids) > 1:
@@ -190,8 +195,7 @@ def _draw_face(canvas: Canvas, face: Face, shade: float, seen: np.ndarray, corne
             return
     tone = 1.0 if face.glow else shade
     colour = None if face.colour is None else [tone * float(c) for c in face.colour]
-    near = 1.0 / max(float(seen[0, 2]), NEAR)
-    canvas.polygon(corners, near, colour, face.label, fade=face.fade, glow=face.glow)
+    canvas.polygon(corners, seen, colour, face.label, fade=face.fade, glow=face.glow)
 
 
 def fixed(texture: np.ndarray) -> Texture:

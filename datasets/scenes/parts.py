@@ -11,11 +11,13 @@ import numpy as np
 
 from datasets.scenes import ids
 from datasets.scenes.coarse import coarsen
+from datasets.scenes.motion import motion, trace
 from datasets.scenes.scene import Scene, compose, outline, photograph
 from datasets.scenes.weather import CONDITIONS
+from utils import flowfile
 
 VERSION = 3  # raise it when the pictures change, so that old folders are written anew
-PARTS = ("fine", "coarse", "sequence", "fog", "night", "rain", "snow", "test")
+PARTS = ("fine", "coarse", "sequence", "motion", "fog", "night", "rain", "snow", "test")
 CITIES = {
     "train": ("altheim", "brunnwald", "clarasee"),
     "val": ("dornfurt", "eichhafen"),
@@ -58,6 +60,10 @@ class Job:
         if self.part == "sequence":
             names = [f"{self.city}_{self.number:06d}_{frame:06d}" for frame in self.frames]
             return [f"leftImg8bit_sequence/{place}/{n}_leftImg8bit.png" for n in names]
+        if self.part == "motion":
+            stem = f"{self.city}_{self.number:06d}"
+            labels = [f"gtFine_sequence/{place}/{stem}_{frame:06d}_gtFine_labelIds.png" for frame in self.frames]
+            return labels + [f"flow_sequence/{place}/{flowfile.name(stem, a, b)}" for a, b in self.steps()]
         if self.condition != "clear":
             place = f"{self.condition}/{self.split}/{self.city}"
             name = f"{self.city}_frame_{self.number:06d}"
@@ -69,6 +75,11 @@ class Job:
             return [coarse] if self.split != "train_extra" else [image, coarse]
         return [image, f"gtFine/{place}/{name}_gtFine_labelIds.png"]
 
+    def steps(self) -> list[tuple[int, int]]:
+        """Neighbouring frames, both ways."""
+        forth = list(zip(self.frames[:-1], self.frames[1:], strict=True))
+        return forth + [(b, a) for a, b in forth]
+
 
 def jobs(part: str, counts: Mapping[str, int]) -> list[Job]:
     """All jobs of a part, in a fixed order."""
@@ -79,7 +90,7 @@ def jobs(part: str, counts: Mapping[str, int]) -> list[Job]:
     if part == "coarse":
         splits = ("train", "train_extra", "val")
         return [job for split in splits for job in _split(part, split, counts[split])]
-    if part == "sequence":
+    if part in ("sequence", "motion"):
         first = ANNOTATED - counts["frames"] // 2
         frames = tuple(range(first, first + counts["frames"]))
         wanted = [(split, min(counts["sequences"], counts[split])) for split in ("train", "val")]
@@ -102,6 +113,7 @@ def relevant(part: str, counts: Mapping[str, int]) -> dict[str, int]:
         "test": ("test",),
         "coarse": ("train", "train_extra", "val"),
         "sequence": ("sequences", "frames", "train", "val"),
+        "motion": ("sequences", "frames", "train", "val"),
     }
     return {name: counts[name] for name in names.get(part, ("adverse_train", "adverse_val"))}
 
@@ -115,6 +127,7 @@ def folders(part: str) -> list[str]:
         "test": ["leftImg8bit/test", "gtFine/test"],
         "coarse": ["gtCoarse/train", "gtCoarse/train_extra", "gtCoarse/val", "leftImg8bit/train_extra"],
         "sequence": ["leftImg8bit_sequence/train", "leftImg8bit_sequence/val"],
+        "motion": [f"{tree}_sequence/{split}" for tree in ("gtFine", "flow") for split in ("train", "val")],
     }[part]
 
 
@@ -159,6 +172,9 @@ def run(job: Job, staged: Path, root: Path, seed: int, size: tuple[int, int]) ->
         for frame, name in zip(job.frames, names, strict=True):
             save(staged / name, photograph(made, size, float(frame - ANNOTATED))[0])
         return
+    if job.part == "motion":
+        _run_motion(job, made, staged, size)
+        return
     image, label = photograph(made, size)
     save(staged / names[0], image)
     save(staged / names[1], coarsen(label) if job.part == "coarse" else label)
@@ -166,8 +182,18 @@ def run(job: Job, staged: Path, root: Path, seed: int, size: tuple[int, int]) ->
         save(staged / names[2], ids.train_ids(label))
 
 
+def _run_motion(job: Job, made: Scene, staged: Path, size: tuple[int, int]) -> None:
+    """Labels of all frames, and where their points lie in the frames next to them."""
+    at = {frame: float(frame - ANNOTATED) for frame in job.frames}
+    seen = {frame: trace(made, size, time) for frame, time in at.items()}
+    pixels = [surfaces.label for surfaces in seen.values()]
+    pixels += [flowfile.to_pixels(motion(made, seen[a], at[a], at[b])) for a, b in job.steps()]
+    for name, array in zip(job.files(), pixels, strict=True):
+        save(staged / name, array)
+
+
 def save(path: Path, array: np.ndarray) -> None:
-    """PNG of (H, W, 3) RGB or (H, W) uint8; OSError when it cannot be written."""
+    """PNG of (H, W, 3) RGB or (H, W), 8 or 16 bits; OSError when it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)
     if not done:

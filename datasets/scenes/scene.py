@@ -63,13 +63,17 @@ def compose(seed: list[int], wanted: Collection[int] = (), condition: str = "cle
 
 def outline(scene: Scene, size: tuple[int, int]) -> np.ndarray:
     """The labels (H, W) uint8 alone, at once the size and with less care than `photograph`."""
-    return _paint(scene, (size[0] // SUPERSAMPLE, size[1] // SUPERSAMPLE), 0.0, draft=True)[0].label
+    camera = camera_at(scene, (size[0] // SUPERSAMPLE, size[1] // SUPERSAMPLE), 0.0)
+    canvas = Canvas(camera, scene.world.light, draft=True)
+    paint(canvas, scene, 0.0)
+    return canvas.label
 
 
 def photograph(scene: Scene, size: tuple[int, int], time: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Image (H, W, 3) uint8 RGB and raw label ids (H, W) uint8 after `time` frames of driving on."""
     world = scene.world
-    canvas, ground = _paint(scene, size, time, draft=False)
+    canvas = Canvas(camera_at(scene, size, time), world.light)
+    ground = paint(canvas, scene, time)
     rng = np.random.default_rng([*scene.seed, 7])
     grain = np.random.default_rng([*scene.seed, 8, round(time * 16) & 0xFFFF])
     lamps = [(world.street.camera_u, canvas.camera.position[2] + 1.0)]
@@ -77,24 +81,24 @@ def photograph(scene: Scene, size: tuple[int, int], time: float = 0.0) -> tuple[
     return finish((rng, grain), canvas, world, scene.condition, ground, lamps)
 
 
-def _paint(
-    scene: Scene, size: tuple[int, int], time: float, draft: bool
-) -> tuple[Canvas, tuple[int, np.ndarray, np.ndarray]]:
-    """Everything from back to front; also returns what `draw_ground` does."""
-    world, camera = scene.world, _camera(scene, size, time)
-    canvas = Canvas(camera, world.light, draft)
+def paint(canvas: Canvas, scene: Scene, time: float) -> tuple[int, np.ndarray, np.ndarray]:
+    """Everything from back to front, things numbered from 1 as they stand in the world; returns what `draw_ground`
+    does."""
+    world, eye = scene.world, canvas.camera.position
     draw_sky(canvas, world.sky)
     ground = draw_ground(canvas, world.street, world.look)
-    if not draft:
+    if not canvas.draft:
         _shadows(canvas, world, ground[0], time)
-    for thing in sorted(world.things, key=lambda t: -t.distance(camera.position, time)):
+    for number, thing in sorted(enumerate(world.things, 1), key=lambda pair: -pair[1].distance(eye, time)):
+        canvas.owner = number
         draw(canvas, thing, time)
     if scene.mount.hood:
         _hood(canvas, scene.mount.hood)
-    return canvas, ground
+    return ground
 
 
-def _camera(scene: Scene, size: tuple[int, int], time: float) -> Camera:
+def camera_at(scene: Scene, size: tuple[int, int], time: float) -> Camera:
+    """The camera after `time` frames, with the canvas of a picture of `size` (H, W)."""
     height, width = (SUPERSAMPLE * n for n in size)
     mount, street = scene.mount, scene.world.street
     s = 0.8 * PACE * time

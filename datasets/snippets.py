@@ -1,0 +1,155 @@
+"""Frames of which some have labels: snippets of Cityscapes, or a plain folder; and what can be reached from a label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.reading import find_folder, found, images_in
+from utils.errors import UserError
+
+_FRAME_TREES = ("leftImg8bit_sequence_trainvaltest/leftImg8bit_sequence", "leftImg8bit_sequence")
+_LABEL_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
+_LABEL_END = "_gtFine_labelIds.png"
+_ENDINGS = re.compile(r"(_leftImg8bit|_gtFine_labelIds|_labelIds|_gtFine_labelTrainIds|_labelTrainIds|_L)$")
+
+
+class Snippet(NamedTuple):
+    """Consecutive frames and the labels of some of them, by number; `place` is their folder, `name` what all files of
+    it begin with. `tree`: the split of a Cityscapes tree, or empty for plain folders."""
+
+    tree: str
+    place: str
+    name: str
+    frames: dict[int, Path]
+    labels: dict[int, Path]
+
+    def outputs(self, number: int) -> tuple[str, str, str]:
+        """Relative paths of image, label and colours of a frame, as the trainer reads them."""
+        if self.tree:
+            stem, place = f"{self.name}_{number:06d}", f"{self.tree}/{self.place}"
+            label = f"gtFine/{place}/{stem}_gtFine"
+            return f"leftImg8bit/{place}/{stem}_leftImg8bit.png", f"{label}_labelIds.png", f"{label}_color.png"
+        stem = Path(self.place) / _stem(self.frames[number])
+        return f"train/images/{stem}.png", f"train/labels/{stem}.png", f"train/colors/{stem}.png"
+
+
+class Chain(NamedTuple):
+    """From the labelled frame `start` a number of `steps` on, `way` +1 or -1 at a time."""
+
+    snippet: Snippet
+    start: int
+    way: int
+    steps: int
+
+    def targets(self) -> list[int]:
+        """The frames that are reached, in order."""
+        return [self.start + self.way * k for k in range(1, self.steps + 1)]
+
+
+def cityscapes(root: str, split: str = "train") -> list[Snippet]:
+    """Snippets below `leftImg8bit_sequence` of the labels in `gtFine`, by name. UserError if there are no labels."""
+    frames = find_folder(root, _FRAME_TREES, "frames of the sequences") / split
+    labels = find_folder(root, _LABEL_TREES, "Cityscapes fine labels") / split
+    made = []
+    for city in sorted(path.name for path in labels.glob("*") if path.is_dir()):
+        snippets: dict[str, Snippet] = {}
+        for name, number, path in _numbered((labels / city).glob(f"*{_LABEL_END}")):
+            snippets.setdefault(name, Snippet(split, city, name, {}, {})).labels[number] = path
+        for name, number, path in _numbered((frames / city).glob("*_leftImg8bit.png")):
+            if name in snippets:
+                snippets[name].frames[number] = path
+        made += snippets.values()
+    if not made:
+        raise UserError(f"no labels <city>/*{_LABEL_END} in {labels}; found there: {_found(labels)}")
+    return made
+
+
+def plain(frames: str, labels: str) -> list[Snippet]:
+    """Snippets of a folder of frames, in any depth, whose names end with their numbers; labels have the same names,
+    perhaps with `_labelIds` or the like behind. UserError if there are none."""
+    made: dict[tuple[str, str], Snippet] = {}
+    for what, given in (("frames", frames), ("labels", labels)):
+        folder, some = Path(given), False
+        if not folder.is_dir():
+            raise UserError(f"--{what} {folder}: there is no such folder")
+        for name, number, path in _numbered(images_in(folder, recursive=True)):
+            place, some = path.parent.relative_to(folder).as_posix(), True
+            snippet = made.setdefault((place, name), Snippet("", place, name, {}, {}))
+            others = snippet.frames if what == "frames" else snippet.labels
+            if number in others:
+                raise UserError(f"--{what} {folder}: {others[number]} and {path} are the same frame; keep one of them")
+            others[number] = path
+        if not some:
+            raise UserError(
+                f"--{what} {folder}: no images whose names end with a number; found there: {_found(folder)}"
+            )
+    return [snippet for _, snippet in sorted(made.items()) if snippet.labels]
+
+
+def chains(
+    snippets: Iterable[Snippet], reach: int, skip_missing: bool = False, from_behind: bool = False
+) -> tuple[list[Chain], int]:
+    """What is reached from all labels by up to `reach` steps each way, and how many steps lack a frame.
+
+    A frame that has a label of its own is not reached, and between two labels each frame is reached from the nearer
+    one (from the earlier one of two). A missing frame is a UserError, or with `skip_missing` ends its chain.
+    `from_behind`: a chain needs the frame on the other side of its label, too.
+    """
+    made, missing = [], 0
+    for snippet in snippets:
+        for start in sorted(snippet.labels):
+            if start not in snippet.frames and not skip_missing:
+                raise UserError(f"label without frame: {snippet.labels[start]}; add the frame, or give --skip_missing")
+            for way in (1, -1):
+                wanted = _room(snippet, start, way, reach)
+                steps = _unbroken(snippet, start, way, wanted)
+                if from_behind and start - way not in snippet.frames:
+                    steps = 0
+                missing += wanted - steps
+                if steps < wanted and not skip_missing:
+                    raise UserError(_gap(snippet, start, way, steps))
+                made += [Chain(snippet, start, way, steps)] if steps else []
+    if not made:
+        raise UserError("no labelled frame has a frame next to it: check that labels and frames belong together")
+    return made, missing
+
+
+def _gap(snippet: Snippet, start: int, way: int, steps: int) -> str:
+    """What is missing behind or after so many steps."""
+    here = f"sequence {snippet.name} in {snippet.frames[start].parent} has no frame"
+    fewer = f"give --propagate {steps} or --skip_missing" if steps else "give --skip_missing"
+    if start + way * (steps + 1) in snippet.frames:
+        return f"{here} {start - way}, from which on motion is predicted past the labelled {start}: add it, or {fewer}"
+    return f"{here} {start + way * (steps + 1)}, {steps + 1} from the labelled {start}: add it, or {fewer}"
+
+
+def _room(snippet: Snippet, start: int, way: int, reach: int) -> int:
+    """Steps until another label is nearer."""
+    ahead = [way * (other - start) for other in snippet.labels if way * (other - start) > 0]
+    return min([reach, *(gap // 2 if way > 0 else (gap - 1) // 2 for gap in ahead)])
+
+
+def _unbroken(snippet: Snippet, start: int, way: int, wanted: int) -> int:
+    """Steps until a frame is missing."""
+    if start not in snippet.frames:
+        return 0
+    return next((k - 1 for k in range(1, wanted + 1) if start + way * k not in snippet.frames), wanted)
+
+
+def _stem(path: Path) -> str:
+    return _ENDINGS.sub("", path.stem)
+
+
+def _numbered(paths: Iterable[Path]) -> Iterator[tuple[str, int, Path]]:
+    """(what comes before the number, number, path) of names that end with one."""
+    for path in sorted(paths):
+        match = re.fullmatch(r"(.*?)_?(\d+)", _stem(path))
+        if match:
+            yield match[1], int(match[2]), path
+
+
+def _found(folder: Path) -> str:
+    return found(folder) if folder.is_dir() else "no such folder"

@@ -1,0 +1,122 @@
+"""Flow along chains of frames, from the source that a command line names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from datasets.reading import read_image
+from datasets.snippets import Chain
+from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, flow_source
+from utils import flowfile
+from utils.errors import UserError
+
+# Flow from the new frame to the old one, and (if it is asked for) the way back: of a chain, its k-th step.
+Flows = Callable[[Chain, int, bool], tuple[Tensor, Tensor | None]]
+WEIGHTS = {"raft": "raft_checkpoint", "flownet2": "flownet2_checkpoint", "sdcnet": "pretrained"}  # of which source
+
+
+def add_flags(p: argparse.ArgumentParser) -> None:
+    """The flags that say where flow comes from."""
+    flows = (*SOURCES, *PREDICTIONS, "files")
+    p.add_argument("--flow", choices=flows, required=True, help="files: --flow_dir, KITTI's PNGs")
+    p.add_argument("--flow_inputs", choices=tuple(SOURCES), default="", help="flow that a prediction starts from")
+    p.add_argument("--pretrained", default="", help="weights of SDCNet")
+    p.add_argument("--flownet2_checkpoint", default="", help="weights of FlowNet2")
+    p.add_argument("--raft_checkpoint", default="", help="torchvision's weights of raft_large or raft_small")
+    p.add_argument("--flow_dir", default="", help="<sequence>_<frame>_<other>_flow.png; else flow_sequence/<split>")
+
+
+@lru_cache(maxsize=8)
+def frame_of(path: Path) -> Tensor:
+    """(1, 3, H, W) float32 RGB 0 to 255."""
+    return torch.from_numpy(read_image(str(path))).permute(2, 0, 1)[None].float()
+
+
+def frames_of(chain: Chain, *numbers: int) -> list[Tensor]:
+    """Several of them; UserError where their sizes differ."""
+    frames = [frame_of(chain.snippet.frames[number]) for number in numbers]
+    if any(frame.shape != frames[0].shape for frame in frames):
+        raise UserError(f"{chain.snippet.frames[numbers[-1]]} has another size than the frames before it")
+    return frames
+
+
+def by_source(source: Flow) -> Flows:
+    """Flow between two frames as a source finds it."""
+
+    def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
+        old, new = frames_of(chain, *(chain.start + chain.way * n for n in (k - 1, k)))
+        return source(new, old), source(old, new) if both else None
+
+    return flows
+
+
+def by_prediction(predict: Prediction, between: Flow) -> Flows:
+    """Flow predicted from three frames, as published: the one behind the label (from the second step on the labelled
+    one), the old one and the new one. The way back is that of a source of flow."""
+
+    def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
+        numbers = (chain.start + chain.way * n for n in (-1 if k == 1 else 0, k - 1, k))
+        first, old, new = frames_of(chain, *numbers)
+        return predict(first, old, new), between(old, new) if both else None
+
+    return flows
+
+
+def by_files(root: Path) -> Flows:
+    """Flow from files below `root`, in the folders of the frames or side by side."""
+
+    def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
+        old, new = (chain.start + chain.way * n for n in (k - 1, k))
+        shape = frame_of(chain.snippet.frames[new]).shape[2:]
+        folder = root / chain.snippet.place
+        found = []
+        for a, b in ((new, old), (old, new))[: 1 + both]:
+            path = (folder if folder.is_dir() else root) / flowfile.name(chain.snippet.name, a, b)
+            flow = flowfile.read(path)
+            if flow.shape[:2] != shape:
+                raise UserError(f"{path} has the size {flow.shape[:2]}, its frame {tuple(shape)}; write it anew")
+            found.append(torch.from_numpy(flow).permute(2, 0, 1)[None])
+        return found[0], found[1] if both else None
+
+    return flows
+
+
+def inputs_of(args: argparse.Namespace) -> str:
+    """The source of flow that a prediction starts from: that whose weights are given, if it is not named."""
+    given_ones = [name for name in SOURCES if weights_of(args, name)]
+    return args.flow_inputs or (given_ones[0] if given_ones else "dis")
+
+
+def weights_of(args: argparse.Namespace, name: str) -> str:
+    """Path of the weights of a source, empty where none are given."""
+    return getattr(args, WEIGHTS[name]) if name in WEIGHTS else ""
+
+
+def idle(args: argparse.Namespace) -> list[str]:
+    """Flags of weights that nothing reads."""
+    used = {args.flow, inputs_of(args)} if args.flow in PREDICTIONS else {args.flow}
+    return [f"--{flag}" for name, flag in WEIGHTS.items() if weights_of(args, name) and name not in used]
+
+
+def flows_of(args: argparse.Namespace) -> Flows:
+    """Where flow comes from, as the command line says."""
+    try:
+        device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UserError(f"--device {args.device} is none that this machine has; leave it out, or give cpu") from None
+    if args.flow in PREDICTIONS:
+        between = flow_source(inputs_of(args), weights_of(args, inputs_of(args)), device)
+        return by_prediction(PREDICTIONS[args.flow](weights_of(args, args.flow), between, device), between)
+    if args.flow != "files":
+        return by_source(flow_source(args.flow, weights_of(args, args.flow), device))
+    root = Path(args.flow_dir or Path(args.source_dir) / "flow_sequence" / args.split)
+    if not root.is_dir() or not (args.flow_dir or args.source_dir):
+        raise UserError(f"--flow files: {root} is no folder of flow; give --flow_dir")
+    return by_files(root)

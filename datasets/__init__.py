@@ -71,8 +71,10 @@ def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 
 
 def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    mode = "trainval" if mode == "train" and cfg.DATASET.CV == cityscapes.CV_ALL else mode
-    return Listing.plain(camvid.items(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, mode))
+    root = cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR
+    if cfg.DATASET.CV == cityscapes.CV_ALL:  # as published: train on both, validate on the test images where they are
+        mode = {"train": "trainval", "val": "test" if camvid.has_test(root) else "val"}.get(mode, mode)
+    return Listing.plain(camvid.items(root, mode))
 
 
 def _camvid_spec(cfg: Any) -> DatasetSpec:
@@ -212,9 +214,7 @@ def _with_frames(cfg: Any, entry: Entry, listing: Listing) -> Listing:
         return listing
     if entry.around is None:
         able = ", ".join(name for name, other in DATASETS.items() if other.around)
-        raise UserError(
-            f"--maxSkip: {cfg.DATASET.NAME} has no frames around its images, only {able} have; leave it out"
-        )
+        raise UserError(f"--maxSkip: {cfg.DATASET.NAME} has no frames around its images, {able} have; leave it out")
     place, where = entry.around(cfg)
     near = neighbours.around(listing.items[: listing.fine], skip, place, where)
     note = f"--maxSkip {skip}: {len(near.items)} frames around {listing.fine} images"

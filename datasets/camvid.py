@@ -113,6 +113,11 @@ def items(root: str, mode: str) -> list[Item]:
     return [_item(name, images, annotations, folder, labels) for name in names]
 
 
+def has_test(root: str) -> bool:
+    """Whether test images with labels are there."""
+    return _painted(root) or any((Path(root) / f"{tree}testannot").is_dir() for tree in _TREES)
+
+
 def _painted(root: str) -> bool:
     """Whether the original's pictures lie in `root`, and no annotations in the SegNet layout."""
     base = Path(root)

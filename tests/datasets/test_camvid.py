@@ -64,6 +64,9 @@ def test_cv_3_trains_on_train_and_val(
     assert names("train") == ["c", "a"]
     assert names("train", "--cv", "3") == names("trn", "--cv", "3") == ["c", "a", "d"]
     assert names("val", "--cv", "3") == ["d"]
+    write_file(root / "test/e.png", np.zeros((4, 6, 3), np.uint8))
+    write_file(root / "testannot/e.png", np.full((4, 6), 3, np.uint8))
+    assert names("val", "--cv", "3") == ["e"] and names("val") == ["d"]
 
 
 def test_missing_files(root: Path) -> None:

@@ -21,6 +21,7 @@ from datasets.reading import read_image
 from network.predict import Predictor
 from session import Run, Start, load_for_evaluation, placed
 from utils import amp, distributed
+from utils.cli import exit_code
 from utils.errors import UserError
 from utils.legend import Legend
 from utils.log import RunLog
@@ -190,17 +191,8 @@ def main(script: str, options: argparse.ArgumentParser, drive: Drive, argv: Sequ
     """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     words = list(sys.argv[1:] if argv is None else argv)
     args, rest = options.parse_known_args(words)
+    command = f"python {script} {shlex.join(words)}"
     try:
-        drive(args, rest, f"python {script} {shlex.join(words)}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or args.save_dir}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: what is done is written", file=sys.stderr)
-        return 130
+        return exit_code(lambda: drive(args, rest, command), args.save_dir, "what is done is written")
     finally:
         distributed.close()
-    return 0

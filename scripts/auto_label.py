@@ -31,6 +31,7 @@ from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
 from utils import amp, distributed, labelrecord, sinks  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
@@ -221,20 +222,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     words = list(sys.argv[1:] if argv is None else argv)
     args, rest = parser().parse_known_args(words)
+    command = f"{distributed.launcher()} scripts/auto_label.py {shlex.join(words)}"
     try:
-        drive(args, rest, f"{distributed.launcher()} scripts/auto_label.py {shlex.join(words)}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or args.out}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return 130
+        return exit_code(lambda: drive(args, rest, command), args.out)
     finally:
         distributed.close()
-    return 0
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
@@ -43,13 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--out", type=Path, required=True, help="folder of the runs: OUT/VARIANT/seedN")
     flags.add_argument("--seeds", default="0,1,2", help="one training of each variant a seed")
     args, more = flags.parse_known_args(argv)
-    try:
-        plan, seeds = read(args.plan), [seed.strip() for seed in args.seeds.split(",")]
-        print(table(compare(plan, seeds, args.out, more)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    seeds = [seed.strip() for seed in args.seeds.split(",")]
+    return exit_code(lambda: print(table(compare(read(args.plan), seeds, args.out, more))), args.out)
 
 
 def read(path: Path) -> Plan:

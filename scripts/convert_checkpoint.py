@@ -20,6 +20,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from network.weights import nvidia, plain, read_file  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 LAYOUTS = {"nvidia": nvidia.layout, "plain": plain.layout}
@@ -58,12 +59,7 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 with one line for a user's mistake."""
     args = parser().parse_args(argv)
-    try:
-        print(convert(args.source, args.target, args.to, args.arch, args.raw))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: print(convert(args.source, args.target, args.to, args.arch, args.raw)), args.target)
 
 
 if __name__ == "__main__":

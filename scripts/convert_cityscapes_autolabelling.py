@@ -25,6 +25,7 @@ if not __package__:  # run as a file: the packages are one folder up
 from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.reading import find_folder, read_label  # noqa: E402
 from utils import labelrecord  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.workers import convert  # noqa: E402
 
@@ -87,15 +88,7 @@ def run(root: str, workers: int) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     args = parser().parse_args(argv)
-    try:
-        print(run(args.dataset_root, args.num_workers))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(lambda: print(run(args.dataset_root, args.num_workers)), args.dataset_root)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from network.flow.propagate import Moved, advance  # noqa: E402
 from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
 from scripts.chain_flow import WEIGHTS, Flows, flows_of, frame_of  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
@@ -190,18 +191,7 @@ def drive(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     args = parser().parse_args(argv)
-    try:
-        drive(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or args.target_dir}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(lambda: drive(args), args.target_dir)
 
 
 if __name__ == "__main__":

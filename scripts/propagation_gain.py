@@ -28,7 +28,7 @@ from scripts import propagate_labels  # noqa: E402
 from scripts.chain_flow import Flows, flows_of  # noqa: E402
 from scripts.compare import Plan, call, compare, table  # noqa: E402
 from scripts.propagate_labels import walk  # noqa: E402
-from utils.errors import UserError  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
@@ -48,16 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--val", type=int, default=30, help="pictures of the validation")
     args, rest = flags.parse_known_args(argv)
     args.out = args.out.resolve()  # the trainings run from the repository
-    try:
-        scenes = draw(args)
-        print(figures(scenes, args.flows.split(","), args.propagate, rest), flush=True)
-        if args.seeds:
-            frames = propagated(args, scenes, rest)
-            print(table(compare(plan(args, scenes, frames), args.seeds.split(","), args.out, [])))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: drive(args, rest), args.out)
+
+
+def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
+    """The labels' table, then that of the trainings."""
+    scenes = draw(args)
+    print(figures(scenes, args.flows.split(","), args.propagate, rest), flush=True)
+    if args.seeds:
+        frames = propagated(args, scenes, rest)
+        print(table(compare(plan(args, scenes, frames), args.seeds.split(","), args.out, [])))
 
 
 def draw(args: argparse.Namespace) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.compare import call, final, table  # noqa: E402
-from utils.errors import UserError  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 
 TEACHER, STUDENT = "fine only", "fine + automatic labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).
@@ -33,15 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--epochs", type=int, default=100)
     flags.add_argument("--threshold", default="0.9", help="least confidence of the teacher's labels")
     args = flags.parse_args(argv)
-    try:
-        call("scripts/make_scenes.py", str(args.out / "scenes"), "--parts", "fine,coarse")
-        pairs = {seed: pair(args, seed) for seed in args.seeds.split(",")}
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: drive(args), args.out)
+
+
+def drive(args: argparse.Namespace) -> None:
+    """Draw the scenes, train all pairs, print their table."""
+    call("scripts/make_scenes.py", str(args.out / "scenes"), "--parts", "fine,coarse")
+    pairs = {seed: pair(args, seed) for seed in args.seeds.split(",")}
     columns = (TEACHER, STUDENT)
     print(table({name: {seed: pairs[seed][i] for seed in pairs} for i, name in enumerate(columns)}))
-    return 0
 
 
 def pair(args: argparse.Namespace, seed: str) -> tuple[float, float]:

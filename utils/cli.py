@@ -1,0 +1,33 @@
+"""How a script ends: what its user did wrong in one line, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from utils.errors import UserError
+
+GOES_ON = "the same command goes on from here"
+
+
+def exit_code(work: Callable[[], object], place: str | Path = "", stopped: str = GOES_ON) -> int:
+    """Do it. 0, 2 with one line for a user's mistake or a file that cannot be used, 130 if Ctrl-C stopped it.
+
+    `place`: what to name where the system does not say which file it was. `stopped`: what to tell who stopped it.
+    """
+    try:
+        work()
+    except UserError as error:
+        return _failed(str(error))
+    except OSError as error:
+        return _failed(f"{error.filename or place}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print(f"stopped: {stopped}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _failed(line: str) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return 2

@@ -13,6 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 if not __package__:  # run as a file: the packages are one folder up
@@ -24,6 +25,7 @@ from utils.errors import UserError  # noqa: E402
 from utils.workers import convert  # noqa: E402
 
 TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
+MOST_PIXELS = 1 << 28
 POLYGONS, LABELS = "_polygons.json", "_labelTrainIds.png"
 
 
@@ -40,14 +42,18 @@ def draw(source: Path) -> bytes:
     from cityscapesscripts.helpers.annotation import Annotation
     from cityscapesscripts.preparation.json2labelImg import createLabelImage
 
-    annotation, png = Annotation(), io.BytesIO()
+    annotation, png, said = Annotation(), io.BytesIO(), io.StringIO()
     try:
         annotation.fromJsonText(source.read_text(encoding="utf-8"))
-        picture = createLabelImage(annotation, "trainIds")
+        if not 0 < annotation.imgWidth * annotation.imgHeight <= MOST_PIXELS:
+            raise ValueError(f"{annotation.imgWidth}x{annotation.imgHeight} pixels")
+        with redirect_stdout(said), redirect_stderr(said):  # of a label that it does not know it prints its own usage
+            picture = createLabelImage(annotation, "trainIds")
         assert picture is not None  # it is for unknown encodings
         picture.save(png, "PNG")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SystemExit) as error:
-        raise UserError(f"{source} is no polygon file of Cityscapes ({type(error).__name__}: {error})") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SystemExit) as error:
+        reason = next(iter(said.getvalue().strip().splitlines()), f"{type(error).__name__}: {error}")
+        raise UserError(f"{source} is no polygon file of Cityscapes ({reason})") from None
     return png.getvalue()
 
 

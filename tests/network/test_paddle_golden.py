@@ -148,6 +148,11 @@ def test_interpolation(key: str) -> None:
     np.testing.assert_allclose(got.numpy(), INTERPOLATED[key], rtol=0, atol=2e-5)
 
 
+def test_sizes_of_interpolations_are_those_told() -> None:
+    told = json.loads((PADDLE / "interpolate.json").read_text())["shapes"]
+    assert {key: list(INTERPOLATED[key].shape) for key in told} == told
+
+
 def test_scaled_inputs_differ_where_the_ratio_is_not_exact() -> None:
     x = torch.from_numpy(image("paddle_interp_33x51", (1, 2, 33, 51)))
     assert (resize_by(x, 0.5) - resize_by(x, 0.5, exact=True)).abs().max() > 1

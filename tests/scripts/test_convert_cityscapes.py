@@ -57,14 +57,30 @@ def test_polygons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (np.array(Image.open(second)) == 10).all() and len(list(tmp_path.rglob("*.part"))) == 0
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"imgHeight": 1}', "unicorn"])
-def test_bad_polygons(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+SIZED = '{"imgHeight": %s, "imgWidth": 3, "objects": [%s]}'
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[]", "TypeError"),
+        ('{"imgHeight": 1}', "KeyError"),
+        ("unicorn", "Label 'unicorn' not known"),
+        ("[" * 100_000, "RecursionError"),
+        (SIZED % (2, '{"label": "road", "polygon": [[0], [1, 2]]}'), "IndexError"),
+        (SIZED % (10**12, ""), "3x1000000000000 pixels"),
+        (SIZED % (0, ""), "3x0 pixels"),
+    ],
+)
+def test_bad_polygons(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, reason: str) -> None:
     path = write_polygons(tmp_path, "aachen", 1, [("unicorn", box(0, 0, 3, 3))])
     if content != "unicorn":
         path.write_text(content)
     assert convert_cityscapes.main(["--cityscapes_path", str(tmp_path), "--num_workers", "1"]) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert str(path) in line and "no polygon file" in line
+    out, err = capsys.readouterr()
+    (line,) = [line for line in err.strip().splitlines() if not line.startswith("labels ")]
+    assert str(path) in line and "no polygon file" in line and reason in line and "USAGE" not in out
 
 
 def test_no_polygons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

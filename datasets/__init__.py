@@ -5,14 +5,13 @@ A dataset is a `DatasetSpec` and a function that lists its files; everything aft
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import camvid, centroids, cityscapes, folder, kitti, mapillary, neighbours
+from datasets import camvid, centroids, cityscapes, drawn, folder, kitti, mapillary, neighbours
 from datasets.base import Listing, SegmentationDataset
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
@@ -57,6 +56,8 @@ def _around_cityscapes(cfg: Any) -> tuple[neighbours.Place, str]:
 def _around_camvid(cfg: Any) -> tuple[neighbours.Place, str]:
     root = Path(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR)
     aug = Path(cfg.DATASET.AUG_DIR) if cfg.DATASET.AUG_DIR else root / "camvid_aug3" / "CamVid"
+    if _camvid_spec(cfg).colours:
+        raise UserError(f"--maxSkip: {root} is CamVid's painted original; frames with labels are of the SegNet layout")
     return neighbours.of_camvid(aug), f"looked for {aug}/train/*.png and {aug}/trainannot/*.png"
 
 
@@ -65,7 +66,7 @@ def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     coarse = _coarse(cfg) if mode == "train" else None
     if ranks.local_rank == 0:  # on every machine, since its disk may be its own
         wanted = ["fine"] + ["coarse"] * (coarse is not None) + ["test"] * (mode == "test")
-        _write_toy(Path(root), wanted)
+        drawn.write(Path(root), wanted)
     ranks.barrier()
     return cityscapes.listing(root, mode, cfg.DATASET.CV, coarse)
 
@@ -103,8 +104,6 @@ def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     labels = root / "labels" if (root / "labels").is_dir() else ""
     return Listing.plain(folder.items(str(images), str(labels), folder.SPEC, _label_ids(cfg)))
 
-
-_TOY_FOLDERS = {"fine": "gtFine/train", "coarse": "gtCoarse/train_extra", "test": "leftImg8bit/test"}
 
 DATASETS = {
     "cityscapes": Entry(cityscapes.SPEC, _cityscapes, coarse=True, around=_around_cityscapes),
@@ -281,20 +280,3 @@ def _classes(text: str, flag: str) -> tuple[int, ...]:
 
 def _label_ids(cfg: Any) -> str:
     return cfg.EVAL.LABEL_IDS
-
-
-def _write_toy(root: Path, wanted: Sequence[str]) -> None:
-    """Draw the parts of the embedded scenes that are not there; what somebody put or drew there himself stays."""
-    from datasets import toy  # it brings the renderer, which nothing else needs
-    from datasets.scenes import parts
-
-    default = {"seed": 0, "size": list(toy.SIZE), "counts": parts.COUNTS}
-    for part in wanted:
-        marker = root / f"toy_{part}.json"
-        try:
-            found = json.loads(marker.read_text())
-            own = bool(found["complete"]) and any(found[key] != value for key, value in default.items())
-        except (OSError, ValueError, KeyError):
-            own = not marker.exists() and (root / _TOY_FOLDERS[part]).exists()
-        if not own:
-            toy.generate(root, parts=(part,))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets.reading import apply_table, class_table, read_image, read_label, read_painted
+from datasets.reading import apply_table, class_table, colour_table, read_image, read_label, read_painted
 from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
 from utils.errors import UserError
 
@@ -105,8 +105,10 @@ class SegmentationDataset(Dataset):
     transform: Callable[[Sample, random.Random], Sample]
     refine: LabelRules | None = None
     _tables: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
+    _paints: np.ndarray | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._paints = colour_table(self.spec.colours) if self.spec.colours else None
         self._tables = (class_table(self.spec), class_table(self.spec, train_ids=True))
 
     def __len__(self) -> int:
@@ -141,7 +143,7 @@ class SegmentationDataset(Dataset):
         return label
 
     def _mapped(self, path: str, train_ids: bool) -> np.ndarray:
-        values = read_painted(path, self.spec.colours) if self.spec.colours else read_label(path)
+        values = read_label(path) if self._paints is None else read_painted(path, self._paints, self.spec.name)
         return apply_table(values, self._tables[train_ids], path, self.spec.name)
 
 

@@ -126,26 +126,32 @@ def _painted(root: str) -> bool:
 
 
 def _painted_items(root: str, mode: str) -> list[Item]:
-    """Those that `<mode>.txt` in `root` names if it is there, else by SegNet's division."""
+    """Those that train.txt, val.txt and test.txt in `root` name if they are there, else by SegNet's division."""
     folder = find_folder(root, _STILLS, "CamVid images")
     labels = find_folder(root, _PAINTINGS, "CamVid's painted labels")
     images = {path.stem: path for path in images_in(folder)}
     paintings = {path.stem.removesuffix("_L"): path for path in images_in(labels)}
-    names = _listed(Path(root) / f"{mode}.txt") or [name for name in images if _split(name) == mode]
+    lists = {split: Path(root) / f"{split}.txt" for split in ("train", "val", "test")}
+    lacking = [path.name for path in lists.values() if not path.is_file()]
+    if 0 < len(lacking) < len(lists):
+        raise UserError(
+            f"{root} has no {' and no '.join(lacking)} beside its other lists: put all three there, or none"
+        )
+    names = [name for name in images if _split(name) == mode] if lacking else _listed(lists[mode])
     if not names:
         raise UserError(f"no image of CamVid's {mode} split in {folder}; a list {root}/{mode}.txt would name others")
     return [_item(name, images, paintings, Path(root) / mode, labels, "_L") for name in names]
 
 
 def _split(name: str) -> str:
-    """SegNet's division of the 701 frames, by sequence and frame."""
+    """SegNet's division of the 701 frames, by sequence and frame; UserError for a frame of another sequence."""
     sequence, _, frame = name.rpartition("_")
-    number = int(frame.lstrip("f")) if frame.lstrip("f").isdigit() else 0
+    number = int(frame.lstrip("f")) if frame.lstrip("f").isdecimal() else -1
+    if sequence not in ("0001TP", "0006R0", "0016E5", "Seq05VD") or number < 0:
+        raise UserError(f"{name} is no frame of CamVid's four sequences: give train.txt, val.txt and test.txt")
     if sequence == "0016E5" and 7959 <= number <= 8159:
         return "val"
-    if sequence == "Seq05VD" or (sequence == "0001TP" and number > 8520):
-        return "test"
-    return "train"
+    return "test" if sequence == "Seq05VD" or (sequence == "0001TP" and number > 8520) else "train"
 
 
 def _listed(path: Path) -> list[str]:

@@ -46,19 +46,28 @@ def read_label(path: str) -> np.ndarray:
     return label
 
 
-def read_painted(path: str, colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
-    """(H, W) uint8 label values of a picture in which each value has its colour; UserError for any other colour."""
-    image = read_image(path).astype(np.uint32)
-    packed = (image[..., 0] << 16) | (image[..., 1] << 8) | image[..., 2]  # (H, W)
-    values = {(r << 16) | (g << 8) | b: value for (r, g, b), value in colours.items()}
-    known = np.array(sorted(values))
-    place = np.searchsorted(known, packed).clip(max=len(known) - 1)
-    bad = packed[known[place] != packed]
-    if bad.size:
-        colour, count = (int(a[0]) for a in np.unique(bad, return_counts=True))
-        rgb = (colour >> 16, colour >> 8 & 255, colour & 255)
-        raise UserError(f"{path}: {bad.size} pixels have colours of no class, {count} of them {rgb}")
-    return np.array([values[int(key)] for key in known], np.uint8)[place]
+def colour_table(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
+    """(2^24,) uint8: one more than the value that colour R * 65536 + G * 256 + B stands for; 0 where it is none."""
+    table = np.zeros(1 << 24, np.uint8)  # zeros cost no memory until they are read
+    for (red, green, blue), value in colours.items():
+        table[(red << 16) | (green << 8) | blue] = value + 1
+    return table
+
+
+def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
+    """(H, W) uint8 values of a label painted in colours; UserError with file, colour and pixel count for another one.
+
+    `table` as `colour_table` makes it, `name` the dataset's.
+    """
+    bgr = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    key = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA).view("<u4")[..., 0] & 0xFFFFFF  # (H, W, 4) -> (H, W)
+    values = table[key]
+    if values.all():
+        return values - 1
+    bad, pixels = np.unique(key[values == 0], return_counts=True)
+    shown = [f"({c >> 16}, {c >> 8 & 255}, {c & 255}) ({n} pixels)" for c, n in zip(bad[:4], pixels, strict=False)]
+    more = f" and {bad.size - 4} more" if bad.size > 4 else ""
+    raise UserError(f"{path}: colour {', '.join(shown)}{more} is no class of {name}")
 
 
 def _palette_indices(data: bytes, path: str) -> np.ndarray:

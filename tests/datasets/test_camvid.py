@@ -92,6 +92,10 @@ def test_the_painted_original_is_divided_as_segnet_did(painted: Path) -> None:
     names = {mode: [item.name for item in camvid.items(str(painted), mode)] for mode in ("train", "val", "test")}
     assert names == {"train": ["0001TP_006690", "0006R0_f00930"], "val": ["0016E5_07959"], "test": ["Seq05VD_f00000"]}
     (painted / "val.txt").write_text("/somewhere/0001TP_006690.png /somewhere/0001TP_006690.png\n")
+    with pytest.raises(UserError, match="has no train.txt and no test.txt beside its other lists"):
+        camvid.items(str(painted), "val")
+    for mode in ("train", "test"):
+        (painted / f"{mode}.txt").write_text("Seq05VD_f00000.png\n")
     assert [item.name for item in camvid.items(str(painted), "val")] == ["0001TP_006690"]
 
 
@@ -99,6 +103,18 @@ def test_segnets_division_is_that_of_its_lists() -> None:
     for mode in ("train", "val"):
         names = camvid._listed(Path(shared_path(f"data/camvid/{mode}.txt")))
         assert {camvid._split(name) for name in names} == {mode}
+
+
+def test_a_frame_of_no_sequence_is_in_no_split(
+    painted: Path, write_file: Callable[[Path, np.ndarray], None], make_cfg: Callable[..., CfgNode]
+) -> None:
+    write_file(painted / "701_StillsRaw_full/holiday_000001.png", np.zeros((4, 32, 3), np.uint8))
+    with pytest.raises(UserError, match="holiday_000001 is no frame of CamVid's four sequences"):
+        camvid.items(str(painted), "train")
+    (painted / "701_StillsRaw_full/holiday_000001.png").unlink()
+    cfg = make_cfg("--dataset", "camvid", "--data_root", painted, "--maxSkip", "1", "--class_uniform_pct", "1")
+    with pytest.raises(UserError, match="is CamVid's painted original"):
+        datasets.build_train(cfg, Ranks())
 
 
 def test_painted_labels_have_11_classes_or_all(painted: Path, make_cfg: Callable[..., CfgNode]) -> None:
@@ -118,9 +134,7 @@ def test_a_colour_of_no_class_is_named(painted: Path, write_file: Callable[[Path
     label[1, 2:5] = (1, 2, 3)
     write_file(painted / "LabeledApproved_full/0016E5_07959_L.png", label)
     dataset = SegmentationDataset(camvid.items(str(painted), "val"), camvid.spec(str(painted)), Pipeline())
-    with pytest.raises(
-        UserError, match=r"0016E5_07959_L\.png: 3 pixels have colours of no class, 3 of them \(1, 2, 3\)"
-    ):
+    with pytest.raises(UserError, match=r"0016E5_07959_L\.png: colour \(1, 2, 3\) \(3 pixels\) is no class of camvid"):
         dataset[0]
     with pytest.raises(UserError, match=r"0006R0_f00930\.png needs .*LabeledApproved_full/0006R0_f00930_L\.png"):
         (painted / "LabeledApproved_full/0006R0_f00930_L.png").unlink()

@@ -22,13 +22,29 @@ from utils.distributed import Ranks
 from utils.errors import UserError
 from utils.sinks import AutoLabels, EvalItem
 
-SPLITS = json.loads((GOLDEN / "sdcnet/cityscapes_cv_splits.json").read_text())["splits"]
+CV_FACTS = json.loads((GOLDEN / "sdcnet/cityscapes_cv_splits.json").read_text())
+SPLITS = CV_FACTS["splits"]
 
 
 @pytest.mark.parametrize("cv", ["0", "1", "2"])
 @pytest.mark.parametrize("mode", ["train", "val"])
 def test_golden_splits(cv: str, mode: str) -> None:
     assert split_cities(int(cv), TRAIN_CITIES, VAL_CITIES, mode) == SPLITS[cv][mode]
+
+
+def test_golden_image_counts(tmp_path: Path) -> None:
+    """A tree of empty files with the published number of images in each city."""
+    for place, count in CV_FACTS["images_per_city"].items():
+        city = place.split("/")[1]
+        for folder, ending in (("leftImg8bit", "leftImg8bit"), ("gtFine", "gtFine_labelIds")):
+            (tmp_path / folder / place).mkdir(parents=True)
+            for frame in range(count):
+                (tmp_path / folder / place / f"{city}_000000_{frame:06d}_{ending}.png").touch()
+    for cv, facts in SPLITS.items():
+        for mode in ("train", "val"):
+            items = listing(str(tmp_path), mode, int(cv)).items
+            assert len(items) == facts[f"n_{mode}_images"]
+            assert {"/".join(Path(item.image).parts[-3:-1]) for item in items} == set(facts[mode])
 
 
 def test_cv_3_trains_on_all_and_validates_on_val() -> None:

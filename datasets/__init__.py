@@ -5,7 +5,7 @@ A dataset is a `DatasetSpec` and a function that lists its files; everything aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

@@ -60,6 +60,27 @@ class Bottleneck(nn.Module):
         return self.relu(y + self.downsample(x))
 
 
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al., arXiv:1512.03385): (N, inputs, h, w) -> (N, channels, ...).
+
+    The first has the stride and `dilation`, the second `second_dilation`.
+    """
+
+    def __init__(
+        self, inputs: int, channels: int, stride: int = 1, dilation: int = 1, second_dilation: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(inputs, channels, stride=stride, dilation=dilation)
+        self.conv2, self.bn2 = conv_bn(channels, channels, dilation=second_dilation)
+        self.relu = nn.ReLU(inplace=True)
+        fits = inputs == channels and stride == 1
+        self.downsample = nn.Identity() if fits else nn.Sequential(*conv_bn(inputs, channels, kernel=1, stride=stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+
+
 def through(stage: nn.Sequential, x: Tensor, grad_ckpt: bool) -> Tensor:
     """A stage of blocks; with `grad_ckpt` every block's activations are recomputed in the backward pass."""
     for block in stage:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from network.layers import conv_bn, conv_bn_relu, kaiming, recomputed, scaled
-from network.trunk.blocks import Bottleneck
+from network.trunk.blocks import BasicBlock, Bottleneck
 from utils.resize import resize
 
 STEM = 64  # channels of the stem and of the first stage's bottlenecks, whatever the width
@@ -28,20 +28,6 @@ class Stage(NamedTuple):
 STAGES = (Stage(1, (4,)), Stage(1, (4,) * 2), Stage(4, (4,) * 3), Stage(3, (4,) * 4))  # as published
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut: (N, c, h, w) -> the same shape."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = conv_bn(channels, channels)
-        self.conv2, self.bn2 = conv_bn(channels, channels)
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.bn2(self.conv2(y)) + x)
-
-
 class MultiResolution(nn.Module):
     """Blocks on every branch, then every branch receives the sum of all of them (fig. 3 of arXiv:1908.07919)."""
 
@@ -49,7 +35,7 @@ class MultiResolution(nn.Module):
         super().__init__()
         self.align_corners = align_corners
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(c) for _ in range(n))) for c, n in zip(channels, blocks, strict=True)
+            nn.Sequential(*(BasicBlock(c, c) for _ in range(n))) for c, n in zip(channels, blocks, strict=True)
         )
         rows = range(len(channels))
         self.fuse_layers = nn.ModuleList(nn.ModuleList(_fuse_layer(channels, i, j) for j in rows) for i in rows)

@@ -70,6 +70,9 @@ def _table() -> dict[str, list[Option]]:
         ],
         "Network": [
             o("MODEL.ARCH", "", "network to build, for instance ocrnet.HRNet_Mscale", "--arch", common=True),
+            o("MODEL.ENCODER", "resnet50dilated", "encoder_decoder: resnet18, resnet50, resnet101, resnext101, mobilenetv2 (and ...dilated), hrnetv2", "--arch_encoder"),
+            o("MODEL.DECODER", "ppm_deepsup", "encoder_decoder: c1, c1_deepsup, ppm, ppm_deepsup, upernet, upernet_lite", "--arch_decoder"),
+            o("MODEL.FC_DIM", 0, "channels of the encoder's last map; 0: as they are", "--fc_dim"),
             o("MODEL.HRNET_WIDTH", 48, "channels of HRNet's highest branch: 48, 32, 18, ...", "--hrnet_width"),
             o("MODEL.WIDTH_MULT", 1.0, "factor on every channel count of the trunk", "--width_mult"),
             o("MODEL.N_SCALES", "", "scales combined at evaluation: 0.5,1.0,2.0", "--n_scales", common=True),
@@ -149,6 +152,7 @@ def _table() -> dict[str, list[Option]]:
             o("LOSS.JOINTWTBORDER", False, "boundary label relaxation", "--jointwtborder"),
             o("LOSS.STRICT_BDR_CLS", "", "train ids for which relaxation is off: their pixels keep their own class alone", "--strict_bdr_cls"),
             o("LOSS.BORDER_WINDOW", 1, "boundary half-width in pixels"),
+            o("LOSS.DEEP_SUP_SCALE", 0.4, "weight of the second head's loss of an encoder_decoder", "--deep_sup_scale"),
             o("LOSS.OCR_ALPHA", 0.4, "weight of OCR's auxiliary loss", "--ocr_alpha"),
             o("LOSS.OCR_AUX_RMI", False, "full RMI for the auxiliary loss, too", "--ocr_aux_loss_rmi"),
             o("LOSS.SUPERVISED_MSCALE_WT", 0.0, "weight of the single scales' losses", "--supervised_mscale_loss_wt"),
@@ -296,6 +300,8 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     values.update(given)
     values.update(pairs)
     values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
+    if not values["MODEL.ARCH"] and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
+        values["MODEL.ARCH"] = "encoder_decoder"
     # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
     if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):
         values["EVAL.WINDOW"] = _coerce(OPTIONS["EVAL.WINDOW"], given["DATASET.CROP_SIZE"], "sliding: --crop_size")
@@ -583,7 +589,8 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
-                "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP"):  # fmt: skip
+                "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
+                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

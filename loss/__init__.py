@@ -112,6 +112,8 @@ def _by_outputs(cfg: Any, ranks: Ranks) -> list[Term]:
     if cfg.MODEL.ARCH in AUXILIARY:
         auxiliary = main if cfg.LOSS.OCR_AUX_RMI else plain
         terms += _terms("aux", "aux", cfg.LOSS.OCR_ALPHA, auxiliary)
+    if cfg.MODEL.ARCH == "encoder_decoder" and cfg.MODEL.DECODER.endswith("deepsup"):
+        terms += _terms("deepsup", "deepsup", cfg.LOSS.DEEP_SUP_SCALE, plain)
     single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
     for scale in _training_scales(cfg.MODEL) if cfg.LOSS.SUPERVISED_MSCALE_WT else ():
         name = scale_output(scale)

@@ -36,6 +36,7 @@ from network.families_deeplab import (
     wide_resnet38,
     xception71,
 )
+from network.families_parsing import encoder_decoder
 from network.head.aspp import fix_pooling
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
@@ -84,6 +85,7 @@ NETS: dict[str, Callable[[Settings], Net]] = {
     "mscale.HRNet": lambda s: multiscale(partial(basic, head="cls_head"), s),
     "mscale.HRNet_ASP": lambda s: multiscale(aspp, s),
     "mscale2.DeepV3R50": lambda s: paired(partial(deeplab_plus, trunk=resnet50), s),
+    "encoder_decoder": lambda s: single(encoder_decoder, s),
     "ocrnet.HRNet": lambda s: single(ocr, s),
     "ocrnet.HRNet_Mscale": lambda s: multiscale(ocr, s),
     "ocrnet.OCRNetASPP": lambda s: single(ocr, replace(s, ocr_aspp=True)),
@@ -222,6 +224,9 @@ def settings(cfg: Any) -> Settings:
         grad_ckpt=model.GRAD_CKPT,
         freeze_trunk=model.FREEZE_TRUNK,
         second_scale_from=model.SECOND_SCALE_FROM,
+        encoder=model.ENCODER,
+        decoder=model.DECODER,
+        fc_dim=model.FC_DIM,
     )
 
 

@@ -46,6 +46,9 @@ class Settings:
     grad_ckpt: bool = False
     freeze_trunk: bool = False
     second_scale_from: int = 0
+    encoder: str = "resnet50dilated"
+    decoder: str = "ppm_deepsup"
+    fc_dim: int = 0
 
 
 Family = Callable[[Settings], Parts]

@@ -97,6 +97,7 @@ class HRNet(nn.Module):
         stem = scaled(STEM, mult)
         widths = [scaled(width * 2**b, mult) for b in range(4)]
         self.out_channels = {"out": sum(widths)}
+        self.branch_channels = {f"branch{b}": c for b, c in enumerate(widths)}
         self.strides = {"out": 4}
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
         self.conv2, self.bn2 = conv_bn(stem, stem, stride=2)
@@ -112,6 +113,12 @@ class HRNet(nn.Module):
         kaiming(self)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
+        xs = self.branches(image)
+        size = xs[0].shape[-2:]
+        return {"out": torch.cat([resize(x, size, self.align_corners) for x in xs], dim=1)}
+
+    def branches(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) -> the four branches, (N, width * 2^b, ~H / (4 * 2^b), ...)."""
         x = self.relu(self.bn1(self.conv1(image)))
         x = self.relu(self.bn2(self.conv2(x)))  # (N, stem, H/4, W/4)
         xs = [recomputed(self.layer1, self.grad_ckpt)(x)]  # (N, 4 * stem, H/4, W/4)
@@ -120,8 +127,7 @@ class HRNet(nn.Module):
             xs = _widen(transition, xs)
             for module in stage:
                 xs = recomputed(module, self.grad_ckpt)(xs)
-        size = xs[0].shape[-2:]
-        return {"out": torch.cat([resize(x, size, self.align_corners) for x in xs], dim=1)}
+        return xs
 
 
 def _stage(stage: Stage, channels: Sequence[int], align_corners: bool) -> nn.Sequential:

@@ -300,7 +300,7 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     values.update(given)
     values.update(pairs)
     values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
-    if not values["MODEL.ARCH"] and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
+    if "MODEL.ARCH" not in given | pairs and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
         values["MODEL.ARCH"] = "encoder_decoder"
     # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
     if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):

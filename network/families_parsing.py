@@ -54,7 +54,7 @@ def encoder_decoder(s: Settings) -> Parts:
         )
     encoder = _encoder(s)
     branches = isinstance(encoder, HRNet) and name.startswith("upernet")
-    maps = encoder.branch_channels if branches else encoder.out_channels  # type: ignore[union-attr]
+    maps: Channels = getattr(encoder, "branch_channels" if branches else "out_channels")
     _check_pair(s, name, maps)
     decoder = DECODERS[name](s.num_classes, maps)
     kaiming(decoder)

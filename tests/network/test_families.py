@@ -12,6 +12,7 @@ import network
 from network import weights
 from network.attnscale import PairwiseAttentionToScale
 from network.mscale import MultiScale, fuse
+from network.trunk.encoder_resnet import EncoderResNet
 from network.trunk.hrnet import HRNet
 from network.trunk.resnet import ResNet, SEResNeXt
 from network.trunk.wide_resnet import WideResNet38
@@ -38,6 +39,7 @@ TRUNKS = {
     "deepv3.DeepV3PlusX71": Xception71,
     "deepv3.DeepV3R50": ResNet,
     "deepv3.DeepWV3Plus": WideResNet38,
+    "encoder_decoder": EncoderResNet,
     "mscale.DeepV3R50": ResNet,
     "mscale.DeepV3W38": WideResNet38,
     "mscale.DeepV3W38Fuse": WideResNet38,
@@ -63,7 +65,7 @@ def image(*shape: int) -> torch.Tensor:
 
 def test_every_name_is_in_the_table() -> None:
     assert set(TRUNKS) == set(network.NETS)
-    assert len(TRUNKS) == 32
+    assert len(TRUNKS) == 33
 
 
 @pytest.mark.parametrize("arch", TRUNKS)

@@ -95,7 +95,7 @@ def tree(**model: object) -> CfgNode:
     stages = {f"STAGE{n}": {"NUM_MODULES": 1, "NUM_BLOCKS": [1] * n} for n in (1, 2, 3, 4)}
     base = {
         "ARCH": "ocrnet.HRNet_Mscale", "HRNET_WIDTH": 4, "WIDTH_MULT": 1.0, "N_SCALES": "", "MSCALE_LO_SCALE": 0.5,
-        "SECOND_SCALE_FROM": 0,
+        "SECOND_SCALE_FROM": 0, "ENCODER": "resnet18", "DECODER": "c1", "FC_DIM": 0,
         "ALIGN_CORNERS": False, "OCR_ASPP": False, "SEGATTN_BOT_CH": 8, "ASPP_BOT_CH": 8, "MSCALE_INNER_3x3": True,
         "MSCALE_DROPOUT": False, "MSCALE_OLDARCH": False, "ATTNSCALE_BN_HEAD": False,
         "BN_MOMENTUM": -1.0, "GRAD_CKPT": False,

@@ -63,11 +63,10 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint, aside first, and remove the one before."""
-        state = {
-            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch,
-            "iteration": self.iteration, "step": self.step, "arch": self.args.model, "config": fixed(self.args), "command": shlex.join(sys.argv),
-        }  # fmt: skip
-        checkpoint.save_last(state, self.folder, self.epoch)
+        state = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "arch": self.args.model}
+        place = {"epoch": self.epoch, "iteration": self.iteration, "step": self.step}
+        told = {"config": fixed(self.args), "command": shlex.join(sys.argv)}
+        checkpoint.save_last({**state, **place, **told}, self.folder, self.epoch)
 
     def restore(self, path: Path) -> None:
         """Continue the run that wrote `path`; UserError if it was another."""

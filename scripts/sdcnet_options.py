@@ -69,9 +69,8 @@ def check(args: argparse.Namespace) -> None:
         if not getattr(args, key) >= low:
             raise UserError(f"--{key} {getattr(args, key)}: give {low} or more")
     if min(args.crop_size) < 1 or not 0 < args.width <= 4:
-        raise UserError(
-            f"--crop_size {args.crop_size}, --width {args.width}: both have to be positive, width at most 4"
-        )
+        size = " ".join(map(str, args.crop_size))
+        raise UserError(f"--crop_size {size}, --width {args.width}: give positive ones, and a width up to 4")
     if args.resume and args.snapshot:
         raise UserError("give --resume to go on, or --snapshot to start from weights, not both")
     if args.eval and not (args.val_file and args.snapshot):

@@ -11,6 +11,7 @@ import copy
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,11 +47,11 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.CAMVID_DIR", "ASSETS_PATH/data/CamVid", "CamVid in the SegNet layout"),
             o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
             o("DATASET.CENTROID_ROOT", "ASSETS_PATH/uniform_centroids", "cache of class centroids"),
-            o("DATASET.ROOT", "", "the dataset's folder, whichever dataset it is", "--data_root", common=True),
+            o("DATASET.ROOT", "", "the dataset's folder, whichever dataset it is", "--dataset_dir --data_root", common=True),
             o("RESULT_DIR", "./logs", "output folder of the run", "--result_dir", common=True),
         ],
         "What to do": [
-            o("EVAL.MODE", "", "evaluate instead of training", "--eval", ("", "val", "trn", "folder"), common=True),
+            o("EVAL.MODE", "", "evaluate instead of training", "--eval", ("", "val", "trn", "test", "folder"), common=True),
             o("EVAL.FOLDER", "", "folder of images for --eval folder", "--eval_folder", common=True),
             o("EVAL.LABELS", "", "folder of labels to score --eval folder against", "--eval_labels"),
             o("EVAL.LABEL_IDS", "auto", "ids in those labels: the dataset's own, or train ids", "--eval_label_ids", ("auto", "raw", "train")),
@@ -101,7 +102,7 @@ def _table() -> dict[str, list[Option]]:
         ],
         "Data": [
             o("DATASET.NAME", "cityscapes", "dataset", "--dataset", common=True),
-            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 trains on train and val (CamVid, too)", "--cv"),
+            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 trains on train and val (CamVid, too)", "--cv_split --cv"),
             o("DATASET.NUM_CLASSES", 0, "classes; 0: those of the dataset"),
             o("DATASET.IGNORE_LABEL", 255, "train id that is left out everywhere"),
             o("DATASET.MEAN", [0.485, 0.456, 0.406], "mean of R, G, B in 0..1"),
@@ -142,7 +143,7 @@ def _table() -> dict[str, list[Option]]:
             o("LOSS.WT_BOUND", 1.0, "upper bound of the extra class weight", "-wb --wt_bound"),
             o("LOSS.RMI", False, "region mutual information loss (wins over the others)", "--rmi_loss"),
             o("LOSS.JOINTWTBORDER", False, "boundary label relaxation", "--jointwtborder"),
-            o("LOSS.STRICT_BDR_CLS", "", "train ids whose pixels are never relaxed", "--strict_bdr_cls"),
+            o("LOSS.STRICT_BDR_CLS", "", "train ids for which relaxation is off: their pixels keep their own class alone", "--strict_bdr_cls"),
             o("LOSS.BORDER_WINDOW", 1, "boundary half-width in pixels"),
             o("LOSS.OCR_ALPHA", 0.4, "weight of OCR's auxiliary loss", "--ocr_alpha"),
             o("LOSS.OCR_AUX_RMI", False, "full RMI for the auxiliary loss, too", "--ocr_aux_loss_rmi"),
@@ -204,11 +205,21 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical"),
             o("EVAL.TILE", 0, "sliding tiles of this size; 0: whole images where they fit", "--tile"),
             o("EVAL.TILE_OVERLAP", 0.25, "share of a tile that its neighbour covers, too", "--tile_overlap"),
+            o("EVAL.INFERENCE_MODE", "", "the sdcnet branch's ways; empty: by --eval_rule", "-im --inference_mode", ("", "sliding", "pooling", "whole")),
+            o("EVAL.SCALES", "0.5,1.0,2.0", "with --inference_mode: scales that are averaged", "--scales"),
+            o("EVAL.SINGLE_SCALE", False, "with --inference_mode: scale 1 alone", "--single_scale"),
+            o("EVAL.NO_FLIP", False, "with --inference_mode: without mirrored images", "--no_flip"),
+            o("EVAL.WINDOW", 1024, "sliding: side of the windows over a scaled image; --crop_size, if given, says it, too", "--window"),
+            o("EVAL.SLIDING_OVERLAP", 1 / 3, "sliding: share of a window that its neighbour covers, too", "--sliding_overlap"),
+            o("EVAL.FIXED_ASPP_POOL", False, "ASPP's image branch averages over 105x105 places at most", "--fixed_aspp_pool"),
+            o("EVAL.SPLIT_COUNT", 1, "parts that the list of images is dealt out to", "--split_count"),
+            o("EVAL.SPLIT_INDEX", 0, "which of these parts is evaluated, from 0", "--split_index"),
             o("EVAL.MEMORY_GB", 0.0, "memory that evaluation may use; 0: what is free", "--eval_memory_gb"),
             o("EVAL.NO_METRICS", False, "no scores with --eval", "--no_metrics"),
             o("EVAL.LOG_MSINF_TO_TB", False, "IoU of the single scales to tensorboard", "--log_msinf_to_tb"),
             o("EVAL.DUMP_ASSETS", False, "write masks, overlays, per-scale maps, attention", "--dump_assets"),
             o("EVAL.DUMP_ALL_IMAGES", False, "write every image, not about ten", "--dump_all_images"),
+            o("EVAL.DUMP_IMAGES", False, "rgb/, pred/, compose/ and diff/ of every image, as the sdcnet branch writes them", "--dump_images"),
             o("EVAL.DUMP_PSEUDO_COLOR", False, "added_prediction/ and pseudo_color_prediction/ as PaddleSeg writes them", "--dump_pseudo_color"),
             o("EVAL.DUMP_TOPN", 0, "the n images a class with the most wrong pixels", "--dump_topn"),
             o("EVAL.DUMP_TOPN_ALL", False, "with --dump_topn: keep all images", "--dump_topn_all"),
@@ -237,7 +248,8 @@ WITHOUT_EFFECT = {
     "--mscale_cat_scale_flt": False,
     "--mscale_init": True,
 }
-PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum")
+PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum",
+             "sliding_counts", "pooling_input")  # fmt: skip
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -280,6 +292,10 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
+    values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
+    # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
+    if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):
+        values["EVAL.WINDOW"] = _coerce(OPTIONS["EVAL.WINDOW"], given["DATASET.CROP_SIZE"], "sliding: --crop_size")
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
         values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])
@@ -287,6 +303,10 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     if values["TRAIN.MAX_ITERS"] > 0:  # an epoch of the log, the checkpoints and the schedule is such a round
         values["TRAIN.MAX_EPOCH"] = -(-values["TRAIN.MAX_ITERS"] // max(1, values["TRAIN.SAVE_INTERVAL"]))
     return values, idle
+
+
+def _slides(values: Mapping[str, Any]) -> bool:
+    return bool(values["EVAL.MODE"]) and values["EVAL.INFERENCE_MODE"] == "sliding"
 
 
 def defaults() -> dict[str, Any]:
@@ -424,7 +444,7 @@ def _coerce(option: Option, value: Any, where: str) -> Any:
     """`value` (text, or what YAML made of it) in the type of the option's default."""
     try:
         converted = _convert(option.default, value)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, ArithmeticError):
         kind = "numbers like 4,4" if isinstance(option.default, list) else type(option.default).__name__
         raise UserError(f"{where} takes {kind}, not {value!r}") from None
     if option.choices and converted not in option.choices:
@@ -447,7 +467,7 @@ def _convert(default: Any, value: Any) -> Any:
         # runx writes a YAML null as the word None
         off = value is None or value == "None"
         return "" if off else ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    number = float(value)
+    number = float(Fraction(value.replace(" ", "")) if isinstance(value, str) and "/" in value else value)
     if isinstance(value, bool) or not math.isfinite(number) or (isinstance(default, int) and number != int(number)):
         raise ValueError
     return int(number) if isinstance(default, int) else number
@@ -468,7 +488,8 @@ def problems(cfg: CfgNode) -> Iterator[str]:
         yield f"--eval {cfg.EVAL.MODE} needs weights: --snapshot FILE"
     for flag in ("DUMP_FOR_SUBMISSION", "DUMP_FOR_AUTO_LABELLING"):
         if cfg.EVAL[flag] and not cfg.EVAL.MODE:
-            yield f"--{flag.lower()} needs --eval val, trn or folder"
+            yield f"--{flag.lower()} needs --eval val, trn, test or folder"
+    yield from _evaluation_problems(cfg)
     for name in cfg.PUBLISHED:
         if name not in PUBLISHED:
             yield f"--published {name!r} is unknown{nearest(name, PUBLISHED)}; known: {', '.join(PUBLISHED)}"
@@ -489,6 +510,29 @@ def problems(cfg: CfgNode) -> Iterator[str]:
         yield "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out"
 
 
+def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
+    """Options of --inference_mode without it, or beside those of the other rules."""
+    e, published = cfg.EVAL, cfg.PUBLISHED
+    changed = [name for name in ("SCALES", "SINGLE_SCALE", "NO_FLIP", "WINDOW", "SLIDING_OVERLAP")
+               if e[name] != OPTIONS[f"EVAL.{name}"].default]  # fmt: skip
+    if changed and not e.INFERENCE_MODE:
+        yield f"--{changed[0].lower()} is read with --inference_mode only: add that, or leave it out"
+    others = {"--multi_scale_inference": e.MULTI_SCALE, "--default_scale": e.DEFAULT_SCALE != 1.0,
+              "--eval_rule": e.RULE != "auto", "--do_flip": e.DO_FLIP and e.NO_FLIP}  # fmt: skip
+    for flag in [flag for flag, given in others.items() if given and e.INFERENCE_MODE]:
+        yield f"--inference_mode has --scales and --no_flip of its own: leave {flag} out"
+    for name, mode in (("sliding_counts", "sliding"), ("pooling_input", "pooling")):
+        if name in published and (e.INFERENCE_MODE != mode or not e.MODE):
+            yield f"--published {name} is of --eval with --inference_mode {mode}: add them, or leave it out"
+    if not 0 <= e.SPLIT_INDEX < max(1, e.SPLIT_COUNT):
+        yield f"--split_index lies between 0 and --split_count ({e.SPLIT_COUNT}) less one, not at {e.SPLIT_INDEX}"
+    for flag, given in (("--split_count", e.SPLIT_COUNT > 1), ("--fixed_aspp_pool", e.FIXED_ASPP_POOL)):
+        if given and not e.MODE:
+            yield f"{flag} is for --eval: add it, or leave {flag} out"
+    if e.SPLIT_COUNT > 1 and e.DUMP_FOR_SUBMISSION:
+        yield "--dump_for_submission packs a whole split: leave --split_count out"
+
+
 def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
     """Options of one way to augment, or to mix coarse images in, beside the other way."""
     d, a = cfg.DATASET, cfg.AUG
@@ -502,7 +546,10 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def _range_problems(cfg: CfgNode) -> Iterator[str]:
-    for flag, text in (("--n_scales", cfg.MODEL.N_SCALES), ("--extra_scales", cfg.EVAL.EXTRA_SCALES)):
+    if not cfg.EVAL.SCALES:
+        yield "--scales is empty: give at least one, for instance 1.0"
+    several = {"--n_scales": cfg.MODEL.N_SCALES, "--extra_scales": cfg.EVAL.EXTRA_SCALES, "--scales": cfg.EVAL.SCALES}
+    for flag, text in several.items():
         scales = _numbers(text)
         if text and (scales is None or min(scales) <= 0):
             yield f"{flag} takes positive numbers like 0.5,1.0,2.0, not {text!r}"
@@ -519,10 +566,11 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"--train_fraction lies above 0 and at most at 1, not {cfg.DATASET.TRAIN_FRACTION}"
     if not 0 <= cfg.DATASET.CV <= 3:
         yield f"--cv is 0, 1, 2 or 3, not {cfg.DATASET.CV}"
-    if not 0 <= cfg.EVAL.TILE_OVERLAP < 0.9:
-        yield f"--tile_overlap lies between 0 and 0.9, not {cfg.EVAL.TILE_OVERLAP}"
+    for flag, value in (("--tile_overlap", cfg.EVAL.TILE_OVERLAP), ("--sliding_overlap", cfg.EVAL.SLIDING_OVERLAP)):
+        if not 0 <= value < 0.9:
+            yield f"{flag} lies between 0 and 0.9, not {value}"
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
-                "TRAIN.SAVE_INTERVAL",
+                "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
                 "LOSS.BOOT_MIN_PIXELS", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
@@ -615,5 +663,6 @@ def help_text(full: bool = False) -> str:
 
 
 def _short(default: Any) -> str:
+    default = round(default, 4) if isinstance(default, float) else default
     text = str(default).replace(ASSETS_PATH, "ASSETS_PATH" if default != ASSETS_PATH else ASSETS_PATH)
     return text.replace("[", "").replace("]", "").replace(", ", ",")

@@ -204,7 +204,7 @@ def validate(run: Run, state: TrainState) -> None:
 
 
 def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
-    """Predict every image of `mode` (val, trn, folder) once, score what has a label, feed the sinks."""
+    """Predict every image of `mode` (val, trn, test, folder) once, score what has a label, feed the sinks."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
     loader = datasets.build_val(cfg, ranks, mode)

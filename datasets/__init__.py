@@ -130,11 +130,15 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
         full = entry.listing(cfg, "train", ranks)
         listing = Listing.plain(full.items[: full.fine])
     else:
-        raise UserError(f"--eval takes val, trn or folder, not {mode!r}")
+        raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")
+    shown = listing.items[cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
+    if not shown:
+        count = f"{len(listing.items)} images leave none for it"
+        raise UserError(f"--split_index {cfg.EVAL.SPLIT_INDEX} of --split_count {cfg.EVAL.SPLIT_COUNT}: {count}")
     if any(item.label for item in listing.items):
         _check_classes(cfg, classes)
     most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
-    shown = listing.items[:most] if cfg.OPTIONS.TEST_MODE else listing.items
+    shown = shown[:most] if cfg.OPTIONS.TEST_MODE else shown
     size = cfg.DATASET.PRE_SIZE or entry.val_size if entry.val_size and mode in ("val", "trn") else 0
     dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size))
     # Half the workers for validation, as published: those of training stay alive meanwhile.

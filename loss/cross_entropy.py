@@ -1,6 +1,6 @@
 """Cross entropy over the valid pixels: plain, weighted by how rare a class is, and over the hard pixels alone.
 
-N images of this process, K classes, H x W pixels. Logits are (N, K, H, W) float32 or float64, labels (N, H, W) int64.
+N images of this process, K classes, H x W pixels. Logits are (N, K, H, W), labels (N, H, W) int64.
 A label outside [0, K) counts as ignored, so that no kernel ever reads beyond its table. Where a loss divides by a
 count, the count is summed over all ranks and the local sum multiplied by their number: after the averaging of
 DistributedDataParallel the gradient is that of one process on the whole batch.
@@ -17,6 +17,11 @@ from torch import Tensor, nn
 from utils.distributed import Ranks
 
 _SKIP = -100  # what F.cross_entropy leaves out
+
+
+def at_least_single(logits: Tensor) -> Tensor:
+    """Half types as float32, others as they are: a sum over an image's pixels overflows or stalls in half."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def valid_pixels(label: Tensor, num_classes: int, ignore_label: int) -> Tensor:
@@ -53,7 +58,9 @@ def pixel_losses(logits: Tensor, label: Tensor, valid: Tensor, weight: Tensor | 
     (N, K, H, W), (N, H, W) twice, (K,) -> (N, H, W).
     """
     # Not reduced here: the reducing kernel is not deterministic on a GPU.
-    return F.cross_entropy(logits, label.masked_fill(~valid, _SKIP), weight, ignore_index=_SKIP, reduction="none")
+    return F.cross_entropy(
+        at_least_single(logits), label.masked_fill(~valid, _SKIP), weight, ignore_index=_SKIP, reduction="none"
+    )
 
 
 def image_mean(per_image: Tensor, ranks: Ranks) -> Tensor:
@@ -100,8 +107,9 @@ class WeightedCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         valid = valid_pixels(label, self.num_classes, self.ignore_label)
-        weight = self._pixel_weights(label, valid).to(logits.dtype)  # (N, H, W)
-        numerator = (pixel_losses(logits, label, valid) * weight).sum((1, 2))  # (N,)
+        losses = pixel_losses(logits, label, valid)  # (N, H, W)
+        weight = self._pixel_weights(label, valid).to(losses.dtype)
+        numerator = (losses * weight).sum((1, 2))  # (N,)
         # A weight is at least 1, so the clamp acts on images without a valid pixel alone.
         per_image = numerator / weight.sum((1, 2)).clamp(min=1)
         return per_image.sum() * self.ranks.world if self.published else image_mean(per_image, self.ranks)
@@ -143,7 +151,7 @@ class BootstrappedCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         valid = valid_pixels(label, self.num_classes, self.ignore_label)
-        weight = logits.new_tensor(self.weight) if self.weight else None
+        weight = at_least_single(logits.new_tensor(self.weight)) if self.weight else None
         losses = pixel_losses(logits, label, valid, weight).flatten(1)  # (N, HW)
         largest = losses.topk(min(self.min_pixels, losses.shape[1])).values.mean(1)
         hard = losses > self.threshold

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from loss.cross_entropy import class_weights, image_mean, one_hot, valid_pixels
+from loss.cross_entropy import at_least_single, class_weights, image_mean, one_hot, valid_pixels
 from utils.distributed import Ranks
 
 
@@ -86,6 +86,7 @@ class Relaxation(nn.Module):
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
+        logits = at_least_single(logits)
         target, twice = self.target(label)
         known = target[:, :-1]  # (N, K, H, W)
         count = known.sum(1)  # (N, H, W)
@@ -103,6 +104,10 @@ class Relaxation(nn.Module):
             return target, torch.zeros_like(label, dtype=torch.bool)
         ids = _train_ids(label, self.num_classes, self.ignore_label)
         return one_hot(ids, self.num_classes + 1), boundaries(ids)
+
+    def weights(self, label: Tensor) -> Tensor:
+        """Weight of every class in every image: (N, H, W) -> (N, K) float64."""
+        return self._class_weights(*self.target(label))
 
     def _class_weights(self, target: Tensor, twice: Tensor) -> Tensor:
         counts = target.sum((2, 3))  # (N, K + 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from loss.cross_entropy import at_least_single
 from utils.contracts import Outputs
 from utils.errors import UserError
 from utils.resize import resize
@@ -81,9 +82,7 @@ class Supervision(nn.Module):
         return sum((count for count in counts if count is not None), torch.zeros((), dtype=torch.int64))
 
     def _fit(self, output: Tensor, label: Tensor) -> Tensor:
-        if output.dtype in (torch.float16, torch.bfloat16):
-            output = output.float()
-        return resize(output, label.shape[-2:], self.align_corners)
+        return resize(at_least_single(output), label.shape[-2:], self.align_corners)
 
     def _check(self, outputs: Outputs, label: Tensor) -> None:
         channels = outputs[self.terms[0].outputs[0]].shape[1]

@@ -26,6 +26,7 @@ from network.families import (
     single,
 )
 from network.families_deeplab import (
+    aligned_plus,
     deeper,
     deeplab,
     deeplab_plus,
@@ -35,6 +36,7 @@ from network.families_deeplab import (
     wide_resnet38,
     xception71,
 )
+from network.head.aspp import fix_pooling
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
@@ -48,7 +50,15 @@ from utils.errors import UserError, nearest
 __all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rule", "predict", "rule_name"]
 __all__ += ["settings", "start_trunk", "weights"]
 
+# Networks that align corners, whatever --align_corners says.
+ALIGNED: dict[str, Callable[[Settings], Net]] = {
+    "deepv3.DeepR50V3PlusD_m1": lambda s: aligned_plus(s, resnet50),
+    "deepv3.DeepSRNX50V3PlusD_m1": lambda s: aligned_plus(s, se_resnext50),
+    "deepv3.DeepSRNX101V3PlusD_m1": lambda s: aligned_plus(s, se_resnext101),
+    "deepv3.DeepWV3Plus": lambda s: aligned_plus(s, wide_resnet38, init_all=False),
+}
 NETS: dict[str, Callable[[Settings], Net]] = {
+    **ALIGNED,
     "attnscale.DeepV3R50": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
     "attnscale.DeepV3R50B": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s, norm=True),
     "attnscale.DeepV3R50BP": lambda s: pairwise_attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
@@ -98,8 +108,13 @@ def build(cfg: Any) -> Net:
     return net
 
 
+_MODES = {"sliding": "sdcnet", "pooling": "sdcnet_pooling", "whole": "sdcnet_whole"}
+
+
 def rule_name(cfg: Any) -> str:
-    """Which of RULES: that of EVAL.RULE, or the one that fits the weights."""
+    """Which of RULES: that of EVAL.INFERENCE_MODE or EVAL.RULE, or the one that fits the weights."""
+    if cfg.EVAL.INFERENCE_MODE:
+        return _MODES[cfg.EVAL.INFERENCE_MODE]
     if cfg.EVAL.RULE != "auto":
         return cfg.EVAL.RULE
     paddles = any(weights.paddle.is_own(Path(file)) for file in (cfg.SNAPSHOT, cfg.RESUME))
@@ -112,6 +127,8 @@ def eval_rule(cfg: Any) -> EvalRule:
     scales = (cfg.EVAL.DEFAULT_SCALE,)
     if cfg.EVAL.MULTI_SCALE:
         scales = tuple(dict.fromkeys((*scales, *_scales(cfg.EVAL.EXTRA_SCALES, "--extra_scales", with_one=False))))
+    if options.INFERENCE_MODE:
+        return _inference_mode(cfg, rule)
     return replace(
         rule,
         average="probabilities" if "softmax_sum" in cfg.PUBLISHED else rule.average,
@@ -122,12 +139,32 @@ def eval_rule(cfg: Any) -> EvalRule:
         flip_vertical=options.AUG_EVAL and options.FLIP_VERTICAL,
         tile=cfg.EVAL.TILE,
         overlap=cfg.EVAL.TILE_OVERLAP,
-        align_corners=cfg.MODEL.ALIGN_CORNERS,
+        align_corners=settings(cfg).align_corners,
+    )
+
+
+def _inference_mode(cfg: Any, rule: EvalRule) -> EvalRule:
+    """A rule of the sdcnet branch with its own options. Corners are never aligned there outside the network."""
+    options, plain = cfg.EVAL, "pooling_input" in cfg.PUBLISHED
+    return replace(
+        rule,
+        mean=(0.0, 0.0, 0.0) if plain else tuple(cfg.DATASET.MEAN),
+        std=(1.0, 1.0, 1.0) if plain else tuple(cfg.DATASET.STD),
+        scales=(1.0,) if options.SINGLE_SCALE else _scales(options.SCALES, "--scales", with_one=False),
+        flip=not options.NO_FLIP,
+        flip_vertical=options.AUG_EVAL and options.FLIP_VERTICAL,
+        window=options.WINDOW if rule.window else 0,
+        window_overlap=options.SLIDING_OVERLAP,
+        published_counts="sliding_counts" in cfg.PUBLISHED,
+        tile=options.TILE,
+        overlap=options.TILE_OVERLAP,
     )
 
 
 def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callable[[str], None]) -> predict.Predictor:
     """The inference path for `net` as the options of EVAL ask; weights are halved for O3."""
+    if cfg.EVAL.FIXED_ASPP_POOL:
+        fix_pooling(net)
     if precision.half_weights:
         net = net.half()
     return predict.Predictor(
@@ -139,24 +176,25 @@ def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callabl
     )
 
 
-def start_trunk(cfg: Any, net: nn.Module) -> str:
+def start_trunk(cfg: Any, net: Net) -> str:
     """ImageNet weights for the trunk where they are: --trunk_weights, or its published file. Gives some lines."""
     if cfg.MODEL.TRUNK_WEIGHTS:
         return str(weights.load_trunk(net, cfg.MODEL.TRUNK_WEIGHTS))
-    published = _published_trunk(cfg.MODEL, net)
-    if published and cfg.MODEL.WIDTH_MULT == 1 and Path(published).is_file():
-        return str(weights.load_trunk(net, published))
+    for published in _published_trunk(cfg.MODEL, net) if cfg.MODEL.WIDTH_MULT == 1 else ():
+        if published and Path(published).is_file():
+            return str(weights.load_trunk(net, published))
     return "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
 
 
-def _published_trunk(model: Any, net: nn.Module) -> str:
-    """The file that the published code has for such a trunk, or nothing."""
-    trunk = net.get_submodule(getattr(net, "trunk_name", "backbone"))
+def _published_trunk(model: Any, net: Net) -> tuple[str, ...]:
+    """Where the published codes have the file for such a trunk; the first that is there counts."""
+    trunk = net.trunk_module
     if isinstance(trunk, HRNet):
-        return model.HRNET_CHECKPOINT if model.HRNET_WIDTH == 48 else ""
+        return (model.HRNET_CHECKPOINT,) if model.HRNET_WIDTH == 48 else ()
     if isinstance(trunk, WideResNet38):
-        return model.WRN38_CHECKPOINT
-    return model.X71_CHECKPOINT if isinstance(trunk, Xception71) else ""
+        beside = Path("pretrained_models") / Path(model.WRN38_CHECKPOINT).name
+        return (model.WRN38_CHECKPOINT, *([str(beside)] if model.ARCH in ALIGNED else []))
+    return (model.X71_CHECKPOINT,) if isinstance(trunk, Xception71) else ()
 
 
 def settings(cfg: Any) -> Settings:
@@ -180,7 +218,7 @@ def settings(cfg: Any) -> Settings:
         attnscale_norm=model.ATTNSCALE_BN_HEAD,
         lo_scale=_lo_scale(model.MSCALE_LO_SCALE),
         scales=_scales(model.N_SCALES),
-        align_corners=model.ALIGN_CORNERS,
+        align_corners=model.ALIGN_CORNERS or model.ARCH in ALIGNED,
         grad_ckpt=model.GRAD_CKPT,
         freeze_trunk=model.FREEZE_TRUNK,
         second_scale_from=model.SECOND_SCALE_FROM,
@@ -217,8 +255,8 @@ def _scales(text: str, flag: str = "--n_scales", with_one: bool = True) -> tuple
 
 def _init_heads(net: Net, spread: float) -> None:
     """Kaiming-normal start of all but the trunk; the attention still starts near 0.5."""
-    for name, part in net.named_children():
-        if name != net.trunk_name:
+    for part in net.parts().values():
+        if part is not net.trunk_module:
             kaiming(part)
     if isinstance(net, MultiScale) and isinstance(net.scale_attn, nn.Sequential) and _bounded(net.scale_attn):
         start_even(net.scale_attn, spread)

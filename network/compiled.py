@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+
+from network.net import Net
 
 
-def compile_parts(net: nn.Module) -> str:
+def compile_parts(net: Net) -> str:
     """Compile trunk and heads in place; gives a line on it. Without a compiler the network stays eager.
 
     A trunk that recomputes its activations stays eager: its running statistics would move twice.
@@ -15,7 +16,7 @@ def compile_parts(net: nn.Module) -> str:
     reason = _why_not(device)
     if reason:
         return f"--compile: no working compiler for {device.type} ({reason}); going on without"
-    parts = {name: part for name, part in net.named_children() if not getattr(part, "grad_ckpt", False)}
+    parts = {name: part for name, part in net.parts().items() if not getattr(part, "grad_ckpt", False)}
     for part in parts.values():
         part.compile()
     return f"compiled: {', '.join(parts)} (the first steps are slow)"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import cv2
@@ -30,15 +31,19 @@ class EvalRule:
     """How an image becomes inputs of a network and its outputs one map. `dataclasses.replace` changes a field.
 
     `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image, too; `flip_vertical`: the image
-    upside down; both: turned by 180 degrees, too.
+    upside down; both: turned by 180 degrees, too. `mirror_first`: before scaling, which only "pil_nearest" minds.
     `size_rule`: side of a scaled input, a name of SIZE_RULES.
     `resize`: who makes the scaled input: "torch" (on the device), "cv2" (linear), "pil" (bilinear, smooths when it
-    shrinks). `resize_first`: cv2 and pil resize the uint8 image, else the normalised one.
+    shrinks; "pil_bicubic" and "pil_nearest" likewise). `resize_first`: cv2 and pil resize the uint8 image, else the
+    normalised one.
     `exact_ratio`: networks of several scales resize their input by the scale itself, not by the ratio of the rounded
     sizes (see `utils.resize.resize_by`).
     `align_corners`: of torch's resizing, of inputs and of the logits on their way back to the size of the image.
+    `back`: that way back: "bilinear", or "area", the mean of the pixels that fall together where it shrinks.
     `average`: what is averaged over scales (and tiles): "logits", softmax only at the end (one softmax of the mean);
     "probabilities", softmax of every pass after resizing; "exp", exp of each scale's logits before resizing.
+    `window`: 0 = the scaled input at once; else in square windows of `window * max(scale, 1)`, `window_overlap` their
+    share in common, averaged by `network.windows.counts`, or as `published_counts` says.
     `tile`: 0 = the whole image if memory allows; else square tiles of this size, `overlap` their share in common,
     `blend` their weight: "tent" (falls off to the border) or "uniform".
     """
@@ -48,12 +53,17 @@ class EvalRule:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     flip_vertical: bool = False
+    mirror_first: bool = False
     size_rule: str = "round"
-    resize: Literal["torch", "cv2", "pil"] = "torch"
+    resize: Literal["torch", "cv2", "pil", "pil_bicubic", "pil_nearest"] = "torch"
     resize_first: bool = False
     exact_ratio: bool = False
     align_corners: bool = False
+    back: Literal["bilinear", "area"] = "bilinear"
     average: Literal["logits", "probabilities", "exp"] = "logits"
+    window: int = 0
+    window_overlap: float = 1 / 3
+    published_counts: bool = False
     tile: int = 0
     overlap: float = 0.25
     blend: Literal["tent", "uniform"] = "tent"
@@ -72,7 +82,18 @@ class EvalRule:
 
 # Hierarchical multi-scale attention (Tao, Sapra, Catanzaro 2020): logits averaged over scales and mirror images.
 # "paddle": the same in PaddleSeg since its release 2.8; before, probabilities were averaged.
-RULES: dict[str, EvalRule] = {"nvidia": EvalRule(), "paddle": EvalRule(size_rule="half_up", exact_ratio=True)}
+# "sdcnet": video propagation and label relaxation (Zhu, Sapra et al. 2019), windows over every scale and mirror image.
+# "sdcnet_whole": the same without windows. "sdcnet_pooling": the other way there, with the filter Pillow takes unasked.
+_SDCNET = EvalRule(
+    scales=(0.5, 1.0, 2.0), flip=True, mirror_first=True, size_rule="floor", resize="pil", resize_first=True
+)
+RULES: dict[str, EvalRule] = {
+    "nvidia": EvalRule(),
+    "paddle": EvalRule(size_rule="half_up", exact_ratio=True),
+    "sdcnet": replace(_SDCNET, window=1024),
+    "sdcnet_whole": _SDCNET,
+    "sdcnet_pooling": replace(_SDCNET, resize="pil_bicubic", back="area"),
+}
 
 
 def normalise(images: Tensor, rule: EvalRule) -> Tensor:
@@ -88,14 +109,19 @@ def _cv2(image: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _pil(image: np.ndarray, size: Size) -> np.ndarray:
+def _pil(image: np.ndarray, size: Size, how: Image.Resampling) -> np.ndarray:
     if image.dtype == np.uint8:
-        return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+        return np.asarray(Image.fromarray(image).resize((size[1], size[0]), how))
     bands = (Image.fromarray(np.ascontiguousarray(band, np.float32)) for band in image.transpose(2, 0, 1))
-    return np.stack([np.asarray(b.resize((size[1], size[0]), Image.Resampling.BILINEAR)) for b in bands], axis=2)
+    return np.stack([np.asarray(b.resize((size[1], size[0]), how)) for b in bands], axis=2)
 
 
-_HOST: dict[str, Callable[[np.ndarray, Size], np.ndarray]] = {"cv2": _cv2, "pil": _pil}
+_HOST: dict[str, Callable[[np.ndarray, Size], np.ndarray]] = {
+    "cv2": _cv2,
+    "pil": partial(_pil, how=Image.Resampling.BILINEAR),
+    "pil_bicubic": partial(_pil, how=Image.Resampling.BICUBIC),
+    "pil_nearest": partial(_pil, how=Image.Resampling.NEAREST),
+}
 
 
 def prepare(images: Tensor, size: Size, rule: EvalRule, device: torch.device, dtype: torch.dtype) -> Tensor:

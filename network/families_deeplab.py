@@ -6,17 +6,19 @@ N batch, K classes, H x W image. Trunks give `fine` (stride 2 or 4), `middle` (4
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from network.families import Settings
+from network.families import Settings, single
 from network.head.aspp import ASPP, SQUEEZED
 from network.head.decoder import ConvNormReLU
 from network.head.segmentation import segmentation_head
 from network.layers import conv, kaiming
-from network.net import Parts
+from network.net import Net, Parts
 from network.trunk.resnet import ResNet, SEResNeXt
 from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71
@@ -70,10 +72,10 @@ def _deeplab_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
     return {"pred": net.final(features)}, features
 
 
-def deeplab_plus(s: Settings, trunk: Trunk, init_all: bool = False) -> Parts:
+def deeplab_plus(s: Settings, trunk: Trunk, init_all: bool = False, name: str = "backbone") -> Parts:
     """DeepLabV3+ (Chen et al., arXiv:1802.02611): the pyramid beside the trunk's fine features, then the plain head.
 
-    `init_all`: a Kaiming-normal start not only of the last part.
+    `init_all`: a Kaiming-normal start not only of the last part. The trunk is `name`; see `Parts` for an empty one.
     """
     backbone = trunk(s)
     pyramid = ASPP(_channels(backbone, "out"), s.aspp_channels)
@@ -84,13 +86,21 @@ def deeplab_plus(s: Settings, trunk: Trunk, init_all: bool = False) -> Parts:
         "bot_aspp": conv(pyramid.out_channels, SQUEEZED, kernel=1),
         "final": segmentation_head(channels, s.num_classes, s.head_channels),
     }
-    for name in head if init_all else ("final",):
-        kaiming(head[name])
-    return Parts({"backbone": backbone} | head, _deeplab_plus_maps, channels)
+    for part in head if init_all else ("final",):
+        kaiming(head[part])
+    return Parts({name: backbone} | head, _deeplab_plus_maps, channels, name)
+
+
+def aligned_plus(s: Settings, trunk: Trunk, init_all: bool = True) -> Net:
+    """DeepLabV3+ as published with label relaxation (Zhu et al., arXiv:1812.01593), at one scale.
+
+    Corners are aligned in every resizing, whatever the settings say, and the trunk has no name of its own.
+    """
+    return single(partial(deeplab_plus, trunk=trunk, init_all=init_all, name=""), replace(s, align_corners=True))
 
 
 def _deeplab_plus_maps(net: Any, image: Tensor, blend: Blend | None = None) -> tuple[Outputs, Tensor]:
-    features = net.backbone(image)
+    features = net.trunk_module(image)
     pyramid = net.aspp(features["out"])  # (N, 5 * channels, H/8, W/8)
     pyramid = blend(pyramid) if blend else pyramid
     fine = net.bot_fine(features["fine"])
@@ -118,7 +128,7 @@ def deeper(s: Settings, trunk: Trunk, name: str = "backbone") -> Parts:
 
 
 def _deeper_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    features = net.get_submodule(net.trunk_name)(image)
+    features = net.trunk_module(image)
     x = net.conv_up1(net.aspp(features["out"]))  # (N, channels, H/8, W/8)
     for squeezed, step in (
         (net.convs4(features["middle"]), net.conv_up2),  # -> (N, channels, H/4, W/4)

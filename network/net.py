@@ -21,7 +21,8 @@ Maps = Callable[..., tuple[Outputs, Tensor]]
 class Parts(NamedTuple):
     """A family, before it is decided whether one scale or several are seen.
 
-    `modules`: in the order of the published state, under their published names; the trunk is called `trunk`.
+    `modules`: in the order of the published state, under their published names; the trunk is called `trunk`. Where
+    that is empty, the trunk's own children stand beside the heads, and the state has no word in front of their names.
     `maps`: what they do with an image (N, 3, H, W): {"pred": (N, K, h, w), ...} and features (N, channels, h, w).
     """
 
@@ -36,15 +37,31 @@ class Net(nn.Module):
 
     def __init__(self, parts: Parts, align_corners: bool = False, freeze_trunk: bool = False) -> None:
         super().__init__()
+        # In a tuple, so that a trunk whose children are ours is not registered, and named, a second time.
+        self._trunk: tuple[nn.Module, ...] = () if parts.trunk else (parts.modules[""],)
         for name, module in parts.modules.items():
-            self.add_module(name, module)
+            for own_name, own in [(name, module)] if name else module.named_children():
+                self.add_module(own_name, own)
         self.maps = parts.maps
         self.trunk_name = parts.trunk
         self.align_corners = align_corners
         self.freeze_trunk = freeze_trunk
         if freeze_trunk:
-            self.get_submodule(self.trunk_name).requires_grad_(False)
+            self.trunk_module.requires_grad_(False)
             self.train()
+
+    @property
+    def trunk_module(self) -> nn.Module:
+        """The trunk, whether it has a name of its own or not."""
+        return self.get_submodule(self.trunk_name) if self.trunk_name else self._trunk[0]
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Trunk and heads by name. These are the children, but a trunk without a name is one part, `trunk`."""
+        if self.trunk_name:
+            return dict(self.named_children())
+        inner = {name for name, _ in self.trunk_module.named_children()}
+        heads = {name: part for name, part in self.named_children() if name not in inner}
+        return {"trunk": self.trunk_module} | heads
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
         """Normalised image (N, 3, H, W) -> `pred` (N, K, *size), by default H x W, and the other outputs at h x w.
@@ -63,6 +80,5 @@ class Net(nn.Module):
     def train(self, mode: bool = True) -> Net:
         """As ever, but a frozen trunk stays in evaluation mode: its running statistics do not move."""
         super().train(mode)
-        if self.freeze_trunk:
-            self.get_submodule(self.trunk_name).eval()
+        self.trunk_module.train(mode and not self.freeze_trunk)
         return self

@@ -11,10 +11,12 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from network.evalrule import EvalRule, Size, prepare
 from network.mscale import MultiScale, scale_name
+from network.windows import over_windows, side
 from utils.resize import resize
 
 _PIECE = 1 << 22  # elements that argmax and softmax take at once
@@ -48,12 +50,11 @@ class Passes:
 
     def scores(self, images: Tensor, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, 3, H, W) -> scores averaged over scales and mirror images (N, K, H, W), and the further outputs."""
-        size, rule = size_of(images), self.rule
+        rule = self.rule
         total: Tensor | None = None
         kept: dict[str, Tensor] = {}
         for number, scale in enumerate(rule.scales):
-            x = prepare(images, rule.scaled(size, scale), rule, self.device, self.dtype)
-            part, more = self._at_scale(x, size, extras if number == 0 else ())
+            part, more = self._at_scale(images, scale, extras if number == 0 else ())
             kept.update(more)
             if len(rule.scales) > 1 and f"pred_{scale_name(scale)}" in extras:
                 kept.setdefault(f"pred_{scale_name(scale)}", part)
@@ -62,13 +63,17 @@ class Passes:
         assert total is not None
         return total / len(rule.scales) if len(rule.scales) > 1 else total, kept
 
-    def _at_scale(self, x: Tensor, size: Size, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Input (N, 3, h, w) -> mean over the mirror images (N, K, *size), and the further outputs of the first."""
-        rule, flips = self.rule, self.rule.flips
+    def _at_scale(self, images: Tensor, scale: float, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, 3, H, W) -> mean over the mirror images (N, K, H, W), and the further outputs of the first."""
+        rule, flips, size = self.rule, self.rule.flips, size_of(images)
+        straight = self._input(images, scale)  # (N, 3, h, w)
         total: Tensor | None = None
         kept: dict[str, Tensor] = {}
         for axes in flips:
-            out = self.forward(x.flip(axes) if axes else x, () if axes else extras)
+            x = straight.flip(axes) if axes else straight
+            if axes and rule.mirror_first:
+                x = self._input(images.flip(axes), scale)
+            out = self._over(x, scale, () if axes else extras)
             pred = out.pop("pred")
             pred = pred.flip(axes) if axes else pred
             pred = pred.float() if pred.dtype in (torch.half, torch.bfloat16) else pred
@@ -78,7 +83,23 @@ class Passes:
             total = pred if total is None else total + pred
         assert total is not None
         total = total / len(flips) if len(flips) > 1 else total
-        return resize(total.exp() if rule.average == "exp" else total, size, rule.align_corners), kept
+        total = total.exp() if rule.average == "exp" else total
+        if rule.back == "area" and total.shape[-2] >= size[0] and total.shape[-1] >= size[1]:
+            return F.interpolate(total, size=size, mode="area"), kept
+        return resize(total, size, rule.align_corners), kept
+
+    def _input(self, images: Tensor, scale: float) -> Tensor:
+        return prepare(images, self.rule.scaled(size_of(images), scale), self.rule, self.device, self.dtype)
+
+    def _over(self, x: Tensor, scale: float, extras: tuple[str, ...]) -> dict[str, Tensor]:
+        """The network over an input (N, 3, h, w): at once, or in the rule's windows."""
+        rule = self.rule
+        if not rule.window:
+            return self.forward(x, extras)
+        length, overlap = side(rule.window, scale), rule.window_overlap
+        return over_windows(
+            lambda part: self.forward(part, extras), x, length, overlap, rule.align_corners, rule.published_counts
+        )
 
     def forward(self, x: Tensor, extras: tuple[str, ...]) -> dict[str, Tensor]:
         """One pass of the network: (N, 3, h, w) -> "pred" (N, K, h, w) and those of `extras` that it has."""

@@ -169,7 +169,8 @@ class Predictor:
             maps = sum(v.shape[1] for k, v in seen.items() if k != "pred")
             maps += sum(seen["pred"].shape[1] for s in self.rule.scales if f"pred_{scale_name(s)}" in ask.extras)
             itemsize = max(4, seen["pred"].element_size())
-            self._costs[ask.extras] = PassCost(per_pixel, seen["pred"].shape[1], self.rule.scales, maps, itemsize)
+            classes, rule = seen["pred"].shape[1], self.rule
+            self._costs[ask.extras] = PassCost(per_pixel, classes, rule.scales, maps, itemsize, rule.window)
         cost = self._costs[ask.extras]
         return replace(cost, maps=cost.maps + cost.classes * ask.scores)
 

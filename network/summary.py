@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
+from network.net import Net
+
 BETWEEN = "between"  # what belongs to no part: images and maps resized, scales fused
 IMAGES = 2  # of the training step that is looked at: ASPP cannot train with one
 
@@ -20,7 +22,7 @@ def summary(net: nn.Module, size: tuple[int, int]) -> str:
     the memory that a training step keeps for its backward pass, in MiB an image of float32.
     """
     macs, kept = multiply_adds(net, size), activations(net, size)
-    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in net.named_children()}
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in _parts(net).items()}
     lines = [
         f"{'part':<12}{'parameters, M':>16}{'multiply-adds, G':>20}{'kept, MiB an image':>22}   {size[0]}x{size[1]}"
     ]
@@ -39,7 +41,10 @@ def multiply_adds(net: nn.Module, size: tuple[int, int]) -> Counter[str]:
     with in_mode(net, training=False), torch.no_grad(), counter:
         torch.func.functional_call(net, _on_meta(net), (torch.empty(1, 3, *size, device="meta"),))
     flops = {name: sum(ops.values()) // 2 for name, ops in counter.get_flop_counts().items()}
-    found = Counter({name: flops.get(f"{type(net).__name__}.{name}", 0) for name, _ in net.named_children()})
+    found: Counter[str] = Counter()
+    for name, part in _parts(net).items():
+        # A part that is no child (see `Net.parts`) is counted under its class.
+        found[name] = flops.get(f"{type(net).__name__}.{name}", 0) or flops.get(type(part).__name__, 0)
     found[BETWEEN] = flops.get("Global", 0) - found.total()
     return found
 
@@ -52,7 +57,7 @@ def activations(net: nn.Module, size: tuple[int, int], images: int = IMAGES) -> 
     """
     state = _on_meta(net)
     kept = _Kept(state.values())
-    hooks = [hook for name, part in net.named_children() for hook in kept.watch(name, part)]
+    hooks = [hook for name, part in _parts(net).items() for hook in kept.watch(name, part)]
     try:
         saved = torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda x: x)
         with in_mode(net, training=True), torch.enable_grad(), saved:
@@ -89,6 +94,10 @@ class _Kept:
             return hook
 
         return [part.register_forward_pre_hook(note(name)), part.register_forward_hook(note(BETWEEN))]
+
+
+def _parts(net: nn.Module) -> dict[str, nn.Module]:
+    return net.parts() if isinstance(net, Net) else dict(net.named_children())
 
 
 def _on_meta(net: nn.Module) -> dict[str, Tensor]:

@@ -48,7 +48,8 @@ SAMPLES, LONG_EDGE = 12, 512
 DECISIVE = (
     "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
     "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
-    "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL",
+    "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL", "EVAL.INFERENCE_MODE", "EVAL.SCALES", "EVAL.SINGLE_SCALE", "EVAL.NO_FLIP",
+    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL",
 )  # fmt: skip
 
 
@@ -98,7 +99,9 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Teacher:
     told |= {"DATASET.NUM_CLASSES": count} if count else {}
     cfg = config.load(words, told)
     net = network.build(cfg)
-    if not hasattr(net, "scales"):
+    if cfg.EVAL.INFERENCE_MODE and not hasattr(net, "scales"):
+        cfg = config.load([*words, "EVAL.SCALES", args.scales], told)
+    elif not hasattr(net, "scales"):
         one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
         words += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
         cfg = config.load(words, told)
@@ -162,9 +165,10 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
         if (out / "train_extra").is_dir() and any((out / "train_extra").iterdir()):
             raise UserError(f"{out / 'train_extra'} has files of other origin: give another --out")
         return
+    before = config.defaults() | record.made  # an option that the record does not know of had no effect yet
     for key, value in made.items():
-        if record.made.get(key) != value:
-            change = "" if isinstance(value, dict) else f" {record.made.get(key)!r} there, {value!r} now"
+        if before.get(key) != value:
+            change = "" if isinstance(value, dict) else f" {before.get(key)!r} there, {value!r} now"
             raise UserError(f"{out} has labels made otherwise ({key}{change}): give the same options, or another --out")
 
 

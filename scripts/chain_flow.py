@@ -98,12 +98,10 @@ def weights_of(args: argparse.Namespace, name: str) -> str:
     return getattr(args, WEIGHTS[name]) if name in WEIGHTS else ""
 
 
-def check_weights(args: argparse.Namespace) -> None:
-    """UserError for weights that nothing would read."""
+def idle(args: argparse.Namespace) -> list[str]:
+    """Flags of weights that nothing reads."""
     used = {args.flow, inputs_of(args)} if args.flow in PREDICTIONS else {args.flow}
-    for name, flag in WEIGHTS.items():
-        if weights_of(args, name) and name not in used:
-            raise UserError(f"--{flag} is for flow by {name}, not by {args.flow}: leave it out, or change --flow")
+    return [f"--{flag}" for name, flag in WEIGHTS.items() if weights_of(args, name) and name not in used]
 
 
 def flows_of(args: argparse.Namespace) -> Flows:

@@ -31,7 +31,7 @@ from datasets.snippets import Chain, Snippet  # noqa: E402
 from network.flow.propagate import Moved, advance  # noqa: E402
 from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
-from scripts.chain_flow import WEIGHTS, Flows, check_weights, flows_of, frame_of  # noqa: E402
+from scripts.chain_flow import WEIGHTS, Flows, flows_of, frame_of  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
@@ -162,7 +162,8 @@ def check_record(args: argparse.Namespace) -> None:
 def drive(args: argparse.Namespace) -> None:
     """Find what is to be done, do what is left, say what came of it."""
     found = given(args)
-    check_weights(args)
+    if unread := chain_flow.idle(args):
+        print(f"without effect with --flow {args.flow}: {', '.join(unread)}")
     work, missing = snippets.chains(found, args.propagate, args.skip_missing, args.flow in PREDICTIONS)
     flows, writer = flows_of(args), Writer(args)
     ignore = args.ignore_id if args.ignore_id is not None else (0 if args.source_dir else SPEC.ignore_label)

@@ -10,7 +10,6 @@ and spread of the differences. What else is on the command line goes to propagat
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +26,8 @@ from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from scripts import propagate_labels  # noqa: E402
 from scripts.chain_flow import Flows, flows_of  # noqa: E402
+from scripts.compare import Plan, call, compare, table  # noqa: E402
 from scripts.propagate_labels import walk  # noqa: E402
-from scripts.teacher_student import call, final, table  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
 
@@ -48,19 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--size", default="256x512", help="height x width of the pictures")
     flags.add_argument("--val", type=int, default=30, help="pictures of the validation")
     args, rest = flags.parse_known_args(argv)
+    args.out = args.out.resolve()  # the trainings run from the repository
     try:
         scenes = draw(args)
         print(figures(scenes, args.flows.split(","), args.propagate, rest), flush=True)
         if args.seeds:
             frames = propagated(args, scenes, rest)
-            pairs = {seed: pair(args, seed, scenes, frames) for seed in args.seeds.split(",")}
-            print(table(pairs, ("labelled frames", "and propagated frames")))
+            print(table(compare(plan(args, scenes, frames), args.seeds.split(","), args.out, [])))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except subprocess.CalledProcessError as error:
-        print(f"error: {' '.join(map(str, error.cmd[1:3]))} ... ended with {error.returncode}", file=sys.stderr)
-        return 1
     return 0
 
 
@@ -117,32 +113,22 @@ def _mean_iou(counts: Tensor) -> float:
 def propagated(args: argparse.Namespace, scenes: Path, rest: Sequence[str]) -> Path:
     """Labelled and propagated frames, with the same images to validate on."""
     out = args.out / f"propagated_{args.flow}"
-    words = ["--source_dir", str(scenes), "--target_dir", str(out), "--flow", args.flow, "--ignore_inconsistent"]
-    call("scripts/propagate_labels.py", *words, "--propagate", str(args.propagate), *rest)
+    words = ["--source_dir", str(scenes), "--target_dir", str(out), "--flow", args.flow]
+    call("scripts/propagate_labels.py", *words, "--propagate", str(args.propagate), "--ignore_inconsistent", *rest)
     for tree in ("leftImg8bit", "gtFine"):
         if not (out / tree / "val").exists():
-            (out / tree / "val").symlink_to((scenes / tree / "val").resolve(), target_is_directory=True)
+            (out / tree / "val").symlink_to(scenes / tree / "val", target_is_directory=True)
     return out
 
 
-def pair(args: argparse.Namespace, seed: str, scenes: Path, frames: Path) -> tuple[float, float]:
-    """Last mean IoU without and with the propagated frames."""
-    without, with_them = (args.out / f"seed{seed}" / name for name in ("labelled", f"propagated_{args.flow}"))
-    train(args, seed, scenes, without)
-    train(args, seed, frames, with_them)
-    return final(without), final(with_them)
-
-
-def train(args: argparse.Namespace, seed: str, data: Path, folder: Path) -> None:
-    """One training of the quickstart's network in rounds, validated after the last."""
+def plan(args: argparse.Namespace, scenes: Path, frames: Path) -> Plan:
+    """Trainings of the quickstart's network in rounds, validated after the last: without and with propagated frames."""
     interval = -(-args.iters // ROUNDS)
     rounds = -(-args.iters // interval)
-    if (folder / f"last_checkpoint_ep{rounds - 1}.pth").exists():
-        return
-    words = ["--cfg", "scripts/cfg/quickstart.yaml", "--data_root", str(data), "--seed", seed, "--resume", "auto"]
-    words += ["--max_iters", str(args.iters), "--save_interval", str(interval), "--val_freq", str(rounds)]
-    words += ["--second_scale_from", str(rounds - 1), "--warmup", "0.25", "--result_dir", str(folder)]
-    call("train.py", *words)
+    common = ["--cfg", "scripts/cfg/quickstart.yaml", "--max_iters", str(args.iters), "--save_interval", str(interval)]
+    common += ["--val_freq", str(rounds), "--second_scale_from", str(rounds - 1), "--warmup", "0.25"]
+    data = {"labelled": scenes, f"propagated by {args.flow}": frames}
+    return Plan(common, {name: ["--data_root", str(folder)] for name, folder in data.items()})
 
 
 if __name__ == "__main__":

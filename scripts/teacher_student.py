@@ -10,14 +10,16 @@ from random weights. Prints each pair, and mean and spread of the differences. S
 from __future__ import annotations
 
 import argparse
-import math
-import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.compare import call, final, table  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+
+TEACHER, STUDENT = "fine only", "fine + automatic labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).
 COARSE = ("--coarse_boost_classes", "3,4,6,7,9,11,12,13,14,15,16,17,18", "--custom_coarse_prob", "0.5")
 
@@ -34,10 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         call("scripts/make_scenes.py", str(args.out / "scenes"), "--parts", "fine,coarse")
         pairs = {seed: pair(args, seed) for seed in args.seeds.split(",")}
-    except subprocess.CalledProcessError as error:
-        print(f"error: {' '.join(map(str, error.cmd[1:3]))} ... ended with {error.returncode}", file=sys.stderr)
-        return 1
-    print(table(pairs))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    columns = (TEACHER, STUDENT)
+    print(table({name: {seed: pairs[seed][i] for seed in pairs} for i, name in enumerate(columns)}))
     return 0
 
 
@@ -64,30 +67,6 @@ def train(args: argparse.Namespace, seed: str, folder: Path, *more: str) -> None
     # All crops class-uniform: it is their share that coarse images have a part in.
     words += ["--class_uniform_pct", "1.0", "--max_cu_epoch", str(args.epochs * 6 // 7), "--second_scale_from", lower]
     call("train.py", *words, "--result_dir", str(folder), "--resume", "auto", *more)
-
-
-def call(script: str, *words: str) -> None:
-    """Run a script of ours to its end."""
-    subprocess.run([sys.executable, script, *words], cwd=ROOT, check=True)
-
-
-def final(folder: Path) -> float:
-    """Mean IoU after the last epoch, from a run's metrics.csv."""
-    rows = [line.split(",") for line in (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()]
-    last = [row for row in rows if row[0] == "val"][-1]
-    return float(last[last.index("mean_iu") + 1])
-
-
-def table(
-    pairs: dict[str, tuple[float, float]], names: Sequence[str] = ("fine only", "fine + automatic labels")
-) -> str:
-    """The pairs in per cent, then mean and standard deviation of their differences."""
-    differences = [100 * (after - before) for before, after in pairs.values()]
-    lines = [f"| seed | {' | '.join(names)} | difference |", "|---|---|---|---|"]
-    for (seed, (before, after)), gain in zip(pairs.items(), differences, strict=True):
-        lines.append(f"| {seed} | {100 * before:.2f} | {100 * after:.2f} | {gain:+.2f} |")
-    spread = statistics.stdev(differences) if len(differences) > 1 else math.nan
-    return "\n".join([*lines, f"difference: {statistics.mean(differences):+.2f} +- {spread:.2f} points mIoU"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -303,7 +304,7 @@ def test_flat_is_the_inverse_of_pairs() -> None:
         (["--bs_trn", "0"], ["--bs_trn", "above 0"]),
         (["--fp16=maybe"], ["--fp16", "maybe"]),
         (["--optimizer", "sdg"], ["--optimizer", "'sgd'"]),
-        (["--eval", "test"], ["--eval", "folder"]),
+        (["--eval", "tests"], ["--eval", "folder", "test"]),
         (["--eval", "folder", "--snapshot", "x.pth"], ["--eval_folder"]),
         (["--eval", "val"], ["--eval val", "--snapshot"]),
         (["--start_epoch", "180"], ["--start_epoch", "--max_epoch"]),
@@ -328,6 +329,27 @@ def test_flat_is_the_inverse_of_pairs() -> None:
         (["--cfg", "no/such.yaml"], ["no/such.yaml"]),
         (["MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", "a"], ["NUM_BLOCKS", "'a'"]),
         (["stray"], ["'stray'"]),
+        (["--inference_mode", "slide"], ["--inference_mode", "sliding"]),
+        (["--scales", "1.0"], ["--scales", "--inference_mode"]),
+        (["--no_flip"], ["--no_flip", "--inference_mode"]),
+        (["--window", "512"], ["--window", "--inference_mode"]),
+        (["-im", "whole", "--scales", "0.5,x"], ["--scales", "'0.5,x'"]),
+        (["-im", "whole", "--scales", ""], ["--scales"]),
+        (["-im", "sliding", "--scales", "0,1"], ["--scales", "positive"]),
+        (["-im", "sliding", "--sliding_overlap", "1"], ["--sliding_overlap", "0.9"]),
+        (["-im", "sliding", "--sliding_overlap", "1/0"], ["--sliding_overlap", "1/0"]),
+        (["-im", "sliding", "--window", "0"], ["--window", "above 0"]),
+        (["-im", "sliding", "--eval", "val", "--snapshot", "a", "--crop_size", "64,96"], ["--crop_size", "'64,96'"]),
+        (["-im", "sliding", "--multi_scale_inference"], ["--multi_scale_inference", "--scales"]),
+        (["-im", "sliding", "--do_flip", "--no_flip"], ["--do_flip", "--no_flip"]),
+        (["-im", "sliding", "--eval_rule", "paddle"], ["--eval_rule", "--inference_mode"]),
+        (["-im", "sliding", "--published", "pooling_input"], ["pooling_input", "--inference_mode pooling"]),
+        (["--published", "sliding_counts"], ["sliding_counts", "--inference_mode sliding"]),
+        (["--eval", "val", "--snapshot", "a", "--split_count", "2", "--split_index", "2"], ["--split_index", "(2)"]),
+        (["--split_count", "0"], ["--split_count", "0"]),
+        (["--split_count", "2"], ["--split_count", "--eval"]),
+        (["--fixed_aspp_pool"], ["--fixed_aspp_pool", "--eval"]),
+        (["--eval", "val", "--snapshot", "a", "--split_count", "2", "--dump_for_submission"], ["--split_count"]),
         (["--mscale_no3x3=perhaps"], ["--mscale_no3x3"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -387,3 +409,69 @@ def test_short_help_is_short() -> None:
     text = config.help_text()
     assert len(text.splitlines()) < 60 and "--arch" in text and "--help all" in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+# --- eval.py of the sdcnet branch -----------------------------------------------------------------------------------
+
+SDCNET = ["--arch", "deepv3.DeepV3PlusR50", "--eval", "val", "--snapshot", "a.pth"]
+
+
+def test_published_defaults_of_evaluation() -> None:
+    flags = json.loads((GOLDEN / "sdcnet/options.json").read_text())["entry_points"]["eval.py"]
+    published = {flag["flags"][-1]: flag["default"] for flag in flags}
+    rule = network.eval_rule(config.load([*SDCNET, "-im", published["--inference_mode"]]))
+    assert rule == network.predict.RULES["sdcnet"]
+    assert rule.scales == tuple(float(scale) for scale in published["--scales"].split(","))
+    assert rule.window == published["--crop_size"] and rule.flip is not published["--no_flip"]
+    assert rule.window_overlap == 1 / 3 and published["--sliding_overlap"] == "1 / 3"
+    for name in ("--split_index", "--split_count", "--fixed_aspp_pool", "--dump_images", "--single_scale"):
+        assert config.flags()[name].default == published[name]
+
+
+@pytest.mark.parametrize(
+    ("script", "scales"),
+    [
+        ("eval_cityscapes_WideResNet38.sh", (1.0,)),
+        ("eval_cityscapes_SEResNeXt50.sh", (1.0,)),
+        ("submit_cityscapes_WideResNet38.sh", (0.5, 1.0, 2.0)),
+    ],
+)
+def test_published_evaluation_translates(script: str, scales: tuple[float, ...]) -> None:
+    """Two of its flags have another name here, and the network's name no prefix."""
+    line = json.loads((GOLDEN / "sdcnet/options.json").read_text())["scripts"][script]
+    line = line.split("eval.py ")[1].replace("--split", "--eval").replace("--ckpt_path", "--result_dir")
+    cfg = config.load(shlex.split(line.replace("${1}", "best.pth").replace("${2}", "OUT").replace("network.", "")))
+    assert (cfg.SNAPSHOT, cfg.RESULT_DIR, cfg.EVAL.DUMP_IMAGES, cfg.DATASET.CV) == ("best.pth", "OUT", True, 0)
+    assert cfg.EVAL.MODE == ("test" if script.startswith("submit") else "val")
+    assert network.eval_rule(cfg) == replace(network.predict.RULES["sdcnet"], scales=scales)
+
+
+def test_without_an_inference_mode_nothing_changes() -> None:
+    assert network.eval_rule(config.load(SDCNET)) == network.predict.RULES["nvidia"]
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        (["-im", "sliding", "--sliding_overlap", "1 / 3"], "window_overlap", 1 / 3),
+        (["-im", "sliding", "--sliding_overlap", "1/4"], "window_overlap", 0.25),
+        (["-im", "sliding", "--scales", "1.5,2.0,2.5"], "scales", (1.5, 2.0, 2.5)),
+        (["-im", "sliding", "--single_scale"], "scales", (1.0,)),
+        (["-im", "pooling", "--no_flip"], "flip", False),
+        (["-im", "sliding", "--crop_size", "368"], "window", 368),
+        (["-im", "sliding", "--crop_size", "368", "--window", "512"], "window", 512),
+        (["-im", "sliding", "--crop_size", "368", "EVAL.WINDOW", "512"], "window", 512),
+        (["-im", "whole", "--crop_size", "368"], "window", 0),
+        (["-im", "pooling"], "mean", (0.485, 0.456, 0.406)),
+        (["-im", "pooling", "--published", "pooling_input"], "mean", (0.0, 0.0, 0.0)),
+        (["-im", "sliding", "--published", "sliding_counts"], "published_counts", True),
+        (["-im", "sliding", "--align_corners"], "align_corners", False),
+    ],
+)
+def test_options_of_an_inference_mode(words: list[str], field: str, value: object) -> None:
+    assert getattr(network.eval_rule(config.load([*SDCNET, *words])), field) == value
+
+
+def test_a_training_crop_is_no_window() -> None:
+    cfg = config.load(["--arch", "deepv3.DeepV3PlusR50", "-im", "sliding", "--crop_size", "368"])
+    assert cfg.DATASET.CROP_SIZE == "368" and cfg.EVAL.WINDOW == 1024

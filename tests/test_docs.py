@@ -16,6 +16,7 @@ from slurm import submit
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+SDCNET = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())["entry_points"]
 PADDLE = json.loads((GOLDEN / "paddle" / "options.json").read_text())
 FENCE = re.compile(r"```\n(.*?)```", re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -69,6 +70,8 @@ def test_flags_and_keys_exist(page: Path) -> None:
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too
         known |= {flag for options in PADDLE.values() for flag in options if flag.startswith("--")}
+    if page.name == "coming_from_sdcnet.md":
+        known |= {name for options in SDCNET.values() for option in options for name in option["flags"]}
     for code in re.findall(r"`([^`\n]+)`", page.read_text()):
         for flag in re.findall(r"(?<!\S)(--\w[\w-]*)", code):
             assert flag in known, f"{page.name}: {flag}"

@@ -229,8 +229,14 @@ def table_rows(scores: Scores, class_names: Sequence[str]) -> list[tuple[str, st
 
 
 def format_table(scores: Scores, class_names: Sequence[str]) -> str:
-    """The table for a terminal: one class a line, then the means; percent."""
-    rows = [("class", "IoU", "precision", "recall", "share"), *table_rows(scores, class_names)]
+    """The table for a terminal: one class a line, then the means; percent.
+
+    TP, FP, FN: right, invented and missed pixels of the class, as a share of all that are counted.
+    """
+    parts = np.stack([scores.hits, scores.invented, scores.missed], axis=1)  # (K, 3)
+    parts = _ratio(parts, np.full(parts.shape, scores.pixels))
+    rows = [("class", "IoU", "precision", "recall", "share", "TP", "FP", "FN")]
+    rows += [(*row, *map(percent, part)) for row, part in zip(table_rows(scores, class_names), parts, strict=True)]
     wide = max(len(name) for name in [*class_names, "mean category IoU"])
     lines = [f"{r[0]:<{wide}}  " + "  ".join(f"{cell:>9}" for cell in r[1:]) for r in rows]
     rule = "-" * len(lines[0])

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from network.net import Net
 from network.weights import nvidia, own, paddle, plain, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
@@ -64,7 +65,7 @@ def take(net: nn.Module, weights: Weights, path: Path, hint: str = "") -> LoadRe
 
 def load_trunk(net: nn.Module, path: Path) -> LoadReport:
     """As `load`, into the network's trunk alone, from a file of ImageNet weights or of a network with such a trunk."""
-    weights, trunk = read_file(path), net.get_submodule(_trunk_name(net))
+    weights, trunk = read_file(path), _trunk(net)
     state, names = trunks.best(weights.state, trunk.state_dict().keys())
     report = _report(path, weights, "the trunk")
     report.source += f", {names}" if names else ""
@@ -77,8 +78,8 @@ def load_trunk(net: nn.Module, path: Path) -> LoadReport:
     return _load(trunk, state, report)
 
 
-def _trunk_name(net: nn.Module) -> str:
-    return getattr(net, "trunk_name", "backbone")
+def _trunk(net: nn.Module) -> nn.Module:
+    return net.trunk_module if isinstance(net, Net) else net.get_submodule("backbone")
 
 
 def _report(path: Path, weights: Weights, target: str) -> LoadReport:
@@ -118,7 +119,7 @@ def _refusal(report: LoadReport, hint: str) -> str:
 
 def _hint(net: nn.Module, state: Mapping[str, Tensor]) -> str:
     """Says so if the names are a bare trunk's."""
-    start = f"{_trunk_name(net)}."
+    start = f"{getattr(net, 'trunk_name', 'backbone')}."
     names = {name.removeprefix(start) for name in net.state_dict() if name.startswith(start)}
     fits = sum(name in names for name in state)
     return "it looks like a trunk alone: give it as MODEL.TRUNK_WEIGHTS" if fits > len(names) // 2 > 0 else ""

@@ -1,7 +1,11 @@
-"""NVIDIA's checkpoints: a dict with `state_dict`, every name of which starts with `module.`."""
+"""NVIDIA's checkpoints: a dict with `state_dict`, every name of which starts with `module.`.
+
+Those of its sdcnet branch do not name the network, but hold the command line that trained it.
+"""
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from network.weights.formats import Weights, tensors
@@ -12,16 +16,28 @@ def parse(content: Any) -> Weights | None:
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         return None
     classes = content.get("num_classes")
+    command = str(content.get("command") or "")
     return Weights(
         state=tensors(content["state_dict"]),
         layout="nvidia",
-        arch=str(content.get("arch") or ""),
+        arch=str(content.get("arch") or _arch(command)),
         num_classes=int(classes) if classes else None,
         epoch=int(content.get("epoch") or 0),
         mean_iu=float(content.get("mean_iu") or 0.0),  # a NumPy scalar in published files
-        command=str(content.get("command") or ""),
+        command=command,
         optimizer=content.get("optimizer") or {},
     )
+
+
+def _arch(command: str) -> str:
+    """ "... --arch network.deepv3.DeepWV3Plus ..." -> "deepv3.DeepWV3Plus"; empty where the line does not say."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation mark that has no other
+        words = command.split()
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--arch=") else [word])]
+    after = words[words.index("--arch") + 1 :] if "--arch" in words else []
+    return after[0].removeprefix("network.") if after else ""
 
 
 def layout(weights: Weights) -> dict[str, Any]:

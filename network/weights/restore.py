@@ -41,9 +41,7 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
     network, dataset or seed.
     """
     content = safe_load.read(path)
-    named = content.get("arch") if isinstance(content, Mapping) else None
-    if paddle.is_own(path):
-        named = parse(content, path).arch
+    named = content.get("arch") if checkpoint.is_ours(content) else parse(content, path).arch
     arch = options["MODEL.ARCH"]
     if named and named != arch:
         raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")

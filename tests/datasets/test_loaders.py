@@ -140,7 +140,7 @@ def test_evaluation_modes(make_cfg: Make, cityscapes_root: Path) -> None:
         datasets.build_val(scored, Ranks(), "folder"), datasets.build_val(cfg, Ranks()), strict=True
     ):
         np.testing.assert_array_equal(ours["label"][0], theirs["label"][0])
-    with pytest.raises(UserError, match="val, trn or folder, not 'all'"):
+    with pytest.raises(UserError, match="val, trn, test or folder, not 'all'"):
         datasets.build_val(cfg, Ranks(), "all")
 
 

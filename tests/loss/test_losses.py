@@ -110,6 +110,18 @@ def test_extreme_logits_and_constant_labels(case, dtype, scale):
 
 
 @every_loss
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_types_are_raised(case, dtype):
+    """Sums over the pixels would overflow in half: the value is that of the same logits in single precision."""
+    logits, label = batch(size=(256, 512), dtype=dtype)
+    value, grad = value_and_gradient(make(case), logits, label)
+    single, expected = value_and_gradient(make(case), logits.float(), label)
+    assert value.dtype == torch.float32 and grad.dtype == dtype
+    assert value.isfinite() and value == single
+    assert torch.equal(grad, expected.to(dtype))
+
+
+@every_loss
 def test_gradient_is_that_of_the_value(case):
     logits, label = batch(images=2, size=(12, 12))
     label[1, 3] = 4

@@ -7,6 +7,8 @@ import pytest
 import torch
 from golden.fill import image, labels
 
+import config
+from loss import build
 from loss.cross_entropy import CrossEntropy, WeightedCrossEntropy, valid_pixels
 from loss.relaxation import Relaxation, relaxed_target
 from loss.rmi import RMI
@@ -128,31 +130,100 @@ def test_earlier_relaxation(case, earlier):
     ours = Relaxation(19, **EARLIER[case])
     target, twice = ours.target(label)
     assert np.array_equal((target * (1 + twice.long().unsqueeze(1))).numpy(), arrays[case + "_target"])
-    mean = (arrays[case + "_image0_loss"] + arrays[case + "_image1_loss"]) / 2
-    assert ours(logits, label).item() == pytest.approx(mean, rel=1e-5)
+    alone = [arrays[f"{case}_image{i}_loss"] for i in range(2)]
+    assert ours(logits, label).item() == pytest.approx(sum(alone) / 2, rel=1e-5)
+    for i, expected in enumerate(alone):
+        assert ours(logits[i : i + 1], label[i : i + 1]).item() == pytest.approx(expected, rel=1e-5)
     assert relaxed(**EARLIER[case])(logits, label).item() == pytest.approx(arrays[case + "_batch2_loss"], rel=1e-5)
     shared = relaxed(batch=True, **EARLIER[case])(logits, label).item()
     assert shared == pytest.approx(arrays[case + "_batch2_batchweights_loss"], rel=1e-5)
 
 
+def gradient_of(loss, logits, label):
+    logits = logits.double().requires_grad_()
+    loss(logits, label).backward()
+    return logits.grad
+
+
+def assert_gradient(grad, arrays, case):
+    """Every fourth pixel, where the file has them, and the norm."""
+    if case + "_grad" in arrays:
+        expected = arrays[case + "_grad"]
+        assert np.abs(grad[..., ::4, ::4].numpy() - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert grad.norm().item() == pytest.approx(arrays[case + "_grad_norm"], rel=1e-5)
+
+
 @pytest.mark.parametrize("case", EARLIER)
 def test_earlier_relaxation_gradient(case, earlier):
     logits, label, arrays = earlier
-    logits = logits.clone().requires_grad_()
-    Relaxation(19, **EARLIER[case])(logits, label).backward()
-    for i, expected in enumerate((arrays[case + "_image0_grad"], arrays[case + "_image1_grad"])):
-        error = np.abs(2 * logits.grad[i, :, ::4, ::4].numpy() - expected).max()
-        assert error <= 1e-4 * np.abs(expected).max()
+    grad = gradient_of(Relaxation(19, **EARLIER[case]), logits, label)
+    for i in range(2):
+        assert_gradient(2 * grad[i], arrays, f"{case}_image{i}")
+        alone = gradient_of(Relaxation(19, **EARLIER[case]), logits[i : i + 1], label[i : i + 1])
+        torch.testing.assert_close(alone[0], 2 * grad[i])
+    assert_gradient(gradient_of(relaxed(**EARLIER[case]), logits, label), arrays, f"{case}_batch2")
+
+
+@pytest.mark.parametrize("case", EARLIER)
+def test_earlier_relaxation_weights(case, earlier):
+    _, label, arrays = earlier
+    loss = Relaxation(19, **EARLIER[case])
+    np.testing.assert_allclose(loss.weights(label[:1])[0].numpy(), arrays[case + "_class_weights_image0"], rtol=1e-6)
+
+
+SHARED_OPTIONS = ["--arch", "deepv3.DeepWV3Plus", "--dataset", "cityscapes"]
+RELAXED = [*SHARED_OPTIONS, "--jointwtborder", "-wb", "1.0"]
 
 
 @pytest.mark.parametrize(
-    ("case", "options"),
-    [("imgwt_wb1", {}), ("imgwt_wb6", {"bound": 6.0}), ("imgwt_batchweights_wb1", {"batch": True})],
+    ("case", "words", "epoch"),
+    [
+        ("plain", [], 0),
+        ("strict", ["--strict_bdr_cls", "5,6,7,11,12,17,18", "--rlx_off_epoch", "100"], 0),
+        ("strict", ["--strict_bdr_cls", "5,6,7,11,12,17,18", "--rlx_off_epoch", "100"], 100),
+        ("off", ["--strict_bdr_cls", "5,6,7,11,12,17,18", "--rlx_off_epoch", "100"], 101),
+    ],
 )
-def test_earlier_class_weights(case, options, earlier):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_earlier_relaxation_by_its_flags(case, words, epoch, dtype, earlier):
+    """Half types round the logits, and no more than that."""
+    logits, label, arrays = earlier
+    rounding = {torch.float32: 1e-5, torch.float16: 1e-4, torch.bfloat16: 1e-3}[dtype]
+
+    def value(*more):
+        criterion = build(config.load([*RELAXED, *words, *more]))
+        return criterion({"pred": logits.to(dtype)}, label, epoch)[0].item()
+
+    mean = (arrays[case + "_image0_loss"] + arrays[case + "_image1_loss"]) / 2
+    assert value() == pytest.approx(mean, rel=rounding)
+    batch2 = arrays[case + "_batch2_loss"]
+    assert value("--published", "relaxation") == pytest.approx(batch2, rel=rounding)
+    shared = arrays[case + "_batch2_batchweights_loss"]
+    assert value("--published", "relaxation", "--batch_weighting") == pytest.approx(shared, rel=rounding)
+
+
+WEIGHTED = {
+    "imgwt_wb1": ["-wb", "1"],
+    "imgwt_wb6": ["--wt_bound", "6.0"],
+    "imgwt_batchweights_wb1": ["--batch_weighting"],
+}
+
+
+@pytest.mark.parametrize("case", WEIGHTED)
+def test_earlier_class_weights(case, earlier):
     """The earlier code sums the images' values, but has each image's own weights: ours, times two."""
     logits, label, arrays = earlier
-    loss = WeightedCrossEntropy(19, **options)
-    assert 2 * loss(logits, label).item() == pytest.approx(arrays[case + "_loss"], rel=1e-5)
+    # Class weights win over relaxation.
+    criterion = build(config.load([*RELAXED, "--img_wt_loss", *WEIGHTED[case]]))
+    (loss,) = criterion.losses
+    assert 2 * criterion({"pred": logits}, label)[0].item() == pytest.approx(arrays[case + "_loss"], rel=1e-5)
+    assert_gradient(2 * gradient_of(loss, logits, label), arrays, case)
     weights = WeightedCrossEntropy(19, bound=loss.bound).weights(label[:1], valid_pixels(label[:1], 19, 255))
     np.testing.assert_allclose(weights[0].numpy(), arrays[case + "_weights_image0"], rtol=1e-6)
+
+
+def test_earlier_cross_entropy(earlier):
+    logits, label, arrays = earlier
+    criterion = build(config.load(SHARED_OPTIONS))
+    assert criterion({"pred": logits}, label)[0].item() == pytest.approx(arrays["ce_loss"], rel=1e-5)
+    assert_gradient(gradient_of(CrossEntropy(19), logits, label), arrays, "ce")

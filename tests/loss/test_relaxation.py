@@ -64,6 +64,18 @@ def test_two_images_by_hand():
     assert Relaxation(2, batch=True)(logits, label).item() == pytest.approx((row + ones) / 3)
 
 
+def test_vanishing_probabilities():
+    """Of classes whose softmax is 0 in single precision the loss and its gradient are still right."""
+    logits = torch.tensor([0.0, 0.0, 400.0]).view(1, 3, 1, 1).expand(1, 3, 1, 3).clone().requires_grad_()
+    value = Relaxation(3)(logits, ROW)
+    value.backward()
+    # Shares 3/8 and 2/8; log 2 less where both classes are right.
+    first, both = 1 + 5 / 8, 2 * 1 + 5 / 8 + 6 / 8
+    assert value.item() == pytest.approx((first * 400 + both * (400 - log(2))) / 4)
+    torch.testing.assert_close(logits.grad[0, :, 0, 0], torch.tensor([-first, 0.0, first]) / 4)
+    torch.testing.assert_close(logits.grad[0, :, 0, 1], torch.tensor([-both / 4, -both / 4, both / 2]) / 4)
+
+
 def test_published_factor_by_hand():
     """1 / (classes set) of both images meets each image: 1 + 1, 1/2 + 1, 1/2 + 1; images are summed."""
     logits = torch.zeros(2, 2, 1, 3, dtype=torch.float64)

@@ -71,6 +71,28 @@ def test_switch_past_the_end():
         factor("--lr_schedule", "scl-poly", "--rlx_off_epoch", "10", "--max_epoch", "10")
 
 
+SDCNET = json.loads((Path(__file__).parents[1] / "golden/sdcnet/lr_schedule.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["poly", "scl-poly"])
+@pytest.mark.parametrize("given", [True, False])
+def test_earlier_published(name, given):
+    """With the flags of the training scripts, and with those alone that are no defaults."""
+    case = SDCNET[name]
+    words = ["--lr_schedule", name, "--max_epoch", str(case["max_epoch"]), "--lr", "0.001"]
+    for key in ("poly_exp", "repoly", "rescale") if given else ():
+        words += [f"--{key}", str(case[key])] if key in case else []
+    if name == "scl-poly":
+        words += ["--jointwtborder", "--rlx_off_epoch", str(case["rlx_off_epoch"])]
+    lr = schedule.rate(config.load(["--arch", "network.deepv3.DeepWV3Plus", "--dataset", "cityscapes", *words]))
+    for epoch, expected in case["table"]:
+        assert lr(epoch, 0, 10) == lr(epoch, 9, 10) == pytest.approx(0.001 * expected, rel=1e-12, abs=0)
+
+
+def test_every_earlier_table_is_checked():
+    assert {name for name, case in SDCNET.items() if "table" in case} == {"poly", "scl-poly"}
+
+
 PADDLE = json.loads((Path(__file__).parents[1] / "golden/paddle/lr_schedule.json").read_text())
 
 

@@ -27,6 +27,9 @@ TRUNKS = {
     "basic.HRNet_ASP": HRNet,
     "deeper.DeeperW38": WideResNet38,
     "deeper.DeeperX71": Xception71,
+    "deepv3.DeepR50V3PlusD_m1": ResNet,
+    "deepv3.DeepSRNX101V3PlusD_m1": SEResNeXt,
+    "deepv3.DeepSRNX50V3PlusD_m1": SEResNeXt,
     "deepv3.DeepV3PlusR50": ResNet,
     "deepv3.DeepV3PlusSRNX101": SEResNeXt,
     "deepv3.DeepV3PlusSRNX50": SEResNeXt,
@@ -34,6 +37,7 @@ TRUNKS = {
     "deepv3.DeepV3PlusW38I": WideResNet38,
     "deepv3.DeepV3PlusX71": Xception71,
     "deepv3.DeepV3R50": ResNet,
+    "deepv3.DeepWV3Plus": WideResNet38,
     "mscale.DeepV3R50": ResNet,
     "mscale.DeepV3W38": WideResNet38,
     "mscale.DeepV3W38Fuse": WideResNet38,
@@ -59,13 +63,13 @@ def image(*shape: int) -> torch.Tensor:
 
 def test_every_name_is_in_the_table() -> None:
     assert set(TRUNKS) == set(network.NETS)
-    assert len(TRUNKS) == 28
+    assert len(TRUNKS) == 32
 
 
 @pytest.mark.parametrize("arch", TRUNKS)
 def test_trunk(narrow, arch: str) -> None:
     net = narrow(arch)
-    assert type(net.get_submodule(net.trunk_name)) is TRUNKS[arch]
+    assert type(net.trunk_module) is TRUNKS[arch]
     assert isinstance(net, MultiScale) == (arch in SEVERAL)
 
 
@@ -125,17 +129,20 @@ def test_second_scale_from(narrow, arch: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arch", ["deepv3.DeepV3PlusSRNX50", "deeper.DeeperW38", "mscale.DeepV3X71", "mscale2.DeepV3R50"]
+    "arch",
+    ["deepv3.DeepV3PlusSRNX50", "deeper.DeeperW38", "mscale.DeepV3X71", "mscale2.DeepV3R50", "deepv3.DeepWV3Plus"],
 )
 def test_freeze_trunk(narrow, arch: str) -> None:
     net = narrow(arch, freeze_trunk=True).train()
-    trunk = net.get_submodule(net.trunk_name)
+    trunk = net.trunk_module
     before = {k: v.clone() for k, v in trunk.state_dict().items()}
     net(image(2, 3, 64, 64))["pred"].square().mean().backward()
     assert not any(m.training for m in trunk.modules())
     assert all(p.grad is None for p in trunk.parameters())
     assert all(torch.equal(v, before[k]) for k, v in trunk.state_dict().items())
-    assert all(p.grad is not None for name, p in net.named_parameters() if not name.startswith(f"{net.trunk_name}."))
+    heads = [part for part in net.parts().values() if part is not trunk]
+    assert all(p.grad is not None for part in heads for p in part.parameters())
+    assert len(heads) < len(net.parts())
 
 
 @pytest.mark.parametrize(
@@ -189,7 +196,8 @@ def test_attnscale_needs_scales(arch: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arch", ["deepv3.DeepV3PlusR50", "deeper.DeeperW38", "mscale2.DeepV3R50", "attnscale.DeepV3R50"]
+    "arch",
+    ["deepv3.DeepV3PlusR50", "deeper.DeeperW38", "mscale2.DeepV3R50", "attnscale.DeepV3R50", "deepv3.DeepWV3Plus"],
 )
 def test_init_decoder(arch: str) -> None:
     """All but the trunk start Kaiming-normal; attention in [0, 1] still starts even."""

@@ -49,7 +49,8 @@ def really_kept(net: nn.Module) -> int:
 @pytest.mark.parametrize("grad_ckpt", [False, True])
 @pytest.mark.parametrize(
     "arch",
-    ["ocrnet.HRNet_Mscale", "deepv3.DeepV3PlusR50", "deepv3.DeepV3PlusSRNX50", "mscale.DeeperX71", "mscale2.DeepV3R50"],
+    ["ocrnet.HRNet_Mscale", "deepv3.DeepV3PlusR50", "deepv3.DeepV3PlusSRNX50", "mscale.DeeperX71", "mscale2.DeepV3R50"]
+    + ["deepv3.DeepWV3Plus"],
 )
 def test_equals_a_real_step(narrow, arch: str, grad_ckpt: bool) -> None:
     net = narrow(arch, grad_ckpt=grad_ckpt)

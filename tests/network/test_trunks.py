@@ -168,6 +168,10 @@ FILES = {
     "timm seresnext": ("deepv3.DeepV3PlusSRNX50", MULT, timm_seresnext_file, "timm's names"),
     "wider_resnet38.pth.tar": ("mscale.DeepV3W38", MULT, wide_resnet_file, "wider_resnet38_a2"),
     "of deeper": ("deeper.DeeperW38", MULT, wide_resnet_file, "wider_resnet38_a2"),
+    "torchvision, no name": ("deepv3.DeepR50V3PlusD_m1", 1.0, torchvision_file, "torchvision's names"),
+    "cadene, no name": ("deepv3.DeepSRNX50V3PlusD_m1", MULT, cadene_file, "plain"),
+    "timm seresnext, no name": ("deepv3.DeepSRNX50V3PlusD_m1", MULT, timm_seresnext_file, "timm's names"),
+    "wider_resnet38.pth.tar, no name": ("deepv3.DeepWV3Plus", MULT, wide_resnet_file, "wider_resnet38_a2"),
     "nvidia xception": ("deeper.DeeperX71", MULT, nvidia_xception_file, "plain"),
 }
 
@@ -188,7 +192,7 @@ def test_trunk_file_fills_the_trunk(narrow, save, kind: str) -> None:
     report = weights.load_trunk(net, save(content))
     assert report.complete, str(report)
     assert source in report.source
-    state = net.get_submodule(net.trunk_name).state_dict()
+    state = net.trunk_module.state_dict()
     # These files have the trunk's order, and what is left over at their end.
     pairs = zip(state.items(), weights.read_state(save(content)).values(), strict=False)
     assert all(torch.equal(x, theirs) for (_, x), theirs in pairs)

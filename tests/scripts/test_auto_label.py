@@ -230,13 +230,29 @@ def test_any_folder_of_images(teacher: str, tmp_path: Path) -> None:
     assert all(picture(written[f"{name}{end}.png"]).shape == names[name] for name in names for end in ("", "_prob"))
 
 
-def test_single_scale_teacher_averages(run: list[str], scenes: Path, tmp_path: Path) -> None:
+def test_single_scale_teacher_averages(
+    run: list[str], scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [*run, "--arch", "ocrnet.HRNet", "--result_dir", str(tmp_path / "run")]
     assert train.main(words) == 0
     best = str(next((tmp_path / "run").glob("best_checkpoint_ep*.pth")))
     label(best, scenes / "leftImg8bit/train_extra", tmp_path / "auto")
     made = json.loads((tmp_path / "auto/autolabels.json").read_text())["made"]
     assert made["EVAL.MULTI_SCALE"] and made["EVAL.DEFAULT_SCALE"] == 1.0 and made["EVAL.EXTRA_SCALES"] == "0.5,2.0"
+    images, sliding = scenes / "leftImg8bit/train_extra", ("--inference_mode", "sliding", "--scales", "0.5,1")
+    label(best, images, tmp_path / "windows", *sliding)
+    made = json.loads((tmp_path / "windows/autolabels.json").read_text())["made"]
+    assert made["EVAL.INFERENCE_MODE"] == "sliding" and made["EVAL.SCALES"] == "0.5,1"
+    line = complain(auto_label.main, command(best, images, tmp_path / "windows", *sliding[2:]), capsys)
+    assert "EVAL." in line and "made otherwise" in line
+
+
+def test_a_record_from_before_an_option_goes_on(teacher: str, scenes: Path, labelled: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(labelled, tmp_path / "old")
+    record = json.loads((out / "autolabels.json").read_text())
+    del record["made"]["EVAL.INFERENCE_MODE"]
+    (out / "autolabels.json").write_text(json.dumps(record))
+    label(teacher, scenes / "leftImg8bit/train_extra", out)
 
 
 def test_published_checkpoint_as_teacher(

@@ -146,9 +146,10 @@ def test_categories_take_their_classes_as_one() -> None:
 def test_table_text() -> None:
     text = format_table(Scores.of(np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])), ["road", "traffic light", "train"])
     lines = [line.split() for line in text.splitlines()]
-    assert lines[0] == ["class", "IoU", "precision", "recall", "share"]
-    assert lines[3] == ["traffic", "light", "66.67", "66.67", "100.00", "33.33"]
-    assert lines[4] == ["train", "-", "-", "-", "0.00"]
+    assert lines[0] == ["class", "IoU", "precision", "recall", "share", "TP", "FP", "FN"]
+    assert lines[2] == ["road", "75.00", "100.00", "75.00", "66.67", "50.00", "0.00", "16.67"]
+    assert lines[3] == ["traffic", "light", "66.67", "66.67", "100.00", "33.33", "33.33", "16.67", "0.00"]
+    assert lines[4] == ["train", "-", "-", "-", "0.00", "0.00", "0.00", "0.00"]
     assert ["mean", "IoU", "70.83"] in lines
 
 

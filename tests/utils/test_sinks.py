@@ -25,6 +25,7 @@ from utils.metrics import ConfusionMatrix
 from utils.sinks import (
     AutoLabels,
     EvalItem,
+    Folders,
     Gallery,
     Images,
     PerImage,
@@ -173,6 +174,31 @@ def test_image_files_hold_what_they_say(tmp_path: Path) -> None:
     assert np.array_equal(one.image, before[0]) and torch.equal(one.prediction.classes, before[1])
 
 
+def test_pictures_as_the_sdcnet_branch_writes_them(tmp_path: Path) -> None:
+    sink, one = Folders(tmp_path, SPEC), item("city/one_leftImg8bit.png", wrong=9)
+    sink.add(one)
+    sink.add(item("two", labelled=False))
+    assert sink.close() == f"2 images in rgb, pred, compose and diff of {tmp_path}"
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
+    stem = "city__one_leftImg8bit"
+    kinds = ("rgb/{}_color.png", "pred/{}.png", "compose/{}_compose.png", "diff/{}_diff.png")
+    assert names == {kind.format(stem) for kind in kinds} | {kind.format("two") for kind in kinds[:3]}
+    classes, colours = one.prediction.classes.numpy(), np.array(SPEC.palette, np.uint8)
+    with Image.open(tmp_path / f"rgb/{stem}_color.png") as picture:
+        assert picture.mode == "P" and np.array_equal(np.array(picture), classes)
+        assert np.array_equal(np.array(picture.convert("RGB")), colours[classes])
+    with Image.open(tmp_path / f"pred/{stem}.png") as picture:
+        assert picture.mode == "L" and np.array_equal(np.array(picture), np.array(SPEC.train_to_id)[classes])
+    with Image.open(tmp_path / f"compose/{stem}_compose.png") as picture:
+        assert picture.mode == "RGBA"
+        blend = np.array(picture)
+    assert np.abs(blend[..., :3] - (one.image / 2 + colours[classes] / 2)).max() <= 0.5 and (blend[..., 3] == 255).all()
+    assert one.label is not None
+    wrong = (classes != one.label) & (one.label != 255)
+    diff = read(tmp_path / f"diff/{stem}_diff.png")
+    assert wrong.sum() == 9 and np.array_equal(diff[wrong], blend[wrong, :3]) and (diff[~wrong] == 255).all()
+
+
 def test_pictures_as_paddleseg_writes_them(tmp_path: Path) -> None:
     sink, one = PseudoColor(tmp_path), item("city/one.jpg")
     sink.add(one)
@@ -296,6 +322,8 @@ def options(**changes: Any) -> Any:
             "DUMP_ASSETS",
             "DUMP_ALL_IMAGES",
             "DUMP_PSEUDO_COLOR",
+            "DUMP_IMAGES",
+            "SINGLE_SCALE",
             "DUMP_TOPN_ALL",
             "DUMP_FOR_SUBMISSION",
             "MULTI_SCALE",
@@ -304,7 +332,7 @@ def options(**changes: Any) -> Any:
         False,
     )
     values |= {"DUMP_FOR_AUTO_LABELLING": False, "DUMP_TOPN": 0, "DEFAULT_SCALE": 1.0, "EXTRA_SCALES": "0.5,2.0"}
-    values["MODE"] = ""
+    values |= {"MODE": "", "INFERENCE_MODE": "", "SCALES": "0.5,1.0,2.0"}
     model = SimpleNamespace(N_SCALES="", MSCALE_LO_SCALE=0.5)
     return SimpleNamespace(EVAL=SimpleNamespace(**(values | changes)), MODEL=model, SEED=0)
 
@@ -319,12 +347,26 @@ def options(**changes: Any) -> Any:
         ({"DUMP_ASSETS": True}, [Gallery, PerImage, Images]),
         ({"DUMP_ALL_IMAGES": True, "DUMP_TOPN": 5}, [Gallery, PerImage, Images, Worst]),
         ({"DUMP_PSEUDO_COLOR": True}, [Gallery, PerImage, PseudoColor]),
+        ({"DUMP_IMAGES": True}, [Gallery, PerImage, Folders]),
         ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, AutoLabels]),
     ],
 )
 def test_options_choose_the_sinks(tmp_path: Path, changes: dict[str, Any], kinds: list[type[Sink]]) -> None:
     assert [type(sink) for sink in sinks.build(options(**changes), SPEC, tmp_path, 10)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({"MULTI_SCALE": True}, {"pred_10x", "pred_05x", "pred_20x"}),
+        ({"INFERENCE_MODE": "sliding", "SCALES": "0.5,1.5"}, {"pred_05x", "pred_10x", "pred_15x"}),
+        ({"INFERENCE_MODE": "sliding", "SINGLE_SCALE": True}, {"pred_05x", "pred_10x"}),  # the network's own
+    ],
+)
+def test_scores_of_the_averaged_scales(tmp_path: Path, changes: dict[str, Any], asked: set[str]) -> None:
+    built = sinks.build(options(LOG_MSINF_TO_TB=True, **changes), SPEC, tmp_path, 10)
+    assert {name for sink in built if isinstance(sink, ScaleScores) for name in sink.extras} == asked
 
 
 @pytest.mark.parametrize("images", [0, 2])

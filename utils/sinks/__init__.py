@@ -11,6 +11,7 @@ from utils.distributed import Ranks
 from utils.metrics import ConfusionMatrix, Scores
 from utils.sinks.autolabels import AutoLabels
 from utils.sinks.base import ALONE, EvalItem, Sink
+from utils.sinks.folders import Folders
 from utils.sinks.gallery import Gallery, Row
 from utils.sinks.images import Images
 from utils.sinks.perimage import PerImage
@@ -22,6 +23,7 @@ from utils.sinks.worst import Worst
 __all__ = [
     "AutoLabels",
     "EvalItem",
+    "Folders",
     "Gallery",
     "Images",
     "PerImage",
@@ -91,6 +93,8 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     options, run_dir = cfg.EVAL, Path(run_dir)
     hierarchical = _numbers(cfg.MODEL.N_SCALES) or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
     averaged = (options.DEFAULT_SCALE, *_numbers(options.EXTRA_SCALES)) if options.MULTI_SCALE else ()
+    if options.INFERENCE_MODE and not options.SINGLE_SCALE:
+        averaged = _numbers(options.SCALES)
     attention, single = scale_outputs("attn", hierarchical), scale_outputs("pred", (*hierarchical, *averaged))
     sinks = Sinks([Gallery(spec, extras=attention, seed=cfg.SEED)])
     if not (options.MODE and options.NO_METRICS):
@@ -100,6 +104,8 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
         maps = (*single, *attention) if options.DUMP_ASSETS else ()
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, maps))
+    if options.DUMP_IMAGES:
+        sinks.append(Folders(run_dir, spec))
     if options.DUMP_PSEUDO_COLOR:
         sinks.append(PseudoColor(run_dir))
     if options.DUMP_TOPN:

@@ -1,0 +1,128 @@
+"""The same training in several variants, over seeds fixed beforehand: a table of scores, mean and spread.
+
+python scripts/compare.py scripts/compare_losses.yaml --out logs/losses --seeds 0,1,2 [further words for every train.py]
+
+The YAML has `common`, words for each `train.py`, and `variants`, {name: words}. Scores are the mean IoU after the last
+epoch, in per cent; variants are compared with the first one seed by seed. Started again it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shlex
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from utils.errors import UserError  # noqa: E402
+
+Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Words for every training, and those of each variant."""
+
+    common: list[str]
+    variants: dict[str, list[str]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is not there yet and print the table; gives the exit code."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("plan", type=Path, help="YAML file of the variants")
+    flags.add_argument("--out", type=Path, required=True, help="folder of the runs: OUT/VARIANT/seedN")
+    flags.add_argument("--seeds", default="0,1,2", help="one training of each variant a seed")
+    args, more = flags.parse_known_args(argv)
+    try:
+        plan, seeds = read(args.plan), [seed.strip() for seed in args.seeds.split(",")]
+        print(table(compare(plan, seeds, args.out, more)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def read(path: Path) -> Plan:
+    """The plan in a YAML file; UserError for anything else."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        variants = {str(name): shlex.split(words or "") for name, words in tree["variants"].items()}
+        return Plan(shlex.split(tree.get("common") or ""), variants)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
+        raise UserError(
+            f"{path} is no plan: give `common: words for train.py` and `variants: {{name: words}}`"
+        ) from None
+
+
+def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) -> Scores:
+    """Train each variant with each seed, seed after seed, so that variants can be compared early."""
+    scores: dict[str, dict[str, float]] = {name: {} for name in plan.variants}
+    for seed in seeds:
+        for name, words in plan.variants.items():
+            folder = out / name.replace(" ", "_") / f"seed{seed}"
+            if not (folder / "finished").exists():
+                print(f"{name}, seed {seed}: {folder}", flush=True)
+                call(
+                    "train.py",
+                    *plan.common,
+                    *words,
+                    "--seed",
+                    seed,
+                    "--result_dir",
+                    str(folder),
+                    "--resume",
+                    "auto",
+                    *more,
+                )
+                (folder / "finished").touch()
+            scores[name][seed] = final(folder)
+    return scores
+
+
+def call(script: str, *words: str) -> None:
+    """Run a script of ours to its end; UserError where it fails (it has said why)."""
+    code = subprocess.run([sys.executable, script, *words], cwd=ROOT, check=False).returncode
+    if code:
+        raise UserError(f"{script} {shlex.join(words)} ended with {code}; its own words stand above")
+
+
+def final(folder: Path) -> float:
+    """Mean IoU after the last epoch, from a run's metrics.csv."""
+    rows = [line.split(",") for line in (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()]
+    last = [row for row in rows if row[0] == "val"][-1]
+    return float(last[last.index("mean_iu") + 1])
+
+
+def table(scores: Scores) -> str:
+    """Markdown: a row a seed, mean and standard deviation, and the paired differences from the first variant."""
+    names = list(scores)
+    seeds = list(scores[names[0]])
+    lines = ["| seed | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {seed} | " + " | ".join(f"{100 * scores[n][seed]:.2f}" for n in names) + " |" for seed in seeds]
+    lines.append("| mean +- sd | " + " | ".join(spread([100 * v for v in scores[n].values()]) for n in names) + " |")
+    for name in names[1:]:
+        gains = [100 * (scores[name][seed] - scores[names[0]][seed]) for seed in seeds]
+        lines.append(f"{name} - {names[0]}: {', '.join(f'{g:+.2f}' for g in gains)}; {spread(gains, '+')} points mIoU")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float], sign: str = "") -> str:
+    """Mean and standard deviation of a sample; with a single value there is none."""
+    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+    return f"{statistics.mean(values):{sign}.2f} +- {deviation:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Pictures as eval.py of NVIDIA's sdcnet branch writes them: --dump_images."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from utils.contracts import DatasetSpec
+from utils.distributed import Ranks
+from utils.sinks.base import ALONE, EvalItem
+from utils.sinks.submission import id_table
+from utils.visualize import colorize, encode_png, file_stem, to_array, write_file, wrong_pixels
+
+WHITE = 255
+
+
+class Folders:
+    """Writes, of every image, four PNG of its size:
+
+    `rgb/<name>_color.png`: train ids with the dataset's palette; `pred/<name>.png`: grey, the dataset's own ids;
+    `compose/<name>_compose.png`: RGBA, half image, half class colours; of a labelled image `diff/<name>_diff.png`: that
+    blend where the prediction is wrong, white where it is right or the truth is ignored.
+    """
+
+    extras: tuple[str, ...] = ()
+
+    def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
+        self.run_dir, self.spec = run_dir, spec
+        self._ids = id_table(spec)
+        self._written = 0
+
+    def add(self, item: EvalItem) -> None:
+        """Write the pictures of one image."""
+        name, classes = file_stem(item.name), to_array(item.prediction.classes)
+        blend = self._blend(item.image, classes)
+        files = {
+            f"rgb/{name}_color.png": _png(self._with_palette(classes)),
+            f"pred/{name}.png": encode_png(self._ids[classes]),
+            f"compose/{name}_compose.png": _png(blend),
+        }
+        if item.label is not None:
+            wrong = wrong_pixels(classes, item.label, self.spec.ignore_label)  # (H, W)
+            diff = np.where(wrong[..., None], np.asarray(blend)[..., :3], np.uint8(WHITE))  # (H, W, 3)
+            files[f"diff/{name}_diff.png"] = encode_png(diff)
+        for file, data in files.items():
+            write_file(self.run_dir / file, data)
+        self._written += 1
+
+    def _with_palette(self, classes: np.ndarray) -> Image.Image:
+        picture = Image.fromarray(classes)
+        picture.putpalette(colorize(np.arange(256, dtype=np.uint8), self.spec.palette).tobytes())
+        return picture
+
+    def _blend(self, image: np.ndarray, classes: np.ndarray) -> Image.Image:
+        colours = Image.fromarray(colorize(classes, self.spec.palette))
+        return Image.blend(Image.fromarray(image).convert("RGBA"), colours.convert("RGBA"), 0.5)
+
+    def close(self, ranks: Ranks = ALONE) -> str | None:
+        """Say how many."""
+        return f"{sum(ranks.gather(self._written))} images in rgb, pred, compose and diff of {self.run_dir}"
+
+
+def _png(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, "PNG", compress_level=1)
+    return data.getvalue()

@@ -156,6 +156,7 @@ class ClipLoader(Loader):
         order = {"sampler": ExactSampler(len(dataset), 0, 1)} if sampler is None else {"batch_sampler": sampler}
         super().__init__(cast(Any, dataset), workers, collate_fn=collate, **order)
         self.batches = len(dataset) if sampler is None else len(sampler)
+        self.names = [clip[-1].stem for clip in dataset.clips]  # of the frames that are predicted
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from network.flow.sdcnet import MODELS
 from network.flow.sources import SOURCES
 from utils.errors import UserError
@@ -17,7 +15,7 @@ FIXED = ("model", "sequence_length", "width", "sample_rate", "train_file", "crop
          "skip_aug", "seed", "flow_source")  # fmt: skip
 
 
-def parser(text: str) -> argparse.ArgumentParser:
+def parser(text: str = "") -> argparse.ArgumentParser:
     """The command line, explained by `text`; published names and defaults where there are such."""
     p = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", choices=tuple(MODELS), default="SDCNet2D")
@@ -33,6 +31,7 @@ def parser(text: str) -> argparse.ArgumentParser:
     p.add_argument("--resume", default="", help="checkpoint to go on from; auto: the newest of this run")
     p.add_argument("--snapshot", default="", help="weights to start from, published ones too")
     p.add_argument("--eval", action="store_true", help="measure --snapshot on --val_file only")
+    p.add_argument("--write_images", action="store_true", help="with --eval, write the predicted frames to this run")
     p.add_argument("--epochs", type=int, default=500)
     p.add_argument("-b", "--batch_size", type=int, default=4)
     p.add_argument("--crop_size", type=int, nargs=2, default=[448, 448], metavar=("H", "W"))
@@ -73,17 +72,9 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"--crop_size {size}, --width {args.width}: give positive ones, and a width up to 4")
     if args.resume and args.snapshot:
         raise UserError("give --resume to go on, or --snapshot to start from weights, not both")
+    if args.eval:
+        args.snapshot = args.snapshot or args.resume  # which it is called makes no difference then
     if args.eval and not (args.val_file and args.snapshot):
         raise UserError("--eval needs --snapshot and --val_file")
     if not args.eval and not args.train_file:
         raise UserError("give --train_file, a folder of frames")
-
-
-def device_of(name: str) -> torch.device:
-    """The device that was asked for, or the GPU if there is one."""
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UserError(f"--device {name} is none that this machine has; leave it out, or give cpu") from None
-    return device

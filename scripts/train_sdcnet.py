@@ -22,6 +22,7 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
@@ -30,15 +31,16 @@ from datasets.samplers import ClassUniformSampler  # noqa: E402
 from loss.prediction import PredictionLoss, prediction_loss  # noqa: E402
 from network.flow import sdcnet  # noqa: E402
 from network.flow.sdcnet import MODELS, Flow, SDCNet2D, SDCNet2DRecon  # noqa: E402
-from network.flow.sources import flow_source  # noqa: E402
+from network.flow.sources import device_of, flow_source  # noqa: E402
 from network.flow.warp import warp  # noqa: E402
-from scripts.sdcnet_options import check, device_of, fixed, parser  # noqa: E402
+from scripts.sdcnet_options import check, fixed, parser  # noqa: E402
 from utils import checkpoint  # noqa: E402
 from utils.distributed import Ranks  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
 from utils.progress import progress  # noqa: E402
 from utils.stop import StopRequest  # noqa: E402
+from utils.visualize import encode_png, write_file  # noqa: E402
 
 
 @dataclass
@@ -174,12 +176,15 @@ def named(values: Tensor) -> str:
 
 
 @torch.no_grad()
-def measure(net: SDCNet2D, clips: ClipLoader, device: torch.device) -> dict[str, float]:
+def measure(net: SDCNet2D, clips: ClipLoader, device: torch.device, folder: Path | None = None) -> dict[str, float]:
     """L1 (as a share of 255) and PSNR, means over clips, of predicted frames, beside what needs no network: the frame
-    before as it is, and for SDCNet2DRecon moved by the flow that the network is given."""
+    before as it is, and for SDCNet2DRecon moved by the flow that the network is given.
+
+    `folder`: predicted frames are written to, as <number of the clip>_<name of the frame>.png.
+    """
     net.eval()
     sums: dict[str, float] = {}
-    for batch in progress(clips, "validation", len(clips)):
+    for number, batch in enumerate(progress(clips, "validation", len(clips))):
         height, width = batch.size
         clip = placed(batch.frames, device)
         seen = clip[: net.inputs]
@@ -191,6 +196,10 @@ def measure(net: SDCNet2D, clips: ClipLoader, device: torch.device) -> dict[str,
             error = (image - clip[-1])[..., :height, :width] / 255
             for kind, value in (("l1", float(error.abs().mean())), ("psnr", psnr_of(error))):
                 sums[f"{name}_{kind}"] = sums.get(f"{name}_{kind}", 0.0) + value
+        if folder is not None:
+            frame = images["predicted"][0, :, :height, :width].flip(0).round().clamp(0, 255).byte()  # RGB
+            pixels = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
+            write_file(folder / f"{number:05d}_{clips.names[number]}.png", encode_png(pixels))
     return {name: value / len(clips) for name, value in sums.items()}
 
 
@@ -239,7 +248,9 @@ def evaluate(args: argparse.Namespace) -> int:
     net = sdcnet.from_file(args.snapshot, source_of(args, device)).to(device)
     clips, line = measured_on(args, net.sequence_length + 1)
     print(line)
-    print(f"{args.snapshot}, {type(net).__name__}: {told(measure(net, clips, device), args.flow_source)}")
+    folder = args.save / args.name / "predicted" if args.write_images else None
+    scores = measure(net, clips, device, folder)
+    print(f"{args.snapshot}, {type(net).__name__}: {told(scores, args.flow_source)}")
     return 0
 
 

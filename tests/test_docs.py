@@ -12,6 +12,7 @@ from shared import GOLDEN
 
 import config
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, propagate_labels, sweep
+from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
     known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts", "--labelled", "--val", "--seeds"}
-    converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser())
+    converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
     for parser in (submit.parser(), sweep.parser(), auto_label.parser(), propagate_labels.parser(), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too

@@ -33,6 +33,16 @@ def flow_source(name: str, weights: str = "", device: torch.device | str = "cpu"
     return SOURCES[name](weights, torch.device(device))
 
 
+def device_of(name: str) -> torch.device:
+    """The device that was asked for, or the GPU if there is one."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UserError(f"--device {name} is none that this machine has; leave it out, or give cpu") from None
+    return device
+
+
 def state_of(path: str, what: str) -> dict[str, Tensor]:
     """The weights in a file, plain or under "state_dict", without "module."; UserError if it holds none."""
     if not path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from shared import GOLDEN
 
+from datasets.reading import read_image
 from network.flow import flownet2, sdcnet
 from network.flow.flownet2 import FlowNet2
 from scripts import train_sdcnet
@@ -22,6 +25,7 @@ from utils.visualize import encode_png, write_file
 # Columns and rows that the picture moves by from frame to frame, one sequence each; the last is for measuring.
 MOTIONS = ((3, 0), (-2, 2), (0, -3), (2, 1))
 COUNT, HEIGHT, WIDTH = 5, 64, 96
+CHANGED = ("-s", "--save", "--save_root", "--val_freq")  # a path's spelling; epochs in place of iterations
 Train = Callable[..., int]
 
 
@@ -106,7 +110,11 @@ def test_it_learns(train: Train, frames: Path, tmp_path: Path, capsys, model: st
     # The file alone gives the same figures.
     path = next((tmp_path / "run").glob("last_checkpoint_ep29.pth"))
     given = ["--eval", "--snapshot", str(path), "--val_file", str(frames / "val"), "--flow_source", "dis", "-j", "0"]
-    assert train_sdcnet.main(given) == 0
+    assert train_sdcnet.main([*given, "--write_images", "-s", str(tmp_path), "-n", "eval"]) == 0
+    pictures = sorted((tmp_path / "eval" / "predicted").iterdir())
+    assert [path.stem for path in pictures] == [f"{n:05d}_clip3_{n + 2:06d}" for n in range(3)]
+    apart = read_image(str(pictures[0])) - read_image(str(frames / "val" / "clip3_000002.png")).astype(float)
+    assert np.abs(apart).mean() / 255 == pytest.approx(scores["predicted_l1"], rel=0.5)
     assert f"{model}: predicted frames L1 {scores['predicted_l1']:.5f}" in capsys.readouterr().out
 
 
@@ -197,8 +205,22 @@ def test_resume_of_another_run(train: Train, capsys, words: Sequence[str], messa
     assert message in error and error.count("\n") == 1
 
 
+def test_published_flags() -> None:
+    """Each is ours, too, or the documentation says what stands for it; defaults are the published ones."""
+    page = (GOLDEN.parents[1] / "docs" / "coming_from_sdcnet.md").read_text(encoding="utf-8")
+    published = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())["entry_points"]["sdcnet/main.py"]
+    ours = {name: action for action in parser()._actions for name in action.option_strings}
+    assert len(published) > 40
+    for option in published:
+        for name in option["flags"]:
+            assert name in ours or f"`{name}`" in page, name
+            if name in ours and "default" in option and name not in CHANGED:
+                default = ours[name].default
+                assert (str(default) if isinstance(default, Path) else default) == option["default"], name
+
+
 def test_published_defaults() -> None:
-    args = parser("").parse_args([])
+    args = parser().parse_args([])
     assert (args.lr, args.wd, args.lr_milestones, args.lr_gamma) == (1e-4, 1e-3, [250, 450], 0.1)
     assert (args.batch_size, args.crop_size, args.stride, args.epochs, args.seed) == (4, [448, 448], 64, 500, 1234)
     assert (args.model, args.sequence_length, args.save_freq, args.print_freq) == ("SDCNet2D", 2, 20, 100)

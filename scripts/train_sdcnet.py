@@ -148,7 +148,7 @@ def train_epoch(run: Run, stop: StopRequest) -> bool:
     run.sampler.set_epoch(epoch, start=run.iteration)
     run.net.train()
     sums, count, began = torch.zeros(4), 0, time.perf_counter()
-    for batch in run.loader:
+    for batch in run.log.progress(run.loader, f"epoch {epoch}", total, run.iteration):
         loss = train_step(run, batch.frames)
         values = torch.stack((*loss, loss.total)).cpu()
         run.iteration, run.step, sums, count = run.iteration + 1, run.step + 1, sums + values, count + 1

@@ -66,18 +66,25 @@ def test_published_numbers() -> None:
     assert torch.equal(out, found["flow"])
 
 
-def test_correlation_is_its_definition() -> None:
+@pytest.mark.parametrize(("reach", "step", "width"), [(4, 2, 7), (3, 1, 5), (6, 3, 8), (2, 2, 1)])
+def test_correlation_is_its_definition(reach: int, step: int, width: int) -> None:
+    """Value and gradient, against one displacement after another."""
     generator = torch.Generator().manual_seed(1)
-    a, b = (torch.randn(2, 5, 6, 7, generator=generator, dtype=torch.float64) for _ in range(2))
-    out = Correlation(reach=4, step=2)(a, b)
-    assert out.shape == (2, 25, 6, 7)
-    for k in range(25):
-        dy, dx = 2 * (k // 5) - 4, 2 * (k % 5) - 4
+    a, b = (torch.randn(2, 5, 6, width, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    out = Correlation(reach, step)(a, b)
+    displacements = range(-reach, reach + 1, step)
+    expected = torch.zeros(2, len(displacements) ** 2, 6, width, dtype=torch.float64)
+    for k, (dy, dx) in enumerate((dy, dx) for dy in displacements for dx in displacements):
         for y in range(6):
-            for x in range(7):
-                inside = 0 <= y + dy < 6 and 0 <= x + dx < 7
-                expected = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(1) if inside else torch.zeros(2).double()
-                torch.testing.assert_close(out[:, k, y, x], expected)
+            for x in range(width):
+                if 0 <= y + dy < 6 and 0 <= x + dx < width:
+                    expected[:, k, y, x] = (a[:, :, y, x] * b[:, :, y + dy, x + dx]).mean(1)
+    torch.testing.assert_close(out, expected)
+    weights = torch.randn(out.shape, generator=generator, dtype=torch.float64)
+    for found, wanted in zip(*(torch.autograd.grad((x * weights).sum(), (a, b)) for x in (out, expected)), strict=True):
+        torch.testing.assert_close(found, wanted)
+    with pytest.raises(ValueError, match="reach 3, step 4"):
+        Correlation(3, 4)
 
 
 def test_any_size(narrow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from golden.fill import fill, image, labels
 from torch import Tensor
 
 from loss.prediction import prediction_loss, steps
-from network.flow import sdcnet
+from network.flow import flownet2, sdcnet, sources
 from network.flow.flownet2 import FlowNet2
 from network.flow.sdcnet import MODELS, SDCNet2D, SDCNet2DRecon
 from network.flow.warp import warp
@@ -158,6 +159,19 @@ def test_prediction_of_rgb(tmp_path: Path, name: str) -> None:
     with torch.no_grad():
         expected = net([x.flip(1) for x in given[: net.inputs]]).flow
     assert torch.equal(flow, expected) and not flow.requires_grad
+
+
+def test_known_by_name(tmp_path: Path) -> None:
+    """Where propagation looks for it; a source without weights gives the flow between its frames."""
+    net = trained_like(SDCNet2DRecon(width=1 / 8))
+    torch.save(net.state_dict(), tmp_path / "sdc.pth")
+    dis = sources.flow_source("dis")
+    given = [x.round() for x in frames(3, 70, 90)]
+    flow = sources.PREDICTIONS["sdcnet"](str(tmp_path / "sdc.pth"), dis, torch.device("cpu"))(*given)
+    flows = [dis(after, before) for before, after in pairwise(given)]
+    with torch.no_grad():
+        assert torch.equal(flow, net([x.flip(1) for x in given], flows=flows).flow)
+    assert sources.SOURCES["flownet2"] is flownet2.source
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-class _Loader:
+class Loader:
     """A DataLoader whose processes stay for the next pass, and end at once when a file turns out wrong."""
 
     def __init__(self, dataset: SegmentationDataset, workers: int, **options: Any) -> None:
@@ -87,7 +87,7 @@ class _Loader:
             yield batch
 
 
-_OPEN: weakref.WeakSet[_Loader] = weakref.WeakSet()
+_OPEN: weakref.WeakSet[Loader] = weakref.WeakSet()
 
 
 @atexit.register
@@ -131,7 +131,7 @@ class AugmentationDump:
             self.written += 1
 
 
-class TrainLoader(_Loader):
+class TrainLoader(Loader):
     """Batches of one process for one epoch at a time; the same for any number of workers.
 
     `pin`: page-locked memory, for copies to a GPU that do not wait.
@@ -163,7 +163,7 @@ class TrainLoader(_Loader):
             yield batch
 
 
-class EvalLoader(_Loader):
+class EvalLoader(Loader):
     """Every image of a split once over all processes, in the order of the list."""
 
     def __init__(

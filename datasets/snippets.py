@@ -56,9 +56,9 @@ def cityscapes(root: str, split: str = "train") -> list[Snippet]:
     made = []
     for city in sorted(path.name for path in labels.glob("*") if path.is_dir()):
         snippets: dict[str, Snippet] = {}
-        for name, number, path in _numbered((labels / city).glob(f"*{_LABEL_END}")):
+        for name, number, path in numbered((labels / city).glob(f"*{_LABEL_END}")):
             snippets.setdefault(name, Snippet(split, city, name, {}, {})).labels[number] = path
-        for name, number, path in _numbered((frames / city).glob("*_leftImg8bit.png")):
+        for name, number, path in numbered((frames / city).glob("*_leftImg8bit.png")):
             if name in snippets:
                 snippets[name].frames[number] = path
         made += snippets.values()
@@ -75,7 +75,7 @@ def plain(frames: str, labels: str) -> list[Snippet]:
         folder, some = Path(given), False
         if not folder.is_dir():
             raise UserError(f"--{what} {folder}: there is no such folder")
-        for name, number, path in _numbered(images_in(folder, recursive=True)):
+        for name, number, path in numbered(images_in(folder, recursive=True)):
             place, some = path.parent.relative_to(folder).as_posix(), True
             snippet = made.setdefault((place, name), Snippet("", place, name, {}, {}))
             others = snippet.frames if what == "frames" else snippet.labels
@@ -143,7 +143,7 @@ def _stem(path: Path) -> str:
     return _ENDINGS.sub("", path.stem)
 
 
-def _numbered(paths: Iterable[Path]) -> Iterator[tuple[str, int, Path]]:
+def numbered(paths: Iterable[Path]) -> Iterator[tuple[str, int, Path]]:
     """(what comes before the number, number, path) of names that end with one."""
     for path in sorted(paths):
         match = re.fullmatch(r"(.*?)_?(\d+)", _stem(path))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datasets.reading import read_image
 from datasets.snippets import Chain
-from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, flow_source
+from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, device_of, flow_source
 from utils import flowfile
 from utils.errors import UserError
 
@@ -106,11 +106,7 @@ def idle(args: argparse.Namespace) -> list[str]:
 
 def flows_of(args: argparse.Namespace) -> Flows:
     """Where flow comes from, as the command line says."""
-    try:
-        device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UserError(f"--device {args.device} is none that this machine has; leave it out, or give cpu") from None
+    device = device_of(args.device)
     if args.flow in PREDICTIONS:
         between = flow_source(inputs_of(args), weights_of(args, inputs_of(args)), device)
         return by_prediction(PREDICTIONS[args.flow](weights_of(args, args.flow), between, device), between)

@@ -14,6 +14,7 @@ import config
 import demo
 import demo_folder
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, propagate_labels, sweep
+from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +75,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
     known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts", "--labelled", "--val", "--seeds"}
-    converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser())
+    converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
     tools = (demo, demo_folder, submit, sweep, auto_label, propagate_labels)
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}

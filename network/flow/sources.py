@@ -13,14 +13,13 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from network.flow import flownet2, sdcnet
+from network.flow.padding import padded
+from network.flow.sdcnet import Flow, Prediction
 from utils import safe_load
 from utils.errors import UserError, nearest
 
-Flow = Callable[[Tensor, Tensor], Tensor]
-# The frame before, the source and the target -> backward flow of the target.
-Prediction = Callable[[Tensor, Tensor, Tensor], Tensor]
 RAFT_STRIDE, RAFT_LEAST = 8, 128  # sides are multiples of the first; its pyramid of correlations needs the second
 
 
@@ -32,6 +31,16 @@ def flow_source(name: str, weights: str = "", device: torch.device | str = "cpu"
     if name not in SOURCES:
         raise UserError(f"unknown flow source {name!r}{nearest(name, SOURCES)}; known: {', '.join(SOURCES)}")
     return SOURCES[name](weights, torch.device(device))
+
+
+def device_of(name: str) -> torch.device:
+    """The device that was asked for, or the GPU if there is one."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UserError(f"--device {name} is none that this machine has; leave it out, or give cpu") from None
+    return device
 
 
 def state_of(path: str, what: str) -> dict[str, Tensor]:
@@ -72,17 +81,10 @@ def _raft(weights: str, device: torch.device) -> Flow:
     @torch.no_grad()
     def flow(target: Tensor, source: Tensor) -> Tensor:
         height, width = target.shape[-2:]
-        first, second = (_padded(image.to(device), RAFT_STRIDE, RAFT_LEAST) / 127.5 - 1 for image in (target, source))
+        first, second = (padded(image.to(device), RAFT_STRIDE, RAFT_LEAST) / 127.5 - 1 for image in (target, source))
         return net(first, second)[-1][..., :height, :width]
 
     return flow
-
-
-def _padded(image: Tensor, stride: int, least: int) -> Tensor:
-    """(N, 3, H, W) with its border repeated to the right and below, up to multiples of `stride` and to `least`."""
-    height, width = image.shape[-2:]
-    high, wide = (max(least, -(-side // stride) * stride) for side in (height, width))
-    return F.pad(image, (0, wide - width, 0, high - height), mode="replicate")
 
 
 def _dis(weights: str, device: torch.device) -> Flow:
@@ -103,5 +105,5 @@ def _dis(weights: str, device: torch.device) -> Flow:
 
 
 # Name -> what makes it of a file of weights and a device; a prediction is given a source of its inputs' flow, too.
-SOURCES: dict[str, Callable[[str, Any], Flow]] = {"raft": _raft, "dis": _dis}
-PREDICTIONS: dict[str, Callable[[str, Flow, Any], Prediction]] = {}
+SOURCES: dict[str, Callable[[str, Any], Flow]] = {"flownet2": flownet2.source, "raft": _raft, "dis": _dis}
+PREDICTIONS: dict[str, Callable[[str, Flow, Any], Prediction]] = {"sdcnet": sdcnet.prediction}

@@ -15,7 +15,7 @@ from network.weights.report import LoadReport, shortened
 from utils import safe_load
 from utils.errors import UserError
 
-__all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state"]
+__all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state", "take"]
 
 Path = str | os.PathLike[str]
 LEAST = 0.1  # share of a file's weights that has to fit
@@ -55,7 +55,12 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
     Raises UserError, and leaves the network as it is, if less than a tenth of the file's weights fits.
     """
     weights = read_file(path, ema)
-    return _load(net, weights.state, _report(path, weights, "the network"), hint=_hint(net, weights.state))
+    return take(net, weights, path, _hint(net, weights.state))
+
+
+def take(net: nn.Module, weights: Weights, path: Path, hint: str = "") -> LoadReport:
+    """As `load`, of a file that is read already. `hint`: what to do where hardly anything fits."""
+    return _load(net, weights.state, _report(path, weights, "the network"), hint)
 
 
 def load_trunk(net: nn.Module, path: Path) -> LoadReport:

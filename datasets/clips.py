@@ -1,0 +1,166 @@
+"""Clips: frames of a video that follow each other, for video prediction. Frames are BGR, as the published networks are
+trained."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datasets.base import Failure
+from datasets.loaders import Loader
+from datasets.reading import found, images_in, read_image
+from datasets.samplers import ClassUniformSampler, ExactSampler
+from datasets.snippets import numbered
+from utils.contracts import Draw
+from utils.errors import UserError
+
+SEQUENCES = "leftImg8bit_sequence"
+_TREES = (f"{SEQUENCES}_trainvaltest/{SEQUENCES}", SEQUENCES)
+Clip = tuple[Path, ...]
+
+
+class Listing(NamedTuple):
+    """Clips, and the line that says of what they are made."""
+
+    clips: list[Clip]
+    summary: str
+
+
+def listing(folder: str, split: str, length: int, rate: int = 1) -> Listing:
+    """All clips of `length` frames whose numbers are `rate` apart, in the order of names.
+
+    `folder`: any tree of frames whose names end with their numbers (a sequence is what shares folder and the rest of
+    the name), or a Cityscapes root, of which the `split` is taken. No clip reaches over a gap. UserError if there is
+    none, and for two files of one frame.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"frames {folder}: there is no such folder")
+    root = next((root / tree / split for tree in _TREES if (root / tree / split).is_dir()), root)
+    sequences: dict[tuple[Path, str], dict[int, Path]] = {}
+    for name, number, path in numbered(images_in(root, recursive=True)):
+        frames = sequences.setdefault((path.parent, name), {})
+        if number in frames:
+            raise UserError(f"{frames[number]} and {path} are the same frame; keep one of them")
+        frames[number] = path
+    if not sequences:
+        raise UserError(f"frames {root}: no images whose names end with a number; found there: {found(root)}")
+    clips = [clip for frames in sequences.values() for clip in _windows(frames, length, rate)]
+    gaps = sum(b - a > rate for frames in sequences.values() for a, b in pairwise(sorted(frames)))
+    frames = sum(map(len, sequences.values()))
+    summary = f"{root}: {frames} frames in {len(sequences)} sequences with {gaps} gaps"
+    if not clips:
+        raise UserError(f"{summary} hold no {length} frames whose numbers are {rate} apart; give longer sequences")
+    return Listing(clips, f"{summary} make {len(clips)} clips of {length}")
+
+
+def _windows(frames: dict[int, Path], length: int, rate: int) -> Iterator[Clip]:
+    for start in sorted(frames):
+        numbers = range(start, start + length * rate, rate)
+        if all(number in frames for number in numbers):
+            yield tuple(frames[number] for number in numbers)
+
+
+class Item(NamedTuple):
+    """Frames (L, 3, H, W) uint8 BGR; `size`: their height and width before they were padded."""
+
+    frames: np.ndarray
+    size: tuple[int, int]
+
+
+class Clips(NamedTuple):
+    """Batch: frames (N, L, 3, H, W) uint8 BGR, their height and width before they were padded."""
+
+    frames: Tensor
+    size: tuple[int, int]
+
+
+@dataclass
+class ClipDataset(Dataset):
+    """`dataset[draw] -> Item`, by a generator seeded by the draw; a user's mistake comes out as `Failure`.
+
+    `crop` (height, width): a random part of that size, mirrored half of the times, the same of all frames of a clip;
+    with `augment` False the middle, as it is. Without crop the whole, reflected to multiples of `stride`.
+    """
+
+    clips: Sequence[Clip]
+    crop: tuple[int, int] | None = None
+    augment: bool = True
+    stride: int = 64
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, draw: Draw | int) -> Item | Failure:
+        index, seed = (draw.index, draw.seed) if isinstance(draw, Draw) else (draw, draw)
+        try:
+            frames = _read(self.clips[index])
+        except UserError as error:
+            return Failure(str(error))
+        height, width = frames[0].shape[:2]
+        wanted = self.crop or tuple(-(-side // self.stride) * self.stride for side in (height, width))
+        frames = [_reflected(frame, *wanted) for frame in frames]
+        whole = np.stack([np.stack(cv2.split(frame)) for frame in frames])  # (L, 3, H, W)
+        if self.crop:
+            whole = self._cut(whole, self.crop, random.Random(seed))
+        return Item(whole, (height, width))
+
+    def _cut(self, frames: np.ndarray, crop: tuple[int, int], rng: random.Random) -> np.ndarray:
+        spare = [have - want for have, want in zip(frames.shape[2:], crop, strict=True)]
+        y, x = (rng.randint(0, n) if self.augment else n // 2 for n in spare)
+        frames = frames[:, :, y : y + crop[0], x : x + crop[1]]
+        mirrored = self.augment and rng.random() < 0.5
+        return np.ascontiguousarray(frames[..., ::-1] if mirrored else frames)
+
+
+def _read(clip: Clip) -> list[np.ndarray]:
+    """(H, W, 3) uint8 BGR each; UserError where a frame cannot be read or has another size."""
+    frames = [read_image(str(path))[..., ::-1] for path in clip]
+    for path, frame in zip(clip, frames, strict=True):
+        if frame.shape != frames[0].shape:
+            sizes = " and ".join(f"{x.shape[1]}x{x.shape[0]}" for x in (frame, frames[0]))
+            raise UserError(f"{path} and {clip[0]} differ in size ({sizes}): keep frames of one size in a sequence")
+    return frames
+
+
+def _reflected(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """At least of that size, by reflection to the right and below, as published."""
+    below, right = max(0, height - frame.shape[0]), max(0, width - frame.shape[1])
+    return cv2.copyMakeBorder(np.ascontiguousarray(frame), 0, below, 0, right, cv2.BORDER_REFLECT_101)
+
+
+def collate(items: Sequence[Item | Failure]) -> Clips | Failure:
+    """Items of one size -> Clips."""
+    whole = []
+    for item in items:
+        if isinstance(item, Failure):
+            return item
+        whole.append(item)
+    return Clips(torch.from_numpy(np.stack([item.frames for item in whole])), whole[0].size)
+
+
+class ClipLoader(Loader):
+    """Batches of clips: epochs of a sampler that can be entered in the middle, or without one each clip once, alone."""
+
+    def __init__(self, dataset: ClipDataset, sampler: ClassUniformSampler | None = None, workers: int = 0) -> None:
+        order = {"sampler": ExactSampler(len(dataset), 0, 1)} if sampler is None else {"batch_sampler": sampler}
+        super().__init__(cast(Any, dataset), workers, collate_fn=collate, **order)
+        self.batches = len(dataset) if sampler is None else len(sampler)
+        self.names = [clip[-1].stem for clip in dataset.clips]  # of the frames that are predicted
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return self.batches
+
+    def __iter__(self) -> Iterator[Clips]:
+        yield from self._batches()

@@ -236,10 +236,11 @@ def fit(run: Run) -> int:
 
 
 def starting_file(args: argparse.Namespace) -> Path | None:
-    """The checkpoint that --resume names."""
-    if args.resume != "auto":
-        return Path(args.resume) if args.resume else None
-    return checkpoint.newest(args.save / args.name)[0]
+    """The checkpoint that --resume names; UserError where a run without it would replace that of another."""
+    folder = args.save / args.name
+    if not args.resume and any(folder.glob("last_checkpoint_ep*.pth")):
+        raise UserError(f"{folder} holds a training: --resume auto goes on with it; or give another --name")
+    return checkpoint.newest(folder)[0] if args.resume == "auto" else Path(args.resume) if args.resume else None
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -259,8 +260,7 @@ def drive(args: argparse.Namespace) -> int:
     check(args)
     if args.eval:
         return evaluate(args)
-    run = build(args)
-    path = starting_file(args)
+    path, run = starting_file(args), build(args)
     if path is not None:
         run.restore(path)
     return fit(run)
@@ -268,10 +268,14 @@ def drive(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 128 + signal if it was stopped."""
+    args = parser(__doc__ or "").parse_args(argv)
     try:
-        return drive(parser(__doc__ or "").parse_args(argv))
+        return drive(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or args.save}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

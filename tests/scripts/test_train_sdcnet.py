@@ -196,6 +196,7 @@ def test_mistakes_are_one_line(train: Train, tmp_path: Path, capsys, words: Sequ
         (["--model", "SDCNet2DRecon"], "model was 'SDCNet2D', is 'SDCNet2DRecon'"),
         (["--width", "0.25"], "width was 0.125, is 0.25"),
         (["-b", "2"], "batch_size was 3, is 2"),
+        (["--resume", ""], "holds a training: --resume auto goes on with it"),
     ],
 )
 def test_resume_of_another_run(train: Train, capsys, words: Sequence[str], message: str) -> None:

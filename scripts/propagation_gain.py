@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--flows", default="files,dis", help="sources whose labels are compared")
     flags.add_argument("--iters", type=int, default=800, help="steps of each training")
     flags.add_argument("--size", default="256x512", help="height x width of the pictures")
+    flags.add_argument(
+        "--scene_seed", type=int, default=0, help="of the scenes: another one than a prediction was trained on"
+    )
     flags.add_argument("--val", type=int, default=30, help="pictures of the validation")
     args, rest = flags.parse_known_args(argv)
     args.out = args.out.resolve()  # the trainings run from the repository
@@ -63,9 +66,10 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
 def draw(args: argparse.Namespace) -> Path:
     """The scenes, with frames, labels and flow of as many sequences as have labels."""
     scenes, counts = args.out / "scenes", {"train": args.labelled, "val": args.val, "sequences": args.labelled}
+    seed = ("--seed", str(args.scene_seed))
     counts["frames"] = 2 * args.propagate + 3  # a prediction looks one frame further
     words = [word for name, count in counts.items() for word in ("--count", f"{name}={count}")]
-    call("scripts/make_scenes.py", str(scenes), "--parts", "fine,sequence,motion", "--size", args.size, *words)
+    call("scripts/make_scenes.py", str(scenes), "--parts", "fine,sequence,motion", "--size", args.size, *seed, *words)
     return scenes
 
 

@@ -74,7 +74,19 @@ def test_flags_and_keys_exist(page: Path) -> None:
     known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg", "--help"}
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
-    known |= {"--what", "--baseline", "--size", "--steps", "--to", "--parts", "--labelled", "--val", "--seeds"}
+    known |= {
+        "--what",
+        "--baseline",
+        "--size",
+        "--steps",
+        "--to",
+        "--parts",
+        "--labelled",
+        "--val",
+        "--seeds",
+        "--scene_seed",
+        "--flows",
+    }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
     tools = (demo, demo_folder, submit, sweep, auto_label, propagate_labels)
     for parser in (*(tool.parser() for tool in tools), *converters):

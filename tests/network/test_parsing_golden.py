@@ -131,7 +131,8 @@ def check_gradients(file: np.lib.npyio.NpzFile, kind: str, part: nn.Module) -> N
         assert np.abs(values - reference).max() <= LEAST_DOUBLE * np.abs(reference).max(), name
     state = part.state_dict()
     for key in [key for key in file.files if key.startswith(f"{kind}_after:")]:
-        np.testing.assert_allclose(state[key.split(":", 1)[1]].numpy(), file[key], rtol=1e-4, atol=1e-6)
+        values = state[key.split(":", 1)[1]].numpy()  # the recorded ones are single precision's
+        assert np.abs(values - file[key]).max() <= LEAST * np.abs(file[key]).max(), key
 
 
 PAIRS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import camvid, centroids, cityscapes, drawn, folder, kitti, mapillary, neighbours
+from datasets import ade20k, camvid, centroids, cityscapes, drawn, folder, kitti, mapillary, neighbours
 from datasets.base import Listing, SegmentationDataset
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
@@ -82,6 +82,13 @@ def _camvid_spec(cfg: Any) -> DatasetSpec:
     return camvid.spec(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, cfg.DATASET.CAMVID_CLASSES)
 
 
+def _ade20k(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    """A list where there is one for `mode`, else the plain folder."""
+    c, root = cfg.DATASET, cfg.DATASET.ROOT or cfg.DATASET.ADE20K_DIR
+    path = {"train": c.LIST_TRAIN, "val": c.LIST_VAL}.get(mode, "")
+    return Listing.plain(ade20k.listed(path, root) if path else ade20k.items(root, mode))
+
+
 def _kitti(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     return Listing.plain(kitti.items(cfg.DATASET.ROOT or cfg.DATASET.KITTI_DIR, mode, cfg.DATASET.CV))
 
@@ -108,6 +115,7 @@ def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 DATASETS = {
     "cityscapes": Entry(cityscapes.SPEC, _cityscapes, coarse=True, around=_around_cityscapes),
     "kitti": Entry(kitti.SPEC, _kitti),
+    "ade20k": Entry(ade20k.SPEC, _ade20k),
     "mapillary": Entry(
         mapillary.SPEC, _mapillary, lambda cfg: mapillary.spec(*_mapillary_place(cfg)), mapillary.VAL_SIZE
     ),

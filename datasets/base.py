@@ -21,7 +21,7 @@ class Item(NamedTuple):
     """Files of one image. `train_ids`: the label holds train ids, not the dataset's own.
 
     `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
-    that a person drew. `auto`: the label is an automatic one, which LabelRules clean.
+    that a person drew. `auto`: the label is an automatic one, which LabelRules clean. `size`: (H, W) by a list.
     """
 
     image: str
@@ -31,6 +31,7 @@ class Item(NamedTuple):
     confidence: str | None = None
     human: str | None = None
     auto: bool = False
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,10 @@ class SegmentationDataset(Dataset):
         index, centre, seed = _as_draw(draw)
         item = self.items[index]
         image = read_image(item.image)
+        if item.size is not None and item.size != image.shape[:2]:
+            raise UserError(
+                f"{item.image} is {image.shape[1]}x{image.shape[0]} pixels, its list says {item.size[1]}x{item.size[0]}"
+            )
         label = self.label(index)
         if label is not None and label.shape != image.shape[:2]:
             raise UserError(

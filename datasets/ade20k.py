@@ -1,0 +1,80 @@
+"""ADE20K scene parsing (Zhou et al., arXiv:1608.05442): 150 classes, 0 = other; the plain folder, or .odgt lists."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from datasets.ade20k_classes import CLASSES
+from datasets.base import Item
+from datasets.reading import find_folder, images_in
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+SPEC = DatasetSpec(
+    name="ade20k",
+    classes=tuple(name for name, _ in CLASSES),
+    palette=tuple(colour for _, colour in CLASSES),
+    id_to_train={0: 255, **{value: value - 1 for value in range(1, len(CLASSES) + 1)}},
+    train_to_id=tuple(range(1, len(CLASSES) + 1)),
+)
+
+_TREES = ("ADEChallengeData2016", ".")
+_SPLITS = {"train": "training", "val": "validation"}
+_TESTS = ("release_test/testing", "ADEChallengeData2016/images/testing", "images/testing")
+_NEEDED = ("fpath_img", "fpath_segm", "width", "height")
+
+
+def items(root: str, mode: str) -> list[Item]:
+    """Items of `mode` (train, val, trainval or test) of the plain folder, by name."""
+    if mode == "trainval":
+        return items(root, "train") + items(root, "val")
+    if mode == "test":
+        return [Item(str(path), None, path.stem) for path in _images(find_folder(root, _TESTS, "ADE20K test images"))]
+    folders = [f"{tree}/images/{_SPLITS[mode]}" for tree in _TREES]
+    images = find_folder(root, folders, f"ADE20K {mode} images")
+    labels = images.parents[1] / "annotations" / _SPLITS[mode]
+    return [_item(path, labels / f"{path.stem}.png") for path in _images(images)]
+
+
+def listed(path: str, root: str) -> list[Item]:
+    """Items of an .odgt list: a JSON object a line, its paths below `root`; UserError names the line that is wrong."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read the list {path}: {error.strerror or error}") from None
+    found = [_entry(f"{path}, line {number}", line, Path(root)) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise UserError(f"the list {path} is empty")
+    return found
+
+
+def _entry(place: str, line: str, root: Path) -> Item:
+    try:
+        told = json.loads(line)
+        lacking = [key for key in _NEEDED if key not in told]
+        size = (int(told["height"]), int(told["width"])) if not lacking else (0, 0)
+    except (ValueError, TypeError):
+        raise UserError(f"{place}: no JSON object with {', '.join(_NEEDED)}: {line.strip()[:60]!r}") from None
+    if lacking:
+        raise UserError(f"{place}: {' and '.join(lacking)} missing")
+    if min(size) < 1:
+        raise UserError(f"{place}: width {size[1]} and height {size[0]} are no size of an image")
+    image, label = root / str(told["fpath_img"]), root / str(told["fpath_segm"])
+    for file in (image, label):
+        if not file.is_file():
+            raise UserError(f"{place}: {file} is not there; is {root} the folder that its paths start from?")
+    return Item(str(image), str(label), image.stem, size=size)
+
+
+def _images(folder: Path) -> list[Path]:
+    paths = images_in(folder)
+    if not paths:
+        raise UserError(f"no images in {folder}")
+    return paths
+
+
+def _item(image: Path, label: Path) -> Item:
+    if not label.is_file():
+        raise UserError(f"image without label: {image} needs {label}")
+    return Item(str(image), str(label), image.stem)

@@ -13,7 +13,7 @@ from shared import GOLDEN
 import config
 import demo
 import demo_folder
-from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, propagate_labels, sweep
+from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
 from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit
 
@@ -88,7 +88,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
         "--flows",
     }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
-    tools = (demo, demo_folder, submit, sweep, auto_label, propagate_labels)
+    tools = (demo, demo_folder, submit, sweep, auto_label, export, propagate_labels)
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too

@@ -1,0 +1,140 @@
+"""A trained network as a file for other runtimes, compared with the network itself before anybody relies on it.
+
+python scripts/export.py --snapshot CKPT --out model.onnx [--output softmax] [--uint8] [--image street.png]
+python scripts/export.py --snapshot CKPT --out model.pt2 --size 1024,2048 --fixed
+
+.onnx is for ONNX Runtime, TensorRT, OpenVINO and the like (pip install onnx onnxscript onnxruntime), .pt2 a program of
+torch.export. Beside it comes a .json with classes, colours, mean and deviation. Any checkpoint that train.py reads,
+with further flags of train.py where they change the network: --arch, --n_scales 0.5,1.0,2.0, ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+if not __package__:  # run as a file: the packages are one folder up
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import network  # noqa: E402
+import trained  # noqa: E402
+from datasets.reading import read_image  # noqa: E402
+from network import export  # noqa: E402
+from network.evalrule import EvalRule, normalise  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+
+MOST_ERROR, LEAST_SAME = 1e-3, 0.999  # of the largest value; share of pixels that have the same class
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; what else stands on it goes to the options of train.py."""
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    p.add_argument("--snapshot", required=True, help="checkpoint, which may tell its network and classes")
+    p.add_argument("--out", type=Path, required=True, help="file to write: .onnx or .pt2")
+    p.add_argument("--output", choices=list(export.OUTPUTS), default="argmax", help="what the file gives [argmax]")
+    p.add_argument("--size", default="512,1024", help="height,width of the example that is traced [512,1024]")
+    p.add_argument(
+        "--fixed",
+        action="store_true",
+        help="take images of --size only (.pt2 always does); else of any size from 64 on",
+    )
+    p.add_argument("--uint8", action="store_true", help="take (N, H, W, 3) uint8 RGB, not normalised (N, 3, H, W)")
+    p.add_argument("--image", default="", help="picture to compare on as well")
+    return p
+
+
+def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
+    """Build, load, write, compare, tell."""
+    size = _size(args.size)
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
+    cfg, spec, net, _ = trained.build([*rest, *words])
+    report = network.weights.load(net, args.snapshot)
+    lacking = [*report.skipped, *report.missing]
+    if lacking:
+        raise UserError(f"{args.snapshot} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
+    rule = network.eval_rule(cfg)
+    if rule.scales != (1.0,) or len(rule.flips) > 1:
+        raise UserError("scales and mirror images around the network are no part of an exported file: leave them out")
+    module = export.Deployed(net, rule, args.output, args.uint8)
+    told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": cfg.MODEL.N_SCALES, "input": _input(args)}
+    about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
+    about |= {"size": size if args.fixed else None, "classes": spec.classes, "palette": spec.palette}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    partial = args.out.with_name(f".{args.out.name}.tmp{args.out.suffix}")
+    try:
+        export.save(module, rule, size, partial, args.fixed, told | {"classes": json.dumps(spec.classes)})
+        compare(args, module, rule, export.runner(partial), size)
+        partial.replace(args.out)
+    finally:
+        partial.unlink(missing_ok=True)
+    args.out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    print(f"{args.out}: {cfg.MODEL.ARCH}, {len(spec.classes)} classes, {args.out.stat().st_size / 1e6:.1f} MB")
+
+
+def compare(
+    args: argparse.Namespace, module: export.Deployed, rule: EvalRule, run: export.Runner, size: Sequence[int]
+) -> None:
+    """Print how far the file is from the network; UserError if that is too far."""
+    inputs = {"noise": module.example(size, 1, seed=1)}
+    if not args.fixed:
+        inputs["noise of another size"] = module.example([size[0] // 2 + 32, size[1] // 2 + 64], 1, seed=2)
+    if args.image:
+        inputs[args.image] = _picture(args, module, rule, size)
+    for name, image in inputs.items():
+        try:
+            error, same = export.distance(module, rule, run, image)
+        except Exception as reason:  # each runtime has errors of its own
+            text = " ".join(str(reason).split())[:160]
+            raise UserError(
+                f"the exported file does not run on {name}: try --fixed; nothing was written ({text})"
+            ) from None
+        print(
+            f"{name}: largest error {error:.1e} of the largest value, {100 * same:.3f} % of the pixels the same class"
+        )
+        if error > MOST_ERROR or same < LEAST_SAME:
+            raise UserError(
+                f"the exported file differs from the network on {name}: nothing was written; "
+                "try --fixed, the other format, or another version of torch"
+            )
+
+
+def _picture(args: argparse.Namespace, module: export.Deployed, rule: EvalRule, size: Sequence[int]) -> torch.Tensor:
+    """A picture's upper left corner of `size`, or all of it where any size is taken."""
+    image = read_image(args.image)
+    if args.fixed and (image.shape[0] < size[0] or image.shape[1] < size[1]):
+        raise UserError(f"{args.image} is {image.shape[1]}x{image.shape[0]} pixels, smaller than --size {args.size}")
+    tensor = torch.from_numpy(image[: size[0], : size[1]].copy() if args.fixed else image)[None]  # (1, H, W, 3)
+    return tensor if module.raw else normalise(tensor.permute(0, 3, 1, 2), rule)
+
+
+def _input(args: argparse.Namespace) -> str:
+    return "uint8 RGB (N, H, W, 3)" if args.uint8 else "float32 RGB (N, 3, H, W), (image / 255 - mean) / std"
+
+
+def _size(text: str) -> list[int]:
+    try:
+        height, width = (int(side) for side in text.split(","))
+    except ValueError:
+        height = width = 0
+    if min(height, width) < export.SMALLEST:
+        raise UserError(f"--size {text!r}: give height,width of at least {export.SMALLEST}, for instance 512,1024")
+    return [height, width]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    args, rest = parser().parse_known_args(argv)
+    return exit_code(lambda: drive(args, rest), args.out, "nothing was written")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

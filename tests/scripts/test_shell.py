@@ -58,9 +58,11 @@ def test_a_training_has_the_published_options(script: Path, tmp_path: Path) -> N
     published = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())
     p = argparse.ArgumentParser()
     for option in published["entry_points"]["train.py"]:
-        switch = option.get("action") == "store_true"
-        kind = {} if switch else {"type": {"int": int, "float": float, "str": str}[option["type"]]}
-        p.add_argument(*option["flags"], default=option["default"], **({"action": "store_true"} if switch else kind))
+        if option.get("action") == "store_true":
+            p.add_argument(*option["flags"], default=option["default"], action="store_true")
+        else:
+            kind = {"int": int, "float": float, "str": str}[option["type"]]
+            p.add_argument(*option["flags"], default=option["default"], type=kind)
     there = vars(p.parse_args(shlex.split(published["scripts"][script.name].split("train.py ")[1])))
     fresh = script.stem.startswith("train_mapillary")
     cfg = config.load(started(script, [] if fresh else ["weights.pth"], tmp_path)[2:])

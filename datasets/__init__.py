@@ -247,7 +247,8 @@ def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: List
         early = merge({} if c.ONLY_COARSE else near, far, listing.boost)
     if c.CLASS_UNIFORM_PCT > 0 and listing.origins:
         frames = range(listing.coarse.stop, len(listing.items))
-        used = [frame for frame, origin in zip(frames, listing.origins, strict=True) if origin in set(kept)]
+        origins = set(kept)
+        used = [frame for frame, origin in zip(frames, listing.origins, strict=True) if origin in origins]
         early = merge(early, keep_items(_centroids(cfg, ranks, dataset, frames), used), range(classes))
     return ClassUniformSampler(
         kept, early, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,

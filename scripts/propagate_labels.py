@@ -73,6 +73,8 @@ def given(args: argparse.Namespace) -> list[Snippet]:
     """The snippets that the command line names."""
     if args.propagate < 1:
         raise UserError(f"--propagate {args.propagate}: give 1 or more frames each way")
+    if args.ignore_id is not None and not 0 <= args.ignore_id <= 255:
+        raise UserError(f"--ignore_id {args.ignore_id}: labels are written as bytes, give 0 to 255")
     if bool(args.source_dir) == bool(args.frames) or bool(args.frames) != bool(args.labels):
         raise UserError("give either --source_dir, or --frames and --labels")
     if args.source_dir:

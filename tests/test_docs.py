@@ -118,6 +118,15 @@ def test_every_flag_and_command_of_paddleseg_has_its_place() -> None:
             assert f"{command['claimed_miou']:.2f} %" in text and f"{command['claimed_memory_GB']}" in text
 
 
+def test_every_flag_and_script_of_sdcnet_has_its_place() -> None:
+    text = (ROOT / "docs/coming_from_sdcnet.md").read_text()
+    flags = [(script, option["flags"]) for script, options in SDCNET.items() for option in options]
+    assert len(flags) > 120
+    assert not [(script, own) for script, own in flags if not any(re.search(rf"{f}(?![\w-])", text) for f in own)]
+    scripts = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())["scripts"]
+    assert len(scripts) == 9 and not [name for name in scripts if f"scripts/{name}" not in text]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_nothing_is_left_to_fill_in(page: Path) -> None:
     assert not re.findall(r"@[A-Z]+@|TODO|TBD|XXX", page.read_text())

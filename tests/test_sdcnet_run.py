@@ -98,7 +98,8 @@ def test_the_test_split(words: list[str], tiny_scenes: Path, tmp_path: Path) -> 
     more = ["--dataset", "cityscapes", "--dataset_dir", str(tmp_path / "data"), "-im", "whole", "--single_scale"]
     assert train.main(["--eval", "test", *words, *more, "--dump_images", "--result_dir", str(run)]) == 0
     assert len(list((run / "pred").iterdir())) == 2 and not (run / "diff").exists()
-    assert "mean IoU" not in (run / "train.log").read_text()
+    log = (run / "train.log").read_text()
+    assert "mean IoU" not in log and "2 images in rgb, pred and compose of" in log
 
 
 @pytest.mark.parametrize(

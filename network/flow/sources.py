@@ -21,6 +21,7 @@ from utils import safe_load
 from utils.errors import UserError, nearest
 
 RAFT_STRIDE, RAFT_LEAST = 8, 128  # sides are multiples of the first; its pyramid of correlations needs the second
+DIS_LEAST = 16  # OpenCV refuses smaller images, gives NaN, or crashes
 
 
 def flow_source(name: str, weights: str = "", device: torch.device | str = "cpu") -> Flow:
@@ -98,8 +99,10 @@ def _dis(weights: str, device: torch.device) -> Flow:
         return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
 
     def flow(target: Tensor, source: Tensor) -> Tensor:
-        one = [method.calc(grey(a), grey(b), None) for a, b in zip(target, source, strict=True)]  # type: ignore[call-overload]
-        return torch.from_numpy(np.stack(one)).permute(0, 3, 1, 2).to(device)
+        height, width = target.shape[-2:]
+        pairs = zip(padded(target, 1, DIS_LEAST), padded(source, 1, DIS_LEAST), strict=True)
+        one = [method.calc(grey(a), grey(b), None) for a, b in pairs]  # type: ignore[call-overload]
+        return torch.from_numpy(np.stack(one)[:, :height, :width]).permute(0, 3, 1, 2).to(device)
 
     return flow
 

@@ -166,6 +166,8 @@ def test_plain_folders(scenes: Path, tmp_path: Path, capsys) -> None:
     [
         (["--propagate", "9"], "has no frame 22, 3 from the labelled 19: add it, or give --propagate 2"),
         (["--propagate", "0"], "give 1 or more"),
+        (["--ignore_id", "300"], "--ignore_id 300: labels are written as bytes, give 0 to 255"),
+        (["--ignore_id", "-1"], "give 0 to 255"),
         (["--split", "test"], "no labels"),
         (["--flow", "raft"], "RAFT needs a file of weights"),
         (["--flow", "raft", "--raft_checkpoint", "none.pth"], "none.pth: there is nothing here"),

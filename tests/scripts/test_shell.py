@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from shared import GOLDEN
 
 import config
 
@@ -46,6 +50,32 @@ def test_a_script_is_a_command_line_of_ours(script: Path, tmp_path: Path) -> Non
     assert cfg.MODEL.ARCH == ("deepv3.DeepWV3Plus" if "WideResNet38" in script.stem else "deepv3.DeepSRNX50V3PlusD_m1")
     assert f"_{cfg.DATASET.NAME}_" in script.stem
     assert bool(cfg.EVAL.MODE) == (cfg.EVAL.INFERENCE_MODE == "sliding") == (cfg.RESULT_DIR == "out") == evaluates
+
+
+@pytest.mark.parametrize("script", [path for path in RUNS if path.stem.startswith("train")], ids=lambda path: path.stem)
+def test_a_training_has_the_published_options(script: Path, tmp_path: Path) -> None:
+    """Those that the published line names, and those that it leaves at other defaults than ours."""
+    published = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())
+    p = argparse.ArgumentParser()
+    for option in published["entry_points"]["train.py"]:
+        if option.get("action") == "store_true":
+            p.add_argument(*option["flags"], default=option["default"], action="store_true")
+        else:
+            kind = {"int": int, "float": float, "str": str}[option["type"]]
+            p.add_argument(*option["flags"], default=option["default"], type=kind)
+    there = vars(p.parse_args(shlex.split(published["scripts"][script.name].split("train.py ")[1])))
+    fresh = script.stem.startswith("train_mapillary")
+    cfg = config.load(started(script, [] if fresh else ["weights.pth"], tmp_path)[2:])
+    ours = {name: config.flat(cfg)[option.key] for name, option in config.flags().items()}
+    # The process group replaces apex; coarse images, which max_cu_epoch ends, are Cityscapes' alone.
+    renamed = {"arch", "snapshot", "apex"} | ({"max_cu_epoch"} if cfg.DATASET.NAME != "cityscapes" else set())
+    compared = {name for name in there if f"--{name}" in ours} - renamed
+    assert len(compared) > 30
+    for name in compared:
+        want, have = there[name], ours[f"--{name}"]
+        assert have == (type(have)() if want is None else type(have)(want)), name
+    assert cfg.MODEL.ARCH == there["arch"].removeprefix("network.")
+    assert cfg.TRAIN.BATCH_SIZE == there["bs_mult"] and cfg.OPTIM.NAME == "sgd"
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 4])

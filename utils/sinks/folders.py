@@ -30,7 +30,7 @@ class Folders:
     def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
         self.run_dir, self.spec = run_dir, spec
         self._ids = id_table(spec)
-        self._written = 0
+        self._written = self._compared = 0
 
     def add(self, item: EvalItem) -> None:
         """Write the pictures of one image."""
@@ -45,6 +45,7 @@ class Folders:
             wrong = wrong_pixels(classes, item.label, self.spec.ignore_label)  # (H, W)
             diff = np.where(wrong[..., None], np.asarray(blend)[..., :3], np.uint8(WHITE))  # (H, W, 3)
             files[f"diff/{name}_diff.png"] = encode_png(diff)
+            self._compared += 1
         for file, data in files.items():
             write_file(self.run_dir / file, data)
         self._written += 1
@@ -59,8 +60,10 @@ class Folders:
         return Image.blend(Image.fromarray(image).convert("RGBA"), colours.convert("RGBA"), 0.5)
 
     def close(self, ranks: Ranks = ALONE) -> str | None:
-        """Say how many."""
-        return f"{sum(ranks.gather(self._written))} images in rgb, pred, compose and diff of {self.run_dir}"
+        """Say how many, and that there is no diff where no image has a label."""
+        written, compared = sum(ranks.gather(self._written)), sum(ranks.gather(self._compared))
+        folders = "rgb, pred, compose and diff" if compared else "rgb, pred and compose"
+        return f"{written} images in {folders} of {self.run_dir}"
 
 
 def _png(picture: Image.Image) -> bytes:

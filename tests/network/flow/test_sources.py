@@ -36,6 +36,13 @@ def test_dis_finds_a_shift(pair: tuple[Tensor, Tensor]) -> None:
     assert apart < 0.3 * (source - target).abs().mean()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (8, 200), (12, 40), (15, 200), (40, 3)])
+def test_dis_takes_any_size(size: tuple[int, int]) -> None:
+    """OpenCV refuses what is small, gives NaN, or crashes."""
+    picture = torch.full((2, 3, *size), 90.0)
+    assert torch.equal(flow_source("dis")(picture, picture), torch.zeros(2, 2, *size))
+
+
 @pytest.mark.parametrize("make", [raft_small, raft_large])
 def test_raft_is_torchvisions(tmp_path: Path, pair: tuple[Tensor, Tensor], make) -> None:
     """Any size, padded to multiples of 8; the network and its weights are those of the file."""

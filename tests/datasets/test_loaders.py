@@ -289,8 +289,8 @@ def test_coarse_scenes_leave_somebody_s_own_fine_ones(make_cfg: Make, tmp_path: 
     dataset = datasets.build_train(cfg, Ranks()).dataset
     assert {path: path.read_bytes() for path in fine} == fine and len(fine) == 3
     assert len(dataset.items) == 2 + 60
-    coarse = next((root / "leftImg8bit" / "train_extra").rglob("*.png"))
-    assert cv2.imread(str(coarse)).shape == (32, 64, 3)
+    coarse = cv2.imread(str(next((root / "leftImg8bit" / "train_extra").rglob("*.png"))))
+    assert coarse is not None and coarse.shape == (32, 64, 3)
 
 
 def test_cityscapes_folder_serves_as_toy(make_cfg: Make, tmp_path: Path, make_tree: Callable[..., Path]) -> None:

@@ -265,7 +265,7 @@ def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypa
     counts = {"train": 2, "val": 1, "test": 1, "train_extra": 1}
     draw, drawn = toy.generate, []
 
-    def few(root: Path, parts: tuple[str, ...]) -> None:
+    def few(root: Path, parts: tuple[str, ...], **_: Any) -> None:
         drawn.append(parts)
         draw(root, parts, counts=counts, size=(64, 128), workers=1)
 
@@ -278,6 +278,19 @@ def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypa
     assert len(datasets.build_val(cfg, Ranks(), "test")) == 1 and drawn == [("fine",), ("test",)]
     boosted = make_cfg("--dataset", "toy", "--coarse_boost_classes", "0", "DATASET.TOY_DIR", str(tmp_path / "toy"))
     assert len(datasets.build_train(boosted, Ranks()).dataset) == 3 and drawn[2:] == [("coarse",)]
+
+
+def test_coarse_scenes_leave_somebody_s_own_fine_ones(make_cfg: Make, tmp_path: Path) -> None:
+    """They are drawn in the same size, of the same number of fine ones."""
+    root = tmp_path / "toy"
+    toy.generate(root, seed=3, counts={"train": 2, "val": 1}, size=(32, 64), workers=1)
+    fine = {path: path.read_bytes() for path in (root / "leftImg8bit").rglob("*.png")}
+    cfg = make_cfg("--dataset", "toy", "--coarse_boost_classes", "0", "--data_root", str(root))
+    dataset = datasets.build_train(cfg, Ranks()).dataset
+    assert {path: path.read_bytes() for path in fine} == fine and len(fine) == 3
+    assert len(dataset.items) == 2 + 60
+    coarse = cv2.imread(str(next((root / "leftImg8bit" / "train_extra").rglob("*.png"))))
+    assert coarse is not None and coarse.shape == (32, 64, 3)
 
 
 def test_cityscapes_folder_serves_as_toy(make_cfg: Make, tmp_path: Path, make_tree: Callable[..., Path]) -> None:

@@ -61,19 +61,25 @@ class Deployed(nn.Module):
         return {0: Dim("images", max=1024), **{first + i: dim for i, dim in enumerate(sides.values())}}
 
 
-def save(module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, told: dict[str, str]) -> None:
-    """Write `path`, .onnx or .pt2, with the words `told` in it; UserError for another suffix or a lacking package."""
-    write = {".onnx": _save_onnx, ".pt2": _save_program}.get(path.suffix)
-    if write is None:
+def check(path: Path, fixed: bool) -> None:
+    """UserError for a suffix other than .onnx and .pt2, a .pt2 of any size, packages that are not there."""
+    if path.suffix not in (".onnx", ".pt2"):
         raise UserError(f"{path}: give a file that ends with .onnx or .pt2")
     if path.suffix == ".pt2" and not fixed:  # its guards on sizes cannot be proven for every size
         raise UserError("a .pt2 file takes images of one size: add --fixed, and --size height,width")
+    if path.suffix == ".onnx":
+        _needed("onnx", "onnxscript", "onnxruntime")
+
+
+def save(module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, told: dict[str, str]) -> None:
+    """Write `path`, .onnx or .pt2, with the words `told` in it; UserError as `check`."""
+    check(path, fixed)
+    write = {".onnx": _save_onnx, ".pt2": _save_program}[path.suffix]
     with evaluating(module, rule), torch.no_grad(), _quiet():
         write(module, (module.example(size),), ({"image": module.dims(fixed)}), path, told)
 
 
 def _save_onnx(module: Deployed, example: Any, shapes: Any, path: Path, told: dict[str, str]) -> None:
-    _needed("onnx", "onnxscript")
     program = torch.onnx.export(
         module, example, dynamo=True, dynamic_shapes=shapes, verbose=False,
         input_names=["image"], output_names=[OUTPUTS[module.output]],
@@ -108,7 +114,6 @@ def _quiet() -> Any:
 def runner(path: Path) -> Runner:
     """The exported file as a function of arrays: ONNX by onnxruntime on the CPU, a program by torch."""
     if path.suffix == ".onnx":
-        _needed("onnxruntime")
         import onnxruntime
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -30,6 +30,7 @@ from network.evalrule import EvalRule, normalise  # noqa: E402
 from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
+LISTS = ("mean", "std", "classes", "palette")  # of the .json, in the file itself, too
 MOST_ERROR, LEAST_SAME = 1e-3, 0.999  # of the largest value; share of pixels that have the same class
 
 
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """Build, load, write, compare, tell."""
     size = _size(args.size)
+    export.check(args.out, args.fixed)
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
     cfg, spec, net, _ = trained.build([*rest, *words])
     report = network.weights.load(net, args.snapshot)
@@ -62,8 +64,8 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     if lacking:
         raise UserError(f"{args.snapshot} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
     rule = network.eval_rule(cfg)
-    if rule.scales != (1.0,) or len(rule.flips) > 1:
-        raise UserError("scales and mirror images around the network are no part of an exported file: leave them out")
+    if rule.scales != (1.0,) or len(rule.flips) > 1 or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL:
+        raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     module = export.Deployed(net, rule, args.output, args.uint8)
     told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": cfg.MODEL.N_SCALES, "input": _input(args)}
     about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
@@ -71,7 +73,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     partial = args.out.with_name(f".{args.out.name}.tmp{args.out.suffix}")
     try:
-        export.save(module, rule, size, partial, args.fixed, told | {"classes": json.dumps(spec.classes)})
+        export.save(module, rule, size, partial, args.fixed, told | {name: json.dumps(about[name]) for name in LISTS})
         compare(args, module, rule, export.runner(partial), size)
         partial.replace(args.out)
     finally:
@@ -97,9 +99,8 @@ def compare(
             raise UserError(
                 f"the exported file does not run on {name}: try --fixed; nothing was written ({text})"
             ) from None
-        print(
-            f"{name}: largest error {error:.1e} of the largest value, {100 * same:.3f} % of the pixels the same class"
-        )
+        far = "" if module.output == "argmax" else f"largest error {error:.1e} of the largest value, "
+        print(f"{name}: {far}{100 * same:.3f} % of the pixels the same class")
         if error > MOST_ERROR or same < LEAST_SAME:
             raise UserError(
                 f"the exported file differs from the network on {name}: nothing was written; "

@@ -19,6 +19,7 @@ from shared import GOLDEN
 import config
 import network
 import train
+from scripts import export
 
 ARCH = "ocrnet.HRNet_Mscale"
 NAMES = json.loads((GOLDEN / "paddle" / "key_map.json").read_text())
@@ -153,3 +154,12 @@ def test_a_torn_file_is_one_line(
     assert train.main(["--eval", "val", "--snapshot", str(file), *net_words, "--result_dir", str(tmp_path / "r")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
     assert line.startswith(f"error: checkpoint {file}: not a readable checkpoint") and "truncated" in line
+
+
+def test_a_paddle_file_is_exported(net_words: list[str], content: dict[str, Any], tmp_path: Path) -> None:
+    """Its network is read off the names, and its way to scale is in the file."""
+    (tmp_path / "model.pdparams").write_bytes(pickle.dumps(content, protocol=4))
+    line = ["--snapshot", str(tmp_path / "model.pdparams"), "--out", str(tmp_path / "out/model.pt2"), "--fixed"]
+    assert export.main([*line, "--size", "67,97", "--output", "logits", "--n_scales", "0.5,1.0", *net_words]) == 0
+    told = json.loads((tmp_path / "out/model.json").read_text())
+    assert told["arch"] == ARCH and told["n_scales"] == "0.5,1.0" and told["size"] == [67, 97]

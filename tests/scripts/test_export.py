@@ -77,6 +77,7 @@ def test_onnx_says_what_it_is(snapshot: str, tmp_path: Path) -> None:
     assert script.main(words(snapshot, tmp_path / "net.onnx", "--output", "softmax", "--fixed")) == 0
     model = onnx.load(tmp_path / "net.onnx")
     told = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(told["palette"])[10] == [70, 130, 180] and json.loads(told["mean"])[0] == 0.485
     assert json.loads(told["classes"])[10] == "sky" and told["output"] == "softmax"
     assert [i.name for i in model.graph.input] == ["image"] and [o.name for o in model.graph.output] == [
         "probabilities"
@@ -156,11 +157,13 @@ def test_a_file_that_differs_is_not_kept(
 @pytest.mark.parametrize(
     ("name", "more", "message"),
     [
-        ("net.trt", [], "give a file that ends with .onnx or .pt2"),
+        ("net.trt", [], r"/net\.trt: give a file that ends with .onnx or .pt2"),
         ("net.pt2", [], "a .pt2 file takes images of one size: add --fixed"),
         ("net.onnx", ["--size", "64"], "--size '64': give height,width"),
         ("net.onnx", ["--size", "8,64"], "of at least 64"),
-        ("net.onnx", ["--do_flip"], "scales and mirror images around the network"),
+        ("net.onnx", ["--do_flip"], "scales, mirror images and windows around the network"),
+        ("net.onnx", ["--inference_mode", "sliding", "--single_scale", "--no_flip"], "windows around the network"),
+        ("net.onnx", ["--fixed_aspp_pool"], "windows around the network"),
         ("net.onnx", ["--snapshot", "none.pth"], "none.pth"),
         ("net.onnx", ["--hrnet_width", "96"], "does not fill ocrnet.HRNet|entries fit"),
         ("net.pt2", ["--fixed", "--image", "x.png"], "smaller than --size|cannot read x.png"),

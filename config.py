@@ -528,6 +528,9 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
                if e[name] != OPTIONS[f"EVAL.{name}"].default]  # fmt: skip
     if changed and not e.INFERENCE_MODE:
         yield f"--{changed[0].lower()} is read with --inference_mode only: add that, or leave it out"
+    for name in ("WINDOW", "SLIDING_OVERLAP"):
+        if name in changed and e.INFERENCE_MODE not in ("", "sliding"):
+            yield f"--{name.lower()} is of --inference_mode sliding: leave it out"
     others = {"--multi_scale_inference": e.MULTI_SCALE, "--default_scale": e.DEFAULT_SCALE != 1.0,
               "--eval_rule": e.RULE != "auto", "--do_flip": e.DO_FLIP and e.NO_FLIP}  # fmt: skip
     for flag in [flag for flag, given in others.items() if given and e.INFERENCE_MODE]:

@@ -117,6 +117,8 @@ def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iter
 
 def paint_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Masks and overlay of one picture."""
+    if args.max_frames:
+        raise UserError("--max_frames is of a video or a camera: leave it out, or give --demo-video")
     image = read_image(path)
     with painter(args, rest, command) as made:
         made.write(image)

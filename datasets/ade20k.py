@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
 from datasets.base import Item
-from datasets.reading import find_folder, images_in
+from datasets.reading import existing_label, find_folder, some_images
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -30,11 +30,14 @@ def items(root: str, mode: str) -> list[Item]:
     if mode == "trainval":
         return items(root, "train") + items(root, "val")
     if mode == "test":
-        return [Item(str(path), None, path.stem) for path in _images(find_folder(root, _TESTS, "ADE20K test images"))]
+        return [
+            Item(str(path), None, path.stem) for path in some_images(find_folder(root, _TESTS, "ADE20K test images"))
+        ]
     folders = [f"{tree}/images/{_SPLITS[mode]}" for tree in _TREES]
     images = find_folder(root, folders, f"ADE20K {mode} images")
     labels = images.parents[1] / "annotations" / _SPLITS[mode]
-    return [_item(path, labels / f"{path.stem}.png") for path in _images(images)]
+    paths = some_images(images)
+    return [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
 
 
 def listed(path: str, root: str) -> list[Item]:
@@ -65,16 +68,3 @@ def _entry(place: str, line: str, root: Path) -> Item:
         if not file.is_file():
             raise UserError(f"{place}: {file} is not there; is {root} the folder that its paths start from?")
     return Item(str(image), str(label), image.stem, size=size)
-
-
-def _images(folder: Path) -> list[Path]:
-    paths = images_in(folder)
-    if not paths:
-        raise UserError(f"no images in {folder}")
-    return paths
-
-
-def _item(image: Path, label: Path) -> Item:
-    if not label.is_file():
-        raise UserError(f"image without label: {image} needs {label}")
-    return Item(str(image), str(label), image.stem)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from datasets.base import Item
-from datasets.reading import find_folder, images_in
+from datasets.reading import find_folder, images_in, some_images
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -105,9 +105,7 @@ def items(root: str, mode: str) -> list[Item]:
         return _painted_items(root, mode)
     folder = find_folder(root, (tree + mode for tree in _TREES), f"CamVid {mode} images")
     labels = find_folder(str(folder.parent), (f"{mode}annot",), f"CamVid {mode} labels")
-    images = {path.stem: path for path in images_in(folder)}
-    if not images:
-        raise UserError(f"no images in {folder}")
+    images = {path.stem: path for path in some_images(folder)}
     annotations = {path.stem: path for path in images_in(labels)}
     names = _listed(folder.with_suffix(".txt")) or list(images)
     return [_item(name, images, annotations, folder, labels) for name in names]

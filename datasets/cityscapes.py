@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets.base import Item, LabelRules, Listing
 from datasets.neighbours import Place, of_cityscapes
-from datasets.reading import find_folder, found, holds_train_ids
+from datasets.reading import existing_label, find_folder, found, holds_train_ids
 from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -162,9 +162,7 @@ def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Ite
 
 
 def _existing(label: Path | None, image: Path) -> str | None:
-    if label is not None and not label.is_file():
-        raise UserError(f"image without label: {image} needs {label}")
-    return str(label) if label else None
+    return existing_label(label, image) if label else None
 
 
 def _extra_cities(images: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datasets import cityscapes
 from datasets.base import Item
-from datasets.reading import EXTENSIONS, found, holds_train_ids, images_in
+from datasets.reading import EXTENSIONS, existing_label, found, holds_train_ids, images_in
 from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -42,7 +42,7 @@ def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
         record = labelrecord.check(home, spec)
         if record:
             found_for = {item.image: place / f"{item.name}.png" for item in tree(images, labels)}
-            files = [_existing(path, found_for[str(path)]) for path in paths]
+            files = [existing_label(found_for[str(path)], path) for path in paths]
             break
     else:
         record, of = None, _label_index(folder)
@@ -53,12 +53,6 @@ def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
     else:
         train_ids = record.ids != spec.train_to_id if record else holds_train_ids(files, spec)
     return [Item(str(path), label, name, train_ids) for path, label, name in zip(paths, files, names, strict=True)]
-
-
-def _existing(image: Path, label: Path) -> str:
-    if not label.is_file():
-        raise UserError(f"image without label: {image} needs {label}")
-    return str(label)
 
 
 def _check_unlike(images: Sequence[Path], labels: Sequence[str]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from datasets import cityscapes
 from datasets.base import Item
-from datasets.reading import find_folder, images_in
+from datasets.reading import existing_label, find_folder, some_images
 from utils.errors import UserError
 
 SPEC = replace(cityscapes.SPEC, name="kitti")
@@ -26,10 +25,13 @@ _TEST_TREES = ("testing/image_2", "test/image_2")
 def items(root: str, mode: str, cv: int = 0) -> list[Item]:
     """Items of `mode` (train, val, trainval or test), by name; with --cv 3 all frames are "train" and "val"."""
     if mode == "test":
-        return [Item(str(path), None, path.stem) for path in _images(root, _TEST_TREES, "KITTI test images")]
-    images = _images(root, ("training/image_2",), "KITTI images")
+        return [
+            Item(str(path), None, path.stem)
+            for path in some_images(find_folder(root, _TEST_TREES, "KITTI test images"))
+        ]
+    images = some_images(find_folder(root, ("training/image_2",), "KITTI images"))
     labels = find_folder(root, ("training/semantic",), "KITTI labels")
-    paired = [_item(path, labels / f"{path.stem}.png") for path in images]
+    paired = [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in images]
     if mode == "trainval" or cv == cityscapes.CV_ALL:
         return paired
     if len(paired) != FRAMES:
@@ -38,17 +40,3 @@ def items(root: str, mode: str, cv: int = 0) -> list[Item]:
             f"validation: complete the folder, or take all of them with --cv {cityscapes.CV_ALL}"
         )
     return [item for place, item in enumerate(paired) if (place in VAL_FRAMES[cv]) == (mode == "val")]
-
-
-def _images(root: str, trees: tuple[str, ...], what: str) -> list[Path]:
-    folder = find_folder(root, trees, what)
-    paths = images_in(folder)
-    if not paths:
-        raise UserError(f"no images in {folder}")
-    return paths
-
-
-def _item(image: Path, label: Path) -> Item:
-    if not label.is_file():
-        raise UserError(f"image without label: {image} needs {label}")
-    return Item(str(image), str(label), image.stem)

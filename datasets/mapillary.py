@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.base import Item
-from datasets.reading import find_folder, found, images_in
+from datasets.reading import existing_label, find_folder, found, some_images
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -93,21 +93,13 @@ def items(root: str, wanted: str, mode: str) -> list[Item]:
         return items(root, wanted, "train") + items(root, wanted, "val")
     split = SPLITS[mode]
     images = find_folder(root, (f"{split}/images",), f"Mapillary {split} images")
-    paths = images_in(images)
-    if not paths:
-        raise UserError(f"no images in {images}")
+    paths = some_images(images)
     if mode == "test":
         return [Item(str(path), None, path.stem) for path in paths]
     labels = find_folder(
         root, (f"{split}/{tree}" for tree in RELEASES[name].labels), f"Mapillary {split} labels {name}"
     )
-    return [Item(str(path), _label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
-
-
-def _label(label: Path, image: Path) -> str:
-    if not label.is_file():
-        raise UserError(f"image without label: {image} needs {label}")
-    return str(label)
+    return [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
 
 
 def _missing(root: str, name: str) -> str:

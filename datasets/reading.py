@@ -181,3 +181,18 @@ def images_in(folder: Path, recursive: bool = False) -> list[Path]:
     """Image files in `folder` by name, hidden ones left out."""
     entries = folder.rglob("*") if recursive else folder.iterdir()
     return sorted(p for p in entries if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
+
+
+def some_images(folder: Path) -> list[Path]:
+    """Image files in `folder` by name; UserError if there are none."""
+    paths = images_in(folder)
+    if not paths:
+        raise UserError(f"no images in {folder}")
+    return paths
+
+
+def existing_label(label: Path, image: Path) -> str:
+    """The label's path; UserError, which names its image, if it is not there."""
+    if not label.is_file():
+        raise UserError(f"image without label: {image} needs {label}")
+    return str(label)

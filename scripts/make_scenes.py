@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets import toy  # noqa: E402
 from datasets.scenes import parts  # noqa: E402
-from utils.errors import UserError  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,13 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         size = (int(height), int(width))
     except ValueError:
         parser.error("--size takes HxW, --count takes NAME=N")
-    try:
-        toy.generate(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: draw(args, size, counts), args.root)
+
+
+def draw(args: argparse.Namespace, size: tuple[int, int], counts: dict[str, int]) -> None:
+    """Write the scenes of `size` (H, W) and say where they are."""
+    toy.generate(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
     print(f"scenes are in {args.root}")
-    return 0
 
 
 if __name__ == "__main__":

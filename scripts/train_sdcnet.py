@@ -35,6 +35,7 @@ from network.flow.sources import device_of, flow_source  # noqa: E402
 from network.flow.warp import warp  # noqa: E402
 from scripts.sdcnet_options import check, fixed, parser  # noqa: E402
 from utils import checkpoint  # noqa: E402
+from utils.cli import exit_code  # noqa: E402
 from utils.distributed import Ranks  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
@@ -269,16 +270,7 @@ def drive(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 128 + signal if it was stopped."""
     args = parser(__doc__ or "").parse_args(argv)
-    try:
-        return drive(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or args.save}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: drive(args), args.save, "--resume auto goes on from the last checkpoint")
 
 
 if __name__ == "__main__":

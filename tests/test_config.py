@@ -338,6 +338,7 @@ def test_flat_is_the_inverse_of_pairs() -> None:
         (["-im", "sliding", "--scales", "0,1"], ["--scales", "positive"]),
         (["-im", "sliding", "--sliding_overlap", "1"], ["--sliding_overlap", "0.9"]),
         (["-im", "sliding", "--sliding_overlap", "1/0"], ["--sliding_overlap", "1/0"]),
+        (["-im", "pooling", "--window", "512"], ["--window is of --inference_mode sliding"]),
         (["-im", "sliding", "--window", "0"], ["--window", "above 0"]),
         (["-im", "sliding", "--eval", "val", "--snapshot", "a", "--crop_size", "64,96"], ["--crop_size", "'64,96'"]),
         (["-im", "sliding", "--multi_scale_inference"], ["--multi_scale_inference", "--scales"]),

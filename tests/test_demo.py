@@ -385,6 +385,10 @@ class TestMistakes:
     ) -> None:
         assert words[1] in complaint(demo.main, [*words, "--snapshot", str(own), "--save-dir", str(tmp_path)], capsys)
 
+    def test_frames_of_a_picture(self, own: Path, picture: str, capsys: pytest.CaptureFixture[str]) -> None:
+        words = ["--demo-image", picture, "--snapshot", str(own), "--max_frames", "3"]
+        assert "--max_frames is of a video or a camera" in complaint(demo.main, words, capsys)
+
     @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n torn"])
     def test_unreadable_picture(
         self, own: Path, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]

@@ -12,12 +12,12 @@ GOES_ON = "the same command goes on from here"
 
 
 def exit_code(work: Callable[[], object], place: str | Path = "", stopped: str = GOES_ON) -> int:
-    """Do it. 0, 2 with one line for a user's mistake or a file that cannot be used, 130 if Ctrl-C stopped it.
+    """Do it. The code that it gives or 0, 2 with a line for a user's mistake or an unusable file, 130 after Ctrl-C.
 
     `place`: what to name where the system does not say which file it was. `stopped`: what to tell who stopped it.
     """
     try:
-        work()
+        code = work()
     except UserError as error:
         return _failed(str(error))
     except OSError as error:
@@ -25,7 +25,7 @@ def exit_code(work: Callable[[], object], place: str | Path = "", stopped: str =
     except KeyboardInterrupt:
         print(f"stopped: {stopped}", file=sys.stderr)
         return 130
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _failed(line: str) -> int:

@@ -5,6 +5,8 @@ He et al., arXiv:1512.03385; Xie et al., arXiv:1611.05431; dilation: Yu et al., 
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from network.layers import conv_bn, kaiming, scaled
@@ -28,8 +30,10 @@ class EncoderResNet(nn.Module):
         self, depth: int, stride: int = 32, grouped: bool = False, mult: float = 1.0, grad_ckpt: bool = False
     ) -> None:
         super().__init__()
-        self.grad_ckpt, self.grouped = grad_ckpt, grouped
+        self.grad_ckpt = grad_ckpt
         stem, channels = scaled(64, mult), [scaled(64 * 2**i, mult) for i in range(4)]
+        # As many groups as divide the channels of every stage: 32 at full width, perhaps fewer in a narrow network.
+        self.groups = math.gcd(GROUPS, *(2 * c for c in channels)) if grouped else 0
         expansion = 1 if depth == 18 else Bottleneck.expansion
         outputs = [c * expansion for c in channels]
         self.out_channels = {f"c{i + 2}": c for i, c in enumerate(outputs)}
@@ -63,7 +67,6 @@ class EncoderResNet(nn.Module):
     def _block(self, depth: int, inputs: int, channels: int, stride: int, first: int, dilation: int) -> nn.Module:
         if depth == 18:
             return BasicBlock(inputs, channels, stride, first, dilation)
-        if not self.grouped:
+        if not self.groups:
             return Bottleneck(inputs, channels, stride, first)
-        groups = max(1, channels // 2 // (64 // GROUPS)) if channels < 64 else GROUPS
-        return Bottleneck(inputs, channels, stride, first, width=2 * channels, groups=groups)
+        return Bottleneck(inputs, channels, stride, first, width=2 * channels, groups=self.groups)

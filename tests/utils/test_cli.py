@@ -33,6 +33,10 @@ def test_what_is_not_the_users_mistake_is_not_hidden() -> None:
         exit_code(lambda: raising(KeyError("a")))
 
 
+def test_a_code_of_its_own_is_kept() -> None:
+    assert exit_code(lambda: 143) == 143
+
+
 def test_done_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(lambda: print("done")) == 0
     assert capsys.readouterr() == ("done\n", "")

@@ -66,6 +66,7 @@ def _table() -> dict[str, list[Option]]:
             o("TRAIN.RESTORE_OPTIMIZER", False, "take the optimizer state of --snapshot, too", "--restore_optimizer"),
             o("TRAIN.RESTORE_NET", False, "take weights; --snapshot and --resume imply it", "--restore_net"),
             o("OPTIONS.TEST_MODE", False, "smoke test: 2 epochs of 11 steps, 7 images of validation", "--test_mode"),
+            o("OPTIONS.DEVICES", "", "GPUs of this machine, a process on each: 0-3, or 0,2,4", "--device --gpus --gpu --gpu_id"),
             o("OPTIONS.SUMMARY", False, "print parameters, multiply-adds, memory; then stop", "--summary"),
             o("OPTIONS.DETERMINISTIC", False, "deterministic kernels on the GPU", "--deterministic"),
             o("SEED", 0, "seed of weights, sampling, augmentation", "--seed", common=True),
@@ -96,6 +97,7 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.WRN38_CHECKPOINT", "ASSETS_PATH/seg_weights/wider_resnet38.pth.tar", "taken if there"),
             o("MODEL.X71_CHECKPOINT", "ASSETS_PATH/seg_weights/aligned_xception71.pth", "taken if there"),
             o("MODEL.INIT_DECODER", False, "Kaiming-normal start of the heads", "--init_decoder"),
+            o("MODEL.FIX_BN", False, "leave batch norm's running statistics as they are loaded, and use them", "--fix_bn"),
             o("MODEL.FREEZE_TRUNK", False, "leave the trunk as it is loaded", "--freeze_trunk"),
             o("MODEL.OCR.MID_CHANNELS", 512, "OCR: channels of the pixel features"),
             o("MODEL.OCR.KEY_CHANNELS", 256, "OCR: channels of keys and queries"),
@@ -112,11 +114,11 @@ def _table() -> dict[str, list[Option]]:
         "Data": [
             o("DATASET.NAME", "cityscapes", "dataset", "--dataset", common=True),
             o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 trains on train and val (CamVid, too)", "--cv_split --cv"),
-            o("DATASET.NUM_CLASSES", 0, "classes; 0: those of the dataset"),
+            o("DATASET.NUM_CLASSES", 0, "classes; 0: those of the dataset", "--num_class"),
             o("DATASET.IGNORE_LABEL", 255, "train id that is left out everywhere"),
             o("DATASET.MEAN", [0.485, 0.456, 0.406], "mean of R, G, B in 0..1"),
             o("DATASET.STD", [0.229, 0.224, 0.225], "standard deviation of R, G, B in 0..1"),
-            o("DATASET.NUM_WORKERS", 4, "loader processes; validation uses half", "--num_workers", common=True),
+            o("DATASET.NUM_WORKERS", 4, "loader processes; validation uses half", "--num_workers --workers", common=True),
             o("DATASET.TRAIN_FRACTION", 1.0, "train on a fixed, class-balanced share of the images", "--train_fraction"),
             o("DATASET.CLASS_UNIFORM_PCT", 0.5, "share of an epoch drawn class-uniformly", "--class_uniform_pct"),
             o("DATASET.CLASS_UNIFORM_TILE", 1024, "tile of the centroids, pixels", "--class_uniform_tile"),
@@ -132,9 +134,12 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.MAPILLARY_CROP_VAL", False, "Mapillary validation: height --pre_size, a square of it", "--map_crop_val"),
             o("DATASET.PRE_SIZE", 0, "long edge before augmentation, and of Mapillary's validation (0: 2177)", "--pre_size"),
             o("DATASET.CROP_SIZE", "896", 'training crop: one number, or "height,width"', "--crop_size", common=True),
+            o("DATASET.IMG_SIZES", "", "whole images, this long at the short side: training draws one a batch, evaluation averages all; empty: off", "--imgSize"),
+            o("DATASET.IMG_MAX_SIZE", 1000, "with --imgSize: the long side at most", "--imgMaxSize"),
+            o("DATASET.PADDING", 8, "with --imgSize: sides become a multiple of this", "--padding_constant"),
             o("DATASET.FULL_CROP", False, "crop of the image's own size", "--full_crop_training"),
             o("DATASET.TRANSLATE_AUG_FIX", False, "small image at random inside the crop", "--translate_aug_fix"),
-            o("DATASET.LABEL_STRIDE", 1, "labels (and so the loss) at 1/this of the crop", "--label_stride"),
+            o("DATASET.LABEL_STRIDE", 1, "labels (and so the loss) at 1/this of the crop", "--label_stride --segm_downsampling_rate"),
             o("DATASET.DUMP_IMAGES", False, "write augmented training images", "--dump_augmentation_images"),
         ],
         "Augmentation": [
@@ -167,12 +172,14 @@ def _table() -> dict[str, list[Option]]:
         ],
         "Optimizer": [
             o("OPTIM.NAME", "sgd", "optimizer", "--optimizer", ("sgd", "adam", "adamw", "radam", "apex_sgd", "apex_adam"), common=True),
-            o("OPTIM.LR", 0.002, "initial learning rate", "--lr", common=True),
-            o("OPTIM.MOMENTUM", 0.9, "SGD momentum", "--momentum"),
-            o("OPTIM.WEIGHT_DECAY", 1e-4, "weight decay of every parameter", "--weight_decay"),
+            o("OPTIM.LR", 0.002, "initial learning rate", "--lr --lr_encoder", common=True),
+            o("OPTIM.LR_DECODER", 0.0, "initial learning rate of a decoder; 0: --lr", "--lr_decoder"),
+            o("OPTIM.MOMENTUM", 0.9, "SGD momentum", "--momentum --beta1"),
+            o("OPTIM.WEIGHT_DECAY", 1e-4, "weight decay", "--weight_decay"),
+            o("OPTIM.DECAY_ON", "all", "what decays: every parameter, or weights of convolutions and linear layers", "--decay_on", ("all", "conv")),
             o("OPTIM.AMSGRAD", False, "AMSGrad (adam)", "--amsgrad"),
             o("OPTIM.SCHEDULE", "poly", "learning-rate schedule", "--lr_schedule", ("poly", "poly2", "scl-poly", "cosine")),
-            o("OPTIM.POLY_EXP", 1.0, "exponent of poly", "--poly_exp"),
+            o("OPTIM.POLY_EXP", 1.0, "exponent of poly", "--poly_exp --lr_pow"),
             o("OPTIM.POLY_STEP", 110, "epoch at which poly2 doubles it", "--poly_step"),
             o("OPTIM.RLX_OFF_EPOCH", -1, "epoch after which relaxation is reduced; -1: never", "--rlx_off_epoch"),
             o("OPTIM.RESCALE", 1.0, "scl-poly: factor after that epoch", "--rescale"),
@@ -182,16 +189,17 @@ def _table() -> dict[str, list[Option]]:
             o("OPTIM.PER_ITER", False, "move the learning rate every step, not every epoch", "--lr_per_iter"),
         ],
         "Training": [
-            o("TRAIN.BATCH_SIZE", 2, "images a step and process", "--bs_trn", common=True),
+            o("TRAIN.BATCH_SIZE", 2, "images a step and process", "--bs_trn --batch_size_per_gpu", common=True),
             o("TRAIN.ACCUM", 1, "batches whose gradients are added up for one step", "--accum"),
-            o("TRAIN.MAX_EPOCH", 180, "epochs", "--max_epoch", common=True),
+            o("TRAIN.MAX_EPOCH", 180, "epochs", "--max_epoch --num_epoch", common=True),
             o("TRAIN.MAX_ITERS", 0, "iterations (batches), in place of --max_epoch; an epoch is --save_interval of them then", "--max_iters"),
             o("TRAIN.SAVE_INTERVAL", 1000, "with --max_iters: iterations from one checkpoint and validation to the next", "--save_interval"),
+            o("TRAIN.EPOCH_ITERS", 0, "iterations an epoch; 0: once through the images", "--epoch_iters"),
             o("TRAIN.DO_EVAL", True, "validate while training", "--do_eval"),
             o("TRAIN.START_EPOCH", 0, "first epoch", "--start_epoch"),
             o("TRAIN.VAL_FREQ", 1, "validate every this many epochs", "--val_freq", common=True),
             o("TRAIN.SAVE_EVERY", 0, "keep a checkpoint of its own every n epochs; 0: last and best only", "--save_every"),
-            o("TRAIN.LOG_EVERY", 20, "steps between lines in the log", "--log_every"),
+            o("TRAIN.LOG_EVERY", 20, "steps between lines in the log", "--log_every --disp_iter"),
             o("TRAIN.NAN_PATIENCE", 3, "steps without a finite loss in a row before the run stops", "--nan_patience"),
             o("TRAIN.GRAD_CLIP", 0.0, "largest gradient norm; 0: off", "--grad_clip"),
             o("TRAIN.EMA", 0.0, "decay of the moving average of weights that is evaluated; 0: off", "--ema"),
@@ -210,7 +218,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale"),
             o("EVAL.EXTRA_SCALES", "0.5,2.0", "further scales for --multi_scale_inference", "--extra_scales"),
             o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
-            o("EVAL.RULE", "auto", "how inputs are scaled; auto: paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle")),
+            o("EVAL.RULE", "auto", "how inputs are scaled; auto: paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail")),
             o("EVAL.AUG_EVAL", False, "PaddleSeg's switch for its two flips", "--aug_eval"),
             o("EVAL.FLIP_HORIZONTAL", False, "with --aug_eval: as --do_flip", "--flip_horizontal"),
             o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical"),
@@ -225,12 +233,14 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.FIXED_ASPP_POOL", False, "ASPP's image branch averages over 105x105 places at most", "--fixed_aspp_pool"),
             o("EVAL.SPLIT_COUNT", 1, "parts that the list of images is dealt out to", "--split_count"),
             o("EVAL.SPLIT_INDEX", 0, "which of these parts is evaluated, from 0", "--split_index"),
+            o("EVAL.NUM_IMAGES", 0, "only the first so many images; 0: all", "--num_val"),
             o("EVAL.MEMORY_GB", 0.0, "memory that evaluation may use; 0: what is free", "--eval_memory_gb"),
             o("EVAL.NO_METRICS", False, "no scores with --eval", "--no_metrics"),
             o("EVAL.LOG_MSINF_TO_TB", False, "IoU of the single scales to tensorboard", "--log_msinf_to_tb"),
             o("EVAL.DUMP_ASSETS", False, "write masks, overlays, per-scale maps, attention", "--dump_assets"),
             o("EVAL.DUMP_ALL_IMAGES", False, "write every image, not about ten", "--dump_all_images"),
             o("EVAL.DUMP_IMAGES", False, "rgb/, pred/, compose/ and diff/ of every image, as the sdcnet branch writes them", "--dump_images"),
+            o("EVAL.VISUALIZE", False, "result/: image, truth and prediction side by side", "--visualize"),
             o("EVAL.DUMP_PSEUDO_COLOR", False, "added_prediction/ and pseudo_color_prediction/ as PaddleSeg writes them", "--dump_pseudo_color"),
             o("EVAL.DUMP_TOPN", 0, "the n images a class with the most wrong pixels", "--dump_topn"),
             o("EVAL.DUMP_TOPN_ALL", False, "with --dump_topn: keep all images", "--dump_topn_all"),
@@ -242,6 +252,8 @@ def _table() -> dict[str, list[Option]]:
 
 GROUPS = _table()
 OPTIONS = {option.key: option for options in GROUPS.values() for option in options}
+# Flags that take several numbers, one after another or with commas.
+SEVERAL = ("--imgSize",)
 # Published flags that turn a positive key off.
 NEGATED = {"--mscale_no3x3": "MODEL.MSCALE_INNER_3x3"}
 # Published flags that never did anything (flag -> takes a value). They are accepted, with one warning.
@@ -259,7 +271,7 @@ WITHOUT_EFFECT = {
     "--mscale_init": True,
 }
 PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum",
-             "sliding_counts", "pooling_input")  # fmt: skip
+             "sliding_counts", "pooling_input", "wall_padding")  # fmt: skip
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -377,7 +389,10 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], 
             if isinstance(option.default, bool):
                 given[option.key] = _switch(flag, equals, attached, argv)
             else:
-                given[option.key] = _coerce(option, _value(flag, equals, attached, argv), flag)
+                value = _value(flag, equals, attached, argv)
+                while flag in SEVERAL and argv and _is_number(f"-{argv[0]}"):
+                    value += f",{argv.pop(0)}"
+                given[option.key] = _coerce(option, value, flag)
         else:
             everything = [*known, *NEGATED, *WITHOUT_EFFECT, "--cfg", "--help"]
             raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")

@@ -36,7 +36,9 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 }
 
 # Nets with the output `aux`: OCR's soft object regions.
-AUXILIARY = frozenset({"ocrnet.HRNet", "ocrnet.HRNet_Mscale", "ocrnet.OCRNetASPP"})
+AUXILIARY = frozenset(
+    {"ocrnet.HRNet", "ocrnet.HRNet_Mscale", "ocrnet.OCRNetASPP", "offset.HRNet_OCR", "offset.HRNet_OCR_Mscale"}
+)
 # Nets that give the prediction of each of two training scales, too.
 TWO_SCALES = frozenset(
     {
@@ -52,6 +54,9 @@ TWO_SCALES = frozenset(
         "mscale.DeeperX71",
         "mscale.HRNet",
         "mscale.HRNet_ASP",
+        "offset.DeepV3PlusW38_Mscale",
+        "offset.HRNet_Mscale",
+        "offset.HRNet_OCR_Mscale",
     }
 )
 # Nets that are trained with all scales of --n_scales, and give the prediction of each.

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from network import predict, weights
+from network import families_offset, predict, weights
 from network.compiled import compile_parts
 from network.evalrule import EvalRule
 from network.families import (
@@ -53,6 +53,7 @@ __all__ += ["settings", "start_trunk", "weights"]
 
 # Networks that align corners, whatever --align_corners says.
 ALIGNED: dict[str, Callable[[Settings], Net]] = {
+    **families_offset.ALIGNED,
     "deepv3.DeepR50V3PlusD_m1": lambda s: aligned_plus(s, resnet50),
     "deepv3.DeepSRNX50V3PlusD_m1": lambda s: aligned_plus(s, se_resnext50),
     "deepv3.DeepSRNX101V3PlusD_m1": lambda s: aligned_plus(s, se_resnext101),
@@ -60,6 +61,7 @@ ALIGNED: dict[str, Callable[[Settings], Net]] = {
 }
 NETS: dict[str, Callable[[Settings], Net]] = {
     **ALIGNED,
+    **families_offset.NETS,
     "attnscale.DeepV3R50": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
     "attnscale.DeepV3R50B": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s, norm=True),
     "attnscale.DeepV3R50BP": lambda s: pairwise_attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
@@ -107,6 +109,8 @@ def build(cfg: Any) -> Net:
         _init_heads(net, spread=0.0 if model.MSCALE_OLDARCH else 0.01)
     if model.BN_MOMENTUM >= 0:
         set_bn_momentum(net, model.BN_MOMENTUM)
+    if model.FREEZED_PAR:
+        families_offset.freeze_first_way(net)
     return net
 
 
@@ -207,7 +211,7 @@ def settings(cfg: Any) -> Settings:
         num_classes=cfg.DATASET.NUM_CLASSES,
         width=model.HRNET_WIDTH,
         width_mult=model.WIDTH_MULT,
-        stages=tuple(_stage(i, node) for i, node in enumerate(extra, start=1)),
+        stages=tuple(_stage(f"STAGE{i}", i, node) for i, node in enumerate(extra, start=1)),
         mid_channels=model.OCR.MID_CHANNELS,
         key_channels=model.OCR.KEY_CHANNELS,
         ocr_dropout=model.OCR.DROPOUT,
@@ -227,15 +231,20 @@ def settings(cfg: Any) -> Settings:
         encoder=model.ENCODER,
         decoder=model.DECODER,
         fc_dim=model.FC_DIM,
+        twins=tuple(_stage(f"STAGE{n}_2", n, model.OCR_EXTRA[f"STAGE{n}_2"]) for n in range(model.OFFSET_BRANCH, 5)),
+        offset_threshold=model.OFFSET_THRESHOLD,
+        refinements=model.ITERATIVE_REFINEMENT,
+        offset_logits=model.LOGITS,
+        offset_aligned="grid_false" not in cfg.PUBLISHED,
     )
 
 
-def _stage(number: int, node: Any) -> Stage:
+def _stage(name: str, number: int, node: Any) -> Stage:
     """A stage's counts; stage n has n branches."""
     blocks = tuple(node.NUM_BLOCKS)
     if len(blocks) != number or min(blocks) < 1 or node.NUM_MODULES < 1:
         raise UserError(
-            f"MODEL.OCR_EXTRA.STAGE{number}: {node.NUM_MODULES} modules with blocks {list(blocks)}; "
+            f"MODEL.OCR_EXTRA.{name}: {node.NUM_MODULES} modules with blocks {list(blocks)}; "
             f"give at least one module and {number} numbers of at least 1"
         )
     return Stage(node.NUM_MODULES, blocks)

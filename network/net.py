@@ -5,7 +5,7 @@ N batch, K classes, H x W image, h x w the head's resolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -45,10 +45,9 @@ class Net(nn.Module):
         self.maps = parts.maps
         self.trunk_name = parts.trunk
         self.align_corners = align_corners
-        self.freeze_trunk = freeze_trunk
+        self._frozen: tuple[nn.Module, ...] = ()
         if freeze_trunk:
-            self.trunk_module.requires_grad_(False)
-            self.train()
+            self.freeze([self.trunk_module])
 
     @property
     def trunk_module(self) -> nn.Module:
@@ -77,8 +76,17 @@ class Net(nn.Module):
     def start_epoch(self, epoch: int) -> None:
         """Before each epoch of training, for networks whose training has stages; this one has none."""
 
+    def freeze(self, modules: Iterable[nn.Module]) -> None:
+        """These stay as they are loaded: without gradient and, running statistics too, in evaluation mode for good."""
+        self._frozen = (*self._frozen, *modules)
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> Net:
-        """As ever, but a frozen trunk stays in evaluation mode: its running statistics do not move."""
+        """As ever, but what is frozen stays in evaluation mode."""
         super().train(mode)
-        self.trunk_module.train(mode and not self.freeze_trunk)
+        self.trunk_module.train(mode)  # no child where it has no name
+        for module in self._frozen:
+            module.eval()
         return self

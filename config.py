@@ -180,6 +180,9 @@ def _table() -> dict[str, list[Option]]:
             o("LOSS.DICE_SMOOTH", 1.0, "dice: added above and below", "--dice_smooth"),
             o("LOSS.BOOT_MIN_PIXELS", 100_000, "bootstrapped: pixels of an image that count at least", "--boot_min_pixels"),
             o("LOSS.BOOT_THRESHOLD", 0.05, "bootstrapped: all pixels of a larger loss count", "--boot_threshold"),
+            o("LOSS.OHEM_THRES", 0.9, "ohem: pixels count whose class is less probable"),
+            o("LOSS.OHEM_KEEP", 131072, "ohem: hardest pixels of a process that count in any case"),
+            o("LOSS.CLASS_WEIGHTS", "auto", "ce, ohem, bootstrapped, dice: cityscapes, a number per class, or none; auto: cityscapes for offset nets with 19 classes"),
             o("LOSS.NORM", "global", "means over all ranks, or over each (published)", "--loss_norm", ("global", "rank")),
         ],
         "Optimizer": [
@@ -552,6 +555,8 @@ def problems(cfg: CfgNode) -> Iterator[str]:
 def _offset_problems(cfg: CfgNode) -> Iterator[str]:
     """Options of networks with offset vectors."""
     m, longest = cfg.MODEL, cfg.MODEL.OFFSET_THRESHOLD
+    if not 0 <= cfg.LOSS.OHEM_THRES <= 1:
+        yield f"LOSS.OHEM_THRES lies between 0 and 1, not {cfg.LOSS.OHEM_THRES}"
     if m.OFFSET_BRANCH not in (2, 3, 4):
         yield f"MODEL.OFFSET_BRANCH is 2, 3 or 4, not {m.OFFSET_BRANCH}"
     if longest != -1 and not 0 < longest <= 2:
@@ -631,7 +636,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
                 "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
-                "LOSS.BOOT_MIN_PIXELS", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
+                "LOSS.BOOT_MIN_PIXELS", "LOSS.OHEM_KEEP", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
         if value <= 0:
             yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"

@@ -115,6 +115,9 @@ def test_supervision_of_single_scales(narrow, arch: str) -> None:
     total, parts = criterion(net(image(2, 3, 64, 128), label.shape[-2:]), label)
     single = sum(0.05 * parts[name] for name in scales)
     rest = parts["main"] + (0.4 * parts["aux"] if "aux" in parts else 0)
+    if arch.startswith("offset."):
+        rest += parts["confidence"] + sum(0.5 * parts[name] for name in ("initial", "seed"))
+        rest += sum(0.2 * parts[name] for name in ("initial_aux", "seed_aux") if name in parts)
     torch.testing.assert_close(total.detach(), rest + single)
     total.backward()
     assert [name for name, p in net.named_parameters() if p.grad is None] == []

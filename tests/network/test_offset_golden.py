@@ -9,6 +9,8 @@ import torch
 from golden import fill
 from torch import Tensor
 
+import config
+import loss
 import network
 from network.families import Settings
 from network.trunk.hrnet import TWINS
@@ -126,3 +128,44 @@ def test_plain_hrnet(aligned: bool) -> None:
     outputs = native(make(align_corners=aligned), image(file["meta"]["input"]))
     assert list(outputs) == ["pred"]
     close(file, "logits_acT" if aligned else "logits_acF", outputs["pred"])
+
+
+def test_a_training_step_in_double() -> None:
+    """The four parts of the loss, their sum, outputs, gradients of all parameters, running statistics."""
+    file, make = made("branched_seg_hrnet_w48_train", "offset.HRNet", torch.float64)
+    net, meta = make().train(), file["meta"]
+    label = image(meta["labels"], "labels")
+    words = ["--arch", "offset.HRNet", "--dataset", "cityscapes", "--published", "confidence_ignored"]
+    words += ["LOSS.OHEM_THRES", str(meta["thres"]), "LOSS.OHEM_KEEP", str(meta["min_kept"])]
+    x = image(meta["input"]).double()
+    outputs = net(x, size=[side // 4 for side in x.shape[-2:]])
+    total, parts = loss.build(config.load(words))(outputs, label)
+    total.backward()
+    terms = [parts[name].item() for name in ("initial", "seed", "main", "confidence")]
+    np.testing.assert_allclose(terms, file["f64_parts"], rtol=1e-7)
+    assert total.item() == pytest.approx(float(file["f64_total"]), rel=1e-7)
+    for name, key in NAMES.items():
+        want, step = file[f"f64_{key}"], int(file[f"{key}__stride"])
+        got = outputs[name].detach().numpy()[..., ::step, ::step]
+        assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max(), name
+    check_gradients(file, net)
+    state = net.state_dict()
+    for key in [key for key in file if key.startswith("after:")]:
+        values = state[key.removeprefix("after:")].numpy()  # the recorded ones are single precision's
+        assert np.abs(values - file[key]).max() <= 1e-4 * np.abs(file[key]).max(), key
+
+
+def check_gradients(file: dict, net: network.Net) -> None:
+    own = dict(net.named_parameters())
+    norms = {name: p.grad.norm().item() for name, p in own.items() if p.grad is not None}
+    assert list(norms) == list(own) == file["grad_names"].tolist()
+    assert np.linalg.norm(list(norms.values())) == pytest.approx(float(file["f64_grad_norm"]), rel=1e-5)
+    noise = json.loads((OFFSET / "float32_noise.json").read_text())
+    # Recorded in single precision alone: noise is largest in the first layers. A bias before a batch norm has none.
+    largest = max(value for key, value in noise.items() if key.startswith("train:grad:"))
+    np.testing.assert_allclose(list(norms.values()), file["grad_norms"], rtol=2 * largest, atol=1e-8)
+    for key in [key for key in file if key.startswith("f64_grad:")]:
+        name, grad = key.removeprefix("f64_grad:"), own[key.removeprefix("f64_grad:")].grad
+        assert grad is not None
+        values = grad.flatten()[:: int(file[f"grad_stride:{name}"])].numpy()
+        assert np.abs(values - file[key]).max() <= 1e-5 * np.abs(file[key]).max(), name

@@ -49,7 +49,7 @@ from utils.amp import Precision
 from utils.errors import UserError, nearest
 
 __all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rule", "predict", "rule_name"]
-__all__ += ["settings", "start_trunk", "weights"]
+__all__ += ["settings", "start_snapshot", "start_trunk", "weights"]
 
 # Networks that align corners, whatever --align_corners says.
 ALIGNED: dict[str, Callable[[Settings], Net]] = {
@@ -184,12 +184,16 @@ def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callabl
 
 def start_trunk(cfg: Any, net: Net) -> str:
     """ImageNet weights for the trunk where they are: --trunk_weights, or its published file. Gives some lines."""
-    if cfg.MODEL.TRUNK_WEIGHTS:
-        return str(weights.load_trunk(net, cfg.MODEL.TRUNK_WEIGHTS))
-    for published in _published_trunk(cfg.MODEL, net) if cfg.MODEL.WIDTH_MULT == 1 else ():
-        if published and Path(published).is_file():
-            return str(weights.load_trunk(net, published))
-    return "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
+    files = [cfg.MODEL.TRUNK_WEIGHTS] if cfg.MODEL.TRUNK_WEIGHTS else []
+    if not files and cfg.MODEL.WIDTH_MULT == 1:
+        files = [file for file in _published_trunk(cfg.MODEL, net) if file and Path(file).is_file()]
+    random = "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
+    return weights.with_twins(net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED)
+
+
+def start_snapshot(cfg: Any, net: Net, path: Path) -> str:
+    """Weights of a whole network from a file, as far as they fit. Gives some lines."""
+    return weights.with_twins(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
 
 
 def _published_trunk(model: Any, net: Net) -> tuple[str, ...]:

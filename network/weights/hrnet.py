@@ -69,6 +69,12 @@ def twins(state: Mapping[str, Tensor], known: Collection[str]) -> dict[str, Tens
     return {name: x for name, x in renamed.items() if name in known}
 
 
+def branch(names: Collection[str]) -> int:
+    """The first of HRNet's stages that exist twice, by a state's names; 5: none does."""
+    found = {name.partition(".")[0] for name in names}
+    return next((number for number in (2, 3, 4) if f"stage{number}{TWIN}" in found), 5)
+
+
 def _twin(name: str) -> str:
     """ "stage4.0.relu" -> "stage4_2.0.relu"; "" where there is no such stage."""
     stage, dot, rest = name.partition(".")

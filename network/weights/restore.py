@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from network.weights import Weights, load, paddle, parse, read_file
+from network.weights import Weights, hrnet, load, paddle, parse, read_file
 from utils import checkpoint, safe_load
 from utils.distributed import Ranks
 from utils.errors import UserError
@@ -23,15 +23,18 @@ _PATHS = tuple(f"MODEL.{name}" for name in _FILES)
 
 
 def recorded(path: Path) -> dict[str, Any]:
-    """{config key: value} that a file tells of its network: all of MODEL.* for ours, else the arch, if it has one."""
+    """{config key: value} that a file tells of its network: all of MODEL.* for ours, else the arch, if it has one,
+    and which of HRNet's stages exist twice.
+    """
     content = safe_load.read(path)
     if checkpoint.is_ours(content):
         options: Mapping[str, Any] = content.get("config") or {}
         return {k: v for k, v in options.items() if k in _RECORDED or (k.startswith("MODEL.") and k not in _PATHS)}
-    arch = parse(content, path).arch
-    if not arch:
+    weights = parse(content, path)
+    if not weights.arch:
         raise UserError(f"checkpoint {path} does not name its network: give --arch")
-    return {"MODEL.ARCH": arch}
+    fork = hrnet.branch(weights.state)
+    return {"MODEL.ARCH": weights.arch} | ({"MODEL.OFFSET_BRANCH": fork} if fork < 5 else {})
 
 
 def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ranks, length: int) -> str:

@@ -48,8 +48,12 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.CAMVID_CLASSES", "11", "classes of CamVid's painted labels: SegNet's 11, or all", choices=("11", "32")),
             o("DATASET.KITTI_DIR", "ASSETS_PATH/data/KITTI", "KITTI semantics"),
             o("DATASET.ADE20K_DIR", "ASSETS_PATH/data/ADE20K", "ADE20K scene parsing"),
-            o("DATASET.LIST_TRAIN", "", "ade20k: .odgt list of training images; empty: its folder", "--list_train"),
-            o("DATASET.LIST_VAL", "", "ade20k: .odgt list of validation images; empty: its folder", "--list_val"),
+            o("DATASET.ACDC_DIR", "ASSETS_PATH/data/ACDC", "ACDC"),
+            o("DATASET.LIST_TRAIN", "", "list of training images and labels, .lst or ADE20K's .odgt; empty: the folder says", "--list_train"),
+            o("DATASET.LIST_VAL", "", "the same for validation", "--list_val"),
+            o("DATASET.LIST_TEST", "", "list of test images for --eval test", "--list_test"),
+            o("DATASET.CLASSES", "", "--dataset list: YAML file of the classes' names, label values, colours", "--classes"),
+            o("DATASET.CONDITIONS", "", "acdc: those of fog,night,rain,snow that are used; empty: all", "--conditions"),
             o("DATASET.AUG_DIR", "", "frames with propagated labels; empty: cs_aug or camvid_aug3/CamVid in the dataset", "--aug_dir"),
             o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
             o("DATASET.CENTROID_ROOT", "ASSETS_PATH/uniform_centroids", "cache of class centroids"),
@@ -570,9 +574,15 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
             "--rand_augment": a.RAND_AUGMENT, "--gblur": a.GBLUR, "--bblur": a.BBLUR}  # fmt: skip
     for flag in [flag for flag, given in idle.items() if given and a.TABLE == "paddle"]:
         yield f"{flag} is no step of --aug_table paddle: leave it out"
-    for flag, given in (("--list_train", d.LIST_TRAIN), ("--list_val", d.LIST_VAL)):
-        if given and d.NAME != "ade20k":
+    for flag, path in (("--list_train", d.LIST_TRAIN), ("--list_val", d.LIST_VAL), ("--list_test", d.LIST_TEST)):
+        if path.endswith(".odgt") and d.NAME != "ade20k":
             yield f"{flag} is a list of ADE20K: add --dataset ade20k, or leave it out"
+    for flag, given, name in (("--conditions", d.CONDITIONS, "acdc"), ("--classes", d.CLASSES, "list")):
+        if given and d.NAME != name:
+            yield f"{flag} is of --dataset {name}: add that, or leave it out"
+    for flag, given in (("--conditions", d.CONDITIONS), ("--maxSkip", d.MAX_SKIP)):
+        if given and d.LIST_TRAIN:
+            yield f"--list_train names all training images itself: leave {flag} out"
     if d.MAX_SKIP and not d.CLASS_UNIFORM_PCT:
         yield "--maxSkip adds to class-uniform crops only: give --class_uniform_pct, or leave it out"
     if d.COARSE_MULTIPLE and (d.COARSE_BOOST_CLASSES or d.ONLY_COARSE):

@@ -275,7 +275,7 @@ def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
     if not run.ranks.is_main:
         return
     if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
-        log.metric(phase, scores.summary(), epoch)
+        log.metric(phase, scores.summary() | result.writers.figures, epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
     data = ReportData(
@@ -291,6 +291,7 @@ def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         facts=list(result.facts.items()),
         versions=environment(run.ranks.device),
         note=result.note,
+        conditions=result.writers.conditions,
     )
     Report(run.folder).write(data)
     for row in result.writers.rows[:PICTURES]:

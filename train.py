@@ -209,7 +209,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     began = time.perf_counter()
     loader = datasets.build_val(cfg, ranks, mode)
     predictor = network.build_predictor(cfg, net, run.precision, log.line)
-    writers = sinks.build(cfg, run.spec, run.folder, expected=len(loader.dataset))
+    writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)
     notes: set[str] = set()
     for batch in log.progress(loader, mode):

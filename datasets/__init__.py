@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import centroids, dynamic, folder, neighbours
+from datasets import catalogue, centroids, dynamic, folder, neighbours
 from datasets.base import Listing, SegmentationDataset, collate_train
 from datasets.catalogue import DATASETS, Entry, find, label_ids, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
@@ -27,7 +27,7 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     entry, classes = find(cfg), spec(cfg)
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
-    listing = _with_frames(cfg, entry, entry.listing(cfg, "train", ranks))
+    listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
     dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
     whole = bool(cfg.DATASET.IMG_SIZES)
     sampler = (
@@ -48,9 +48,9 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     if mode == "folder":
         listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, label_ids(cfg)))
     elif mode in ("val", "test"):
-        listing = entry.listing(cfg, mode, ranks)
+        listing = catalogue.listing(cfg, mode, ranks)
     elif mode == "trn":
-        full = entry.listing(cfg, "train", ranks)
+        full = catalogue.listing(cfg, "train", ranks)
         listing = Listing.plain(full.items[: full.fine])
     else:
         raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")

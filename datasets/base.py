@@ -22,6 +22,7 @@ class Item(NamedTuple):
 
     `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
     that a person drew. `auto`: the label is an automatic one, which LabelRules clean. `size`: (H, W) by a list.
+    `condition`: weather or light that scores are told apart by.
     """
 
     image: str
@@ -32,6 +33,7 @@ class Item(NamedTuple):
     human: str | None = None
     auto: bool = False
     size: tuple[int, int] | None = None
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ class SegmentationDataset(Dataset):
     def __post_init__(self) -> None:
         self._paints = colour_table(self.spec.colours) if self.spec.colours else None
         self._tables = (class_table(self.spec), class_table(self.spec, train_ids=True))
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """{name: condition} of the items that have one."""
+        return {item.name: item.condition for item in self.items if item.condition}
 
     def __len__(self) -> int:
         return len(self.items)

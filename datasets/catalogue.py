@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from datasets import ade20k, camvid, cityscapes, drawn, folder, kitti, mapillary, neighbours
+from datasets import acdc, ade20k, camvid, cityscapes, drawn, folder, kitti, lists, mapillary, neighbours
 from datasets.base import Listing
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
@@ -74,10 +74,17 @@ def _camvid_spec(cfg: Any) -> DatasetSpec:
 
 
 def _ade20k(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    """A list where there is one for `mode`, else the plain folder."""
-    c, root = cfg.DATASET, cfg.DATASET.ROOT or cfg.DATASET.ADE20K_DIR
-    path = {"train": c.LIST_TRAIN, "val": c.LIST_VAL}.get(mode, "")
-    return Listing.plain(ade20k.listed(path, root) if path else ade20k.items(root, mode))
+    return Listing.plain(ade20k.items(cfg.DATASET.ROOT or cfg.DATASET.ADE20K_DIR, mode))
+
+
+def _acdc(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    conditions = [name.strip() for name in cfg.DATASET.CONDITIONS.split(",") if name.strip()] or acdc.CONDITIONS
+    return Listing.plain(acdc.items(cfg.DATASET.ROOT or cfg.DATASET.ACDC_DIR, mode, conditions))
+
+
+def _unlisted(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    flag = {"val": "--list_val", "test": "--list_test"}.get(mode, "--list_train")
+    raise UserError(f"--dataset list needs a list of images and labels here: give {flag} FILE.lst")
 
 
 def _kitti(cfg: Any, mode: str, ranks: Ranks) -> Listing:
@@ -103,6 +110,10 @@ def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     return Listing.plain(folder.items(str(images), str(labels), folder.SPEC, label_ids(cfg)))
 
 
+def _listed_spec(cfg: Any) -> DatasetSpec:
+    return lists.spec_of(cfg.DATASET.CLASSES, cfg.DATASET.NUM_CLASSES)
+
+
 DATASETS = {
     "cityscapes": Entry(cityscapes.SPEC, _cityscapes, coarse=True, around=_around_cityscapes),
     "kitti": Entry(kitti.SPEC, _kitti),
@@ -111,6 +122,8 @@ DATASETS = {
         mapillary.SPEC, _mapillary, lambda cfg: mapillary.spec(*_mapillary_place(cfg)), mapillary.VAL_SIZE
     ),
     "camvid": Entry(camvid.SPEC, _camvid, _camvid_spec, around=_around_camvid),
+    "acdc": Entry(acdc.SPEC, _acdc),
+    "list": Entry(DatasetSpec("list", (), ()), _unlisted, _listed_spec),
     "toy": Entry(replace(cityscapes.SPEC, name="toy"), _toy, coarse=True, around=_around_cityscapes),
     "folder": Entry(folder.SPEC, _folder),
 }
@@ -120,6 +133,18 @@ def spec(dataset: Any) -> DatasetSpec:
     """Classes of a dataset given by its name or by a config that names it; UserError for an unknown name."""
     found = find(dataset)
     return found.spec if isinstance(dataset, str) or found.own_spec is None else found.own_spec(dataset)
+
+
+def listing(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+    """The files of "train", "val" or "test": by a list where one is given, else as the dataset's folder has them."""
+    c = cfg.DATASET
+    path = {"train": c.LIST_TRAIN, "val": c.LIST_VAL, "test": c.LIST_TEST}.get(mode, "")
+    if not path:
+        return find(cfg).listing(cfg, mode, ranks)
+    root = c.ROOT or c.get(f"{c.NAME.upper()}_DIR", ".")
+    if path.endswith(".odgt"):
+        return Listing.plain(ade20k.listed(path, root))
+    return Listing.plain(lists.items(path, root, spec(cfg), labelled=mode != "test"))
 
 
 def settle(cfg: Any) -> None:

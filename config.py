@@ -320,6 +320,14 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
     if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):
         values["EVAL.WINDOW"] = _coerce(OPTIONS["EVAL.WINDOW"], given["DATASET.CROP_SIZE"], "sliding: --crop_size")
+    if values["TRAIN.EPOCH_ITERS"] > 0:
+        for key, flag in (("TRAIN.MAX_ITERS", "--max_iters"), ("TRAIN.SAVE_INTERVAL", "--save_interval")):
+            if values[key] not in (OPTIONS[key].default, values["TRAIN.EPOCH_ITERS"]):
+                raise UserError(
+                    f"--epoch_iters with --max_epoch says how long a run and its epochs are: leave {flag} out"
+                )
+        values["TRAIN.MAX_ITERS"] = values["TRAIN.MAX_EPOCH"] * values["TRAIN.EPOCH_ITERS"]
+        values["TRAIN.SAVE_INTERVAL"] = values["TRAIN.EPOCH_ITERS"]
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
         values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])
@@ -614,7 +622,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
                 "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
-                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE"):  # fmt: skip
+                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

@@ -562,6 +562,7 @@ def problems(cfg: CfgNode) -> Iterator[str]:
     if cfg.LOSS.TERMS and main:
         yield f"--loss_terms stands in place of {main[0]}: leave one of them out"
     yield from _mixing_problems(cfg)
+    yield from _whole_problems(cfg)
     if cfg.AUG.SCALE_MIN > cfg.AUG.SCALE_MAX:
         yield f"--scale_min {cfg.AUG.SCALE_MIN} is larger than --scale_max {cfg.AUG.SCALE_MAX}"
     if cfg.TRAIN.FP16 and cfg.TRAIN.AMP_OPT_LEVEL == "O3" and not cfg.EVAL.MODE:
@@ -613,6 +614,27 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"--coarse_multiple brings whole coarse images, {other} crops of them: leave one of them out"
 
 
+def _whole_problems(cfg: CfgNode) -> Iterator[str]:
+    """Options of whole images without them, and those of crops beside them."""
+    d, sizes = cfg.DATASET, _numbers(cfg.DATASET.IMG_SIZES)
+    if "wall_padding" in cfg.PUBLISHED and not d.IMG_SIZES:
+        yield "--published wall_padding is of --imgSize: add that, or leave it out"
+    if not d.IMG_SIZES:
+        return
+    if sizes is None or min(sizes) < 1 or any(size != int(size) for size in sizes):
+        yield f"--imgSize takes whole numbers like 300 375 450, not {d.IMG_SIZES!r}"
+    if d.PADDING > 0 and d.PADDING % max(1, d.LABEL_STRIDE):
+        yield f"--padding_constant {d.PADDING} has to be a multiple of --segm_downsampling_rate {d.LABEL_STRIDE}"
+    crops = ("DATASET.CROP_SIZE", "DATASET.FULL_CROP", "DATASET.PRE_SIZE", "DATASET.TRANSLATE_AUG_FIX", "AUG.SCALE_MIN",
+             "AUG.SCALE_MAX", "AUG.TABLE", "DATASET.TRAIN_FRACTION", "DATASET.MAX_SKIP", "DATASET.COARSE_MULTIPLE",
+             "DATASET.COARSE_BOOST_CLASSES", "DATASET.ONLY_COARSE", "DATASET.CUSTOM_COARSE_PROB")  # fmt: skip
+    changed = [key for key in crops if get(cfg, key) != OPTIONS[key].default]
+    if d.CLASS_UNIFORM_PCT not in (0, OPTIONS["DATASET.CLASS_UNIFORM_PCT"].default):
+        changed.append("DATASET.CLASS_UNIFORM_PCT")
+    for key in changed:
+        yield f"--imgSize trains on whole images: leave {OPTIONS[key].flags.split()[0]} out"
+
+
 def _range_problems(cfg: CfgNode) -> Iterator[str]:
     if not cfg.EVAL.SCALES:
         yield "--scales is empty: give at least one, for instance 1.0"
@@ -638,7 +660,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
         if not 0 <= value < 0.9:
             yield f"{flag} lies between 0 and 0.9, not {value}"
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
-                "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT",
+                "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
                 "LOSS.BOOT_MIN_PIXELS", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
@@ -648,7 +670,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
                 "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
-                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS"):  # fmt: skip
+                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS", "EVAL.NUM_IMAGES"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

@@ -253,7 +253,8 @@ def _check_left(cfg: CfgNode, path: Path, state: TrainState, length: int) -> Non
 def placed(run: Run, net: network.Net) -> network.Net:
     """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
     cfg, device = run.cfg, run.ranks.device
-    torch.backends.cudnn.benchmark = not cfg.OPTIONS.DETERMINISTIC
+    # A search for the fastest kernels pays for sizes that come again.
+    torch.backends.cudnn.benchmark = not (cfg.OPTIONS.DETERMINISTIC or cfg.DATASET.IMG_SIZES)
     torch.use_deterministic_algorithms(cfg.OPTIONS.DETERMINISTIC, warn_only=True)
     auto = device.type == "cpu" or run.precision.dtype is not None
     last = {"on": True, "off": False, "auto": auto}[cfg.TRAIN.CHANNELS_LAST]

@@ -116,7 +116,7 @@ class SegmentationDataset(Dataset):
         return len(self.items)
 
     def __getitem__(self, draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Sample:
-        index, centre, seed = _as_draw(draw)
+        index, centre, seed, short = _as_draw(draw)
         item = self.items[index]
         image = read_image(item.image)
         if item.size is not None and item.size != image.shape[:2]:
@@ -129,7 +129,7 @@ class SegmentationDataset(Dataset):
                 f"{item.label} is {label.shape[1]}x{label.shape[0]} pixels, "
                 f"its image {item.image} {image.shape[1]}x{image.shape[0]}"
             )
-        sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre)
+        sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre, short)
         return self.transform(sample, random.Random(seed))
 
     def label(self, index: int) -> np.ndarray | None:

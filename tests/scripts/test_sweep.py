@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from shared import GOLDEN
+from shared import GOLDEN, csail_file
 
 import config
 import network
@@ -113,10 +112,7 @@ def test_rows_of_paddleseg(name: str, settings: Path) -> None:
 
 def csail_yaml(name: str, folder: Path) -> Path:
     """One of their files, as it was published."""
-    tree = copy.deepcopy(CSAIL["config_defaults"])
-    for group, changes in CSAIL["config_files_differences_from_defaults"].get(name, {}).items():
-        tree[group] = tree[group] | changes if isinstance(changes, dict) else changes
-    (folder / "published.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "published.yaml").write_text(yaml.safe_dump(csail_file(name)))
     return folder / "published.yaml"
 
 

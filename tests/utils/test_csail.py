@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from shared import GOLDEN
+from shared import GOLDEN, csail_file
 
 import config
 import loss
@@ -74,14 +73,6 @@ LATER = {"MODEL.weights_decoder", "VAL.checkpoint", "TEST.checkpoint", "TEST.res
 Load = Callable[..., Any]
 
 
-def published(name: str = "") -> dict[str, Any]:
-    """The tree of one of the seven files; none named: the defaults."""
-    tree = copy.deepcopy(DEFAULTS)
-    for group, changes in FILES.get(name, {}).items():
-        tree[group] = tree[group] | changes if isinstance(changes, dict) else changes
-    return tree
-
-
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
     """`load(tree, *words)`: the options of a command line with such a file."""
@@ -123,7 +114,7 @@ def test_defaults(load: Load) -> None:
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_published_file(load: Load, name: str) -> None:
     assert len(FILES) == 7
-    tree, found = published(name), config.flat(load(published(name)))
+    tree, found = csail_file(name), config.flat(load(csail_file(name)))
     assert found["RESULT_DIR"] == tree["DIR"]
     for key, value in flat(tree).items():
         ours = csail.KEYS[key][0]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from yacs.config import CfgNode
 
-from utils import paddleseg
+from utils import csail, paddleseg
 from utils.errors import UserError, nearest
 
 # The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
@@ -311,19 +311,34 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     """Command line -> ({key: value} of every option, flags given that have no effect), paths and choices unchecked."""
     values = defaults()
     values.update({key: _coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS})
-    files, given, pairs, idle = _split(list(argv))
+    files, given, loose, older, idle = _split(list(argv))
+    told: dict[str, Any] = {}  # what files and pairs say in the words of CSAIL's scene parsing
     for file in files:
-        values.update(_read_yaml(file))
+        values.update(_read_yaml(file, told))
+    pairs = _read_pairs(loose, told)
     if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
+    placed = csail.places(told, older, values["EVAL.MODE"], {*given, *pairs})
+    values.update(
+        {key: value for key, value in placed.items() if key != "SNAPSHOT" or values["RESUME"] in ("", "auto")}
+    )
+    idle += csail.idle(told, older)
     values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
     if "MODEL.ARCH" not in given | pairs and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
         values["MODEL.ARCH"] = "encoder_decoder"
     # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
     if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):
         values["EVAL.WINDOW"] = _coerce(OPTIONS["EVAL.WINDOW"], given["DATASET.CROP_SIZE"], "sliding: --crop_size")
+    if values["TRAIN.EPOCH_ITERS"] > 0:
+        for key, flag in (("TRAIN.MAX_ITERS", "--max_iters"), ("TRAIN.SAVE_INTERVAL", "--save_interval")):
+            if values[key] not in (OPTIONS[key].default, values["TRAIN.EPOCH_ITERS"]):
+                raise UserError(
+                    f"--epoch_iters with --max_epoch says how long a run and its epochs are: leave {flag} out"
+                )
+        values["TRAIN.MAX_ITERS"] = values["TRAIN.MAX_EPOCH"] * values["TRAIN.EPOCH_ITERS"]
+        values["TRAIN.SAVE_INTERVAL"] = values["TRAIN.EPOCH_ITERS"]
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
         values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])
@@ -368,11 +383,12 @@ def _fill_classes(cfg: CfgNode) -> None:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 
 
-def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], list[str]]:
-    """Command line -> (cfg files, values by flag, values by KEY VALUE, flags without effect)."""
+def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], list[str], dict[str, str], list[str]]:
+    """Command line -> (cfg files, values by flag, words of KEY VALUE, older flags, flags without effect)."""
     known = flags()
     files: list[str] = []
     given: dict[str, Any] = {}
+    older: dict[str, str] = {}
     idle: list[str] = []
     loose: list[str] = []
     while argv:
@@ -382,6 +398,8 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], 
             loose.append(word)
         elif flag == "--cfg":
             files.append(_value(flag, equals, attached, argv))
+        elif flag in csail.FLAGS:
+            older[flag] = _value(flag, equals, attached, argv)
         elif flag in NEGATED:
             given[NEGATED[flag]] = not _switch(flag, equals, attached, argv)
         elif flag in WITHOUT_EFFECT:
@@ -398,9 +416,9 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], 
                     value += f",{argv.pop(0)}"
                 given[option.key] = _coerce(option, value, flag)
         else:
-            everything = [*known, *NEGATED, *WITHOUT_EFFECT, "--cfg", "--help"]
+            everything = [*known, *NEGATED, *WITHOUT_EFFECT, *csail.FLAGS, "--cfg", "--help"]
             raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")
-    return files, given, _read_pairs(loose), idle
+    return files, given, loose, older, idle
 
 
 def _is_number(word: str) -> bool:
@@ -416,8 +434,8 @@ def _value(flag: str, equals: str, attached: str, rest: list[str]) -> str:
 
 
 def _switch(flag: str, equals: str, attached: str, rest: list[str]) -> bool:
-    """A boolean flag stands alone, or is followed by true or false."""
-    if not equals and not (rest and rest[0].lower() in ("true", "false")):
+    """A boolean flag stands alone, or is followed by true or false, 1 or 0."""
+    if not equals and not (rest and rest[0].lower() in ("true", "false", "1", "0")):
         return True
     word = attached if equals else rest.pop(0)
     if word.lower() not in _WORDS:
@@ -425,19 +443,29 @@ def _switch(flag: str, equals: str, attached: str, rest: list[str]) -> bool:
     return _WORDS[word.lower()]
 
 
-def _read_pairs(loose: list[str]) -> dict[str, Any]:
+def _read_pairs(loose: list[str], told: dict[str, Any]) -> dict[str, Any]:
+    """KEY VALUE pairs; behind a file of CSAIL's scene parsing its keys are known, too, and noted in `told`."""
     values: dict[str, Any] = {}
+    known = [*OPTIONS, *csail.KEYS] if told else list(OPTIONS)
     while loose:
         key = loose.pop(0)
-        if key not in OPTIONS:
-            raise UserError(f"unknown key {key!r}{nearest(key, OPTIONS)} (a command line ends in KEY VALUE pairs)")
+        if key in csail.KEYS and not told:
+            raise UserError(f"{key} is a key of CSAIL's files: give one with --cfg, or take the key here, --help all")
+        if key not in known:
+            raise UserError(f"unknown key {key!r}{nearest(key, known)} (a command line ends in KEY VALUE pairs)")
         if not loose:
             raise UserError(f"key {key} needs a value after it")
-        values[key] = _coerce(OPTIONS[key], loose.pop(0), key)
+        value = loose.pop(0)
+        if key in OPTIONS:
+            values[key] = _coerce(OPTIONS[key], value, key)
+            continue
+        told[key] = value
+        values.update({ours: _coerce(OPTIONS[ours], new, key) for _, ours, new in csail.translated({key: value})})
     return values
 
 
-def _read_yaml(file: str) -> dict[str, Any]:
+def _read_yaml(file: str, told: dict[str, Any]) -> dict[str, Any]:
+    """The values of a file; those of CSAIL's scene parsing go into `told`, too, in its words."""
     try:
         with open(file, encoding="utf-8") as stream:
             tree = yaml.safe_load(stream) or {}
@@ -448,16 +476,22 @@ def _read_yaml(file: str) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
     try:
-        found = list(paddleseg.options(tree).items() if paddleseg.is_theirs(tree) else _flatten(tree))
+        found = [(key, key, value) for key, value in _flatten(tree)]
+        if paddleseg.is_theirs(tree):
+            found = [(key, key, value) for key, value in paddleseg.options(tree).items()]
+        elif csail.is_theirs(tree):
+            told |= csail.read(tree)
+            found = [(key, key, value) for key, value in csail.RECIPE.items()]
+            found += csail.translated(told)
     except UserError as error:
         raise UserError(f"--cfg {file}: {error}") from None
     except RecursionError:
         raise UserError(f"--cfg {file}: a part of it has itself as a part (an alias *name inside &name)") from None
     values: dict[str, Any] = {}
-    for key, value in found:
+    for said, key, value in found:
         if key not in OPTIONS:
             raise UserError(f"--cfg {file}: unknown key {key!r}{nearest(key, OPTIONS)}")
-        values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {key}")
+        values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {said}")
     return values
 
 
@@ -724,6 +758,8 @@ def help_text(full: bool = False) -> str:
                 lines.append(f"  {'':<34} one of: {', '.join(c for c in option.choices if c)}")
         lines.append("")
     if full:
+        lines += ["Older flags of CSAIL's scene parsing, made into the keys above"]
+        lines += [*(f"  {flag:<34} {text}" for flag, text in csail.FLAGS.items()), ""]
         lines += ["Accepted, without effect (they never had one)", "  " + " ".join(WITHOUT_EFFECT), ""]
     lines.append("python train.py --help all lists every option with its key.")
     return "\n".join(lines)

@@ -22,6 +22,7 @@ from yacs.config import CfgNode
 
 import config
 import datasets
+import loss
 import network
 from network.evalrule import normalise
 from network.summary import summary
@@ -148,8 +149,7 @@ def optimizer_step(run: Run, trainer: Trainer, lr: float, healthy: bool) -> None
         norm = clip_grad_norm_(state.net.parameters(), cfg.TRAIN.GRAD_CLIP or math.inf)
         healthy = scaler.is_enabled() or bool(norm.isfinite())  # a scaler looks for itself, and lowers its scale
     if healthy:
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
+        loss.optimizer.set_rate(state.optimizer, lr)
         scaler.step(state.optimizer)
         scaler.update()
         state.step += 1

@@ -107,6 +107,9 @@ def build(cfg: Any) -> Net:
         _init_heads(net, spread=0.0 if model.MSCALE_OLDARCH else 0.01)
     if model.BN_MOMENTUM >= 0:
         set_bn_momentum(net, model.BN_MOMENTUM)
+    if model.FIX_BN:
+        net.fix_bn = True
+        net.train()
     return net
 
 

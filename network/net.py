@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.contracts import Outputs
 from utils.resize import resize
@@ -46,6 +47,7 @@ class Net(nn.Module):
         self.trunk_name = parts.trunk
         self.align_corners = align_corners
         self.freeze_trunk = freeze_trunk
+        self.fix_bn = False  # batch norms keep to their running statistics in training, too
         if freeze_trunk:
             self.trunk_module.requires_grad_(False)
             self.train()
@@ -78,7 +80,10 @@ class Net(nn.Module):
         """Before each epoch of training, for networks whose training has stages; this one has none."""
 
     def train(self, mode: bool = True) -> Net:
-        """As ever, but a frozen trunk stays in evaluation mode: its running statistics do not move."""
+        """As ever, but a frozen trunk and fixed batch norms stay in evaluation mode: their statistics do not move."""
         super().train(mode)
         self.trunk_module.train(mode and not self.freeze_trunk)
+        for part in self.modules() if self.fix_bn else ():
+            if isinstance(part, _BatchNorm):
+                part.eval()
         return self

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import assert_same_end, finish, folder, into, python, rows, torchrun
+import yaml
+from runs import assert_same_end, finish, folder, into, last, python, rows, torchrun
 
 import config
 import datasets
@@ -121,3 +122,33 @@ def test_a_label_above_150_is_one_line(
     assert train.main(words) == 2
     error = capsys.readouterr().err.strip()
     assert f"{label}: label value 151 (2500 pixels) is no class of ade20k" in error and len(error.splitlines()) == 1
+
+
+def test_a_published_file_trains_and_resumes(ade: Path) -> None:
+    """A rate for the encoder and one for the decoder, decay on weights alone, fixed batch norm, a moving average."""
+    lists = {"list_train": str(ade / "training.odgt"), "list_val": str(ade / "validation.odgt")}
+    tree = {
+        "DATASET": {"root_dataset": str(ade), "imgSizes": [24, 32, 40], "imgMaxSize": 80, **lists},
+        "MODEL": {"arch_encoder": "resnet18dilated", "arch_decoder": "c1_deepsup", "fc_dim": 64},
+        "TRAIN": {"num_epoch": 9, "epoch_iters": 2, "lr_decoder": 0.1, "fix_bn": True, "workers": 0},
+    }
+    (ade / "published.yaml").write_text(yaml.safe_dump(tree))
+    words = ["--cfg", str(ade / "published.yaml"), "--width_mult", "0.125", "--ema", "0.9", "--save_every", "1"]
+    words += ["--result_dir", str(ade / "runs" / "run"), "TRAIN.num_epoch", "2", "TRAIN.LOG_EVERY", "1"]
+    whole, parts = into(words, "whole"), into(words, "parts")
+    assert train.main(whole) == 0
+    folder(parts).mkdir()
+    first = folder(whole) / "checkpoint_ep0.pth"
+    (folder(parts) / "last_checkpoint_ep0.pth").write_bytes(first.read_bytes())
+    table = (folder(whole) / "metrics.csv").read_text().splitlines(keepends=True)
+    (folder(parts) / "metrics.csv").write_text("".join(table[:3]))  # start, train 0, val 0
+    assert train.main([*parts, "--resume", "auto"]) == 0
+    assert_same_end(whole, parts)
+    end = last(parts)
+    groups = [(group["lr"], group["weight_decay"]) for group in end["optimizer"]["param_groups"]]
+    left = (1 - 3 / 4) ** 0.9  # of the rates before the fourth and last step
+    expected = [(rate * left, decay) for rate in (0.02, 0.1) for decay in (1e-4, 0.0)]
+    assert [rate for rate, _ in sorted(groups)] == pytest.approx([rate for rate, _ in sorted(expected)])
+    assert [decay for _, decay in sorted(groups)] == [decay for _, decay in sorted(expected)]
+    counts = [value for name, value in end["net"].items() if name.endswith("num_batches_tracked")]
+    assert counts and not any(counts)

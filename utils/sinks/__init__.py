@@ -18,6 +18,7 @@ from utils.sinks.images import Images
 from utils.sinks.perimage import PerImage
 from utils.sinks.pseudocolor import PseudoColor
 from utils.sinks.scales import ScaleScores
+from utils.sinks.sidebyside import SideBySide
 from utils.sinks.submission import Submission
 from utils.sinks.worst import Worst
 
@@ -32,6 +33,7 @@ __all__ = [
     "PseudoColor",
     "Row",
     "ScaleScores",
+    "SideBySide",
     "Sink",
     "Sinks",
     "Submission",
@@ -110,6 +112,7 @@ def build(
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
         averaged = _numbers(options.SCALES)
     attention, single = scale_outputs("attn", hierarchical), scale_outputs("pred", (*hierarchical, *averaged))
+    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES.split(",") if side)
     sinks = Sinks([Gallery(spec, extras=attention, seed=cfg.SEED)])
     if not (options.MODE and options.NO_METRICS):
         sinks.append(PerImage(run_dir / "per_image.csv", spec))
@@ -122,6 +125,8 @@ def build(
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, maps))
     if options.DUMP_IMAGES:
         sinks.append(Folders(run_dir, spec))
+    if options.VISUALIZE:
+        sinks.append(SideBySide(run_dir / "result", spec))
     if options.DUMP_PSEUDO_COLOR:
         sinks.append(PseudoColor(run_dir))
     if options.DUMP_TOPN:

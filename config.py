@@ -222,7 +222,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale"),
             o("EVAL.EXTRA_SCALES", "0.5,2.0", "further scales for --multi_scale_inference", "--extra_scales"),
             o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
-            o("EVAL.RULE", "auto", "how inputs are scaled; auto: csail with --imgSize, paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail")),
+            o("EVAL.RULE", "auto", "how inputs are scaled; auto: csail with --imgSize, paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail", "hrnet")),
             o("EVAL.AUG_EVAL", False, "PaddleSeg's switch for its two flips", "--aug_eval"),
             o("EVAL.FLIP_HORIZONTAL", False, "with --aug_eval: as --do_flip", "--flip_horizontal"),
             o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical"),
@@ -230,6 +230,8 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.TILE_OVERLAP", 0.25, "share of a tile that its neighbour covers, too", "--tile_overlap"),
             o("EVAL.INFERENCE_MODE", "", "the sdcnet branch's ways; empty: by --eval_rule", "-im --inference_mode", ("", "sliding", "pooling", "whole")),
             o("EVAL.SCALES", "0.5,1.0,2.0", "with --inference_mode: scales that are averaged", "--scales"),
+            o("EVAL.BASE_SIZE", 2048, "hrnet: scale 1 has the long side at so many pixels; 0: at its own", "--base_size"),
+            o("EVAL.PIECE", [1024, 2048], "hrnet: larger inputs are seen in pieces of this height,width", "--piece"),
             o("EVAL.SINGLE_SCALE", False, "with --inference_mode: scale 1 alone", "--single_scale"),
             o("EVAL.NO_FLIP", False, "with --inference_mode: without mirrored images", "--no_flip"),
             o("EVAL.WINDOW", 1024, "sliding: side of the windows over a scaled image; --crop_size, if given, says it, too", "--window"),
@@ -589,6 +591,11 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
               "--eval_rule": e.RULE != "auto", "--do_flip": e.DO_FLIP and e.NO_FLIP}  # fmt: skip
     for flag in [flag for flag, given in others.items() if given and e.INFERENCE_MODE]:
         yield f"--inference_mode has --scales and --no_flip of its own: leave {flag} out"
+    if e.RULE != "hrnet":
+        for name in [name for name in ("BASE_SIZE", "PIECE") if e[name] != OPTIONS[f"EVAL.{name}"].default]:
+            yield f"--{name.lower()} is of --eval_rule hrnet: add that, or leave it out"
+    if len(e.PIECE) != 2 or min(e.PIECE) < 1 or e.BASE_SIZE < 0:
+        yield f"--piece takes height,width and --base_size at least 0, not {e.PIECE} and {e.BASE_SIZE}"
     if e.RULE == "csail" and not cfg.DATASET.IMG_SIZES:
         yield "--eval_rule csail has no sizes: add --imgSize 300 375 450 525 600"
     if cfg.DATASET.IMG_SIZES and e.RULE in ("auto", "csail"):

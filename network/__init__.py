@@ -137,6 +137,9 @@ def eval_rule(cfg: Any) -> EvalRule:
     if rule == predict.RULES["csail"]:
         sides = tuple(int(side) for side in cfg.DATASET.IMG_SIZES.split(","))
         rule = replace(rule, short_sides=sides, longest=cfg.DATASET.IMG_MAX_SIZE, multiple=cfg.DATASET.PADDING)
+    if rule == predict.RULES["hrnet"]:
+        height, width = options.PIECE
+        rule = replace(rule, base=options.BASE_SIZE, piece=(height, width))
     return replace(
         rule,
         average="probabilities" if "softmax_sum" in cfg.PUBLISHED else rule.average,

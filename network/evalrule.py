@@ -34,8 +34,8 @@ class EvalRule:
     `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image, too; `flip_vertical`: the image
     upside down; both: turned by 180 degrees, too. `mirror_first`: before scaling, which only "pil_nearest" minds.
     `short_sides`: in place of `scales`, of each image those at which its short side has these pixels, or its long side
-    `longest`, whichever is smaller. `size_rule`: side of a scaled input, a name of SIZE_RULES; then up to a multiple of
-    `multiple`.
+    `longest`, whichever is smaller. `base`: scale 1 has the long side at so many pixels; 0: at its own.
+    `size_rule`: side of a scaled input, a name of SIZE_RULES; then up to a multiple of `multiple`.
     `resize`: who makes the scaled input: "torch" (on the device), "cv2" (linear), "pil" (bilinear, smooths when it
     shrinks; "pil_bicubic" and "pil_nearest" likewise). `resize_first`: cv2 and pil resize the uint8 image, else the
     normalised one.
@@ -48,6 +48,8 @@ class EvalRule:
     "probabilities", softmax of every pass after resizing; "exp", exp of each scale's logits before resizing.
     `window`: 0 = the scaled input at once; else in square windows of `window * max(scale, 1)`, `window_overlap` their
     share in common, averaged by `network.windows.counts`, or as `published_counts` says.
+    `piece`: (h, w); an input that is larger is seen in windows of that size without overlap, the last shifted inside,
+    each with its mirror images.
     `tile`: 0 = the whole image if memory allows; else square tiles of this size, `overlap` their share in common,
     `blend` their weight: "tent" (falls off to the border) or "uniform".
     """
@@ -58,6 +60,7 @@ class EvalRule:
     short_sides: tuple[int, ...] = ()
     longest: int = 1000
     multiple: int = 1
+    base: int = 0
     flip: bool = False
     flip_vertical: bool = False
     mirror_first: bool = False
@@ -72,6 +75,7 @@ class EvalRule:
     window: int = 0
     window_overlap: float = 1 / 3
     published_counts: bool = False
+    piece: Size | None = None
     tile: int = 0
     overlap: float = 0.25
     blend: Literal["tent", "uniform"] = "tent"
@@ -84,6 +88,8 @@ class EvalRule:
 
     def scales_of(self, size: Size) -> tuple[float, ...]:
         """Scales of the inputs of an image of `size` (H, W)."""
+        if self.base:
+            return tuple(int(self.base * scale + 0.5) / max(size) for scale in self.scales)
         if not self.short_sides:
             return self.scales
         return tuple(short_side_scale(size, short, self.longest) for short in self.short_sides)
@@ -102,6 +108,7 @@ class EvalRule:
 
 # Hierarchical multi-scale attention (Tao, Sapra, Catanzaro 2020): logits averaged over scales and mirror images.
 # "paddle": the same in PaddleSeg since its release 2.8; before, probabilities were averaged.
+# "hrnet": the HRNet family's lists of scales, exp of the logits summed over them.
 # "csail": short sides of the scene-parsing code (Zhou et al. 2016).
 # "sdcnet": video propagation and label relaxation (Zhu, Sapra et al. 2019), windows over every scale and mirror image.
 # "sdcnet_whole": the same without windows. "sdcnet_pooling": the other way there, with the filter Pillow takes unasked.
@@ -111,6 +118,7 @@ _SDCNET = EvalRule(
 RULES: dict[str, EvalRule] = {
     "nvidia": EvalRule(),
     "paddle": EvalRule(size_rule="half_up", exact_ratio=True),
+    "hrnet": EvalRule(size_rule="half_up", resize="cv2", average="exp", base=2048, piece=(1024, 2048)),
     "csail": EvalRule(
         size_rule="floor", multiple=8, resize="pil", resize_first=True, direct=True, average="probabilities"
     ),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from network.evalrule import EvalRule, Size, prepare
 from network.mscale import MultiScale
-from network.windows import over_windows, side
+from network.windows import over_windows, square
 from utils.resize import resize
 
 _PIECE = 1 << 22  # elements that argmax and softmax take at once
@@ -71,15 +71,37 @@ class Passes:
 
     def _at_scale(self, images: Tensor, scale: float, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, 3, H, W) -> mean over the mirror images (N, K, H, W), and the further outputs of the first."""
-        rule, flips, size = self.rule, self.rule.flips, size_of(images)
+        rule, size = self.rule, size_of(images)
         straight = self._input(images, scale)  # (N, 3, h, w)
+
+        def mirrored(axes: tuple[int, ...]) -> Tensor:
+            return self._input(images.flip(axes), scale) if rule.mirror_first else straight.flip(axes)
+
+        if rule.piece:
+            kept = over_windows(
+                lambda part: self._mirrored(part, part.flip, scale, extras, size), straight, rule.piece, 0.0
+            )
+        else:
+            kept = self._mirrored(straight, mirrored, scale, extras, size)
+        total = kept.pop("pred")
+        if rule.back == "area" and total.shape[-2] >= size[0] and total.shape[-1] >= size[1]:
+            return F.interpolate(total, size=size, mode="area"), kept
+        return resize(total, size, rule.align_corners), kept
+
+    def _mirrored(
+        self,
+        straight: Tensor,
+        mirrored: Callable[[tuple[int, ...]], Tensor],
+        scale: float,
+        extras: tuple[str, ...],
+        size: Size,
+    ) -> dict[str, Tensor]:
+        """Passes over an input (N, 3, h, w) and its mirror images: "pred", their mean, and `extras` of the first."""
+        rule, flips = self.rule, self.rule.flips
         total: Tensor | None = None
         kept: dict[str, Tensor] = {}
         for axes in flips:
-            x = straight.flip(axes) if axes else straight
-            if axes and rule.mirror_first:
-                x = self._input(images.flip(axes), scale)
-            out = self._over(x, scale, () if axes else extras, size)
+            out = self._over(mirrored(axes) if axes else straight, scale, () if axes else extras, size)
             pred = out.pop("pred")
             pred = pred.flip(axes) if axes else pred
             pred = pred.float() if pred.dtype in (torch.half, torch.bfloat16) else pred
@@ -89,10 +111,7 @@ class Passes:
             total = pred if total is None else total + pred
         assert total is not None
         total = total / len(flips) if len(flips) > 1 else total
-        total = total.exp() if rule.average == "exp" else total
-        if rule.back == "area" and total.shape[-2] >= size[0] and total.shape[-1] >= size[1]:
-            return F.interpolate(total, size=size, mode="area"), kept
-        return resize(total, size, rule.align_corners), kept
+        return kept | {"pred": total.exp() if rule.average == "exp" else total}
 
     def _input(self, images: Tensor, scale: float) -> Tensor:
         return prepare(images, self.rule.scaled(size_of(images), scale), self.rule, self.device, self.dtype)
@@ -102,9 +121,9 @@ class Passes:
         rule = self.rule
         if not rule.window:
             return self.forward(x, extras, size if rule.direct else None)
-        length, overlap = side(rule.window, scale), rule.window_overlap
+        window, overlap = square(rule.window, scale), rule.window_overlap
         return over_windows(
-            lambda part: self.forward(part, extras), x, length, overlap, rule.align_corners, rule.published_counts
+            lambda part: self.forward(part, extras), x, window, overlap, rule.align_corners, rule.published_counts
         )
 
     def forward(self, x: Tensor, extras: tuple[str, ...], size: Size | None = None) -> dict[str, Tensor]:

@@ -170,7 +170,7 @@ class Predictor:
             maps += sum(seen["pred"].shape[1] for name in self.rule.names if name in ask.extras)
             itemsize = max(4, seen["pred"].element_size())
             classes, rule = seen["pred"].shape[1], self.rule
-            self._costs[ask.extras] = PassCost(per_pixel, classes, rule.scales, maps, itemsize, rule.window)
+            self._costs[ask.extras] = PassCost(per_pixel, classes, rule.scales, maps, itemsize, rule.window, rule.piece)
         cost = self._costs[ask.extras]
         return replace(cost, maps=cost.maps + cost.classes * ask.scores)
 

@@ -85,7 +85,7 @@ def _encoder(s: Settings) -> nn.Module:
 
 def _check_pair(s: Settings, decoder: str, maps: Channels) -> None:
     if s.fc_dim and s.fc_dim != _last(maps):
-        raise UserError(f"--fc_dim {s.fc_dim}: the last map of {s.encoder} has {_last(maps)} channels; leave it out")
+        raise UserError(f"--fc_dim {s.fc_dim}: {s.encoder} ends in {_last(maps)} channels; give that, or leave it out")
     if len(maps) == 1 and decoder.endswith("deepsup"):
         plain = decoder.removesuffix("_deepsup")
         raise UserError(

@@ -205,7 +205,7 @@ def test_older_spellings(old: str, new: str) -> None:
         (["--arch_decoder", "ppn"], "unknown --arch_decoder 'ppn'; did you mean 'ppm'"),
         (
             ["--arch_encoder", "resnet18", "--fc_dim", "2048"],
-            "--fc_dim 2048: the last map of resnet18 has 512 channels",
+            "--fc_dim 2048: resnet18 ends in 512 channels; give that",
         ),
     ],
 )

@@ -103,6 +103,12 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.INIT_DECODER", False, "Kaiming-normal start of the heads", "--init_decoder"),
             o("MODEL.FIX_BN", False, "leave batch norm's running statistics as they are loaded, and use them", "--fix_bn"),
             o("MODEL.FREEZE_TRUNK", False, "leave the trunk as it is loaded", "--freeze_trunk"),
+            o("MODEL.OFFSET_BRANCH", 4, "offset nets: HRNet's first stage that exists twice, 2, 3 or 4"),
+            o("MODEL.OFFSET_THRESHOLD", -1.0, "offset nets: longest offset, 1 being half the side; -1: the network's published value"),
+            o("MODEL.ITERATIVE_REFINEMENT", 0, "offset nets: steps that add the offset found at the seed"),
+            o("MODEL.LOGITS", True, "offset nets: sample and fuse scores as they are; else after a softmax"),
+            o("MODEL.FREEZED_PAR", False, "offset nets: train the offset head and the stages that exist twice alone"),
+            o("MODEL.OFFSET_PRETRAINED", "", "offset nets: file for the second of the stages that exist twice; empty: that of the first"),
             o("MODEL.OCR.MID_CHANNELS", 512, "OCR: channels of the pixel features"),
             o("MODEL.OCR.KEY_CHANNELS", 256, "OCR: channels of keys and queries"),
             o("MODEL.OCR.DROPOUT", 0.05, "OCR: dropout after the object attention"),
@@ -114,6 +120,12 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.OCR_EXTRA.STAGE3.NUM_BLOCKS", [4, 4, 4], "HRNet stage 3: blocks of each branch"),
             o("MODEL.OCR_EXTRA.STAGE4.NUM_MODULES", 3, "HRNet stage 4: modules"),
             o("MODEL.OCR_EXTRA.STAGE4.NUM_BLOCKS", [4, 4, 4, 4], "HRNet stage 4: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE2_2.NUM_MODULES", 1, "offset nets, the second stage 2: modules"),
+            o("MODEL.OCR_EXTRA.STAGE2_2.NUM_BLOCKS", [4, 4], "offset nets, the second stage 2: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE3_2.NUM_MODULES", 3, "offset nets, the second stage 3: modules"),
+            o("MODEL.OCR_EXTRA.STAGE3_2.NUM_BLOCKS", [4, 4, 4], "offset nets, the second stage 3: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE4_2.NUM_MODULES", 2, "offset nets, the second stage 4: modules"),
+            o("MODEL.OCR_EXTRA.STAGE4_2.NUM_BLOCKS", [4, 4, 4, 4], "offset nets, the second stage 4: blocks of each branch"),
         ],
         "Data": [
             o("DATASET.NAME", "cityscapes", "dataset", "--dataset", common=True),
@@ -172,6 +184,9 @@ def _table() -> dict[str, list[Option]]:
             o("LOSS.DICE_SMOOTH", 1.0, "dice: added above and below", "--dice_smooth"),
             o("LOSS.BOOT_MIN_PIXELS", 100_000, "bootstrapped: pixels of an image that count at least", "--boot_min_pixels"),
             o("LOSS.BOOT_THRESHOLD", 0.05, "bootstrapped: all pixels of a larger loss count", "--boot_threshold"),
+            o("LOSS.OHEM_THRES", 0.9, "ohem: pixels count whose class is less probable"),
+            o("LOSS.OHEM_KEEP", 131072, "ohem: hardest pixels of a process that count in any case"),
+            o("LOSS.CLASS_WEIGHTS", "auto", "ce, ohem, bootstrapped, dice: cityscapes, a number per class, or none; auto: cityscapes for offset nets with 19 classes"),
             o("LOSS.NORM", "global", "means over all ranks, or over each (published)", "--loss_norm", ("global", "rank")),
         ],
         "Optimizer": [
@@ -277,7 +292,7 @@ WITHOUT_EFFECT = {
     "--mscale_init": True,
 }
 PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum",
-             "sliding_counts", "pooling_input", "wall_padding")  # fmt: skip
+             "sliding_counts", "pooling_input", "wall_padding", "grid_false", "confidence_ignored")  # fmt: skip
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -575,6 +590,21 @@ def problems(cfg: CfgNode) -> Iterator[str]:
         yield "--amp_opt_level O3 has half-precision weights, for --eval only: train with O1 or O2"
     if cfg.MODEL.FREEZE_TRUNK and cfg.MODEL.GRAD_CKPT:
         yield "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out"
+    yield from _offset_problems(cfg)
+
+
+def _offset_problems(cfg: CfgNode) -> Iterator[str]:
+    """Options of networks with offset vectors."""
+    m, longest = cfg.MODEL, cfg.MODEL.OFFSET_THRESHOLD
+    if not 0 <= cfg.LOSS.OHEM_THRES <= 1:
+        yield f"LOSS.OHEM_THRES lies between 0 and 1, not {cfg.LOSS.OHEM_THRES}"
+    if m.OFFSET_BRANCH not in (2, 3, 4):
+        yield f"MODEL.OFFSET_BRANCH is 2, 3 or 4, not {m.OFFSET_BRANCH}"
+    if longest != -1 and not 0 < longest <= 2:
+        yield f"MODEL.OFFSET_THRESHOLD lies above 0 and at most at 2, the whole side, or is -1, not {longest}"
+    for key in [key for key in ("FREEZED_PAR", "OFFSET_PRETRAINED") if m[key]]:
+        if m.ARCH and not m.ARCH.startswith("offset."):
+            yield f"MODEL.{key} is of networks with offset vectors: take an --arch offset...., or leave it out"
 
 
 def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
@@ -689,7 +719,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
                 "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
-                "LOSS.BOOT_MIN_PIXELS", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
+                "LOSS.BOOT_MIN_PIXELS", "LOSS.OHEM_KEEP", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
         if value <= 0:
             yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"
@@ -697,7 +727,8 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
                 "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
-                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS", "EVAL.NUM_IMAGES"):  # fmt: skip
+                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS", "EVAL.NUM_IMAGES",
+                "MODEL.ITERATIVE_REFINEMENT"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"

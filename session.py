@@ -204,7 +204,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     if start.path is None:
         log.line(network.start_trunk(cfg, net))
     elif not start.resumes:
-        log.line(str(network.weights.load(net, start.path)))
+        log.line(network.start_snapshot(cfg, net, start.path))
     net = placed(run, net)
     if cfg.TRAIN.SYNCBN:
         distributed.sync_batchnorm(net, ranks)

@@ -68,7 +68,7 @@ def fit(run: Run, trainer: Trainer) -> int:
             return stop.exit_code
         run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
         if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
-            run.log.line(f"{skipped} RMI terms left out so far, since they had no finite value")
+            run.log.line(f"{skipped} terms of the loss left out so far, since they had no finite value")
         run.ranks.align(state.net)
         run.ranks.align(state.evaluated)
         save(run, state, state.epoch)

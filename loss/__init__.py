@@ -13,8 +13,15 @@ from typing import Any
 from torch import nn
 
 from loss import optimizer, schedule
-from loss.cross_entropy import BootstrappedCrossEntropy, CrossEntropy, WeightedCrossEntropy
+from loss.cross_entropy import (
+    CITYSCAPES,
+    BootstrappedCrossEntropy,
+    CrossEntropy,
+    HardPixelCrossEntropy,
+    WeightedCrossEntropy,
+)
 from loss.dice import Dice
+from loss.offset import SeedConfidence
 from loss.relaxation import Relaxation
 from loss.rmi import RMI
 from loss.supervision import Supervision, Term
@@ -24,11 +31,13 @@ from utils.errors import UserError, nearest
 __all__ = ["LOSSES", "Supervision", "Term", "build", "optimizer", "schedule"]
 
 # Each is called with (num_classes, ignore_label, ranks) and its own options, and maps logits (N, K, H, W) and a
-# label (N, H, W) to a scalar.
+# label (N, H, W) to a scalar. One that reads several outputs names them in OUTPUTS.
 LOSSES: dict[str, Callable[..., nn.Module]] = {
     "bootstrapped": BootstrappedCrossEntropy,
     "ce": CrossEntropy,
+    "confidence": SeedConfidence,
     "dice": Dice,
+    "ohem": HardPixelCrossEntropy,
     "weighted": WeightedCrossEntropy,
     "relaxation": Relaxation,
     "rmi": RMI,
@@ -36,7 +45,11 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 }
 
 # Nets with the output `aux`: OCR's soft object regions.
-AUXILIARY = frozenset({"ocrnet.HRNet", "ocrnet.HRNet_Mscale", "ocrnet.OCRNetASPP"})
+AUXILIARY = frozenset(
+    {"ocrnet.HRNet", "ocrnet.HRNet_Mscale", "ocrnet.OCRNetASPP", "offset.HRNet_OCR", "offset.HRNet_OCR_Mscale"}
+)
+# Nets that align corners whatever the options say, and give maps smaller than the image.
+ALIGNED = frozenset({"offset.HRNet_OCR", "offset.HRNet_OCR_Mscale"})
 # Nets that give the prediction of each of two training scales, too.
 TWO_SCALES = frozenset(
     {
@@ -52,6 +65,9 @@ TWO_SCALES = frozenset(
         "mscale.DeeperX71",
         "mscale.HRNet",
         "mscale.HRNet_ASP",
+        "offset.DeepV3PlusW38_Mscale",
+        "offset.HRNet_Mscale",
+        "offset.HRNet_OCR_Mscale",
     }
 )
 # Nets that are trained with all scales of --n_scales, and give the prediction of each.
@@ -66,7 +82,8 @@ def build(cfg: Any, ranks: Ranks | None = None) -> Supervision:
     # A mean per rank is what one process on its own would compute.
     ranks = ranks if ranks is not None and cfg.LOSS.NORM == "global" else Ranks()
     terms = _listed(cfg, ranks) if cfg.LOSS.TERMS else _by_outputs(cfg, ranks)
-    return Supervision(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, cfg.MODEL.ALIGN_CORNERS)
+    align_corners = cfg.MODEL.ALIGN_CORNERS or cfg.MODEL.ARCH in ALIGNED
+    return Supervision(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, align_corners)
 
 
 def _listed(cfg: Any, ranks: Ranks) -> list[Term]:
@@ -76,10 +93,10 @@ def _listed(cfg: Any, ranks: Ranks) -> list[Term]:
     for text in cfg.LOSS.TERMS.split(","):
         name, output, weight = parse_term(text)
         if name not in made:
-            made[name] = _loss(cfg, name, ranks, **_options(cfg, name))
+            made[name] = _loss(cfg, name, ranks)
         # Before the second scale is looked at there is no prediction of a single one.
         start = cfg.MODEL.SECOND_SCALE_FROM if output.startswith("pred_") else 0
-        terms.append(Term(f"{name}_{output}", (output,), weight, made[name], start))
+        terms.append(Term(f"{name}_{output}", tuple(output.split("+")), weight, made[name], start))
     twice = [term.name for i, term in enumerate(terms) if term.name in {t.name for t in terms[:i]}]
     if twice:
         raise UserError(f"--loss_terms {cfg.LOSS.TERMS!r} has {twice[0].replace('_', ':', 1)} twice: add their weights")
@@ -87,7 +104,7 @@ def _listed(cfg: Any, ranks: Ranks) -> list[Term]:
 
 
 def parse_term(text: str) -> tuple[str, str, float]:
-    """ "dice:aux:0.4" -> ("dice", "aux", 0.4)."""
+    """ "dice:aux:0.4" -> ("dice", "aux", 0.4). What reads several outputs has them joined by "+"."""
     name, _, rest = text.strip().partition(":")
     output, _, number = rest.partition(":")
     try:
@@ -98,6 +115,9 @@ def parse_term(text: str) -> tuple[str, str, float]:
         raise UserError(f"--loss_terms takes loss:output:weight,... (dice:pred:1,ce:aux:0.4), not {text.strip()!r}")
     if name not in LOSSES:
         raise UserError(f"--loss_terms: unknown loss {name!r}{nearest(name, LOSSES)}; known: {', '.join(LOSSES)}")
+    reads = getattr(LOSSES[name], "OUTPUTS", ("pred",))
+    if len(output.split("+")) != len(reads):
+        raise UserError(f"--loss_terms: give {name} as {name}:{'+'.join(reads)}:{number}, not {text.strip()!r}")
     return name, output, weight
 
 
@@ -108,17 +128,30 @@ def _by_outputs(cfg: Any, ranks: Ranks) -> list[Term]:
     main = _phases(cfg, ranks)
     # Under RMI the other terms are trained with its cross entropy part alone.
     plain = [(_loss(cfg, "rmi_ce", ranks), 0, math.inf)] if cfg.LOSS.RMI else main
-    terms = _terms("main", "pred", 1.0, main)
+    terms = _terms("main", "pred", 1.0, main) + _seeds(cfg, "", 1.0, plain)
     if cfg.MODEL.ARCH in AUXILIARY:
         auxiliary = main if cfg.LOSS.OCR_AUX_RMI else plain
-        terms += _terms("aux", "aux", cfg.LOSS.OCR_ALPHA, auxiliary)
-    if cfg.MODEL.ARCH == "encoder_decoder" and cfg.MODEL.DECODER.endswith("deepsup"):
+        terms += _terms("aux", "aux", cfg.LOSS.OCR_ALPHA, auxiliary) + _seeds(cfg, "_aux", cfg.LOSS.OCR_ALPHA, plain)
+    if _offsets(cfg):
+        terms.append(Term("confidence", SeedConfidence.OUTPUTS, 1.0, _loss(cfg, "confidence", ranks)))
+    if cfg.MODEL.ARCH.removeprefix("offset.") == "encoder_decoder" and cfg.MODEL.DECODER.endswith("deepsup"):
         terms += _terms("deepsup", "deepsup", cfg.LOSS.DEEP_SUP_SCALE, plain)
     single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
     for scale in _training_scales(cfg.MODEL) if cfg.LOSS.SUPERVISED_MSCALE_WT else ():
         name = scale_output(scale)
         terms += _terms(name, name, cfg.LOSS.SUPERVISED_MSCALE_WT, single)
     return terms
+
+
+def _offsets(cfg: Any) -> bool:
+    """True for networks with offset vectors: outputs `initial`, `seed`, `offset` and `confidence` beside `pred`."""
+    return cfg.MODEL.ARCH.startswith("offset.")
+
+
+def _seeds(cfg: Any, end: str, weight: float, phases: Phases) -> list[Term]:
+    """A head's scores before they are fused and those of the seeds count half (arXiv:2303.14516)."""
+    names = [f"initial{end}", f"seed{end}"] if _offsets(cfg) else []
+    return [term for name in names for term in _terms(name, name, weight / 2, phases)]
 
 
 def _training_scales(model: Any) -> Sequence[float]:
@@ -140,14 +173,13 @@ def _terms(name: str, output: str, weight: float, phases: Phases) -> list[Term]:
 def _phases(cfg: Any, ranks: Ranks) -> Phases:
     """The main loss; RMI wins over class weights, these over relaxation, as published."""
     chosen = (("rmi", cfg.LOSS.RMI), ("weighted", cfg.LOSS.IMG_WT), ("relaxation", cfg.LOSS.JOINTWTBORDER))
-    name = next((name for name, asked in chosen if asked), "ce")
-    options = _options(cfg, name)
+    name = next((name for name, asked in chosen if asked), "ohem" if _offsets(cfg) else "ce")
     # The epoch after RLX_OFF_EPOCH is the first with the reduced loss.
     switch = cfg.OPTIM.RLX_OFF_EPOCH + 1 if name == "relaxation" and cfg.OPTIM.RLX_OFF_EPOCH >= 0 else math.inf
-    first = (_loss(cfg, name, ranks, **options), 0, switch)
+    first = (_loss(cfg, name, ranks), 0, switch)
     if switch == math.inf:
         return [first]
-    return [first, (_loss(cfg, name, ranks, reduced=True, **options), switch, math.inf)]
+    return [first, (_loss(cfg, name, ranks, reduced=True), switch, math.inf)]
 
 
 def _options(cfg: Any, name: str) -> dict[str, Any]:
@@ -159,16 +191,39 @@ def _options(cfg: Any, name: str) -> dict[str, Any]:
     if name == "relaxation":
         published = "relaxation" in cfg.PUBLISHED
         return weighting | {"strict": _strict(cfg), "border": o.BORDER_WINDOW, "published": published}
+    if name == "confidence":
+        return {"align_corners": "grid_false" not in cfg.PUBLISHED, "published": "confidence_ignored" in cfg.PUBLISHED}
+    if name in ("rmi", "rmi_ce"):
+        return {}
+    own: dict[str, Any] = {"weight": _class_weights(cfg)}
     if name == "bootstrapped":
-        return {"min_pixels": o.BOOT_MIN_PIXELS, "threshold": o.BOOT_THRESHOLD}
+        own |= {"min_pixels": o.BOOT_MIN_PIXELS, "threshold": o.BOOT_THRESHOLD}
     if name == "dice":
         variants = [slip for slip in cfg.PUBLISHED if slip in Dice.PUBLISHED]
-        return {"smooth": o.DICE_SMOOTH, "published": variants[0] if variants else ""}
-    return {}
+        own |= {"smooth": o.DICE_SMOOTH, "published": variants[0] if variants else ""}
+    if name == "ohem":
+        own |= {"threshold": o.OHEM_THRES, "keep": o.OHEM_KEEP, "probabilities": _offsets(cfg) and not cfg.MODEL.LOGITS}
+    return own
 
 
-def _loss(cfg: Any, name: str, ranks: Ranks, **options: Any) -> nn.Module:
-    return LOSSES[name](cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks, **options)
+def _class_weights(cfg: Any) -> tuple[float, ...]:
+    """LOSS.CLASS_WEIGHTS as numbers, empty for none; `auto`: Cityscapes' where a network was published with them."""
+    text, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.DATASET.NUM_CLASSES
+    if text in ("auto", "none", ""):
+        return CITYSCAPES if text == "auto" and _offsets(cfg) and classes == len(CITYSCAPES) else ()
+    try:
+        weights = CITYSCAPES if text == "cityscapes" else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        weights = ()
+    if len(weights) != classes or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+        raise UserError(
+            f"LOSS.CLASS_WEIGHTS {text!r}: give auto, none, cityscapes (19 classes), or {classes} numbers from 0 on"
+        )
+    return weights
+
+
+def _loss(cfg: Any, name: str, ranks: Ranks, **more: Any) -> nn.Module:
+    return LOSSES[name](cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks, **_options(cfg, name), **more)
 
 
 def _strict(cfg: Any) -> tuple[int, ...]:

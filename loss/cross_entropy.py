@@ -18,6 +18,10 @@ from utils.distributed import Ranks
 
 _SKIP = -100  # what F.cross_entropy leaves out
 
+# Weights of Cityscapes' 19 classes, as published with HRNet (Wang et al., arXiv:1908.07919).
+CITYSCAPES = (0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023, 0.9539, 0.9843, 1.1116,
+              0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507)  # fmt: skip
+
 
 def at_least_single(logits: Tensor) -> Tensor:
     """Half types as float32, others as they are: a sum over an image's pixels overflows or stalls in half."""
@@ -69,18 +73,34 @@ def image_mean(per_image: Tensor, ranks: Ranks) -> Tensor:
     return per_image.sum() * ranks.world / images
 
 
-class CrossEntropy(nn.Module):
-    """Mean of -log softmax over the valid pixels of the batch; 0 where there is none."""
+def pixel_weights(weight: Sequence[float], label: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
+    """The weight of each pixel's class, 0 where it has none: K numbers, (N, H, W) twice -> (N, H, W)."""
+    table = torch.tensor(weight, dtype=dtype, device=label.device)
+    return table[label.where(valid, torch.zeros_like(label))] * valid
 
-    def __init__(self, num_classes: int, ignore_label: int = 255, ranks: Ranks | None = None) -> None:
+
+class CrossEntropy(nn.Module):
+    """Mean of -log softmax over the valid pixels of the batch; 0 where there is none.
+
+    With a `weight` per class, sum of w_y * nll / sum of w_y.
+    """
+
+    def __init__(
+        self, num_classes: int, ignore_label: int = 255, ranks: Ranks | None = None, weight: Sequence[float] = ()
+    ) -> None:
         super().__init__()
         self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.weight = tuple(weight)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         valid = valid_pixels(label, self.num_classes, self.ignore_label)
-        count = self.ranks.sum(valid.sum()).clamp(min=1)
-        return pixel_losses(logits, label, valid).sum() * self.ranks.world / count
+        losses = pixel_losses(logits, label, valid)
+        if not self.weight:
+            return losses.sum() * self.ranks.world / self.ranks.sum(valid.sum()).clamp(min=1)
+        weight = pixel_weights(self.weight, label, valid, losses.dtype)
+        total = self.ranks.sum(weight.sum())
+        return (losses * weight).sum() * self.ranks.world / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
 class WeightedCrossEntropy(nn.Module):
@@ -158,3 +178,53 @@ class BootstrappedCrossEntropy(nn.Module):
         count = hard.sum(1)
         above = torch.where(hard, losses, 0.0).sum(1) / count.clamp(min=1)
         return image_mean(torch.where(count > self.min_pixels, above, largest), self.ranks)
+
+
+class HardPixelCrossEntropy(nn.Module):
+    """Cross entropy over the pixels whose class seems improbable: online hard example mining (Shrivastava et al.,
+    arXiv:1604.03540) by pixels.
+
+    A pixel is kept where the probability p of its class lies below `threshold`, or below the p of the pixel that
+    `keep` others of this process are harder than, if that is larger. Sum of w_y * nll of the kept pixels / their number
+    on all ranks, with a `weight` per class or 1. Where none is kept the value is 0, and `skipped` counts that.
+    `probabilities`: p is read from the scores as they are, while the cross entropy takes their log softmax still.
+    """
+
+    skipped: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_label: int = 255,
+        ranks: Ranks | None = None,
+        threshold: float = 0.9,
+        keep: int = 131072,
+        weight: Sequence[float] = (),
+        probabilities: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.threshold, self.keep, self.weight = threshold, keep, tuple(weight)
+        self.probabilities = probabilities
+        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """(N, K, H, W), (N, H, W) -> scalar."""
+        valid = valid_pixels(label, self.num_classes, self.ignore_label)
+        losses = pixel_losses(logits, label, valid)  # (N, H, W)
+        kept = self._kept(logits.detach(), losses.detach(), label, valid)
+        count = self.ranks.sum(kept.sum())
+        self.skipped = self.skipped.to(count.device) + (count == 0) * self.ranks.is_main
+        if self.weight:
+            losses = losses * pixel_weights(self.weight, label, valid, losses.dtype)
+        return torch.where(kept, losses, 0.0).sum() * self.ranks.world / count.clamp(min=1)
+
+    def _kept(self, logits: Tensor, losses: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+        own = (-losses).exp()
+        if self.probabilities:
+            own = at_least_single(logits).gather(1, label.where(valid, torch.zeros_like(label)).unsqueeze(1)).squeeze(1)
+        own = own.masked_fill(~valid, torch.inf)
+        hardest = own.flatten().topk(min(self.keep + 1, own.numel()), largest=False).values  # from hard to easy
+        place = (valid.sum() - 1).clamp(0, len(hardest) - 1)
+        limit = hardest.gather(0, place.view(1)).clamp(min=self.threshold)
+        return valid & ~(own >= limit)  # what is NaN is kept, so that it shows

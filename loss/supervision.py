@@ -77,7 +77,7 @@ class Supervision(nn.Module):
 
     @property
     def skipped(self) -> Tensor:
-        """Terms that the losses left out so far on this rank (see `loss.rmi.RMI`): int64 scalar on their device."""
+        """Terms that the losses left out so far on this rank (RMI, hard pixels): int64 scalar on their device."""
         counts = [getattr(loss, "skipped", None) for loss in self.losses]
         return sum((count for count in counts if count is not None), torch.zeros((), dtype=torch.int64))
 
@@ -85,7 +85,8 @@ class Supervision(nn.Module):
         return resize(at_least_single(output), label.shape[-2:], self.align_corners)
 
     def _check(self, outputs: Outputs, label: Tensor) -> None:
-        channels = outputs[self.terms[0].outputs[0]].shape[1]
+        scores = [name for term in self.terms if len(term.outputs) == 1 for name in term.outputs if name in outputs]
+        channels = outputs[scores[0]].shape[1] if scores else self.num_classes
         if channels != self.num_classes:
             raise UserError(
                 f"the network has {channels} classes, the loss expects {self.num_classes}; check DATASET.NUM_CLASSES"

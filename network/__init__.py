@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from network import predict, weights
+from network import families_offset, predict, weights
 from network.compiled import compile_parts
 from network.evalrule import EvalRule
 from network.families import (
@@ -49,10 +49,11 @@ from utils.amp import Precision
 from utils.errors import UserError, nearest
 
 __all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rule", "predict", "rule_name"]
-__all__ += ["settings", "start_trunk", "weights"]
+__all__ += ["settings", "start_snapshot", "start_trunk", "weights"]
 
 # Networks that align corners, whatever --align_corners says.
 ALIGNED: dict[str, Callable[[Settings], Net]] = {
+    **families_offset.ALIGNED,
     "deepv3.DeepR50V3PlusD_m1": lambda s: aligned_plus(s, resnet50),
     "deepv3.DeepSRNX50V3PlusD_m1": lambda s: aligned_plus(s, se_resnext50),
     "deepv3.DeepSRNX101V3PlusD_m1": lambda s: aligned_plus(s, se_resnext101),
@@ -60,6 +61,7 @@ ALIGNED: dict[str, Callable[[Settings], Net]] = {
 }
 NETS: dict[str, Callable[[Settings], Net]] = {
     **ALIGNED,
+    **families_offset.NETS,
     "attnscale.DeepV3R50": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
     "attnscale.DeepV3R50B": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s, norm=True),
     "attnscale.DeepV3R50BP": lambda s: pairwise_attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
@@ -110,6 +112,8 @@ def build(cfg: Any) -> Net:
     if model.FIX_BN:
         net.fix_bn = True
         net.train()
+    if model.FREEZED_PAR:
+        families_offset.freeze_first_way(net)
     return net
 
 
@@ -189,12 +193,16 @@ def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callabl
 
 def start_trunk(cfg: Any, net: Net) -> str:
     """ImageNet weights for the trunk where they are: --trunk_weights, or its published file. Gives some lines."""
-    if cfg.MODEL.TRUNK_WEIGHTS:
-        return str(weights.load_trunk(net, cfg.MODEL.TRUNK_WEIGHTS))
-    for published in _published_trunk(cfg.MODEL, net) if cfg.MODEL.WIDTH_MULT == 1 else ():
-        if published and Path(published).is_file():
-            return str(weights.load_trunk(net, published))
-    return "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
+    files = [cfg.MODEL.TRUNK_WEIGHTS] if cfg.MODEL.TRUNK_WEIGHTS else []
+    if not files and cfg.MODEL.WIDTH_MULT == 1:
+        files = [file for file in _published_trunk(cfg.MODEL, net) if file and Path(file).is_file()]
+    random = "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
+    return weights.with_twins(net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED)
+
+
+def start_snapshot(cfg: Any, net: Net, path: Path) -> str:
+    """Weights of a whole network from a file, as far as they fit. Gives some lines."""
+    return weights.with_twins(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
 
 
 def _published_trunk(model: Any, net: Net) -> tuple[str, ...]:
@@ -216,7 +224,7 @@ def settings(cfg: Any) -> Settings:
         num_classes=cfg.DATASET.NUM_CLASSES,
         width=model.HRNET_WIDTH,
         width_mult=model.WIDTH_MULT,
-        stages=tuple(_stage(i, node) for i, node in enumerate(extra, start=1)),
+        stages=tuple(_stage(f"STAGE{i}", i, node) for i, node in enumerate(extra, start=1)),
         mid_channels=model.OCR.MID_CHANNELS,
         key_channels=model.OCR.KEY_CHANNELS,
         ocr_dropout=model.OCR.DROPOUT,
@@ -236,15 +244,20 @@ def settings(cfg: Any) -> Settings:
         encoder=model.ENCODER,
         decoder=model.DECODER,
         fc_dim=model.FC_DIM,
+        twins=tuple(_stage(f"STAGE{n}_2", n, model.OCR_EXTRA[f"STAGE{n}_2"]) for n in range(model.OFFSET_BRANCH, 5)),
+        offset_threshold=model.OFFSET_THRESHOLD,
+        refinements=model.ITERATIVE_REFINEMENT,
+        offset_logits=model.LOGITS,
+        offset_aligned="grid_false" not in cfg.PUBLISHED,
     )
 
 
-def _stage(number: int, node: Any) -> Stage:
+def _stage(name: str, number: int, node: Any) -> Stage:
     """A stage's counts; stage n has n branches."""
     blocks = tuple(node.NUM_BLOCKS)
     if len(blocks) != number or min(blocks) < 1 or node.NUM_MODULES < 1:
         raise UserError(
-            f"MODEL.OCR_EXTRA.STAGE{number}: {node.NUM_MODULES} modules with blocks {list(blocks)}; "
+            f"MODEL.OCR_EXTRA.{name}: {node.NUM_MODULES} modules with blocks {list(blocks)}; "
             f"give at least one module and {number} numbers of at least 1"
         )
     return Stage(node.NUM_MODULES, blocks)

@@ -17,7 +17,7 @@ from network.head.segmentation import segmentation_head
 from network.layers import conv
 from network.mscale import FusedPyramids, MultiScale, PairedMultiScale
 from network.net import Net, Parts
-from network.trunk.hrnet import STAGES, HRNet, Stage
+from network.trunk.hrnet import STAGES, TWINS, HRNet, Stage
 from utils.contracts import Outputs
 from utils.errors import UserError
 
@@ -49,14 +49,19 @@ class Settings:
     encoder: str = "resnet50dilated"
     decoder: str = "ppm_deepsup"
     fc_dim: int = 0
+    twins: tuple[Stage, ...] = TWINS[-1:]  # HRNet's last stages that exist twice, in networks with offsets
+    offset_threshold: float = -1.0  # below 0: the network's published value
+    refinements: int = 0
+    offset_logits: bool = True
+    offset_aligned: bool = True
 
 
 Family = Callable[[Settings], Parts]
 
 
-def hrnet(s: Settings) -> HRNet:
-    """The HRNetV2 trunk of these settings."""
-    return HRNet(s.width, s.width_mult, s.stages, s.align_corners, s.grad_ckpt)
+def hrnet(s: Settings, twins: tuple[Stage, ...] = ()) -> HRNet:
+    """The HRNetV2 trunk of these settings; `twins`: its stages that exist twice."""
+    return HRNet(s.width, s.width_mult, s.stages, s.align_corners, s.grad_ckpt, twins)
 
 
 def basic(s: Settings, head: str = "seg_head") -> Parts:

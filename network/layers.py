@@ -32,9 +32,12 @@ def conv_bn(
     return conv(inputs, outputs, kernel, stride, dilation, groups), nn.BatchNorm2d(outputs)
 
 
-def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
-    """Convolution without bias, batch norm, ReLU: entries 0 and 1 of a Sequential hold the weights."""
-    return [conv(inputs, outputs, kernel, stride, dilation), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, bias: bool = False
+) -> list[nn.Module]:
+    """Convolution, batch norm, ReLU: entries 0 and 1 of a Sequential hold the weights."""
+    layer = conv(inputs, outputs, kernel, stride, dilation, bias=bias)
+    return [layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
 def bn_relu(channels: int) -> nn.Sequential:
@@ -52,6 +55,13 @@ def kaiming(module: nn.Module) -> None:
         elif isinstance(part, _BatchNorm) and part.affine:
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
+
+
+def small_normal(module: nn.Module, spread: float = 0.001) -> None:
+    """Convolutions normal with deviation `spread`, as HRNet's segmentation networks start; batch norms stay."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.normal_(part.weight, std=spread)
 
 
 def set_bn_momentum(module: nn.Module, momentum: float) -> None:

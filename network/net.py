@@ -5,7 +5,7 @@ N batch, K classes, H x W image, h x w the head's resolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -46,11 +46,10 @@ class Net(nn.Module):
         self.maps = parts.maps
         self.trunk_name = parts.trunk
         self.align_corners = align_corners
-        self.freeze_trunk = freeze_trunk
         self.fix_bn = False  # batch norms keep to their running statistics in training, too
+        self._frozen: tuple[nn.Module, ...] = ()
         if freeze_trunk:
-            self.trunk_module.requires_grad_(False)
-            self.train()
+            self.freeze([self.trunk_module])
 
     @property
     def trunk_module(self) -> nn.Module:
@@ -79,11 +78,18 @@ class Net(nn.Module):
     def start_epoch(self, epoch: int) -> None:
         """Before each epoch of training, for networks whose training has stages; this one has none."""
 
+    def freeze(self, modules: Iterable[nn.Module]) -> None:
+        """These stay as they are loaded: without gradient and, running statistics too, in evaluation mode for good."""
+        self._frozen = (*self._frozen, *modules)
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> Net:
-        """As ever, but a frozen trunk and fixed batch norms stay in evaluation mode: their statistics do not move."""
+        """As ever, but what is frozen, and fixed batch norms, stay in evaluation mode."""
         super().train(mode)
-        self.trunk_module.train(mode and not self.freeze_trunk)
-        for part in self.modules() if self.fix_bn else ():
-            if isinstance(part, _BatchNorm):
-                part.eval()
+        self.trunk_module.train(mode)  # no child where it has no name
+        fixed = (part for part in self.modules() if self.fix_bn and isinstance(part, _BatchNorm))
+        for module in (*self._frozen, *fixed):
+            module.eval()
         return self

@@ -1,6 +1,7 @@
 """Rewrite a checkpoint in another layout.
 
 python scripts/convert_checkpoint.py IN OUT --to nvidia    as NVIDIA's code saves and loads it
+python scripts/convert_checkpoint.py IN OUT --to hrnet     as HRNet's code and the one with offset vectors do
 python scripts/convert_checkpoint.py IN OUT --to plain     {name: tensor} and nothing else
 """
 
@@ -19,11 +20,11 @@ import torch
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from network.weights import nvidia, plain, read_file  # noqa: E402
+from network.weights import hrnet, nvidia, plain, read_file  # noqa: E402
 from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
-LAYOUTS = {"nvidia": nvidia.layout, "plain": plain.layout}
+LAYOUTS = {"hrnet": hrnet.layout, "nvidia": nvidia.layout, "plain": plain.layout}
 
 
 def parser() -> argparse.ArgumentParser:

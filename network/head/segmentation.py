@@ -1,4 +1,4 @@
-"""The plain head: two 3x3 convolutions and a classifier."""
+"""The plain heads: two 3x3 convolutions and a classifier, or 1x1 convolutions alone."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def segmentation_head(inputs: int, num_classes: int, channels: int = 256) -> nn.
         *conv_bn_relu(channels, channels),
         conv(channels, num_classes, kernel=1),
     )
+
+
+def pointwise_head(inputs: int, outputs: int) -> nn.Sequential:
+    """HRNetV2's own: features (N, inputs, h, w) -> (N, outputs, h, w), each pixel for itself."""
+    return nn.Sequential(*conv_bn_relu(inputs, inputs, kernel=1, bias=True), conv(inputs, outputs, kernel=1, bias=True))

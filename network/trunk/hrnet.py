@@ -26,6 +26,8 @@ class Stage(NamedTuple):
 
 
 STAGES = (Stage(1, (4,)), Stage(1, (4,) * 2), Stage(4, (4,) * 3), Stage(3, (4,) * 4))  # as published
+TWINS = (Stage(1, (4,) * 2), Stage(3, (4,) * 3), Stage(2, (4,) * 4))  # of stages 2 to 4, where they exist twice
+TWIN = "_2"  # behind the name of a stage or transition of the second way
 
 
 class MultiResolution(nn.Module):
@@ -82,7 +84,12 @@ class HRNet(nn.Module):
 
     `width`: channels of the highest branch. `mult` scales every channel count, the stem's too.
     `grad_ckpt`: recompute each stage's activations in the backward pass instead of keeping them.
+    `twins`: a second way through the last stages, as many as there are of them; `twin` is what it makes, as `out`.
     """
+
+    stage2: nn.Sequential
+    stage3: nn.Sequential
+    stage4: nn.Sequential
 
     def __init__(
         self,
@@ -91,43 +98,55 @@ class HRNet(nn.Module):
         stages: Sequence[Stage] = STAGES,
         align_corners: bool = False,
         grad_ckpt: bool = False,
+        twins: Sequence[Stage] = (),
     ) -> None:
         super().__init__()
         self.align_corners, self.grad_ckpt = align_corners, grad_ckpt
         stem = scaled(STEM, mult)
         widths = [scaled(width * 2**b, mult) for b in range(4)]
-        self.out_channels = {"out": sum(widths)}
+        self.out_channels = {"out": sum(widths)} | ({"twin": sum(widths)} if twins else {})
         self.branch_channels = {f"branch{b}": c for b, c in enumerate(widths)}
-        self.strides = {"out": 4}
+        self.strides = dict.fromkeys(self.out_channels, 4)
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
         self.conv2, self.bn2 = conv_bn(stem, stem, stride=2)
         self.relu = nn.ReLU(inplace=True)
         out = stem * Bottleneck.expansion
         self.layer1 = nn.Sequential(*(Bottleneck(out if i else stem, stem) for i in range(stages[0].blocks[0])))
-        self.transition1 = _transition([out], widths[:2])
-        self.stage2 = _stage(stages[1], widths[:2], align_corners)
-        self.transition2 = _transition(widths[:2], widths[:3])
-        self.stage3 = _stage(stages[2], widths[:3], align_corners)
-        self.transition3 = _transition(widths[:3], widths)
-        self.stage4 = _stage(stages[3], widths, align_corners)
+        self.forks = 5 - len(twins)  # the first stage that exists twice; 5: none
+        for number in (2, 3, 4):
+            before = widths[: number - 1] if number > 2 else [out]
+            ways = {"": stages[number - 1]} | ({TWIN: twins[number - self.forks]} if number >= self.forks else {})
+            for way in ways:
+                self.add_module(f"transition{number - 1}{way}", _transition(before, widths[:number]))
+            for way, stage in ways.items():
+                self.add_module(f"stage{number}{way}", _stage(stage, widths[:number], align_corners))
         kaiming(self)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        xs = self.branches(image)
-        size = xs[0].shape[-2:]
-        return {"out": torch.cat([resize(x, size, self.align_corners) for x in xs], dim=1)}
+        xs = self._through([self._stem(image)], 2, self.forks)  # what both ways read
+        found = {"out": self._stacked(self._through(xs, self.forks, 5))}
+        return found | ({"twin": self._stacked(self._through(xs, self.forks, 5, TWIN))} if self.forks < 5 else {})
 
     def branches(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> the four branches, (N, width * 2^b, ~H / (4 * 2^b), ...)."""
+        """(N, 3, H, W) -> the four branches, (N, width * 2^b, ~H / (4 * 2^b), ...), of the first way."""
+        return self._through([self._stem(image)], 2, 5)
+
+    def _stem(self, image: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(image)))
         x = self.relu(self.bn2(self.conv2(x)))  # (N, stem, H/4, W/4)
-        xs = [recomputed(self.layer1, self.grad_ckpt)(x)]  # (N, 4 * stem, H/4, W/4)
-        stages = (self.transition1, self.stage2), (self.transition2, self.stage3), (self.transition3, self.stage4)
-        for transition, stage in stages:
-            xs = _widen(transition, xs)
-            for module in stage:
+        return recomputed(self.layer1, self.grad_ckpt)(x)  # (N, 4 * stem, H/4, W/4)
+
+    def _through(self, xs: list[Tensor], first: int, end: int, way: str = "") -> list[Tensor]:
+        """The branches before stage `first` -> those before stage `end`."""
+        for number in range(first, end):
+            xs = _widen(self.get_submodule(f"transition{number - 1}{way}"), xs)  # type: ignore[arg-type]
+            for module in self.get_submodule(f"stage{number}{way}").children():
                 xs = recomputed(module, self.grad_ckpt)(xs)
         return xs
+
+    def _stacked(self, xs: list[Tensor]) -> Tensor:
+        """The branches -> (N, their channels, ~H/4, ~W/4)."""
+        return torch.cat([resize(x, xs[0].shape[-2:], self.align_corners) for x in xs], dim=1)
 
 
 def _stage(stage: Stage, channels: Sequence[int], align_corners: bool) -> nn.Sequential:

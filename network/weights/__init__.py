@@ -9,13 +9,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from network.net import Net
-from network.weights import nvidia, own, paddle, plain, trunks
+from network.trunk.hrnet import TWIN
+from network.weights import hrnet, nvidia, own, paddle, plain, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
 from utils import safe_load
 from utils.errors import UserError
 
 __all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state", "take"]
+__all__ += ["load_twins", "with_twins"]
 
 Path = str | os.PathLike[str]
 LEAST = 0.1  # share of a file's weights that has to fit
@@ -33,7 +35,8 @@ def read_file(path: Path, ema: bool = True) -> Weights:
 def parse(content: Any, path: Path, ema: bool = True) -> Weights:
     """The same of a file that is read already; `path` is for the message."""
     try:
-        weights = own.parse(content, ema) or nvidia.parse(content) or paddle.parse(content) or plain.parse(content)
+        weights = own.parse(content, ema) or hrnet.parse(content) or nvidia.parse(content)
+        weights = weights or paddle.parse(content) or plain.parse(content)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from None
     if weights is None or not weights.state:
@@ -76,6 +79,34 @@ def load_trunk(net: nn.Module, path: Path) -> LoadReport:
             f"{path}: {fits} of {len(own)} entries fit the trunk: it is a file of another one, or cut short"
         )
     return _load(trunk, state, report)
+
+
+def load_twins(net: nn.Module, path: Path) -> LoadReport:
+    """As `load`, into the second of each of HRNet's stages that exist twice, from those of a file that exist once.
+
+    Raises UserError for a network, or a file, without such stages.
+    """
+    weights, trunk = read_file(path), _trunk(net)
+    ways = nn.ModuleDict({name: part for name, part in trunk.named_children() if name.endswith(TWIN)})
+    state = hrnet.twins(trunks.best(weights.state, trunk.state_dict().keys())[0], ways.state_dict().keys())
+    if not state:
+        lacking = "the file" if len(ways) else "the network"
+        raise UserError(f"MODEL.OFFSET_PRETRAINED {path}: {lacking} has none of HRNet's stages that exist twice")
+    return _load(ways, state, _report(path, weights, "the stages that exist twice"))
+
+
+def with_twins(net: nn.Module, first: LoadReport | str, file: str = "") -> str:
+    """`load_twins` after the rest of a network is loaded, as `first` reports: from `file`, or else, where nothing of
+    them was in it, from the same file again. Gives the lines of both.
+    """
+    if not file and isinstance(first, LoadReport):
+        lacking, had = (any(_is_twin(name) for name in names) for names in (first.missing, first.matched))
+        file = first.path if lacking and not had else ""
+    return f"{first}\n{load_twins(net, file)}" if file else str(first)
+
+
+def _is_twin(name: str) -> bool:
+    return name.partition(".")[0].endswith(TWIN)
 
 
 def _trunk(net: nn.Module) -> nn.Module:

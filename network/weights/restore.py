@@ -18,7 +18,8 @@ from utils.state import TrainState
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR")  # what a resume changes by itself
-_PATHS = tuple(f"MODEL.{name}" for name in ("TRUNK_WEIGHTS", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT"))
+_FILES = ("TRUNK_WEIGHTS", "OFFSET_PRETRAINED", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT")
+_PATHS = tuple(f"MODEL.{name}" for name in _FILES)
 
 
 def recorded(path: Path) -> dict[str, Any]:

@@ -5,11 +5,18 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from loss import LOSSES
+from loss.cross_entropy import at_least_single
 from utils.distributed import Ranks
 
 K, IGNORE = 5, 255
 CASES = {
     "ce": ("ce", {}),
+    "ce of classes": ("ce", {"weight": (0.1, 0, 3, 0.4, 0.5)}),
+    "ohem": ("ohem", {"threshold": 0.4, "keep": 1}),
+    "ohem of classes": ("ohem", {"threshold": 1.0, "weight": (1, 2, 3, 4, 5)}),
+    "ohem of probabilities": ("ohem", {"threshold": 0.1, "keep": 1, "probabilities": True}),
+    "confidence": ("confidence", {}),
+    "confidence grid": ("confidence", {"align_corners": False}),
     "weighted": ("weighted", {}),
     "weighted batch": ("weighted", {"batch": True, "bound": 3.0}),
     "weighted published": ("weighted", {"published": True}),
@@ -29,9 +36,21 @@ CASES = {
 every_loss = pytest.mark.parametrize("case", CASES)
 
 
-def make(case, ranks=None):
+def make(case, ranks=None, ignore=IGNORE):
     name, options = CASES[case]
-    return LOSSES[name](K, IGNORE, ranks, **options)
+    loss = LOSSES[name](K, ignore, ranks, **options)
+    if name != "confidence":
+        return loss
+    # Offset and confidence are read from the logits here, as the network reads them from its head.
+    return lambda logits, label: loss(*(f(at_least_single(logits)) for f in (offset, confidence)), label)
+
+
+def offset(logits):
+    return logits[:, :2].tanh() / 2
+
+
+def confidence(logits):
+    return logits[:, 2:3].sigmoid()
 
 
 def batch(images=4, size=(24, 32), dtype=torch.float64):
@@ -86,9 +105,8 @@ def test_stray_label_is_ignored(case, stray):
 @every_loss
 def test_ignore_label_inside_the_classes(case):
     """Data sets may ignore an id below the number of classes."""
-    name, options = CASES[case]
     logits, label = batch()
-    inside = LOSSES[name](K, 2, None, **options)
+    inside = make(case, ignore=2)
     expected = make(case)(logits, label.masked_fill(label == 2, IGNORE))
     assert torch.equal(inside(logits, label.masked_fill(label == IGNORE, 2)), expected)
 

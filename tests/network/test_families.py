@@ -53,8 +53,20 @@ TRUNKS = {
     "ocrnet.HRNet": HRNet,
     "ocrnet.HRNet_Mscale": HRNet,
     "ocrnet.OCRNetASPP": HRNet,
+    "offset.DeepV3PlusR50": ResNet,
+    "offset.DeepV3PlusSRNX101": SEResNeXt,
+    "offset.DeepV3PlusSRNX50": SEResNeXt,
+    "offset.DeepV3PlusW38": WideResNet38,
+    "offset.DeepV3PlusW38_Mscale": WideResNet38,
+    "offset.DeepV3PlusX71": Xception71,
+    "offset.HRNet": HRNet,
+    "offset.HRNet_Mscale": HRNet,
+    "offset.HRNet_OCR": HRNet,
+    "offset.HRNet_OCR_Mscale": HRNet,
+    "offset.encoder_decoder": EncoderResNet,
+    "seg_hrnet.HRNet": HRNet,
 }
-SEVERAL = sorted(name for name in TRUNKS if name.startswith(("attnscale.", "mscale", "ocrnet.HRNet_M")))
+SEVERAL = sorted(n for n in TRUNKS if n.startswith(("attnscale.", "mscale")) or n.endswith("_Mscale"))
 JOINT = sorted(set(SEVERAL) - {"attnscale.DeepV3R50BP"} - {n for n in SEVERAL if not n.startswith("attnscale.")})
 HEADS = sorted(set(SEVERAL) - {n for n in SEVERAL if n.startswith(("attnscale.", "mscale2."))})
 
@@ -65,7 +77,7 @@ def image(*shape: int) -> torch.Tensor:
 
 def test_every_name_is_in_the_table() -> None:
     assert set(TRUNKS) == set(network.NETS)
-    assert len(TRUNKS) == 33
+    assert len(TRUNKS) == 45
 
 
 @pytest.mark.parametrize("arch", TRUNKS)
@@ -103,6 +115,9 @@ def test_supervision_of_single_scales(narrow, arch: str) -> None:
     total, parts = criterion(net(image(2, 3, 64, 128), label.shape[-2:]), label)
     single = sum(0.05 * parts[name] for name in scales)
     rest = parts["main"] + (0.4 * parts["aux"] if "aux" in parts else 0)
+    if arch.startswith("offset."):
+        rest += parts["confidence"] + sum(0.5 * parts[name] for name in ("initial", "seed"))
+        rest += sum(0.2 * parts[name] for name in ("initial_aux", "seed_aux") if name in parts)
     torch.testing.assert_close(total.detach(), rest + single)
     total.backward()
     assert [name for name, p in net.named_parameters() if p.grad is None] == []
@@ -123,7 +138,7 @@ def test_second_scale_from(narrow, arch: str) -> None:
     net = narrow(arch, second_scale_from=2).train()
     net.start_epoch(1)
     out = net(image(2, 3, 64, 64))
-    assert set(out) <= {"pred", "aux"}
+    assert not [name for name in out if name.startswith(("pred_", "attn"))]
     out["pred"].square().mean().backward()
     assert all((p.grad == 0).all() for p in net.scale_attn.parameters())
     net.start_epoch(2)

@@ -93,7 +93,8 @@ def test_bn_momentum(narrow) -> None:
 
 def tree(**model: object) -> CfgNode:
     """The keys that build reads, narrow, with changes."""
-    stages = {f"STAGE{n}": {"NUM_MODULES": 1, "NUM_BLOCKS": [1] * n} for n in (1, 2, 3, 4)}
+    names = {"STAGE1": 1, "STAGE2": 2, "STAGE3": 3, "STAGE4": 4, "STAGE2_2": 2, "STAGE3_2": 3, "STAGE4_2": 4}
+    stages = {name: {"NUM_MODULES": 1, "NUM_BLOCKS": [1] * n} for name, n in names.items()}
     base = {
         "ARCH": "ocrnet.HRNet_Mscale", "HRNET_WIDTH": 4, "WIDTH_MULT": 1.0, "N_SCALES": "", "MSCALE_LO_SCALE": 0.5,
         "SECOND_SCALE_FROM": 0, "ENCODER": "resnet18", "DECODER": "c1", "FC_DIM": 0,
@@ -102,8 +103,9 @@ def tree(**model: object) -> CfgNode:
         "BN_MOMENTUM": -1.0, "GRAD_CKPT": False,
         "INIT_DECODER": False, "FREEZE_TRUNK": False, "FIX_BN": False, "OCR_EXTRA": stages,
         "OCR": {"MID_CHANNELS": 16, "KEY_CHANNELS": 8, "DROPOUT": 0.05},
+        "OFFSET_BRANCH": 4, "OFFSET_THRESHOLD": -1.0, "ITERATIVE_REFINEMENT": 0, "LOGITS": True, "FREEZED_PAR": False,
     }  # fmt: skip
-    return CfgNode({"MODEL": base | model, "DATASET": {"NUM_CLASSES": 7}})
+    return CfgNode({"MODEL": base | model, "DATASET": {"NUM_CLASSES": 7}, "PUBLISHED": ()})
 
 
 def test_build_reads_the_tree() -> None:

@@ -1,0 +1,30 @@
+"""Positions in a map in units of its size, and what lies there: the one place that says how.
+
+A position (x, y) is -1 at the first column or row and 1 at the last, whatever the resolution; an offset between two
+positions has the same units. N batch, C channels, H x W map.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def grid(like: Tensor) -> Tensor:
+    """The position of every pixel of a map (N, C, H, W) -> (1, 2, H, W), x before y, of its type."""
+    h, w = like.shape[-2:]
+    x = torch.linspace(-1, 1, w, dtype=like.dtype, device=like.device).expand(h, w)
+    y = torch.linspace(-1, 1, h, dtype=like.dtype, device=like.device).unsqueeze(1).expand(h, w)
+    return torch.stack([x, y]).unsqueeze(0)
+
+
+def sample(
+    x: Tensor, positions: Tensor, align_corners: bool = True, mode: str = "bilinear", padding: str = "border"
+) -> Tensor:
+    """What lies at `positions`: (N, C, H, W), (N, 2, h, w) -> (N, C, h, w).
+
+    Without `align_corners` -1 and 1 are the outer edges of the first and last pixel, so that `grid` is not quite where
+    the pixels are. `padding`: beyond them lies the nearest pixel ("border"), or 0 ("zeros").
+    """
+    return F.grid_sample(x, positions.permute(0, 2, 3, 1), mode, padding, align_corners)

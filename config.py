@@ -287,6 +287,8 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
     problem in it, for what does not exist or contradicts itself.
     """
     values, idle = parse(argv or [], recorded)
+    if recorded and values["DATASET.NAME"] != recorded.get("DATASET.NAME"):  # its sizes are those of its own dataset
+        values, idle = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
     assets = os.path.expanduser(values["ASSETS_PATH"])
     for key, value in values.items():
         if isinstance(value, str):
@@ -306,14 +308,10 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
 def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], list[str]]:
     """Command line -> ({key: value} of every option, flags given that have no effect), paths and choices unchecked."""
     values = defaults()
+    values.update({key: _coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS})
     files, given, pairs, idle = _split(list(argv))
-    read: dict[str, Any] = {}
     for file in files:
-        read.update(_read_yaml(file))
-    told = {key: _coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS}
-    if (told | read | given | pairs).get("DATASET.NAME") != told.get("DATASET.NAME"):
-        told.pop("DATASET.IMG_SIZES", None)  # a file's sizes are those of its own dataset
-    values.update(told | read)
+        values.update(_read_yaml(file))
     if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
         values["SNAPSHOT"] = ""
     values.update(given)

@@ -78,11 +78,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
-    """What the checkpoint and the command line say; scales are averaged where the network does not fuse them."""
+    """What the checkpoint and the command line say; scales are averaged where the network does not fuse them, nor has
+    sizes of its own (--imgSize), which are averaged then.
+    """
     words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     words += ["--result_dir", str(args.out), "--n_scales", args.scales, *rest]
     found = trained.build(words)
-    if hasattr(found.net, "scales"):
+    if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
         words += ["EVAL.SCALES", args.scales]

@@ -184,6 +184,14 @@ def test_export(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "encoder_decoder, 150 classes" in capsys.readouterr().out
 
 
+def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
+    words = ["--snapshot", str(folder), "--images", str(tmp_path), "--out", str(tmp_path / "out")]
+    cfg = auto_label.teacher(auto_label.parser().parse_args(words), []).cfg
+    assert cfg.DATASET.IMG_SIZES == SIZES["IMG_SIZES"] and not cfg.EVAL.MULTI_SCALE
+    cfg = auto_label.teacher(auto_label.parser().parse_args(words), ["--imgSize", ""]).cfg
+    assert cfg.EVAL.MULTI_SCALE and cfg.EVAL.EXTRA_SCALES == "0.5,2.0"
+
+
 def test_a_teacher_is_told_by_both_files(folder: Path, nameless: Path, tmp_path: Path) -> None:
     other = parsing_pairs.write(tmp_path / "other", epoch=20)
     torch.save({"conv_last.bias": torch.zeros(150)}, other / "decoder_epoch_20.pth")

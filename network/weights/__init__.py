@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from network.net import Net
-from network.weights import nvidia, own, paddle, plain, trunks
+from network.weights import csail, nvidia, own, paddle, plain, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
 from utils import safe_load
@@ -33,7 +33,8 @@ def read_file(path: Path, ema: bool = True) -> Weights:
 def parse(content: Any, path: Path, ema: bool = True) -> Weights:
     """The same of a file that is read already; `path` is for the message."""
     try:
-        weights = own.parse(content, ema) or nvidia.parse(content) or paddle.parse(content) or plain.parse(content)
+        weights = own.parse(content, ema) or csail.parse(content) or nvidia.parse(content) or paddle.parse(content)
+        weights = weights or plain.parse(content)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from None
     if weights is None or not weights.state:

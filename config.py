@@ -308,6 +308,8 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
     problem in it, for what does not exist or contradicts itself.
     """
     values, idle = parse(argv or [], recorded)
+    if recorded and values["DATASET.NAME"] != recorded.get("DATASET.NAME"):  # its sizes are those of its own dataset
+        values, idle = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
     assets = os.path.expanduser(values["ASSETS_PATH"])
     for key, value in values.items():
         if isinstance(value, str):

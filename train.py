@@ -264,8 +264,8 @@ def drive(words: list[str]) -> int:
     cfg = config.load(words)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     start = starting_point(cfg)
-    if start.path and not cfg.MODEL.ARCH:
-        cfg = config.load(words, restore.recorded(start.path))
+    if start.path:
+        cfg = config.load(words, restore.told(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:

@@ -39,8 +39,8 @@ def build(words: Sequence[str], preferred: str = "") -> Trained:
     content = safe_load.read(path)
     weights = parse(content, path)
     told: dict[str, Any] = {}
-    if checkpoint.is_ours(content) or (weights.arch and not cfg.MODEL.ARCH):
-        told = restore.recorded(path)
+    if checkpoint.is_ours(content) or weights.options or (weights.arch and not cfg.MODEL.ARCH):
+        told = restore.recorded(path, cfg.MODEL.ARCH)
     elif not cfg.MODEL.ARCH:
         told = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
     count = len(weights.class_names) or weights.num_classes

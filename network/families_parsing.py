@@ -75,6 +75,8 @@ def _branch_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
 
 
 def _encoder(s: Settings) -> nn.Module:
+    if not s.encoder:
+        raise UserError("the checkpoint does not tell its encoder's dilation: give --arch_encoder")
     match = re.fullmatch(r"(.*?)(dilated|_dilated8|_dilated16|)", s.encoder)
     base, end = (match[1], match[2]) if match else (s.encoder, "")
     if base not in ENCODERS or (base == "hrnetv2" and end):

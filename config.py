@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from yacs.config import CfgNode
 
-from utils import paddleseg
+from utils import csail, paddleseg
 from utils.errors import UserError, nearest
 
 # The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
@@ -48,8 +48,12 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.CAMVID_CLASSES", "11", "classes of CamVid's painted labels: SegNet's 11, or all", choices=("11", "32")),
             o("DATASET.KITTI_DIR", "ASSETS_PATH/data/KITTI", "KITTI semantics"),
             o("DATASET.ADE20K_DIR", "ASSETS_PATH/data/ADE20K", "ADE20K scene parsing"),
-            o("DATASET.LIST_TRAIN", "", "ade20k: .odgt list of training images; empty: its folder", "--list_train"),
-            o("DATASET.LIST_VAL", "", "ade20k: .odgt list of validation images; empty: its folder", "--list_val"),
+            o("DATASET.ACDC_DIR", "ASSETS_PATH/data/ACDC", "ACDC"),
+            o("DATASET.LIST_TRAIN", "", "list of training images and labels, .lst or ADE20K's .odgt; empty: the folder says", "--list_train"),
+            o("DATASET.LIST_VAL", "", "the same for validation", "--list_val"),
+            o("DATASET.LIST_TEST", "", "list of test images for --eval test", "--list_test"),
+            o("DATASET.CLASSES", "", "--dataset list: YAML file of the classes' names, label values, colours", "--classes"),
+            o("DATASET.CONDITIONS", "", "acdc: those of fog,night,rain,snow that are used; empty: all", "--conditions"),
             o("DATASET.AUG_DIR", "", "frames with propagated labels; empty: cs_aug or camvid_aug3/CamVid in the dataset", "--aug_dir"),
             o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
             o("DATASET.CENTROID_ROOT", "ASSETS_PATH/uniform_centroids", "cache of class centroids"),
@@ -233,7 +237,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale"),
             o("EVAL.EXTRA_SCALES", "0.5,2.0", "further scales for --multi_scale_inference", "--extra_scales"),
             o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
-            o("EVAL.RULE", "auto", "how inputs are scaled; auto: paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail")),
+            o("EVAL.RULE", "auto", "how inputs are scaled; auto: csail with --imgSize, paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail", "hrnet")),
             o("EVAL.AUG_EVAL", False, "PaddleSeg's switch for its two flips", "--aug_eval"),
             o("EVAL.FLIP_HORIZONTAL", False, "with --aug_eval: as --do_flip", "--flip_horizontal"),
             o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical"),
@@ -241,6 +245,8 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.TILE_OVERLAP", 0.25, "share of a tile that its neighbour covers, too", "--tile_overlap"),
             o("EVAL.INFERENCE_MODE", "", "the sdcnet branch's ways; empty: by --eval_rule", "-im --inference_mode", ("", "sliding", "pooling", "whole")),
             o("EVAL.SCALES", "0.5,1.0,2.0", "with --inference_mode: scales that are averaged", "--scales"),
+            o("EVAL.BASE_SIZE", 2048, "hrnet: scale 1 has the long side at so many pixels; 0: at its own", "--base_size"),
+            o("EVAL.PIECE", [1024, 2048], "hrnet: larger inputs are seen in pieces of this height,width", "--piece"),
             o("EVAL.SINGLE_SCALE", False, "with --inference_mode: scale 1 alone", "--single_scale"),
             o("EVAL.NO_FLIP", False, "with --inference_mode: without mirrored images", "--no_flip"),
             o("EVAL.WINDOW", 1024, "sliding: side of the windows over a scaled image; --crop_size, if given, says it, too", "--window"),
@@ -302,6 +308,8 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
     problem in it, for what does not exist or contradicts itself.
     """
     values, idle = parse(argv or [], recorded)
+    if recorded and values["DATASET.NAME"] != recorded.get("DATASET.NAME"):  # its sizes are those of its own dataset
+        values, idle = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
     assets = os.path.expanduser(values["ASSETS_PATH"])
     for key, value in values.items():
         if isinstance(value, str):
@@ -322,19 +330,34 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     """Command line -> ({key: value} of every option, flags given that have no effect), paths and choices unchecked."""
     values = defaults()
     values.update({key: _coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS})
-    files, given, pairs, idle = _split(list(argv))
+    files, given, loose, older, idle = _split(list(argv))
+    told: dict[str, Any] = {}  # what files and pairs say in the words of CSAIL's scene parsing
     for file in files:
-        values.update(_read_yaml(file))
+        values.update(_read_yaml(file, told))
+    pairs = _read_pairs(loose, told)
     if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
+    placed = csail.places(told, older, values["EVAL.MODE"], {*given, *pairs})
+    values.update(
+        {key: value for key, value in placed.items() if key != "SNAPSHOT" or values["RESUME"] in ("", "auto")}
+    )
+    idle += csail.idle(told, older)
     values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
     if "MODEL.ARCH" not in given | pairs and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
         values["MODEL.ARCH"] = "encoder_decoder"
     # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
     if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):
         values["EVAL.WINDOW"] = _coerce(OPTIONS["EVAL.WINDOW"], given["DATASET.CROP_SIZE"], "sliding: --crop_size")
+    if values["TRAIN.EPOCH_ITERS"] > 0:
+        for key, flag in (("TRAIN.MAX_ITERS", "--max_iters"), ("TRAIN.SAVE_INTERVAL", "--save_interval")):
+            if values[key] not in (OPTIONS[key].default, values["TRAIN.EPOCH_ITERS"]):
+                raise UserError(
+                    f"--epoch_iters with --max_epoch says how long a run and its epochs are: leave {flag} out"
+                )
+        values["TRAIN.MAX_ITERS"] = values["TRAIN.MAX_EPOCH"] * values["TRAIN.EPOCH_ITERS"]
+        values["TRAIN.SAVE_INTERVAL"] = values["TRAIN.EPOCH_ITERS"]
     if values["OPTIONS.TEST_MODE"]:
         values["TRAIN.MAX_EPOCH"] = min(2, values["TRAIN.MAX_EPOCH"])
         values["TRAIN.SAVE_INTERVAL"] = min(11, values["TRAIN.SAVE_INTERVAL"])
@@ -379,11 +402,12 @@ def _fill_classes(cfg: CfgNode) -> None:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 
 
-def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], list[str]]:
-    """Command line -> (cfg files, values by flag, values by KEY VALUE, flags without effect)."""
+def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], list[str], dict[str, str], list[str]]:
+    """Command line -> (cfg files, values by flag, words of KEY VALUE, older flags, flags without effect)."""
     known = flags()
     files: list[str] = []
     given: dict[str, Any] = {}
+    older: dict[str, str] = {}
     idle: list[str] = []
     loose: list[str] = []
     while argv:
@@ -393,6 +417,8 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], 
             loose.append(word)
         elif flag == "--cfg":
             files.append(_value(flag, equals, attached, argv))
+        elif flag in csail.FLAGS:
+            older[flag] = _value(flag, equals, attached, argv)
         elif flag in NEGATED:
             given[NEGATED[flag]] = not _switch(flag, equals, attached, argv)
         elif flag in WITHOUT_EFFECT:
@@ -409,9 +435,9 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], dict[str, Any], 
                     value += f",{argv.pop(0)}"
                 given[option.key] = _coerce(option, value, flag)
         else:
-            everything = [*known, *NEGATED, *WITHOUT_EFFECT, "--cfg", "--help"]
+            everything = [*known, *NEGATED, *WITHOUT_EFFECT, *csail.FLAGS, "--cfg", "--help"]
             raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")
-    return files, given, _read_pairs(loose), idle
+    return files, given, loose, older, idle
 
 
 def _is_number(word: str) -> bool:
@@ -427,8 +453,8 @@ def _value(flag: str, equals: str, attached: str, rest: list[str]) -> str:
 
 
 def _switch(flag: str, equals: str, attached: str, rest: list[str]) -> bool:
-    """A boolean flag stands alone, or is followed by true or false."""
-    if not equals and not (rest and rest[0].lower() in ("true", "false")):
+    """A boolean flag stands alone, or is followed by true or false, 1 or 0."""
+    if not equals and not (rest and rest[0].lower() in ("true", "false", "1", "0")):
         return True
     word = attached if equals else rest.pop(0)
     if word.lower() not in _WORDS:
@@ -436,19 +462,29 @@ def _switch(flag: str, equals: str, attached: str, rest: list[str]) -> bool:
     return _WORDS[word.lower()]
 
 
-def _read_pairs(loose: list[str]) -> dict[str, Any]:
+def _read_pairs(loose: list[str], told: dict[str, Any]) -> dict[str, Any]:
+    """KEY VALUE pairs; behind a file of CSAIL's scene parsing its keys are known, too, and noted in `told`."""
     values: dict[str, Any] = {}
+    known = [*OPTIONS, *csail.KEYS] if told else list(OPTIONS)
     while loose:
         key = loose.pop(0)
-        if key not in OPTIONS:
-            raise UserError(f"unknown key {key!r}{nearest(key, OPTIONS)} (a command line ends in KEY VALUE pairs)")
+        if key in csail.KEYS and not told:
+            raise UserError(f"{key} is a key of CSAIL's files: give one with --cfg, or take the key here, --help all")
+        if key not in known:
+            raise UserError(f"unknown key {key!r}{nearest(key, known)} (a command line ends in KEY VALUE pairs)")
         if not loose:
             raise UserError(f"key {key} needs a value after it")
-        values[key] = _coerce(OPTIONS[key], loose.pop(0), key)
+        value = loose.pop(0)
+        if key in OPTIONS:
+            values[key] = _coerce(OPTIONS[key], value, key)
+            continue
+        told[key] = value
+        values.update({ours: _coerce(OPTIONS[ours], new, key) for _, ours, new in csail.translated({key: value})})
     return values
 
 
-def _read_yaml(file: str) -> dict[str, Any]:
+def _read_yaml(file: str, told: dict[str, Any]) -> dict[str, Any]:
+    """The values of a file; those of CSAIL's scene parsing go into `told`, too, in its words."""
     try:
         with open(file, encoding="utf-8") as stream:
             tree = yaml.safe_load(stream) or {}
@@ -459,16 +495,22 @@ def _read_yaml(file: str) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
     try:
-        found = list(paddleseg.options(tree).items() if paddleseg.is_theirs(tree) else _flatten(tree))
+        found = [(key, key, value) for key, value in _flatten(tree)]
+        if paddleseg.is_theirs(tree):
+            found = [(key, key, value) for key, value in paddleseg.options(tree).items()]
+        elif csail.is_theirs(tree):
+            told |= csail.read(tree)
+            found = [(key, key, value) for key, value in csail.RECIPE.items()]
+            found += csail.translated(told)
     except UserError as error:
         raise UserError(f"--cfg {file}: {error}") from None
     except RecursionError:
         raise UserError(f"--cfg {file}: a part of it has itself as a part (an alias *name inside &name)") from None
     values: dict[str, Any] = {}
-    for key, value in found:
+    for said, key, value in found:
         if key not in OPTIONS:
             raise UserError(f"--cfg {file}: unknown key {key!r}{nearest(key, OPTIONS)}")
-        values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {key}")
+        values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {said}")
     return values
 
 
@@ -543,6 +585,7 @@ def problems(cfg: CfgNode) -> Iterator[str]:
     if cfg.LOSS.TERMS and main:
         yield f"--loss_terms stands in place of {main[0]}: leave one of them out"
     yield from _mixing_problems(cfg)
+    yield from _whole_problems(cfg)
     if cfg.AUG.SCALE_MIN > cfg.AUG.SCALE_MAX:
         yield f"--scale_min {cfg.AUG.SCALE_MIN} is larger than --scale_max {cfg.AUG.SCALE_MAX}"
     if cfg.TRAIN.FP16 and cfg.TRAIN.AMP_OPT_LEVEL == "O3" and not cfg.EVAL.MODE:
@@ -580,6 +623,18 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
               "--eval_rule": e.RULE != "auto", "--do_flip": e.DO_FLIP and e.NO_FLIP}  # fmt: skip
     for flag in [flag for flag, given in others.items() if given and e.INFERENCE_MODE]:
         yield f"--inference_mode has --scales and --no_flip of its own: leave {flag} out"
+    if e.RULE != "hrnet":
+        for name in [name for name in ("BASE_SIZE", "PIECE") if e[name] != OPTIONS[f"EVAL.{name}"].default]:
+            yield f"--{name.lower()} is of --eval_rule hrnet: add that, or leave it out"
+    if len(e.PIECE) != 2 or min(e.PIECE) < 1 or e.BASE_SIZE < 0:
+        yield f"--piece takes height,width and --base_size at least 0, not {e.PIECE} and {e.BASE_SIZE}"
+    if e.RULE == "csail" and not cfg.DATASET.IMG_SIZES:
+        yield "--eval_rule csail has no sizes: add --imgSize 300 375 450 525 600"
+    if cfg.DATASET.IMG_SIZES and e.RULE in ("auto", "csail"):
+        own = {"--inference_mode": e.INFERENCE_MODE, **others}
+        flags = [flag for flag in ("--inference_mode", "--multi_scale_inference", "--default_scale") if own[flag]]
+        if flags:
+            yield f"--imgSize says the sizes of evaluation: leave {flags[0]} out, or switch a file's sizes off (--imgSize '')"
     for name, mode in (("sliding_counts", "sliding"), ("pooling_input", "pooling")):
         if name in published and (e.INFERENCE_MODE != mode or not e.MODE):
             yield f"--published {name} is of --eval with --inference_mode {mode}: add them, or leave it out"
@@ -588,8 +643,9 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
     for flag, given in (("--split_count", e.SPLIT_COUNT > 1), ("--fixed_aspp_pool", e.FIXED_ASPP_POOL)):
         if given and not e.MODE:
             yield f"{flag} is for --eval: add it, or leave {flag} out"
-    if e.SPLIT_COUNT > 1 and e.DUMP_FOR_SUBMISSION:
-        yield "--dump_for_submission packs a whole split: leave --split_count out"
+    for flag, given in (("--split_count", e.SPLIT_COUNT > 1), ("--num_val", e.NUM_IMAGES)):
+        if given and e.DUMP_FOR_SUBMISSION:
+            yield f"--dump_for_submission packs a whole split: leave {flag} out"
 
 
 def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
@@ -599,14 +655,43 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
             "--rand_augment": a.RAND_AUGMENT, "--gblur": a.GBLUR, "--bblur": a.BBLUR}  # fmt: skip
     for flag in [flag for flag, given in idle.items() if given and a.TABLE == "paddle"]:
         yield f"{flag} is no step of --aug_table paddle: leave it out"
-    for flag, given in (("--list_train", d.LIST_TRAIN), ("--list_val", d.LIST_VAL)):
-        if given and d.NAME != "ade20k":
+    for flag, path in (("--list_train", d.LIST_TRAIN), ("--list_val", d.LIST_VAL), ("--list_test", d.LIST_TEST)):
+        if path.endswith(".odgt") and d.NAME != "ade20k":
             yield f"{flag} is a list of ADE20K: add --dataset ade20k, or leave it out"
+    for flag, given, name in (("--conditions", d.CONDITIONS, "acdc"), ("--classes", d.CLASSES, "list")):
+        if given and d.NAME != name:
+            yield f"{flag} is of --dataset {name}: add that, or leave it out"
+    for flag, given in (("--conditions", d.CONDITIONS), ("--maxSkip", d.MAX_SKIP)):
+        if given and d.LIST_TRAIN:
+            yield f"--list_train names all training images itself: leave {flag} out"
     if d.MAX_SKIP and not d.CLASS_UNIFORM_PCT:
         yield "--maxSkip adds to class-uniform crops only: give --class_uniform_pct, or leave it out"
     if d.COARSE_MULTIPLE and (d.COARSE_BOOST_CLASSES or d.ONLY_COARSE):
         other = "--coarse_boost_classes" if d.COARSE_BOOST_CLASSES else "--only_coarse"
         yield f"--coarse_multiple brings whole coarse images, {other} crops of them: leave one of them out"
+
+
+def _whole_problems(cfg: CfgNode) -> Iterator[str]:
+    """Options of whole images without them, and those of crops beside them."""
+    d, sizes = cfg.DATASET, _numbers(cfg.DATASET.IMG_SIZES)
+    if "wall_padding" in cfg.PUBLISHED and not d.IMG_SIZES:
+        yield "--published wall_padding is of --imgSize: add that, or leave it out"
+    if not d.IMG_SIZES:
+        return
+    if sizes is None or min(sizes) < 1 or any(size != int(size) for size in sizes):
+        yield f"--imgSize takes whole numbers like 300 375 450, not {d.IMG_SIZES!r}"
+    if d.PADDING > 0 and d.PADDING % max(1, d.LABEL_STRIDE):
+        yield f"--padding_constant {d.PADDING} has to be a multiple of --segm_downsampling_rate {d.LABEL_STRIDE}"
+    if cfg.EVAL.MODE:  # what a file says of its training does not matter
+        return
+    crops = ("DATASET.CROP_SIZE", "DATASET.FULL_CROP", "DATASET.PRE_SIZE", "DATASET.TRANSLATE_AUG_FIX", "AUG.SCALE_MIN",
+             "AUG.SCALE_MAX", "AUG.TABLE", "DATASET.TRAIN_FRACTION", "DATASET.MAX_SKIP", "DATASET.COARSE_MULTIPLE",
+             "DATASET.COARSE_BOOST_CLASSES", "DATASET.ONLY_COARSE", "DATASET.CUSTOM_COARSE_PROB")  # fmt: skip
+    changed = [key for key in crops if get(cfg, key) != OPTIONS[key].default]
+    if d.CLASS_UNIFORM_PCT not in (0, OPTIONS["DATASET.CLASS_UNIFORM_PCT"].default):
+        changed.append("DATASET.CLASS_UNIFORM_PCT")
+    for key in changed:
+        yield f"--imgSize trains on whole images: leave {OPTIONS[key].flags.split()[0]} out"
 
 
 def _range_problems(cfg: CfgNode) -> Iterator[str]:
@@ -634,7 +719,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
         if not 0 <= value < 0.9:
             yield f"{flag} lies between 0 and 0.9, not {value}"
     for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
-                "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT",
+                "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
                 "LOSS.BOOT_MIN_PIXELS", "LOSS.OHEM_KEEP", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH", "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
@@ -644,7 +729,8 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
                 "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
-                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "MODEL.ITERATIVE_REFINEMENT"):  # fmt: skip
+                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS", "EVAL.NUM_IMAGES",
+                "MODEL.ITERATIVE_REFINEMENT"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"
@@ -722,6 +808,8 @@ def help_text(full: bool = False) -> str:
                 lines.append(f"  {'':<34} one of: {', '.join(c for c in option.choices if c)}")
         lines.append("")
     if full:
+        lines += ["Older flags of CSAIL's scene parsing, made into the keys above"]
+        lines += [*(f"  {flag:<34} {text}" for flag, text in csail.FLAGS.items()), ""]
         lines += ["Accepted, without effect (they never had one)", "  " + " ".join(WITHOUT_EFFECT), ""]
     lines.append("python train.py --help all lists every option with its key.")
     return "\n".join(lines)

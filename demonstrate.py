@@ -65,9 +65,15 @@ class Painter:
         return Painted(id_table(spec)[classes], colorize(classes, spec.palette), overlay(image, classes, spec.palette))
 
     def write(self, image: np.ndarray, stem: str = "") -> None:
-        """`color_mask`, `overlap` and `pred_mask`, of a picture "sub/x" sub/color_mask_x.png and so on."""
-        place = self.run.folder / stem
-        for kind, picture in vars(self.paint(image)).items():
+        """`color_mask`, `overlap` and `pred_mask`, of a picture "sub/x" sub/color_mask_x.png and so on.
+
+        With --visualize `result`, too: the picture and its colours side by side.
+        """
+        place, painted = self.run.folder / stem, self.paint(image)
+        pictures = dict(vars(painted))
+        if self.run.cfg.EVAL.VISUALIZE:
+            pictures["result"] = np.hstack([image, painted.color_mask])  # (H, 2W, 3)
+        for kind, picture in pictures.items():
             path = place.with_name(f"{kind}_{place.name}.png") if stem else place / f"{kind}.png"
             write_file(path, encode_png(picture))
 

@@ -253,7 +253,8 @@ def _check_left(cfg: CfgNode, path: Path, state: TrainState, length: int) -> Non
 def placed(run: Run, net: network.Net) -> network.Net:
     """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
     cfg, device = run.cfg, run.ranks.device
-    torch.backends.cudnn.benchmark = not cfg.OPTIONS.DETERMINISTIC
+    # A search for the fastest kernels pays for sizes that come again.
+    torch.backends.cudnn.benchmark = not (cfg.OPTIONS.DETERMINISTIC or cfg.DATASET.IMG_SIZES)
     torch.use_deterministic_algorithms(cfg.OPTIONS.DETERMINISTIC, warn_only=True)
     auto = device.type == "cpu" or run.precision.dtype is not None
     last = {"on": True, "off": False, "auto": auto}[cfg.TRAIN.CHANNELS_LAST]
@@ -274,7 +275,7 @@ def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
     if not run.ranks.is_main:
         return
     if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
-        log.metric(phase, scores.summary(), epoch)
+        log.metric(phase, scores.summary() | result.writers.figures, epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
     data = ReportData(
@@ -290,6 +291,7 @@ def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         facts=list(result.facts.items()),
         versions=environment(run.ranks.device),
         note=result.note,
+        conditions=result.writers.conditions,
     )
     Report(run.folder).write(data)
     for row in result.writers.rows[:PICTURES]:

@@ -22,6 +22,7 @@ from yacs.config import CfgNode
 
 import config
 import datasets
+import loss
 import network
 from network.evalrule import normalise
 from network.summary import summary
@@ -148,8 +149,7 @@ def optimizer_step(run: Run, trainer: Trainer, lr: float, healthy: bool) -> None
         norm = clip_grad_norm_(state.net.parameters(), cfg.TRAIN.GRAD_CLIP or math.inf)
         healthy = scaler.is_enabled() or bool(norm.isfinite())  # a scaler looks for itself, and lowers its scale
     if healthy:
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
+        loss.optimizer.set_rate(state.optimizer, lr)
         scaler.step(state.optimizer)
         scaler.update()
         state.step += 1
@@ -209,7 +209,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     began = time.perf_counter()
     loader = datasets.build_val(cfg, ranks, mode)
     predictor = network.build_predictor(cfg, net, run.precision, log.line)
-    writers = sinks.build(cfg, run.spec, run.folder, expected=len(loader.dataset))
+    writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)
     notes: set[str] = set()
     for batch in log.progress(loader, mode):
@@ -264,8 +264,8 @@ def drive(words: list[str]) -> int:
     cfg = config.load(words)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     start = starting_point(cfg)
-    if start.path and not cfg.MODEL.ARCH:
-        cfg = config.load(words, restore.recorded(start.path))
+    if start.path:
+        cfg = config.load(words, restore.told(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:

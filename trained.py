@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from network.weights import Weights, parse, restore
 from utils import checkpoint, safe_load
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
+from utils.palette import distinct
 
 
 class Trained(NamedTuple):
@@ -39,8 +39,8 @@ def build(words: Sequence[str], preferred: str = "") -> Trained:
     content = safe_load.read(path)
     weights = parse(content, path)
     told: dict[str, Any] = {}
-    if checkpoint.is_ours(content) or (weights.arch and not cfg.MODEL.ARCH):
-        told = restore.recorded(path)
+    if checkpoint.is_ours(content) or weights.options or (weights.arch and not cfg.MODEL.ARCH):
+        told = restore.recorded(path, cfg.MODEL.ARCH)
     elif not cfg.MODEL.ARCH:
         told = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
     count = len(weights.class_names) or weights.num_classes
@@ -62,9 +62,8 @@ def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
     """The dataset's classes, or those that the checkpoint names where it was trained on others (labels: train ids)."""
     spec = _known(cfg, names)
     if spec is None:
-        hues = [colorsys.hsv_to_rgb(k / len(names), 0.5 + k % 2 / 2, 0.9 - k % 3 / 4) for k in range(len(names))]
-        palette = tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in hues)
-        return DatasetSpec(f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})", tuple(names), palette)
+        name = f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})"
+        return DatasetSpec(name, tuple(names), distinct(len(names)))
     if cfg.DATASET.NUM_CLASSES != spec.num_classes:
         raise UserError(
             f"{cfg.SNAPSHOT} has {cfg.DATASET.NUM_CLASSES} classes, {cfg.DATASET.NAME} {spec.num_classes}: "

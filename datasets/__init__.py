@@ -1,173 +1,63 @@
-"""Datasets by name, and the loaders that a config asks for.
-
-A dataset is a `DatasetSpec` and a function that lists its files; everything after that is common to all.
-"""
+"""From options to loaders: which images make an epoch, what is done to them, how they become batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import ade20k, camvid, centroids, cityscapes, drawn, folder, kitti, mapillary, neighbours
-from datasets.base import Listing, SegmentationDataset
+from datasets import catalogue, centroids, dynamic, folder, neighbours
+from datasets.base import Listing, SegmentationDataset, collate_train
+from datasets.catalogue import DATASETS, Entry, find, label_ids, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
-from utils.errors import UserError, nearest
+from utils.errors import UserError
+
+__all__ = ["DATASETS", "build", "build_train", "build_val", "settle", "spec"]
 
 # Steps of --test_mode, as published.
 TEST_STEPS, TEST_VAL_STEPS = 11, 7
 
 
-@dataclass(frozen=True)
-class Entry:
-    """`listing(cfg, mode, ranks)` gives the files of "train", "val", "trainval" or "test".
-
-    `own_spec(cfg)`: the classes where the dataset's folder says them. `val_size`: long edge at which its images are
-    validated where --pre_size does not say otherwise; 0: as they are, whatever it says. `coarse`: it has coarse images.
-    `around(cfg)`: where frames around its images lie, and that in words.
-    """
-
-    spec: DatasetSpec
-    listing: Callable[[Any, str, Ranks], Listing]
-    own_spec: Callable[[Any], DatasetSpec] | None = None
-    val_size: int = 0
-    coarse: bool = False
-    around: Callable[[Any], tuple[neighbours.Place, str]] | None = None
-
-
-def _cityscapes(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    root = cfg.DATASET.ROOT or cfg.DATASET.CITYSCAPES_DIR
-    return cityscapes.listing(root, mode, cfg.DATASET.CV, _coarse(cfg) if mode == "train" else None)
-
-
-def _around_cityscapes(cfg: Any) -> tuple[neighbours.Place, str]:
-    """Of the toy scenes, too, which are laid out in the same way."""
-    root = cfg.DATASET.AUG_DIR or str(
-        Path(cfg.DATASET.ROOT or cfg.DATASET[f"{cfg.DATASET.NAME.upper()}_DIR"]) / "cs_aug"
-    )
-    return cityscapes.frames_around(root, "frames with propagated labels (--aug_dir)"), f"looked in {root}"
-
-
-def _around_camvid(cfg: Any) -> tuple[neighbours.Place, str]:
-    root = Path(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR)
-    aug = Path(cfg.DATASET.AUG_DIR) if cfg.DATASET.AUG_DIR else root / "camvid_aug3" / "CamVid"
-    if _camvid_spec(cfg).colours:
-        raise UserError(f"--maxSkip: {root} is CamVid's painted original; frames with labels are of the SegNet layout")
-    return neighbours.of_camvid(aug), f"looked for {aug}/train/*.png and {aug}/trainannot/*.png"
-
-
-def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    root = cfg.DATASET.ROOT or cfg.DATASET.TOY_DIR
-    coarse = _coarse(cfg) if mode == "train" else None
-    if ranks.local_rank == 0:  # on every machine, since its disk may be its own
-        wanted = ["fine"] + ["coarse"] * (coarse is not None) + ["test"] * (mode == "test")
-        drawn.write(Path(root), wanted)
-    ranks.barrier()
-    return cityscapes.listing(root, mode, cfg.DATASET.CV, coarse)
-
-
-def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    root = cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR
-    if cfg.DATASET.CV == cityscapes.CV_ALL:  # as published: train on both, validate on the test images where they are
-        mode = {"train": "trainval", "val": "test" if camvid.has_test(root) else "val"}.get(mode, mode)
-    return Listing.plain(camvid.items(root, mode))
-
-
-def _camvid_spec(cfg: Any) -> DatasetSpec:
-    return camvid.spec(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, cfg.DATASET.CAMVID_CLASSES)
-
-
-def _ade20k(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    """A list where there is one for `mode`, else the plain folder."""
-    c, root = cfg.DATASET, cfg.DATASET.ROOT or cfg.DATASET.ADE20K_DIR
-    path = {"train": c.LIST_TRAIN, "val": c.LIST_VAL}.get(mode, "")
-    return Listing.plain(ade20k.listed(path, root) if path else ade20k.items(root, mode))
-
-
-def _kitti(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    return Listing.plain(kitti.items(cfg.DATASET.ROOT or cfg.DATASET.KITTI_DIR, mode, cfg.DATASET.CV))
-
-
-def _mapillary(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    mode = "trainval" if mode == "train" and cfg.DATASET.CV == cityscapes.CV_ALL else mode
-    return Listing.plain(mapillary.items(*_mapillary_place(cfg), mode))
-
-
-def _mapillary_place(cfg: Any) -> tuple[str, str]:
-    """Root and release."""
-    return cfg.DATASET.ROOT or cfg.DATASET.MAPILLARY_DIR, cfg.DATASET.MAPILLARY_RELEASE
-
-
-def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    """`<ROOT>/images` and `<ROOT>/labels` (or <ROOT>/<mode>/...), or a folder of images alone."""
-    root = Path(cfg.DATASET.ROOT or cfg.EVAL.FOLDER or ".")
-    root = root / mode if (root / mode).is_dir() else root
-    images = root / "images" if (root / "images").is_dir() else root
-    labels = root / "labels" if (root / "labels").is_dir() else ""
-    return Listing.plain(folder.items(str(images), str(labels), folder.SPEC, _label_ids(cfg)))
-
-
-DATASETS = {
-    "cityscapes": Entry(cityscapes.SPEC, _cityscapes, coarse=True, around=_around_cityscapes),
-    "kitti": Entry(kitti.SPEC, _kitti),
-    "ade20k": Entry(ade20k.SPEC, _ade20k),
-    "mapillary": Entry(
-        mapillary.SPEC, _mapillary, lambda cfg: mapillary.spec(*_mapillary_place(cfg)), mapillary.VAL_SIZE
-    ),
-    "camvid": Entry(camvid.SPEC, _camvid, _camvid_spec, around=_around_camvid),
-    "toy": Entry(replace(cityscapes.SPEC, name="toy"), _toy, coarse=True, around=_around_cityscapes),
-    "folder": Entry(folder.SPEC, _folder),
-}
-
-
-def spec(dataset: Any) -> DatasetSpec:
-    """Classes of a dataset given by its name or by a config that names it; UserError for an unknown name."""
-    entry = _entry(dataset)
-    return entry.spec if isinstance(dataset, str) or entry.own_spec is None else entry.own_spec(dataset)
-
-
-def settle(cfg: Any) -> None:
-    """Write into the options what the dataset's folder decides, so that checkpoints record it."""
-    if cfg.DATASET.NAME == "mapillary" and not cfg.DATASET.MAPILLARY_RELEASE:
-        cfg.DATASET.MAPILLARY_RELEASE, _ = mapillary.release_of(_mapillary_place(cfg)[0])
-
-
 def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader:
     """Training batches as the config asks; `run_dir` receives augmented images if it asks for those."""
-    entry, classes = _entry(cfg), spec(cfg)
+    entry, classes = find(cfg), spec(cfg)
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
-    listing = _with_frames(cfg, entry, entry.listing(cfg, "train", ranks))
+    listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
     dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
-    sampler = _sampler(cfg, ranks, dataset, listing)
+    whole = bool(cfg.DATASET.IMG_SIZES)
+    sampler = (
+        dynamic.sampler(cfg, ranks, listing, _most_steps(cfg)) if whole else _sampler(cfg, ranks, dataset, listing)
+    )
     dump = None
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
         dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)
     if cfg.TRAIN.MAX_ITERS:
         sampler = Rounds(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
-    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump)
+    collate = dynamic.canvas(cfg, classes) if whole else collate_train
+    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump, collate)
 
 
 def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
-    entry, classes = _entry(cfg), spec(cfg)
+    entry, classes = find(cfg), spec(cfg)
     if mode == "folder":
-        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, _label_ids(cfg)))
+        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, label_ids(cfg)))
     elif mode in ("val", "test"):
-        listing = entry.listing(cfg, mode, ranks)
+        listing = catalogue.listing(cfg, mode, ranks)
     elif mode == "trn":
-        full = entry.listing(cfg, "train", ranks)
+        full = catalogue.listing(cfg, "train", ranks)
         listing = Listing.plain(full.items[: full.fine])
     else:
         raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")
-    shown = listing.items[cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
+    shown = listing.items[: cfg.EVAL.NUM_IMAGES or None][cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
     if not shown:
-        count = f"{len(listing.items)} images leave none for it"
+        count = f"{min(len(listing.items), cfg.EVAL.NUM_IMAGES or math.inf)} images leave none for it"
         raise UserError(f"--split_index {cfg.EVAL.SPLIT_INDEX} of --split_count {cfg.EVAL.SPLIT_COUNT}: {count}")
     if any(item.label for item in listing.items):
         _check_classes(cfg, classes)
@@ -182,13 +72,6 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
 def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:
     """Training and validation batches."""
     return build_train(cfg, ranks, run_dir), build_val(cfg, ranks)
-
-
-def _entry(dataset: Any) -> Entry:
-    name = dataset if isinstance(dataset, str) else dataset.DATASET.NAME
-    if name not in DATASETS:
-        raise UserError(f"unknown --dataset {name!r}{nearest(name, DATASETS)}; known: {', '.join(DATASETS)}")
-    return DATASETS[name]
 
 
 def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
@@ -252,40 +135,16 @@ def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: List
         early = merge(early, keep_items(_centroids(cfg, ranks, dataset, frames), used), range(classes))
     return ClassUniformSampler(
         kept, early, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
-        near if early is not near else None, c.MAX_CU_EPOCH, TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0,
+        near if early is not near else None, c.MAX_CU_EPOCH, _most_steps(cfg),
         mixed, c.COARSE_MULTIPLE, listing.note,
     )  # fmt: skip
+
+
+def _most_steps(cfg: Any) -> int:
+    return TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0
 
 
 def _centroids(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, indices: range) -> dict[int, Any]:
     c = cfg.DATASET
     small = "small_tile" in cfg.PUBLISHED
     return centroids.cached(dataset, indices, c.CLASS_UNIFORM_TILE, c.CENTROID_ROOT, small, c.NUM_WORKERS, ranks)
-
-
-def _coarse(cfg: Any) -> cityscapes.Coarse | None:
-    """What the config says of coarse images; None if it does not ask for them."""
-    c = cfg.DATASET
-    if not (c.COARSE_BOOST_CLASSES or c.ONLY_COARSE or c.COARSE_MULTIPLE or c.CUSTOM_COARSE_PROB >= 0):
-        return None
-    return cityscapes.Coarse(
-        _classes(c.COARSE_BOOST_CLASSES, "--coarse_boost_classes"),
-        c.CUSTOM_COARSE_PROB,
-        _classes(c.CUSTOM_COARSE_DROPOUT_CLASSES, "--custom_coarse_dropout_classes"),
-        c.MASK_OUT_CITYSCAPES,
-        c.CITYSCAPES_CUSTOMCOARSE,
-    )
-
-
-def _classes(text: str, flag: str) -> tuple[int, ...]:
-    try:
-        classes = tuple(int(part) for part in str(text).split(",") if part.strip())
-    except ValueError:
-        classes = (-1,)
-    if any(not 0 <= c < cityscapes.SPEC.num_classes for c in classes):
-        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {text!r}")
-    return classes
-
-
-def _label_ids(cfg: Any) -> str:
-    return cfg.EVAL.LABEL_IDS

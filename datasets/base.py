@@ -22,6 +22,7 @@ class Item(NamedTuple):
 
     `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
     that a person drew. `auto`: the label is an automatic one, which LabelRules clean. `size`: (H, W) by a list.
+    `condition`: weather or light that scores are told apart by.
     """
 
     image: str
@@ -32,6 +33,7 @@ class Item(NamedTuple):
     human: str | None = None
     auto: bool = False
     size: tuple[int, int] | None = None
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,16 @@ class SegmentationDataset(Dataset):
         self._paints = colour_table(self.spec.colours) if self.spec.colours else None
         self._tables = (class_table(self.spec), class_table(self.spec, train_ids=True))
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """{name: condition} of the items that have one."""
+        return {item.name: item.condition for item in self.items if item.condition}
+
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Sample:
-        index, centre, seed = _as_draw(draw)
+        index, centre, seed, short = _as_draw(draw)
         item = self.items[index]
         image = read_image(item.image)
         if item.size is not None and item.size != image.shape[:2]:
@@ -129,7 +136,7 @@ class SegmentationDataset(Dataset):
                 f"{item.label} is {label.shape[1]}x{label.shape[0]} pixels, "
                 f"its image {item.image} {image.shape[1]}x{image.shape[0]}"
             )
-        sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre)
+        sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre, short)
         return self.transform(sample, random.Random(seed))
 
     def label(self, index: int) -> np.ndarray | None:

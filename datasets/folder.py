@@ -33,7 +33,7 @@ def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
     `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by names and values.
     """
     root, paths = _images(images, labels)
-    names = _names([_name_choices(path.relative_to(root)) for path in paths])
+    names = unlike([_name_choices(path.relative_to(root)) for path in paths])
     if not labels:
         return [Item(str(path), None, name) for path, name in zip(paths, names, strict=True)]
     # Automatic labels say what they hold, and are called as `tree` calls their images.
@@ -78,7 +78,7 @@ def tree(images: str, without: str) -> list[Item]:
         place = path.relative_to(root)
         short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
         choices.append([long] if short.endswith("_prob") else [short, long])
-    return [Item(str(path), None, name) for path, name in zip(paths, _names(choices), strict=True)]
+    return [Item(str(path), None, name) for path, name in zip(paths, unlike(choices), strict=True)]
 
 
 def _images(images: str, without: str) -> tuple[Path, list[Path]]:
@@ -102,7 +102,7 @@ def _folder(path: str, what: str) -> Path:
     raise UserError(f"the folder of {what} {path} does not exist{around}")
 
 
-def _names(choices: list[list[str]]) -> list[str]:
+def unlike(choices: list[list[str]]) -> list[str]:
     """A file name for each image, unlike all others: the first of its choices that no other image has.
 
     `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by

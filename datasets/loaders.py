@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +19,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets.base import Failure, Guarded, SegmentationDataset, collate_eval, collate_train
-from datasets.samplers import ClassUniformSampler, ExactSampler, Rounds
-from utils.contracts import Batch, DatasetSpec, EvalBatch
+from datasets.samplers import Epochs, ExactSampler, Rounds
+from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
 from utils.errors import UserError
 
 _MAX_DUMPED = 64
@@ -140,12 +140,13 @@ class TrainLoader(Loader):
     def __init__(
         self,
         dataset: SegmentationDataset,
-        sampler: ClassUniformSampler | Rounds,
+        sampler: Epochs | Rounds,
         workers: int = 0,
         pin: bool = False,
         dump: AugmentationDump | None = None,
+        collate: Callable[[Sequence[Sample | Failure]], Batch | Failure] = collate_train,
     ) -> None:
-        super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate_train, pin_memory=pin)
+        super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate, pin_memory=pin)
         self.sampler, self.dump = sampler, dump
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:

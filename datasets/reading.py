@@ -30,6 +30,15 @@ def read_image(path: str) -> np.ndarray:
     return cv2.cvtColor(_decode(path, flags), cv2.COLOR_BGR2RGB)
 
 
+def size_of(path: str) -> tuple[int, int]:
+    """(H, W) of an image by the head of its file; UserError for one that has none."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"cannot read the size of {path}: {error}") from None
+
+
 def read_label(path: str) -> np.ndarray:
     """(H, W) uint8 or uint16 values as they are stored; the indices of a palette file, not its colours."""
     data = _read_complete(path)

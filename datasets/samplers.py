@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -53,6 +54,20 @@ def _cycled(length: int, count: int, rng: random.Random) -> list[int]:
     while len(order) < count:
         order += rng.sample(range(length), length)
     return order[:count]
+
+
+class Epochs(Protocol):
+    """What a sampler of training batches does. `note`: what a reader of the log should know; empty if nothing."""
+
+    @property
+    def note(self) -> str: ...
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[Draw]]: ...
 
 
 @dataclass
@@ -138,7 +153,7 @@ class Rounds(Sampler[list[Draw]]):
     A round stands in for an epoch of the run, so that it can be entered in the middle like one.
     """
 
-    sampler: ClassUniformSampler
+    sampler: Epochs
     steps: int
     budget: int
     epoch: int = field(default=0, init=False)
@@ -146,7 +161,7 @@ class Rounds(Sampler[list[Draw]]):
 
     @property
     def note(self) -> str:
-        """What a reader of the log should know; see ClassUniformSampler."""
+        """That of the sampler."""
         return self.sampler.note
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:

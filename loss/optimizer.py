@@ -1,4 +1,8 @@
-"""Optimizers by name. One parameter group, in the order of the network, so that a published state fits by position."""
+"""Optimizers by name. One parameter group, in the order of the network, so that a published state fits by position.
+
+A decoder's own rate, and weight decay on the weights of convolutions alone, make more groups. A group's rate is that of
+the schedule times its `lr_scale`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
 from utils.errors import UserError, nearest
@@ -22,9 +27,11 @@ class Settings:
     weight_decay: float = 0.0
     momentum: float = 0.9  # SGD only
     amsgrad: bool = False  # Adam and AdamW only (Reddi et al., "On the Convergence of Adam and Beyond", ICLR 2018)
+    lr_decoder: float = 0.0  # of parameters inside `decoder`; 0: lr
+    decay_on: str = "all"  # or "conv": weights of convolutions and linear layers; neither biases nor batch norms
 
 
-Params = list[nn.Parameter]
+Params = list[nn.Parameter] | list[dict[str, Any]]
 
 
 def sgd(params: Params, s: Settings) -> Optimizer:
@@ -73,16 +80,50 @@ def make(name: str, net: nn.Module, settings: Settings) -> Optimizer:
     """The optimizer `name` for the parameters of `net` that are trained; UserError for an unknown name or none."""
     if name not in OPTIMIZERS:
         raise UserError(f"--optimizer {name!r} is unknown{nearest(name, OPTIMIZERS)}; known: {', '.join(OPTIMIZERS)}")
-    params = [p for p in net.parameters() if p.requires_grad]
-    if not params:
+    if not any(p.requires_grad for p in net.parameters()):
         raise UserError("nothing to train: every parameter of the network is frozen; give fewer freezing options")
-    return OPTIMIZERS[name](params, settings)
+    made = OPTIMIZERS[name](_params(net, settings), settings)
+    scales = [group.get("lr_scale") for group in made.param_groups]
+
+    def keep_scales(loaded: Optimizer) -> None:
+        for group, scale in zip(loaded.param_groups, scales, strict=True):
+            group.pop("lr_scale", None)
+            if scale is not None:
+                group["lr_scale"] = scale
+
+    made.register_load_state_dict_post_hook(keep_scales)  # rates are the options', whatever a file has
+    return made
+
+
+def set_rate(optimizer: Optimizer, lr: float) -> None:
+    """Give every group the schedule's rate `lr`, times the group's own factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+
+
+def _params(net: nn.Module, s: Settings) -> Params:
+    """What is trained: one list, or groups with an `lr_scale` and a `weight_decay` of their own."""
+    trained = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
+    if not s.lr_decoder and s.decay_on == "all":
+        return [p for _, p in trained]
+    if s.lr_decoder and not (hasattr(net, "encoder") and hasattr(net, "decoder")):
+        raise UserError("--lr_decoder is of networks with encoder and decoder (--arch encoder_decoder): leave it out")
+    layers = [part for part in net.modules() if isinstance(part, (_ConvNd, nn.Linear))]
+    weights = {id(part.weight) for part in layers}
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, p in trained:
+        decay = s.weight_decay if s.decay_on == "all" or id(p) in weights else 0.0
+        groups.setdefault((bool(s.lr_decoder) and name.startswith("decoder."), decay), []).append(p)
+    return [
+        {"params": params, "lr_scale": s.lr_decoder / s.lr if own else 1.0, "weight_decay": decay}
+        for (own, decay), params in groups.items()
+    ]
 
 
 def build(cfg: Any, net: nn.Module) -> Optimizer:
-    """The optimizer that OPTIM.{NAME, LR, WEIGHT_DECAY, MOMENTUM, AMSGRAD} ask for."""
+    """The optimizer that OPTIM.{NAME, LR, LR_DECODER, WEIGHT_DECAY, DECAY_ON, MOMENTUM, AMSGRAD} ask for."""
     o = cfg.OPTIM
-    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD))
+    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD, o.LR_DECODER, o.DECAY_ON))
 
 
 def _apex(name: str) -> Any:

@@ -75,6 +75,8 @@ def _branch_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
 
 
 def _encoder(s: Settings) -> nn.Module:
+    if not s.encoder:
+        raise UserError("the checkpoint does not tell its encoder's dilation: give --arch_encoder")
     match = re.fullmatch(r"(.*?)(dilated|_dilated8|_dilated16|)", s.encoder)
     base, end = (match[1], match[2]) if match else (s.encoder, "")
     if base not in ENCODERS or (base == "hrnetv2" and end):
@@ -85,7 +87,7 @@ def _encoder(s: Settings) -> nn.Module:
 
 def _check_pair(s: Settings, decoder: str, maps: Channels) -> None:
     if s.fc_dim and s.fc_dim != _last(maps):
-        raise UserError(f"--fc_dim {s.fc_dim}: the last map of {s.encoder} has {_last(maps)} channels; leave it out")
+        raise UserError(f"--fc_dim {s.fc_dim}: {s.encoder} ends in {_last(maps)} channels; give that, or leave it out")
     if len(maps) == 1 and decoder.endswith("deepsup"):
         plain = decoder.removesuffix("_deepsup")
         raise UserError(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.contracts import Outputs
 from utils.resize import resize
@@ -45,6 +46,7 @@ class Net(nn.Module):
         self.maps = parts.maps
         self.trunk_name = parts.trunk
         self.align_corners = align_corners
+        self.fix_bn = False  # batch norms keep to their running statistics in training, too
         self._frozen: tuple[nn.Module, ...] = ()
         if freeze_trunk:
             self.freeze([self.trunk_module])
@@ -98,9 +100,10 @@ class Net(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Net:
-        """As ever, but what is frozen stays in evaluation mode."""
+        """As ever, but what is frozen, and fixed batch norms, stay in evaluation mode."""
         super().train(mode)
         self.trunk_module.train(mode)  # no child where it has no name
-        for module in self._frozen:
+        fixed = (part for part in self.modules() if self.fix_bn and isinstance(part, _BatchNorm))
+        for module in (*self._frozen, *fixed):
             module.eval()
         return self

@@ -26,16 +26,17 @@ class Box(NamedTuple):
     bottom: int
 
 
-def side(window: int, scale: float) -> int:
-    """Side of the windows at a scale: they grow with an enlarged image, and do not shrink with a small one."""
-    return int(window * max(scale, 1.0))
+def square(window: int, scale: float) -> tuple[int, int]:
+    """Windows (h, w) at a scale: they grow with an enlarged image, and do not shrink with a small one."""
+    side = int(window * max(scale, 1.0))
+    return side, side
 
 
-def boxes(size: tuple[int, int], window: int, overlap: float) -> list[Box]:
+def boxes(size: tuple[int, int], window: tuple[int, int], overlap: float) -> list[Box]:
     """Windows over an input of `size` (h, w), column by column; one that is larger than the input ends with it."""
-    height, width = size
-    places = itertools.product(starts(width, window, overlap), starts(height, window, overlap))
-    return [Box(x, y, min(x + window, width), min(y + window, height)) for x, y in places]
+    (height, width), (high, wide) = size, window
+    places = itertools.product(starts(width, wide, overlap), starts(height, high, overlap))
+    return [Box(x, y, min(x + wide, width), min(y + high, height)) for x, y in places]
 
 
 def counts(size: tuple[int, int], found: Sequence[Box]) -> Tensor:
@@ -60,7 +61,7 @@ def published_counts(size: tuple[int, int], found: Sequence[Box], classes: int) 
 def over_windows(
     forward: Callable[[Tensor], dict[str, Tensor]],
     x: Tensor,
-    window: int,
+    window: tuple[int, int],
     overlap: float,
     align_corners: bool = False,
     published: bool = False,

@@ -30,7 +30,7 @@ from datasets.reading import apply_table, class_table, read_image, read_label  #
 from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
-from utils import amp, distributed, labelrecord, sinks  # noqa: E402
+from utils import amp, distributed, labelrecord, pairs, sinks  # noqa: E402
 from utils.cli import exit_code  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -78,11 +78,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
-    """What the checkpoint and the command line say; scales are averaged where the network does not fuse them."""
+    """What the checkpoint and the command line say; scales are averaged where the network does not fuse them, nor has
+    sizes of its own (--imgSize), which are averaged then.
+    """
     words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     words += ["--result_dir", str(args.out), "--n_scales", args.scales, *rest]
     found = trained.build(words)
-    if hasattr(found.net, "scales"):
+    if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
         words += ["EVAL.SCALES", args.scales]
@@ -120,11 +122,12 @@ def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
 
 
 def digest(path: Path) -> str:
-    """Tells the teacher's file from others."""
+    """Tells the teacher's file, or pair of files, from others."""
     sha = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            sha.update(block)
+    for part in pairs.files(path) if pairs.is_pair(path) else (path,):
+        with open(part, "rb") as file:
+            while block := file.read(1 << 22):
+                sha.update(block)
     return sha.hexdigest()[:16]
 
 

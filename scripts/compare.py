@@ -3,7 +3,8 @@
 python scripts/compare.py scripts/compare_losses.yaml --out logs/losses --seeds 0,1,2 [further words for every train.py]
 
 The YAML has `common`, words for each `train.py`, and `variants`, {name: words}. Scores are the mean IoU after the last
-epoch, in per cent; variants are compared with the first one seed by seed. Started again it goes on.
+epoch, in per cent; variants are compared with the first one seed by seed. Where a dataset has conditions (fog, night),
+each has a table, too. Started again it goes on.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
+Folders = Mapping[str, Mapping[str, Path]]  # {variant: {seed: folder of the run}}
+MEAN = "mean_iu"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--seeds", default="0,1,2", help="one training of each variant a seed")
     args, more = flags.parse_known_args(argv)
     seeds = [seed.strip() for seed in args.seeds.split(",")]
-    return exit_code(lambda: print(table(compare(read(args.plan), seeds, args.out, more))), args.out)
+    return exit_code(lambda: print(tables(compare(read(args.plan), seeds, args.out, more))), args.out)
 
 
 def read(path: Path) -> Plan:
@@ -62,9 +65,9 @@ def read(path: Path) -> Plan:
         ) from None
 
 
-def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) -> Scores:
+def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) -> Folders:
     """Train each variant with each seed, seed after seed, so that variants can be compared early."""
-    scores: dict[str, dict[str, float]] = {name: {} for name in plan.variants}
+    folders: dict[str, dict[str, Path]] = {name: {} for name in plan.variants}
     for seed in seeds:
         for name, words in plan.variants.items():
             folder = out / name.replace(" ", "_") / f"seed{seed}"
@@ -83,8 +86,8 @@ def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) ->
                     *more,
                 )
                 (folder / "finished").touch()
-            scores[name][seed] = final(folder)
-    return scores
+            folders[name][seed] = folder
+    return folders
 
 
 def call(script: str, *words: str) -> None:
@@ -94,11 +97,27 @@ def call(script: str, *words: str) -> None:
         raise UserError(f"{script} {shlex.join(words)} ended with {code}; its own words stand above")
 
 
-def final(folder: Path) -> float:
-    """Mean IoU after the last epoch, from a run's metrics.csv."""
+def final(folder: Path, figure: str = MEAN) -> float:
+    """A figure after the last epoch, the mean IoU if no other is named."""
+    return figures(folder)[figure]
+
+
+def figures(folder: Path) -> dict[str, float]:
+    """The last validation's mean IoU of all, and of each condition, from a run's metrics.csv."""
     rows = [line.split(",") for line in (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()]
     last = [row for row in rows if row[0] == "val"][-1]
-    return float(last[last.index("mean_iu") + 1])
+    return {key: float(value) for key, value in zip(last[1::2], last[2::2], strict=False) if key.startswith(MEAN)}
+
+
+def tables(folders: Folders) -> str:
+    """The table of all images, then those of the conditions that all runs have."""
+    found = [figures(folder) for of_seeds in folders.values() for folder in of_seeds.values()]
+    parts = []
+    for figure in [key for key in found[0] if all(key in one for one in found)]:
+        scores = {name: {seed: final(folder, figure) for seed, folder in of.items()} for name, of in folders.items()}
+        title = figure.removeprefix(MEAN).lstrip("_")
+        parts.append((f"{title}:\n" if title else "") + table(scores))
+    return "\n\n".join(parts)
 
 
 def table(scores: Scores) -> str:

@@ -3,6 +3,9 @@
 python scripts/convert_checkpoint.py IN OUT --to nvidia    as NVIDIA's code saves and loads it
 python scripts/convert_checkpoint.py IN OUT --to hrnet     as HRNet's code and the one with offset vectors do
 python scripts/convert_checkpoint.py IN OUT --to plain     {name: tensor} and nothing else
+python scripts/convert_checkpoint.py IN OUT --to csail     a folder of encoder_epoch_K.pth and decoder_epoch_K.pth
+
+A folder of such a pair tells its network by its name alone: ade20k-ENCODER-DECODER.
 """
 
 from __future__ import annotations
@@ -10,28 +13,35 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from network.weights import hrnet, nvidia, plain, read_file  # noqa: E402
+from network.weights import Weights, csail, hrnet, nvidia, plain, read_file  # noqa: E402
 from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
-LAYOUTS = {"hrnet": hrnet.layout, "nvidia": nvidia.layout, "plain": plain.layout}
+# Each gives {name of a file below OUT: content}; the name is empty where OUT itself is the file.
+LAYOUTS: dict[str, Callable[[Weights], Mapping[str, Any]]] = {
+    "csail": csail.layout,
+    "hrnet": lambda weights: {"": hrnet.layout(weights)},
+    "nvidia": lambda weights: {"": nvidia.layout(weights)},
+    "plain": lambda weights: {"": plain.layout(weights)},
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(description="Rewrite a checkpoint in another layout.", allow_abbrev=False)
     p.add_argument("source", metavar="IN", type=Path, help="checkpoint of any supported layout")
-    p.add_argument("target", metavar="OUT", type=Path, help="file to write")
+    p.add_argument("target", metavar="OUT", type=Path, help="file to write, or folder (csail)")
     p.add_argument("--to", choices=sorted(LAYOUTS), required=True, help="layout of OUT")
     p.add_argument("--arch", default="", help="network's name to write where IN does not tell it (nvidia)")
     p.add_argument("--raw", action="store_true", help="the trained weights even where IN has averaged ones (EMA)")
@@ -39,22 +49,30 @@ def parser() -> argparse.ArgumentParser:
 
 
 def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = False) -> str:
-    """Write `target`; returns one line about it. The file appears whole or not at all."""
+    """Write `target`; returns one line about it. Every file appears whole or not at all."""
     weights = read_file(source, ema=not raw)
     weights = replace(weights, arch=weights.arch or arch)
-    partial = target.with_name(target.name + ".tmp")
+    contents = {target / name if name else target: content for name, content in LAYOUTS[to](weights).items()}
+    partial = {path: path.with_name(path.name + ".tmp") for path in contents}
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            torch.save(LAYOUTS[to](weights), file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(content, partial[path])
+        for path in contents:
+            partial[path].replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        with suppress(OSError):
-            partial.unlink()
+        for path in partial.values():
+            with suppress(OSError):
+                path.unlink()
         raise UserError(f"{target}: cannot be written ({error}); check the folder and the free space") from error
     return f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source})"
+
+
+def _write(content: Any, path: Path) -> None:
+    with open(path, "wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from scripts import propagate_labels  # noqa: E402
 from scripts.chain_flow import Flows, flows_of  # noqa: E402
-from scripts.compare import Plan, call, compare, table  # noqa: E402
+from scripts.compare import Plan, call, compare, tables  # noqa: E402
 from scripts.propagate_labels import walk  # noqa: E402
 from utils.cli import exit_code  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
@@ -60,7 +60,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     print(figures(scenes, args.flows.split(","), args.propagate, rest), flush=True)
     if args.seeds:
         frames = propagated(args, scenes, rest)
-        print(table(compare(plan(args, scenes, frames), args.seeds.split(","), args.out, [])))
+        print(tables(compare(plan(args, scenes, frames), args.seeds.split(","), args.out, [])))
 
 
 def draw(args: argparse.Namespace) -> Path:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from pictures import write_image
 from PIL import Image
 
 from datasets import toy
@@ -48,10 +48,10 @@ def tiny_run(tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path, t
     return tiny_words(tiny_scenes, tmp_path)
 
 
-def write_image(path: Path, array: np.ndarray) -> None:
-    """Write an RGB or grey array in the format of its suffix."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), array[..., ::-1] if array.ndim == 3 else array)
+@pytest.fixture
+def write_file() -> Callable[[Path, np.ndarray], None]:
+    """`write_image` itself."""
+    return write_image
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import torch
 
 from utils.checkpoint import load
 from utils.log import RunLog
+
+ROOT = Path(__file__).parents[1]
 
 
 def folder(words: Sequence[str]) -> Path:
@@ -46,3 +51,23 @@ def assert_same_end(one: Sequence[str], other: Sequence[str]) -> None:
             assert torch.equal(torch.as_tensor(value), torch.as_tensor(b["optimizer"]["state"][index][name]))
     assert rows(one, "train") == rows(other, "train")
     assert rows(one, "val")[-1] == rows(other, "val")[-1]
+
+
+def python(words: Sequence[str], *launcher: str, session: bool = False) -> subprocess.Popen[str]:
+    """train.py as a process; `session`: with a process group of its own."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    command = [*(launcher or (sys.executable,)), "train.py", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, start_new_session=session, **pipes)
+
+
+def torchrun(processes: int) -> list[str]:
+    """Launcher for several processes on this machine."""
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Output of a process that has to succeed."""
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,3 +18,12 @@ def shared_path(relative: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs {relative} in the folder 'shared' beside the repository, which a clone does not have")
     return path
+
+
+def csail_file(name: str = "") -> dict[str, Any]:
+    """The tree of one of CSAIL's seven option files, as it was published; none named: their defaults."""
+    told = json.loads((GOLDEN / "csail/options.json").read_text())
+    tree = copy.deepcopy(told["config_defaults"])
+    for group, changes in told["config_files_differences_from_defaults"].get(name, {}).items():
+        tree[group] = tree[group] | changes if isinstance(changes, dict) else changes
+    return tree

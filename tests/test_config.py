@@ -476,3 +476,15 @@ def test_options_of_an_inference_mode(words: list[str], field: str, value: objec
 def test_a_training_crop_is_no_window() -> None:
     cfg = config.load(["--arch", "deepv3.DeepV3PlusR50", "-im", "sliding", "--crop_size", "368"])
     assert cfg.DATASET.CROP_SIZE == "368" and cfg.EVAL.WINDOW == 1024
+
+
+def test_iterations_of_an_epoch() -> None:
+    """Rounds of --max_iters: so many epochs of so many iterations each."""
+    cfg = config.load(["--arch", "basic.HRNet", "--epoch_iters", "50", "--max_epoch", "3"])
+    assert (cfg.TRAIN.MAX_ITERS, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_EPOCH) == (150, 50, 3)
+    smoke = config.load(["--arch", "basic.HRNet", "--epoch_iters", "50", "--test_mode"])
+    assert (smoke.TRAIN.MAX_ITERS, smoke.TRAIN.SAVE_INTERVAL, smoke.TRAIN.MAX_EPOCH) == (22, 11, 2)
+    for flag in ("--max_iters", "--save_interval"):
+        assert f"leave {flag} out" in one_line(["--epoch_iters", "50", flag, "70"])
+    assert "must not be negative" in one_line(["--epoch_iters", "-1"])
+    assert "must not be negative" in one_line(["--lr_decoder", "-1"])

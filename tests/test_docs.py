@@ -8,7 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from shared import GOLDEN
+import yaml
+from shared import GOLDEN, csail_file
 
 import config
 import demo
@@ -16,12 +17,22 @@ import demo_folder
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
 from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit
+from utils import csail
 
 ROOT = Path(__file__).parents[1]
+# Flags of scene parsing's code before it had option files.
+CSAIL_OLDER = (
+    "--id --suffix --arch_encoder --arch_decoder --weights_encoder --weights_decoder --fc_dim --list_train --list_val "
+    "--num_val --root_dataset --num_gpus --batch_size_per_gpu --num_epoch --start_epoch --epoch_iters --optim "
+    "--lr_encoder --lr_decoder --lr_pow --beta1 --weight_decay --deep_sup_scale --fix_bn --num_class --workers "
+    "--imgSize --imgMaxSize --padding_constant --segm_downsampling_rate --random_flip --seed --ckpt --disp_iter "
+    "--visualize --result --gpu_id"
+)
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 SDCNET = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())["entry_points"]
 PADDLE = json.loads((GOLDEN / "paddle" / "options.json").read_text())
 FENCE = re.compile(r"```\n(.*?)```", re.S)
+CSAIL = json.loads((GOLDEN / "csail" / "options.json").read_text())
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -71,7 +82,7 @@ def test_links(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_and_keys_exist(page: Path) -> None:
     """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
-    known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg", "--help"}
+    known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, *csail.FLAGS, "--cfg", "--help"}
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
     known |= {
@@ -95,11 +106,15 @@ def test_flags_and_keys_exist(page: Path) -> None:
         known |= {flag for options in PADDLE.values() for flag in options if flag.startswith("--")}
     if page.name == "coming_from_sdcnet.md":
         known |= {name for options in SDCNET.values() for option in options for name in option["flags"]}
+    keys = set(config.OPTIONS)
+    if page.name == "coming_from_csail.md":
+        known |= {"--imgs", "--test_img", "--test_imgs", "--model_path", "--batch_size"}  # of test.py and eval.py there
+        keys |= set(csail.KEYS)
     for code in re.findall(r"`([^`\n]+)`", page.read_text()):
         for flag in re.findall(r"(?<!\S)(--\w[\w-]*)", code):
             assert flag in known, f"{page.name}: {flag}"
         if re.fullmatch(r"(DATASET|MODEL|TRAIN|EVAL|LOSS|OPTIM|AUG)(\.\w+)+", code):
-            assert code in config.OPTIONS, f"{page.name}: {code}"
+            assert code in keys, f"{page.name}: {code}"
 
 
 def test_every_flag_and_command_of_paddleseg_has_its_place() -> None:
@@ -125,6 +140,30 @@ def test_every_flag_and_script_of_sdcnet_has_its_place() -> None:
     assert not [(script, own) for script, own in flags if not any(re.search(rf"{f}(?![\w-])", text) for f in own)]
     scripts = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())["scripts"]
     assert len(scripts) == 9 and not [name for name in scripts if f"scripts/{name}" not in text]
+
+
+def test_every_key_flag_and_command_of_csail_has_its_place() -> None:
+    text = (ROOT / "docs/coming_from_csail.md").read_text()
+    flags = {flag for options in CSAIL["entry_points"].values() for option in options for flag in option["flags"]}
+    flags = {*(flag for flag in flags if flag.startswith("--")), *csail.FLAGS, *CSAIL_OLDER.split()}
+    assert len(flags) > 35 and not [flag for flag in flags if not re.search(rf"{flag}(?![\w-])", text)]
+    assert len(csail.KEYS) == 36 and not [key for key in csail.KEYS if f"`{key}`" not in text]
+    scripts = {*CSAIL["entry_points"], "demo_test.sh", "download_ADE20K.sh"}
+    assert not [name for name in scripts if name not in text]
+
+
+def test_commands_for_csails_files_are_accepted(tmp_path: Path) -> None:
+    """Those of its page, with its files as they were published."""
+    text = (ROOT / "docs/coming_from_csail.md").read_text().replace("\\\n", " ")
+    lines = re.findall(r"^    (?:here|or)  +(?:python|torchrun \S+) (train|demo)\.py (.*)$", text, re.M)
+    assert len(lines) == 13
+    for name in CSAIL["config_files_differences_from_defaults"]:
+        (tmp_path / name).write_text(yaml.safe_dump(csail_file(name)))
+    for driver, words in lines:
+        given = shlex.split(words.replace("config/ade20k", f"{tmp_path}/ade20k"))
+        cfg = config.load(demo.parser().parse_known_args(given)[1] if driver == "demo" else given)
+        assert (cfg.MODEL.ARCH, cfg.DATASET.NAME) == ("encoder_decoder", "ade20k")
+        assert bool(cfg.SNAPSHOT) == (driver == "train" and bool(cfg.EVAL.MODE or cfg.TRAIN.START_EPOCH))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

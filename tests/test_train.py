@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from runs import assert_same_end, folder, into, last, rows
+from runs import ROOT, assert_same_end, finish, folder, into, last, python, rows, torchrun
 
 import config
 import network
@@ -25,8 +25,6 @@ from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.distributed import Ranks
 from utils.stop import StopRequest
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture(autouse=True)
 def signals_restored() -> Iterator[None]:
@@ -34,26 +32,6 @@ def signals_restored() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-def python(words: Sequence[str], *launcher: str, session: bool = False) -> subprocess.Popen[str]:
-    """train.py as a process; `session`: with a process group of its own."""
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    command = [*(launcher or (sys.executable,)), "train.py", *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, start_new_session=session, **pipes)
-
-
-def torchrun(processes: int) -> list[str]:
-    """Launcher for several processes on this machine."""
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    """Output of a process that has to succeed."""
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
 
 
 def test_training_writes_what_people_look_for(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from transforms.color import BilateralBlur, ColorJitter, Distort, GaussianBlur, Normalise
 from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleCrop, ResizeCrop
 from transforms.randaugment import RandAugment
+from transforms.short_side import ShortSide
 from utils.contracts import DatasetSpec, Sample
 from utils.errors import UserError
 
@@ -30,11 +31,19 @@ class Pipeline:
 
 
 def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
-    """The steps of AUG.TABLE; at the end the label's stride."""
-    steps = _paddle(cfg, spec) if cfg.AUG.TABLE == "paddle" else _nvidia(cfg, spec)
+    """The steps of AUG.TABLE, or those of whole images; at the end the label's stride."""
+    whole = bool(cfg.DATASET.IMG_SIZES)
+    crops = _paddle if cfg.AUG.TABLE == "paddle" else _nvidia
+    steps = _whole(cfg, spec) if whole else crops(cfg, spec)
     if cfg.DATASET.LABEL_STRIDE > 1:
-        steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE))
+        steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE, spec.ignore_label if whole else None))
     return Pipeline(tuple(steps))
+
+
+def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """CSAIL's order: flip, resize; colours and blur, which it has none of, as with crops. Padding follows."""
+    normalise = Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
+    return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalise]
 
 
 def _paddle(cfg: Any, spec: DatasetSpec) -> list[Transform]:
@@ -59,8 +68,14 @@ def _nvidia(cfg: Any, spec: DatasetSpec) -> list[Transform]:
         fill,
         spec.ignore_label,
     )
-    steps: list[Transform] = [crop, RandomFlip()]
+    return [crop, RandomFlip(), *_looks(cfg, spec)]
+
+
+def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """RandAugment, colours, blur."""
+    steps: list[Transform] = []
     if cfg.AUG.RAND_AUGMENT:
+        fill = mean_colour(cfg.DATASET.MEAN)
         steps.append(RandAugment(*parse_randaugment(cfg.AUG.RAND_AUGMENT), fill, spec.ignore_label))
     if cfg.AUG.COLOR:
         steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))

@@ -146,14 +146,15 @@ class Distort:
 
 @dataclass(frozen=True)
 class Normalise:
-    """float32 image in 0..255 -> (x / 255 - mean) / std; uint8 stays, since that is normalised on the device."""
+    """Image in 0..255 -> (x / 255 - mean) / std, float32. uint8 stays unless `every`: the device normalises that."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    every: bool = False
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample, normalised if it is no uint8 any more; nothing is drawn."""
-        if sample.image.dtype == np.uint8:
+        """The sample, normalised; nothing is drawn."""
+        if sample.image.dtype == np.uint8 and not self.every:
             return sample
         image = (sample.image / np.float32(255) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return _with_image(sample, image)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -249,20 +249,27 @@ class RandomFlip:
         if rng.random() >= self.p:
             return sample
         label = None if sample.label is None else cv2.flip(sample.label, 1)
-        return Sample(cv2.flip(sample.image, 1), label, sample.name, sample.size)
+        return replace(sample, image=cv2.flip(sample.image, 1), label=label, centre=None)
 
 
 @dataclass(frozen=True)
 class LabelStride:
-    """Keep the label at 1 / `stride` of the image's resolution: the nearest pixel to each block's centre."""
+    """Keep the label at 1 / `stride` of the image's resolution: the nearest pixel to each block's centre.
+
+    What does not fill a block is left out, or, with a `fill`, filled up with it.
+    """
 
     stride: int
+    fill: int | None = None
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """(H, W) label -> (H // stride, W // stride); the image stays."""
-        if sample.label is None:
+        """(H, W) label -> (H / stride, W / stride), rounded down (with `fill`: up); the image stays."""
+        label, stride = sample.label, self.stride
+        if label is None:
             return sample
-        height, width = (n // self.stride * self.stride for n in sample.label.shape)
-        first = self.stride // 2
-        label = np.ascontiguousarray(sample.label[first : height : self.stride, first : width : self.stride])
-        return Sample(sample.image, label, sample.name, sample.size, sample.centre)
+        if self.fill is not None:
+            rest = [(0, -side % stride) for side in label.shape]
+            label = np.pad(label, rest, constant_values=self.fill)
+        height, width = (n // stride * stride for n in label.shape)
+        label = np.ascontiguousarray(label[stride // 2 : height : stride, stride // 2 : width : stride])
+        return replace(sample, label=label)

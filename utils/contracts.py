@@ -21,7 +21,8 @@ class Sample:
 
     `image`: (H, W, 3) uint8 RGB, or float32, which is taken as normalised already.
     `label`: (H, W) uint8 train ids with the dataset's ignore label, or None.
-    `size`: (H, W) of the file. `centre`: (x, y) in pixels of the file that a crop has to cover, or None.
+    `size`: (H, W) of the file. `centre`: (x, y) in pixels of the file that a crop has to cover, or None. `short`: the
+    short side that its batch has in common, 0 where crops make it one size.
     """
 
     image: np.ndarray
@@ -29,14 +30,19 @@ class Sample:
     name: str
     size: tuple[int, int]
     centre: tuple[int, int] | None = None
+    short: int = 0
 
 
 class Draw(NamedTuple):
-    """What a training sampler yields: which image, what its crop covers, the seed of its augmentation."""
+    """What a training sampler yields: which image, what its crop covers, the seed of its augmentation.
+
+    `short`: see Sample.
+    """
 
     index: int
     centre: tuple[int, int] | None
     seed: int
+    short: int = 0
 
 
 class Batch(TypedDict):

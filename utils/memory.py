@@ -112,7 +112,8 @@ class PassCost:
     """What inference over several scales takes: `per_pixel` bytes of the network alone, `classes`, `scales`.
 
     `maps`: extra full-size maps of the image that are kept until the end (channels). `itemsize` of a logit.
-    `window`: side of the windows over a scaled input, which grow with scales above 1; 0: the input at once.
+    `window`: side of the windows over a scaled input, which grow with scales above 1; 0: the input at once. `piece`:
+    (h, w) of windows that do not grow.
     """
 
     per_pixel: float
@@ -121,21 +122,24 @@ class PassCost:
     maps: int = 0
     itemsize: int = FLOAT
     window: int = 0
+    piece: tuple[int, int] | None = None
 
     def whole(self, size: tuple[int, int], batch: int = 1) -> int:
         """Peak bytes of a whole-image pass on `batch` images of `size` (H, W), results included."""
         pixels = batch * size[0] * size[1]
         logits = self.classes * self.itemsize
-        largest = max(s * s for s in self.scales)
-        # The sum over mirror images at its scale, that over windows; the sum over scales, one resized map, its softmax.
-        scale = largest * (2 + bool(self.window)) * logits
+        largest = max(1.0, *(s * s for s in self.scales))
+        # The sum over mirror images at its scale (of probabilities, at the image's), that over windows; the sum over
+        # scales, one resized map, its softmax.
+        scale = largest * (2 + bool(self.window or self.piece)) * logits
         network = self.per_pixel * batch * max(self._pass(size, s) for s in self.scales)
         return int(network + pixels * (scale + 3 * logits + self.maps * self.itemsize + 16))
 
     def _pass(self, size: tuple[int, int], scale: float) -> float:
         """Pixels that the network sees at once."""
         longest = self.window * max(scale, 1.0) or math.inf
-        return min(size[0] * scale, longest) * min(size[1] * scale, longest)
+        high, wide = self.piece or (longest, longest)
+        return min(size[0] * scale, high) * min(size[1] * scale, wide)
 
     def tiled(self, size: tuple[int, int], tile: int) -> int:
         """Peak bytes with square tiles: one tile's pass, the band of logits under it, and the results."""

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from utils.charts import Series, confusion_chart, line_chart
-from utils.metrics import Scores, percent, table_rows
+from utils.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
 from utils.sinks.coverage import Covered
 from utils.sinks.gallery import Row
 from utils.visualize import write_file
@@ -37,7 +37,7 @@ class ReportData:
     `train`, `val`: rows of the history with `epoch` and scores (`loss`, `lr`; `mean_iu` in 0..1).
     `facts`: further tiles (name, value), for instance ("images", "500"). `note`: what differs from a plain
     evaluation, for instance tiles. `versions`: see `environment`. `rows`: pictures, the worst first.
-    `coverage`: what of each class automatic labels have kept.
+    `coverage`: what of each class automatic labels have kept. `conditions`: scores in fog, at night, ...
     """
 
     title: str
@@ -53,6 +53,7 @@ class ReportData:
     versions: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     coverage: Sequence[Covered] = ()
+    conditions: Mapping[str, Scores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def render(data: ReportData) -> str:
         "legend": [(n, colour(c)) for n, c in zip(data.class_names, data.palette, strict=True)],
         "rows": [picture_row(row) for row in data.rows[:MAX_ROWS]],
         "coverage": coverage_rows(data),
+        "conditions": condition_rows(data),
     }
     return pages.get_template("report.html.j2").render(view)
 
@@ -117,6 +119,8 @@ def tiles(data: ReportData) -> list[tuple[str, str]]:
         ]
         if data.scores.categories:
             found.append(("category IoU", f"{percent(data.scores.mean_category_iou)} %"))
+        for name, value in ((ALL_CLASSES, data.scores.mean_iu_all), (OVERALL, data.scores.overall)):
+            found.append((name, f"{percent(value)} %"))
     scored = [row for row in data.val if np.isfinite(row.get("mean_iu", np.nan))]
     if scored:
         best = max(scored, key=lambda row: row["mean_iu"])
@@ -150,6 +154,13 @@ def bars(data: ReportData, scores: Scores) -> list[Bar]:
         )
         for k in order
     ]
+
+
+def condition_rows(data: ReportData) -> list[tuple[str, list[str]]]:
+    """(class, its IoU in each condition), the mean last."""
+    rows = [(n, [percent(float(s.iou[i])) for s in data.conditions.values()]) for i, n in enumerate(data.class_names)]
+    rows.append(("mean IoU", [percent(scores.mean_iu) for scores in data.conditions.values()]))
+    return rows if data.conditions else []
 
 
 def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:

@@ -2,7 +2,7 @@
 
 A pickle can name any function and have it called. torch's restricted reader builds tensors and plain containers
 only; to these we add NumPy scalars, which training scripts store as scores. Paddle's bare pickles of arrays have a
-reader of their own.
+reader of their own. An encoder's and a decoder's file are read as one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from utils import pickled
+from utils import pairs, pickled
 from utils.errors import UserError
 
 # The types behind np.dtype("float64") and its kin, under which NumPy pickles a scalar's type.
@@ -29,12 +29,18 @@ ALLOWED += [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_
 
 def read(path: str | os.PathLike[str]) -> Any:
     """Content of a torch file, zip or legacy container, with tensors on the CPU; with arrays of a Paddle file, which is
-    told by its suffix.
+    told by its suffix. Of a folder, or of two paths with a comma: a `pairs.Pair`.
 
     Raises UserError, in one line, for a file that is missing, truncated, no checkpoint, or that names anything but
     tensors, arrays, plain containers and NumPy scalars; such a file is refused before anything in it is called.
     """
-    path = Path(path)
+    if pairs.is_pair(path):
+        encoder, decoder = pairs.files(path)
+        return pairs.Pair(_single(encoder), _single(decoder), (encoder, decoder))
+    return _single(Path(path))
+
+
+def _single(path: Path) -> Any:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise UserError(f"checkpoint {path}: there is {found} here; give the path of a .pth file")

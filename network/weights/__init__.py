@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from network.net import Net
 from network.trunk.hrnet import TWIN
-from network.weights import hrnet, nvidia, own, paddle, plain, trunks
+from network.weights import csail, hrnet, nvidia, own, paddle, plain, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
 from utils import safe_load
@@ -35,7 +35,7 @@ def read_file(path: Path, ema: bool = True) -> Weights:
 def parse(content: Any, path: Path, ema: bool = True) -> Weights:
     """The same of a file that is read already; `path` is for the message."""
     try:
-        weights = own.parse(content, ema) or hrnet.parse(content) or nvidia.parse(content)
+        weights = own.parse(content, ema) or csail.parse(content) or hrnet.parse(content) or nvidia.parse(content)
         weights = weights or paddle.parse(content) or plain.parse(content)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from None

@@ -8,6 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+# Buffers of a synchronised batch norm that some files have beside the running statistics; no network of ours uses them.
+EXTRA = ("_tmp_running_mean", "_tmp_running_var", "_running_iter")
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -15,6 +18,7 @@ class Weights:
 
     `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions. `mean_iu`: a share in [0, 1]
     or percent, as the file has it. `internal`: Paddle's second name of each entry, which its optimizer file uses.
+    `options`: {config key: value} that go with the network, "" for one that has to be asked for.
     """
 
     state: dict[str, Tensor]
@@ -27,6 +31,7 @@ class Weights:
     optimizer: dict[str, Any] = field(default_factory=dict)
     internal: dict[str, str] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -36,10 +41,11 @@ class Weights:
 
 
 def tensors(entries: Any) -> dict[str, Tensor]:
-    """The tensors of a state dict under clean names; empty if it is none."""
+    """The tensors of a state dict under clean names, EXTRA left out; empty if it is none."""
     if not isinstance(entries, Mapping):
         return {}
-    return {clean(name): x for name, x in entries.items() if isinstance(name, str) and isinstance(x, Tensor)}
+    found = {clean(name): x for name, x in entries.items() if isinstance(name, str) and isinstance(x, Tensor)}
+    return {name: x for name, x in found.items() if not name.endswith(EXTRA)}
 
 
 def clean(name: str) -> str:

@@ -9,32 +9,41 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from network.weights import Weights, hrnet, load, paddle, parse, read_file
-from utils import checkpoint, safe_load
+from network.weights import Weights, csail, load, paddle, parse, read_file
+from utils import checkpoint, pairs, safe_load
 from utils.distributed import Ranks
 from utils.errors import UserError
 from utils.state import TrainState
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
+_RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING")
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR")  # what a resume changes by itself
 _FILES = ("TRUNK_WEIGHTS", "OFFSET_PRETRAINED", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT")
 _PATHS = tuple(f"MODEL.{name}" for name in _FILES)
 
 
-def recorded(path: Path) -> dict[str, Any]:
-    """{config key: value} that a file tells of its network: all of MODEL.* for ours, else the arch, if it has one,
-    and which of HRNet's stages exist twice.
+def told(path: Path, arch: str) -> dict[str, Any]:
+    """`recorded`, for a command line that names the network `arch` or, empty, none. What a pair of files tells always
+    counts, since only some of it can be named; other files are silent where the line speaks.
+    """
+    return {} if arch and not pairs.is_pair(path) else recorded(path, arch)
+
+
+def recorded(path: Path, arch: str = "") -> dict[str, Any]:
+    """{config key: value} that a file tells of its network: all of MODEL.* for ours, else the arch, if it has one.
+
+    Raises UserError where a file does not tell enough, and the command line names no network `arch`.
     """
     content = safe_load.read(path)
     if checkpoint.is_ours(content):
         options: Mapping[str, Any] = content.get("config") or {}
         return {k: v for k, v in options.items() if k in _RECORDED or (k.startswith("MODEL.") and k not in _PATHS)}
     weights = parse(content, path)
-    if not weights.arch:
-        raise UserError(f"checkpoint {path} does not name its network: give --arch")
-    fork = hrnet.branch(weights.state)
-    return {"MODEL.ARCH": weights.arch} | ({"MODEL.OFFSET_BRANCH": fork} if fork < 5 else {})
+    if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
+        asked = csail.question(weights) if weights.arch else "give --arch"
+        raise UserError(f"checkpoint {path} does not name its network: {asked}")
+    return {"MODEL.ARCH": weights.arch, **weights.options}
 
 
 def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ranks, length: int) -> str:

@@ -6,21 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from pictures import write_image
 from yacs.config import CfgNode
 
 import config
 from datasets.cityscapes import SPEC
 
 HEIGHT, WIDTH = 32, 64
-
-
-def write(path: Path, array: np.ndarray) -> None:
-    """Write an RGB or grey array."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), array[..., ::-1] if array.ndim == 3 else array)
 
 
 def block_label(seed: int, values: Sequence[int], height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -45,9 +39,9 @@ def make_cityscapes(
                 seed += 1
                 stem = f"{city}_000000_{frame:06d}"
                 image = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-                write(root / f"{images}leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", image)
+                write_image(root / f"{images}leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", image)
                 label = block_label(seed, [*SPEC.train_to_id, 0, 4])
-                write(root / f"{labels}gtFine/{split}/{city}/{stem}_gtFine_labelIds.png", label)
+                write_image(root / f"{labels}gtFine/{split}/{city}/{stem}_gtFine_labelIds.png", label)
     return root
 
 
@@ -73,9 +67,3 @@ def make_cfg(tmp_path: Path) -> Callable[..., CfgNode]:
 def make_tree() -> Callable[..., Path]:
     """`make_cityscapes` itself."""
     return make_cityscapes
-
-
-@pytest.fixture
-def write_file() -> Callable[[Path, np.ndarray], None]:
-    """`write` itself."""
-    return write

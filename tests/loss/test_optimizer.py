@@ -82,6 +82,96 @@ def test_only_trained_parameters_in_the_order_of_the_net():
     assert [id(p) for p in group["params"]] == [id(p) for p in expected]
 
 
+class Halves(nn.Module):
+    """Encoder and decoder, with every kind of parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.decoder = nn.Sequential(nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
+        self.decoder.scale = nn.Parameter(torch.ones(1))
+
+
+def groups(net, *args):
+    """{name: (factor of the rate, weight decay)} of every parameter."""
+    names = {id(p): name for name, p in net.named_parameters()}
+    made = optimizer.build(cfg(*args), net)
+    found = [(names[id(p)], (g.get("lr_scale"), g["weight_decay"])) for g in made.param_groups for p in g["params"]]
+    assert sorted(name for name, _ in found) == sorted(names.values())
+    return dict(found)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "radam"])
+def test_decay_on_weights_of_convolutions(name):
+    found = groups(Halves(), "--optimizer", name, "--decay_on", "conv", "--weight_decay", "0.1")
+    decaying = {"encoder.0.weight", "decoder.0.weight", "decoder.3.weight"}
+    assert {key for key, (_, decay) in found.items() if decay == 0.1} == decaying
+    assert {decay for _, decay in found.values()} == {0.1, 0.0} and {scale for scale, _ in found.values()} == {1.0}
+
+
+def test_rate_of_the_decoder():
+    found = groups(Halves(), "--lr", "0.02", "--lr_decoder", "0.1")
+    assert {key for key, (scale, _) in found.items() if scale == 5} == {k for k in found if k.startswith("decoder.")}
+    assert {decay for _, decay in found.values()} == {1e-4}
+    with pytest.raises(UserError, match="--lr_decoder is of networks with encoder and decoder"):
+        optimizer.build(cfg("--lr_decoder", "0.1"), Vector())
+
+
+def test_published_rates_and_decay(golden):
+    """The whole table, at a rate of its own for the decoder, and what decays."""
+    told = json.loads((golden / "csail/lr_schedule.json").read_text())
+    iters = told["epoch_iters"]
+    options = cfg(
+        *("--lr_encoder", "0.02", "--lr_decoder", "0.05", "--lr_pow", str(told["lr_pow"]), "--decay_on", "conv"),
+        *("--num_epoch", str(told["num_epoch"]), "--epoch_iters", str(iters)),
+    )
+    assert (options.TRAIN.MAX_ITERS, options.TRAIN.SAVE_INTERVAL, options.TRAIN.MAX_EPOCH) == (100_000, 5000, 20)
+    net = Halves()
+    steps, lr = optimizer.build(options, net), schedule.rate(options)
+    assert len(steps.param_groups) == 4 and len(told["table"]) == 6
+    assert {group["momentum"] for group in steps.param_groups} == {told["momentum"]}
+    for i, expected in told["table"]:
+        optimizer.set_rate(steps, lr(*divmod(i, iters), iters))
+        for group in steps.param_groups:
+            own = any(p is q for p in group["params"] for q in net.decoder.parameters())
+            assert group["lr"] == pytest.approx(expected * (2.5 if own else 1), rel=1e-12)
+
+
+def step(net, made, scaler, lr):
+    optimizer.set_rate(made, lr)
+    scaler.scale(sum(p.square().sum() for p in net.parameters())).backward()
+    scaler.unscale_(made)
+    scaler.step(made)
+    scaler.update()
+    made.zero_grad()
+
+
+def test_several_groups_resume(tmp_path):
+    """A state goes on where it stood; factors of the rate are those of the options, as the rate itself is."""
+    torch.manual_seed(0)
+    words = ("--decay_on", "conv", "--lr", "0.01", "--lr_decoder", "0.02")
+    net, scaler = Halves(), torch.amp.GradScaler("cpu")
+    made = optimizer.build(cfg(*words), net)
+    step(net, made, scaler, 0.01)
+    torch.save({"net": net.state_dict(), "optimizer": made.state_dict()}, tmp_path / "state.pth")
+    step(net, made, scaler, 0.01)
+    for rate in ("0.02", "0.04"):
+        content, again = torch.load(tmp_path / "state.pth"), Halves()
+        again.load_state_dict(content["net"])
+        other = optimizer.build(cfg(*words[:-1], rate), again)
+        other.load_state_dict(content["optimizer"])
+        step(again, other, torch.amp.GradScaler("cpu"), 0.01)
+        same = [torch.equal(p, q) for p, q in zip(net.parameters(), again.parameters(), strict=True)]
+        assert all(same) == (rate == "0.02") and all(same[:4])
+    with pytest.raises(ValueError, match="number of parameter groups"):
+        optimizer.build(cfg(), Halves()).load_state_dict(content["optimizer"])
+
+
+def test_one_group_as_ever():
+    (group,) = optimizer.build(cfg(), Halves()).state_dict()["param_groups"]
+    assert "lr_scale" not in group
+
+
 def test_mistakes():
     with pytest.raises(UserError, match="'sdg' is unknown; did you mean 'sgd'"):
         optimizer.make("sdg", Vector(), optimizer.Settings(0.1))

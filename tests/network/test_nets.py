@@ -6,6 +6,7 @@ from yacs.config import CfgNode
 
 import network
 from network.layers import set_bn_momentum
+from utils.distributed import Ranks, sync_batchnorm
 from utils.errors import UserError
 
 ARCHS = sorted(network.NETS)
@@ -100,7 +101,7 @@ def tree(**model: object) -> CfgNode:
         "ALIGN_CORNERS": False, "OCR_ASPP": False, "SEGATTN_BOT_CH": 8, "ASPP_BOT_CH": 8, "MSCALE_INNER_3x3": True,
         "MSCALE_DROPOUT": False, "MSCALE_OLDARCH": False, "ATTNSCALE_BN_HEAD": False,
         "BN_MOMENTUM": -1.0, "GRAD_CKPT": False,
-        "INIT_DECODER": False, "FREEZE_TRUNK": False, "OCR_EXTRA": stages,
+        "INIT_DECODER": False, "FREEZE_TRUNK": False, "FIX_BN": False, "OCR_EXTRA": stages,
         "OCR": {"MID_CHANNELS": 16, "KEY_CHANNELS": 8, "DROPOUT": 0.05},
         "OFFSET_BRANCH": 4, "OFFSET_THRESHOLD": -1.0, "ITERATIVE_REFINEMENT": 0, "LOGITS": True, "FREEZED_PAR": False,
     }  # fmt: skip
@@ -113,6 +114,33 @@ def test_build_reads_the_tree() -> None:
     assert (net.scales, net.lo_scale) == ((0.25, 1.0), 0.75)
     assert {m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.02}
     assert {type(m).__name__ for m in network.build(tree(OCR_ASPP=True)).children()} >= {"ASPP", "OCRHead"}
+
+
+@pytest.mark.parametrize("grad_ckpt", [False, True])
+def test_fixed_batch_norm_keeps_its_statistics_and_learns(grad_ckpt: bool) -> None:
+    """In training a map is what evaluation gives (no dropout here); weights and biases of norms get gradients."""
+    net = network.build(tree(FIX_BN=True, ARCH="encoder_decoder", WIDTH_MULT=0.125, GRAD_CKPT=grad_ckpt))
+    before = {name: x.clone() for name, x in net.named_buffers()}
+    x = image(2, 3, 64, 64)
+    expected = net.eval()(x)["pred"]
+    found = net.train()(x)["pred"]
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    found.square().mean().backward()
+    assert before and all(torch.equal(x, before[name]) for name, x in net.named_buffers())
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(m.weight.grad is not None and m.bias.grad is not None and not m.training for m in norms)
+    assert net.training and net.decoder.training
+    assert not torch.equal(network.build(tree(ARCH="encoder_decoder", WIDTH_MULT=0.125))(x)["pred"], expected)
+
+
+def test_fixed_batch_norm_over_ranks_stays_fixed() -> None:
+    net = network.build(tree(FIX_BN=True))
+    for converted in (sync_batchnorm(net, Ranks(0, 2)), torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)):
+        norms = [m for m in converted.train().modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+        assert norms and not any(m.training for m in norms)
+        assert {type(m) for m in norms} != {torch.nn.BatchNorm2d}
+    ddp = torch.nn.Sequential(net).train()  # as it is called by a wrapper
+    assert ddp.training and not any(m.training for m in net.modules() if isinstance(m, torch.nn.SyncBatchNorm))
 
 
 def test_init_decoder_leaves_the_attention_even() -> None:

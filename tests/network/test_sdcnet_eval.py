@@ -16,7 +16,7 @@ from shared import GOLDEN
 from torch import Tensor, nn
 
 from network.predict import RULES, Ask, EvalRule, Predictor
-from network.windows import boxes, counts, published_counts, side
+from network.windows import boxes, counts, published_counts, square
 from utils.contracts import Prediction
 from utils.memory import PassCost, PeakTracker
 
@@ -86,14 +86,14 @@ def test_scores_meet_the_golden_file(name: str) -> None:
 @pytest.mark.parametrize("name", BOXES)
 def test_windows_lie_where_published(name: str) -> None:
     height, width, crop, scale = re.findall(r"[\d.]+", name)
-    found = boxes((int(height), int(width)), side(int(crop), float(scale)), 1 / 3)
+    found = boxes((int(height), int(width)), square(int(crop), float(scale)), 1 / 3)
     assert found == [tuple(box) for box in BOXES[name]]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (47, 48), (48, 48), (49, 120), (130, 50), (31, 200)])
 @pytest.mark.parametrize("overlap", [0.0, 1 / 3, 0.7])
 def test_windows_cover_every_pixel(size: tuple[int, int], overlap: float) -> None:
-    found = boxes(size, 48, overlap)
+    found = boxes(size, (48, 48), overlap)
     assert counts(size, found).min() >= 1
     for box in found:
         assert 0 <= box.left < box.right <= size[1] and 0 <= box.top < box.bottom <= size[0]
@@ -103,7 +103,7 @@ def test_windows_cover_every_pixel(size: tuple[int, int], overlap: float) -> Non
 def test_published_counts_have_no_zero() -> None:
     """Of a high image, where rows beyond the width have no count."""
     size = (100, 60)
-    assert published_counts(size, boxes(size, 48, 1 / 3), 19).min() == 1
+    assert published_counts(size, boxes(size, (48, 48), 1 / 3), 19).min() == 1
     rule = replace(SLIDING, published_counts=True)
     assert bool(predict(rule, noise(100, 60)).confidence.isfinite().all())
 

@@ -24,6 +24,19 @@ def test_the_table_gives_mean_spread_and_paired_differences() -> None:
     assert lines[6] == "c - a: +4.00, +6.00; +5.00 +- 1.41 points mIoU"
 
 
+def test_conditions_have_tables_of_their_own(tmp_path: Path) -> None:
+    folders = {name: {"0": tmp_path / name} for name in ("a", "b")}
+    for i, folder in enumerate(tmp_path / name for name in ("a", "b")):
+        folder.mkdir()
+        (folder / "metrics.csv").write_text(
+            f"val,mean_iu,0.5,mean_iu_fog,0.{i + 2},mean_iu_b,{i},epoch,3,timestamp,1.0\n"
+        )
+    (tmp_path / "b" / "metrics.csv").write_text("val,mean_iu,0.6,mean_iu_fog,0.3,epoch,3,timestamp,1.0")
+    whole, fog = compare.tables(folders).split("\n\n")
+    assert whole.splitlines()[2] == "| 0 | 50.00 | 60.00 |"
+    assert fog.splitlines()[0] == "fog:" and fog.splitlines()[3] == "| 0 | 20.00 | 30.00 |"
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What would have been started; each writes a score of its own."""

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
-from shared import GOLDEN
+from shared import GOLDEN, csail_file
 
 import config
 import network
@@ -30,6 +31,13 @@ PADDLE = {
     "eval_cityscapes_paddle_flip.yml": "eval_3_scales_flip",
     "eval_cityscapes_paddle_5scales_flip.yml": "eval_5_scales_flip",
 }
+CSAIL = json.loads((GOLDEN / "csail" / "options.json").read_text())
+# Their file -> ours.
+ADE20K = {name: name.replace("ade20k-", "ade20k_").replace(".yaml", ".yml").replace("hrnetv2.", "hrnetv2-c1.")
+          for name in CSAIL["config_files_differences_from_defaults"]}  # fmt: skip
+# What differs by purpose: places, loader processes, a channel count that is told by the encoder.
+PLACES = {"DATASET.ROOT", "DATASET.LIST_TRAIN", "DATASET.LIST_VAL", "DATASET.NUM_WORKERS", "RESULT_DIR", "TRAIN.APEX"}
+PLACES |= {"MODEL.FC_DIM", "MODEL.TRUNK_WEIGHTS"}
 
 
 def flags(command: str) -> list[str]:
@@ -72,8 +80,10 @@ def test_dry_run_gives_the_published_flags(name: str, how: list[str], settings: 
 def test_experiment_says_what_it_needs(file: Path) -> None:
     heading = " ".join(line for line in file.read_text().splitlines() if line.startswith("#"))
     assert re.search(r"Needs: .*(GPU|core)", heading) and "Time" in heading
-    assert file.name == "sweep_toy.yml" or not file.name.startswith(("eval", "train")) or "published" in heading
-    assert file.name in {*SCRIPTS, *PADDLE, "sweep_toy.yml", DICE}
+    assert (
+        file.name == "sweep_toy.yml" or not file.name.startswith(("eval", "train", "ade20k")) or "published" in heading
+    )
+    assert file.name in {*SCRIPTS, *PADDLE, "sweep_toy.yml", DICE, *ADE20K.values()}
 
 
 def test_the_recipe_of_dice_is_accepted(settings: Path) -> None:
@@ -98,6 +108,33 @@ def test_rows_of_paddleseg(name: str, settings: Path) -> None:
     assert len(network.settings(cfg).scales) == int(PADDLE[name].split("_")[1])
     text = (ROOT / "scripts" / name).read_text()
     assert f"Expect: {row['claimed_miou']:.2f} %" in text and f"took {row['claimed_memory_GB']} GB" in text
+
+
+def csail_yaml(name: str, folder: Path) -> Path:
+    """One of their files, as it was published."""
+    (folder / "published.yaml").write_text(yaml.safe_dump(csail_file(name)))
+    return folder / "published.yaml"
+
+
+@pytest.mark.parametrize("name", sorted(ADE20K))
+def test_recipe_of_scene_parsing_is_the_published_file(name: str, settings: Path, tmp_path: Path) -> None:
+    words = flags(runx(f"scripts/{ADE20K[name]}", "-i", "-n", "-c", str(settings)).strip())
+    ours, theirs = config.load(words), config.load(["--cfg", str(csail_yaml(name, tmp_path))])
+    told, expected = config.flat(ours), config.flat(theirs)
+    assert {key for key in told if told[key] != expected[key]} <= PLACES
+    with torch.device("meta"):
+        assert network.build(ours).state_dict().keys() == network.build(theirs).state_dict().keys()
+    heading = " ".join(line.lstrip("# ") for line in (ROOT / "scripts" / ADE20K[name]).read_text().splitlines())
+    rows = re.findall(r"([\d.]+), (?:pixel accuracy )?([\d.]+), (?:overall )?([\d.]+) %", heading)
+    assert len(rows) == 2
+    for iou, accuracy, overall in rows:
+        assert abs((float(iou) + float(accuracy)) / 2 - float(overall)) < 0.0051
+
+
+def test_option_file_of_scene_parsing_is_the_published_recipe(tmp_path: Path) -> None:
+    ours = config.flat(config.load(["--cfg", str(ROOT / "scripts/cfg/ade20k.yaml")]))
+    theirs = config.flat(config.load(["--cfg", str(csail_yaml("", tmp_path))]))
+    assert {key for key in ours if ours[key] != theirs[key]} <= PLACES
 
 
 def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,20 @@ from utils.distributed import Ranks
 from utils.metrics import ConfusionMatrix, Scores
 from utils.sinks.autolabels import AutoLabels
 from utils.sinks.base import ALONE, EvalItem, Sink
+from utils.sinks.conditions import Conditions
 from utils.sinks.folders import Folders
 from utils.sinks.gallery import Gallery, Row
 from utils.sinks.images import Images
 from utils.sinks.perimage import PerImage
 from utils.sinks.pseudocolor import PseudoColor
 from utils.sinks.scales import ScaleScores
+from utils.sinks.sidebyside import SideBySide
 from utils.sinks.submission import Submission
 from utils.sinks.worst import Worst
 
 __all__ = [
     "AutoLabels",
+    "Conditions",
     "EvalItem",
     "Folders",
     "Gallery",
@@ -30,6 +33,7 @@ __all__ = [
     "PseudoColor",
     "Row",
     "ScaleScores",
+    "SideBySide",
     "Sink",
     "Sinks",
     "Submission",
@@ -58,6 +62,16 @@ class Sinks(list[Sink]):
         """Scores of the single scales by output name, after `close`; empty unless --log_msinf_to_tb."""
         return {name: one for sink in self if isinstance(sink, ScaleScores) for name, one in sink.scores.items()}
 
+    @property
+    def conditions(self) -> dict[str, Scores]:
+        """Scores by condition after `close`; empty where the dataset has none."""
+        return {name: one for sink in self if isinstance(sink, Conditions) for name, one in sink.scores.items()}
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What a row of metrics.csv says beyond the scores of all images: the mean IoU of each condition."""
+        return {f"mean_iu_{name}": scores.mean_iu for name, scores in self.conditions.items()}
+
     def add(self, item: EvalItem) -> None:
         """Give the item to all."""
         for sink in self:
@@ -84,8 +98,10 @@ def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:
     return tuple(f"{kind}_{str(float(scale)).replace('.', '')}x" for scale in sorted(set(scales)))
 
 
-def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
-    """The sinks of a run folder for `expected` images over all ranks.
+def build(
+    cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int, conditions: Mapping[str, str] | None = None
+) -> Sinks:
+    """The sinks of a run folder for `expected` images over all ranks; `conditions`: {name: condition} of images.
 
     Always the pictures for the report and, unless --eval with --no_metrics, the IoU per image. Submission and
     auto-labels are label ids. Everything else as the options of the group EVAL say.
@@ -96,9 +112,12 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
         averaged = _numbers(options.SCALES)
     attention, single = scale_outputs("attn", hierarchical), scale_outputs("pred", (*hierarchical, *averaged))
+    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES.split(",") if side)
     sinks = Sinks([Gallery(spec, extras=attention, seed=cfg.SEED)])
     if not (options.MODE and options.NO_METRICS):
         sinks.append(PerImage(run_dir / "per_image.csv", spec))
+        if conditions:
+            sinks.append(Conditions(run_dir / "conditions.csv", spec, conditions))
     if options.LOG_MSINF_TO_TB:
         sinks.append(ScaleScores(spec, single))
     if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
@@ -106,6 +125,8 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, maps))
     if options.DUMP_IMAGES:
         sinks.append(Folders(run_dir, spec))
+    if options.VISUALIZE:
+        sinks.append(SideBySide(run_dir / "result", spec))
     if options.DUMP_PSEUDO_COLOR:
         sinks.append(PseudoColor(run_dir))
     if options.DUMP_TOPN:

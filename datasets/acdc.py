@@ -1,0 +1,65 @@
+"""ACDC (Sakaridis, Dai, Van Gool 2021, arXiv:2104.13395): Cityscapes' classes in fog, at night, in rain and in snow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from datasets import cityscapes
+from datasets.base import Item
+from datasets.folder import unlike
+from datasets.reading import existing_label, find_folder, found, images_in
+from utils.contracts import DatasetSpec
+from utils.errors import UserError, nearest
+
+CONDITIONS = ("fog", "night", "rain", "snow")
+# Its labels are read with Cityscapes' own ids, its submissions written with train ids.
+SPEC: DatasetSpec = replace(cityscapes.SPEC, name="acdc", train_to_id=())
+
+_IMAGE = "_rgb_anon"
+
+
+def items(root: str, mode: str, conditions: Sequence[str] = CONDITIONS) -> list[Item]:
+    """Items of `mode` (train, val, trainval or test), condition by condition, by path.
+
+    `<root>/rgb_anon/<condition>/<mode>/<sequence>/*_rgb_anon.png` with labels `<root>/gt/..._gt_labelIds.png`; test
+    images have none. UserError names a condition that is unknown, or whose folder is not there.
+    """
+    for condition in conditions:
+        if condition not in CONDITIONS:
+            near = nearest(condition, CONDITIONS)
+            raise UserError(f"unknown condition {condition!r} of ACDC{near}; known: {', '.join(CONDITIONS)}")
+    images = find_folder(root, ("rgb_anon",), "ACDC images")
+    parts = ("train", "val") if mode == "trainval" else (mode,)
+    paired = [
+        (condition, path, _label(path, images, labelled=mode != "test"))
+        for condition in conditions
+        for part in parts
+        for path in _frames(images, condition, part)
+    ]
+    stems = [path.stem.removesuffix(_IMAGE) for _, path, _ in paired]
+    names = unlike([[stem, f"{condition}__{stem}"] for (condition, _, _), stem in zip(paired, stems, strict=True)])
+    return [
+        Item(str(path), label, name, condition=condition)
+        for (condition, path, label), name in zip(paired, names, strict=True)
+    ]
+
+
+def _frames(images: Path, condition: str, part: str) -> Iterator[Path]:
+    folder = images / condition / part
+    if not folder.is_dir():
+        there = found(folder.parent) if folder.parent.is_dir() else found(images)
+        advice = "complete it, or name those that are there with --conditions"
+        raise UserError(f"ACDC: the folder {folder} does not exist (found there: {there}); {advice}")
+    paths = [path for path in images_in(folder, recursive=True) if path.stem.endswith(_IMAGE)]
+    if not paths:
+        raise UserError(f"ACDC: no images *{_IMAGE}.png in the folders of sequences of {folder}")
+    yield from paths
+
+
+def _label(image: Path, images: Path, labelled: bool) -> str | None:
+    if not labelled:
+        return None
+    place = images.parent / "gt" / image.parent.relative_to(images)
+    return existing_label(place / f"{image.stem.removesuffix(_IMAGE)}_gt_labelIds.png", image)

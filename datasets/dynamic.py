@@ -1,0 +1,131 @@
+"""Batches whose size changes from one to the next: whole images, upright with upright and lying with lying ones.
+
+As CSAIL's scene parsing trains (Zhou et al., arXiv:1608.05442): every process has a batch, and so a size, of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from datasets.base import Failure, Item, Listing, collate_train
+from datasets.reading import size_of
+from utils.contracts import Batch, DatasetSpec, Draw, Sample
+from utils.distributed import Ranks
+from utils.errors import UserError
+from utils.resize import rounded_up
+
+
+def upright(items: Sequence[Item]) -> list[bool]:
+    """Whether each image is higher than wide, by its list, else by the head of its file."""
+    sizes = (item.size or size_of(item.image) for item in items)
+    return [height > width for height, width in sizes]
+
+
+def grouped(order: Iterable[int], upright: Sequence[bool], batch_size: int) -> Iterator[list[int]]:
+    """The images of `order` in two queues, by orientation; a queue that has filled is the next batch."""
+    queues: dict[bool, list[int]] = {True: [], False: []}
+    for index in order:
+        queue = queues[upright[index]]
+        queue.append(index)
+        if len(queue) == batch_size:
+            yield queue.copy()
+            queue.clear()
+
+
+@dataclass
+class OrientationSampler(Sampler[list[Draw]]):
+    """Batches of one process, each with a short side drawn from `shorts`, an epoch once through the images.
+
+    All processes together draw an epoch's batches from (seed, epoch); process r of n takes every n-th from r on. What
+    does not fill a batch, or not one for every process, is left out of the epoch. `most_steps`: an epoch ends after so
+    many; 0: when it is through.
+    """
+
+    upright: Sequence[bool]
+    shorts: Sequence[int]
+    batch_size: int
+    rank: int = 0
+    world: int = 1
+    seed: int = 0
+    most_steps: int = 0
+    note: str = field(default="", init=False)
+    epoch: int = field(default=0, init=False)
+    start: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if not len(self):
+            standing = sum(self.upright)
+            raise UserError(
+                f"{standing} upright and {len(self.upright) - standing} other training images do not fill a batch of "
+                f"{self.batch_size} images of one orientation on each of {self.world} processes: lower --bs_trn"
+            )
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""
+        self.epoch, self.start = epoch, start
+
+    def __len__(self) -> int:
+        """Steps of the whole epoch, the same for every process and epoch."""
+        standing = sum(self.upright)
+        batches = standing // self.batch_size + (len(self.upright) - standing) // self.batch_size
+        steps = batches // self.world
+        return min(steps, self.most_steps) if self.most_steps else steps
+
+    def batches(self) -> Iterator[list[Draw]]:
+        """The epoch's batches for all processes, in order."""
+        rng = random.Random(f"{self.seed}-{self.epoch}")
+        order = rng.sample(range(len(self.upright)), len(self.upright))
+        for batch in grouped(order, self.upright, self.batch_size):
+            short = rng.choice(self.shorts)
+            yield [Draw(index, None, rng.getrandbits(63), short) for index in batch]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        mine = list(self.batches())[self.rank :: self.world]
+        yield from mine[self.start : len(self)]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Samples of several sizes to a batch of one: each lies at the top left of a canvas as large as all of them need.
+
+    Images have to be float, normalised: the rest of a canvas is 0, the mean colour. Its sides are multiples of
+    `multiple`, labels are at 1/`stride` of them, and the rest of a label is `fill`.
+    """
+
+    multiple: int
+    stride: int
+    fill: int
+
+    def __call__(self, samples: Sequence[Sample | Failure]) -> Batch | Failure:
+        """N samples (h, w, 3) -> image (N, 3, H, W) float32, label (N, H / stride, W / stride)."""
+        whole = [sample for sample in samples if not isinstance(sample, Failure)]
+        height, width = (rounded_up(max((s.image.shape[i] for s in whole), default=1), self.multiple) for i in (0, 1))
+        return collate_train([s if isinstance(s, Failure) else self._laid(s, height, width) for s in samples])
+
+    def _laid(self, sample: Sample, height: int, width: int) -> Sample:
+        image, label = np.zeros((height, width, 3), np.float32), sample.label
+        image[: sample.image.shape[0], : sample.image.shape[1]] = sample.image
+        if label is not None:
+            canvas = np.full((height // self.stride, width // self.stride), self.fill, np.uint8)
+            canvas[: label.shape[0], : label.shape[1]] = label
+            label = canvas
+        return replace(sample, image=image, label=label)
+
+
+def sampler(cfg: Any, ranks: Ranks, listing: Listing, most_steps: int = 0) -> OrientationSampler:
+    """Batches of the fine images of a listing as DATASET.IMG_SIZES asks."""
+    shorts = [int(side) for side in cfg.DATASET.IMG_SIZES.split(",")]
+    standing = upright(listing.items[: listing.fine])
+    return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
+
+
+def canvas(cfg: Any, spec: DatasetSpec) -> Canvas:
+    """Padding as DATASET.PADDING asks. `--published wall_padding`: labels are 0 there, ADE20K's wall."""
+    fill = 0 if "wall_padding" in cfg.PUBLISHED else spec.ignore_label
+    return Canvas(cfg.DATASET.PADDING, cfg.DATASET.LABEL_STRIDE, fill)

@@ -1,0 +1,101 @@
+"""Lists of files, as the HRNet family keeps them: a line an image, with its label behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from datasets.base import Item
+from datasets.folder import unlike
+from datasets.reading import holds_train_ids
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+from utils.palette import distinct
+
+# What files of one image end in, and pictures of it do not.
+_ENDINGS = ("_leftImg8bit", "_rgb_anon")
+
+
+def items(path: str, root: str, spec: DatasetSpec, labelled: bool = True) -> list[Item]:
+    """Images of a list, in its order, paths below `root`.
+
+    Columns, parted by blanks: image, label, and a coloured label, which is not read; of test images the image alone.
+    UserError names the line whose columns do not fit or whose file is missing.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or error}") from None
+    rows = list(_rows(path, lines, Path(root), labelled))
+    if not rows:
+        raise UserError(f"the list {path} is empty")
+    labels = [str(row[1]) for row in rows if len(row) > 1]
+    train_ids = bool(labels) and holds_train_ids(labels, spec)
+    names = unlike([_names(row[0], Path(root)) for row in rows])
+    return [
+        Item(str(row[0]), str(row[1]) if len(row) > 1 else None, name, train_ids)
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
+def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[list[Path]]:
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or line.startswith("#"):
+            continue
+        where = f"{path}, line {number}"
+        if labelled and len(words) not in (2, 3):
+            raise UserError(f"{where}: {len(words)} columns; an image and its label are 2, with colours 3")
+        if not labelled and len(words) > 3:
+            raise UserError(f"{where}: {len(words)} columns; of a test image there is 1")
+        used = [root / word for word in words[: 2 if labelled else 1]]
+        for file in used:
+            if not file.is_file():
+                raise UserError(f"{where}: {file} is not there; is {root} the folder that its paths start from?")
+        yield used
+
+
+def _names(image: Path, root: Path) -> list[str]:
+    """The stem, or the whole path where others have the same one."""
+    stem = image.stem
+    for ending in _ENDINGS:
+        stem = stem.removesuffix(ending)
+    place = image.parent.relative_to(root) if image.is_relative_to(root) else image.parent
+    return [stem, "__".join([*(part for part in place.parts if part != "/"), stem])]
+
+
+def spec_of(path: str, num_classes: int) -> DatasetSpec:
+    """Classes of a list's labels: told by a YAML file, or `num_classes` of them that have no names.
+
+    The file's `names` are the classes; `ids`: the label value of each, where they are not 0, 1, 2, ...; `ignore`: label
+    values that are left out (255 always is); `colours`: [R, G, B] of each. UserError for anything else in it.
+    """
+    if not path:
+        if num_classes < 1:
+            raise UserError("--dataset list: give --classes FILE.yaml, or the number of classes with --num_class")
+        names = tuple(f"class {i}" for i in range(num_classes))
+        return DatasetSpec("list", names, distinct(num_classes))
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        names = tuple(str(name) for name in tree["names"])
+        ids = [int(value) for value in tree.get("ids") or range(len(names))]
+        ignored = {int(value): 255 for value in tree.get("ignore") or ()}
+        colours = tuple((int(r), int(g), int(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
+    except OSError as error:
+        raise UserError(f"cannot read --classes {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        advice = "give names: [road, ...], and where needed ids, ignore, colours"
+        raise UserError(f"--classes {path} is no table of classes: {advice}") from None
+    unknown = sorted(set(tree) - {"names", "ids", "ignore", "colours"})
+    if unknown or not names or len(ids) != len(names) or len(colours) != len(names) or len({*ids}) != len(ids):
+        odd = f"{', '.join(unknown)} is unknown" if unknown else f"{len(names)} names, {len({*ids})} different ids"
+        raise UserError(f"--classes {path}: {odd}, {len(colours)} colours; every class needs one of each")
+    return DatasetSpec(
+        name=f"list ({Path(path).stem})",
+        classes=names,
+        palette=colours,
+        id_to_train={255: 255, **ignored, **{value: train for train, value in enumerate(ids)}},
+        train_to_id=tuple(ids),
+    )

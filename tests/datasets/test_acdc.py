@@ -1,0 +1,96 @@
+"""ACDC: its folders, names unlike each other, scores of each condition beside those of all."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import folder, rows
+
+import config
+import datasets
+import train
+from datasets import acdc, toy
+from utils.distributed import Ranks
+from utils.errors import UserError
+from utils.sinks.submission import id_table
+
+CONDITIONS = ["fog", "night", "rain", "snow"]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Embedded scenes in the four conditions, which lie as ACDC does."""
+    root = tmp_path_factory.mktemp("acdc") / "scenes"
+    toy.generate(root, CONDITIONS, counts={"adverse_train": 2, "adverse_val": 1}, size=(64, 128), workers=1)
+    return root
+
+
+def test_items_of_each_condition(scenes: Path) -> None:
+    train_items, val_items = acdc.items(str(scenes), "train"), acdc.items(str(scenes), "val")
+    assert [item.condition for item in train_items] == [name for name in CONDITIONS for _ in range(2)]
+    assert [item.condition for item in val_items] == CONDITIONS
+    for item in train_items:
+        assert item.label is not None and f"/gt/{item.condition}/train/" in item.label
+        assert item.label.endswith("_gt_labelIds.png") and Path(item.label).is_file()
+    # The same street is drawn in all conditions, so that stems alone would meet.
+    assert len({item.name for item in train_items}) == 8 and train_items[0].name.startswith("fog__")
+    assert len(acdc.items(str(scenes), "trainval", ["night"])) == 3
+
+
+def test_stems_that_are_unlike_stay(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
+    for condition, stem in (("fog", "GOPR0475_frame_000247"), ("snow", "GOPR0122_frame_000161")):
+        place = tmp_path / "rgb_anon" / condition / "test" / stem[:8]
+        write_file(place / f"{stem}_rgb_anon.png", np.zeros((32, 64, 3), np.uint8))
+    items = acdc.items(str(tmp_path), "test", ["fog", "snow"])
+    assert [(item.name, item.label) for item in items] == [
+        ("GOPR0475_frame_000247", None),
+        ("GOPR0122_frame_000161", None),
+    ]
+
+
+def test_submissions_are_train_ids() -> None:
+    assert (id_table(acdc.SPEC)[:19] == np.arange(19)).all() and id_table(datasets.spec("cityscapes"))[0] == 7
+
+
+def test_what_can_be_wrong(scenes: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown condition 'fig' of ACDC; did you mean 'fog'\?; known: fog, night"):
+        acdc.items(str(scenes), "train", ["fig"])
+    with pytest.raises(UserError, match="looked for rgb_anon in"):
+        acdc.items(str(tmp_path), "train")
+    (tmp_path / "rgb_anon" / "fog" / "train" / "GOPR").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"ACDC: no images \*_rgb_anon\.png in .*fog/train"):
+        acdc.items(str(tmp_path), "train", ["fog"])
+    with pytest.raises(UserError, match=r"rgb_anon/night/train does not exist \(found there: fog/\); .*--conditions"):
+        acdc.items(str(tmp_path), "train", ["night"])
+
+
+def test_labels_have_classes(scenes: Path) -> None:
+    words = ["--dataset", "acdc", "--data_root", str(scenes), "--arch", "basic.HRNet", "--num_workers", "0"]
+    for batch in datasets.build_val(config.load([*words, "--conditions", "rain"]), Ranks()):
+        (label,) = batch["label"]
+        assert label is not None and set(np.unique(label)) <= {*range(19), 255} and (label < 19).mean() > 0.5
+    with pytest.raises(UserError, match="--conditions is of --dataset acdc"):
+        config.load(["--dataset", "cityscapes", "--conditions", "fog", "--arch", "basic.HRNet"])
+
+
+def test_a_run_tells_conditions_apart(
+    scenes: Path, tmp_path: Path, tiny_words: Callable[[Path, Path], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*tiny_words(scenes, tmp_path), "--dataset", "acdc", "--max_epoch", "1", "--class_uniform_pct", "0"]
+    assert train.main(words) == 0
+    with (folder(words) / "conditions.csv").open() as file:
+        table = list(csv.reader(file))
+    assert table[0] == ["class", *CONDITIONS, "all"] and len(table) == 21 and table[-1][0] == "mean IoU"
+    (row,) = rows(words, "val")
+    assert float(table[-1][-1]) == pytest.approx(row["mean_iu"], abs=1e-6)
+    assert [float(cell) for cell in table[-1][1:-1]] == pytest.approx(
+        [row[f"mean_iu_{c}"] for c in CONDITIONS], abs=1e-6
+    )
+    assert len({*table[-1][1:-1]}) == 4  # one image each, all of them different
+    printed = capsys.readouterr().out
+    assert "IoU" in printed and "fog    night     rain     snow      all" in printed
+    assert "IoU by condition" in (folder(words) / "report.html").read_text()

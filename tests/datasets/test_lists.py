@@ -1,0 +1,125 @@
+"""Lists of files: columns, label values, names, classes told by a file, every way in which a line can be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from yacs.config import CfgNode
+
+import datasets
+from datasets import lists
+from utils.distributed import Ranks
+from utils.errors import UserError
+
+CITYSCAPES = datasets.spec("cityscapes")
+Make = Callable[..., CfgNode]
+Write = Callable[[Path, np.ndarray], None]
+
+
+@pytest.fixture
+def root(tmp_path: Path, write_file: Write) -> Path:
+    """Two images in two folders under one name, labels with Cityscapes' ids."""
+    for i, place in enumerate(("a", "b")):
+        write_file(tmp_path / f"images/{place}/x_leftImg8bit.png", np.full((32, 64, 3), 60 + i, np.uint8))
+        write_file(tmp_path / f"labels/{place}/x_gtFine_labelIds.png", np.full((32, 64), 7 + i, np.uint8))
+    rows = [f"images/{p}/x_leftImg8bit.png labels/{p}/x_gtFine_labelIds.png" for p in "ab"]
+    (tmp_path / "train.lst").write_text("\n".join([rows[0], "", f"{rows[1]} images/a/x_leftImg8bit.png"]) + "\n")
+    (tmp_path / "test.lst").write_text("images/b/x_leftImg8bit.png\n")
+    return tmp_path
+
+
+def test_two_columns_three_and_one(root: Path) -> None:
+    items = lists.items(str(root / "train.lst"), str(root), CITYSCAPES)
+    assert [(item.name, item.train_ids) for item in items] == [("images__a__x", False), ("images__b__x", False)]
+    assert [Path(str(item.label)).parent.name for item in items] == ["a", "b"]
+    (item,) = lists.items(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
+    assert (item.name, item.label) == ("x", None)
+    (first, _) = lists.items(str(root / "train.lst"), str(root), CITYSCAPES, labelled=False)
+    assert first.label is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("images/a/x_leftImg8bit.png", "line 2: 1 columns; an image and its label are 2, with colours 3"),
+        ("a b c d", "line 2: 4 columns"),
+        ("images/a/y.png labels/a/x_gtFine_labelIds.png", r"line 2: .*images/a/y\.png is not there; is .* the folder"),
+        ("images/a/x_leftImg8bit.png labels/none.png", r"line 2: .*labels/none\.png is not there"),
+    ],
+)
+def test_a_wrong_line_is_named(root: Path, line: str, message: str) -> None:
+    path = root / "train.lst"
+    path.write_text(path.read_text().splitlines()[0] + f"\n{line}\n")
+    with pytest.raises(UserError, match=message):
+        lists.items(str(path), str(root), CITYSCAPES)
+
+
+def test_lists_that_hold_nothing(root: Path) -> None:
+    (root / "empty.lst").write_text("\n# nothing\n")
+    with pytest.raises(UserError, match=r"the list .*empty\.lst is empty"):
+        lists.items(str(root / "empty.lst"), str(root), CITYSCAPES)
+    with pytest.raises(UserError, match=r"cannot read the list .*none\.lst: No such file"):
+        lists.items(str(root / "none.lst"), str(root), CITYSCAPES)
+
+
+def test_any_dataset_takes_lists(root: Path, make_cfg: Make) -> None:
+    words = ["--dataset", "cityscapes", "--data_root", root, "--class_uniform_pct", "0"]
+    cfg = make_cfg(
+        *words, "--list_train", root / "train.lst", "--list_val", root / "train.lst", "--list_test", root / "test.lst"
+    )
+    (batch,) = list(datasets.build_train(cfg, Ranks()))
+    assert set(batch["name"]) == {"images__a__x", "images__b__x"} and set(batch["label"].unique().tolist()) == {0, 1}
+    assert [part["name"] for part in datasets.build_val(cfg, Ranks())] == [["images__a__x"], ["images__b__x"]]
+    (shown,) = datasets.build_val(cfg, Ranks(), "test")
+    assert shown["label"] == [None] and shown["name"] == ["x"]
+    with pytest.raises(UserError, match="--list_train names all training images itself: leave --maxSkip out"):
+        make_cfg(*words[:-1], "0.5", "--list_train", "x.lst", "--maxSkip", "3")
+
+
+def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) -> None:
+    """As LIP (values are classes) and COCO-Stuff (values are ids with holes) have them."""
+    write_file(root / "labels/a/x_gtFine_labelIds.png", np.full((32, 64), 3, np.uint8))
+    write_file(root / "labels/b/x_gtFine_labelIds.png", np.full((32, 64), 0, np.uint8))
+    words = ["--dataset", "list", "--data_root", root, "--list_train", root / "train.lst", "--class_uniform_pct", "0"]
+    cfg = make_cfg(*words, "--num_class", "4")
+    assert datasets.spec(cfg).classes == ("class 0", "class 1", "class 2", "class 3")
+    (batch,) = list(datasets.build_train(cfg, Ranks()))
+    assert set(batch["label"].unique().tolist()) == {0, 3}
+    (root / "classes.yaml").write_text(
+        "names: [sea, land]\nids: [9, 3]\nignore: [0]\ncolours: [[0, 0, 200], [90, 60, 0]]\n"
+    )
+    cfg = make_cfg(*words, "--classes", root / "classes.yaml")
+    assert cfg.DATASET.NUM_CLASSES == 2 and datasets.spec(cfg).train_to_id == (9, 3)
+    (batch,) = list(datasets.build_train(cfg, Ranks()))
+    assert set(batch["label"].unique().tolist()) == {1, 255}
+    write_file(root / "labels/b/x_gtFine_labelIds.png", np.full((32, 64), 5, np.uint8))
+    with pytest.raises(UserError, match=r"label value 5 \(2048 pixels\) is no class of list \(classes\)"):
+        list(datasets.build_train(cfg, Ranks()))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1", "is no table of classes"),
+        ("names: [a, b]\nids: [1, 1]", "2 names, 1 different ids"),
+        ("names: [a, b]\ncolour: 1", "colour is unknown"),
+        ("names: [a]\ncolours: [[1, 2]]", "is no table of classes"),
+        ("names: []", "0 names"),
+    ],
+)
+def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        lists.spec_of(str(tmp_path / "c.yaml"), 0)
+
+
+def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--dataset list: give --classes FILE\.yaml, or the number"):
+        make_cfg("--dataset", "list", "--list_train", "x.lst")
+    with pytest.raises(UserError, match=r"--dataset list needs a list .*: give --list_val FILE\.lst"):
+        datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), Ranks())
+    with pytest.raises(UserError, match="cannot read --classes .*: No such file"):
+        lists.spec_of(str(tmp_path / "none.yaml"), 0)

@@ -1,0 +1,197 @@
+"""CSAIL's scene parsing for ADE20K: its option files, their KEY VALUE pairs and its older flags, under our keys.
+
+`told` is {their key: value}: nothing but text, numbers and lists of a YAML file or a command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from utils.errors import UserError, nearest
+
+Told = Mapping[str, Any]
+
+# Their key -> ours ("": read by `places`, or without a counterpart), and their value where a file says nothing.
+KEYS: dict[str, tuple[str, Any]] = {
+    "DIR": ("", "ckpt/ade20k-resnet50dilated-ppm_deepsup"),
+    "DATASET.root_dataset": ("DATASET.ROOT", "./data/"),
+    "DATASET.list_train": ("DATASET.LIST_TRAIN", "./data/training.odgt"),
+    "DATASET.list_val": ("DATASET.LIST_VAL", "./data/validation.odgt"),
+    "DATASET.num_class": ("DATASET.NUM_CLASSES", 150),
+    "DATASET.imgSizes": ("DATASET.IMG_SIZES", [300, 375, 450, 525, 600]),
+    "DATASET.imgMaxSize": ("DATASET.IMG_MAX_SIZE", 1000),
+    "DATASET.padding_constant": ("DATASET.PADDING", 8),
+    "DATASET.segm_downsampling_rate": ("DATASET.LABEL_STRIDE", 8),
+    "DATASET.random_flip": ("", True),
+    "MODEL.arch_encoder": ("MODEL.ENCODER", "resnet50dilated"),
+    "MODEL.arch_decoder": ("MODEL.DECODER", "ppm_deepsup"),
+    "MODEL.weights_encoder": ("", ""),
+    "MODEL.weights_decoder": ("", ""),
+    "MODEL.fc_dim": ("MODEL.FC_DIM", 2048),
+    "TRAIN.batch_size_per_gpu": ("TRAIN.BATCH_SIZE", 2),
+    "TRAIN.num_epoch": ("TRAIN.MAX_EPOCH", 20),
+    "TRAIN.start_epoch": ("TRAIN.START_EPOCH", 0),
+    "TRAIN.epoch_iters": ("TRAIN.EPOCH_ITERS", 5000),
+    "TRAIN.optim": ("OPTIM.NAME", "SGD"),
+    "TRAIN.lr_encoder": ("OPTIM.LR", 0.02),
+    "TRAIN.lr_decoder": ("OPTIM.LR_DECODER", 0.02),
+    "TRAIN.lr_pow": ("OPTIM.POLY_EXP", 0.9),
+    "TRAIN.beta1": ("OPTIM.MOMENTUM", 0.9),
+    "TRAIN.weight_decay": ("OPTIM.WEIGHT_DECAY", 1e-4),
+    "TRAIN.deep_sup_scale": ("LOSS.DEEP_SUP_SCALE", 0.4),
+    "TRAIN.fix_bn": ("MODEL.FIX_BN", False),
+    "TRAIN.workers": ("DATASET.NUM_WORKERS", 16),
+    "TRAIN.disp_iter": ("TRAIN.LOG_EVERY", 20),
+    "TRAIN.seed": ("SEED", 304),
+    "VAL.batch_size": ("", 1),
+    "VAL.visualize": ("EVAL.VISUALIZE", False),
+    "VAL.checkpoint": ("", "epoch_20.pth"),
+    "TEST.batch_size": ("", 1),
+    "TEST.checkpoint": ("", "epoch_20.pth"),
+    "TEST.result": ("", "./"),
+}
+# What their code does without an option for it: {our key: value}.
+RECIPE: dict[str, Any] = {
+    "DATASET.NAME": "ade20k",
+    "DATASET.CLASS_UNIFORM_PCT": 0.0,
+    "AUG.COLOR": 0.0,
+    "MODEL.ARCH": "encoder_decoder",
+    "LOSS.NORM": "rank",
+    "OPTIM.DECAY_ON": "conv",
+    "OPTIM.SCHEDULE": "poly",
+    "OPTIM.PER_ITER": True,
+    "TRAIN.SYNCBN": True,
+}
+# Flags of the time before option files that are no alias of one key -> help.
+FLAGS = {
+    "--ckpt": "folder of the runs' folders, with --id [./ckpt]",
+    "--id": "the run's folder in --ckpt: a training writes there, --eval takes encoder and decoder from there",
+    "--suffix": "with --id and --eval: the end of the two files' names [_epoch_20.pth]",
+    "--weights_encoder": "weights to start from, with --weights_decoder; alone: as --trunk_weights",
+    "--weights_decoder": "the decoder's",
+    "--num_gpus": "as --gpus: this many, from the first on",
+    "--optim": "SGD",
+    "--random_flip": "without effect: images are flipped at random",
+    "--result": "with --eval: as --result_dir",
+}
+_KEY_OF = {
+    "--weights_encoder": "MODEL.weights_encoder",
+    "--weights_decoder": "MODEL.weights_decoder",
+    "--optim": "TRAIN.optim",
+    "--random_flip": "DATASET.random_flip",
+    "--result": "TEST.result",
+}
+
+
+def is_theirs(tree: dict[Any, Any]) -> bool:
+    """Whether a file is one of theirs: it has one of their keys."""
+    return any(key in KEYS for key, _ in _leaves(tree))
+
+
+def read(tree: dict[Any, Any]) -> dict[str, Any]:
+    """What such a file tells, with their defaults; UserError that names every key that is not theirs."""
+    told = {key: value for key, value in _leaves(tree) if value is not None}
+    unknown = [f"{key}{nearest(key, KEYS)}" for key in told if key not in KEYS]
+    if unknown:
+        raise UserError(f"in this file of CSAIL's scene parsing is not known: {'; '.join(unknown)}")
+    return {key: default for key, (_, default) in KEYS.items()} | told
+
+
+def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and not prefix:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def translated(told: Told) -> Iterator[tuple[str, str, Any]]:
+    """(their key, our key, value) of what has a counterpart; UserError for what has another value than theirs can."""
+    for key, value in told.items():
+        ours = KEYS[key][0]
+        if key == "TRAIN.optim":
+            if str(value).lower() != "sgd":
+                raise UserError(f"{key} {value}: their code has SGD alone; --optimizer has others")
+            value = "sgd"
+        elif key in ("VAL.batch_size", "TEST.batch_size") and str(value) != "1":
+            raise UserError(f"{key} {value}: their code has 1 alone; several images at a time are --bs_val {value}")
+        elif key.startswith("MODEL.arch_"):
+            value = str(value).lower()
+        elif key == "DATASET.imgSizes":
+            sizes = value if isinstance(value, (list, tuple)) else str(value).strip("()[] ").split(",")
+            value = ",".join(str(size).strip() for size in sizes if str(size).strip())
+        if ours:
+            yield key, ours, value
+
+
+def idle(told: Told, older: Mapping[str, str]) -> list[str]:
+    """What was asked for and has no effect, there as here: images without random flips."""
+    asked = {"DATASET.random_flip": told.get("DATASET.random_flip"), "--random_flip": older.get("--random_flip")}
+    return [f"{name} {value}" for name, value in asked.items() if str(value).lower() in ("false", "0", "no")]
+
+
+def places(told: Told, older: Mapping[str, str], mode: str, given: Collection[str]) -> dict[str, Any]:
+    """{our key: value} of what takes several of their words: folders, weights, GPUs.
+
+    `older`: {flag: value} of FLAGS; `mode`: EVAL.MODE; `given`: our keys on the command line, which win over a file.
+    UserError where older flags are not for that, or contradict others.
+    """
+    _check(told, older, mode, given)
+    told = {**told, **{_KEY_OF[flag]: value for flag, value in older.items() if flag in _KEY_OF}}
+    if "--id" in older or "--ckpt" in older:
+        told["DIR"] = str(PurePath(older.get("--ckpt", "./ckpt"), older.get("--id", "")))
+    found = _weights(told, older.get("--suffix", ""), mode)
+    folder = told.get("DIR")
+    if mode and ("--result" in older or mode == "folder"):
+        folder = told.get("TEST.result", folder)
+    if folder:
+        found["RESULT_DIR"] = str(folder)
+    if "--optim" in older:
+        found |= {ours: value for _, ours, value in translated({"TRAIN.optim": older["--optim"]})}
+    if "--num_gpus" in older:
+        count = older["--num_gpus"]
+        if not count.isdigit() or int(count) < 1:
+            raise UserError(f"--num_gpus takes a number from 1 on, not {count!r}")
+        found["OPTIONS.DEVICES"] = "0" if int(count) == 1 else f"0-{int(count) - 1}"
+    return {key: value for key, value in found.items() if key not in given}
+
+
+def _weights(told: Told, suffix: str, mode: str) -> dict[str, Any]:
+    """Where encoder and decoder start from: the run's folder, or two files that are named."""
+    start = str(told.get("TRAIN.start_epoch", 0))
+    if mode and "DIR" in told:
+        end = suffix or f"_{told.get('TEST.checkpoint' if mode == 'folder' else 'VAL.checkpoint', 'epoch_20.pth')}"
+    elif not mode and start != "0":
+        end = f"_epoch_{start}.pth"
+    else:
+        encoder, decoder = (told.get(f"MODEL.weights_{part}") or "" for part in ("encoder", "decoder"))
+        if decoder and not encoder:
+            raise UserError(f"{decoder}: a decoder's weights without its encoder's; give --weights_encoder, too")
+        if encoder and not decoder:
+            return {"MODEL.TRUNK_WEIGHTS": encoder}
+        return {"SNAPSHOT": f"{encoder},{decoder}"} if encoder else {}
+    files = (PurePath(str(told["DIR"]), f"{part}{end}") for part in ("encoder", "decoder"))
+    return {"SNAPSHOT": ",".join(map(str, files))}
+
+
+def _check(told: Told, older: Mapping[str, str], mode: str, given: Collection[str]) -> None:
+    """UserError for older flags that say again what another flag says, or that are of the other mode."""
+    names = [flag for flag in ("--id", "--ckpt") if flag in older]
+    weights = [flag for flag in ("--weights_encoder", "--weights_decoder") if flag in older]
+    for flags, key, other in (
+        (weights + (names if mode else []), "SNAPSHOT", "--snapshot"),
+        (["--result"] if mode else names, "RESULT_DIR", "--result_dir"),
+        (["--num_gpus"], "OPTIONS.DEVICES", "--gpus"),
+        (["--optim"], "OPTIM.NAME", "--optimizer"),
+    ):
+        for flag in flags:
+            if flag in older and key in given:
+                raise UserError(f"{flag} and {other} say the same thing: leave one of them out")
+    if mode and names and weights:
+        raise UserError(f"{names[0]} and {weights[0]} both name weights to evaluate: leave one of them out")
+    if "--suffix" in older and not (mode and (names or told)):
+        raise UserError("--suffix is the end of two files' names: give --eval val and --id, too")
+    if "--result" in older and not mode:
+        raise UserError("--result is of --eval: --ckpt and --id say where a training writes")

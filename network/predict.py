@@ -185,8 +185,8 @@ class Predictor:
         if current <= SMALLEST_TILE:
             raise MemoryShortageError(
                 f"out of memory on {self.device} even with {current}x{current} pixels at once; free memory "
-                "there (other processes?), use fewer or smaller scales (--extra_scales, --n_scales, --imgSize), or another "
-                "device"
+                "there (other processes?), use fewer or smaller scales (--extra_scales, --n_scales, --imgSize), or "
+                "another device"
             )
         self._caps = self._caps._replace(tile=max(SMALLEST_TILE, current // 2 // 32 * 32))
 

@@ -602,8 +602,9 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
     for flag, given in (("--split_count", e.SPLIT_COUNT > 1), ("--fixed_aspp_pool", e.FIXED_ASPP_POOL)):
         if given and not e.MODE:
             yield f"{flag} is for --eval: add it, or leave {flag} out"
-    if e.SPLIT_COUNT > 1 and e.DUMP_FOR_SUBMISSION:
-        yield "--dump_for_submission packs a whole split: leave --split_count out"
+    for flag, given in (("--split_count", e.SPLIT_COUNT > 1), ("--num_val", e.NUM_IMAGES)):
+        if given and e.DUMP_FOR_SUBMISSION:
+            yield f"--dump_for_submission packs a whole split: leave {flag} out"
 
 
 def _mixing_problems(cfg: CfgNode) -> Iterator[str]:

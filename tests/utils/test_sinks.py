@@ -350,7 +350,9 @@ def options(sizes: str = "", **changes: Any) -> Any:
     values |= {"DUMP_FOR_AUTO_LABELLING": False, "DUMP_TOPN": 0, "DEFAULT_SCALE": 1.0, "EXTRA_SCALES": "0.5,2.0"}
     values |= {"MODE": "", "INFERENCE_MODE": "", "SCALES": "0.5,1.0,2.0"}
     model = SimpleNamespace(N_SCALES="", MSCALE_LO_SCALE=0.5)
-    return SimpleNamespace(EVAL=SimpleNamespace(**(values | changes)), MODEL=model, DATASET=SimpleNamespace(IMG_SIZES=sizes), SEED=0)
+    return SimpleNamespace(
+        EVAL=SimpleNamespace(**(values | changes)), MODEL=model, DATASET=SimpleNamespace(IMG_SIZES=sizes), SEED=0
+    )
 
 
 @pytest.mark.parametrize(

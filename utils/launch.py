@@ -39,15 +39,24 @@ def on(devices: str, command: Sequence[str]) -> int | None:
         raise UserError(f"--device {devices} starts its processes itself: leave it out with torchrun or srun")
     names = visible(numbers(devices, torch.cuda.device_count()))
     if len(names) == 1:
-        env["CUDA_VISIBLE_DEVICES"] = names[0]
+        one(devices)
         return None
     processes: list[subprocess.Popen[bytes]] = []
     with _signals_passed_on(processes):
         for added in environments(names):
             # In a session of its own: the terminal's signals reach this process alone, which passes them on.
-            one = subprocess.Popen([sys.executable, *command], env=env | added, start_new_session=True)
-            processes.append(one)
+            started = subprocess.Popen([sys.executable, *command], env=env | added, start_new_session=True)
+            processes.append(started)
         return supervised(processes)
+
+
+def one(devices: str) -> None:
+    """Let this process see a single GPU from now on, "2" for instance; "": as it is. UserError for several."""
+    names = visible(numbers(devices, torch.cuda.device_count())) if devices else []
+    if len(names) > 1:
+        raise UserError(f"--device {devices}: a single GPU is used here, give its number alone")
+    if names:
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[0]
 
 
 def _end_with(parent: int) -> None:

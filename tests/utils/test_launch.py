@@ -72,6 +72,15 @@ def test_one_gpu_needs_no_other_process() -> None:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2"
 
 
+def test_where_one_process_works_it_takes_one_gpu() -> None:
+    launch.one("")
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    with pytest.raises(UserError, match="--device 0,1: a single GPU is used here, give its number alone"):
+        launch.one("0,1")
+    launch.one("gpu3")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
 def test_numbers_count_what_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-5a,6,7")
     assert launch.visible([3, 1]) == ["7", "GPU-5a"]

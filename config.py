@@ -218,7 +218,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale"),
             o("EVAL.EXTRA_SCALES", "0.5,2.0", "further scales for --multi_scale_inference", "--extra_scales"),
             o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
-            o("EVAL.RULE", "auto", "how inputs are scaled; auto: paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail")),
+            o("EVAL.RULE", "auto", "how inputs are scaled; auto: csail with --imgSize, paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail")),
             o("EVAL.AUG_EVAL", False, "PaddleSeg's switch for its two flips", "--aug_eval"),
             o("EVAL.FLIP_HORIZONTAL", False, "with --aug_eval: as --do_flip", "--flip_horizontal"),
             o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical"),
@@ -587,6 +587,13 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
               "--eval_rule": e.RULE != "auto", "--do_flip": e.DO_FLIP and e.NO_FLIP}  # fmt: skip
     for flag in [flag for flag, given in others.items() if given and e.INFERENCE_MODE]:
         yield f"--inference_mode has --scales and --no_flip of its own: leave {flag} out"
+    if e.RULE == "csail" and not cfg.DATASET.IMG_SIZES:
+        yield "--eval_rule csail has no sizes: add --imgSize 300 375 450 525 600"
+    if cfg.DATASET.IMG_SIZES and e.RULE in ("auto", "csail"):
+        own = {"--inference_mode": e.INFERENCE_MODE, **others}
+        flags = [flag for flag in ("--inference_mode", "--multi_scale_inference", "--default_scale") if own[flag]]
+        if flags:
+            yield f"--imgSize says the sizes of evaluation: leave {flags[0]} out, or switch a file's sizes off (--imgSize '')"
     for name, mode in (("sliding_counts", "sliding"), ("pooling_input", "pooling")):
         if name in published and (e.INFERENCE_MODE != mode or not e.MODE):
             yield f"--published {name} is of --eval with --inference_mode {mode}: add them, or leave it out"
@@ -595,8 +602,9 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
     for flag, given in (("--split_count", e.SPLIT_COUNT > 1), ("--fixed_aspp_pool", e.FIXED_ASPP_POOL)):
         if given and not e.MODE:
             yield f"{flag} is for --eval: add it, or leave {flag} out"
-    if e.SPLIT_COUNT > 1 and e.DUMP_FOR_SUBMISSION:
-        yield "--dump_for_submission packs a whole split: leave --split_count out"
+    for flag, given in (("--split_count", e.SPLIT_COUNT > 1), ("--num_val", e.NUM_IMAGES)):
+        if given and e.DUMP_FOR_SUBMISSION:
+            yield f"--dump_for_submission packs a whole split: leave {flag} out"
 
 
 def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
@@ -627,6 +635,8 @@ def _whole_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"--imgSize takes whole numbers like 300 375 450, not {d.IMG_SIZES!r}"
     if d.PADDING > 0 and d.PADDING % max(1, d.LABEL_STRIDE):
         yield f"--padding_constant {d.PADDING} has to be a multiple of --segm_downsampling_rate {d.LABEL_STRIDE}"
+    if cfg.EVAL.MODE:  # what a file says of its training does not matter
+        return
     crops = ("DATASET.CROP_SIZE", "DATASET.FULL_CROP", "DATASET.PRE_SIZE", "DATASET.TRANSLATE_AUG_FIX", "AUG.SCALE_MIN",
              "AUG.SCALE_MAX", "AUG.TABLE", "DATASET.TRAIN_FRACTION", "DATASET.MAX_SKIP", "DATASET.COARSE_MULTIPLE",
              "DATASET.COARSE_BOOST_CLASSES", "DATASET.ONLY_COARSE", "DATASET.CUSTOM_COARSE_PROB")  # fmt: skip

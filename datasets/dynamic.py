@@ -15,10 +15,10 @@ from torch.utils.data import Sampler
 
 from datasets.base import Failure, Item, Listing, collate_train
 from datasets.reading import size_of
-from transforms.short_side import rounded_up
 from utils.contracts import Batch, DatasetSpec, Draw, Sample
 from utils.distributed import Ranks
 from utils.errors import UserError
+from utils.resize import rounded_up
 
 
 def upright(items: Sequence[Item]) -> list[bool]:

@@ -120,8 +120,8 @@ def rule_name(cfg: Any) -> str:
     """Which of RULES: that of EVAL.INFERENCE_MODE or EVAL.RULE, or the one that fits the weights."""
     if cfg.EVAL.INFERENCE_MODE:
         return _MODES[cfg.EVAL.INFERENCE_MODE]
-    if cfg.EVAL.RULE != "auto":
-        return cfg.EVAL.RULE
+    if cfg.EVAL.RULE != "auto" or cfg.DATASET.IMG_SIZES:
+        return "csail" if cfg.EVAL.RULE == "auto" else cfg.EVAL.RULE
     paddles = any(weights.paddle.is_own(Path(file)) for file in (cfg.SNAPSHOT, cfg.RESUME))
     return "paddle" if paddles else "nvidia"
 
@@ -134,6 +134,9 @@ def eval_rule(cfg: Any) -> EvalRule:
         scales = tuple(dict.fromkeys((*scales, *_scales(cfg.EVAL.EXTRA_SCALES, "--extra_scales", with_one=False))))
     if options.INFERENCE_MODE:
         return _inference_mode(cfg, rule)
+    if rule == predict.RULES["csail"]:
+        sides = tuple(int(side) for side in cfg.DATASET.IMG_SIZES.split(","))
+        rule = replace(rule, short_sides=sides, longest=cfg.DATASET.IMG_MAX_SIZE, multiple=cfg.DATASET.PADDING)
     return replace(
         rule,
         average="probabilities" if "softmax_sum" in cfg.PUBLISHED else rule.average,

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from utils.resize import resize
+from network.mscale import scale_name
+from utils.resize import resize, rounded_up, short_side_scale
 
 Size = tuple[int, int]
 
@@ -32,14 +33,17 @@ class EvalRule:
 
     `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image, too; `flip_vertical`: the image
     upside down; both: turned by 180 degrees, too. `mirror_first`: before scaling, which only "pil_nearest" minds.
-    `size_rule`: side of a scaled input, a name of SIZE_RULES.
+    `short_sides`: in place of `scales`, of each image those at which its short side has these pixels, or its long side
+    `longest`, whichever is smaller. `size_rule`: side of a scaled input, a name of SIZE_RULES; then up to a multiple of
+    `multiple`.
     `resize`: who makes the scaled input: "torch" (on the device), "cv2" (linear), "pil" (bilinear, smooths when it
     shrinks; "pil_bicubic" and "pil_nearest" likewise). `resize_first`: cv2 and pil resize the uint8 image, else the
     normalised one.
     `exact_ratio`: networks of several scales resize their input by the scale itself, not by the ratio of the rounded
     sizes (see `utils.resize.resize_by`).
     `align_corners`: of torch's resizing, of inputs and of the logits on their way back to the size of the image.
-    `back`: that way back: "bilinear", or "area", the mean of the pixels that fall together where it shrinks.
+    `back`: that way back: "bilinear", or "area", the mean of the pixels that fall together where it shrinks. `direct`:
+    a network that takes a `size` resizes its logits once, to the image's; else to the input's first. Not with windows.
     `average`: what is averaged over scales (and tiles): "logits", softmax only at the end (one softmax of the mean);
     "probabilities", softmax of every pass after resizing; "exp", exp of each scale's logits before resizing.
     `window`: 0 = the scaled input at once; else in square windows of `window * max(scale, 1)`, `window_overlap` their
@@ -51,6 +55,9 @@ class EvalRule:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     scales: tuple[float, ...] = (1.0,)
+    short_sides: tuple[int, ...] = ()
+    longest: int = 1000
+    multiple: int = 1
     flip: bool = False
     flip_vertical: bool = False
     mirror_first: bool = False
@@ -60,6 +67,7 @@ class EvalRule:
     exact_ratio: bool = False
     align_corners: bool = False
     back: Literal["bilinear", "area"] = "bilinear"
+    direct: bool = False
     average: Literal["logits", "probabilities", "exp"] = "logits"
     window: int = 0
     window_overlap: float = 1 / 3
@@ -74,14 +82,27 @@ class EvalRule:
         one = [((-1,), self.flip), ((-2,), self.flip_vertical), ((-2, -1), self.flip and self.flip_vertical)]
         return ((), *(axes for axes, asked in one if asked))
 
+    def scales_of(self, size: Size) -> tuple[float, ...]:
+        """Scales of the inputs of an image of `size` (H, W)."""
+        if not self.short_sides:
+            return self.scales
+        return tuple(short_side_scale(size, short, self.longest) for short in self.short_sides)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the outputs of the single scales are called: "pred_05x", or "pred_300" for a short side."""
+        return tuple(f"pred_{name}" for name in self.short_sides or map(scale_name, self.scales))
+
     def scaled(self, size: Size, scale: float) -> Size:
-        """Size (h, w) of the input at `scale` of an image of `size` (H, W)."""
+        """Size (h, w) of the input at `scale` of an image, or a tile of it, of `size` (H, W)."""
         side = SIZE_RULES[self.size_rule]
-        return max(1, side(size[0] * scale)), max(1, side(size[1] * scale))
+        height, width = (rounded_up(max(1, side(length * scale)), self.multiple) for length in size)
+        return height, width
 
 
 # Hierarchical multi-scale attention (Tao, Sapra, Catanzaro 2020): logits averaged over scales and mirror images.
 # "paddle": the same in PaddleSeg since its release 2.8; before, probabilities were averaged.
+# "csail": short sides of the scene-parsing code (Zhou et al. 2016).
 # "sdcnet": video propagation and label relaxation (Zhu, Sapra et al. 2019), windows over every scale and mirror image.
 # "sdcnet_whole": the same without windows. "sdcnet_pooling": the other way there, with the filter Pillow takes unasked.
 _SDCNET = EvalRule(
@@ -90,6 +111,9 @@ _SDCNET = EvalRule(
 RULES: dict[str, EvalRule] = {
     "nvidia": EvalRule(),
     "paddle": EvalRule(size_rule="half_up", exact_ratio=True),
+    "csail": EvalRule(
+        size_rule="floor", multiple=8, resize="pil", resize_first=True, direct=True, average="probabilities"
+    ),
     "sdcnet": replace(_SDCNET, window=1024),
     "sdcnet_whole": _SDCNET,
     "sdcnet_pooling": replace(_SDCNET, resize="pil_bicubic", back="area"),

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from network.evalrule import EvalRule, Size, prepare
-from network.mscale import MultiScale, scale_name
+from network.mscale import MultiScale
 from network.windows import over_windows, side
 from utils.resize import resize
 
@@ -46,22 +46,28 @@ class Passes:
         self.dtype = weights[0].dtype if weights else torch.float32
         self.autocast = autocast
         self.channels_last = channels_last
-        self._takes_keep = _takes_keep(self.net)
+        self._takes_keep = _takes(self.net, "keep")
+        self._takes_size = _takes(self.net, "size")
 
-    def scores(self, images: Tensor, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, 3, H, W) -> scores averaged over scales and mirror images (N, K, H, W), and the further outputs."""
-        rule = self.rule
+    def scores(
+        self, images: Tensor, extras: tuple[str, ...], whole: Size | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, 3, H, W) -> scores averaged over scales and mirror images (N, K, H, W), and the further outputs.
+
+        `whole`: size of the image that these are tiles of.
+        """
+        scales, names = self.rule.scales_of(whole or size_of(images)), self.rule.names
         total: Tensor | None = None
         kept: dict[str, Tensor] = {}
-        for number, scale in enumerate(rule.scales):
+        for number, (scale, name) in enumerate(zip(scales, names, strict=True)):
             part, more = self._at_scale(images, scale, extras if number == 0 else ())
             kept.update(more)
-            if len(rule.scales) > 1 and f"pred_{scale_name(scale)}" in extras:
-                kept.setdefault(f"pred_{scale_name(scale)}", part)
+            if len(scales) > 1 and name in extras:
+                kept.setdefault(name, part)
             # Not in place: the first part may be the network's own tensor, or the input itself.
             total = part if total is None else total + part
         assert total is not None
-        return total / len(rule.scales) if len(rule.scales) > 1 else total, kept
+        return total / len(scales) if len(scales) > 1 else total, kept
 
     def _at_scale(self, images: Tensor, scale: float, extras: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, 3, H, W) -> mean over the mirror images (N, K, H, W), and the further outputs of the first."""
@@ -73,7 +79,7 @@ class Passes:
             x = straight.flip(axes) if axes else straight
             if axes and rule.mirror_first:
                 x = self._input(images.flip(axes), scale)
-            out = self._over(x, scale, () if axes else extras)
+            out = self._over(x, scale, () if axes else extras, size)
             pred = out.pop("pred")
             pred = pred.flip(axes) if axes else pred
             pred = pred.float() if pred.dtype in (torch.half, torch.bfloat16) else pred
@@ -91,21 +97,26 @@ class Passes:
     def _input(self, images: Tensor, scale: float) -> Tensor:
         return prepare(images, self.rule.scaled(size_of(images), scale), self.rule, self.device, self.dtype)
 
-    def _over(self, x: Tensor, scale: float, extras: tuple[str, ...]) -> dict[str, Tensor]:
-        """The network over an input (N, 3, h, w): at once, or in the rule's windows."""
+    def _over(self, x: Tensor, scale: float, extras: tuple[str, ...], size: Size) -> dict[str, Tensor]:
+        """The network over an input (N, 3, h, w) of an image of `size`: at once, or in the rule's windows."""
         rule = self.rule
         if not rule.window:
-            return self.forward(x, extras)
+            return self.forward(x, extras, size if rule.direct else None)
         length, overlap = side(rule.window, scale), rule.window_overlap
         return over_windows(
             lambda part: self.forward(part, extras), x, length, overlap, rule.align_corners, rule.published_counts
         )
 
-    def forward(self, x: Tensor, extras: tuple[str, ...]) -> dict[str, Tensor]:
-        """One pass of the network: (N, 3, h, w) -> "pred" (N, K, h, w) and those of `extras` that it has."""
+    def forward(self, x: Tensor, extras: tuple[str, ...], size: Size | None = None) -> dict[str, Tensor]:
+        """One pass of the network: (N, 3, h, w) -> "pred" (N, K, h, w) and those of `extras` that it has.
+
+        `size`: of "pred" instead, where the network can give it.
+        """
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        out = self.net(x, keep=("pred", *extras)) if self._takes_keep else self.net(x)
+        more: dict[str, Any] = {"keep": ("pred", *extras)} if self._takes_keep else {}
+        more |= {"size": size} if size and self._takes_size else {}
+        out = self.net(x, **more)
         if isinstance(out, Tensor):
             return {"pred": out}
         return {name: out[name] for name in ("pred", *extras) if name in out}
@@ -132,11 +143,11 @@ class Passes:
         return nullcontext() if self.autocast is None else torch.autocast(self.device.type, dtype=self.autocast)
 
 
-def _takes_keep(net: Callable[..., Any]) -> bool:
-    """True if `net` has an argument `keep`, so that it need not hold on to other outputs."""
+def _takes(net: Callable[..., Any], name: str) -> bool:
+    """True if `net` has such an argument: `keep`, so that it need not hold on to other outputs, or `size`."""
     inner = getattr(net, "_orig_mod", net)  # torch.compile's wrapper hides the signature
     try:
-        return "keep" in inspect.signature(inner.forward if isinstance(inner, nn.Module) else inner).parameters
+        return name in inspect.signature(inner.forward if isinstance(inner, nn.Module) else inner).parameters
     except (TypeError, ValueError):
         return False
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from network.evalrule import RULES as RULES
 from network.evalrule import EvalRule as EvalRule
 from network.evalrule import Size
-from network.mscale import scale_name
 from network.passes import Passes, eagerly, evaluating, size_of
 from network.tiles import Band, starts, weights
 from utils.contracts import Prediction
@@ -145,6 +144,7 @@ class Predictor:
         cost = self._cost(ask)
         if cost is None:
             return self._caps._replace(tile=0)
+        cost = replace(cost, scales=self.rule.scales_of(size))
         limit = self.memory_bytes or int(SHARE * available(self.device))
         fits = limit // cost.whole(size)
         if fits:
@@ -167,7 +167,7 @@ class Predictor:
             with eagerly(passes.net):
                 per_pixel = bytes_per_pixel(run)
             maps = sum(v.shape[1] for k, v in seen.items() if k != "pred")
-            maps += sum(seen["pred"].shape[1] for s in self.rule.scales if f"pred_{scale_name(s)}" in ask.extras)
+            maps += sum(seen["pred"].shape[1] for name in self.rule.names if name in ask.extras)
             itemsize = max(4, seen["pred"].element_size())
             classes, rule = seen["pred"].shape[1], self.rule
             self._costs[ask.extras] = PassCost(per_pixel, classes, rule.scales, maps, itemsize, rule.window)
@@ -184,8 +184,9 @@ class Predictor:
         current = min(plan.tile, max(size)) if plan.tile else max(size)
         if current <= SMALLEST_TILE:
             raise MemoryShortageError(
-                f"out of memory on {self.device} even with {current}x{current} pixels at once; free memory there "
-                "(other processes?), use fewer or smaller scales (--extra_scales, --n_scales), or another device"
+                f"out of memory on {self.device} even with {current}x{current} pixels at once; free memory "
+                "there (other processes?), use fewer or smaller scales (--extra_scales, --n_scales, --imgSize), or "
+                "another device"
             )
         self._caps = self._caps._replace(tile=max(SMALLEST_TILE, current // 2 // 32 * 32))
 
@@ -213,7 +214,7 @@ class Predictor:
         for i, top in enumerate(tops):
             for j, left in enumerate(lefts):
                 crop = image[..., top : top + rows, left : left + columns]
-                scores, more = self.passes.scores(crop, ask.extras)
+                scores, more = self.passes.scores(crop, ask.extras, (height, width))
                 weight = down[i][:, None] * across[j]  # (rows, columns)
                 band.add(scores[0], left, weight)
                 self._place(extras, more, (height, width), (top, left), weight)

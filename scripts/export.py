@@ -58,13 +58,15 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     size = _size(args.size)
     export.check(args.out, args.fixed)
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
-    cfg, spec, net, _ = trained.build([*rest, *words])
+    # Sizes of evaluation that a file records are not asked for here.
+    cfg, spec, net, _ = trained.build(["--imgSize", "", *rest, *words])
     report = network.weights.load(net, args.snapshot)
     lacking = [*report.skipped, *report.missing]
     if lacking:
         raise UserError(f"{args.snapshot} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
     rule = network.eval_rule(cfg)
-    if rule.scales != (1.0,) or len(rule.flips) > 1 or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL:
+    around = rule.scales != (1.0,) or rule.short_sides or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
+    if around or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     module = export.Deployed(net, rule, args.output, args.uint8)
     told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": cfg.MODEL.N_SCALES, "input": _input(args)}

@@ -9,22 +9,15 @@ import numpy as np
 from PIL import Image
 
 from utils.contracts import Sample
+from utils.resize import short_side_scale
 
 Size = tuple[int, int]
 
 
 def fitted(size: Size, short: int, long_most: int) -> Size:
-    """(h, w) of an image of `size` (H, W) with its short side at `short`, or its long one at `long_most`, rounded down.
-
-    The smaller of the two, as published with Zhou et al., arXiv:1608.05442.
-    """
-    scale = min(short / min(size), long_most / max(size))
+    """(h, w) of an image of `size` (H, W) at `short_side_scale`, rounded down."""
+    scale = short_side_scale(size, short, long_most)
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
-
-
-def rounded_up(length: int, multiple: int) -> int:
-    """The next multiple."""
-    return -(-length // multiple) * multiple
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,9 @@ class PassCost:
         """Peak bytes of a whole-image pass on `batch` images of `size` (H, W), results included."""
         pixels = batch * size[0] * size[1]
         logits = self.classes * self.itemsize
-        largest = max(s * s for s in self.scales)
-        # The sum over mirror images at its scale, that over windows; the sum over scales, one resized map, its softmax.
+        largest = max(1.0, *(s * s for s in self.scales))
+        # The sum over mirror images at its scale (of probabilities, at the image's), that over windows; the sum over
+        # scales, one resized map, its softmax.
         scale = largest * (2 + bool(self.window)) * logits
         network = self.per_pixel * batch * max(self._pass(size, s) for s in self.scales)
         return int(network + pixels * (scale + 3 * logits + self.maps * self.itemsize + 16))

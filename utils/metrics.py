@@ -17,6 +17,7 @@ from torch import Tensor
 from utils.distributed import Ranks
 
 Floats = NDArray[np.float64]
+ALL_CLASSES, OVERALL = "mean IoU, absent = 0", "overall score"  # names of ADE20K's two figures
 _EXACT = 1 << 24  # cv2 counts in float32, exact up to here
 
 
@@ -170,6 +171,16 @@ class Scores:
         return _mean(self.iou)
 
     @property
+    def mean_iu_all(self) -> float:
+        """Mean IoU over all classes, where an undefined one counts 0: the definition of ADE20K's published tables."""
+        return float(np.nan_to_num(self.iou).mean()) if self.pixels else float("nan")
+
+    @property
+    def overall(self) -> float:
+        """Mean of `mean_iu_all` and `acc`: the score of ADE20K's published tables."""
+        return (self.mean_iu_all + self.acc) / 2
+
+    @property
     def acc(self) -> float:
         """Share of right pixels."""
         return float(self.hits.sum() / self.pixels) if self.pixels else float("nan")
@@ -214,7 +225,8 @@ class Scores:
 
     def summary(self) -> dict[str, float]:
         """The numbers of the whole, for logs and files."""
-        return {"mean_iu": self.mean_iu, "acc": self.acc, "acc_cls": self.acc_cls, "fwavacc": self.fwavacc}
+        names = ("mean_iu", "acc", "acc_cls", "fwavacc", "mean_iu_all", "overall")
+        return {name: getattr(self, name) for name in names}
 
 
 def percent(value: float) -> str:
@@ -237,10 +249,13 @@ def format_table(scores: Scores, class_names: Sequence[str]) -> str:
     parts = _ratio(parts, np.full(parts.shape, scores.pixels))
     rows = [("class", "IoU", "precision", "recall", "share", "TP", "FP", "FN")]
     rows += [(*row, *map(percent, part)) for row, part in zip(table_rows(scores, class_names), parts, strict=True)]
-    wide = max(len(name) for name in [*class_names, "mean category IoU"])
-    lines = [f"{r[0]:<{wide}}  " + "  ".join(f"{cell:>9}" for cell in r[1:]) for r in rows]
-    rule = "-" * len(lines[0])
     foot = [("mean IoU", scores.mean_iu), ("pixel accuracy", scores.acc), ("class accuracy", scores.acc_cls)]
     if scores.categories:
         foot.append(("mean category IoU", scores.mean_category_iou))
-    return "\n".join([lines[0], rule, *lines[1:], rule, *(f"{n:<{wide}}  {percent(v):>9}" for n, v in foot)])
+    foot += [(ALL_CLASSES, scores.mean_iu_all), (OVERALL, scores.overall)]
+    wide = max(len(name) for name in [*class_names, *(name for name, _ in foot)])
+    lines = [f"{r[0]:<{wide}}  " + "  ".join(f"{cell:>9}" for cell in r[1:]) for r in rows]
+    rule = "-" * len(lines[0])
+    last = [f"{n:<{wide}}  {percent(v):>9}" for n, v in foot]
+    last[-1] += f"  (mean of pixel accuracy and {ALL_CLASSES})"
+    return "\n".join([lines[0], rule, *lines[1:], rule, *last])

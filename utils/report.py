@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from utils.charts import Series, confusion_chart, line_chart
-from utils.metrics import Scores, percent, table_rows
+from utils.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
 from utils.sinks.coverage import Covered
 from utils.sinks.gallery import Row
 from utils.visualize import write_file
@@ -117,6 +117,8 @@ def tiles(data: ReportData) -> list[tuple[str, str]]:
         ]
         if data.scores.categories:
             found.append(("category IoU", f"{percent(data.scores.mean_category_iou)} %"))
+        for name, value in ((ALL_CLASSES, data.scores.mean_iu_all), (OVERALL, data.scores.overall)):
+            found.append((name, f"{percent(value)} %"))
     scored = [row for row in data.val if np.isfinite(row.get("mean_iu", np.nan))]
     if scored:
         best = max(scored, key=lambda row: row["mean_iu"])

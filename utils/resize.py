@@ -1,4 +1,4 @@
-"""Bilinear resizing of maps: the one place that says how."""
+"""Bilinear resizing of maps: the one place that says how; and lengths of what is resized."""
 
 from __future__ import annotations
 
@@ -31,3 +31,16 @@ def resize_by(x: Tensor, scale: float, align_corners: bool = False, exact: bool 
     return F.interpolate(
         x, scale_factor=scale, mode="bilinear", align_corners=align_corners, recompute_scale_factor=False
     )
+
+
+def short_side_scale(size: Sequence[int], short: float, longest: float) -> float:
+    """Scale at which an image of `size` (H, W) has its short side at `short`, or its long one at `longest`.
+
+    The smaller of the two, as published with Zhou et al., arXiv:1608.05442.
+    """
+    return min(short / min(size), longest / max(size))
+
+
+def rounded_up(length: int, multiple: int) -> int:
+    """The next multiple, or `length` where it is one."""
+    return -(-length // multiple) * multiple

@@ -1,6 +1,7 @@
 """Encoders and decoders of scene parsing: names and shapes, outputs and a training step as published; all pairs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,17 @@ import config
 import loss
 import network
 from network import export
-from network.evalrule import EvalRule
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
+from network.predict import RULES, EvalRule, Predictor
+from utils.contracts import Outputs
 from utils.errors import UserError
 
 from .conftest import GOLDEN, weight  # isort: skip
 
 CSAIL = GOLDEN / "csail"
 MANIFESTS = sorted(path.stem for path in CSAIL.glob("*coder_*.json"))
-NETS = sorted(path.stem for path in CSAIL.glob("*.npz") if "_" in path.stem)
+NETS = sorted(path.stem for path in CSAIL.glob("*.npz") if path.stem.startswith(("hrnet", "mobilenet", "resne")))
 EXTRA = ("_tmp_running_mean", "_tmp_running_var", "_running_iter")  # buffers that are no part of our state
 LEAST, LEAST_DOUBLE = 1e-4, 1e-5  # shares of the largest value that an error may have
 ENCODER_OF = {"320": "mobilenetv2dilated", "512": "resnet18dilated", "720": "hrnetv2", "2048": "resnet50"}
@@ -92,6 +94,29 @@ def test_outputs(name: str) -> None:
         golden.close("prob", net(x, size=meta["segSize"])["pred"].softmax(1))
         several = [net(golden.image(call), size=meta["segSize"])["pred"].softmax(1) for call in meta["ms_inputs"]]
         golden.close("prob_multiscale", torch.stack(several).mean(0))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_probabilities_through_the_predictor(name: str) -> None:
+    """The rule's sizes, one resize to the image's, softmax, mean; the inputs are the file's, not the image."""
+    golden = Golden(name)
+    net, meta = golden.net.eval(), golden.meta
+    size = (meta["segSize"][0], meta["segSize"][1])
+    rule = replace(RULES["csail"], multiple=32 if "upernet" in name or "hrnet" in name else 8)
+    for file, calls in (("prob", [meta["eval_input"]]), ("prob_multiscale", meta["ms_inputs"])):
+        inputs = {tuple(x.shape[2:]): x for x in map(golden.image, calls)}
+        sides = {rule.scaled(size, short / min(size)): short for short in range(32, 121)}
+
+        def given(x: Tensor, size: list[int], inputs: dict[tuple[int, ...], Tensor] = inputs) -> Outputs:
+            return net(inputs[tuple(x.shape[2:])], size=size)
+
+        predictor = Predictor(given, replace(rule, short_sides=tuple(sides[shape] for shape in inputs)))  # type: ignore[index]
+        (got,) = predictor([np.zeros((*size, 3), np.uint8)], scores=True)
+        assert got.scores is not None
+        golden.close(file, got.scores[None])
+        differ = got.classes.numpy() != golden.file[f"{file}__argmax"][0]
+        top = got.scores.topk(2, 0).values.numpy()
+        assert (top[0] - top[1])[differ].max(initial=0) <= LEAST * golden.file[f"{file}__absmax"]
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,7 @@ def test_a_file_that_differs_is_not_kept(
         ("net.pt2", [], "a .pt2 file takes images of one size: add --fixed"),
         ("net.onnx", ["--size", "64"], "--size '64': give height,width"),
         ("net.onnx", ["--size", "8,64"], "of at least 64"),
+        ("net.onnx", ["--imgSize", "300"], "scales, mirror images and windows around the network"),
         ("net.onnx", ["--do_flip"], "scales, mirror images and windows around the network"),
         ("net.onnx", ["--inference_mode", "sliding", "--single_scale", "--no_flip"], "windows around the network"),
         ("net.onnx", ["--fixed_aspp_pool"], "windows around the network"),

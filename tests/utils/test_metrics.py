@@ -84,6 +84,32 @@ def test_golden_table_with_precision_and_recall_exchanged(name: str) -> None:
             assert (math.isnan(g) and (math.isnan(w) or w == 0)) or g == pytest.approx(w, rel=1e-9), (number, got, want)
 
 
+def test_the_published_scores_of_scene_parsing() -> None:
+    """IoU of all classes, absent ones 0; predictions where there is no truth count nowhere."""
+    want = np.load(Path(__file__).parents[1] / "golden" / "csail" / "csail_losses.npz")
+    matrix, images = ConfusionMatrix(150), zip(want["metric_pred"], want["labels"], strict=True)
+    for pred, label in images:
+        matrix.update(pred.astype(np.uint8), np.where(label < 0, 255, label).astype(np.uint8))
+    scores = matrix.scores()
+    assert scores.hits.tolist() == want["metric_intersection"].tolist()
+    assert (scores.hits + scores.missed + scores.invented).tolist() == want["metric_union"].tolist()
+    np.testing.assert_allclose(np.nan_to_num(scores.iou), want["metric_iou"], rtol=1e-9)
+    assert scores.mean_iu_all == pytest.approx(float(want["metric_miou"]), rel=1e-9)
+    assert scores.acc == pytest.approx(float(want["metric_acc"]), rel=1e-9) and scores.pixels == want["metric_pix"]
+    assert scores.overall == pytest.approx(float(want["metric_miou"] + want["metric_acc"]) / 2, rel=1e-9)
+
+
+def test_two_means_of_a_class_that_is_absent() -> None:
+    scores = counted([[0, 0, 1, 1]], [[0, 0, 1, 0]], k=4).scores()
+    assert scores.mean_iu == pytest.approx((2 / 3 + 1 / 2) / 2) and scores.mean_iu_all == pytest.approx(7 / 6 / 4)
+    assert scores.overall == pytest.approx((7 / 6 / 4 + 3 / 4) / 2)
+    assert scores.summary().keys() >= {"mean_iu", "acc", "mean_iu_all", "overall"}
+    table = format_table(scores, ["a", "b", "c", "d"]).splitlines()
+    assert table[-2].split("  ")[0] == "mean IoU, absent = 0" and table[-2].split()[-1] == "29.17"
+    assert table[-1].startswith("overall score") and "52.08  (mean of pixel accuracy and" in table[-1]
+    assert math.isnan(counted([[0]], [[255]]).scores().mean_iu_all)
+
+
 def test_update_returns_the_image_alone_and_merge_adds() -> None:
     a, b = ConfusionMatrix(3), ConfusionMatrix(3)
     one = a.update(np.array([[0, 1]], np.uint8), np.array([[0, 2]], np.uint8))

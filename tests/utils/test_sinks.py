@@ -31,6 +31,7 @@ from utils.sinks import (
     PerImage,
     PseudoColor,
     ScaleScores,
+    SideBySide,
     Sink,
     Submission,
     Worst,
@@ -174,6 +175,20 @@ def test_image_files_hold_what_they_say(tmp_path: Path) -> None:
     assert np.array_equal(one.image, before[0]) and torch.equal(one.prediction.classes, before[1])
 
 
+def test_image_truth_and_prediction_lie_in_a_row(tmp_path: Path) -> None:
+    sink, one = SideBySide(tmp_path / "result", SPEC), item("val/one.jpg", wrong=9)
+    sink.add(one)
+    sink.add(item("two", labelled=False))
+    line = sink.close()
+    assert line is not None and line.startswith("2 images") and line.endswith(str(tmp_path / "result"))
+    assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["two.png", "val__one.png"]
+    colours = np.array([*SPEC.palette, *[(0, 0, 0)] * 253], np.uint8)
+    assert one.label is not None and one.label[-1, -1] == 255
+    want = [one.image, colours[one.label], colours[one.prediction.classes.numpy()]]
+    assert np.array_equal(read(tmp_path / "result" / "val__one.png"), np.concatenate(want, axis=1))
+    assert read(tmp_path / "result" / "two.png").shape == (8, 40, 3)
+
+
 def test_pictures_as_the_sdcnet_branch_writes_them(tmp_path: Path) -> None:
     sink, one = Folders(tmp_path, SPEC), item("city/one_leftImg8bit.png", wrong=9)
     sink.add(one)
@@ -315,7 +330,7 @@ def test_scores_of_single_scales_over_two_ranks() -> None:
         assert sink.scores["pred_05x"].counts.tolist() == [[80, 80, 0], [79, 79, 0], [0, 0, 0]]
 
 
-def options(**changes: Any) -> Any:
+def options(sizes: str = "", **changes: Any) -> Any:
     values = dict.fromkeys(
         (
             "NO_METRICS",
@@ -323,6 +338,7 @@ def options(**changes: Any) -> Any:
             "DUMP_ALL_IMAGES",
             "DUMP_PSEUDO_COLOR",
             "DUMP_IMAGES",
+            "VISUALIZE",
             "SINGLE_SCALE",
             "DUMP_TOPN_ALL",
             "DUMP_FOR_SUBMISSION",
@@ -334,7 +350,9 @@ def options(**changes: Any) -> Any:
     values |= {"DUMP_FOR_AUTO_LABELLING": False, "DUMP_TOPN": 0, "DEFAULT_SCALE": 1.0, "EXTRA_SCALES": "0.5,2.0"}
     values |= {"MODE": "", "INFERENCE_MODE": "", "SCALES": "0.5,1.0,2.0"}
     model = SimpleNamespace(N_SCALES="", MSCALE_LO_SCALE=0.5)
-    return SimpleNamespace(EVAL=SimpleNamespace(**(values | changes)), MODEL=model, SEED=0)
+    return SimpleNamespace(
+        EVAL=SimpleNamespace(**(values | changes)), MODEL=model, DATASET=SimpleNamespace(IMG_SIZES=sizes), SEED=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -348,6 +366,7 @@ def options(**changes: Any) -> Any:
         ({"DUMP_ALL_IMAGES": True, "DUMP_TOPN": 5}, [Gallery, PerImage, Images, Worst]),
         ({"DUMP_PSEUDO_COLOR": True}, [Gallery, PerImage, PseudoColor]),
         ({"DUMP_IMAGES": True}, [Gallery, PerImage, Folders]),
+        ({"VISUALIZE": True}, [Gallery, PerImage, SideBySide]),
         ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, AutoLabels]),
     ],
@@ -360,6 +379,7 @@ def test_options_choose_the_sinks(tmp_path: Path, changes: dict[str, Any], kinds
     ("changes", "asked"),
     [
         ({"MULTI_SCALE": True}, {"pred_10x", "pred_05x", "pred_20x"}),
+        ({"sizes": "300,375"}, {"pred_10x", "pred_05x", "pred_300", "pred_375"}),
         ({"INFERENCE_MODE": "sliding", "SCALES": "0.5,1.5"}, {"pred_05x", "pred_10x", "pred_15x"}),
         ({"INFERENCE_MODE": "sliding", "SINGLE_SCALE": True}, {"pred_05x", "pred_10x"}),  # the network's own
     ],

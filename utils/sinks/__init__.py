@@ -17,6 +17,7 @@ from utils.sinks.images import Images
 from utils.sinks.perimage import PerImage
 from utils.sinks.pseudocolor import PseudoColor
 from utils.sinks.scales import ScaleScores
+from utils.sinks.sidebyside import SideBySide
 from utils.sinks.submission import Submission
 from utils.sinks.worst import Worst
 
@@ -30,6 +31,7 @@ __all__ = [
     "PseudoColor",
     "Row",
     "ScaleScores",
+    "SideBySide",
     "Sink",
     "Sinks",
     "Submission",
@@ -96,6 +98,7 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
         averaged = _numbers(options.SCALES)
     attention, single = scale_outputs("attn", hierarchical), scale_outputs("pred", (*hierarchical, *averaged))
+    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES.split(",") if side)
     sinks = Sinks([Gallery(spec, extras=attention, seed=cfg.SEED)])
     if not (options.MODE and options.NO_METRICS):
         sinks.append(PerImage(run_dir / "per_image.csv", spec))
@@ -106,6 +109,8 @@ def build(cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int) -> Sinks:
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, maps))
     if options.DUMP_IMAGES:
         sinks.append(Folders(run_dir, spec))
+    if options.VISUALIZE:
+        sinks.append(SideBySide(run_dir / "result", spec))
     if options.DUMP_PSEUDO_COLOR:
         sinks.append(PseudoColor(run_dir))
     if options.DUMP_TOPN:

@@ -295,6 +295,6 @@ def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
     )
     Report(run.folder).write(data)
     for row in result.writers.rows[:PICTURES]:
-        for caption, encoded in row.panels.items():
+        for caption, encoded in (row.panels | row.seeds).items():
             log.picture(f"{row.name}/{caption}", encoded, epoch)
     log.scalars({f"val/{name}": value.mean_iu for name, value in result.writers.scale_scores.items()}, epoch)

@@ -38,7 +38,7 @@ def items(root: str, mode: str, conditions: Sequence[str] = CONDITIONS) -> list[
         for part in parts
         for path in _frames(images, condition, part)
     ]
-    stems = [path.stem.removesuffix(_IMAGE) for _, path, _ in paired]
+    stems = [path.stem for _, path, _ in paired]
     names = unlike([[stem, f"{condition}__{stem}"] for (condition, _, _), stem in zip(paired, stems, strict=True)])
     return [
         Item(str(path), label, name, condition=condition)

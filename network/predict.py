@@ -22,6 +22,7 @@ from utils.contracts import Prediction
 from utils.errors import MemoryShortageError
 from utils.memory import SHARE, PassCost, available, bytes_per_pixel, is_out_of_memory
 from utils.resize import resize
+from utils.seeds import in_units_of
 
 SMALLEST_TILE = 64
 
@@ -233,7 +234,8 @@ class Predictor:
         for name, value in more.items():
             if name not in extras:
                 extras[name] = torch.zeros(value.shape[1], *size)
-            part = resize(value.float(), (rows, columns), self.rule.align_corners)[0].cpu()
+            part = resize(value.float(), (rows, columns), self.rule.align_corners).cpu()
+            part = in_units_of(size, name, part)[0]
             extras[name][:, top : top + rows, left : left + columns].addcmul_(part, weight)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from network.tiles import starts
 from utils.resize import resize
+from utils.seeds import in_units_of
 
 
 class Box(NamedTuple):
@@ -81,7 +82,8 @@ def over_windows(
             value = value.float() if value.dtype in (torch.half, torch.bfloat16) else value
             if name not in sums:
                 sums[name] = value.new_zeros(*value.shape[:2], *size)
-            sums[name][place] += resize(value, (box.bottom - box.top, box.right - box.left), align_corners)
+            value = resize(value, (box.bottom - box.top, box.right - box.left), align_corners)
+            sums[name][place] += in_units_of(size, name, value)
     number = counts(size, found)
     for name, total in sums.items():
         by = published_counts(size, found, total.shape[1]) if published and name == "pred" else number

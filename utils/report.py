@@ -18,6 +18,7 @@ from utils.charts import Series, confusion_chart, line_chart
 from utils.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
 from utils.sinks.coverage import Covered
 from utils.sinks.gallery import Row
+from utils.sinks.seedmaps import NOTABLE
 from utils.visualize import write_file
 
 MAX_ROWS = 24
@@ -105,6 +106,7 @@ def render(data: ReportData) -> str:
         "rows": [picture_row(row) for row in data.rows[:MAX_ROWS]],
         "coverage": coverage_rows(data),
         "conditions": condition_rows(data),
+        "notable": NOTABLE,
     }
     return pages.get_template("report.html.j2").render(view)
 
@@ -181,11 +183,19 @@ def colour(rgb: Sequence[int]) -> str:
 
 
 def picture_row(row: Row) -> dict[str, Any]:
-    """A row for the template: title, facts, and (caption, alternative text, data URI) of each picture."""
+    """A row for the template: title, facts, and its rows of pictures."""
     facts = [f"IoU {percent(row.mean_iu)} %"] if row.mean_iu is not None else []
     facts += [f"{percent(row.wrong)} % of the pixels wrong"] if row.wrong is not None else []
-    panels = [(caption, f"{caption} of {row.name}", data_uri(data)) for caption, data in row.panels.items()]
-    return {"name": row.name, "facts": facts, "panels": panels}
+    return {
+        "name": row.name,
+        "facts": facts,
+        "panels": [panels(row, found) for found in (row.panels, row.seeds) if found],
+    }
+
+
+def panels(row: Row, found: Mapping[str, bytes]) -> list[tuple[str, str, str]]:
+    """(caption, alternative text, data URI) of pictures of a row."""
+    return [(caption, f"{caption} of {row.name}", data_uri(data)) for caption, data in found.items()]
 
 
 def data_uri(data: bytes) -> str:

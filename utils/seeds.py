@@ -6,9 +6,13 @@ positions has the same units. N batch, C channels, H x W map.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+OFFSETS = ("offset",)  # outputs of networks with these units
 
 
 def grid(like: Tensor) -> Tensor:
@@ -32,3 +36,14 @@ def sample(
     the pixels are. `padding`: beyond them lies the nearest pixel ("border"), or 0 ("zeros").
     """
     return F.grid_sample(x, positions.permute(0, 2, 3, 1), mode, padding, align_corners)
+
+
+def in_units_of(size: Sequence[int], name: str, value: Tensor) -> Tensor:
+    """The output `name` (N, C, h, w) of a part of a map of `size` (H, W), at its resolution: offsets, which have the
+    units of the part, in those of the whole; all else as it is.
+    """
+    if name not in OFFSETS:
+        return value
+    (h, w), (height, width) = value.shape[-2:], size
+    ratio = value.new_tensor([max(w - 1, 1) / max(width - 1, 1), max(h - 1, 1) / max(height - 1, 1)])
+    return value * ratio.view(2, 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from utils.errors import UserError
@@ -52,7 +54,8 @@ def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray
 
 def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """(H, W) or (1, H, W) values -> viridis colours, dark blue at `low`, yellow at `high`."""
-    array = to_array(values).astype(np.float32).squeeze()
+    array = to_array(values).astype(np.float32)
+    array = array.reshape(array.shape[-2:])
     grey = np.clip((array - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
@@ -71,6 +74,14 @@ def encode_png(image: np.ndarray, level: int = 1) -> bytes:
     """(H, W, 3) RGB or (H, W) uint8 -> PNG. Level 1: a large picture costs half the time of the default."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, level])[1].tobytes()
+
+
+def encode_indexed(values: np.ndarray, colours: np.ndarray, level: int = 1) -> bytes:
+    """(H, W) uint8 -> PNG of these very values, shown in `colours` (256, 3) uint8, RGB of each value."""
+    picture, data = Image.fromarray(values), io.BytesIO()
+    picture.putpalette(colours.tobytes())
+    picture.save(data, "PNG", compress_level=level)
+    return data.getvalue()
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 80) -> bytes:

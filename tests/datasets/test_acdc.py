@@ -47,8 +47,8 @@ def test_stems_that_are_unlike_stay(tmp_path: Path, write_file: Callable[[Path, 
         write_file(place / f"{stem}_rgb_anon.png", np.zeros((32, 64, 3), np.uint8))
     items = acdc.items(str(tmp_path), "test", ["fog", "snow"])
     assert [(item.name, item.label) for item in items] == [
-        ("GOPR0475_frame_000247", None),
-        ("GOPR0122_frame_000161", None),
+        ("GOPR0475_frame_000247_rgb_anon", None),
+        ("GOPR0122_frame_000161_rgb_anon", None),
     ]
 
 

@@ -224,6 +224,27 @@ def test_tiles_equal_the_whole_image_for_a_pointwise_net(size: tuple[int, int], 
     assert tiled.note == ("" if max(size) <= 64 else "tiles of 64x64")
 
 
+class Shifted(nn.Module):
+    """Seeds 8 columns to the right and 4 rows up, at a quarter of the resolution."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        small = F.avg_pool2d(x[:, :1], 4)
+        offset = torch.tensor([2 * 8 / (x.shape[-1] - 1), -2 * 4 / (x.shape[-2] - 1)])
+        return {"pred": x, "offset": offset.view(1, 2, 1, 1).expand(len(x), 2, *small.shape[-2:]), "confidence": small}
+
+
+@pytest.mark.parametrize("parts", [{"tile": 64}, {"window": 64}, {"piece": (48, 64)}, {"tile": 80, "piece": (48, 64)}])
+def test_offsets_from_parts_have_the_units_of_the_image(parts: dict[str, Any]) -> None:
+    picture, where = photo(100, 152), ["offset", "confidence"]
+    (whole,) = Predictor(Shifted())([picture], extras=where)
+    (joined,) = Predictor(Shifted(), replace(NVIDIA, **parts))([picture], extras=where)
+    assert whole.extras["offset"].shape == (2, 25, 38) and joined.extras["offset"].shape == (2, 100, 152)
+    expected = torch.tensor([2 * 8 / 151, -2 * 4 / 99]).view(2, 1, 1)
+    for got in (whole, joined):
+        torch.testing.assert_close(got.extras["offset"], expected.expand_as(got.extras["offset"]))
+    assert float((joined.extras["confidence"][:, ::4, ::4] - whole.extras["confidence"]).abs().mean()) < 0.5
+
+
 def test_extras_are_the_asked_ones_and_each_scale() -> None:
     net = Pointwise()
     rule = replace(NVIDIA, scales=(1.0, 0.5), flip=True)

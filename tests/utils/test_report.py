@@ -107,6 +107,14 @@ def test_every_picture_is_described() -> None:
     assert len(drawings) == 4 and all(a["aria-label"] for a in drawings)
 
 
+def test_seed_pixels_have_a_row_of_their_own() -> None:
+    seeds = {"arrows to the seeds": picture(), "initial": picture("png")}
+    page = Page(render(replace(DATA, rows=[replace(row("first"), seeds=seeds), row("second")])))
+    assert [a["alt"] for a in page.all("img")][4:6] == ["arrows to the seeds of first", "initial of first"]
+    assert len([a for a in page.all("div") if a.get("class") == "panels"]) == 3
+    assert "An arrow leads" in " ".join(page.text) and "An arrow leads" not in render(DATA)
+
+
 def test_tags_are_balanced_and_text_is_escaped() -> None:
     text = render(DATA)
     for tag in ("div", "section", "table", "svg", "figure", "ul", "li", "p", "span"):

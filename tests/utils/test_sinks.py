@@ -6,7 +6,7 @@ import csv
 import threading
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,7 @@ from utils.sinks import (
     Folders,
     Gallery,
     Images,
+    LabelMaps,
     PerImage,
     PseudoColor,
     ScaleScores,
@@ -230,6 +231,21 @@ def test_pictures_as_paddleseg_writes_them(tmp_path: Path) -> None:
     assert np.abs(added - want).max() <= 0.5
 
 
+@pytest.mark.parametrize("ids", [(7, 26, 31), ()])
+def test_label_maps_have_ids_in_the_colours_of_their_classes(tmp_path: Path, ids: tuple[int, ...]) -> None:
+    spec, one = replace(SPEC, train_to_id=ids), item("city/one.png", wrong=9)
+    sink = LabelMaps(tmp_path / "test_results", spec)
+    sink.add(one)
+    assert sink.close() == f"1 label maps with colours in {tmp_path}/test_results"
+    classes, values = one.prediction.classes.numpy(), np.array(ids or (0, 1, 2))
+    with Image.open(tmp_path / "test_results" / "city__one.png") as picture:
+        assert picture.mode == "P" and np.array_equal(np.array(picture), values[classes])
+        colours = np.array(picture.getpalette()).reshape(-1, 3)
+        assert np.array_equal(np.array(picture.convert("RGB")), np.array(SPEC.palette)[classes])
+    assert colours[values].tolist() == [list(colour) for colour in SPEC.palette]
+    assert not np.delete(colours, values, axis=0).any()
+
+
 def test_iou_of_every_image(tmp_path: Path) -> None:
     path = tmp_path / "per_image.csv"
 
@@ -338,6 +354,7 @@ def options(sizes: str = "", **changes: Any) -> Any:
             "DUMP_ALL_IMAGES",
             "DUMP_PSEUDO_COLOR",
             "DUMP_IMAGES",
+            "DUMP_PALETTE",
             "VISUALIZE",
             "SINGLE_SCALE",
             "DUMP_TOPN_ALL",
@@ -366,6 +383,7 @@ def options(sizes: str = "", **changes: Any) -> Any:
         ({"DUMP_ALL_IMAGES": True, "DUMP_TOPN": 5}, [Gallery, PerImage, Images, Worst]),
         ({"DUMP_PSEUDO_COLOR": True}, [Gallery, PerImage, PseudoColor]),
         ({"DUMP_IMAGES": True}, [Gallery, PerImage, Folders]),
+        ({"DUMP_PALETTE": True}, [Gallery, PerImage, LabelMaps]),
         ({"VISUALIZE": True}, [Gallery, PerImage, SideBySide]),
         ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, AutoLabels]),
@@ -406,9 +424,28 @@ def test_all_files_lie_in_the_folder_that_was_not_there(tmp_path: Path, images: 
 
 def test_what_the_sinks_want_to_see_of_the_network(tmp_path: Path) -> None:
     plain = sinks.build(options(), SPEC, tmp_path, 10)
-    assert plain.extras == ("attn_05x", "attn_10x")
+    seeds = ("initial", "seed", "offset", "confidence")
+    assert plain.extras == ("attn_05x", "attn_10x", *seeds)
     assets = sinks.build(options(DUMP_ASSETS=True, MULTI_SCALE=True), SPEC, tmp_path, 10)
-    assert assets.extras == ("attn_05x", "attn_10x", "pred_05x", "pred_10x", "pred_20x")
+    assert assets.extras == ("attn_05x", "attn_10x", *seeds, "pred_05x", "pred_10x", "pred_20x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "single"),
+    [
+        ({}, ""),
+        ({"EXTRA_SCALES": "0.5"}, ""),
+        ({"MULTI_SCALE": True, "EXTRA_SCALES": "1.0"}, ""),
+        ({"MULTI_SCALE": True, "DEFAULT_SCALE": 0.75}, "scale 0.75x"),
+        ({"INFERENCE_MODE": "sliding", "SCALES": "0.5,1.5"}, "scale 0.5x"),
+        ({"INFERENCE_MODE": "sliding", "SINGLE_SCALE": True}, ""),
+        ({"sizes": "300"}, ""),
+        ({"sizes": "300,375"}, "short side 300"),
+    ],
+)
+def test_the_gallery_is_told_of_which_scale_seeds_are(tmp_path: Path, changes: dict[str, Any], single: str) -> None:
+    gallery = sinks.build(options(**changes), SPEC, tmp_path, 10)[0]
+    assert isinstance(gallery, Gallery) and gallery.single == single
 
 
 def test_items_of_a_batch_are_counted_once() -> None:

@@ -15,9 +15,11 @@ from utils.sinks.conditions import Conditions
 from utils.sinks.folders import Folders
 from utils.sinks.gallery import Gallery, Row
 from utils.sinks.images import Images
+from utils.sinks.labelmaps import LabelMaps
 from utils.sinks.perimage import PerImage
 from utils.sinks.pseudocolor import PseudoColor
 from utils.sinks.scales import ScaleScores
+from utils.sinks.seedmaps import OUTPUTS as SEEDS
 from utils.sinks.sidebyside import SideBySide
 from utils.sinks.submission import Submission
 from utils.sinks.worst import Worst
@@ -29,6 +31,7 @@ __all__ = [
     "Folders",
     "Gallery",
     "Images",
+    "LabelMaps",
     "PerImage",
     "PseudoColor",
     "Row",
@@ -111,9 +114,9 @@ def build(
     averaged = (options.DEFAULT_SCALE, *_numbers(options.EXTRA_SCALES)) if options.MULTI_SCALE else ()
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
         averaged = _numbers(options.SCALES)
-    attention, single = scale_outputs("attn", hierarchical), scale_outputs("pred", (*hierarchical, *averaged))
+    maps, single = scale_outputs("attn", hierarchical) + SEEDS, scale_outputs("pred", (*hierarchical, *averaged))
     single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES.split(",") if side)
-    sinks = Sinks([Gallery(spec, extras=attention, seed=cfg.SEED)])
+    sinks = Sinks([Gallery(spec, extras=maps, seed=cfg.SEED, single=_first_pass(cfg, averaged))])
     if not (options.MODE and options.NO_METRICS):
         sinks.append(PerImage(run_dir / "per_image.csv", spec))
         if conditions:
@@ -121,14 +124,16 @@ def build(
     if options.LOG_MSINF_TO_TB:
         sinks.append(ScaleScores(spec, single))
     if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
-        maps = (*single, *attention) if options.DUMP_ASSETS else ()
-        sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, maps))
+        shown = (*single, *maps) if options.DUMP_ASSETS else ()
+        sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, shown))
     if options.DUMP_IMAGES:
         sinks.append(Folders(run_dir, spec))
     if options.VISUALIZE:
         sinks.append(SideBySide(run_dir / "result", spec))
     if options.DUMP_PSEUDO_COLOR:
         sinks.append(PseudoColor(run_dir))
+    if options.DUMP_PALETTE:
+        sinks.append(LabelMaps(run_dir / "test_results", spec))
     if options.DUMP_TOPN:
         sinks.append(Worst(run_dir / "topn", spec, options.DUMP_TOPN, options.DUMP_TOPN_ALL))
     if options.DUMP_FOR_SUBMISSION:
@@ -136,6 +141,14 @@ def build(
     if options.DUMP_FOR_AUTO_LABELLING:
         sinks.append(AutoLabels(run_dir / "autolabelled", spec))
     return sinks
+
+
+def _first_pass(cfg: Any, averaged: Sequence[float]) -> str:
+    """Of several passes that are averaged, the one whose further outputs are kept; empty where there is one."""
+    sides = [side for side in cfg.DATASET.IMG_SIZES.split(",") if side]
+    if len(sides) > 1:
+        return f"short side {sides[0]}"
+    return f"scale {averaged[0]:g}x" if len({*averaged}) > 1 else ""
 
 
 def _numbers(text: str) -> tuple[float, ...]:

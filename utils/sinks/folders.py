@@ -12,7 +12,7 @@ from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.sinks.base import ALONE, EvalItem
 from utils.sinks.submission import id_table
-from utils.visualize import colorize, encode_png, file_stem, to_array, write_file, wrong_pixels
+from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_array, write_file, wrong_pixels
 
 WHITE = 255
 
@@ -30,6 +30,7 @@ class Folders:
     def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
         self.run_dir, self.spec = run_dir, spec
         self._ids = id_table(spec)
+        self._colours = colorize(np.arange(256, dtype=np.uint8), spec.palette)
         self._written = self._compared = 0
 
     def add(self, item: EvalItem) -> None:
@@ -37,7 +38,7 @@ class Folders:
         name, classes = file_stem(item.name), to_array(item.prediction.classes)
         blend = self._blend(item.image, classes)
         files = {
-            f"rgb/{name}_color.png": _png(self._with_palette(classes)),
+            f"rgb/{name}_color.png": encode_indexed(classes, self._colours),
             f"pred/{name}.png": encode_png(self._ids[classes]),
             f"compose/{name}_compose.png": _png(blend),
         }
@@ -49,11 +50,6 @@ class Folders:
         for file, data in files.items():
             write_file(self.run_dir / file, data)
         self._written += 1
-
-    def _with_palette(self, classes: np.ndarray) -> Image.Image:
-        picture = Image.fromarray(classes)
-        picture.putpalette(colorize(np.arange(256, dtype=np.uint8), self.spec.palette).tobytes())
-        return picture
 
     def _blend(self, image: np.ndarray, classes: np.ndarray) -> Image.Image:
         colours = Image.fromarray(colorize(classes, self.spec.palette))

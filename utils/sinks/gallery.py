@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import heapq
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.metrics import Scores
 from utils.sinks.base import ALONE, EvalItem
+from utils.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.visualize import colorize, encode_jpeg, encode_png, error_map, heat, shrink
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An image in the report: `panels` caption -> JPEG or PNG bytes. Scores are None without a label."""
+    """An image in the report: `panels` caption -> JPEG or PNG bytes. Scores are None without a label.
+
+    `seeds`: likewise, of a network with offset vectors; a row of their own.
+    """
 
     name: str
     mean_iu: float | None
     wrong: float | None
     panels: dict[str, bytes]
+    seeds: dict[str, bytes] = field(default_factory=dict)
 
 
 def attention_caption(name: str) -> str:
@@ -29,11 +34,20 @@ def attention_caption(name: str) -> str:
     return f"attention {digits[0]}.{digits[1:]}x" if digits.isdigit() and len(digits) > 1 else name
 
 
+SEED_CAPTIONS = {  # in the order in which they are shown: the classes below truth and prediction
+    "arrows": "arrows to the seeds",
+    "initial": "initial",
+    "seed": "seeds",
+    "seed_confidence": "confidence in the seed",
+}
+
+
 class Gallery:
     """Keeps `worst` images with the largest share of wrong pixels, and `some` at random (all at random without labels).
 
     Pictures are at most `long_edge` pixels wide or high, so a whole gallery stays within a few megabytes. `rows`, the
-    worst first, is there on the main rank after `close`.
+    worst first, is there on the main rank after `close`. `single`: of which pass the network's maps of seeds are, where
+    the prediction is an average over several; for their captions.
     """
 
     def __init__(
@@ -44,8 +58,9 @@ class Gallery:
         long_edge: int = 512,
         extras: tuple[str, ...] = (),
         seed: int = 0,
+        single: str = "",
     ) -> None:
-        self.spec, self.extras = spec, extras
+        self.spec, self.extras, self.single = spec, extras, single
         self.worst, self.some, self.long_edge = worst, some, long_edge
         self.rows: list[Row] = []
         self._seed = seed
@@ -83,10 +98,22 @@ class Gallery:
             errors = error_map(item.image, prediction.classes, item.label, self.spec.ignore_label)
             panels["error"] = encode_jpeg(shrink(errors, self.long_edge))
         for name in self.extras:
-            if name in prediction.extras:
+            if name in prediction.extras and name not in OUTPUTS:
                 map_ = shrink(heat(prediction.extras[name]), self.long_edge)
                 panels[attention_caption(name)] = encode_jpeg(map_)
-        return Row(item.name, scores.mean_iu if scores else None, wrong, panels)
+        return Row(item.name, scores.mean_iu if scores else None, wrong, panels, self._seeds(item))
+
+    def _seeds(self, item: EvalItem) -> dict[str, bytes]:
+        """What a network with offset vectors adds; of others nothing."""
+        pictures = seed_pictures(shrink(item.image, self.long_edge), item.prediction.extras, self.spec.palette)
+        blended = any(name.startswith("attn_") for name in item.prediction.extras)
+        of = self.single or ("scales blended" if blended else "")
+        found = {}
+        for name, caption in SEED_CAPTIONS.items() if pictures else ():
+            flat = name in ("initial", "seed")
+            data = encode_png(pictures[name], level=9) if flat else encode_jpeg(pictures[name], quality=90)
+            found[f"{caption}, {of}" if of else caption] = data
+        return found
 
     def close(self, ranks: Ranks = ALONE) -> str | None:
         """Join the ranks' rows on the main one."""

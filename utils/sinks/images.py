@@ -9,6 +9,7 @@ import numpy as np
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.sinks.base import ALONE, EvalItem
+from utils.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.visualize import colorize, encode_png, error_map, file_stem, heat, overlay, write_file
 
 ABOUT = 10
@@ -16,7 +17,8 @@ ABOUT = 10
 
 class Images:
     """Writes `<name>_{input,prediction,composite,confidence}.png`, with a label `_truth` and `_error`, and with
-    `extras` a `_pred_05x` (class colours) or `_attn_05x` (viridis, 0 to 1) for each output that is there.
+    `extras` a `_pred_05x` (class colours) or `_attn_05x` (viridis, 0 to 1) for each output that is there. With those of
+    seed pixels among them `_{arrows,initial,seed,seed_confidence}.png`, see `seed_pictures`.
 
     About ten images spread over `expected` of all ranks, or `everything`.
     """
@@ -47,9 +49,10 @@ class Images:
         if item.label is not None:
             pictures["truth"] = colorize(item.label, palette)
             pictures["error"] = error_map(item.image, prediction.classes, item.label, self.spec.ignore_label)
-        for name in self.extras:
-            if name in prediction.extras:
-                value = prediction.extras[name]  # (C, h, w)
+        shown = {name: prediction.extras[name] for name in self.extras if name in prediction.extras}
+        pictures |= seed_pictures(item.image, shown, palette)
+        for name, value in shown.items():  # (C, h, w)
+            if name not in OUTPUTS:
                 pictures[name] = heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
         return pictures
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from utils.distributed import Ranks
 from utils.sinks.base import ALONE, EvalItem
-from utils.visualize import encode_png, file_stem, overlay, to_array, write_file
+from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array, write_file
 
 COLOUR = 0.4  # its share in the overlay; the image has the rest
 
@@ -42,10 +40,7 @@ class PseudoColor:
         """Write both pictures of one image."""
         name, classes = f"{file_stem(item.name)}.png", to_array(item.prediction.classes)
         write_file(self.added / name, encode_png(overlay(item.image, classes, self._palette, COLOUR)))
-        picture, data = Image.fromarray(classes), io.BytesIO()
-        picture.putpalette(self._table.tobytes())
-        picture.save(data, "PNG")
-        write_file(self.pseudo / name, data.getvalue())
+        write_file(self.pseudo / name, encode_indexed(classes, self._table))
         self._written += 1
 
     def close(self, ranks: Ranks = ALONE) -> str | None:

@@ -171,7 +171,7 @@ def introduce(run: Run, notes: Sequence[str]) -> None:
     if cfg.WITHOUT_EFFECT:
         log.line(f"warning: without effect, as ever: {' '.join(cfg.WITHOUT_EFFECT)}")
     if run.ranks.world == 1 and gpus > 1:
-        log.line(f"one of {gpus} GPUs is used: torchrun --nproc_per_node={gpus} train.py ... uses all")
+        log.line(f"one of {gpus} GPUs is used: --device 0-{gpus - 1} uses all")
 
 
 def leave_script(run: Run) -> None:
@@ -184,7 +184,7 @@ def leave_script(run: Run) -> None:
     if not run.ranks.is_main or ((folder / script.NAME).exists() and not bare):
         return
     driver = shlex.quote(str(Path(__file__).resolve().with_name("train.py")))
-    launch = f"torchrun --nproc_per_node={here}" if nodes * here > 1 else "python"
+    launch = "python" if distributed.launcher() == "python" else f"torchrun --nproc_per_node={here}"
     command = f"cd {shlex.quote(os.getcwd())}; exec {launch} {driver} {run.words}"
     try:
         cluster = script.read_cluster()

@@ -3,7 +3,8 @@
 python train.py --dataset cityscapes --arch ocrnet.HRNet_Mscale ...        train
 python train.py --eval val --snapshot best.pth                             evaluate
 python train.py --eval folder --eval_folder pictures --snapshot best.pth   predict
-torchrun --nproc_per_node=8 train.py ...                                   the same on several GPUs
+python train.py --device 0-3 ...                                           the same on several GPUs of this machine
+torchrun --nproc_per_node=8 train.py ...                                   and of several machines
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -40,7 +42,7 @@ from session import (
     show,
     starting_point,
 )
-from utils import checkpoint, distributed, sinks
+from utils import checkpoint, distributed, launch, sinks
 from utils.contracts import Batch
 from utils.errors import MemoryShortageError, UserError
 from utils.meter import StepMeter
@@ -161,7 +163,7 @@ def optimizer_step(run: Run, trainer: Trainer, lr: float, healthy: bool) -> None
 def save(run: Run, state: TrainState, epoch: int) -> None:
     """Write the last checkpoint, and one to keep every SAVE_EVERY epochs. All ranks call it."""
     cfg = run.cfg
-    packed = state.pack(run.ranks, run.facts(best_score(run)))
+    packed = state.pack(run.ranks, run.facts(run.log.best("val", "mean_iu")))
     if run.ranks.is_main:
         path = checkpoint.save_last(packed, run.folder, epoch)
         if cfg.TRAIN.SAVE_EVERY and state.iteration == 0 and (epoch + 1) % cfg.TRAIN.SAVE_EVERY == 0:
@@ -183,11 +185,6 @@ def owes_validation(run: Run, state: TrainState) -> bool:
     return run.ranks.gather(owes)[0]
 
 
-def best_score(run: Run) -> float:
-    """Best mean IoU of the run so far, 0 before the first."""
-    return max((row["mean_iu"] for row in run.log.history("val") if math.isfinite(row["mean_iu"])), default=0.0)
-
-
 def validate(run: Run, state: TrainState) -> None:
     """Score the validation images; the checkpoint of the best epoch so far is kept under its own name."""
     try:
@@ -197,7 +194,7 @@ def validate(run: Run, state: TrainState) -> None:
             raise
         run.log.line(f"no validation of epoch {state.epoch}: {error}")
         return
-    if run.ranks.is_main and result.scores.mean_iu >= best_score(run):
+    if run.ranks.is_main and result.scores.mean_iu >= run.log.best("val", "mean_iu"):
         # Before the score is written: whoever stops in between validates again.
         checkpoint.save_best(run.folder, state.epoch, result.scores.mean_iu)
     show(run, result, "val", state.epoch)
@@ -262,6 +259,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def drive(words: list[str]) -> int:
     """Build what the command line asks for, then fit or evaluate."""
     cfg = config.load(words)
+    if cfg.OPTIONS.DEVICES and not cfg.OPTIONS.SUMMARY:
+        code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *words])
+        if code is not None:
+            return code
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     start = starting_point(cfg)
     if start.path:

@@ -13,7 +13,7 @@ import datasets
 import network
 from network import guess
 from network.weights import Weights, parse, restore
-from utils import checkpoint, safe_load
+from utils import checkpoint, launch, safe_load
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.palette import distinct
@@ -35,6 +35,7 @@ def build(words: Sequence[str], preferred: str = "") -> Trained:
     cannot be told, or the classes are none of the dataset's.
     """
     cfg = config.load(words)
+    launch.one(cfg.OPTIONS.DEVICES)
     path = Path(cfg.SNAPSHOT)
     content = safe_load.read(path)
     weights = parse(content, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,9 +54,10 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
         listing = Listing.plain(full.items[: full.fine])
     else:
         raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")
-    shown = listing.items[: cfg.EVAL.NUM_IMAGES or None][cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
+    first = listing.items[: cfg.EVAL.NUM_IMAGES or None]
+    shown = first[cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
     if not shown:
-        count = f"{min(len(listing.items), cfg.EVAL.NUM_IMAGES or math.inf)} images leave none for it"
+        count = f"{len(first)} images leave none for it"
         raise UserError(f"--split_index {cfg.EVAL.SPLIT_INDEX} of --split_count {cfg.EVAL.SPLIT_COUNT}: {count}")
     if any(item.label for item in listing.items):
         _check_classes(cfg, classes)

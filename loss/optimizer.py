@@ -113,7 +113,7 @@ def _params(net: nn.Module, s: Settings) -> Params:
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, p in trained:
         decay = s.weight_decay if s.decay_on == "all" or id(p) in weights else 0.0
-        groups.setdefault((bool(s.lr_decoder) and name.startswith("decoder."), decay), []).append(p)
+        groups.setdefault((bool(s.lr_decoder) and not name.startswith("encoder."), decay), []).append(p)
     return [
         {"params": params, "lr_scale": s.lr_decoder / s.lr if own else 1.0, "weight_decay": decay}
         for (own, decay), params in groups.items()

@@ -6,7 +6,7 @@ N batch, K classes, H x W image, h x w the head's resolution.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -50,6 +50,20 @@ class Net(nn.Module):
         self._frozen: tuple[nn.Module, ...] = ()
         if freeze_trunk:
             self.freeze([self.trunk_module])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self._hand_down(name, value)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """As ever, but a child that a trunk without a name shares with us is replaced in both."""
+        super().add_module(name, module)
+        self._hand_down(name, module)
+
+    def _hand_down(self, name: str, value: Any) -> None:
+        for trunk in getattr(self, "_trunk", ()):
+            if isinstance(value, nn.Module) and name in trunk._modules:
+                trunk.add_module(name, value)
 
     @property
     def trunk_module(self) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import parsing_pairs
@@ -13,6 +14,7 @@ import torch
 from parsing_pairs import SMALL
 from pictures import write_image
 from PIL import Image
+from runs import ROOT
 from shared import shared_path
 from yacs.config import CfgNode
 
@@ -151,6 +153,17 @@ def test_an_evaluation(nameless: Path, picture: Path) -> None:
         assert np.array_equal(np.array(stored), classes + 1)
     log = (out / "train.log").read_text()
     assert "entries of the network\nevaluated by" in log and "ade20k" in log
+
+
+def test_the_page_s_own_lines(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The snippet in docs/coming_from_csail.md, with this folder and picture."""
+    page = (ROOT / "docs" / "coming_from_csail.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    code = code.replace("ckpt/ade20k-resnet50dilated-ppm_deepsup", str(folder)).replace("room.jpg", str(picture))
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert found["logits"].shape == (1, 150, 8, 8) and found["prediction"].classes.shape == (48, 72)
+    assert found["spec"].classes[int(found["prediction"].classes[0, 0])] in capsys.readouterr().out
 
 
 def test_a_photograph(folder: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_it_resumes_to_the_bit_and_evaluates_each_image_once(words: list[str]) -
     scores, counted = [], sum(height * width for height, width in SIZES[:VALIDATION])
     for name, launcher in (("e1", ()), ("e2", torchrun(2))):
         told = into(["--eval", "val", "--snapshot", str(best), *words], name)
-        finish(python(told, *launcher))
+        assert "evaluated by the rule csail" in finish(python(told, *launcher))
         scores.append((folder(told) / "confusion.csv").read_text())
     assert scores[0] == scores[1]
     pixels = sum(int(value) for line in scores[0].splitlines()[1:] for value in line.split(",")[-150:])

@@ -179,6 +179,9 @@ def uneven_labels(root: Path) -> None:
 
 LOSSES = [[], ["--rmi_loss", "--supervised_mscale_loss_wt", "0.05"], ["--img_wt_loss"], ["--jointwtborder"]]
 LOSSES += [["--loss_terms", "dice:pred:1,dice:aux:0.4,bootstrapped:pred:1,bootstrapped:pred_05x:0.1"]]
+# Hard pixels are those below a fixed probability here: each rank looks for the hardest ones by itself.
+TWINS = ["MODEL.OCR_EXTRA.STAGE4_2.NUM_BLOCKS", "1,1,1,1"]
+LOSSES += [pytest.param(["--arch", "offset.HRNet_OCR_Mscale", "LOSS.OHEM_KEEP", "1", *TWINS], marks=pytest.mark.slow)]
 
 
 @pytest.fixture

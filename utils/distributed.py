@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from utils.errors import UserError
 
+LAUNCHED = "STREETSCALE_LAUNCHED"  # in the environment of processes that `utils.launch` has started
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -108,7 +110,7 @@ def layout() -> tuple[int, int]:
 def launcher() -> str:
     """How this run was started, for its records: "python", or torchrun or srun with its number of processes."""
     nodes, here = layout()
-    if nodes * here == 1:
+    if nodes * here == 1 or LAUNCHED in os.environ:
         return "python"
     if "LOCAL_WORLD_SIZE" not in os.environ:
         return f"srun --nodes={nodes} --ntasks-per-node={here} python"

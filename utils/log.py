@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sized
@@ -95,6 +96,10 @@ class RunLog:
                         values = dict(zip(row[1::2], map(float, row[2::2]), strict=True))
                         rows[values["epoch"]] = values
         return [rows[epoch] for epoch in sorted(rows)]
+
+    def best(self, phase: str, name: str) -> float:
+        """The highest finite value of a score so far, 0 before the first."""
+        return max((row[name] for row in self.history(phase) if math.isfinite(row[name])), default=0.0)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Scalars for tensorboard."""

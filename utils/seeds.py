@@ -14,9 +14,13 @@ from torch import Tensor
 def grid(like: Tensor) -> Tensor:
     """The position of every pixel of a map (N, C, H, W) -> (1, 2, H, W), x before y, of its type."""
     h, w = like.shape[-2:]
-    x = torch.linspace(-1, 1, w, dtype=like.dtype, device=like.device).expand(h, w)
-    y = torch.linspace(-1, 1, h, dtype=like.dtype, device=like.device).unsqueeze(1).expand(h, w)
-    return torch.stack([x, y]).unsqueeze(0)
+    x, y = _along(w, like), _along(h, like).unsqueeze(1)
+    return torch.stack([x.expand(h, w), y.expand(h, w)]).unsqueeze(0)
+
+
+def _along(side: int, like: Tensor) -> Tensor:
+    """`side` positions from -1 to 1. No linspace: that would fix the size in an exported network."""
+    return 2 * (torch.arange(side, dtype=like.dtype, device=like.device) / max(side - 1, 1) - 0.5)
 
 
 def sample(

@@ -55,9 +55,13 @@ def read_state(path: Path, ema: bool = True) -> dict[str, Tensor]:
 def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
     """Take over every entry of the file whose name and shape agree; the report says what does not, and why.
 
-    Raises UserError, and leaves the network as it is, if less than a tenth of the file's weights fits.
+    Raises UserError, and leaves the network as it is, if less than a tenth of the file's weights fits, or if other
+    stages exist twice there.
     """
     weights = read_file(path, ema)
+    theirs, ours = hrnet.branch(weights.state), hrnet.branch(net.state_dict())
+    if theirs != ours and max(theirs, ours) < 5:
+        raise UserError(f"checkpoint {path}: stages exist twice from {theirs} on: give MODEL.OFFSET_BRANCH {theirs}")
     return take(net, weights, path, _hint(net, weights.state))
 
 

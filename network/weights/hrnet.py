@@ -41,8 +41,10 @@ def parse(content: Any) -> Weights | None:
     found = {name.partition(".")[0] for name in state}
     arch, last = next(((arch, last) for head, stage, arch, last in _ARCHS if {head, stage} <= found), ("", ""))
     classes = len(state[last]) if last in state else None
+    fork = branch(state)
+    options: dict[str, Any] = {"MODEL.OFFSET_BRANCH": fork} if fork < 5 else {}
     if "state_dict" not in content:
-        return Weights(state, "HRNet's layout", arch, classes)
+        return Weights(state, "HRNet's layout", arch, classes, options=options)
     return Weights(
         state,
         "HRNet's layout",
@@ -51,6 +53,7 @@ def parse(content: Any) -> Weights | None:
         epoch=int(content.get("epoch") or 0) - 1,  # it counts epochs that are done
         mean_iu=float(content.get("best_mIoU") or 0.0),
         optimizer=content.get("optimizer") or {},
+        options=options,
     )
 
 
@@ -67,6 +70,12 @@ def twins(state: Mapping[str, Tensor], known: Collection[str]) -> dict[str, Tens
     """The entries of a file's stages and transitions under the names of those among `known` that exist twice."""
     renamed = {_twin(name): x for name, x in state.items()}
     return {name: x for name, x in renamed.items() if name in known}
+
+
+def branch(names: Collection[str]) -> int:
+    """The first of HRNet's stages that exist twice, by a state's names; 5: none does."""
+    found = {name.partition(".")[0] for name in names}
+    return next((number for number in (2, 3, 4) if f"stage{number}{TWIN}" in found), 5)
 
 
 def _twin(name: str) -> str:

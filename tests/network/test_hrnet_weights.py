@@ -80,9 +80,15 @@ def test_a_published_file_of_full_width(full, branch: int) -> None:
     assert {key: x.shape for key, x in found.state.items()} == {key: x.shape for key, x in state.items()}
 
 
-def test_the_file_names_its_network(narrow, save: Save) -> None:
-    path = save(wrapped(narrow("offset.HRNet").state_dict()))
-    assert restore.recorded(path) == {"MODEL.ARCH": "offset.HRNet"}
+@pytest.mark.parametrize("branch", [4, 3, 2])
+def test_the_file_names_its_network(narrow, save: Save, branch: int) -> None:
+    path = save(wrapped(narrow("offset.HRNet", twins=twins(branch)).state_dict()))
+    assert restore.recorded(path) == {"MODEL.ARCH": "offset.HRNet", "MODEL.OFFSET_BRANCH": branch}
+    other = narrow("offset.HRNet", twins=twins(3 if branch == 4 else 4))
+    with pytest.raises(UserError, match=f"give MODEL.OFFSET_BRANCH {branch}"):
+        weights.load(other, path)
+    plain = save(wrapped(narrow("seg_hrnet.HRNet").state_dict()))
+    assert restore.recorded(plain) == {"MODEL.ARCH": "seg_hrnet.HRNet"}
 
 
 def test_other_files_stay_what_they_are(narrow) -> None:

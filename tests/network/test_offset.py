@@ -1,5 +1,7 @@
 """Seed pixels: what is sampled where, refinement, what is fused; the offset head on other trunks; what is frozen."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ import network
 from network.head.offset import Seeds, SeedSampling
 from network.net import Net
 from network.trunk.hrnet import Stage
+from utils.distributed import Ranks, sync_batchnorm
 from utils.errors import UserError
 from utils.seeds import grid, sample
 
@@ -206,3 +209,13 @@ def test_mistakes(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         built(*words)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arch", ["seg_hrnet.HRNet", "offset.HRNet_Mscale", "deepv3.DeepWV3Plus"])
+@pytest.mark.parametrize("convert", [nn.SyncBatchNorm.convert_sync_batchnorm, lambda n: sync_batchnorm(n, Ranks(0, 2))])
+def test_a_trunk_without_a_name_is_converted_with_the_network(narrow, arch: str, convert: Callable[..., Net]) -> None:
+    """Its own children are the network's, and what replaces one there is what runs."""
+    net = convert(narrow(arch))
+    assert not [name for name, m in net.trunk_module.named_modules() if type(m) is nn.BatchNorm2d]
+    own = dict(net.named_modules())
+    assert all(own[name] is module for name, module in net.trunk_module.named_modules() if name)

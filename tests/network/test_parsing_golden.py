@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 import config
 import loss
 import network
+from network import export
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
-from network.predict import RULES, Predictor
+from network.predict import RULES, EvalRule, Predictor
 from utils.contracts import Outputs
 from utils.errors import UserError
 
@@ -188,6 +190,22 @@ def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
     end = next((end for end in ("_dilated16", "dilated") if encoder.endswith(end)), "")
     whole = 4 if encoder == "hrnetv2" else {"": 32, "dilated": 8, "_dilated16": 16}[end]
     assert list(net.encoder.strides.values())[-1] == whole  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder, decoder", [pair for pair in PAIRS if not pair[0].endswith("_dilated16")])
+def test_every_pair_exports(encoder: str, decoder: str, tmp_path: Path) -> None:
+    """As a program with its shapes; it gives what the network gives."""
+    if encoder == "hrnetv2" and decoder.endswith("deepsup"):
+        pytest.skip("hrnetv2 gives one map, so that there is no such network")
+    torch.manual_seed(0)
+    net = network.NETS["encoder_decoder"](Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625))
+    module, path = export.Deployed(net, EvalRule(), "logits"), tmp_path / "net.pt2"
+    export.save(module, EvalRule(), (64, 96), path, True, {})
+    image = module.example((64, 96), 1, seed=1)
+    assert export.runner(path)(image.numpy()).shape == (1, 5, 64, 96)
+    error, same = export.distance(module, EvalRule(), export.runner(path), image)
+    assert error <= 1e-5 and same == 1
 
 
 @pytest.mark.parametrize("old, new", [("c1_bilinear", "c1"), ("ppm_bilinear_deepsup", "ppm_deepsup")])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import config
 import network
-from network import compiled, weights
+from network import compiled, families_offset, weights
 from network.summary import multiply_adds, summary
 from network.trunk.wide_resnet import WideResNet38
 from network.weights import restore
@@ -36,7 +36,7 @@ def read(name: str) -> dict:
 
 
 def test_every_network_is_checked() -> None:
-    assert {f"deepv3.{name}" for name in ARCHS} == set(network.ALIGNED)
+    assert {f"deepv3.{name}" for name in ARCHS} == set(network.ALIGNED) - set(families_offset.ALIGNED)
 
 
 @pytest.mark.parametrize("name", ARCHS)

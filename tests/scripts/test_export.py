@@ -91,6 +91,7 @@ def test_onnx_says_what_it_is(snapshot: str, tmp_path: Path) -> None:
     [
         ("--arch", "deepv3.DeepV3PlusR50"),
         pytest.param(("--arch", "deepv3.DeepWV3Plus"), marks=pytest.mark.slow),
+        pytest.param(("--arch", "offset.HRNet"), marks=pytest.mark.slow),
         pytest.param(("--arch_encoder", "mobilenetv2", "--arch_decoder", "c1"), marks=pytest.mark.slow),
         pytest.param(("--arch", "ocrnet.HRNet_Mscale", "--n_scales", "0.5,1.0,2.0"), marks=pytest.mark.slow),
         pytest.param(

@@ -1,0 +1,98 @@
+"""--device: a run that starts a process on each GPU itself. The GPUs are made up; the processes compute on the CPU."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from runs import ROOT, finish, folder, into, last, rows
+
+import train
+
+TWO = "import sys, torch; torch.cuda.device_count = lambda: 2; import train; sys.exit(train.main())"
+
+
+def on_two(words: list[str]) -> subprocess.Popen[str]:
+    """train.py on a machine with two GPUs, which the processes that it starts do not see."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "-1,-1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([sys.executable, "-c", TWO, *words], cwd=ROOT, env=env, text=True, **pipes)
+
+
+@pytest.fixture(autouse=True)
+def signals_restored() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_two_processes_evaluate_each_image_once(tiny_run: list[str]) -> None:
+    """The scores of one process; what it leaves says how it was started, and starts it the same way."""
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    snapshot = next(folder(tiny_run).glob("best_checkpoint_ep*.pth"))
+    words = [*tiny_run, "--eval", "val", "--snapshot", str(snapshot), "--visualize"]
+    assert train.main(into(words, "one")) == 0
+    two = [*into(words, "two"), "--device", "gpu0-gpu1"]
+    output = finish(on_two(two))
+    assert "2 process(es) on cpu" in output and "4 images beside their truth" in output
+    found, wanted = folder(two), folder(into(words, "one"))
+    assert (found / "confusion.csv").read_text() == (wanted / "confusion.csv").read_text()
+    assert rows(two, "val") == rows(into(words, "one"), "val")
+    tables = [list(csv.reader((place / "per_image.csv").open())) for place in (found, wanted)]
+    assert sorted(tables[0]) == sorted(tables[1]) and len(tables[0]) == 1 + 4
+    assert len(list((found / "result").iterdir())) == 4
+    assert f"python train.py {shlex.join(two)}" in (found / "train.log").read_text()
+    (command,) = [line for line in (found / "train_cmd.sh").read_text().splitlines() if line.startswith("command=")]
+    assert "exec python" in command and "torchrun" not in command and "--device gpu0-gpu1" in command
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "USR1"])
+def test_a_signal_reaches_all_and_the_run_saves(tiny_run: list[str], name: str) -> None:
+    words = [*tiny_run, "--device", "0,1", "--bs_trn", "2", "--max_epoch", "80", "--val_freq", "80"]
+    process = on_two(words)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 1 "):
+            process.send_signal(getattr(signal, f"SIG{name}"))
+            break
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + getattr(signal, f"SIG{name}"), output
+    assert "stopped as asked" in output and "Traceback" not in output
+    assert last(words)["epoch"] >= 0 and len(last(words)["rng"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--device", "0-3"], "--device 0-3: no GPU 3 here, they are 0-1"),
+        (["--device", "0-1", "--eval", "val", "--snapshot", "none.pth"], "none.pth"),
+    ],
+)
+def test_mistakes_have_their_code_and_no_traceback(tiny_run: list[str], more: list[str], message: str) -> None:
+    output, _ = (process := on_two([*tiny_run, *more])).communicate(timeout=120)
+    assert process.returncode == 2 and "Traceback" not in output, output
+    lines = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert lines and all(message in line or "another process" in line for line in lines), output
+
+
+def test_what_a_checkpoint_says_of_gpus_is_not_taken_over(
+    tiny_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of a training on GPUs that this machine does not have."""
+    finish(on_two([*tiny_run, "--device", "0-1", "--max_epoch", "1"]))
+    snapshot = next(folder(tiny_run).glob("best_checkpoint_ep*.pth"))
+    data = tiny_run[tiny_run.index("--data_root") + 1]
+    words = ["--eval", "val", "--snapshot", str(snapshot), "--data_root", data, "--num_workers", "0", "--num_val", "3"]
+    assert train.main([*words, "--result_dir", str(tmp_path / "eval")]) == 0
+    assert len((tmp_path / "eval" / "per_image.csv").read_text().splitlines()) == 1 + 3
+    assert train.main([*words, "--num_val", "2", "--dump_for_submission"]) == 2
+    assert "--dump_for_submission packs a whole split: leave --num_val out" in capsys.readouterr().err

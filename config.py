@@ -340,7 +340,7 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     for file in files:
         found, ours = _read_yaml(file, told)
         values.update(found)
-        later = later | {*found} if ours else set()
+        later = later | {*found} if ours and any(told.values()) else set()
     pairs = _read_pairs(loose, told)
     if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
         values["SNAPSHOT"] = ""

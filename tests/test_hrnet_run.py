@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from runs import finish, python, rows, torchrun
+from runs import ROOT, finish, python, rows, torchrun
 from shared import hrnet_file
 
 import config
@@ -17,7 +17,7 @@ import network
 import train
 from datasets import cityscapes
 from network.layers import kaiming
-from network.weights import Weights, hrnet
+from network.weights import Weights, hrnet, read_file
 
 # Ours and theirs, mixed: a narrow network and small images.
 NARROW = """MODEL.WIDTH_MULT 0.1 MODEL.EXTRA.STAGE1.NUM_BLOCKS [1] MODEL.EXTRA.STAGE2.NUM_BLOCKS [1,1]
@@ -91,6 +91,26 @@ def test_evaluate_files_of_theirs(words: list[str], root: Path) -> None:
     assert sum(any(int(row[-19 + i]) for row in seen) for i in range(19)) > 3
 
 
+def test_frozen_parts_come_from_two_files(words: list[str], root: Path) -> None:
+    """MODEL.FREEZED_PAR: a plain HRNet gives the first way with its head, another one the stages that exist twice."""
+    files = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        net = network.build(config.load([*words, "MODEL.ARCH", "seg_hrnet.HRNet"]))
+        files.append(root / f"plain{seed}.pth")
+        torch.save(hrnet.layout(Weights(net.state_dict(), "ours")), files[-1])
+    words += ["MODEL.FREEZED_PAR", "True", "MODEL.PRETRAINED", str(files[0]), "TRAIN.END_EPOCH", "1"]
+    assert train.main([*words, "MODEL.OFFSET_PRETRAINED", f"{root}/none.pth"]) == 2
+    words += ["OUTPUT_DIR", f"{root}/again", "MODEL.OFFSET_PRETRAINED", str(files[1]), "TRAIN.LR", "1e-9"]
+    assert train.main(words) == 0
+    first, second = (read_file(path).state for path in files)
+    trained = read_file(next((root / "again/cityscapes/net").glob("last_checkpoint_ep0.pth"))).state
+    assert all(torch.equal(trained[name], x) for name, x in first.items())
+    pairs = [(name.replace("stage4.", "stage4_2."), x) for name, x in second.items() if name.startswith("stage4.")]
+    found = [(trained[name], x) for name, x in pairs if name in trained and name.endswith("conv1.weight")]
+    assert found and all(torch.allclose(mine, x, atol=1e-4) for mine, x in found)
+
+
 def test_predictions_of_test_images(words: list[str], root: Path) -> None:
     """A list of them means predictions, in Cityscapes' label ids."""
     assert train.main([*words, "TRAIN.END_EPOCH", "1"]) == 0
@@ -101,6 +121,19 @@ def test_predictions_of_test_images(words: list[str], root: Path) -> None:
     assert {int(x) for path in found for x in np.unique(np.asarray(Image.open(path)))} <= set(
         cityscapes.SPEC.train_to_id
     )
+
+
+def test_our_recipe_takes_the_same_words(root: Path) -> None:
+    """Images from the dataset's folder, without lists; then those of a list that lies beside it."""
+    recipe = ["--cfg", str(ROOT / "scripts/cfg/offset_cityscapes.yaml"), "--data_root", f"{root}/data/cityscapes"]
+    recipe += ["--result_dir", f"{root}/run", *NARROW]
+    assert train.main([*recipe, "TRAIN.END_EPOCH", "1"]) == 0
+    (best,) = (root / "run").glob("best_checkpoint_ep0.pth")
+    evaluation = ["--eval", "val", *recipe, "TEST.MODEL_FILE", str(best), *SEVERAL]
+    assert train.main(evaluation) == 0
+    assert len((root / "run/eval_val/per_image.csv").read_text().splitlines()) == 1 + 4
+    assert train.main([*evaluation, "DATASET.TEST_SET", "list/cityscapes/test.lst"]) == 0
+    assert len([path for path in (root / "run/eval_test").rglob("*.png") if "submi" in str(path)]) == 2
 
 
 def test_gpus_of_a_file_are_as_many_processes_as_the_launcher_starts(words: list[str], root: Path) -> None:

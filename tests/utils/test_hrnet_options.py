@@ -258,6 +258,19 @@ def test_documented_evaluations(load: Load, recipe: str) -> None:
     assert (cfg.EVAL.MODE, cfg.DATASET.LIST_VAL) == ("val", "/d/list/cityscapes/val.lst")
 
 
+def test_pairs_behind_our_recipes() -> None:
+    """They win over what the recipe says."""
+    recipe = ["--cfg", str(ROOT / "scripts/cfg/offset_acdc.yaml")]
+    cfg = config.load([*recipe, *EVAL, "TEST.MODEL_FILE", "x.pth", "DATASET.TEST_SET", "list/acdc/test.lst"])
+    assert (cfg.SNAPSHOT, cfg.EVAL.MODE, cfg.DATASET.NAME) == ("x.pth", "test", "acdc")
+    assert cfg.DATASET.LIST_TEST == f"{Path(cfg.DATASET.ACDC_DIR).parent}/list/acdc/test.lst"
+    cfg = config.load([*recipe, "TRAIN.BASE_SIZE", "960", "TRAIN.SCALE_FACTOR", "5", "LOSS.USE_OHEM", "False"])
+    assert (cfg.DATASET.PRE_SIZE, cfg.AUG.SCALE_MAX, cfg.LOSS.TERMS[:16]) == (960, 1.0, "ce:initial:0.5,c")
+    cfg = config.load([*recipe, "MODEL.NAME", "seg_hrnet_ocr", "MODEL.EXTRA.OFFSET_BRANCH", "3", "OUTPUT_DIR", "o"])
+    assert (cfg.MODEL.ARCH, cfg.MODEL.OFFSET_BRANCH) == ("offset.HRNet_OCR", 3)
+    assert cfg.RESULT_DIR == "o/acdc/offset_acdc"
+
+
 def test_precedence(load: Load, tmp_path: Path) -> None:
     """A file, ours behind it, flags, pairs; what is made of several of their words gives way to all of ours."""
     (tmp_path / "ours.yaml").write_text("OPTIM: {LR: 0.5}\nMODEL: {ALIGN_CORNERS: true}\n")

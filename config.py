@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import yaml
 from yacs.config import CfgNode
 
-from utils import csail, paddleseg
+from utils import csail, hrnet_options, paddleseg
 from utils.errors import UserError, nearest
+from utils.foreign import Asked, System
 
 # The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
 ASSETS_PATH = os.environ.get("ASSETS_PATH", str(Path(__file__).resolve().parent / "assets"))
@@ -274,6 +275,8 @@ def _table() -> dict[str, list[Option]]:
 
 GROUPS = _table()
 OPTIONS = {option.key: option for options in GROUPS.values() for option in options}
+# Whose option files are read beside ours.
+SYSTEMS = (paddleseg.SYSTEM, csail.SYSTEM, hrnet_options.SYSTEM)
 # Flags that take several numbers, one after another or with commas.
 SEVERAL = ("--imgSize",)
 # Published flags that turn a positive key off.
@@ -294,6 +297,7 @@ WITHOUT_EFFECT = {
 }
 PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum",
              "sliding_counts", "pooling_input", "wall_padding", "grid_false", "confidence_ignored")  # fmt: skip
+Words = dict[str, dict[str, Any]]  # what files and pairs say in the words of each of SYSTEMS
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -332,19 +336,24 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     values = defaults()
     values.update({key: _coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS})
     files, given, loose, older, idle = _split(list(argv))
-    told: dict[str, Any] = {}  # what files and pairs say in the words of CSAIL's scene parsing
+    told: Words = {system.name: {} for system in SYSTEMS}
+    later: set[str] = set()  # keys of files of ours behind one of others
     for file in files:
-        values.update(_read_yaml(file, told))
+        found, ours = _read_yaml(file, told)
+        values.update(found)
+        later = later | {*found} if ours and any(told.values()) else set()
     pairs = _read_pairs(loose, told)
     if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
-    placed = csail.places(told, older, values["EVAL.MODE"], {*given, *pairs})
-    values.update(
-        {key: value for key, value in placed.items() if key != "SNAPSHOT" or values["RESUME"] in ("", "auto")}
-    )
-    idle += csail.idle(told, older)
+    for system in SYSTEMS:
+        asked = Asked(told[system.name], older, values, {*given, *pairs, *later}, files)
+        placed = system.places(asked)
+        if values["RESUME"] not in ("", "auto"):
+            placed.pop("SNAPSHOT", None)
+        idle += system.idle(asked)
+        values.update({key: _coerce(OPTIONS[key], value, key) for key, value in placed.items()})
     values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
     if "MODEL.ARCH" not in given | pairs and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
         values["MODEL.ARCH"] = "encoder_decoder"
@@ -463,29 +472,44 @@ def _switch(flag: str, equals: str, attached: str, rest: list[str]) -> bool:
     return _WORDS[word.lower()]
 
 
-def _read_pairs(loose: list[str], told: dict[str, Any]) -> dict[str, Any]:
-    """KEY VALUE pairs; behind a file of CSAIL's scene parsing its keys are known, too, and noted in `told`."""
+def _read_pairs(loose: list[str], told: Words) -> dict[str, Any]:
+    """KEY VALUE pairs. What they say in the words of another system is noted in `told`, too."""
     values: dict[str, Any] = {}
-    known = [*OPTIONS, *csail.KEYS] if told else list(OPTIONS)
     while loose:
         key = loose.pop(0)
-        if key in csail.KEYS and not told:
-            raise UserError(f"{key} is a key of CSAIL's files: give one with --cfg, or take the key here, --help all")
-        if key not in known:
-            raise UserError(f"unknown key {key!r}{nearest(key, known)} (a command line ends in KEY VALUE pairs)")
+        system = _owner(key, told)
         if not loose:
             raise UserError(f"key {key} needs a value after it")
         value = loose.pop(0)
-        if key in OPTIONS:
+        if system is None:
             values[key] = _coerce(OPTIONS[key], value, key)
             continue
-        told[key] = value
-        values.update({ours: _coerce(OPTIONS[ours], new, key) for _, ours, new in csail.translated({key: value})})
+        told[system.name][key] = value
+        values.update({ours: _coerce(OPTIONS[ours], new, key) for _, ours, new in system.translated({key: value})})
     return values
 
 
-def _read_yaml(file: str, told: dict[str, Any]) -> dict[str, Any]:
-    """The values of a file; those of CSAIL's scene parsing go into `told`, too, in its words."""
+def _owner(key: str, told: Words) -> System | None:
+    """Whose key it is, None: ours. Behind a file of another system its keys come first."""
+    able = [system for system in SYSTEMS if told[system.name]]
+    for system in able:
+        if key in system.keys:
+            return system
+    if key in OPTIONS:
+        return None
+    for system in SYSTEMS:
+        if key in system.keys and system.anywhere:
+            return system
+        if key in system.keys:
+            raise UserError(
+                f"{key} is a key of {system.name}'s files: give one with --cfg, or take the key here, --help all"
+            )
+    known = [*OPTIONS, *(name for system in able for name in system.keys)]
+    raise UserError(f"unknown key {key!r}{nearest(key, known)} (a command line ends in KEY VALUE pairs)")
+
+
+def _read_yaml(file: str, told: Words) -> tuple[dict[str, Any], bool]:
+    """The values of a file, and whether it is one of ours; what those of others say goes into `told`, in their words."""
     try:
         with open(file, encoding="utf-8") as stream:
             tree = yaml.safe_load(stream) or {}
@@ -497,12 +521,11 @@ def _read_yaml(file: str, told: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
     try:
         found = [(key, key, value) for key, value in _flatten(tree)]
-        if paddleseg.is_theirs(tree):
-            found = [(key, key, value) for key, value in paddleseg.options(tree).items()]
-        elif csail.is_theirs(tree):
-            told |= csail.read(tree)
-            found = [(key, key, value) for key, value in csail.RECIPE.items()]
-            found += csail.translated(told)
+        system = next((system for system in SYSTEMS if system.is_theirs(tree)), None)
+        if system is not None:
+            told[system.name] |= system.read(tree)
+            found = [(key, key, value) for key, value in system.recipe.items()]
+            found += system.translated(told[system.name])
     except UserError as error:
         raise UserError(f"--cfg {file}: {error}") from None
     except RecursionError:
@@ -512,7 +535,7 @@ def _read_yaml(file: str, told: dict[str, Any]) -> dict[str, Any]:
         if key not in OPTIONS:
             raise UserError(f"--cfg {file}: unknown key {key!r}{nearest(key, OPTIONS)}")
         values[key] = _coerce(OPTIONS[key], value, f"--cfg {file}: {said}")
-    return values
+    return values, system is None
 
 
 def _flatten(tree: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

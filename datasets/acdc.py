@@ -58,6 +58,12 @@ def _frames(images: Path, condition: str, part: str) -> Iterator[Path]:
     yield from paths
 
 
+def with_condition(item: Item) -> Item:
+    """An item of a list, with the condition that a folder on the way to its image is called by, if there is one."""
+    folders = Path(item.image).parts
+    return item._replace(condition=next((name for name in CONDITIONS if name in folders), ""))
+
+
 def _label(image: Path, images: Path, labelled: bool) -> str | None:
     if not labelled:
         return None

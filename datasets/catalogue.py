@@ -144,7 +144,8 @@ def listing(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     root = c.ROOT or c.get(f"{c.NAME.upper()}_DIR", ".")
     if path.endswith(".odgt"):
         return Listing.plain(ade20k.listed(path, root))
-    return Listing.plain(lists.items(path, root, spec(cfg), labelled=mode != "test"))
+    items = lists.items(path, root, spec(cfg), labelled=mode != "test")
+    return Listing.plain([acdc.with_condition(item) for item in items] if c.NAME == "acdc" else items)
 
 
 def settle(cfg: Any) -> None:

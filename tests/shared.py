@@ -27,3 +27,15 @@ def csail_file(name: str = "") -> dict[str, Any]:
     for group, changes in told["config_files_differences_from_defaults"].get(name, {}).items():
         tree[group] = tree[group] | changes if isinstance(changes, dict) else changes
     return tree
+
+
+def hrnet_file(name: str = "cityscapes") -> dict[str, Any]:
+    """The tree of a published option file with offset vectors, for Cityscapes or ACDC; "": their defaults."""
+    told = json.loads((GOLDEN / "offset/options.json").read_text())
+    if not name:
+        return told["config_defaults"]
+    tree = told["config_cityscapes"]
+    for key, value in told["config_acdc_differences"].items() if name == "acdc" else ():
+        group, _, leaf = key.partition(".")
+        tree[group][leaf] = value
+    return tree

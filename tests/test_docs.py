@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shared import GOLDEN, csail_file
+from shared import GOLDEN, csail_file, hrnet_file
 
 import config
 import demo
@@ -17,7 +17,7 @@ import demo_folder
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
 from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit
-from utils import csail
+from utils import csail, hrnet_keys
 
 ROOT = Path(__file__).parents[1]
 # Flags of scene parsing's code before it had option files.
@@ -110,6 +110,8 @@ def test_flags_and_keys_exist(page: Path) -> None:
     if page.name == "coming_from_csail.md":
         known |= {"--imgs", "--test_img", "--test_imgs", "--model_path", "--batch_size"}  # of test.py and eval.py there
         keys |= set(csail.KEYS)
+    if page.name == "coming_from_hrnet.md":
+        keys |= {*hrnet_keys.KEYS, *(f"{hrnet_keys.EXTRA}.{stage}" for stage in hrnet_keys.STAGES), "MODEL.OCR_EXTRA"}
     for code in re.findall(r"`([^`\n]+)`", page.read_text()):
         for flag in re.findall(r"(?<!\S)(--\w[\w-]*)", code):
             assert flag in known, f"{page.name}: {flag}"
@@ -164,6 +166,27 @@ def test_commands_for_csails_files_are_accepted(tmp_path: Path) -> None:
         cfg = config.load(demo.parser().parse_known_args(given)[1] if driver == "demo" else given)
         assert (cfg.MODEL.ARCH, cfg.DATASET.NAME) == ("encoder_decoder", "ade20k")
         assert bool(cfg.SNAPSHOT) == (driver == "train" and bool(cfg.EVAL.MODE or cfg.TRAIN.START_EPOCH))
+
+
+def test_every_key_of_the_hrnet_family_has_its_place() -> None:
+    text = (ROOT / "docs/coming_from_hrnet.md").read_text()
+    keys = [key for key in hrnet_keys.KEYS if ".STAGE" not in key and not key.startswith("DEBUG.")]
+    assert len(keys) > 75 and not [key for key in keys if f"`{key}`" not in text]
+    assert all(words in text for words in ("STAGE1` to `STAGE4`", "`STAGE2_2` to `STAGE4_2`", "DEBUG.*"))
+    assert "tools/train.py" in text and "tools/test.py" in text
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "acdc"])
+def test_commands_for_the_hrnet_familys_files_are_accepted(tmp_path: Path, name: str) -> None:
+    text = (ROOT / "docs/coming_from_hrnet.md").read_text().replace("\\\n", " ")
+    lines = re.findall(r"^    (?:here|or)  +(?:python|torchrun \S+) train\.py (.*)$", text, re.M)
+    assert len(lines) == 7
+    (tmp_path / "CFG.yaml").write_text(yaml.safe_dump(hrnet_file(name)))
+    for line in lines:
+        cfg = config.load(shlex.split(line.replace("CFG.yaml", f"{tmp_path}/CFG.yaml")))
+        assert cfg.MODEL.ARCH == "offset.HRNet" and cfg.EVAL.RULE == "hrnet"
+        assert (cfg.SNAPSHOT == "FILE.pth") == bool(cfg.EVAL.MODE)
+        assert cfg.EVAL.MODE == ("test" if "test.lst" in line else "val" if "MODEL_FILE" in line else "")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

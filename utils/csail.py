@@ -1,7 +1,4 @@
-"""CSAIL's scene parsing for ADE20K: its option files, their KEY VALUE pairs and its older flags, under our keys.
-
-`told` is {their key: value}: nothing but text, numbers and lists of a YAML file or a command line.
-"""
+"""CSAIL's scene parsing for ADE20K: its option files, their KEY VALUE pairs and its older flags, under our keys."""
 
 from __future__ import annotations
 
@@ -10,8 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from utils.errors import UserError, nearest
-
-Told = Mapping[str, Any]
+from utils.foreign import Asked, System, Told, Tree
 
 # Their key -> ours ("": read by `places`, or without a counterpart), and their value where a file says nothing.
 KEYS: dict[str, tuple[str, Any]] = {
@@ -85,12 +81,12 @@ _KEY_OF = {
 }
 
 
-def is_theirs(tree: dict[Any, Any]) -> bool:
+def is_theirs(tree: Tree) -> bool:
     """Whether a file is one of theirs: it has one of their keys."""
     return any(key in KEYS for key, _ in _leaves(tree))
 
 
-def read(tree: dict[Any, Any]) -> dict[str, Any]:
+def read(tree: Tree) -> Told:
     """What such a file tells, with their defaults; UserError that names every key that is not theirs."""
     told = {key: value for key, value in _leaves(tree) if value is not None}
     unknown = [f"{key}{nearest(key, KEYS)}" for key in told if key not in KEYS]
@@ -99,7 +95,7 @@ def read(tree: dict[Any, Any]) -> dict[str, Any]:
     return {key: default for key, (_, default) in KEYS.items()} | told
 
 
-def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         if isinstance(value, dict) and not prefix:
             yield from _leaves(value, f"{name}.")
@@ -107,7 +103,7 @@ def _leaves(tree: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{name}", value
 
 
-def translated(told: Told) -> Iterator[tuple[str, str, Any]]:
+def translated(told: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """(their key, our key, value) of what has a counterpart; UserError for what has another value than theirs can."""
     for key, value in told.items():
         ours = KEYS[key][0]
@@ -126,18 +122,21 @@ def translated(told: Told) -> Iterator[tuple[str, str, Any]]:
             yield key, ours, value
 
 
-def idle(told: Told, older: Mapping[str, str]) -> list[str]:
+def idle(asked: Asked) -> list[str]:
     """What was asked for and has no effect, there as here: images without random flips."""
-    asked = {"DATASET.random_flip": told.get("DATASET.random_flip"), "--random_flip": older.get("--random_flip")}
-    return [f"{name} {value}" for name, value in asked.items() if str(value).lower() in ("false", "0", "no")]
+    flips = {
+        "DATASET.random_flip": asked.told.get("DATASET.random_flip"),
+        "--random_flip": asked.older.get("--random_flip"),
+    }
+    return [f"{name} {value}" for name, value in flips.items() if str(value).lower() in ("false", "0", "no")]
 
 
-def places(told: Told, older: Mapping[str, str], mode: str, given: Collection[str]) -> dict[str, Any]:
+def places(asked: Asked) -> dict[str, Any]:
     """{our key: value} of what takes several of their words: folders, weights, GPUs.
 
-    `older`: {flag: value} of FLAGS; `mode`: EVAL.MODE; `given`: our keys on the command line, which win over a file.
-    UserError where older flags are not for that, or contradict others.
+    `asked.older`: {flag: value} of FLAGS. UserError where older flags are not for that, or contradict others.
     """
+    told, older, given, mode = asked.told, asked.older, asked.given, asked.values["EVAL.MODE"]
     _check(told, older, mode, given)
     told = {**told, **{_KEY_OF[flag]: value for flag, value in older.items() if flag in _KEY_OF}}
     if "--id" in older or "--ckpt" in older:
@@ -158,7 +157,7 @@ def places(told: Told, older: Mapping[str, str], mode: str, given: Collection[st
     return {key: value for key, value in found.items() if key not in given}
 
 
-def _weights(told: Told, suffix: str, mode: str) -> dict[str, Any]:
+def _weights(told: Mapping[str, Any], suffix: str, mode: str) -> dict[str, Any]:
     """Where encoder and decoder start from: the run's folder, or two files that are named."""
     start = str(told.get("TRAIN.start_epoch", 0))
     if mode and "DIR" in told:
@@ -176,7 +175,7 @@ def _weights(told: Told, suffix: str, mode: str) -> dict[str, Any]:
     return {"SNAPSHOT": ",".join(map(str, files))}
 
 
-def _check(told: Told, older: Mapping[str, str], mode: str, given: Collection[str]) -> None:
+def _check(told: Mapping[str, Any], older: Mapping[str, str], mode: str, given: Collection[str]) -> None:
     """UserError for older flags that say again what another flag says, or that are of the other mode."""
     names = [flag for flag in ("--id", "--ckpt") if flag in older]
     weights = [flag for flag in ("--weights_encoder", "--weights_decoder") if flag in older]
@@ -195,3 +194,6 @@ def _check(told: Told, older: Mapping[str, str], mode: str, given: Collection[st
         raise UserError("--suffix is the end of two files' names: give --eval val and --id, too")
     if "--result" in older and not mode:
         raise UserError("--result is of --eval: --ckpt and --id say where a training writes")
+
+
+SYSTEM = System("CSAIL", is_theirs, read, translated, RECIPE, KEYS, False, places, idle)

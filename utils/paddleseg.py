@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from utils.errors import UserError
+from utils.foreign import System
 
 # Their names in lower case, since published files write both.
 _ARCHS = {"mscaleocrnet": "ocrnet.HRNet_Mscale", "ocrnetnv": "ocrnet.HRNet"}
@@ -220,3 +221,6 @@ def _leaves(tree: Any, path: str = "") -> Iterator[str]:
             yield from _leaves(value, f"{path}[{i}]")
     elif tree not in ({}, [], None):
         yield f"{path}={tree}"
+
+
+SYSTEM = System("PaddleSeg", is_theirs, options, lambda told: ((key, key, value) for key, value in told.items()))

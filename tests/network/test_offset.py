@@ -219,3 +219,25 @@ def test_a_trunk_without_a_name_is_converted_with_the_network(narrow, arch: str,
     assert not [name for name, m in net.trunk_module.named_modules() if type(m) is nn.BatchNorm2d]
     own = dict(net.named_modules())
     assert all(own[name] is module for name, module in net.trunk_module.named_modules() if name)
+
+
+def test_ocr_before_offsets_is_the_other_network_with_ocr() -> None:
+    """What HRNet's code calls seg_hrnet_ocr: the parts of `ocrnet.HRNet` under other names, corners aligned."""
+    words = "--width_mult 0.1 MODEL.OCR.MID_CHANNELS 16 MODEL.OCR.KEY_CHANNELS 8".split()
+    theirs = network.build(config.load(["--arch", "offset.HRNet_OCR", *words])).eval()
+    ours = network.build(config.load(["--arch", "ocrnet.HRNet", "--align_corners", *words])).eval()
+    renamed = {}
+    for name, x in theirs.state_dict().items():
+        part, _, rest = name.partition(".")
+        rest = "1.0" + rest[1:] if part in ("conv3x3_ocr", "aux_head") and rest.startswith("1.") else rest
+        rest = "2" + rest[1:] if part == "aux_head" and rest.startswith("3.") else rest
+        if not part.endswith("_2") and part != "aux_head_offset":
+            place = "ocr" if part in ("conv3x3_ocr", "ocr_distri_head", "cls_head", "aux_head") else "backbone"
+            renamed[f"{place}.{part}.{rest}"] = nn.init.normal_(x, std=0.1) if x.dim() == 4 else x
+    ours.load_state_dict(renamed)
+    image = draw(1, 3, 64, 96).float()
+    with torch.inference_mode():
+        expected, found = theirs(image), ours(image, size=(16, 24))
+    assert expected["initial"].std() > 0
+    torch.testing.assert_close(found["pred"], expected["initial"])
+    torch.testing.assert_close(found["aux"], expected["initial_aux"])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from torch import Tensor
 import config
 import loss
 import network
+from network.evalrule import RULES
 from network.families import Settings
+from network.passes import Passes, evaluating
 from network.trunk.hrnet import TWINS
+from utils.resize import resize
 
 from .conftest import GOLDEN, weight  # isort: skip
 
@@ -169,3 +173,25 @@ def check_gradients(file: dict, net: network.Net) -> None:
         assert grad is not None
         values = grad.flatten()[:: int(file[f"grad_stride:{name}"])].numpy()
         assert np.abs(values - file[key]).max() <= 1e-5 * np.abs(file[key]).max(), name
+
+
+@pytest.mark.slow
+def test_scales_pieces_and_mirror_images() -> None:
+    """The whole procedure at test time; ours is the mean over the scales, the file holds the sum."""
+    file, make = made("multiscale_flip_inference", "offset.HRNet")
+    meta, net = file["meta"], make().eval()
+    width, height = meta["TEST_IMAGE_SIZE"]
+    rule = replace(RULES["hrnet"], base=meta["BASE_SIZE"], piece=(height, width))
+    x = image(meta["input"])
+
+    def scores(scales: tuple[float, ...], flip: bool, output: str = "pred") -> Tensor:
+        own = replace(rule, scales=scales, flip=flip)
+        other = lambda part: resize(net(part)[output], part.shape[-2:])  # noqa: E731
+        with evaluating(net, own), torch.inference_mode():
+            found, _ = Passes(net if output == "pred" else other, own).scores(x, ())
+        return found * len(scales)
+
+    close(file, "final", scores(tuple(meta["scales"]), True))
+    close(file, "scale125_noflip", scores((1.25,), False))
+    for key, output in (("scale1_flip", "pred"), ("scale1_flip_scores", "initial"), ("scale1_flip_seed", "seed")):
+        close(file, key, scores((1.0,), True, output))

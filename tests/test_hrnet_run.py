@@ -116,7 +116,7 @@ def test_predictions_of_test_images(words: list[str], root: Path) -> None:
     assert train.main([*words, "TRAIN.END_EPOCH", "1"]) == 0
     assert train.main(["--eval", "val", *words, "DATASET.TEST_SET", "list/cityscapes/test.lst"]) == 0
     folder = root / "output/cityscapes/net/eval_test"
-    found = [path for path in folder.rglob("*.png") if "submi" in str(path)]
+    found = list((folder / "test_results").glob("*.png"))
     assert len(found) == 2 and not (folder / "confusion.csv").exists()
     assert {int(x) for path in found for x in np.unique(np.asarray(Image.open(path)))} <= set(
         cityscapes.SPEC.train_to_id
@@ -133,7 +133,7 @@ def test_our_recipe_takes_the_same_words(root: Path) -> None:
     assert train.main(evaluation) == 0
     assert len((root / "run/eval_val/per_image.csv").read_text().splitlines()) == 1 + 4
     assert train.main([*evaluation, "DATASET.TEST_SET", "list/cityscapes/test.lst"]) == 0
-    assert len([path for path in (root / "run/eval_test").rglob("*.png") if "submi" in str(path)]) == 2
+    assert len(list((root / "run/eval_test/test_results").glob("*.png"))) == 2
 
 
 def test_gpus_of_a_file_are_as_many_processes_as_the_launcher_starts(words: list[str], root: Path) -> None:

@@ -200,7 +200,7 @@ def _data(asked: Asked) -> dict[str, Any]:
     lists["DATASET.LIST_TEST" if tests else "DATASET.LIST_VAL"] = asks
     found |= {key: str(root / str(path)) for key, path in lists.items() if path}
     if tests and values["EVAL.MODE"] in ("val", "test"):
-        found |= {"EVAL.MODE": "test", "EVAL.DUMP_FOR_SUBMISSION": True}
+        found |= {"EVAL.MODE": "test", "EVAL.DUMP_PALETTE": True}
     return found
 
 

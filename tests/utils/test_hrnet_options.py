@@ -249,10 +249,10 @@ def test_documented_evaluations(load: Load, recipe: str) -> None:
     cfg = run(*words)
     rule = network.eval_rule(cfg)
     assert sorted(rule.scales) == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75] and rule.flip and rule.base == 2048
-    assert (cfg.SNAPSHOT, cfg.RESUME, cfg.EVAL.MODE, cfg.EVAL.DUMP_FOR_SUBMISSION) == ("x.pth", "", "val", False)
+    assert (cfg.SNAPSHOT, cfg.RESUME, cfg.EVAL.MODE, cfg.EVAL.DUMP_PALETTE) == ("x.pth", "", "val", False)
     cfg = run(*words, "DATASET.TEST_SET", "list/cityscapes/test.lst")
     root = "data" if recipe == "published" else "/big/data"
-    assert (cfg.EVAL.MODE, cfg.EVAL.DUMP_FOR_SUBMISSION) == ("test", True)
+    assert (cfg.EVAL.MODE, cfg.EVAL.DUMP_PALETTE) == ("test", True)
     assert cfg.DATASET.LIST_TEST == f"{root}/list/cityscapes/test.lst"
     cfg = run(*words, "--data_root", "/d/cs", "DATASET.TEST_SET", "list/cityscapes/val.lst")
     assert (cfg.EVAL.MODE, cfg.DATASET.LIST_VAL) == ("val", "/d/list/cityscapes/val.lst")

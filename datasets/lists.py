@@ -14,8 +14,8 @@ from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.palette import distinct
 
-# What files of one image end in, and pictures of it do not.
-_ENDINGS = ("_leftImg8bit", "_rgb_anon")
+# What Cityscapes' images end in, and pictures of them do not.
+_ENDING = "_leftImg8bit"
 
 
 def items(path: str, root: str, spec: DatasetSpec, labelled: bool = True) -> list[Item]:
@@ -59,9 +59,7 @@ def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[l
 
 def _names(image: Path, root: Path) -> list[str]:
     """The stem, or the whole path where others have the same one."""
-    stem = image.stem
-    for ending in _ENDINGS:
-        stem = stem.removesuffix(ending)
+    stem = image.stem.removesuffix(_ENDING)
     place = image.parent.relative_to(root) if image.is_relative_to(root) else image.parent
     return [stem, "__".join([*(part for part in place.parts if part != "/"), stem])]
 

@@ -29,6 +29,7 @@ import network
 from network.evalrule import normalise
 from network.summary import summary
 from network.weights import restore
+from options.help import help_text
 from session import (
     Evaluation,
     Run,
@@ -226,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code: 0, 2 for a user's mistake, 128 + signal where a signal ended it."""
     words = list(sys.argv[1:] if argv is None else argv)
     if "--help" in words or "-h" in words:
-        print(config.help_text(full="all" in words))
+        print(help_text(full="all" in words))
         return 0
     try:
         return drive(words)

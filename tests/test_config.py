@@ -13,6 +13,8 @@ from shared import GOLDEN
 
 import config
 import network
+from options.help import help_text
+from options.table import Option
 from utils.errors import UserError
 
 PUBLISHED = json.loads((GOLDEN / "nvidia/options.json").read_text())["flags"]
@@ -46,7 +48,7 @@ def one_line(argv: list[str]) -> str:
     return str(caught.value)
 
 
-def option_of(flag: dict[str, Any]) -> config.Option | None:
+def option_of(flag: dict[str, Any]) -> Option | None:
     """Our option of a published flag; every spelling of it leads there. None if it never did anything."""
     known = config.flags()
     options = {id(known.get(name)): known.get(name) for name in flag["flag"]}
@@ -396,7 +398,7 @@ def test_all_problems_at_once() -> None:
 
 
 def test_help_has_every_flag_once() -> None:
-    text = config.help_text(full=True)
+    text = help_text(full=True)
     flags = [*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg"]
     for flag in flags:
         assert flag in text.replace(",", " ").replace("[--cfg", "--cfg").split(), flag
@@ -407,7 +409,7 @@ def test_help_has_every_flag_once() -> None:
 
 
 def test_short_help_is_short() -> None:
-    text = config.help_text()
+    text = help_text()
     assert len(text.splitlines()) < 60 and "--arch" in text and "--help all" in text
     assert max(map(len, text.splitlines())) <= 120
 

@@ -14,10 +14,10 @@ from shared import GOLDEN, csail_file, hrnet_file
 import config
 import demo
 import demo_folder
+from options import csail, hrnet_keys
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
 from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit
-from utils import csail, hrnet_keys
 
 ROOT = Path(__file__).parents[1]
 # Flags of scene parsing's code before it had option files.

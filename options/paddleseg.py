@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from options.foreign import System
 from utils.errors import UserError
-from utils.foreign import System
 
 # Their names in lower case, since published files write both.
 _ARCHS = {"mscaleocrnet": "ocrnet.HRNet_Mscale", "ocrnetnv": "ocrnet.HRNet"}

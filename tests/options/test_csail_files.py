@@ -13,7 +13,7 @@ from shared import GOLDEN, csail_file
 
 import config
 import loss
-from utils import csail
+from options import csail
 from utils.errors import UserError
 
 PUBLISHED = json.loads((GOLDEN / "csail/options.json").read_text())

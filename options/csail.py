@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from options.foreign import Asked, System, Told, Tree
 from utils.errors import UserError, nearest
-from utils.foreign import Asked, System, Told, Tree
 
 # Their key -> ours ("": read by `places`, or without a counterpart), and their value where a file says nothing.
 KEYS: dict[str, tuple[str, Any]] = {

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from options.foreign import Asked, System, Told, Tree
+from options.hrnet_keys import EXTRA, IDLE, KEYS, ONLY, RECIPE, STAGES
 from utils.errors import UserError, nearest
-from utils.foreign import Asked, System, Told, Tree
-from utils.hrnet_keys import EXTRA, IDLE, KEYS, ONLY, RECIPE, STAGES
 
 _TELLING = ("MODEL.NAME", "DATASET.DATASET", "DATASET.TRAIN_SET", "DATASET.TEST_SET")
 _ARCHS = {"seg_hrnet": "seg_hrnet.HRNet", "seg_hrnet_ocr": "ocrnet.HRNet", "branched_seg_hrnet": "offset.HRNet"}

@@ -13,9 +13,9 @@ from shared import hrnet_file
 import config
 import loss
 import network
-from utils import hrnet_options
+from options import hrnet as hrnet_options
+from options.hrnet_keys import IDLE, KEYS, ONLY, RECIPE, SHARED
 from utils.errors import UserError
-from utils.hrnet_keys import IDLE, KEYS, ONLY, RECIPE, SHARED
 
 ROOT = Path(__file__).parents[2]
 Load = Callable[..., Any]

@@ -1,0 +1,1 @@
+"""Options: their table, their values, what contradicts itself, and the option files of other systems."""

@@ -1,0 +1,302 @@
+"""The table of options: every one once, with its key, default, help, flags and choices."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yacs.config import CfgNode
+
+# The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
+ASSETS_PATH = os.environ.get("ASSETS_PATH", str(Path(__file__).resolve().parents[1] / "assets"))
+
+
+class Option(NamedTuple):
+    """One option. The default fixes its type; `flags` are its names on the command line, blank-separated."""
+
+    key: str
+    default: bool | int | float | str | list[int] | list[float]
+    help: str
+    flags: str = ""
+    choices: tuple[str, ...] = ()
+    common: bool = False  # listed by the short --help
+
+
+def _table() -> dict[str, list[Option]]:
+    o = Option
+    return {
+        "Folders": [
+            o("ASSETS_PATH", ASSETS_PATH, "folder of large files; the word ASSETS_PATH in any path stands for it"),
+            o("DATASET.CITYSCAPES_DIR", "ASSETS_PATH/data/Cityscapes", "Cityscapes", "--set_cityscapes_root"),
+            o("DATASET.CITYSCAPES_CUSTOMCOARSE", "ASSETS_PATH/data/Cityscapes/autolabelled", "automatic labels", "--custom_coarse_dir"),
+            o("DATASET.MAPILLARY_DIR", "ASSETS_PATH/data/Mapillary/data", "Mapillary Vistas"),
+            o("DATASET.CAMVID_DIR", "ASSETS_PATH/data/CamVid", "CamVid in the SegNet layout"),
+            o("DATASET.CAMVID_CLASSES", "11", "classes of CamVid's painted labels: SegNet's 11, or all", choices=("11", "32")),
+            o("DATASET.KITTI_DIR", "ASSETS_PATH/data/KITTI", "KITTI semantics"),
+            o("DATASET.ADE20K_DIR", "ASSETS_PATH/data/ADE20K", "ADE20K scene parsing"),
+            o("DATASET.ACDC_DIR", "ASSETS_PATH/data/ACDC", "ACDC"),
+            o("DATASET.LIST_TRAIN", "", "list of training images and labels, .lst or ADE20K's .odgt; empty: the folder says", "--list_train"),
+            o("DATASET.LIST_VAL", "", "the same for validation", "--list_val"),
+            o("DATASET.LIST_TEST", "", "list of test images for --eval test", "--list_test"),
+            o("DATASET.CLASSES", "", "--dataset list: YAML file of the classes' names, label values, colours", "--classes"),
+            o("DATASET.CONDITIONS", "", "acdc: those of fog,night,rain,snow that are used; empty: all", "--conditions"),
+            o("DATASET.AUG_DIR", "", "frames with propagated labels; empty: cs_aug or camvid_aug3/CamVid in the dataset", "--aug_dir"),
+            o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
+            o("DATASET.CENTROID_ROOT", "ASSETS_PATH/uniform_centroids", "cache of class centroids"),
+            o("DATASET.ROOT", "", "the dataset's folder, whichever dataset it is", "--dataset_dir --root_dataset --data_root", common=True),
+            o("RESULT_DIR", "./logs", "output folder of the run", "--result_dir", common=True),
+        ],
+        "What to do": [
+            o("EVAL.MODE", "", "evaluate instead of training", "--eval", ("", "val", "trn", "test", "folder"), common=True),
+            o("EVAL.FOLDER", "", "folder of images for --eval folder", "--eval_folder", common=True),
+            o("EVAL.LABELS", "", "folder of labels to score --eval folder against", "--eval_labels"),
+            o("EVAL.LABEL_IDS", "auto", "ids in those labels: the dataset's own, or train ids", "--eval_label_ids", ("auto", "raw", "train")),
+            o("SNAPSHOT", "", "checkpoint to take weights from, by name and shape", "--snapshot", common=True),
+            o("RESUME", "", "checkpoint to continue from; auto: newest intact one of the run", "--resume", common=True),
+            o("TRAIN.RESTORE_OPTIMIZER", False, "take the optimizer state of --snapshot, too", "--restore_optimizer"),
+            o("TRAIN.RESTORE_NET", False, "take weights; --snapshot and --resume imply it", "--restore_net"),
+            o("OPTIONS.TEST_MODE", False, "smoke test: 2 epochs of 11 steps, 7 images of validation", "--test_mode"),
+            o("OPTIONS.DEVICES", "", "GPUs of this machine, a process on each: 0-3, or 0,2,4", "--device --gpus --gpu --gpu_id"),
+            o("OPTIONS.SUMMARY", False, "print parameters, multiply-adds, memory; then stop", "--summary"),
+            o("OPTIONS.DETERMINISTIC", False, "deterministic kernels on the GPU", "--deterministic"),
+            o("SEED", 0, "seed of weights, sampling, augmentation", "--seed", common=True),
+            o("PUBLISHED", "", "published slips to switch on, by name, comma-separated", "--published"),
+        ],
+        "Network": [
+            o("MODEL.ARCH", "", "network to build, for instance ocrnet.HRNet_Mscale", "--arch", common=True),
+            o("MODEL.ENCODER", "resnet50dilated", "encoder_decoder: resnet18, resnet50, resnet101, resnext101, mobilenetv2 (and ...dilated), hrnetv2", "--arch_encoder"),
+            o("MODEL.DECODER", "ppm_deepsup", "encoder_decoder: c1, c1_deepsup, ppm, ppm_deepsup, upernet, upernet_lite", "--arch_decoder"),
+            o("MODEL.FC_DIM", 0, "channels of the encoder's last map; 0: as they are", "--fc_dim"),
+            o("MODEL.HRNET_WIDTH", 48, "channels of HRNet's highest branch: 48, 32, 18, ...", "--hrnet_width"),
+            o("MODEL.WIDTH_MULT", 1.0, "factor on every channel count of the trunk", "--width_mult"),
+            o("MODEL.N_SCALES", "", "scales combined at evaluation: 0.5,1.0,2.0", "--n_scales", common=True),
+            o("MODEL.MSCALE_LO_SCALE", 0.5, "the lower of the two training scales", "--mscale_lo_scale"),
+            o("MODEL.SECOND_SCALE_FROM", 0, "epoch from which training sees the lower scale, too", "--second_scale_from"),
+            o("MODEL.ALIGN_CORNERS", False, "align corners in bilinear resizing", "--align_corners"),
+            o("MODEL.OCR_ASPP", False, "ASPP between trunk and OCR head", "--ocr_aspp"),
+            o("MODEL.SEGATTN_BOT_CH", 256, "width of segmentation and attention heads", "--segattn_bot_ch"),
+            o("MODEL.ASPP_BOT_CH", 256, "width of an ASPP branch", "--aspp_bot_ch"),
+            o("MODEL.MSCALE_INNER_3x3", True, "the inner 3x3 convolution of the attention head; the flag: without"),
+            o("MODEL.MSCALE_DROPOUT", False, "dropout 0.5 in the attention head", "--mscale_dropout"),
+            o("MODEL.MSCALE_OLDARCH", False, "older attention head, constant start", "--mscale_old_arch"),
+            o("MODEL.ATTNSCALE_BN_HEAD", False, "batch norm in the attnscale head", "--attnscale_bn_head"),
+            o("MODEL.BN_MOMENTUM", -1.0, "batch-norm momentum; -1: the network's published value", "--bn_momentum"),
+            o("MODEL.GRAD_CKPT", False, "recompute activations in the backward pass: less memory", "--grad_ckpt"),
+            o("MODEL.TRUNK_WEIGHTS", "", "ImageNet weights of the trunk: the release's, torchvision's, timm's", "--trunk_weights"),
+            o("MODEL.HRNET_CHECKPOINT", "ASSETS_PATH/seg_weights/hrnetv2_w48_imagenet_pretrained.pth", "taken if there"),
+            o("MODEL.WRN38_CHECKPOINT", "ASSETS_PATH/seg_weights/wider_resnet38.pth.tar", "taken if there"),
+            o("MODEL.X71_CHECKPOINT", "ASSETS_PATH/seg_weights/aligned_xception71.pth", "taken if there"),
+            o("MODEL.INIT_DECODER", False, "Kaiming-normal start of the heads", "--init_decoder"),
+            o("MODEL.FIX_BN", False, "leave batch norm's running statistics as they are loaded, and use them", "--fix_bn"),
+            o("MODEL.FREEZE_TRUNK", False, "leave the trunk as it is loaded", "--freeze_trunk"),
+            o("MODEL.OFFSET_BRANCH", 4, "offset nets: HRNet's first stage that exists twice, 2, 3 or 4"),
+            o("MODEL.OFFSET_THRESHOLD", -1.0, "offset nets: longest offset, 1 being half the side; -1: the network's published value"),
+            o("MODEL.ITERATIVE_REFINEMENT", 0, "offset nets: steps that add the offset found at the seed"),
+            o("MODEL.LOGITS", True, "offset nets: sample and fuse scores as they are; else after a softmax"),
+            o("MODEL.FREEZED_PAR", False, "offset nets: train the offset head and the stages that exist twice alone"),
+            o("MODEL.OFFSET_PRETRAINED", "", "offset nets: file for the second of the stages that exist twice; empty: that of the first"),
+            o("MODEL.OCR.MID_CHANNELS", 512, "OCR: channels of the pixel features"),
+            o("MODEL.OCR.KEY_CHANNELS", 256, "OCR: channels of keys and queries"),
+            o("MODEL.OCR.DROPOUT", 0.05, "OCR: dropout after the object attention"),
+            o("MODEL.OCR_EXTRA.STAGE1.NUM_MODULES", 1, "HRNet stage 1: modules"),
+            o("MODEL.OCR_EXTRA.STAGE1.NUM_BLOCKS", [4], "HRNet stage 1: blocks"),
+            o("MODEL.OCR_EXTRA.STAGE2.NUM_MODULES", 1, "HRNet stage 2: modules"),
+            o("MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", [4, 4], "HRNet stage 2: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE3.NUM_MODULES", 4, "HRNet stage 3: modules"),
+            o("MODEL.OCR_EXTRA.STAGE3.NUM_BLOCKS", [4, 4, 4], "HRNet stage 3: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE4.NUM_MODULES", 3, "HRNet stage 4: modules"),
+            o("MODEL.OCR_EXTRA.STAGE4.NUM_BLOCKS", [4, 4, 4, 4], "HRNet stage 4: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE2_2.NUM_MODULES", 1, "offset nets, the second stage 2: modules"),
+            o("MODEL.OCR_EXTRA.STAGE2_2.NUM_BLOCKS", [4, 4], "offset nets, the second stage 2: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE3_2.NUM_MODULES", 3, "offset nets, the second stage 3: modules"),
+            o("MODEL.OCR_EXTRA.STAGE3_2.NUM_BLOCKS", [4, 4, 4], "offset nets, the second stage 3: blocks of each branch"),
+            o("MODEL.OCR_EXTRA.STAGE4_2.NUM_MODULES", 2, "offset nets, the second stage 4: modules"),
+            o("MODEL.OCR_EXTRA.STAGE4_2.NUM_BLOCKS", [4, 4, 4, 4], "offset nets, the second stage 4: blocks of each branch"),
+        ],
+        "Data": [
+            o("DATASET.NAME", "cityscapes", "dataset", "--dataset", common=True),
+            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 trains on train and val (CamVid, too)", "--cv_split --cv"),
+            o("DATASET.NUM_CLASSES", 0, "classes; 0: those of the dataset", "--num_class"),
+            o("DATASET.IGNORE_LABEL", 255, "train id that is left out everywhere"),
+            o("DATASET.MEAN", [0.485, 0.456, 0.406], "mean of R, G, B in 0..1"),
+            o("DATASET.STD", [0.229, 0.224, 0.225], "standard deviation of R, G, B in 0..1"),
+            o("DATASET.NUM_WORKERS", 4, "loader processes; validation uses half", "--num_workers --workers", common=True),
+            o("DATASET.TRAIN_FRACTION", 1.0, "train on a fixed, class-balanced share of the images", "--train_fraction"),
+            o("DATASET.CLASS_UNIFORM_PCT", 0.5, "share of an epoch drawn class-uniformly", "--class_uniform_pct"),
+            o("DATASET.CLASS_UNIFORM_TILE", 1024, "tile of the centroids, pixels", "--class_uniform_tile"),
+            o("DATASET.MAX_CU_EPOCH", 150, "from this epoch on without coarse images", "--max_cu_epoch"),
+            o("DATASET.COARSE_BOOST_CLASSES", "", "train ids that coarse images add to", "--coarse_boost_classes"),
+            o("DATASET.CUSTOM_COARSE_DROPOUT_CLASSES", "", "auto-labels replaced by coarse labels for these train ids", "--custom_coarse_dropout_classes"),
+            o("DATASET.CUSTOM_COARSE_PROB", -1.0, "auto-labels below this confidence are ignored; -1: no auto-labels", "--custom_coarse_prob"),
+            o("DATASET.MAX_SKIP", 0, "class-uniform crops of the frames so far before and after each image, too; 0: none", "--maxSkip"),
+            o("DATASET.COARSE_MULTIPLE", 0.0, "whole coarse images in each epoch, as a multiple of the fine ones", "--coarse_multiple"),
+            o("DATASET.ONLY_COARSE", False, "class-uniform part from coarse images only", "--only_coarse"),
+            o("DATASET.MASK_OUT_CITYSCAPES", False, "ignore the border of auto-labelled images", "--mask_out_cityscapes"),
+            o("DATASET.MAPILLARY_RELEASE", "", "Mapillary's labels: v1.2 (where there are both) or v2.0", "--mapillary_release", ("", "v1.2", "v2.0")),
+            o("DATASET.MAPILLARY_CROP_VAL", False, "Mapillary validation: height --pre_size, a square of it", "--map_crop_val"),
+            o("DATASET.PRE_SIZE", 0, "long edge before augmentation, and of Mapillary's validation (0: 2177)", "--pre_size"),
+            o("DATASET.CROP_SIZE", "896", 'training crop: one number, or "height,width"', "--crop_size", common=True),
+            o("DATASET.IMG_SIZES", "", "whole images, this long at the short side: training draws one a batch, evaluation averages all; empty: off", "--imgSize"),
+            o("DATASET.IMG_MAX_SIZE", 1000, "with --imgSize: the long side at most", "--imgMaxSize"),
+            o("DATASET.PADDING", 8, "with --imgSize: sides become a multiple of this", "--padding_constant"),
+            o("DATASET.FULL_CROP", False, "crop of the image's own size", "--full_crop_training"),
+            o("DATASET.TRANSLATE_AUG_FIX", False, "small image at random inside the crop", "--translate_aug_fix"),
+            o("DATASET.LABEL_STRIDE", 1, "labels (and so the loss) at 1/this of the crop", "--label_stride --segm_downsampling_rate"),
+            o("DATASET.DUMP_IMAGES", False, "write augmented training images", "--dump_augmentation_images"),
+        ],
+        "Augmentation": [
+            o("AUG.TABLE", "nvidia", "steps: bicubic crops as in NVIDIA's code, or PaddleSeg's", "--aug_table", ("nvidia", "paddle")),
+            o("AUG.SCALE_MIN", 0.5, "lower end of the random resize", "--scale_min"),
+            o("AUG.SCALE_MAX", 2.0, "upper end of the random resize", "--scale_max"),
+            o("AUG.COLOR", 0.25, "strength of brightness, contrast, saturation, hue", "--color_aug"),
+            o("AUG.HUE", 63.0, "paddle: largest turn of the hue, in 1/256 of the circle", "--hue_aug"),
+            o("AUG.GBLUR", False, "Gaussian blur", "--gblur"),
+            o("AUG.BBLUR", False, "bilateral blur (wins over Gaussian)", "--bblur"),
+            o("AUG.RAND_AUGMENT", "", 'RandAugment "N,M": operations, magnitude', "--rand_augment"),
+        ],
+        "Loss": [
+            o("LOSS.IMG_WT", False, "class-weighted cross entropy", "--img_wt_loss"),
+            o("LOSS.BATCH_WEIGHTING", False, "class weights over the batch, not the image", "--batch_weighting"),
+            o("LOSS.WT_BOUND", 1.0, "upper bound of the extra class weight", "-wb --wt_bound"),
+            o("LOSS.RMI", False, "region mutual information loss (wins over the others)", "--rmi_loss"),
+            o("LOSS.JOINTWTBORDER", False, "boundary label relaxation", "--jointwtborder"),
+            o("LOSS.STRICT_BDR_CLS", "", "train ids for which relaxation is off: their pixels keep their own class alone", "--strict_bdr_cls"),
+            o("LOSS.BORDER_WINDOW", 1, "boundary half-width in pixels"),
+            o("LOSS.DEEP_SUP_SCALE", 0.4, "weight of the second head's loss of an encoder_decoder", "--deep_sup_scale"),
+            o("LOSS.OCR_ALPHA", 0.4, "weight of OCR's auxiliary loss", "--ocr_alpha"),
+            o("LOSS.OCR_AUX_RMI", False, "full RMI for the auxiliary loss, too", "--ocr_aux_loss_rmi"),
+            o("LOSS.SUPERVISED_MSCALE_WT", 0.0, "weight of the single scales' losses", "--supervised_mscale_loss_wt"),
+            o("LOSS.TERMS", "", "loss:output:weight, comma-separated, in place of the losses above: dice:pred:1,ce:aux:0.4", "--loss_terms"),
+            o("LOSS.DICE_SMOOTH", 1.0, "dice: added above and below", "--dice_smooth"),
+            o("LOSS.BOOT_MIN_PIXELS", 100_000, "bootstrapped: pixels of an image that count at least", "--boot_min_pixels"),
+            o("LOSS.BOOT_THRESHOLD", 0.05, "bootstrapped: all pixels of a larger loss count", "--boot_threshold"),
+            o("LOSS.OHEM_THRES", 0.9, "ohem: pixels count whose class is less probable"),
+            o("LOSS.OHEM_KEEP", 131072, "ohem: hardest pixels of a process that count in any case"),
+            o("LOSS.CLASS_WEIGHTS", "auto", "ce, ohem, bootstrapped, dice: cityscapes, a number per class, or none; auto: cityscapes for offset nets with 19 classes"),
+            o("LOSS.NORM", "global", "means over all ranks, or over each (published)", "--loss_norm", ("global", "rank")),
+        ],
+        "Optimizer": [
+            o("OPTIM.NAME", "sgd", "optimizer", "--optimizer", ("sgd", "adam", "adamw", "radam", "apex_sgd", "apex_adam"), common=True),
+            o("OPTIM.LR", 0.002, "initial learning rate", "--lr --lr_encoder", common=True),
+            o("OPTIM.LR_DECODER", 0.0, "initial learning rate of a decoder; 0: --lr", "--lr_decoder"),
+            o("OPTIM.MOMENTUM", 0.9, "SGD momentum", "--momentum --beta1"),
+            o("OPTIM.WEIGHT_DECAY", 1e-4, "weight decay", "--weight_decay"),
+            o("OPTIM.DECAY_ON", "all", "what decays: every parameter, or weights of convolutions and linear layers", "--decay_on", ("all", "conv")),
+            o("OPTIM.AMSGRAD", False, "AMSGrad (adam)", "--amsgrad"),
+            o("OPTIM.SCHEDULE", "poly", "learning-rate schedule", "--lr_schedule", ("poly", "poly2", "scl-poly", "cosine")),
+            o("OPTIM.POLY_EXP", 1.0, "exponent of poly", "--poly_exp --lr_pow"),
+            o("OPTIM.POLY_STEP", 110, "epoch at which poly2 doubles it", "--poly_step"),
+            o("OPTIM.RLX_OFF_EPOCH", -1, "epoch after which relaxation is reduced; -1: never", "--rlx_off_epoch"),
+            o("OPTIM.RESCALE", 1.0, "scl-poly: factor after that epoch", "--rescale"),
+            o("OPTIM.REPOLY", 1.5, "scl-poly: exponent after that epoch", "--repoly"),
+            o("OPTIM.END_LR", 0.0, "learning rate that the schedule ends at", "--end_lr"),
+            o("OPTIM.WARMUP", 0.0, "epochs of linear warm-up", "--warmup"),
+            o("OPTIM.PER_ITER", False, "move the learning rate every step, not every epoch", "--lr_per_iter"),
+        ],
+        "Training": [
+            o("TRAIN.BATCH_SIZE", 2, "images a step and process", "--bs_trn --batch_size_per_gpu", common=True),
+            o("TRAIN.ACCUM", 1, "batches whose gradients are added up for one step", "--accum"),
+            o("TRAIN.MAX_EPOCH", 180, "epochs", "--max_epoch --num_epoch", common=True),
+            o("TRAIN.MAX_ITERS", 0, "iterations (batches), in place of --max_epoch; an epoch is --save_interval of them then", "--max_iters"),
+            o("TRAIN.SAVE_INTERVAL", 1000, "with --max_iters: iterations from one checkpoint and validation to the next", "--save_interval"),
+            o("TRAIN.EPOCH_ITERS", 0, "iterations an epoch; 0: once through the images", "--epoch_iters"),
+            o("TRAIN.DO_EVAL", True, "validate while training", "--do_eval"),
+            o("TRAIN.START_EPOCH", 0, "first epoch", "--start_epoch"),
+            o("TRAIN.VAL_FREQ", 1, "validate every this many epochs", "--val_freq", common=True),
+            o("TRAIN.SAVE_EVERY", 0, "keep a checkpoint of its own every n epochs; 0: last and best only", "--save_every"),
+            o("TRAIN.LOG_EVERY", 20, "steps between lines in the log", "--log_every --disp_iter"),
+            o("TRAIN.NAN_PATIENCE", 3, "steps without a finite loss in a row before the run stops", "--nan_patience"),
+            o("TRAIN.GRAD_CLIP", 0.0, "largest gradient norm; 0: off", "--grad_clip"),
+            o("TRAIN.EMA", 0.0, "decay of the moving average of weights that is evaluated; 0: off", "--ema"),
+            o("TRAIN.APEX", False, "distributed training, as torchrun switches on by itself", "--apex"),
+            o("TRAIN.FP16", False, "mixed precision", "--fp16", common=True),
+            o("TRAIN.AMP_OPT_LEVEL", "O1", "O0 fp32, O1 fp16, O2 bf16, O3 half weights at inference", "--amp_opt_level", ("O0", "O1", "O2", "O3")),
+            o("TRAIN.SYNCBN", False, "batch norm over all processes", "--syncbn", common=True),
+            o("TRAIN.LOCAL_RANK", 0, "filled in by old launchers", "--local_rank --local-rank"),
+            o("TRAIN.GLOBAL_RANK", 0, "filled in by the launcher", "--global_rank"),
+            o("TRAIN.CHANNELS_LAST", "auto", "memory layout", "--channels_last", ("auto", "on", "off")),
+            o("TRAIN.COMPILE", False, "compile trunk and head", "--compile"),
+        ],
+        "Evaluation": [
+            o("EVAL.BATCH_SIZE", 1, "images at a time and process", "--bs_val"),
+            o("EVAL.MULTI_SCALE", False, "average over --default_scale and --extra_scales", "--multi_scale_inference"),
+            o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale"),
+            o("EVAL.EXTRA_SCALES", "0.5,2.0", "further scales for --multi_scale_inference", "--extra_scales"),
+            o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
+            o("EVAL.RULE", "auto", "how inputs are scaled; auto: csail with --imgSize, paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail", "hrnet")),
+            o("EVAL.AUG_EVAL", False, "PaddleSeg's switch for its two flips", "--aug_eval"),
+            o("EVAL.FLIP_HORIZONTAL", False, "with --aug_eval: as --do_flip", "--flip_horizontal"),
+            o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical"),
+            o("EVAL.TILE", 0, "sliding tiles of this size; 0: whole images where they fit", "--tile"),
+            o("EVAL.TILE_OVERLAP", 0.25, "share of a tile that its neighbour covers, too", "--tile_overlap"),
+            o("EVAL.INFERENCE_MODE", "", "the sdcnet branch's ways; empty: by --eval_rule", "-im --inference_mode", ("", "sliding", "pooling", "whole")),
+            o("EVAL.SCALES", "0.5,1.0,2.0", "with --inference_mode: scales that are averaged", "--scales"),
+            o("EVAL.BASE_SIZE", 2048, "hrnet: scale 1 has the long side at so many pixels; 0: at its own", "--base_size"),
+            o("EVAL.PIECE", [1024, 2048], "hrnet: larger inputs are seen in pieces of this height,width", "--piece"),
+            o("EVAL.SINGLE_SCALE", False, "with --inference_mode: scale 1 alone", "--single_scale"),
+            o("EVAL.NO_FLIP", False, "with --inference_mode: without mirrored images", "--no_flip"),
+            o("EVAL.WINDOW", 1024, "sliding: side of the windows over a scaled image; --crop_size, if given, says it, too", "--window"),
+            o("EVAL.SLIDING_OVERLAP", 1 / 3, "sliding: share of a window that its neighbour covers, too", "--sliding_overlap"),
+            o("EVAL.FIXED_ASPP_POOL", False, "ASPP's image branch averages over 105x105 places at most", "--fixed_aspp_pool"),
+            o("EVAL.SPLIT_COUNT", 1, "parts that the list of images is dealt out to", "--split_count"),
+            o("EVAL.SPLIT_INDEX", 0, "which of these parts is evaluated, from 0", "--split_index"),
+            o("EVAL.NUM_IMAGES", 0, "only the first so many images; 0: all", "--num_val"),
+            o("EVAL.MEMORY_GB", 0.0, "memory that evaluation may use; 0: what is free", "--eval_memory_gb"),
+            o("EVAL.NO_METRICS", False, "no scores with --eval", "--no_metrics"),
+            o("EVAL.LOG_MSINF_TO_TB", False, "IoU of the single scales to tensorboard", "--log_msinf_to_tb"),
+            o("EVAL.DUMP_ASSETS", False, "write masks, overlays, per-scale maps, attention", "--dump_assets"),
+            o("EVAL.DUMP_ALL_IMAGES", False, "write every image, not about ten", "--dump_all_images"),
+            o("EVAL.DUMP_IMAGES", False, "rgb/, pred/, compose/ and diff/ of every image, as the sdcnet branch writes them", "--dump_images"),
+            o("EVAL.VISUALIZE", False, "result/: image, truth and prediction side by side", "--visualize"),
+            o("EVAL.DUMP_PSEUDO_COLOR", False, "added_prediction/ and pseudo_color_prediction/ as PaddleSeg writes them", "--dump_pseudo_color"),
+            o("EVAL.DUMP_PALETTE", False, "test_results/: label ids (ACDC: train ids) as PNG with their colours", "--dump_palette"),
+            o("EVAL.DUMP_TOPN", 0, "the n images a class with the most wrong pixels", "--dump_topn"),
+            o("EVAL.DUMP_TOPN_ALL", False, "with --dump_topn: keep all images", "--dump_topn_all"),
+            o("EVAL.DUMP_FOR_SUBMISSION", False, "label ids and a zip for the benchmark server", "--dump_for_submission"),
+            o("EVAL.DUMP_FOR_AUTO_LABELLING", False, "label ids and confidences", "--dump_for_auto_labelling"),
+        ],
+    }  # fmt: skip
+
+
+GROUPS = _table()
+OPTIONS = {option.key: option for options in GROUPS.values() for option in options}
+# Flags that take several numbers, one after another or with commas.
+SEVERAL = ("--imgSize",)
+# Published flags that turn a positive key off.
+NEGATED = {"--mscale_no3x3": "MODEL.MSCALE_INNER_3x3"}
+# Published flags that never did anything (flag -> takes a value). They are accepted, with one warning.
+WITHOUT_EFFECT = {
+    "--dataset_inst": True,
+    "--hardnm": True,
+    "--trunk": True,
+    "--brt_aug": False,
+    "--exp": True,
+    "--scf": False,
+    "--three_scale": False,
+    "--alt_two_scale": False,
+    "--trial": True,
+    "--mscale_cat_scale_flt": False,
+    "--mscale_init": True,
+}
+PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum",
+             "sliding_counts", "pooling_input", "wall_padding", "grid_false", "confidence_ignored")  # fmt: skip
+
+
+def flags() -> dict[str, Option]:
+    """Every flag on the command line and its option."""
+    return {flag: option for option in OPTIONS.values() for flag in option.flags.split()}
+
+
+def defaults() -> dict[str, Any]:
+    """{key: default} of every option; lists are fresh copies."""
+    return {key: copy.copy(option.default) for key, option in OPTIONS.items()}
+
+
+def get(cfg: CfgNode, key: str) -> Any:
+    """Value of a dotted key."""
+    node: Any = cfg
+    for part in key.split("."):
+        node = node[part]
+    return node

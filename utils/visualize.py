@@ -52,7 +52,8 @@ def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray
 
 def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """(H, W) or (1, H, W) values -> viridis colours, dark blue at `low`, yellow at `high`."""
-    array = to_array(values).astype(np.float32).squeeze()
+    array = to_array(values).astype(np.float32)
+    array = array.reshape(array.shape[-2:])
     grey = np.clip((array - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 

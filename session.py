@@ -239,6 +239,7 @@ def _check_rounds(cfg: CfgNode, path: Path) -> None:
     was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
     if was != (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else 0):
         advice = f"--max_iters and --save_interval {was}" if was else "--max_epoch, without --max_iters"
+        advice = f"--epoch_iters {was}" if before.get("TRAIN.EPOCH_ITERS") else advice
         raise UserError(f"--resume {path} counts in {'iterations' if was else 'epochs'}: go on with {advice}")
 
 

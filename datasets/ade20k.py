@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
@@ -43,7 +44,7 @@ def items(root: str, mode: str) -> list[Item]:
 def listed(path: str, root: str) -> list[Item]:
     """Items of an .odgt list: a JSON object a line, its paths below `root`; UserError names the line that is wrong."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise UserError(f"cannot read the list {path}: {error.strerror or error}") from None
     found = [_entry(f"{path}, line {number}", line, Path(root)) for number, line in enumerate(lines, 1) if line.strip()]
@@ -52,19 +53,20 @@ def listed(path: str, root: str) -> list[Item]:
     return found
 
 
-def _entry(place: str, line: str, root: Path) -> Item:
+def _entry(place: str, line: bytes, root: Path) -> Item:
     try:
-        told = json.loads(line)
+        told = json.loads(line)  # UTF-8, with or without a byte order mark
         lacking = [key for key in _NEEDED if key not in told]
         size = (int(told["height"]), int(told["width"])) if not lacking else (0, 0)
-    except (ValueError, TypeError):
-        raise UserError(f"{place}: no JSON object with {', '.join(_NEEDED)}: {line.strip()[:60]!r}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        shown = line.strip()[:60].decode(errors="replace")
+        raise UserError(f"{place}: no JSON object with {', '.join(_NEEDED)}: {shown!r}") from None
     if lacking:
         raise UserError(f"{place}: {' and '.join(lacking)} missing")
     if min(size) < 1:
         raise UserError(f"{place}: width {size[1]} and height {size[0]} are no size of an image")
     image, label = root / str(told["fpath_img"]), root / str(told["fpath_segm"])
     for file in (image, label):
-        if not file.is_file():
+        if not os.path.isfile(file):  # pathlib's raises for a name that is too long
             raise UserError(f"{place}: {file} is not there; is {root} the folder that its paths start from?")
     return Item(str(image), str(label), image.stem, size=size)

@@ -129,12 +129,12 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
 
 def _whole_problems(cfg: CfgNode) -> Iterator[str]:
     """Options of whole images without them, and those of crops beside them."""
-    d, sizes = cfg.DATASET, numbers(cfg.DATASET.IMG_SIZES)
+    d, sizes = cfg.DATASET, cfg.DATASET.IMG_SIZES.split(",")
     if "wall_padding" in cfg.PUBLISHED and not d.IMG_SIZES:
         yield "--published wall_padding is of --imgSize: add that, or leave it out"
     if not d.IMG_SIZES:
         return
-    if sizes is None or min(sizes) < 1 or any(size != int(size) for size in sizes):
+    if not all(size.strip().isdecimal() and int(size) for size in sizes):
         yield f"--imgSize takes whole numbers like 300 375 450, not {d.IMG_SIZES!r}"
     if d.PADDING > 0 and d.PADDING % max(1, d.LABEL_STRIDE):
         yield f"--padding_constant {d.PADDING} has to be a multiple of --segm_downsampling_rate {d.LABEL_STRIDE}"

@@ -14,7 +14,9 @@ from runs import assert_same_end, finish, folder, into, last, python, rows, torc
 import config
 import datasets
 import train
+from utils import checkpoint
 from utils.distributed import Ranks
+from utils.stop import StopRequest
 
 SIZES = [(40, 60), (66, 44), (50, 50), (90, 52), (38, 80), (64, 96), (75, 50), (96, 64)]
 VALIDATION = 5
@@ -88,6 +90,25 @@ def test_it_resumes_to_the_bit_and_evaluates_each_image_once(words: list[str]) -
     assert scores[0] == scores[1]
     pixels = sum(int(value) for line in scores[0].splitlines()[1:] for value in line.split(",")[-150:])
     assert pixels + _unlabelled(words) == counted
+
+
+def test_a_resume_within_an_epoch_keeps_its_batches(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many images in all are not enough: two processes would queue up other ones."""
+    words = [*words, "--epoch_iters", "3"]
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "asked", lambda self, ranks: True)
+        patch.setattr(StopRequest, "exit_code", 143)
+        assert train.main(words) == 143
+    for change in (["--epoch_iters", "2"], ["--epoch_iters", "0"]):
+        assert train.main([*words, "--resume", "auto", *change]) == 2
+        assert "counts in iterations: go on with --epoch_iters 3" in capsys.readouterr().err
+    path = next(folder(words).glob("last_checkpoint_ep*.pth"))
+    content = checkpoint.load(path)
+    checkpoint.save({**content, "world": 2, "config": {**content["config"], "TRAIN.BATCH_SIZE": 1}}, path)
+    assert train.main([*words, "--resume", "auto"]) == 2
+    assert "within an epoch of --imgSize on 2 process(es) with --bs_trn 1: keep both" in capsys.readouterr().err
 
 
 def _unlabelled(words: list[str]) -> int:

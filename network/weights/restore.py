@@ -106,13 +106,18 @@ def _changes(content: Mapping[str, Any], options: Mapping[str, Any], ranks: Rank
         if key in changed:
             was, now = changed[key]
             raise UserError(f"--resume {path}: {key} was {was}, now {now}; keep it, or start anew with --snapshot")
-    batches = [
-        world * config["TRAIN.BATCH_SIZE"] for world, config in ((content["world"], before), (ranks.world, options))
-    ]
+    layouts = [(content["world"], before["TRAIN.BATCH_SIZE"]), (ranks.world, options["TRAIN.BATCH_SIZE"])]
+    batches = [world * size for world, size in layouts]
     if content["iteration"] and batches[0] != batches[1]:
         raise UserError(
             f"--resume {path} stands within an epoch of global batches of {batches[0]} images, not {batches[1]}: "
             "keep processes times --bs_trn until the epoch is over"
+        )
+    if content["iteration"] and options["DATASET.IMG_SIZES"] and layouts[0] != layouts[1]:
+        world, size = layouts[0]  # a process's images are of one orientation, so that others would make a batch
+        raise UserError(
+            f"--resume {path} stands within an epoch of --imgSize on {world} process(es) with --bs_trn {size}: "
+            "keep both until the epoch is over"
         )
     shown = [f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED]
     return f"\nchanged options: {', '.join(shown)}" if shown else ""

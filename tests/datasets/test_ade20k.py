@@ -56,6 +56,16 @@ def test_the_plain_folder_and_the_lists_hold_the_same(root: Path) -> None:
     ]
 
 
+def test_lists_of_another_editor_are_the_same(root: Path) -> None:
+    """Windows' line ends and byte order mark, an empty line, absolute paths."""
+    path = root / "training.odgt"
+    before = ade20k.listed(str(path), str(root))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert ade20k.listed(str(path), str(root)) == before
+    path.write_text(path.read_text(encoding="utf-8-sig").replace(f'"{TREE}', f'"{root}/{TREE}'))
+    assert ade20k.listed(str(path), "elsewhere") == before
+
+
 def test_it_trains_and_validates(root: Path, make_cfg: Make) -> None:
     words = ["--dataset", "ade20k", "--root_dataset", root, "--bs_trn", "3", "--class_uniform_pct", "0"]
     lists = ["--list_train", root / "training.odgt", "--list_val", root / "validation.odgt"]
@@ -78,11 +88,15 @@ def test_it_trains_and_validates(root: Path, make_cfg: Make) -> None:
         ('{"fpath_img": "a", "fpath_segm": "b", "width": "x", "height": 1}', "line 2: no JSON object"),
         ('{"fpath_img": "a", "fpath_segm": "b", "width": 0, "height": 1}', "line 2: width 0 and height 1 are no size"),
         ('{"fpath_img": "a.jpg", "fpath_segm": "b", "width": 1, "height": 1}', r"line 2: .*a\.jpg is not there"),
+        ('{"fpath_img": "a", "fpath_segm": "b", "width": Infinity, "height": 1}', "line 2: no JSON object"),
+        (f'{{"fpath_img": "{"a" * 999}", "fpath_segm": "b", "width": 1, "height": 1}}', "line 2: .*a is not there"),
+        pytest.param("[" * 100_000, "line 2: no JSON object", id="deep"),
+        ("{\xe9", "line 2: no JSON object with .*: '{\ufffd'"),
     ],
 )
 def test_a_broken_line_is_named(line: str, message: str, root: Path) -> None:
     lines = (root / "training.odgt").read_text().splitlines()
-    (root / "training.odgt").write_text("\n".join([lines[0], line, lines[2]]))
+    (root / "training.odgt").write_bytes("\n".join([lines[0], line, lines[2]]).encode("latin1"))
     with pytest.raises(UserError, match=message):
         ade20k.listed(str(root / "training.odgt"), str(root))
 

@@ -119,13 +119,9 @@ def test_probabilities_through_the_predictor(name: str) -> None:
         assert (top[0] - top[1])[differ].max(initial=0) <= LEAST * golden.file[f"{file}__absmax"]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in ("hrnetv2_c1", "resnet50_upernet") else ()) for n in NETS]
-)
-def test_a_training_step_in_double(name: str) -> None:
-    """Loss, log-probabilities and gradients; the second head weighs 0.4; running statistics move by 0.001."""
-    golden = Golden(name, torch.float64)
-    net, meta, file = golden.net.train(), golden.meta, golden.file
+def training_step(golden: Golden) -> tuple[Tensor, Outputs, dict[str, Tensor]]:
+    """Loss, outputs and terms of the recorded step without dropout; the gradients are in the network."""
+    net, meta = golden.net.train(), golden.meta
     for part in net.modules():
         if isinstance(part, nn.Dropout2d):
             part.p = 0.0
@@ -137,6 +133,17 @@ def test_a_training_step_in_double(name: str) -> None:
     outputs = net(golden.image(meta["train_input"]), size=list(label.shape[-2:]))
     total, terms = criterion(outputs, label)
     total.backward()
+    return total, outputs, terms
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in ("hrnetv2_c1", "resnet50_upernet") else ()) for n in NETS]
+)
+def test_a_training_step_in_double(name: str) -> None:
+    """Loss, log-probabilities and gradients; the second head weighs 0.4; running statistics move by 0.001."""
+    golden = Golden(name, torch.float64)
+    total, outputs, terms = training_step(golden)
+    net, file = golden.net, golden.file
     assert list(terms) == ["main", "deepsup"][: len(file["train_loss_parts"])]
     parts_found = [term.item() for term in terms.values()]
     np.testing.assert_allclose(parts_found, file["train_loss_parts"], rtol=LEAST)
@@ -147,6 +154,29 @@ def test_a_training_step_in_double(name: str) -> None:
     assert np.abs(found[..., ::step, ::step] - reference).max() <= LEAST_DOUBLE * np.abs(reference).max()
     for kind, part in (("enc", net.encoder), ("dec", net.decoder)):
         check_gradients(file, kind, part)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [n for n in NETS if n.startswith(("resnet18", "mobilenet"))])
+def test_a_training_step_in_single(name: str) -> None:
+    """Within five times the noise that was recorded between single and double precision."""
+    golden = Golden(name)
+    file, noise = golden.file, json.loads((CSAIL / "float32_noise.json").read_text())[name]
+    total, outputs, _ = training_step(golden)
+    step = int(file["train_logprob__stride"])
+    found = {
+        "train_loss": total.detach().numpy(),
+        "train_logprob": outputs["pred"].log_softmax(1).detach().numpy()[..., ::step, ::step],
+    }
+    for kind, part in (("enc", golden.net.encoder), ("dec", golden.net.decoder)):
+        for key, p in part.named_parameters():  # type: ignore[union-attr]
+            if f"{kind}_grad:{key}" in noise:
+                assert p.grad is not None
+                found[f"{kind}_grad:{key}"] = p.grad.flatten()[:: int(file[f"{kind}_grad_stride:{key}"])].numpy()
+    assert len(found) == len(noise) - 4  # the rest: both norms of gradients, the accuracy, evaluation
+    for key, value in found.items():
+        reference = file[f"f64_{key}"]
+        error = np.abs(value - reference).max() / np.abs(reference).max()
+        assert error <= max(LEAST, 5 * noise[key]), key
 
 
 def check_gradients(file: np.lib.npyio.NpzFile, kind: str, part: nn.Module) -> None:

@@ -43,6 +43,8 @@ def test_heat_goes_from_dark_to_yellow_and_clips() -> None:
     assert (got[0, 0] == got[0, 1]).all() and (got[0, 3] == got[0, 4]).all()
     assert got[0, 4, 0] > 200 and got[0, 4, 1] > 200 and got[0, 4, 2] < 80  # yellow, in RGB order
     assert got[0, 0].sum() < got[0, 2].sum() < got[0, 4].sum()
+    for size in ((5, 1), (1, 1)):
+        assert v.heat(torch.zeros(1, *size)).shape == v.heat(torch.zeros(size)).shape == (*size, 3)
 
 
 def test_shrinking_keeps_the_shape_and_invents_no_colours() -> None:

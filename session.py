@@ -20,7 +20,7 @@ import loss
 import network
 from network.weights import restore
 from slurm import script
-from utils import amp, checkpoint, distributed, pickled, safe_load, sinks
+from utils import amp, checkpoint, distributed, sinks
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
@@ -214,9 +214,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     loader = datasets.build_train(cfg, ranks, run.folder)
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
-        _check_rounds(cfg, start.path)
         log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader)))
-        _check_left(cfg, start.path, state, len(loader))
     elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
         log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
     if cfg.TRAIN.COMPILE:
@@ -225,30 +223,6 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(f"warning: {loader.sampler.note}")
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
-
-
-def _check_rounds(cfg: CfgNode, path: Path) -> None:
-    """With --max_iters a file counts in rounds of --save_interval iterations, else in epochs: that must not change.
-
-    NVIDIA's count in epochs; PaddleSeg's in iterations, which have a place in either.
-    """
-    if path.suffix in pickled.SUFFIXES:
-        return
-    content = safe_load.read(path)
-    before = content.get("config") or {} if checkpoint.is_ours(content) else {}
-    was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
-    if was != (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else 0):
-        advice = f"--max_iters and --save_interval {was}" if was else "--max_epoch, without --max_iters"
-        advice = f"--epoch_iters {was}" if before.get("TRAIN.EPOCH_ITERS") else advice
-        raise UserError(f"--resume {path} counts in {'iterations' if was else 'epochs'}: go on with {advice}")
-
-
-def _check_left(cfg: CfgNode, path: Path, state: TrainState, length: int) -> None:
-    """UserError where a file of PaddleSeg has done all iterations: nothing would be trained or written."""
-    total, done = cfg.TRAIN.MAX_ITERS or cfg.TRAIN.MAX_EPOCH * length, (state.epoch + 1) * length + state.iteration
-    if path.suffix in pickled.SUFFIXES and done >= total:
-        flag = "--max_iters" if cfg.TRAIN.MAX_ITERS else "--max_epoch"
-        raise UserError(f"--resume {path} has {done} iterations done, of {total} here: raise {flag}, or use --snapshot")
 
 
 def placed(run: Run, net: network.Net) -> network.Net:

@@ -58,6 +58,7 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
     arch = options["MODEL.ARCH"]
     if named and named != arch:
         raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")
+    _check_rounds(content, path, options)
     if checkpoint.is_ours(content):
         changes = _changes(content, options, ranks, path)
         state.unpack(checkpoint.verified(content, path), ranks)
@@ -70,10 +71,35 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
         state.ema.net.load_state_dict(state.net.state_dict())
     if paddle.is_own(path):
         done = _place(path, state, length, int(options["TRAIN.ACCUM"]))
+        _check_left(path, options, state, length)
     else:
         state.epoch = parse(content, path).epoch
         done = f"epoch {state.epoch} done"
     return f"{report}\nresumed from {path}: {done}{taken}"
+
+
+def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
+    """With --max_iters a file counts in rounds of --save_interval iterations, else in epochs: that must not change.
+
+    NVIDIA's count in epochs; PaddleSeg's in iterations, which have a place in either.
+    """
+    if paddle.is_own(path):
+        return
+    before = content.get("config") or {} if checkpoint.is_ours(content) else {}
+    was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
+    if was != (options["TRAIN.SAVE_INTERVAL"] if options["TRAIN.MAX_ITERS"] else 0):
+        advice = f"--max_iters and --save_interval {was}" if was else "--max_epoch, without --max_iters"
+        advice = f"--epoch_iters {was}" if before.get("TRAIN.EPOCH_ITERS") else advice
+        raise UserError(f"--resume {path} counts in {'iterations' if was else 'epochs'}: go on with {advice}")
+
+
+def _check_left(path: Path, options: Mapping[str, Any], state: TrainState, length: int) -> None:
+    """UserError where a file of PaddleSeg has done all iterations: nothing would be trained or written."""
+    done = (state.epoch + 1) * length + state.iteration
+    total = options["TRAIN.MAX_ITERS"] or options["TRAIN.MAX_EPOCH"] * length
+    if done >= total:
+        flag = "--max_iters" if options["TRAIN.MAX_ITERS"] else "--max_epoch"
+        raise UserError(f"--resume {path} has {done} iterations done, of {total} here: raise {flag}, or use --snapshot")
 
 
 def _reopen_round(state: TrainState, before: Mapping[str, Any], options: Mapping[str, Any]) -> None:

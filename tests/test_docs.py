@@ -12,6 +12,7 @@ import yaml
 from shared import GOLDEN, csail_file, hrnet_file
 
 import config
+import network
 import demo
 import demo_folder
 from options import csail, hrnet_keys
@@ -198,3 +199,7 @@ def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     asked = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.M)}
     assert {"train", "test"} <= asked <= targets
+
+
+def test_the_readme_counts_the_networks() -> None:
+    assert f"takes the {len(network.NETS)} names" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,9 +12,9 @@ import yaml
 from shared import GOLDEN, csail_file, hrnet_file
 
 import config
-import network
 import demo
 import demo_folder
+import network
 from options import csail, hrnet_keys
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
 from scripts.sdcnet_options import parser as sdcnet_parser

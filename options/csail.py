@@ -118,6 +118,8 @@ def translated(told: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         elif key == "DATASET.imgSizes":
             sizes = value if isinstance(value, (list, tuple)) else str(value).strip("()[] ").split(",")
             value = ",".join(str(size).strip() for size in sizes if str(size).strip())
+            if not value:
+                raise UserError(f"{key} is empty: give lengths of the short side, (300,375,450) for instance")
         if ours:
             yield key, ours, value
 

@@ -241,6 +241,7 @@ def test_contradiction(words: str, message: str) -> None:
         ({"TRAIN": {"optim": "Adam"}}, "", "SGD alone"),
         ({"VAL": {"batch_size": 2}}, "", "several images at a time are --bs_val 2"),
         ({"TRAIN": {"num_epoch": "many"}}, "", "TRAIN.num_epoch takes int, not 'many'"),
+        ({"TRAIN": {"num_epoch": 5}}, "DATASET.imgSizes ()", "DATASET.imgSizes is empty"),
         ({"TRAIN": {"num_epoch": 5}}, "TRAIN.num_epoc 7", "did you mean 'TRAIN.num_epoch'"),
         ({"TRAIN": {"num_epoch": 5}}, "TRAIN.num_epoch x", "TRAIN.num_epoch takes int, not 'x'"),
         ({"TRAIN": {"num_epoch": 5}}, "TRAIN.num_epoch", "key TRAIN.num_epoch needs a value"),

@@ -20,6 +20,7 @@ from utils.stop import StopRequest
 
 SIZES = [(40, 60), (66, 44), (50, 50), (90, 52), (38, 80), (64, 96), (75, 50), (96, 64)]
 VALIDATION = 5
+NETWORK = ["--arch_encoder", "resnet18dilated", "--arch_decoder", "c1_deepsup", "--width_mult", "0.125"]
 
 
 @pytest.fixture
@@ -45,8 +46,8 @@ def words(ade: Path) -> list[str]:
     """A narrow network without dropout; 2 images a process and step, so that 4 batches make an epoch of 2 processes."""
     return [
         *("--dataset", "ade20k", "--root_dataset", str(ade), "--list_train", str(ade / "training.odgt")),
-        *("--list_val", str(ade / "validation.odgt"), "--arch_encoder", "resnet18dilated"),
-        *("--arch_decoder", "c1_deepsup", "--width_mult", "0.125", "--imgSize", "24", "32", "40", "--imgMaxSize", "80"),
+        *("--list_val", str(ade / "validation.odgt"), *NETWORK),
+        *("--imgSize", "24", "32", "40", "--imgMaxSize", "80"),
         *("--padding_constant", "8", "--segm_downsampling_rate", "8", "--bs_trn", "2", "--num_epoch", "2"),
         *("--lr", "0.01", "--num_workers", "0", "--color_aug", "0", "--log_every", "1"),
         *("--result_dir", str(ade / "runs" / "run")),
@@ -90,6 +91,13 @@ def test_it_resumes_to_the_bit_and_evaluates_each_image_once(words: list[str]) -
     assert scores[0] == scores[1]
     pixels = sum(int(value) for line in scores[0].splitlines()[1:] for value in line.split(",")[-150:])
     assert pixels + _unlabelled(words) == counted
+    # The file brings its sizes along; where the line names the network it is silent, but that is said.
+    alone = ["--eval", "val", "--snapshot", str(best), "--root_dataset", words[words.index("--root_dataset") + 1]]
+    alone += ["--num_workers", "0", "--result_dir", str(folder(words).with_name("e3"))]
+    assert "evaluated by the rule csail" in finish(python(alone))
+    assert (folder(alone) / "confusion.csv").read_text() == scores[0]
+    said = finish(python(into([*alone, *NETWORK, "--dataset", "ade20k"], "e4")))
+    assert "evaluated by the rule nvidia" in said and "warning: trained with --imgSize 24,32,40, evaluated wi" in said
 
 
 def test_a_resume_within_an_epoch_keeps_its_batches(

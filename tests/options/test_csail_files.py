@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from foreign_files import Load, loader, one_line
 from shared import GOLDEN, csail_file
 
 import config
@@ -70,26 +69,11 @@ OVERRIDES = [
     ("TEST.batch_size", "1", "EVAL.BATCH_SIZE", 1),
 ]
 LATER = {"MODEL.weights_decoder", "VAL.checkpoint", "TEST.checkpoint", "TEST.result"}  # see the tests of weights
-Load = Callable[..., Any]
 
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """`load(tree, *words)`: the options of a command line with such a file."""
-
-    def read(tree: dict[str, Any], *words: str) -> Any:
-        file = tmp_path / "ade20k.yaml"
-        file.write_text(yaml.safe_dump(tree))
-        return config.load(["--cfg", str(file), *words])
-
-    return read
-
-
-def one_line(load: Load, tree: dict[str, Any], *words: str) -> str:
-    with pytest.raises(UserError) as caught:
-        load(tree, *words)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return loader(tmp_path / "ade20k.yaml")
 
 
 def flat(tree: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from foreign_files import Load, loader, one_line
 from shared import hrnet_file
 
 import config
@@ -15,10 +15,8 @@ import loss
 import network
 from options import hrnet as hrnet_options
 from options.hrnet_keys import IDLE, KEYS, ONLY, RECIPE, SHARED
-from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-Load = Callable[..., Any]
 EXPECTED = {
     "MODEL.ARCH": "offset.HRNet", "MODEL.ALIGN_CORNERS": False, "MODEL.HRNET_WIDTH": 48, "MODEL.OFFSET_BRANCH": 4,
     "MODEL.OFFSET_THRESHOLD": 0.5, "MODEL.ITERATIVE_REFINEMENT": 0, "MODEL.LOGITS": True, "MODEL.FREEZED_PAR": False,
@@ -109,21 +107,7 @@ SILENT = {"LOG_DIR", "PIN_MEMORY", "CUDNN.BENCHMARK", "LOSS.CLASS_BALANCE", "MOD
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """`load(tree, *words)`: the options of a command line with such a file, called net.yaml."""
-
-    def read(tree: dict[str, Any], *words: str) -> Any:
-        file = tmp_path / "net.yaml"
-        file.write_text(yaml.safe_dump(tree))
-        return config.load(["--cfg", str(file), *words])
-
-    return read
-
-
-def one_line(load: Load, tree: dict[str, Any], *words: str) -> str:
-    with pytest.raises(UserError) as caught:
-        load(tree, *words)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return loader(tmp_path / "net.yaml")
 
 
 def test_every_key_and_default_of_theirs() -> None:

@@ -108,6 +108,11 @@ def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) 
         ("names: [a, b]\ncolour: 1", "colour is unknown"),
         ("names: [a]\ncolours: [[1, 2]]", "is no table of classes"),
         ("names: []", "0 names"),
+        ("names: [a, b]\nids: [0, 255]", "255 is out of range; ids are 0 to 254"),
+        ("names: [a]\nids: [-1]", "-1 is out of range"),
+        ("names: [a]\nignore: [256]", "256 is out of range"),
+        ("names: [a]\ncolours: [[1, 2, 999]]", "999 is out of range"),
+        ("names: road", "is no table of classes"),
     ],
 )
 def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> None:
@@ -119,6 +124,8 @@ def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> No
 def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--dataset list: give --classes FILE\.yaml, or the number"):
         make_cfg("--dataset", "list", "--list_train", "x.lst")
+    with pytest.raises(UserError, match="--num_class 256 is more than the 255 classes"):
+        lists.spec_of("", 256)
     with pytest.raises(UserError, match=r"--dataset list needs a list .*: give --list_val FILE\.lst"):
         datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), Ranks())
     with pytest.raises(UserError, match="cannot read --classes .*: No such file"):

@@ -79,6 +79,24 @@ def test_any_dataset_takes_lists(root: Path, make_cfg: Make) -> None:
         make_cfg(*words[:-1], "0.5", "--list_train", "x.lst", "--maxSkip", "3")
 
 
+def test_a_wrong_list_of_validation_is_found_before_training(root: Path, make_cfg: Make) -> None:
+    (root / "val.lst").write_text("images/a/x_leftImg8bit.png\n")
+    words = [
+        "--dataset",
+        "cityscapes",
+        "--data_root",
+        root,
+        "--class_uniform_pct",
+        "0",
+        "--list_train",
+        root / "train.lst",
+    ]
+    words += ["--list_val", root / "val.lst"]
+    with pytest.raises(UserError, match=r"val\.lst, line 1: 1 columns"):
+        datasets.build_train(make_cfg(*words), Ranks())
+    assert len(datasets.build_train(make_cfg(*words, "--do_eval", "false"), Ranks()))
+
+
 def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) -> None:
     """As LIP (values are classes) and COCO-Stuff (values are ids with holes) have them."""
     write_file(root / "labels/a/x_gtFine_labelIds.png", np.full((32, 64), 3, np.uint8))

@@ -77,10 +77,10 @@ def layout(weights: Weights) -> dict[str, Tensor]:
 
 
 def fitting(state: Mapping[str, Tensor], known: Collection[str]) -> Mapping[str, Tensor]:
-    """The entries of HRNet with OCR as a network of the names `known` has them: with its parts beside the trunk's, or
-    not. Others stay as they are.
+    """The entries of HRNet with OCR as a network of the names `known` has them: published, where its trunk has no name,
+    or those of ocrnet.HRNet. Others stay as they are.
     """
-    return _published(state) if "conv3x3_ocr.0.weight" in known else state
+    return _published(state) if "conv1.weight" in known else state
 
 
 def _published(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -149,9 +149,13 @@ def test_a_file_of_ocr_starts_the_network_with_offsets(narrow, save: Save, branc
         start(net, path=save(content))
         plain = {name.removeprefix("model."): x for name, x in published.items()}
         assert holds(net, plain) and holds(net, expected(plain, net))
-    trunk = narrow("offset.HRNet_OCR", twins=twins(branch))
-    start(trunk, "--trunk_weights", str(save(published)))
-    assert holds(trunk, {name: x for name, x in plain.items() if name.startswith(("stage", "conv1."))})
+    trunk = {name: x for name, x in plain.items() if name.startswith(("stage", "conv1."))}
+    net = narrow("offset.HRNet_OCR", twins=twins(branch))
+    start(net, "--trunk_weights", str(save(published)))
+    assert holds(net, trunk)
+    net = narrow("offset.HRNet", twins=twins(branch))  # another head
+    start(net, path=save(published))
+    assert holds(net, trunk) and holds(net, expected(plain, net))
 
 
 def test_other_files_stay_what_they_are(narrow) -> None:

@@ -28,6 +28,8 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
+    if cfg.DATASET.LIST_VAL and cfg.TRAIN.DO_EVAL:
+        catalogue.listing(cfg, "val", ranks)  # a mistake in it would come to light after an epoch
     dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
     whole = bool(cfg.DATASET.IMG_SIZES)
     sampler = (

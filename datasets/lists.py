@@ -16,6 +16,7 @@ from utils.palette import distinct
 
 # What Cityscapes' images end in, and pictures of them do not.
 _ENDING = "_leftImg8bit"
+_MOST = 255  # classes that a byte tells apart from what is ignored
 
 
 def items(path: str, root: str, spec: DatasetSpec, labelled: bool = True) -> list[Item]:
@@ -73,11 +74,15 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
     if not path:
         if num_classes < 1:
             raise UserError("--dataset list: give --classes FILE.yaml, or the number of classes with --num_class")
+        if num_classes > _MOST:
+            raise UserError(
+                f"--dataset list: --num_class {num_classes} is more than the {_MOST} classes a label can have"
+            )
         names = tuple(f"class {i}" for i in range(num_classes))
         return DatasetSpec("list", names, distinct(num_classes))
     try:
         tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        names = tuple(str(name) for name in tree["names"])
+        names = tuple(str(name) for name in [] + tree["names"])  # a list, not a word's letters
         ids = [int(value) for value in tree.get("ids") or range(len(names))]
         ignored = {int(value): 255 for value in tree.get("ignore") or ()}
         colours = tuple((int(r), int(g), int(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
@@ -86,10 +91,14 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
         advice = "give names: [road, ...], and where needed ids, ignore, colours"
         raise UserError(f"--classes {path} is no table of classes: {advice}") from None
-    unknown = sorted(set(tree) - {"names", "ids", "ignore", "colours"})
+    unknown = sorted(set(map(str, tree)) - {"names", "ids", "ignore", "colours"})
     if unknown or not names or len(ids) != len(names) or len(colours) != len(names) or len({*ids}) != len(ids):
         odd = f"{', '.join(unknown)} is unknown" if unknown else f"{len(names)} names, {len({*ids})} different ids"
         raise UserError(f"--classes {path}: {odd}, {len(colours)} colours; every class needs one of each")
+    parts = (*((i, 254) for i in ids), *((i, 255) for i in ignored), *((i, 255) for colour in colours for i in colour))
+    if odd := [number for number, last in parts if not 0 <= number <= last]:
+        limits = "ids are 0 to 254, values to ignore and parts of colours 0 to 255"
+        raise UserError(f"--classes {path}: {odd[0]} is out of range; {limits}")
     return DatasetSpec(
         name=f"list ({Path(path).stem})",
         classes=names,

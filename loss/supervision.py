@@ -39,8 +39,8 @@ class Supervision(nn.Module):
     """`criterion(outputs, label, epoch=0) -> (total, {term: value})` for `terms`.
 
     It stands outside the network and DistributedDataParallel. Outputs of another size than the label are resized to
-    it, half precision is raised to float32, float64 stays. The outputs of a term that is not live take part with a
-    zero, so that every parameter has a gradient on every rank in every epoch.
+    it, half precision is raised to float32, float64 stays. Outputs that no live term reads take part with a zero, so
+    that every parameter has a gradient on every rank in every epoch.
     The first call checks the label's values and the outputs' channels against `num_classes` (a wait for the device
     that later calls do without): UserError.
     """
@@ -56,7 +56,8 @@ class Supervision(nn.Module):
 
     def forward(self, outputs: Outputs, label: Tensor, epoch: float = 0) -> tuple[Tensor, dict[str, Tensor]]:
         """{name: (N, K, h, w)}, (N, H, W) int64 -> total with gradient, each live term's value without its weight."""
-        for name in (name for term in self.terms if term.live(epoch) for name in term.outputs):
+        live = [term for term in self.terms if term.live(epoch)]
+        for name in (name for term in live for name in term.outputs):
             if name not in outputs:
                 raise UserError(f"the loss reads the output {name!r}; the network gives {', '.join(sorted(outputs))}")
         if not self._checked:
@@ -64,15 +65,13 @@ class Supervision(nn.Module):
         total, parts = label.new_zeros((), dtype=torch.float32), {}
         ready: Outputs = {}  # at the label's size, shared by the terms that read the same output
         with torch.autocast(label.device.type, enabled=False):
-            for term in self.terms:
-                if not term.live(epoch):
-                    total = total + sum(_zero(outputs[name]) for name in term.outputs if name in outputs)
-                    continue
+            for term in live:
                 for name in term.outputs:
                     if name not in ready:
                         ready[name] = self._fit(outputs[name], label)
                 value = term.loss(*(ready[name] for name in term.outputs), label)
                 total, parts[term.name] = total + term.weight * value, value.detach()
+            total = total + sum(_zero(output) for name, output in outputs.items() if name not in ready)
         return total, parts
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -59,6 +60,7 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
     stages exist twice there.
     """
     weights = read_file(path, ema)
+    weights = replace(weights, state=dict(hrnet.fitting(weights.state, net.state_dict().keys())))
     theirs, ours = hrnet.branch(weights.state), hrnet.branch(net.state_dict())
     if theirs != ours and max(theirs, ours) < 5:
         raise UserError(f"checkpoint {path}: stages exist twice from {theirs} on: give MODEL.OFFSET_BRANCH {theirs}")

@@ -54,3 +54,11 @@ def clean(name: str) -> str:
     while name.startswith("module."):
         name = name.removeprefix("module.")
     return name
+
+
+def renamed(name: str, starts: Mapping[str, str]) -> str:
+    """`name` with its start replaced, by the first of `starts` ({theirs: ours}) that it has; else as it is."""
+    for theirs, ours in starts.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return name

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor
 
+from network.weights.formats import renamed
+
 # What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones.
 PREFIXES = ("", "backbone.", "trunk.", "model.", "model.backbone.")
 
@@ -23,19 +25,19 @@ _STEM = {"stem.0.conv.": "conv1.", "stem.0.bn.": "bn1.", "stem.1.conv.": "conv2.
 
 def torchvision_resnet(name: str) -> str:
     """The stem's two layers are numbered in ours."""
-    return _start(name, {"conv1.": "layer0.0.", "bn1.": "layer0.1."})
+    return renamed(name, {"conv1.": "layer0.0.", "bn1.": "layer0.1."})
 
 
 def timm_seresnext(name: str) -> str:
     """The stem is a stage of its own in ours, and squeeze-and-excitation has a longer name."""
-    return _start(name, {"conv1.": "layer0.conv1.", "bn1.": "layer0.bn1."}).replace(".se.", ".se_module.")
+    return renamed(name, {"conv1.": "layer0.conv1.", "bn1.": "layer0.bn1."}).replace(".se.", ".se_module.")
 
 
 def timm_xception71(name: str) -> str:
     """Blocks have other numbers, and the layers inside other names."""
     found = _XCEPTION.fullmatch(name)
     if not found:
-        return _start(name, _STEM)
+        return renamed(name, _STEM)
     block, (_, shortcut, step, layer, entry) = int(found[1]), found.groups()
     if block == 22 and step:
         number = int(step) + 2
@@ -68,10 +70,3 @@ def best(state: Mapping[str, Tensor], known: Collection[str]) -> tuple[dict[str,
         below = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
         found += [({rename(name): x for name, x in below.items()}, layout) for layout, rename in LAYOUTS.items()]
     return max(found, key=lambda entry: len(set(known) & entry[0].keys()))
-
-
-def _start(name: str, starts: Mapping[str, str]) -> str:
-    for theirs, ours in starts.items():
-        if name.startswith(theirs):
-            return ours + name.removeprefix(theirs)
-    return name

@@ -79,6 +79,24 @@ def test_any_dataset_takes_lists(root: Path, make_cfg: Make) -> None:
         make_cfg(*words[:-1], "0.5", "--list_train", "x.lst", "--maxSkip", "3")
 
 
+def test_a_wrong_list_of_validation_is_found_before_training(root: Path, make_cfg: Make) -> None:
+    (root / "val.lst").write_text("images/a/x_leftImg8bit.png\n")
+    words = [
+        "--dataset",
+        "cityscapes",
+        "--data_root",
+        root,
+        "--class_uniform_pct",
+        "0",
+        "--list_train",
+        root / "train.lst",
+    ]
+    words += ["--list_val", root / "val.lst"]
+    with pytest.raises(UserError, match=r"val\.lst, line 1: 1 columns"):
+        datasets.build_train(make_cfg(*words), Ranks())
+    assert len(datasets.build_train(make_cfg(*words, "--do_eval", "false"), Ranks()))
+
+
 def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) -> None:
     """As LIP (values are classes) and COCO-Stuff (values are ids with holes) have them."""
     write_file(root / "labels/a/x_gtFine_labelIds.png", np.full((32, 64), 3, np.uint8))
@@ -108,6 +126,11 @@ def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) 
         ("names: [a, b]\ncolour: 1", "colour is unknown"),
         ("names: [a]\ncolours: [[1, 2]]", "is no table of classes"),
         ("names: []", "0 names"),
+        ("names: [a, b]\nids: [0, 255]", "255 is out of range; ids are 0 to 254"),
+        ("names: [a]\nids: [-1]", "-1 is out of range"),
+        ("names: [a]\nignore: [256]", "256 is out of range"),
+        ("names: [a]\ncolours: [[1, 2, 999]]", "999 is out of range"),
+        ("names: road", "is no table of classes"),
     ],
 )
 def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> None:
@@ -119,6 +142,8 @@ def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> No
 def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--dataset list: give --classes FILE\.yaml, or the number"):
         make_cfg("--dataset", "list", "--list_train", "x.lst")
+    with pytest.raises(UserError, match="--num_class 256 is more than the 255 classes"):
+        lists.spec_of("", 256)
     with pytest.raises(UserError, match=r"--dataset list needs a list .*: give --list_val FILE\.lst"):
         datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), Ranks())
     with pytest.raises(UserError, match="cannot read --classes .*: No such file"):

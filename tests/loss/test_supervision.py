@@ -81,15 +81,15 @@ def test_terms_come_and_go_with_the_epoch():
     assert [round(t.item(), 4) for t in totals] == [1, 1, 10, 10]
 
 
-@pytest.mark.parametrize("term", [{"weight": 1.0, "start": 5}, {"weight": 1.0, "stop": 0}, {"weight": 0.0}])
+@pytest.mark.parametrize("term", [{"weight": 1.0, "start": 5}, {"weight": 1.0, "stop": 0}, {"weight": 0.0}, None])
 @pytest.mark.parametrize("bad", [torch.inf, -torch.inf, torch.nan, 1.0])
-def test_outputs_of_a_resting_term_take_part(term, bad):
+def test_outputs_of_a_resting_term_or_of_none_take_part(term, bad):
     head = nn.Conv2d(K, K, 1)
     out = outputs()
     with torch.no_grad():
         out["aux"][0, 0, 0, 0] = bad
-    rest = Term("aux", ("aux",), loss=CrossEntropy(K), **term)
-    criterion = Supervision([Term("main", ("pred",), 1.0, CrossEntropy(K)), rest], K)
+    rest = [] if term is None else [Term("aux", ("aux",), loss=CrossEntropy(K), **term)]
+    criterion = Supervision([Term("main", ("pred",), 1.0, CrossEntropy(K)), *rest], K)
     total, parts = criterion({"pred": out["pred"], "aux": head(out["aux"].detach())}, label())
     assert list(parts) == ["main"]
     torch.testing.assert_close(total, parts["main"])

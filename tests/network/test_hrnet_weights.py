@@ -91,6 +91,73 @@ def test_the_file_names_its_network(narrow, save: Save, branch: int) -> None:
     assert restore.recorded(plain) == {"MODEL.ARCH": "seg_hrnet.HRNet"}
 
 
+# --- HRNet with OCR, without offsets: ocrnet.HRNet under other names --------------------------------------------------
+
+
+def published_ocr(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
+    """What HRNet with OCR has of the network with offsets: all but the grid, the second way and the offset head."""
+    return {
+        key: shape
+        for key, shape in shapes.items()
+        if not key.startswith(("coords", "aux_head_offset")) and not key.partition(".")[0].endswith("_2")
+    }
+
+
+def test_a_published_file_of_ocr(full) -> None:
+    """Every name and shape, in the order that an optimizer's state goes by; and the way back."""
+    manifest = json.loads((GOLDEN / "offset" / "ovenet_seg_hrnet_ocr_w48_cityscapes.json").read_text())
+    shapes = published_ocr(manifest)
+    with torch.device("meta"):
+        content = {f"model.{key}": torch.empty(shape) for key, shape in shapes.items()} | CLASSES
+    found = hrnet.parse(content)
+    assert found is not None and (found.arch, found.num_classes) == ("ocrnet.HRNet", 19)
+    assert found.options == {"MODEL.ALIGN_CORNERS": True}
+    state = full("ocrnet.HRNet").state_dict()
+    assert [(key, x.shape) for key, x in found.state.items()] == [(key, x.shape) for key, x in state.items()]
+    assert list(hrnet.layout(found)) == [f"model.{key}" for key in shapes]
+
+
+@pytest.mark.parametrize("kind", ["best", "checkpoint", "bare"])
+def test_ocr_gives_what_its_published_names_gave(narrow, save: Save, kind: str) -> None:
+    """The scores of the network with offsets, whose names are the published ones, before they are fused."""
+    theirs, ours = (narrow(arch, align_corners=True).eval() for arch in ("offset.HRNet_OCR", "ocrnet.HRNet"))
+    state = {
+        key: x for key, x in theirs.state_dict().items() if key in published_ocr(dict.fromkeys(theirs.state_dict(), []))
+    }
+    for x in ours.parameters():
+        x.data.fill_(0.5)
+    content = state if kind == "bare" else {f"model.{name}": x for name, x in state.items()} | CLASSES
+    path = save({"epoch": 3, "state_dict": content, "optimizer": {}} if kind == "checkpoint" else content)
+    assert restore.recorded(path) == {"MODEL.ARCH": "ocrnet.HRNet", "MODEL.ALIGN_CORNERS": True}
+    report = weights.load(ours, path)
+    assert report.complete and not report.unexpected
+    with torch.inference_mode():
+        x = torch.rand(1, 3, 64, 64)
+        want, got = theirs(x), ours(x, size=(16, 16))
+    for name, wanted in (("pred", "initial"), ("aux", "initial_aux")):
+        torch.testing.assert_close(got[name], want[wanted])
+
+
+@pytest.mark.parametrize("branch", [4, 2])
+def test_a_file_of_ocr_starts_the_network_with_offsets(narrow, save: Save, branch: int) -> None:
+    """Published, or of ocrnet.HRNet itself: trunk, head, and the second way."""
+    ours = narrow("ocrnet.HRNet")
+    state = changed(ours)
+    published = hrnet.layout(weights.Weights(state, "plain"))
+    for content in (published, {f"module.{name}": x for name, x in state.items()}):
+        net = narrow("offset.HRNet_OCR", twins=twins(branch))
+        start(net, path=save(content))
+        plain = {name.removeprefix("model."): x for name, x in published.items()}
+        assert holds(net, plain) and holds(net, expected(plain, net))
+    trunk = {name: x for name, x in plain.items() if name.startswith(("stage", "conv1."))}
+    net = narrow("offset.HRNet_OCR", twins=twins(branch))
+    start(net, "--trunk_weights", str(save(published)))
+    assert holds(net, trunk)
+    net = narrow("offset.HRNet", twins=twins(branch))  # another head
+    start(net, path=save(published))
+    assert holds(net, trunk) and holds(net, expected(plain, net))
+
+
 def test_other_files_stay_what_they_are(narrow) -> None:
     state = narrow("ocrnet.HRNet").state_dict()
     assert hrnet.parse(state) is None

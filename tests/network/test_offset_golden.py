@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 import config
 import loss
 import network
+from network import weights
 from network.evalrule import RULES
 from network.families import Settings
 from network.passes import Passes, evaluating
@@ -48,19 +50,19 @@ def made(name: str, arch: str, dtype: torch.dtype = torch.float32) -> tuple[dict
     file = np.load(OFFSET / f"{name}.npz")
     arrays = {key: file[key] for key in file.files}
     arrays["meta"] = json.loads(str(arrays["meta"]))
-    weights: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
 
     def make(**settings: object) -> network.Net:
         with torch.device("meta"):
             net = network.NETS[arch](Settings(19, **settings))  # type: ignore[arg-type]
-        if not weights:
-            weights.update({key: weight(key, x.shape, dtype) for key, x in net.state_dict().items()})
+        if not values:
+            values.update({key: weight(key, x.shape, dtype) for key, x in net.state_dict().items()})
             for key, change in arrays["meta"].get("after_fill", {}).items():
                 if "set_to" in change:
-                    weights[key] = torch.tensor(change["set_to"], dtype=dtype)
+                    values[key] = torch.tensor(change["set_to"], dtype=dtype)
                 else:
-                    weights[key] *= change["multiply_by"]
-        net.load_state_dict(weights, assign=True)
+                    values[key] *= change["multiply_by"]
+        net.load_state_dict(values, assign=True)
         return net
 
     return arrays, make
@@ -124,6 +126,19 @@ def test_ocr() -> None:
     for key, name in ends.items():
         close(file, key, outputs[name])
     close(file, "fused1_acF", native(make(offset_aligned=False), x)["pred"])
+
+
+def test_a_published_file_of_ocr_without_offsets(tmp_path: Path) -> None:
+    """Its parts have other names in ocrnet.HRNet; the scores are those from before they are fused."""
+    file, make = made("ovenet_seg_hrnet_ocr_w48", "offset.HRNet_OCR")
+    state = {f"model.{key}": x for key, x in make().state_dict().items()}
+    offsets = [key for key in state if "offset" in key or key.split(".")[1].endswith("_2")]
+    torch.save({key: x for key, x in state.items() if key not in offsets}, tmp_path / "best.pth")
+    net = network.NETS["ocrnet.HRNet"](Settings(19, align_corners=True))
+    assert weights.load(net, tmp_path / "best.pth").complete
+    outputs = native(net, image(file["meta"]["input"]))
+    close(file, "scores0", outputs["aux"])
+    close(file, "scores1", outputs["pred"])
 
 
 @pytest.mark.parametrize("aligned", [True, False])

@@ -112,6 +112,13 @@ def test_a_resume_within_an_epoch_keeps_its_batches(
     for change in (["--epoch_iters", "2"], ["--epoch_iters", "0"]):
         assert train.main([*words, "--resume", "auto", *change]) == 2
         assert "counts in iterations: go on with --epoch_iters 3" in capsys.readouterr().err
+    plain = into(words, "plain")
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "asked", lambda self, ranks: True)
+        patch.setattr(StopRequest, "exit_code", 143)
+        assert train.main([*plain, "--epoch_iters", "0"]) == 143
+    assert train.main([*plain, "--resume", "auto"]) == 2
+    assert "counts in epochs: go on with --max_epoch, without --epoch_iters" in capsys.readouterr().err
     path = next(folder(words).glob("last_checkpoint_ep*.pth"))
     content = checkpoint.load(path)
     checkpoint.save({**content, "world": 2, "config": {**content["config"], "TRAIN.BATCH_SIZE": 1}}, path)

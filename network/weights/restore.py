@@ -88,7 +88,8 @@ def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
     before = content.get("config") or {} if checkpoint.is_ours(content) else {}
     was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
     if was != (options["TRAIN.SAVE_INTERVAL"] if options["TRAIN.MAX_ITERS"] else 0):
-        advice = f"--max_iters and --save_interval {was}" if was else "--max_epoch, without --max_iters"
+        flag = "--epoch_iters" if options["TRAIN.EPOCH_ITERS"] else "--max_iters"
+        advice = f"--max_iters and --save_interval {was}" if was else f"--max_epoch, without {flag}"
         advice = f"--epoch_iters {was}" if before.get("TRAIN.EPOCH_ITERS") else advice
         raise UserError(f"--resume {path} counts in {'iterations' if was else 'epochs'}: go on with {advice}")
 

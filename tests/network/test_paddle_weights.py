@@ -161,7 +161,7 @@ def sample(tmp_path: Path) -> Path:
     return tmp_path / "sample.pdparams"
 
 
-OPTIONS: dict[str, Any] = {"MODEL.ARCH": "", "TRAIN.ACCUM": 1}
+OPTIONS: dict[str, Any] = {"TRAIN.MAX_ITERS": 0, "TRAIN.MAX_EPOCH": 1000, "MODEL.ARCH": "", "TRAIN.ACCUM": 1}
 
 
 def test_resume_takes_momentum_and_place(sample: Path) -> None:

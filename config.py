@@ -273,7 +273,7 @@ def hparams(cfg: CfgNode) -> dict[str, Any]:
     Paths are written so that runs with the same settings have the same text, whatever folder their code was copied to.
     """
     values = {key: _plain(value, cfg.ASSETS_PATH) for key, value in flat(cfg).items() if key != "ASSETS_PATH"}
-    return {(OPTIONS[key].flags.split() or [key])[-1].lstrip("-"): value for key, value in values.items()}
+    return {OPTIONS[key].name.lstrip("-"): value for key, value in values.items()}
 
 
 def _plain(value: Any, assets: str) -> Any:

@@ -147,7 +147,7 @@ def _whole_problems(cfg: CfgNode) -> Iterator[str]:
     if d.CLASS_UNIFORM_PCT not in (0, OPTIONS["DATASET.CLASS_UNIFORM_PCT"].default):
         changed.append("DATASET.CLASS_UNIFORM_PCT")
     for key in changed:
-        yield f"--imgSize trains on whole images: leave {OPTIONS[key].flags.split()[0]} out"
+        yield f"--imgSize trains on whole images: leave {OPTIONS[key].name} out"
 
 
 def _range_problems(cfg: CfgNode) -> Iterator[str]:
@@ -181,7 +181,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
         value = get(cfg, key)
         if value <= 0:
-            yield f"{OPTIONS[key].flags or key} must be above 0, not {value}"
+            yield f"{OPTIONS[key].name} must be above 0, not {value}"
     for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
                 "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
@@ -190,7 +190,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "MODEL.ITERATIVE_REFINEMENT"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
-            yield f"{OPTIONS[key].flags or key} must not be negative, it is {value}"
+            yield f"{OPTIONS[key].name} must not be negative, it is {value}"
 
 
 def _list_problems(cfg: CfgNode) -> Iterator[str]:

@@ -23,6 +23,11 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     common: bool = False  # listed by the short --help
 
+    @property
+    def name(self) -> str:
+        """How it is called: by its first long flag, by its key where it has none."""
+        return next((flag for flag in self.flags.split() if flag.startswith("--")), self.key)
+
 
 def _table() -> dict[str, list[Option]]:
     o = Option
@@ -45,7 +50,7 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.AUG_DIR", "", "frames with propagated labels; empty: cs_aug or camvid_aug3/CamVid in the dataset", "--aug_dir"),
             o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),
             o("DATASET.CENTROID_ROOT", "ASSETS_PATH/uniform_centroids", "cache of class centroids"),
-            o("DATASET.ROOT", "", "the dataset's folder, whichever dataset it is", "--dataset_dir --root_dataset --data_root", common=True),
+            o("DATASET.ROOT", "", "the dataset's folder, whichever dataset it is", "--data_root --dataset_dir --root_dataset", common=True),
             o("RESULT_DIR", "./logs", "output folder of the run", "--result_dir", common=True),
         ],
         "What to do": [
@@ -117,7 +122,7 @@ def _table() -> dict[str, list[Option]]:
         ],
         "Data": [
             o("DATASET.NAME", "cityscapes", "dataset", "--dataset", common=True),
-            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 trains on train and val (CamVid, too)", "--cv_split --cv"),
+            o("DATASET.CV", 0, "Cityscapes split: 0, 1, 2; 3 trains on train and val (CamVid, too)", "--cv --cv_split"),
             o("DATASET.NUM_CLASSES", 0, "classes; 0: those of the dataset", "--num_class"),
             o("DATASET.IGNORE_LABEL", 255, "train id that is left out everywhere"),
             o("DATASET.MEAN", [0.485, 0.456, 0.406], "mean of R, G, B in 0..1"),

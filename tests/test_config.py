@@ -490,3 +490,10 @@ def test_iterations_of_an_epoch() -> None:
         assert f"leave {flag} out" in one_line(["--epoch_iters", "50", flag, "70"])
     assert "must not be negative" in one_line(["--epoch_iters", "-1"])
     assert "must not be negative" in one_line(["--lr_decoder", "-1"])
+
+
+def test_records_call_options_by_their_first_flag() -> None:
+    """By NVIDIA's name where others' are aliases: sweeps and their tables go by it."""
+    names = set(config.hparams(config.load(["--arch", "basic.HRNet"])))
+    assert {"lr", "bs_trn", "max_epoch", "poly_exp", "momentum", "num_workers", "cv", "data_root", "wt_bound"} <= names
+    assert not {"lr_encoder", "batch_size_per_gpu", "num_epoch", "lr_pow", "beta1", "workers", "cv_split"} & names

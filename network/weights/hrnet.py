@@ -44,7 +44,7 @@ _OCR_BACK = {ours: theirs for theirs, ours in _OCR.items()}
 
 def parse(content: Any) -> Weights | None:
     """The weights, or None if this is another layout."""
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or "arch" in content:  # NVIDIA's files name their network
         return None
     entries = content.get("state_dict", content)
     own = {name: x for name, x in tensors(entries).items() if not name.startswith(_LOSS)}

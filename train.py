@@ -173,9 +173,8 @@ def save(run: Run, state: TrainState, epoch: int) -> None:
 
 def validation_due(cfg: CfgNode, epoch: int) -> bool:
     """Every VAL_FREQ epochs, and after the last one; never without DO_EVAL."""
-    return (
-        cfg.TRAIN.DO_EVAL and epoch >= 0 and ((epoch + 1) % cfg.TRAIN.VAL_FREQ == 0 or epoch + 1 == cfg.TRAIN.MAX_EPOCH)
-    )
+    last = epoch + 1 == cfg.TRAIN.MAX_EPOCH
+    return cfg.TRAIN.DO_EVAL and epoch >= 0 and (last or (epoch + 1) % cfg.TRAIN.VAL_FREQ == 0)
 
 
 def owes_validation(run: Run, state: TrainState) -> bool:

@@ -77,6 +77,11 @@ def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader
 
 
 def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
+    if cfg.DATASET.IGNORE_LABEL != spec.ignore_label:
+        raise UserError(
+            f"DATASET.IGNORE_LABEL is {cfg.DATASET.IGNORE_LABEL}, but what labels of {spec.name} leave out is "
+            f"{spec.ignore_label}; leave it out"
+        )
     if cfg.DATASET.NUM_CLASSES != spec.num_classes:
         raise UserError(
             f"DATASET.NUM_CLASSES is {cfg.DATASET.NUM_CLASSES}, but labels of {spec.name} have {spec.num_classes} "

@@ -273,18 +273,10 @@ SEVERAL = ("--imgSize",)
 NEGATED = {"--mscale_no3x3": "MODEL.MSCALE_INNER_3x3"}
 # Published flags that never did anything (flag -> takes a value). They are accepted, with one warning.
 WITHOUT_EFFECT = {
-    "--dataset_inst": True,
-    "--hardnm": True,
-    "--trunk": True,
-    "--brt_aug": False,
-    "--exp": True,
-    "--scf": False,
-    "--three_scale": False,
-    "--alt_two_scale": False,
-    "--trial": True,
-    "--mscale_cat_scale_flt": False,
+    "--dataset_inst": True, "--hardnm": True, "--trunk": True, "--brt_aug": False, "--exp": True, "--scf": False,
+    "--three_scale": False, "--alt_two_scale": False, "--trial": True, "--mscale_cat_scale_flt": False,
     "--mscale_init": True,
-}
+}  # fmt: skip
 PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum",
              "sliding_counts", "pooling_input", "wall_padding", "grid_false", "confidence_ignored")  # fmt: skip
 

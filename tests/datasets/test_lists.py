@@ -148,3 +148,12 @@ def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
         datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), Ranks())
     with pytest.raises(UserError, match="cannot read --classes .*: No such file"):
         lists.spec_of(str(tmp_path / "none.yaml"), 0)
+
+
+def test_another_ignored_label_is_refused(root: Path, make_cfg: Make) -> None:
+    words = ["--data_root", root, "--list_train", root / "train.lst", "--class_uniform_pct", "0"]
+    cfg = make_cfg(*words, "DATASET.IGNORE_LABEL", "0")
+    with pytest.raises(
+        UserError, match="IGNORE_LABEL is 0, but what labels of cityscapes leave out is 255; leave it out"
+    ):
+        datasets.build_train(cfg, Ranks())

@@ -223,11 +223,12 @@ def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder, decoder", [pair for pair in PAIRS if not pair[0].endswith("_dilated16")])
+@pytest.mark.parametrize(
+    "encoder, decoder",
+    [(e, d) for e, d in PAIRS if not e.endswith("_dilated16") and not (e == "hrnetv2" and d.endswith("deepsup"))],
+)
 def test_every_pair_exports(encoder: str, decoder: str, tmp_path: Path) -> None:
     """As a program with its shapes; it gives what the network gives."""
-    if encoder == "hrnetv2" and decoder.endswith("deepsup"):
-        pytest.skip("hrnetv2 gives one map, so that there is no such network")
     torch.manual_seed(0)
     net = network.NETS["encoder_decoder"](Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625))
     module, path = export.Deployed(net, EvalRule(), "logits"), tmp_path / "net.pt2"

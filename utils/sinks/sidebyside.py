@@ -22,7 +22,7 @@ class SideBySide:
 
     def __init__(self, folder: Path, spec: DatasetSpec) -> None:
         self.folder, self.spec = folder, spec
-        self._written = 0
+        self._written = self._labelled = 0
 
     def add(self, item: EvalItem) -> None:
         """Write the picture of one image (H, W, 3): (H, 3 W, 3), or (H, 2 W, 3) without a label."""
@@ -30,7 +30,9 @@ class SideBySide:
         parts = [item.image, *(colorize(classes, self.spec.palette) for classes in maps)]
         write_file(self.folder / f"{file_stem(item.name)}.png", encode_png(np.concatenate(parts, axis=1)))
         self._written += 1
+        self._labelled += item.label is not None
 
     def close(self, ranks: Ranks = ALONE) -> str | None:
-        """Say how many."""
-        return f"{sum(ranks.gather(self._written))} images beside their truth and prediction in {self.folder}"
+        """Say how many, and what stands beside them."""
+        beside = "truth and prediction" if sum(ranks.gather(self._labelled)) else "prediction"
+        return f"{sum(ranks.gather(self._written))} images beside their {beside} in {self.folder}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets.reading import apply_table, class_table, colour_table, read_image, read_label, read_painted
+from utils import digest
 from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
 from utils.errors import UserError
 
@@ -34,6 +36,12 @@ class Item(NamedTuple):
     auto: bool = False
     size: tuple[int, int] | None = None
     condition: str = ""
+
+
+def listed(items: Sequence[Item]) -> str:
+    """How many items, and a digest of their files' names and order, wherever their folder is."""
+    names = ((x.name, os.path.basename(x.image), os.path.basename(x.label or ""), x.train_ids) for x in items)
+    return f"{len(items)} of digest {digest.of_names(names)}"
 
 
 @dataclass(frozen=True)

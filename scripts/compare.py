@@ -19,11 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from utils import yamlfile  # noqa: E402
 from utils.cli import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
@@ -53,13 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read(path: Path) -> Plan:
     """The plan in a YAML file; UserError for anything else."""
+    tree = yamlfile.load(path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         variants = {str(name): shlex.split(words or "") for name, words in tree["variants"].items()}
         return Plan(shlex.split(tree.get("common") or ""), variants)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise UserError(
             f"{path} is no plan: give `common: words for train.py` and `variants: {{name: words}}`"
         ) from None

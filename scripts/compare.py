@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from utils import yamlfile  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, place_to_write  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is not there yet and print the table; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("plan", type=Path, help="YAML file of the variants")
-    flags.add_argument("--out", type=Path, required=True, help="folder of the runs: OUT/VARIANT/seedN")
+    flags.add_argument("--out", type=place_to_write, required=True, help="folder of the runs: OUT/VARIANT/seedN")
     flags.add_argument("--seeds", default="0,1,2", help="one training of each variant a seed")
     args, more = flags.parse_known_args(argv)
     seeds = [seed.strip() for seed in args.seeds.split(",")]

@@ -21,11 +21,12 @@ from datasets.reading import read_image
 from network.predict import Predictor
 from session import Run, Start, load_for_evaluation, placed
 from utils import amp, distributed
-from utils.cli import exit_code
+from utils.cli import exit_code, place_to_write
 from utils.errors import UserError
 from utils.legend import Legend
 from utils.log import RunLog
 from utils.progress import progress
+from utils.runlock import FolderLock
 from utils.sinks.submission import id_table
 from utils.video import Preview, VideoSink, VideoSource
 from utils.visualize import colorize, encode_png, overlay, to_array, write_file
@@ -92,22 +93,26 @@ def parser(what: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     p.add_argument("--snapshot", default=SNAPSHOT, help="checkpoint, which may tell its network and classes")
-    p.add_argument("--save-dir", default=SAVE_DIR, help="folder for masks, overlays and the legend")
+    p.add_argument(
+        "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
+    )
     return p
 
 
 @contextmanager
 def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Painter]:
     """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
-    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", args.save_dir]
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
     cfg, spec, net, _ = trained.build([*rest, *words], preferred=ARCH)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")
+    lock = FolderLock()
+    note = lock.take(Path(cfg.RESULT_DIR), command)
     log = RunLog(Path(cfg.RESULT_DIR), name="demo.log")
     try:
         run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
-        notes = [run.precision.note] if run.precision.note else []
+        notes = [line for line in (note, run.precision.note) if line]
         log.line("\n".join([command, f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}", *notes]))
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
         made = Painter(run, network.build_predictor(cfg, placed(run, net), run.precision, log.line))
@@ -119,6 +124,7 @@ def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iter
         made.finish()
     finally:
         log.close()
+        lock.release()
 
 
 def paint_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:

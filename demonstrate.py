@@ -19,7 +19,8 @@ from datasets import folder
 from datasets.base import Item
 from datasets.reading import read_image
 from network.predict import Predictor
-from session import Run, Start, load_for_evaluation, placed
+from session import Run, load_for_evaluation, placed
+from starting import Start
 from utils import amp, distributed
 from utils.cli import exit_code, place_to_write
 from utils.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,8 @@ import network
 from datasets.base import listed
 from network.weights import classes, restore
 from slurm.leave import leave
-from utils import agree, amp, checkpoint, distributed, runfolder, sinks
+from starting import Start
+from utils import agree, amp, distributed, runfolder, sinks
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
@@ -94,40 +95,6 @@ class Evaluation(NamedTuple):
     writers: sinks.Sinks
     note: str
     facts: Mapping[str, str]
-
-
-class Start(NamedTuple):
-    """What a run starts from: a checkpoint to take weights from, or to continue (`resumes`), or nothing."""
-
-    path: Path | None = None
-    resumes: bool = False
-    notes: Sequence[str] = ()
-
-
-def starting_point(cfg: CfgNode) -> Start:
-    """The file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot.
-
-    A batch script sets STREETSCALE_RESUME=auto, since it may be started again: its run then goes on, if there is one.
-    """
-    folder = Path(cfg.RESULT_DIR)
-    again = os.environ.get("STREETSCALE_RESUME") == "auto" and not cfg.EVAL.MODE and any(_checkpoints(folder))
-    if cfg.RESUME == "auto" or again:
-        newest, notes = checkpoint.newest(folder)
-        if newest:
-            return Start(newest, True, notes)
-    named = Path(cfg.RESUME or cfg.SNAPSHOT)
-    if not (cfg.RESUME == "auto" or again or cfg.EVAL.MODE or cfg.OPTIONS.SUMMARY):
-        for old in _checkpoints(folder):
-            if not (cfg.RESUME and named.exists() and old.samefile(named)):  # its successor would delete it
-                advice = "--resume auto continues it, or give another --result_dir"
-                raise UserError(f"{folder} holds a run already ({old.name}): {advice}")
-    if cfg.RESUME and cfg.RESUME != "auto":
-        return Start(named, True)
-    return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
-
-
-def _checkpoints(folder: Path) -> Iterator[Path]:
-    return folder.glob("last_checkpoint_ep*.pth")
 
 
 def open_run(cfg: CfgNode, ranks: distributed.Ranks, words: str, start: Start) -> Run:

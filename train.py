@@ -41,8 +41,8 @@ from session import (
     open_run,
     placed,
     show,
-    starting_point,
 )
+from starting import starting_point
 from utils import checkpoint, distributed, launch, sinks
 from utils.contracts import Batch
 from utils.errors import MemoryShortageError, UserError

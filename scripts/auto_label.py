@@ -26,7 +26,8 @@ from datasets import folder  # noqa: E402
 from datasets.base import Item, SegmentationDataset, listed  # noqa: E402
 from datasets.loaders import EvalLoader  # noqa: E402
 from datasets.reading import apply_table, class_table, read_image, read_label  # noqa: E402
-from session import Run, Start, load_for_evaluation, placed  # noqa: E402
+from session import Run, load_for_evaluation, placed  # noqa: E402
+from starting import Start  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
 from utils import agree, amp, digest, distributed, labelrecord, madefrom, sinks  # noqa: E402

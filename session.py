@@ -222,10 +222,24 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
     if cfg.TRAIN.COMPILE:
         log.line(network.compile_parts(net))
+    say_notes(run, loader)
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
+
+
+def validation(run: Run, mode: str) -> datasets.EvalLoader:
+    """The images of an evaluation; what there is to say of them is said once a run."""
+    loader = datasets.build_val(run.cfg, run.ranks, mode)
+    say_notes(run, loader)
+    return loader
+
+
+def say_notes(run: Run, loader: datasets.TrainLoader | datasets.EvalLoader) -> None:
+    """What was guessed of the files, or left out, as lines of the log."""
+    for note in loader.dataset.notes:
+        run.log.once(f"note: {note}")
 
 
 def placed(run: Run, net: network.Net) -> network.Net:

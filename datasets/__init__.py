@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import catalogue, centroids, dynamic, folder, neighbours
+from datasets import catalogue, centroids, dynamic, neighbours, subset
 from datasets.base import Listing, SegmentationDataset, collate_train
-from datasets.catalogue import DATASETS, Entry, find, label_ids, settle, spec
+from datasets.catalogue import DATASETS, Entry, find, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
 from utils.contracts import DatasetSpec
@@ -28,9 +28,11 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
-    if cfg.DATASET.LIST_VAL and cfg.TRAIN.DO_EVAL:
-        catalogue.listing(cfg, "val", ranks)  # a mistake in it would come to light after an epoch
-    dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
+    notes = listing.notes
+    if cfg.DATASET.LIST_VAL and cfg.TRAIN.DO_EVAL:  # a mistake in it would come to light after an epoch
+        notes += catalogue.listing(cfg, "val", ranks).notes
+    transform = transforms.build_train(cfg, classes)
+    dataset = SegmentationDataset(listing.items, classes, transform, listing.refine, tuple(dict.fromkeys(notes)))
     whole = bool(cfg.DATASET.IMG_SIZES)
     sampler = (
         dynamic.sampler(cfg, ranks, listing, _most_steps(cfg)) if whole else _sampler(cfg, ranks, dataset, listing)
@@ -48,25 +50,25 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
     entry, classes = find(cfg), spec(cfg)
     if mode == "folder":
-        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, label_ids(cfg)))
+        listing = catalogue.shown(cfg, ranks)
     elif mode in ("val", "test"):
         listing = catalogue.listing(cfg, mode, ranks)
     elif mode == "trn":
         full = catalogue.listing(cfg, "train", ranks)
-        listing = Listing.plain(full.items[: full.fine])
+        listing = Listing.plain(full.items[: full.fine], full.notes)
     else:
         raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")
-    first = listing.items[: cfg.EVAL.NUM_IMAGES or None]
-    shown = first[cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
+    some = subset.share(listing.items, cfg.EVAL.NUM_IMAGES) if cfg.EVAL.NUM_IMAGES else listing.items
+    shown = some[cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
     if not shown:
-        count = f"{len(first)} images leave none for it"
+        count = f"{len(some)} images leave none for it"
         raise UserError(f"--split_index {cfg.EVAL.SPLIT_INDEX} of --split_count {cfg.EVAL.SPLIT_COUNT}: {count}")
     if any(item.label for item in listing.items):
         _check_classes(cfg, classes)
     most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
-    shown = shown[:most] if cfg.OPTIONS.TEST_MODE else shown
+    shown = subset.share(shown, most) if cfg.OPTIONS.TEST_MODE else shown
     size = cfg.DATASET.PRE_SIZE or entry.val_size if entry.val_size and mode in ("val", "trn") else 0
-    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size))
+    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size), notes=listing.notes)
     # Half the workers for validation, as published: those of training stay alive meanwhile.
     return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
 
@@ -77,11 +79,6 @@ def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader
 
 
 def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
-    if cfg.DATASET.IGNORE_LABEL != spec.ignore_label:
-        raise UserError(
-            f"DATASET.IGNORE_LABEL is {cfg.DATASET.IGNORE_LABEL}, but what labels of {spec.name} leave out is "
-            f"{spec.ignore_label}; leave it out"
-        )
     if cfg.DATASET.NUM_CLASSES != spec.num_classes:
         raise UserError(
             f"DATASET.NUM_CLASSES is {cfg.DATASET.NUM_CLASSES}, but labels of {spec.name} have {spec.num_classes} "
@@ -116,7 +113,7 @@ def _with_frames(cfg: Any, entry: Entry, listing: Listing) -> Listing:
     near = neighbours.around(listing.items[: listing.fine], skip, place, where)
     note = f"--maxSkip {skip}: {len(near.items)} frames around {listing.fine} images"
     note += f"; {near.missing} are not there" if near.missing else ""
-    return replace(listing, items=listing.items + near.items, origins=near.origins, note=note)
+    return replace(listing, items=listing.items + near.items, origins=near.origins, notes=(*listing.notes, note))
 
 
 def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: Listing) -> ClassUniformSampler:
@@ -143,7 +140,7 @@ def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: List
     return ClassUniformSampler(
         kept, early, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
         near if early is not near else None, c.MAX_CU_EPOCH, _most_steps(cfg),
-        mixed, c.COARSE_MULTIPLE, listing.note,
+        mixed, c.COARSE_MULTIPLE,
     )  # fmt: skip
 
 

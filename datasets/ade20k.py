@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
-from datasets.base import Item
+from datasets.base import Item, Listing
 from datasets.reading import existing_label, find_folder, some_images
+from datasets.repeated import once
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -41,16 +42,20 @@ def items(root: str, mode: str) -> list[Item]:
     return [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
 
 
-def listed(path: str, root: str) -> list[Item]:
-    """Items of an .odgt list: a JSON object a line, its paths below `root`; UserError names the line that is wrong."""
+def listed(path: str, root: str) -> Listing:
+    """Items of an .odgt list, each once: a JSON object a line, its paths below `root`.
+
+    UserError names the line that is wrong.
+    """
     try:
         lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise UserError(f"cannot read the list {path}: {error.strerror or error}") from None
-    found = [_entry(f"{path}, line {number}", line, Path(root)) for number, line in enumerate(lines, 1) if line.strip()]
+    told = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    found, notes = once(((number, _entry(f"{path}, line {number}", line, Path(root))) for number, line in told), path)
     if not found:
         raise UserError(f"the list {path} is empty")
-    return found
+    return Listing.plain(found, notes)
 
 
 def _entry(place: str, line: bytes, root: Path) -> Item:

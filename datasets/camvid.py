@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 from datasets.base import Item, Listing
 from datasets.reading import find_folder, images_in, some_images
 from datasets.repeated import once
+from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -162,7 +163,7 @@ def _listed(path: Path) -> list[tuple[int, str]]:
     """Lines' numbers and stems in a list file. Its paths are those of somebody's machine, so only the names count."""
     if not path.is_file():
         return []
-    lines = path.read_text().splitlines()
+    lines = textfile.lines(path, f"the list {path}", names=True)
     # The Windows flavour splits at both kinds of slashes.
     return [(number, PureWindowsPath(line.split()[0]).stem) for number, line in enumerate(lines, 1) if line.strip()]
 

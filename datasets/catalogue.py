@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets import acdc, ade20k, camvid, cityscapes, drawn, folder, kitti, labelids, lists, mapillary, neighbours
 from datasets.base import Listing
+from utils.agree import from_main
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError, nearest
@@ -175,9 +176,10 @@ def _settled(cfg: Any, listing: Listing, places: Mapping[str, list[str]], ranks:
     if not untold:
         return listing
     if cfg.EVAL.LABEL_IDS != "auto":
-        return labelids.settle(listing, labelids.Guess(cfg.EVAL.LABEL_IDS == "train", ""), ranks)
+        return labelids.settle(listing, labelids.Guess(cfg.EVAL.LABEL_IDS == "train", ""))
     open_ = {place: [f for f in files if labelids.told(f, classes) is None] for place, files in places.items()}
-    return labelids.settle(listing, labelids.look(open_ or {str(Path(untold[0]).parent): untold}, classes), ranks)
+    guess = from_main(ranks, lambda: labelids.look(open_ or {str(Path(untold[0]).parent): untold}, classes))
+    return labelids.settle(listing, guess)
 
 
 def _list_labels(cfg: Any) -> dict[str, list[str]]:

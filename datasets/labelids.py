@@ -16,7 +16,6 @@ from datasets.base import Item, Listing
 from datasets.reading import read_label
 from datasets.subset import evenly
 from utils.contracts import DatasetSpec
-from utils.distributed import Ranks
 
 _LOOKED_AT = 20  # files of each list or folder
 
@@ -59,15 +58,14 @@ def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
         if beyond.size:
             why = f"{path} has the value {beyond[0]}"
             return Guess(
-                False, f"labels are read as Cityscapes' own ids, since {why}; --label_ids train reads train ids"
+                False, f"note: labels are read as Cityscapes' own ids, since {why}; --label_ids train reads train ids"
             )
     of = ", ".join(f"{len(paths)} of {place}" for place, paths in some.items())
     why = f"no label that was looked at ({of}) has a value from {spec.num_classes} to 33"
-    return Guess(True, f"labels are read as train ids, since {why}; --label_ids raw reads Cityscapes' own ids")
+    return Guess(True, f"note: labels are read as train ids, since {why}; --label_ids raw reads Cityscapes' own ids")
 
 
-def settle(listing: Listing, guess: Guess, ranks: Ranks) -> Listing:
-    """The listing with what was guessed of the labels that nobody speaks for; the main process decides for all."""
-    guess = ranks.gather(guess)[0]
+def settle(listing: Listing, guess: Guess) -> Listing:
+    """The listing with what was guessed of the labels that nobody speaks for."""
     items = [item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in listing.items]
     return replace(listing, items=items, notes=listing.notes + (guess.note,) * bool(guess.note))

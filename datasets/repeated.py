@@ -37,5 +37,5 @@ def _remark(again: Sequence[tuple[int, int]], path: str) -> tuple[str, ...]:
         return ()
     line, before = again[0]
     if len(again) == 1:
-        return (f"{path}: 1 line repeats an image and counts once, line {line} as line {before}",)
-    return (f"{path}: {len(again)} lines repeat images and count once, the first line {line} as line {before}",)
+        return (f"note: {path}: 1 line repeats an image and counts once, line {line} as line {before}",)
+    return (f"note: {path}: {len(again)} lines repeat images and count once, the first line {line} as line {before}",)

@@ -14,7 +14,6 @@ from yacs.config import CfgNode
 import datasets
 from datasets import labelids
 from datasets.ade20k import SPEC as ADE20K
-from datasets.base import Item, Listing
 from datasets.camvid import SPEC as CAMVID
 from datasets.cityscapes import SPEC as CITYSCAPES
 from datasets.mapillary import SPEC as MAPILLARY
@@ -97,7 +96,7 @@ def test_datasets_in_a_folder_keep_their_own_values(
     assert train_ids(loader) == seen and loader.dataset.spec.classes == spec.classes and not loader.dataset.notes
 
 
-RAW, TRAIN = "labels are read as Cityscapes' own ids, since ", "labels are read as train ids, since "
+RAW, TRAIN = "note: labels are read as Cityscapes' own ids, since ", "note: labels are read as train ids, since "
 
 
 @pytest.mark.parametrize(
@@ -144,14 +143,19 @@ def test_a_folder_of_training_and_validation_guesses_once(tmp_path: Path, make_c
     assert note.startswith(f"{RAW}{tmp_path}/val/labels/b0.png has the value 26") and shown.dataset.notes == (note,)
 
 
-def test_the_main_process_decides_for_all() -> None:
-    class Second(Ranks):
-        def gather(self, value: Any) -> list[Any]:
-            return [labelids.Guess(False, "main"), value]
+def test_the_main_process_decides_for_all(tmp_path: Path, make_cfg: Make, write_file: Write) -> None:
+    """Another one, whose disk may hold other files, does as it says."""
 
-    listing = Listing.plain([Item("a", "b", "c", None)])
-    settled = labelids.settle(listing, labelids.Guess(True, "mine"), Second())
-    assert [item.train_ids for item in settled.items] == [False] and settled.notes == ("main",)
+    class Second(Ranks):
+        is_main = False  # type: ignore[assignment]
+
+        def gather(self, value: Any) -> list[Any]:
+            return [(labelids.Guess(False, "as the main process says"), ""), value]
+
+    pairs(tmp_path, write_file, "train", [(0, 7)] * 2)
+    words = ["--class_uniform_pct", "0", "--data_root", tmp_path, "--list_train", tmp_path / "train.lst"]
+    loader = datasets.build_train(make_cfg(*words), Second())
+    assert train_ids(loader) == {0, 255} and loader.dataset.notes == ("as the main process says",)
 
 
 @pytest.mark.parametrize(

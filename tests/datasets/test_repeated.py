@@ -69,7 +69,7 @@ def test_a_line_that_stands_twice_counts_once(root: Path, read: Callable, rows: 
     assert [Path(item.image).stem for item in listing.items] == ["a", "b"][: len({Path(row[0]).stem for row in rows})]
     assert listing.fine == len(listing.items) and len({item.name for item in listing.items}) == len(listing.items)
     file = root / ("train.txt" if read is segnet else "x.lst")
-    assert listing.notes == ((f"{file}: {said}",) if said else ())
+    assert listing.notes == ((f"note: {file}: {said}",) if said else ())
 
 
 @pytest.mark.parametrize("read", [lst, odgt])

@@ -32,10 +32,12 @@ from network.flow.propagate import Moved, advance  # noqa: E402
 from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
 from scripts.chain_flow import WEIGHTS, Flows, flows_of, frame_of  # noqa: E402
+from utils import madefrom  # noqa: E402
 from utils.cli import exit_code, place_to_write  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
+from utils.runlock import FolderLock  # noqa: E402
 from utils.visualize import colorize, encode_png, write_file  # noqa: E402
 
 RECORD = "propagation.json"
@@ -136,7 +138,7 @@ class Writer:
         ids = label[0, 0].cpu().numpy()
         write_file(image_file, encode_png(np.ascontiguousarray(pixels)))
         if self.vis:
-            classes = apply_table(ids, self.table, str(label_file), SPEC.name)
+            classes = apply_table(ids, self.table, str(label_file), SPEC)
             write_file(colour_file, encode_png(colorize(classes, SPEC.palette)))
         write_file(label_file, encode_png(ids))
 
@@ -184,6 +186,14 @@ def made_from(
 
 def drive(args: argparse.Namespace) -> None:
     """Find what is to be done, do what is left, say what came of it."""
+    with FolderLock() as lock:
+        if note := lock.take(args.target_dir, "scripts/propagate_labels.py"):
+            print(note)
+        propagate(args)
+
+
+def propagate(args: argparse.Namespace) -> None:
+    """The same, in a folder that nobody else writes to."""
     found = given(args)
     if unread := chain_flow.idle(args):
         print(f"without effect with --flow {args.flow}: {', '.join(unread)}")

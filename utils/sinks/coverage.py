@@ -57,7 +57,7 @@ class Coverage:
 
     def _read(self, file: Path) -> None:
         width = 2 * len(self.classes)
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8", errors="replace")
         whole = text[: text.rfind("\n") + 1]  # without a line that an interruption has cut
         for name, *cells in csv.reader(io.StringIO(whole)):
             with suppress(ValueError):  # the first line holds titles

@@ -128,7 +128,7 @@ def _whole(value: object) -> int:
 
 def _table(path: str) -> Any:
     """What a file of classes says, names as they were written. UserError for a part with nothing below it."""
-    tree = yamlfile.load(path, f"--classes {path}", text=("names",))
+    tree = yamlfile.load(path, f"--classes {path}", text=("names", "ids", "ignore"))
     if isinstance(tree, dict) and None in tree.values():
         empty = next(name for name, value in tree.items() if value is None)
         raise UserError(f"--classes {path}: {empty} is empty: give its values, or leave it out")

@@ -144,6 +144,13 @@ def test_names_in_any_encoding(name: bytes, root: Path) -> None:
     assert os.fsencode(item.image) == os.fsencode(root) + b"/" + name
 
 
+def test_ids_are_what_is_written(tmp_path: Path) -> None:
+    """Not in octal, as YAML reads 010."""
+    (tmp_path / "c.yaml").write_text("names: [a, b]\nids: [010, 9]\nignore: [07]\n")
+    spec = lists.spec_of(str(tmp_path / "c.yaml"), 0)
+    assert spec.train_to_id == (10, 9) and spec.id_to_train[7] == 255
+
+
 def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
     (root / "test.lst").write_bytes(b"\nstra\xdfe.png\n")
     with pytest.raises(UserError, match="line 2: byte 5, 0xDF, is no UTF-8: save the file as UTF-8"):
@@ -167,6 +174,8 @@ def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
         ("names: [a]\ncolours: [[1, 2, 999]]", "999 is out of range"),
         ("names: road", "is no table of classes"),
         ("names: [a, b]\nids:", "ids is empty"),
+        ("names: [a, b]\nids: [1.5, 2]", "is no table of classes"),
+        ("names: [a, b]\nids: [yes, 2]", "is no table of classes"),
         ("names:\nids: [1]", "names is empty"),
         ("names: [road, car, road]", "the class 'road' stands twice, 1. and 3. of names"),
         ("names: ['1.0', 1.0]", "the class '1.0' stands twice, 1. and 2. of names"),

@@ -44,7 +44,7 @@ def labels(path: str, root: str) -> list[str]:
         rows = [_columns(line) for line in textfile.lines(path, f"the list {path}", names=True)]
     except UserError:
         return []
-    files = [str(Path(root) / row[1]) for row in rows if len(row) > 1]
+    files = dict.fromkeys(str(Path(root) / row[1]) for row in rows if len(row) > 1)
     return [file for file in files if Path(file).is_file()]
 
 
@@ -93,8 +93,8 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
     tree = _table(path)
     try:
         names = tuple(_name(name, path) for name in [] + tree["names"])  # a list, not a word's letters
-        ids = [_whole(value) for value in tree.get("ids") or range(len(names))]
-        ignored = {_whole(value): 255 for value in tree.get("ignore") or ()}
+        ids = [_whole(value) for value in [] + tree.get("ids", [])] or list(range(len(names)))
+        ignored = {_whole(value): 255 for value in [] + tree.get("ignore", [])}
         colours = tuple((int(r), int(g), int(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
     except UserError:
         raise

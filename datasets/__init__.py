@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import catalogue, centroids, dynamic, folder, neighbours
+from datasets import catalogue, centroids, dynamic, folder, look, neighbours
 from datasets.base import Listing, SegmentationDataset, collate_train
 from datasets.catalogue import DATASETS, Entry, find, label_ids, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
+from utils import results
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
@@ -30,7 +31,8 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
     if cfg.DATASET.LIST_VAL and cfg.TRAIN.DO_EVAL:
         catalogue.listing(cfg, "val", ranks)  # a mistake in it would come to light after an epoch
-    dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
+    bits, note = look.image_bits(cfg, ranks, listing, "train")
+    dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine, bits)
     whole = bool(cfg.DATASET.IMG_SIZES)
     sampler = (
         dynamic.sampler(cfg, ranks, listing, _most_steps(cfg)) if whole else _sampler(cfg, ranks, dataset, listing)
@@ -41,19 +43,21 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     if cfg.TRAIN.MAX_ITERS:
         sampler = Rounds(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
     collate = dynamic.canvas(cfg, classes) if whole else collate_train
-    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump, collate)
+    pin, notes = ranks.device.type == "cuda", [note, look.turned_note(listing), listing.note if whole else ""]
+    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, pin, dump, collate, notes)
 
 
 def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
     entry, classes = find(cfg), spec(cfg)
     if mode == "folder":
-        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, label_ids(cfg)))
+        results.check_apart(cfg.EVAL.FOLDER, cfg.RESULT_DIR, "--result_dir", made=_dumps(cfg))
+        listing = folder.listing(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, label_ids(cfg), cfg.RESULT_DIR)
     elif mode in ("val", "test"):
         listing = catalogue.listing(cfg, mode, ranks)
     elif mode == "trn":
         full = catalogue.listing(cfg, "train", ranks)
-        listing = Listing.plain(full.items[: full.fine])
+        listing = replace(Listing.plain(full.items[: full.fine]), note=full.note)
     else:
         raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")
     first = listing.items[: cfg.EVAL.NUM_IMAGES or None]
@@ -66,9 +70,17 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
     shown = shown[:most] if cfg.OPTIONS.TEST_MODE else shown
     size = cfg.DATASET.PRE_SIZE or entry.val_size if entry.val_size and mode in ("val", "trn") else 0
-    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size))
+    bits, note = look.image_bits(cfg, ranks, listing, mode)
+    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size), image_bits=bits)
     # Half the workers for validation, as published: those of training stay alive meanwhile.
-    return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
+    workers, notes = cfg.DATASET.NUM_WORKERS // 2, [listing.note, note]
+    lenient = mode == "folder"  # the score of a dataset is one over all of its images
+    return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient, notes)
+
+
+def _dumps(cfg: Any) -> bool:
+    """Whether an evaluation writes pictures of its own."""
+    return cfg.EVAL.VISUALIZE or any(value for key, value in cfg.EVAL.items() if key.startswith("DUMP_"))
 
 
 def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
 from datasets.base import Item
-from datasets.reading import existing_label, find_folder, some_images
+from datasets.files import some_images
+from datasets.reading import existing_label, find_folder
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from datasets.base import Item
-from datasets.reading import find_folder, images_in, some_images
+from datasets.files import images_in, some_images
+from datasets.reading import find_folder
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 

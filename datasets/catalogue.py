@@ -107,7 +107,7 @@ def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     root = root / mode if (root / mode).is_dir() else root
     images = root / "images" if (root / "images").is_dir() else root
     labels = root / "labels" if (root / "labels").is_dir() else ""
-    return Listing.plain(folder.items(str(images), str(labels), folder.SPEC, label_ids(cfg)))
+    return folder.listing(str(images), str(labels), folder.SPEC, label_ids(cfg))
 
 
 def _listed_spec(cfg: Any) -> DatasetSpec:

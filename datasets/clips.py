@@ -18,7 +18,9 @@ from torch.utils.data import Dataset
 
 from datasets.base import Failure
 from datasets.loaders import Loader
-from datasets.reading import found, images_in, read_image
+from datasets.files import images_in
+from datasets.pictures import read_image
+from datasets.reading import found
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.snippets import numbered
 from utils.contracts import Draw

@@ -13,21 +13,10 @@ from PIL import Image
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
-
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Bytes of a PNG header: bits a channel, and how colours are stored.
 _PNG_BITS, _PNG_COLOURS = 24, 25
 _GREY, _PALETTE = 0, 3
-
-
-def read_image(path: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too, EXIF rotation ignored.
-
-    Labels are drawn over the stored pixels, so that turning an image by its EXIF tag would part the two.
-    """
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.cvtColor(_decode(path, flags), cv2.COLOR_BGR2RGB)
 
 
 def size_of(path: str) -> tuple[int, int]:
@@ -41,11 +30,11 @@ def size_of(path: str) -> tuple[int, int]:
 
 def read_label(path: str) -> np.ndarray:
     """(H, W) uint8 or uint16 values as they are stored; the indices of a palette file, not its colours."""
-    data = _read_complete(path)
+    data = read_complete(path)
     bits, colours = (data[_PNG_BITS], data[_PNG_COLOURS]) if data.startswith(_PNG) else (8, _GREY)
     if colours == _PALETTE:
         return _palette_indices(data, path)
-    label = _decode(path, cv2.IMREAD_UNCHANGED, data)
+    label = decode(path, cv2.IMREAD_UNCHANGED, data)
     if bits < 8:
         label //= 255 // (2**bits - 1)  # the decoder spreads few bits over the full range
     if label.ndim == 3:
@@ -68,7 +57,7 @@ def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
     `table` as `colour_table` makes it, `name` the dataset's.
     """
-    bgr = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    bgr = decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     key = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA).view("<u4")[..., 0] & 0xFFFFFF  # (H, W, 4) -> (H, W)
     values = table[key]
     if values.all():
@@ -86,8 +75,9 @@ def _palette_indices(data: bytes, path: str) -> np.ndarray:
         raise UserError(f"cannot decode {path}: {error}") from None
 
 
-def _decode(path: str, flags: int, data: bytes | None = None) -> np.ndarray:
-    data = _read_complete(path) if data is None else data
+def decode(path: str, flags: int, data: bytes | None = None) -> np.ndarray:
+    """The picture in a file, or in its bytes `data`, as OpenCV's `flags` ask; UserError if there is none in it."""
+    data = read_complete(path) if data is None else data
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -97,8 +87,8 @@ def _decode(path: str, flags: int, data: bytes | None = None) -> np.ndarray:
     return image
 
 
-def _read_complete(path: str) -> bytes:
-    """The file's bytes; a decoder may fill up a file that was cut off with grey and say nothing."""
+def read_complete(path: str) -> bytes:
+    """The file's bytes, UserError for one that ends too early: a decoder may fill up a file that was cut off with grey and say nothing."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -184,20 +174,6 @@ def found(folder: Path, limit: int = 8) -> str:
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
     more = f", ... ({len(names)} in all)" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more if names else "nothing"
-
-
-def images_in(folder: Path, recursive: bool = False) -> list[Path]:
-    """Image files in `folder` by name, hidden ones left out."""
-    entries = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(p for p in entries if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
-
-
-def some_images(folder: Path) -> list[Path]:
-    """Image files in `folder` by name; UserError if there are none."""
-    paths = images_in(folder)
-    if not paths:
-        raise UserError(f"no images in {folder}")
-    return paths
 
 
 def existing_label(label: Path, image: Path) -> str:

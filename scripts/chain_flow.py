@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.reading import read_image
+from datasets.pictures import read_image
 from datasets.snippets import Chain
 from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, device_of, flow_source
 from utils import flowfile

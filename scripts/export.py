@@ -24,7 +24,7 @@ if not __package__:  # run as a file: the packages are one folder up
 
 import network  # noqa: E402
 import trained  # noqa: E402
-from datasets.reading import read_image  # noqa: E402
+from datasets.pictures import read_image  # noqa: E402
 from network import export  # noqa: E402
 from network.evalrule import EvalRule, normalise  # noqa: E402
 from utils.cli import exit_code  # noqa: E402

@@ -13,11 +13,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("datasets", "transforms", "network", "loss", "utils")
 # Package or top-level module -> what of ours it may import. Each may import itself.
 ALLOWED = {
-    "train": {"config", "options", "session", "datasets", "network", "loss", "utils"},
+    "train": {"config", "options", "session", "outcome", "datasets", "network", "loss", "utils"},
     "demo": {"demonstrate"},
     "demo_folder": {"demonstrate"},
     "demonstrate": {"session", "trained", "datasets", "network", "utils"},
     "trained": {"config", "datasets", "network", "utils"},
+    "outcome": {"session", "datasets", "utils"},
     "session": {"config", "datasets", "network", "loss", "slurm", "utils"},
     "config": {"options", "datasets", "utils"},
     "options": {"utils"},

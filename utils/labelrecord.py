@@ -21,6 +21,11 @@ class Record(NamedTuple):
     ids: tuple[int, ...]
     made: dict[str, Any]
 
+    @property
+    def upright(self) -> bool:
+        """Whether they lie over pictures that were turned by their EXIF tags, not over the stored pixels."""
+        return bool(self.made.get("upright"))
+
 
 def write(folder: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
     """Say in `folder` that its labels have the classes of `spec`, and how they were made."""

@@ -1,4 +1,4 @@
-"""An evaluation round its loop: what is said before the first picture, what of the last, and where its results are shown."""
+"""An evaluation round its loop: what is said before the first picture and after the last, where results are shown."""
 
 from __future__ import annotations
 

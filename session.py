@@ -169,7 +169,7 @@ def leave_script(run: Run) -> None:
     runx leaves a bare command line in `submit_cmd.sh`; it is replaced by a copy that sbatch accepts.
     """
     folder, (nodes, here) = run.folder, distributed.layout()
-    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_text().startswith("#!")
+    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_bytes().startswith(b"#!")
     if not run.ranks.is_main or ((folder / script.NAME).exists() and not bare):
         return
     driver = shlex.quote(str(Path(__file__).resolve().with_name("train.py")))

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.base import Failure
-from datasets.loaders import Loader
 from datasets.files import images_in
+from datasets.loaders import Loader
 from datasets.pictures import read_image
 from datasets.reading import found
 from datasets.samplers import ClassUniformSampler, ExactSampler

@@ -51,7 +51,8 @@ def images_in(folder: Path, recursive: bool = False) -> list[Path]:
 def search(folder: Path, without: Iterable[str | Path] = (), results: bool = False) -> Found:
     """Pictures in any depth of a folder. `results`: those in which runs have left their results, too.
 
-    Hidden ones and all that lies in hidden folders are left out, and so are the folders `without` and the results. Linked folders are followed, each folder once: under its own path where it has one here.
+    Hidden ones and all that lies in hidden folders are left out, and so are the folders `without` and the results.
+    Linked folders are followed, each folder once: under its own path where it has one here.
     """
     apart = {identity for path in without if (identity := _identity(Path(path))) and identity != _identity(folder)}
     found, seen = Found(), {_identity(folder)}
@@ -78,7 +79,7 @@ def search(folder: Path, without: Iterable[str | Path] = (), results: bool = Fal
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """Pictures, folders and linked folders of a folder, by name, hidden ones left out. UserError if it is closed to us."""
+    """Pictures, folders and linked folders of a folder, none of them hidden. UserError if it is closed to us."""
     images, real, linked = [], [], []
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

@@ -171,8 +171,8 @@ class TrainLoader(Loader):
 class EvalLoader(Loader):
     """Every image of a split once over all processes, in the order of the list.
 
-    `lenient`: pictures that cannot be read are left out, and `left_out` says why. `turned`: pictures so far that ask for
-    a turn. `notes`: what the log should say before the first batch.
+    `lenient`: pictures that cannot be read are left out, and `left_out` says why. `turned`: pictures so far that ask
+    for a turn. `notes`: what the log should say before the first batch.
     """
 
     def __init__(
@@ -223,16 +223,16 @@ class EvalLoader(Loader):
 class Seen(NamedTuple):
     """Of `total` pictures: why some were left out, how many ask for a turn, and whether they got it."""
 
-    total: int
-    left_out: list[str]
-    turned: int
-    upright: bool
+    total: int = 0
+    left_out: Sequence[str] = ()
+    turned: int = 0
+    upright: bool = True
 
     @property
     def lines(self) -> list[str]:
         """For the log."""
         found = [f"left out: {reason}" for reason in self.left_out]
-        how = "turned upright, as viewers show them, and so are their masks"
+        how = "turned upright, as viewers show them, and so are their masks and labels"
         if not self.upright:
             how = "read as they are stored, since labels lie over the stored pixels"
         found += [f"{self.turned} of {self.total} pictures carry a turn (EXIF): {how}"] if self.turned else []

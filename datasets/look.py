@@ -1,4 +1,4 @@
-"""A bounded look at the pictures of a run before it reads them: their range of values, and whether they carry a turn."""
+"""A bounded look at pictures before a run reads them: the range of their values, and the turns that they carry."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def turned_note(listing: Listing) -> str:
     if not count:
         return ""
     return (
-        f"{count} of {len(some)} training images looked at carry a turn (EXIF): they are read as they are stored, since "
+        f"{count} of {len(some)} training images looked at carry a turn (EXIF): read as they are stored, since "
         "labels lie over the stored pixels"
     )

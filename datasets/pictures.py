@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
@@ -44,8 +45,8 @@ def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarra
     """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too.
 
     As it is stored, since labels are drawn over the stored pixels; `upright`: turned by its EXIF tag, as viewers show
-    it. `bits`: of the 16 in a file of so many, how many its values use; 0: told by nobody. PictureError, which names the
-    file, for one that cannot be read, and for values beyond `bits`.
+    it. `bits`: of the 16 in a file of so many, how many its values use; 0: told by nobody. PictureError, which names
+    the file, for one that cannot be read, and for values beyond `bits`.
     """
     return read_turned(path, upright, bits)[0]
 
@@ -172,14 +173,16 @@ def _head(path: str, length: int = 32) -> bytes:
 
 
 def orientation(data: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG, WebP or TIFF file, 1 to 8; 1, as stored, where it has none or a broken one."""
+    """The EXIF orientation of a JPEG, PNG, WebP or TIFF file, 1 to 8; 1 where it has none or a broken one."""
     try:
         block = _exif(data)
         if not block:
             return 1
-        tags = Image.Exif()
-        tags.load(block)
-        value = tags.get(_ORIENTATION, 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tags = Image.Exif()
+            tags.load(block)
+            value = tags.get(_ORIENTATION, 1)
     except Exception:  # Pillow raises what a broken block happens to cause; a photo is worth more than its tags
         return 1
     return value if value in _UPRIGHT else 1

@@ -88,7 +88,7 @@ def decode(path: str, flags: int, data: bytes | None = None) -> np.ndarray:
 
 
 def read_complete(path: str) -> bytes:
-    """The file's bytes, UserError for one that ends too early: a decoder may fill up a file that was cut off with grey and say nothing."""
+    """The file's bytes; UserError for one that was cut off, which a decoder may fill up with grey and say nothing."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:

@@ -1,6 +1,6 @@
 """Names of files as text. A name is bytes, and need not be UTF-8: Python carries what is none as lone surrogates.
 
-Files are opened and written by the name as it is; what is shown, and what is written into other files, goes through here.
+Files are opened and written by the name as it is; what is shown, and what is written into files, goes through here.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def resize_by(x: Tensor, scale: float, align_corners: bool = False, exact: bool 
 
 def at_least_one(side: int) -> int:
     """`side`, or 1 where a scale has left nothing of it. A side that an exported network takes as it comes stays so."""
-    return torch.sym_max(side, 1)
+    return torch.sym_max(side, 1)  # type: ignore[return-value]
 
 
 def short_side_scale(size: Sequence[int], short: float, longest: float) -> float:

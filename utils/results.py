@@ -27,8 +27,10 @@ def _has_records(folder: Path) -> bool:
 
 
 def check_apart(pictures: str, results: str, flag: str, made: bool = True) -> None:
-    """UserError where results would be written among the pictures: into their folder, or, if such are `made`, into one of
-    FOLDERS that they lie in."""
+    """UserError where results would be written among the pictures.
+
+    That is into their folder or, where a run has `made` FOLDERS of its own, into one that they lie in.
+    """
     where, target = Path(pictures).resolve(), Path(results).resolve()
     inside = where.relative_to(target).parts[:1] if where.is_relative_to(target) else None
     if inside == () or (made and inside and inside[0] in FOLDERS):

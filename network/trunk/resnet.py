@@ -61,7 +61,8 @@ class CeilPool(nn.MaxPool2d):
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C, ceil((h - 1) / 2), ...), at least 1."""
         high, wide = (int(side < 2) for side in input.shape[-2:])
-        return super().forward(F.pad(input, (0, wide, 0, high), mode="replicate") if high or wide else input)
+        padded = F.pad(input, (0, wide, 0, high), mode="replicate") if high or wide else input
+        return super().forward(padded)  # type: ignore[return-value]
 
 
 class SEResNeXt(ResNet):

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from yacs.config import CfgNode
+
 from datasets.loaders import EvalLoader, Seen
 from session import Run
 from utils import sinks
@@ -43,6 +45,12 @@ def end(run: Run, loader: EvalLoader, writers: sinks.Sinks) -> Seen:
     return seen
 
 
+def _has_labels(cfg: CfgNode) -> bool:
+    """Whether an evaluation is meant to give a score."""
+    labelled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
+    return bool(labelled) and not cfg.EVAL.NO_METRICS
+
+
 def show(run: Run, result: Evaluation, phase: str, epoch: int) -> int:
     """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard.
 
@@ -59,6 +67,9 @@ def _show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         log.metric(phase, scores.summary() | result.writers.figures, epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
+    if not scores.pixels and _has_labels(cfg):
+        best = "" if cfg.EVAL.MODE else f" of epoch {epoch}, and it cannot become the best checkpoint"
+        log.line(f"warning: no pixel of the labels counts, so there is no score{best}")
     data = ReportData(
         title=f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
         command=run.command,

@@ -211,6 +211,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     for note in (*loader.notes, loader.sampler.note):
         if note:
             log.line(f"warning: {note}")
+    for line in datasets.audit_labels(cfg, ranks, loader):
+        log.line(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
 

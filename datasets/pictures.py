@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,8 +11,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.reading import decode, read_complete
-from utils.errors import UserError
+from datasets.decoding import decode, head_of
+from datasets.reading import read_complete
+from utils.errors import UserError, in_short
 
 WHOLE = 16  # bits of a file that uses all of its range
 LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
@@ -54,9 +54,17 @@ def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarra
 def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
     """As `read_image`, and whether the file asks for a turn."""
     try:
-        data = read_complete(path)
+        return _read(path, upright, bits)
+    except PictureError:
+        raise
     except UserError as error:
         raise PictureError(str(error)) from None
+    except Exception as error:  # a decoder raises what it likes
+        raise PictureError(f"cannot read {path}: {in_short(error)}") from error
+
+
+def _read(path: str, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
+    data = read_complete(path)
     image = _eight_bits(path, data, bits)
     turn, is_tiff = orientation(data), data[:4] in _TIFF
     if turn in _UPRIGHT and upright != is_tiff:  # the decoder turns every TIFF, whatever it is told
@@ -82,10 +90,10 @@ def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
 
 
 def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
-    try:
-        return decode(path, flags, data)
-    except UserError as error:
-        raise PictureError(f"{error}{_unusual(data)}") from None
+    values = decode(data, flags)
+    if values is None:
+        raise PictureError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image{_unusual(data)}")
+    return values
 
 
 def _may_be_deep(data: bytes) -> bool:
@@ -105,11 +113,8 @@ def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
 
 def _unusual(data: bytes) -> str:
     """What a TIFF that OpenCV does not decode holds, where Pillow knows it; else nothing."""
-    try:
-        mode = Image.open(io.BytesIO(data)).mode if data[:4] in _TIFF else ""
-    except Exception:  # a damaged file raises what it likes
-        mode = ""
-    kind = {"F": "fractions", "I": "whole numbers of 32 bits"}.get(mode, "")
+    head = head_of(data) if data[:4] in _TIFF else None
+    kind = {"F": "fractions", "I": "whole numbers of 32 bits"}.get(head.mode if head else "", "")
     return f"; it holds {kind}: save it with 8 or 16 bits" if kind else ""
 
 
@@ -140,7 +145,7 @@ def range_of(paths: tuple[str, ...]) -> tuple[int, int]:
 
 def _highest(path: str) -> int | None:
     try:
-        values = decode(path, _ANY_BITS, read_complete(path))
+        values = _decoded(path, _ANY_BITS, read_complete(path))
         return None if values.dtype == np.uint8 else int(_whole_numbers(path, values).max())
     except UserError:
         return None

@@ -95,7 +95,7 @@ def test_with_labels_the_stored_pixels_stay(
         labels.mkdir(exist_ok=True)
         (labels / name).write_bytes(cv2.imencode(".png", np.full(size, 3, np.uint8))[1].tobytes())
     cv2.imwrite(str(labels / "bad.png"), np.full((32, 64), 3, np.uint8))
-    assert evaluate(snapshot, photos, out, "--eval_labels", str(labels), "--label_ids", "train") == 2
+    assert evaluate(snapshot, photos, out, "--eval_labels", str(labels), "--eval_label_ids", "train") == 2
     said = capsys.readouterr().out
     assert "1 of 5 pictures carry a turn (EXIF): read as they are stored, since labels lie over" in said
     assert "(1 of 5 pictures could not be read and are left out)" in said  # beside the score

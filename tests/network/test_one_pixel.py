@@ -96,9 +96,12 @@ def test_networks_of_several_scales(size: tuple[int, int], rule: str) -> None:
 
 
 TRUNKS = {
-    "hrnet": lambda: HRNet(mult=0.1), "resnet": lambda: ResNet(50, mult=0.1),
-    "seresnext": lambda: SEResNeXt(50, mult=0.1), "wide": lambda: WideResNet38(mult=0.05), "xception": lambda: Xception71(mult=0.1),
-}  # fmt: skip
+    "hrnet": lambda: HRNet(mult=0.1),
+    "resnet": lambda: ResNet(50, mult=0.1),
+    "seresnext": lambda: SEResNeXt(50, mult=0.1),
+    "wide": lambda: WideResNet38(mult=0.05),
+    "xception": lambda: Xception71(mult=0.1),
+}
 
 
 @pytest.mark.parametrize("name", TRUNKS)

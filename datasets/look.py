@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from datasets import catalogue, pictures
 from datasets.base import Listing
+from datasets.files import images_in
 from utils.distributed import Ranks
 from utils.errors import UserError
 
@@ -27,6 +30,12 @@ def bits_of(paths: list[str], given: int, most: int = pictures.LOOKED_AT) -> tup
 def bits_of_folder(paths: list[str], given: int) -> tuple[int, str]:
     """As `bits_of`, for pictures that stand for themselves."""
     return bits_of(paths, given, _MANY)
+
+
+@lru_cache(maxsize=64)
+def bits_beside(folder: Path) -> tuple[int, str]:
+    """As `bits_of`, for frames that are read one by one: by the pictures of their folder."""
+    return bits_of([str(path) for path in images_in(folder)], 0)
 
 
 def image_bits(cfg: Any, ranks: Ranks, listing: Listing, mode: str) -> tuple[int, str]:

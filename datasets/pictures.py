@@ -157,7 +157,7 @@ def range_note(bits: int, highest: int) -> str:
         return ""
     return (
         f"pictures of 16 bits use {bits} of them (highest value {highest} of those looked at): {(1 << bits) - 1} is "
-        f"white in all of them; --image_bits {WHOLE} takes their values as they are"
+        f"white in all of them; --image_bits {WHOLE} where they are just dark"
     )
 
 

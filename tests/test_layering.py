@@ -32,7 +32,18 @@ ALLOWED = {
 }
 # Parsers of options: for the drivers and the builders in a package's __init__ alone.
 OPTION_MODULES = {"argparse", "yacs"}
-READERS = ("train", "demo", "demo_folder", "demonstrate", "trained", "session", "config", "options", "scripts")
+READERS = (
+    "train",
+    "demo",
+    "demo_folder",
+    "demonstrate",
+    "trained",
+    "session",
+    "outcome",
+    "config",
+    "options",
+    "scripts",
+)
 SOURCES = sorted(
     path for top in ALLOWED for path in (*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")) if path.is_file()
 )

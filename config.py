@@ -26,10 +26,11 @@ from utils.errors import UserError, nearest
 SYSTEMS = (paddleseg.SYSTEM, csail.SYSTEM, hrnet.SYSTEM)
 
 
-def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None = None) -> CfgNode:
+def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None = None, dry: bool = False) -> CfgNode:
     """Frozen configuration of a command line (without the program's name).
 
-    `recorded`: {key: value} that a checkpoint holds; they stand in place of the defaults. Raises UserError, with every
+    `recorded`: {key: value} that a checkpoint holds; they stand in place of the defaults. `dry`: nothing is looked
+    up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
     problem in it, for what does not exist or contradicts itself.
     """
     values, idle = parse(argv or [], recorded)
@@ -43,7 +44,8 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
                 values[key] = os.path.expanduser(values[key])
     cfg = _tree(values)
     cfg.WITHOUT_EFFECT = [*idle, *_idle_flips(cfg)]
-    _fill_classes(cfg)
+    if not dry:
+        _fill_classes(cfg)
     found = list(problems(cfg))
     if found:
         raise UserError("\n".join(found))

@@ -30,13 +30,6 @@ class Evaluation(NamedTuple):
     left_out: int = 0
 
 
-def begin(run: Run, loader: EvalLoader) -> None:
-    """Say what is special about the pictures, once a run; no process writes results before all have come here."""
-    run.ranks.barrier()
-    for note in loader.notes if run.cfg.EVAL.MODE else ():
-        run.log.line(note)
-
-
 def end(run: Run, loader: EvalLoader, writers: sinks.Sinks) -> Seen:
     """Close the sinks and say what came of it, and what was met in the pictures."""
     seen = loader.seen(run.ranks)

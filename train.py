@@ -23,14 +23,13 @@ from torch.nn.utils import clip_grad_norm_
 from yacs.config import CfgNode
 
 import config
-import datasets
 import loss
 import network
 from network.evalrule import normalise
 from network.summary import summary
 from network.weights import restore
 from options.help import help_text
-from outcome import Evaluation, begin, end, show
+from outcome import Evaluation, end, show
 from session import (
     Run,
     Trainer,
@@ -41,6 +40,7 @@ from session import (
     open_run,
     placed,
     starting_point,
+    validation,
 )
 from utils import checkpoint, distributed, launch, sinks
 from utils.contracts import Batch
@@ -203,12 +203,12 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     """Predict every image of `mode` (val, trn, test, folder) once, score what has a label, feed the sinks."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
-    loader = datasets.build_val(cfg, ranks, mode)
+    loader = validation(run, mode)
     predictor = network.build_predictor(cfg, net, run.precision, log.line)
     writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)
     notes: set[str] = set()
-    begin(run, loader)
+    ranks.barrier()  # no process writes results before the sinks of all have seen what is there
     for batch in log.progress(loader, mode):
         predictions = predictor(batch["image"], extras=writers.extras)
         notes.update(prediction.note for prediction in predictions if prediction.note)

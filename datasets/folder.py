@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasets import cityscapes
+from datasets import cityscapes, labelids
 from datasets.base import Item, Listing
 from datasets.files import EXTENSIONS, Found, search
-from datasets.reading import existing_label, found, holds_train_ids
+from datasets.reading import existing_label, found
 from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -25,22 +25,21 @@ _ENDINGS = (
     "_rgb_anon", "_gt_labelIds", "_gt_labelTrainIds", "_labelIds", "_labelTrainIds", "_L",
 )  # fmt: skip
 
-LABEL_IDS = ("auto", "raw", "train")
-
 
 def listing(
     images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto", results: str = ""
 ) -> Listing:
     """`items`, and a note on results that were left out; below `results`, where a run writes, nothing is a picture."""
     found = _images(images, labels, results)
-    return replace(Listing.plain(_items(found, images, labels, spec, label_ids, results)), note=found.note)
+    notes = (found.note,) if found.note else ()
+    return Listing.plain(_items(found, images, labels, spec, label_ids, results), notes)
 
 
 def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto") -> list[Item]:
     """All images under a folder, by path; with labels of the same stem from under `labels`.
 
-    `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by names and values. Images
-    without labels, and those of automatic labels that are upright, are `upright`.
+    `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by the names of the files.
+    Images without labels, and those of automatic labels that are upright, are `upright`.
     """
     return listing(images, labels, spec, label_ids).items
 
@@ -62,15 +61,11 @@ def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: 
         record, of = None, _label_index(folder)
         files = [str(_label_of(path, root, of, labels)) for path in paths]
         _check_unlike(paths, files)
-    if label_ids != "auto":
-        train_ids = label_ids == "train"
-    else:
-        train_ids = record.ids != spec.train_to_id if record else holds_train_ids(files, spec)
+    by_record = record.holds_train_ids(spec) if record and label_ids == "auto" else None
+    train_ids = [labelids.told(label, spec, label_ids) if by_record is None else by_record for label in files]
     upright = bool(record and record.upright)
-    return [
-        Item(str(path), label, name, train_ids, upright=upright)
-        for path, label, name in zip(paths, files, names, strict=True)
-    ]
+    found = zip(paths, files, names, train_ids, strict=True)
+    return [Item(str(path), label, name, ids, upright=upright) for path, label, name, ids in found]
 
 
 def _check_unlike(images: Sequence[Path], labels: Sequence[str]) -> None:
@@ -145,9 +140,14 @@ def _key(path: Path) -> str:
     return stem
 
 
+def label_files(labels: Path) -> list[Path]:
+    """Labels in any depth of a folder, without the pictures of them that Cityscapes has beside them."""
+    return [path for path in search(labels, results=True).paths if not path.stem.endswith(("_color", "_instanceIds"))]
+
+
 def _label_index(labels: Path) -> dict[str, Path]:
     """Label files by their place under the folder, whole and without ending, and by stem alone where that is unlike."""
-    paths = [path for path in search(labels, results=True).paths if not path.stem.endswith(("_color", "_instanceIds"))]
+    paths = label_files(labels)
     paths.sort(key=lambda path: path.stem.endswith("labelTrainIds"))
     index: dict[str, Path] = {}
     for name in (lambda path: path.stem, _key):

@@ -149,11 +149,9 @@ class TrainLoader(Loader):
         dump: AugmentationDump | None = None,
         collate: Callable[[Sequence[Sample | Failure]], Batch | Failure] = collate_train,
         labels: Labels | None = None,
-        notes: Sequence[str] = (),
     ) -> None:
         super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate, pin_memory=pin)
         self.sampler, self.dump = sampler, dump
-        self.notes = [note for note in notes if note]  # what the log should say before the first batch
         self.labels = labels or Labels.of(dataset)
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
@@ -175,7 +173,7 @@ class EvalLoader(Loader):
     """Every image of a split once over all processes, in the order of the list.
 
     `lenient`: pictures that cannot be read are left out, and `left_out` says why. `turned`: pictures so far that ask
-    for a turn. `notes`: what the log should say before the first batch.
+    for a turn.
     """
 
     def __init__(
@@ -186,12 +184,10 @@ class EvalLoader(Loader):
         rank: int = 0,
         world: int = 1,
         lenient: bool = False,
-        notes: Sequence[str] = (),
     ) -> None:
         sampler, collate = ExactSampler(len(dataset), rank, world), partial(collate_read, lenient=lenient)
         super().__init__(dataset, workers, batch_size=batch_size, sampler=sampler, collate_fn=collate)
         self.batches = -(-len(sampler) // batch_size)
-        self.notes = [note for note in notes if note]
         self.left_out: list[str] = []
         self.turned = 0
 

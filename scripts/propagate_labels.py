@@ -134,7 +134,7 @@ class Writer:
         ids = label[0, 0].cpu().numpy()
         write_file(image_file, encode_png(np.ascontiguousarray(pixels)))
         if self.vis:
-            classes = apply_table(ids, self.table, str(label_file), SPEC.name)
+            classes = apply_table(ids, self.table, str(label_file), SPEC)
             write_file(colour_file, encode_png(colorize(classes, SPEC.palette)))
         write_file(label_file, encode_png(ids))
 

@@ -16,12 +16,20 @@ _TEXT, _NULL, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "null", 
 _MOST = 100_000  # nodes of a file, those of an alias *name again at each place
 
 
+class _All:
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+ALL = _All()  # every value is text, a null that was written, too
+
+
 def load(path: str | Path, where: str = "", text: Container[str] = ()) -> Any:
     """What a file says, None for an empty one; `where`: how messages call it, its path otherwise.
 
     Keys are text. `text`: dotted keys whose values, and the entries of whose lists, are, too: `no`, `1.0` and `010`
-    stay what was written; a null alone stays one. UserError, with the line, for a key that stands twice in one place,
-    be it as A.B beside a section A, and for all that is no YAML.
+    stay what was written; a null alone stays one, unless it is ALL. UserError, with the line, for a key that stands
+    twice in one place, be it as A.B beside a section A, and for all that is no YAML.
     """
     where = where or str(path)
     content = textfile.read(path, where)
@@ -84,7 +92,7 @@ class _Check:
 
     def _keep(self, node: Node, key: str, alone: bool) -> None:
         """Keep what was written: a null in a list is a word, alone it says that there is nothing."""
-        if isinstance(node, ScalarNode) and node.value and not (alone and node.tag == _NULL):
+        if isinstance(node, ScalarNode) and node.value and not (alone and node.tag == _NULL and self.text is not ALL):
             if key.replace("<<.", "") in self.text:
                 node.tag = _TEXT
 

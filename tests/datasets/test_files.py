@@ -57,7 +57,7 @@ def test_results_of_any_run_are_no_pictures(tmp_path: Path, write_file: Write, r
         (tmp_path / "older" / name).touch()
     assert names(tmp_path, str(tmp_path / "now")) == ["a.png"]
     listing = folder.listing(str(tmp_path), results=str(tmp_path / "now"))
-    assert listing.note == f"not taken for pictures: results of a run in {tmp_path / 'older'}"
+    assert listing.notes == (f"not taken for pictures: results of a run in {tmp_path / 'older'}",)
     assert [item.name for item in listing.items] == ["a"] and listing.items[0].upright
 
 

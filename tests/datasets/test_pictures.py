@@ -27,8 +27,7 @@ def photo(path: Path, turn: int) -> str:
     """RGB with an EXIF orientation; JPEG would change the pixels, so that only its shape can be compared."""
     exif = Image.Exif()
     exif[0x0112] = turn
-    lossless = {"lossless": True} if path.suffix == ".webp" else {}
-    Image.fromarray(RGB).save(path, exif=exif, **lossless)
+    Image.fromarray(RGB).save(path, exif=exif, lossless=True)  # which WebP alone reads
     return str(path)
 
 
@@ -54,8 +53,8 @@ def test_a_broken_exif_block_is_none(tmp_path: Path, block: bytes) -> None:
     broken = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
     (tmp_path / "a.jpg").write_bytes(broken)
     assert orientation(broken) == orientation(broken[:9]) == 1
-    assert np.array_equal(read_image(str(tmp_path / "a.jpg"), upright=True), cv2.imdecode(
-        np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1])  # fmt: skip
+    (tmp_path / "b.jpg").write_bytes(jpeg)
+    assert np.array_equal(read_image(str(tmp_path / "a.jpg"), upright=True), read_image(str(tmp_path / "b.jpg")))
 
 
 @pytest.mark.parametrize("value", [0, 9, 77])

@@ -44,7 +44,7 @@ def labels(path: str, root: str) -> list[str]:
         rows = [_columns(line) for line in textfile.lines(path, f"the list {path}", names=True)]
     except UserError:
         return []
-    files = [str(Path(root) / row[1]) for row in rows if len(row) > 1]
+    files = dict.fromkeys(str(Path(root) / row[1]) for row in rows if len(row) > 1)
     return [file for file in files if Path(file).is_file()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -160,3 +161,15 @@ def test_turns_of_training_images_are_said(tmp_path: Path) -> None:
     assert "1 of 3 training images looked at carry a turn (EXIF): read as they are stored" in look.turned_note(stored)
     assert look.turned_note(upright) == ""
     assert pictures.spread([str(i) for i in range(10)], 4) == ("0", "2", "5", "7")
+
+
+def test_all_processes_count_what_each_has_left_out(tmp_path: Path) -> None:
+    class Two(Ranks):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, ["b.png is empty"] if isinstance(value, list) else 2]
+
+    loader = EvalLoader(SegmentationDataset(items(tmp_path, False), SPEC, Pipeline()), lenient=True)
+    list(loader)
+    seen = loader.seen(Two())
+    assert seen.left_out[0] == "b.png is empty" and seen.note == "2 of 3 pictures could not be read and are left out"
+    assert "3 of 3 pictures carry a turn (EXIF): read as they are stored" in seen.lines[2]

@@ -187,7 +187,8 @@ def test_a_folder_of_all_sorts(own: Path, shape: list[str], tmp_path: Path, monk
         "grey": np.dstack([grey] * 3),
         "twin_png": rgb,
         "twin_bmp": 255 - rgb,
-        "turned": np.rot90(rgb, -1).copy(),
+    names = {"rgba": rgb, "grey": np.dstack([grey] * 3), "twin_png": rgb, "twin_bmp": 255 - rgb}
+    names["turned"] = np.rot90(rgb, -1).copy()
     }
     for name, image in names.items():
         check(out, image, expected(shape, image), f"_{name}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,18 +20,13 @@ import network
 from datasets.base import listed
 from network.weights import classes, restore
 from slurm.leave import leave
-from starting import Start
-from utils import agree, amp, distributed, runfolder, sinks
+from utils import agree, amp, checkpoint, distributed, runfolder
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
 from utils.log import RunLog
-from utils.metrics import Scores, format_table
-from utils.report import Report, ReportData, environment
 from utils.runlock import FolderLock
 from utils.state import BufferGuard, TrainState
-
-PICTURES = 4  # images that tensorboard gets of each validation
 
 
 @dataclass
@@ -88,13 +82,38 @@ class Trainer:
     guard: BufferGuard
 
 
-class Evaluation(NamedTuple):
-    """Outcome of an evaluation: scores, what the sinks keep for the report, what differs from a plain pass, figures."""
+class Start(NamedTuple):
+    """What a run starts from: a checkpoint to take weights from, or to continue (`resumes`), or nothing."""
 
-    scores: Scores
-    writers: sinks.Sinks
-    note: str
-    facts: Mapping[str, str]
+    path: Path | None = None
+    resumes: bool = False
+    notes: Sequence[str] = ()
+
+
+def starting_point(cfg: CfgNode) -> Start:
+    """The file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot.
+
+    A batch script sets STREETSCALE_RESUME=auto, since it may be started again: its run then goes on, if there is one.
+    """
+    folder = Path(cfg.RESULT_DIR)
+    again = os.environ.get("STREETSCALE_RESUME") == "auto" and not cfg.EVAL.MODE and any(_checkpoints(folder))
+    if cfg.RESUME == "auto" or again:
+        newest, notes = checkpoint.newest(folder)
+        if newest:
+            return Start(newest, True, notes)
+    named = Path(cfg.RESUME or cfg.SNAPSHOT)
+    if not (cfg.RESUME == "auto" or again or cfg.EVAL.MODE or cfg.OPTIONS.SUMMARY):
+        for old in _checkpoints(folder):
+            if not (cfg.RESUME and named.exists() and old.samefile(named)):  # its successor would delete it
+                advice = "--resume auto continues it, or give another --result_dir"
+                raise UserError(f"{folder} holds a run already ({old.name}): {advice}")
+    if cfg.RESUME and cfg.RESUME != "auto":
+        return Start(named, True)
+    return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
+
+
+def _checkpoints(folder: Path) -> Iterator[Path]:
+    return folder.glob("last_checkpoint_ep*.pth")
 
 
 def open_run(cfg: CfgNode, ranks: distributed.Ranks, words: str, start: Start) -> Run:
@@ -241,43 +260,3 @@ def wrapped(net: torch.nn.Module, ranks: distributed.Ranks) -> torch.nn.Module:
         return net
     devices = [ranks.device] if ranks.device.type == "cuda" else None
     return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
-
-
-def _has_labels(cfg: CfgNode) -> bool:
-    """Whether an evaluation is meant to give a score."""
-    labelled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
-    return bool(labelled) and not cfg.EVAL.NO_METRICS
-
-
-def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
-    """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard."""
-    cfg, log, scores = run.cfg, run.log, result.scores
-    if not run.ranks.is_main:
-        return
-    if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
-        log.metric(phase, scores.summary() | result.writers.figures, epoch)
-        log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
-        scores.write(run.folder / "confusion.csv", run.spec.classes)
-    if not scores.pixels and _has_labels(cfg):
-        best = "" if cfg.EVAL.MODE else f" of epoch {epoch}, and it cannot become the best checkpoint"
-        log.line(f"warning: no pixel of the labels counts, so there is no score{best}")
-    data = ReportData(
-        title=f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
-        command=run.command,
-        date=time.strftime("%Y-%m-%d %H:%M"),
-        class_names=run.spec.classes,
-        palette=run.spec.palette,
-        scores=scores,
-        rows=result.writers.rows,
-        train=log.history("train"),
-        val=log.history("val"),
-        facts=list(result.facts.items()),
-        versions=environment(run.ranks.device),
-        note=result.note,
-        conditions=result.writers.conditions,
-    )
-    Report(run.folder).write(data)
-    for row in result.writers.rows[:PICTURES]:
-        for caption, encoded in (row.panels | row.seeds).items():
-            log.picture(f"{row.name}/{caption}", encoded, epoch)
-    log.scalars({f"val/{name}": value.mean_iu for name, value in result.writers.scale_scores.items()}, epoch)

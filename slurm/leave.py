@@ -20,7 +20,7 @@ def leave(run: Path, command: str, evaluates: bool, nodes: int, gpus: int) -> st
     runx leaves a bare command line in `submit_cmd.sh`; it is replaced by a copy that sbatch accepts.
     """
     command, file, note = f"cd {shlex.quote(os.getcwd())}; exec {command}", run / script.NAME, ""
-    bare = (run / script.COPY).exists() and not (run / script.COPY).read_text().startswith("#!")
+    bare = (run / script.COPY).exists() and not (run / script.COPY).read_bytes().startswith(b"#!")
     if file.exists() and not bare:
         if (run / RECORD).exists() or any(run.glob("last_checkpoint_ep*.pth")) or _is_of(file, command):
             return ""
@@ -37,4 +37,4 @@ def leave(run: Path, command: str, evaluates: bool, nodes: int, gpus: int) -> st
 
 
 def _is_of(file: Path, command: str) -> bool:
-    return f"command={shlex.quote(command)}\n" in file.read_text(encoding="utf-8", errors="replace")
+    return f"command={shlex.quote(command)}\n" in file.read_text(encoding="utf-8", errors="surrogateescape")

@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("datasets", "transforms", "network", "loss", "utils")
 # Package or top-level module -> what of ours it may import. Each may import itself.
 ALLOWED = {
-    "train": {"config", "options", "session", "starting", "datasets", "network", "loss", "utils"},
+    "train": {"config", "options", "session", "outcome", "datasets", "network", "loss", "utils"},
     "demo": {"demonstrate"},
     "demo_folder": {"demonstrate"},
-    "demonstrate": {"session", "starting", "trained", "datasets", "network", "utils"},
+    "demonstrate": {"session", "trained", "datasets", "network", "utils"},
     "trained": {"config", "datasets", "network", "utils"},
-    "session": {"config", "starting", "datasets", "network", "loss", "slurm", "utils"},
-    "starting": {"utils"},
+    "outcome": {"session", "datasets", "utils"},
+    "session": {"config", "datasets", "network", "loss", "slurm", "utils"},
     "config": {"options", "datasets", "utils"},
     "options": {"utils"},
     "datasets": {"transforms", "utils"},
@@ -28,12 +28,22 @@ ALLOWED = {
     "loss": {"utils"},
     "slurm": {"utils"},
     "utils": set(),
-    "scripts": {"config", "options", "train", "trained", "session", "starting", "slurm", *PACKAGES},
+    "scripts": {"config", "options", "train", "trained", "session", "slurm", *PACKAGES},
 }
 # Parsers of options: for the drivers and the builders in a package's __init__ alone.
 OPTION_MODULES = {"argparse", "yacs"}
-READERS = ("train", "demo", "demo_folder", "demonstrate", "trained", "session", "starting", "config", "options")
-READERS += ("scripts",)
+READERS = (
+    "train",
+    "demo",
+    "demo_folder",
+    "demonstrate",
+    "trained",
+    "session",
+    "outcome",
+    "config",
+    "options",
+    "scripts",
+)
 SOURCES = sorted(
     path for top in ALLOWED for path in (*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")) if path.is_file()
 )

@@ -18,6 +18,7 @@ import config
 import datasets
 import loss
 import network
+import preflight
 from network.weights import restore
 from slurm import script
 from utils import amp, checkpoint, distributed, sinks
@@ -208,6 +209,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.start_trunk(cfg, net))
     elif not start.resumes:
         log.line(network.start_snapshot(cfg, net, start.path))
+    preflight.check_batchnorm(cfg, net, ranks)
     net = placed(run, net)
     if cfg.TRAIN.SYNCBN:
         distributed.sync_batchnorm(net, ranks)
@@ -217,9 +219,11 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     loader = datasets.build_train(cfg, ranks, run.folder)
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
-        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader)))
+        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), config.unread(cfg)))
     elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
         log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
+    for note in preflight.notes(cfg, state, len(loader)):
+        log.line(f"note: {note}")
     if cfg.TRAIN.COMPILE:
         log.line(network.compile_parts(net))
     if loader.sampler.note:

@@ -187,7 +187,8 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
                 "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
                 "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS", "EVAL.NUM_IMAGES",
-                "MODEL.ITERATIVE_REFINEMENT"):  # fmt: skip
+                "MODEL.ITERATIVE_REFINEMENT", "OPTIM.POLY_EXP", "OPTIM.REPOLY", "OPTIM.RESCALE",
+                "MODEL.SECOND_SCALE_FROM", "OPTIM.POLY_STEP", "DATASET.MAX_CU_EPOCH"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].name} must not be negative, it is {value}"

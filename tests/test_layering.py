@@ -18,7 +18,8 @@ ALLOWED = {
     "demo_folder": {"demonstrate"},
     "demonstrate": {"session", "trained", "datasets", "network", "utils"},
     "trained": {"config", "datasets", "network", "utils"},
-    "session": {"config", "datasets", "network", "loss", "slurm", "utils"},
+    "preflight": {"network", "utils"},
+    "session": {"config", "preflight", "datasets", "network", "loss", "slurm", "utils"},
     "config": {"options", "datasets", "utils"},
     "options": {"utils"},
     "datasets": {"transforms", "utils"},
@@ -31,7 +32,18 @@ ALLOWED = {
 }
 # Parsers of options: for the drivers and the builders in a package's __init__ alone.
 OPTION_MODULES = {"argparse", "yacs"}
-READERS = ("train", "demo", "demo_folder", "demonstrate", "trained", "session", "config", "options", "scripts")
+READERS = (
+    "train",
+    "demo",
+    "demo_folder",
+    "demonstrate",
+    "trained",
+    "session",
+    "preflight",
+    "config",
+    "options",
+    "scripts",
+)
 SOURCES = sorted(
     path for top in ALLOWED for path in (*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")) if path.is_file()
 )

@@ -19,6 +19,7 @@ import datasets
 import loss
 import network
 import preflight
+from network.memory_layout import crashes_channels_last
 from network.weights import restore
 from slurm import script
 from utils import amp, checkpoint, distributed, sinks
@@ -240,6 +241,12 @@ def placed(run: Run, net: network.Net) -> network.Net:
     torch.use_deterministic_algorithms(cfg.OPTIONS.DETERMINISTIC, warn_only=True)
     auto = device.type == "cpu" or run.precision.dtype is not None
     last = {"on": True, "off": False, "auto": auto}[cfg.TRAIN.CHANNELS_LAST]
+    if last and device.type == "cpu" and not cfg.EVAL.MODE and (name := crashes_channels_last(net)):
+        why = f"torch's backward pass of {name}, a strided 1x1 convolution of few channels, crashes in channels-last"
+        if cfg.TRAIN.CHANNELS_LAST == "on":
+            raise UserError(f"{why} on a CPU: leave --channels_last on out, or raise --width_mult")
+        run.log.line(f"note: {why}: --channels_last off is taken")
+        last = False
     return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
 
 

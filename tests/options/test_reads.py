@@ -114,11 +114,8 @@ def test_loss_terms_agree_with_the_table() -> None:
         ("encoder_decoder", "--hrnet_width 32"),
         ("basic.HRNet", "--deep_sup_scale 0.2"),
         ("ocrnet.HRNet_Mscale", "--ocr_aux_loss_rmi"),
-        ("mscale.HRNet", "MODEL.OCR.MID_CHANNELS 64"),
-        ("deepv3.DeepV3PlusR50", "MODEL.OCR_EXTRA.STAGE2.NUM_MODULES 2"),
         ("offset.DeepV3PlusR50", "MODEL.OFFSET_BRANCH 3"),
         ("seg_hrnet.HRNet", "MODEL.OFFSET_THRESHOLD 0.2"),
-        ("offset.HRNet", "MODEL.OCR_EXTRA.STAGE2_2.NUM_MODULES 2"),
         ("basic.HRNet", "--dice_smooth 1"),
         ("ocrnet.HRNet --loss_terms dice:pred:1", "--boot_threshold 0.1"),
         ("ocrnet.HRNet --loss_terms dice:pred:1", "--ocr_alpha 0.4"),
@@ -164,6 +161,19 @@ def test_recipes_carry_what_they_do_not_read(tmp_path: Any) -> None:
         config.load(["--cfg", str(recipe), "--arch", "basic.HRNet", "--n_scales", "1.0"])
     cfg = config.load(["--arch_encoder", "hrnetv2", "--arch_decoder", "c1", "--deep_sup_scale", "0.2"])
     assert cfg.WITHOUT_EFFECT == ["LOSS.DEEP_SUP_SCALE 0.2 (not read by encoder_decoder)"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "pair"),
+    [
+        ("mscale.HRNet", "MODEL.OCR.MID_CHANNELS 64"),
+        ("deepv3.DeepV3PlusR50", "MODEL.OCR_EXTRA.STAGE2.NUM_MODULES 2"),
+        ("offset.HRNet", "MODEL.OCR_EXTRA.STAGE2_2.NUM_MODULES 2"),
+    ],
+)
+def test_a_shape_that_is_not_read_is_said(arch: str, pair: str) -> None:
+    """Command lines carry it as a block for several networks."""
+    assert config.load(["--arch", arch, *pair.split()]).WITHOUT_EFFECT == [f"{pair} (not read by {arch})"]
 
 
 def test_evaluation_reads_no_loss() -> None:

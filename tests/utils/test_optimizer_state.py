@@ -69,8 +69,10 @@ def test_settings_are_those_of_this_run(name: str, was: Settings, now: Settings,
     slot = "momentum_buffer" if name == "sgd" else "exp_avg"
     for parameter in net.parameters():
         mine, theirs = other.state[parameter].get(slot), made.state[parameter].get(slot)
-        kept = theirs is not None and now.momentum > 0
-        assert (mine is not None and torch.equal(mine, theirs)) if kept else mine is None
+        if theirs is None or now.momentum == 0:
+            assert mine is None
+        else:
+            assert mine is not None and torch.equal(mine, theirs)
         assert ("max_exp_avg_sq" in other.state[parameter]) == (now.amsgrad and name != "sgd")
     step(net, other)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,16 +21,12 @@ import preflight
 from network.memory_layout import crashes_channels_last
 from network.weights import restore
 from slurm import script
-from utils import amp, checkpoint, distributed, sinks
+from utils import amp, checkpoint, distributed
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
 from utils.log import RunLog
-from utils.metrics import Scores, format_table
-from utils.report import Report, ReportData, environment
 from utils.state import BufferGuard, TrainState
-
-PICTURES = 4  # images that tensorboard gets of each validation
 
 
 @dataclass
@@ -78,15 +73,6 @@ class Trainer:
     lr: Callable[[int, int, int], float]
     loader: datasets.TrainLoader
     guard: BufferGuard
-
-
-class Evaluation(NamedTuple):
-    """Outcome of an evaluation: scores, what the sinks keep for the report, what differs from a plain pass, figures."""
-
-    scores: Scores
-    writers: sinks.Sinks
-    note: str
-    facts: Mapping[str, str]
 
 
 class Start(NamedTuple):
@@ -185,7 +171,7 @@ def leave_script(run: Run) -> None:
     runx leaves a bare command line in `submit_cmd.sh`; it is replaced by a copy that sbatch accepts.
     """
     folder, (nodes, here) = run.folder, distributed.layout()
-    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_text().startswith("#!")
+    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_bytes().startswith(b"#!")
     if not run.ranks.is_main or ((folder / script.NAME).exists() and not bare):
         return
     driver = shlex.quote(str(Path(__file__).resolve().with_name("train.py")))
@@ -229,8 +215,18 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.compile_parts(net))
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
+    for line in datasets.audit_labels(cfg, ranks, loader):
+        log.once(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
+
+
+def validation(run: Run, mode: str) -> datasets.EvalLoader:
+    """The images of an evaluation; what there is to say of them is said once a run."""
+    loader = datasets.build_val(run.cfg, run.ranks, mode)
+    for note in loader.dataset.notes:
+        run.log.once(note)
+    return loader
 
 
 def placed(run: Run, net: network.Net) -> network.Net:
@@ -256,34 +252,3 @@ def wrapped(net: torch.nn.Module, ranks: distributed.Ranks) -> torch.nn.Module:
         return net
     devices = [ranks.device] if ranks.device.type == "cuda" else None
     return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
-
-
-def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
-    """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard."""
-    cfg, log, scores = run.cfg, run.log, result.scores
-    if not run.ranks.is_main:
-        return
-    if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
-        log.metric(phase, scores.summary() | result.writers.figures, epoch)
-        log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
-        scores.write(run.folder / "confusion.csv", run.spec.classes)
-    data = ReportData(
-        title=f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
-        command=run.command,
-        date=time.strftime("%Y-%m-%d %H:%M"),
-        class_names=run.spec.classes,
-        palette=run.spec.palette,
-        scores=scores,
-        rows=result.writers.rows,
-        train=log.history("train"),
-        val=log.history("val"),
-        facts=list(result.facts.items()),
-        versions=environment(run.ranks.device),
-        note=result.note,
-        conditions=result.writers.conditions,
-    )
-    Report(run.folder).write(data)
-    for row in result.writers.rows[:PICTURES]:
-        for caption, encoded in (row.panels | row.seeds).items():
-            log.picture(f"{row.name}/{caption}", encoded, epoch)
-    log.scalars({f"val/{name}": value.mean_iu for name, value in result.writers.scale_scores.items()}, epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,35 +13,38 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets.reading import apply_table, class_table, colour_table, read_image, read_label, read_painted
+from datasets.pictures import WHOLE, PictureError, read_turned
+from datasets.reading import apply_table, class_table, colour_table, read_label, read_painted
 from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
-from utils.errors import UserError
+from utils.errors import UserError, in_short
 
 
 class Item(NamedTuple):
-    """Files of one image. `train_ids`: the label holds train ids, not the dataset's own.
+    """Files of one image. `train_ids`: the label holds train ids, not the dataset's own; None: nobody has said it yet.
 
     `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
     that a person drew. `auto`: the label is an automatic one, which LabelRules clean. `size`: (H, W) by a list.
-    `condition`: weather or light that scores are told apart by.
+    `condition`: weather or light that scores are told apart by. `upright`: the image is turned by its EXIF tag, since
+    there is no label over the stored pixels, or one over the turned ones.
     """
 
     image: str
     label: str | None
     name: str
-    train_ids: bool = False
+    train_ids: bool | None = False
     confidence: str | None = None
     human: str | None = None
     auto: bool = False
     size: tuple[int, int] | None = None
     condition: str = ""
+    upright: bool = False
 
 
 @dataclass(frozen=True)
 class Listing:
     """Items of one split: the first `fine` make an epoch, the rest (coarse ones) come in by class centroids only.
 
-    The last len(`origins`) are frames around fine ones, whose places `origins` tells. `note`: what the log should say.
+    The last len(`origins`) are frames around fine ones, whose places `origins` tells. `notes`: what the log should say.
     """
 
     items: list[Item]
@@ -48,7 +52,7 @@ class Listing:
     refine: LabelRules | None = None
     boost: tuple[int, ...] = ()
     origins: tuple[int, ...] = ()
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def coarse(self) -> range:
@@ -56,9 +60,9 @@ class Listing:
         return range(self.fine, len(self.items) - len(self.origins))
 
     @classmethod
-    def plain(cls, items: list[Item]) -> Listing:
+    def plain(cls, items: list[Item], notes: tuple[str, ...] = ()) -> Listing:
         """A split without coarse items."""
-        return cls(items, len(items))
+        return cls(items, len(items), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,19 @@ class LabelRules:
 
 @dataclass(frozen=True)
 class Failure:
-    """A user's mistake on its way out of a loader process, which would bury a raised one in a traceback."""
+    """A user's mistake on its way out of a loader process, which would bury a raised one in a traceback.
+
+    `of_picture`: a picture could not be read.
+    """
 
     message: str
+    of_picture: bool = False
+
+    @classmethod
+    def of(cls, error: Exception, path: str) -> Failure:
+        """Any other error, no user's: where it happened, and with which file."""
+        *_, place = traceback.extract_tb(error.__traceback__)
+        return cls(f"{in_short(error)} ({place.filename}, line {place.lineno}, with {path})")
 
 
 @dataclass
@@ -100,13 +114,15 @@ class SegmentationDataset(Dataset):
     """`dataset[draw] -> Sample`: read, map labels to train ids, transform with a generator seeded by the draw.
 
     `draw` is a `Draw`, an (index, centre) pair or an index; the last two seed the generator by the index. Mistakes in
-    the files raise UserError.
+    the files raise UserError. `notes`: what the log should say of the items. `image_bits`: see `read_image`.
     """
 
     items: Sequence[Item]
     spec: DatasetSpec
     transform: Callable[[Sample, random.Random], Sample]
     refine: LabelRules | None = None
+    notes: tuple[str, ...] = ()
+    image_bits: int = WHOLE
     _tables: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
     _paints: np.ndarray | None = field(init=False, repr=False)
 
@@ -125,7 +141,7 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Sample:
         index, centre, seed, short = _as_draw(draw)
         item = self.items[index]
-        image = read_image(item.image)
+        image, turned = read_turned(item.image, item.upright, self.image_bits)
         if item.size is not None and item.size != image.shape[:2]:
             raise UserError(
                 f"{item.image} is {image.shape[1]}x{image.shape[0]} pixels, its list says {item.size[1]}x{item.size[0]}"
@@ -137,7 +153,9 @@ class SegmentationDataset(Dataset):
                 f"its image {item.image} {image.shape[1]}x{image.shape[0]}"
             )
         sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre, short)
-        return self.transform(sample, random.Random(seed))
+        sample = self.transform(sample, random.Random(seed))
+        sample.turned = turned
+        return sample
 
     def label(self, index: int) -> np.ndarray | None:
         """(H, W) uint8 train ids of an item, cleaned if it is an automatic one; None without a label."""
@@ -154,9 +172,10 @@ class SegmentationDataset(Dataset):
             self.refine.apply(label, confidence, human, self.spec.ignore_label)
         return label
 
-    def _mapped(self, path: str, train_ids: bool) -> np.ndarray:
+    def _mapped(self, path: str, train_ids: bool | None) -> np.ndarray:
+        assert train_ids is not None, f"nobody has said what ids {path} holds"
         values = read_label(path) if self._paints is None else read_painted(path, self._paints, self.spec.name)
-        return apply_table(values, self._tables[train_ids], path, self.spec.name)
+        return apply_table(values, self._tables[train_ids], path, self.spec)
 
 
 def _as_draw(draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Draw:
@@ -168,7 +187,7 @@ def _as_draw(draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Draw:
 
 @dataclass
 class Guarded(Dataset):
-    """A dataset whose user errors come out as `Failure` values, the same from a loader process and from this one."""
+    """A dataset whose errors come out as `Failure` values, the same from a loader process and from this one."""
 
     dataset: SegmentationDataset
 
@@ -179,7 +198,9 @@ class Guarded(Dataset):
         try:
             return self.dataset[draw]
         except UserError as error:
-            return Failure(str(error))
+            return Failure(str(error), isinstance(error, PictureError))
+        except Exception as error:
+            return Failure.of(error, self.dataset.items[_as_draw(draw).index].image)
 
 
 def collate_train(samples: Sequence[Sample | Failure]) -> Batch | Failure:
@@ -213,3 +234,21 @@ def collate_eval(samples: Sequence[Sample | Failure]) -> EvalBatch | Failure:
         batch["name"].append(sample.name)
         batch["size"].append(sample.size)
     return batch
+
+
+class Read(NamedTuple):
+    """A batch of evaluation, maybe empty, why pictures were left out of it, and how many of it ask for a turn."""
+
+    batch: EvalBatch
+    left_out: list[str]
+    turned: int
+
+
+def collate_read(samples: Sequence[Sample | Failure], lenient: bool = False) -> Read | Failure:
+    """As `collate_eval`; `lenient`: pictures that cannot be read are left out."""
+    out = [s for s in samples if lenient and isinstance(s, Failure) and s.of_picture]
+    batch = collate_eval([s for s in samples if not any(s is one for one in out)])
+    if isinstance(batch, Failure):
+        return batch
+    turned = sum(sample.turned for sample in samples if isinstance(sample, Sample))
+    return Read(batch, [failure.message for failure in out], turned)

@@ -17,8 +17,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.base import Failure
+from datasets.files import images_in
 from datasets.loaders import Loader
-from datasets.reading import found, images_in, read_image
+from datasets.look import bits_beside
+from datasets.pictures import read_image
+from datasets.reading import found
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.snippets import numbered
 from utils.contracts import Draw
@@ -87,7 +90,7 @@ class Clips(NamedTuple):
 
 @dataclass
 class ClipDataset(Dataset):
-    """`dataset[draw] -> Item`, by a generator seeded by the draw; a user's mistake comes out as `Failure`.
+    """`dataset[draw] -> Item`, by a generator seeded by the draw; an error comes out as `Failure`.
 
     `crop` (height, width): a random part of that size, mirrored half of the times, the same of all frames of a clip;
     with `augment` False the middle, as it is. Without crop the whole, reflected to multiples of `stride`.
@@ -104,15 +107,19 @@ class ClipDataset(Dataset):
     def __getitem__(self, draw: Draw | int) -> Item | Failure:
         index, seed = (draw.index, draw.seed) if isinstance(draw, Draw) else (draw, draw)
         try:
-            frames = _read(self.clips[index])
+            return self._item(_read(self.clips[index]), random.Random(seed))
         except UserError as error:
             return Failure(str(error))
+        except Exception as error:
+            return Failure.of(error, str(self.clips[index][0]))
+
+    def _item(self, frames: list[np.ndarray], rng: random.Random) -> Item:
         height, width = frames[0].shape[:2]
         wanted = self.crop or tuple(-(-side // self.stride) * self.stride for side in (height, width))
         frames = [_reflected(frame, *wanted) for frame in frames]
         whole = np.stack([np.stack(cv2.split(frame)) for frame in frames])  # (L, 3, H, W)
         if self.crop:
-            whole = self._cut(whole, self.crop, random.Random(seed))
+            whole = self._cut(whole, self.crop, rng)
         return Item(whole, (height, width))
 
     def _cut(self, frames: np.ndarray, crop: tuple[int, int], rng: random.Random) -> np.ndarray:
@@ -125,7 +132,7 @@ class ClipDataset(Dataset):
 
 def _read(clip: Clip) -> list[np.ndarray]:
     """(H, W, 3) uint8 BGR each; UserError where a frame cannot be read or has another size."""
-    frames = [read_image(str(path))[..., ::-1] for path in clip]
+    frames = [read_image(str(path), bits=bits_beside(path.parent)[0])[..., ::-1] for path in clip]
     for path, frame in zip(clip, frames, strict=True):
         if frame.shape != frames[0].shape:
             sizes = " and ".join(f"{x.shape[1]}x{x.shape[0]}" for x in (frame, frames[0]))

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from slurm import script
 from slurm.script import Cluster, Job, Resources
+from utils.cli import place_to_write
 from utils.errors import UserError, nearest
 
 RECORD = "job.json"  # in a run folder: name and resources of its job
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     flags.formatter_class = argparse.RawDescriptionHelpFormatter
     flags.add_argument("--name", help="name of the job")
     flags.add_argument("--command", help="line for the shell that the job runs")
-    flags.add_argument("--logdir", type=Path, help="run folder (or gcf_log in it, as runx says)")
+    flags.add_argument("--logdir", type=place_to_write, help="run folder (or gcf_log in it, as runx says)")
     flags.add_argument(
         "--array", type=Path, metavar="EXPERIMENT", help="submit the waiting runs of this folder at once"
     )
@@ -188,7 +189,7 @@ def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_ru
         print(text, end="")
         return 0
     file = experiment / script.ARRAY
-    file.write_text(text, encoding="utf-8")
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
     file.chmod(0o755)
     job = sbatch(file)
     for task, run in enumerate(runs):
@@ -199,7 +200,7 @@ def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_ru
 def directives_of(run: Path) -> list[str]:
     """`#SBATCH` lines of a run's script that an array of runs shares."""
     own = ("#SBATCH --job-name", "#SBATCH --output")
-    text = (run / script.NAME).read_text(encoding="utf-8")
+    text = (run / script.NAME).read_text(encoding="utf-8", errors="surrogateescape")
     return [line for line in text.splitlines() if line.startswith("#SBATCH ") and not line.startswith(own)]
 
 

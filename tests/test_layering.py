@@ -13,11 +13,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("datasets", "transforms", "network", "loss", "utils")
 # Package or top-level module -> what of ours it may import. Each may import itself.
 ALLOWED = {
-    "train": {"config", "options", "session", "datasets", "network", "loss", "utils"},
+    "train": {"config", "options", "session", "outcome", "datasets", "network", "loss", "utils"},
     "demo": {"demonstrate"},
     "demo_folder": {"demonstrate"},
     "demonstrate": {"session", "trained", "datasets", "network", "utils"},
     "trained": {"config", "datasets", "network", "utils"},
+    "outcome": {"session", "datasets", "utils"},
     "preflight": {"network", "utils"},
     "session": {"config", "preflight", "datasets", "network", "loss", "slurm", "utils"},
     "config": {"options", "datasets", "utils"},
@@ -28,7 +29,7 @@ ALLOWED = {
     "loss": {"utils"},
     "slurm": {"utils"},
     "utils": set(),
-    "scripts": {"config", "train", "trained", "session", "slurm", *PACKAGES},
+    "scripts": {"config", "options", "train", "trained", "session", "slurm", *PACKAGES},
 }
 # Parsers of options: for the drivers and the builders in a package's __init__ alone.
 OPTION_MODULES = {"argparse", "yacs"}
@@ -39,6 +40,7 @@ READERS = (
     "demonstrate",
     "trained",
     "session",
+    "outcome",
     "preflight",
     "config",
     "options",

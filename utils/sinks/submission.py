@@ -11,13 +11,14 @@ import numpy as np
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
+from utils.names import valid
 from utils.sinks.base import ALONE, EvalItem
 from utils.visualize import encode_png, file_stem, to_array, write_file
 
 
 def id_table(spec: DatasetSpec) -> np.ndarray:
-    """(256,) uint8 from train ids to the dataset's own ids; unchanged where it has no others."""
-    table = np.arange(256, dtype=np.uint8)
+    """(256,) from train ids to the dataset's own ids; unchanged where it has no others. uint16 if one is above 255."""
+    table = np.arange(256, dtype=np.uint16 if max(spec.train_to_id, default=0) > 255 else np.uint8)
     table[: len(spec.train_to_id)] = spec.train_to_id
     return table
 
@@ -66,6 +67,6 @@ class Submission:
             self.archive.parent.mkdir(parents=True, exist_ok=True)
             with zipfile.ZipFile(self.archive, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
                 for name in names:
-                    archive.write(self.folder / name, name)
+                    archive.write(self.folder / name, valid(name))
         except OSError as error:
             raise UserError(f"cannot write {self.archive}: {error.strerror}; free some space") from error

@@ -59,7 +59,7 @@ def problems(cfg: CfgNode) -> Iterator[str]:
 def _class_problems(cfg: CfgNode) -> Iterator[str]:
     """Classes that no network can tell apart, and an ignored train id that is none."""
     count, ignored = cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL
-    if count < 2:
+    if count < 2 and count != 0:  # 0: not looked up, as for a sweep
         advice = "a binary task has two classes, the background and the object"
         named = "1 class" if count == 1 else f"{count} classes"
         yield f"{named}: where there is nothing to tell apart nothing is learned; {advice}"

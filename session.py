@@ -17,7 +17,9 @@ import config
 import datasets
 import loss
 import network
+import preflight
 from datasets.base import listed
+from network.memory_layout import crashes_channels_last
 from network.weights import classes, restore
 from slurm.leave import leave
 from utils import agree, amp, checkpoint, distributed, runfolder
@@ -200,6 +202,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.start_trunk(cfg, net))
     elif not start.resumes:
         log.line(network.start_snapshot(cfg, net, start.path))
+    preflight.check_batchnorm(cfg, net, ranks)
     net = placed(run, net)
     if cfg.TRAIN.SYNCBN:
         distributed.sync_batchnorm(net, ranks)
@@ -212,10 +215,13 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         _compare_images(run, "val")
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
-        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), run.spec))
+        unread = config.unread(cfg)
+        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), unread, run.spec))
         _go_back(run, start.path, state, len(loader))
     elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
         log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
+    for note in preflight.notes(cfg, state, len(loader)):
+        log.line(f"note: {note}")
     if cfg.TRAIN.COMPILE:
         log.line(network.compile_parts(net))
     if loader.sampler.note:
@@ -251,6 +257,12 @@ def placed(run: Run, net: network.Net) -> network.Net:
     torch.use_deterministic_algorithms(cfg.OPTIONS.DETERMINISTIC, warn_only=True)
     auto = device.type == "cpu" or run.precision.dtype is not None
     last = {"on": True, "off": False, "auto": auto}[cfg.TRAIN.CHANNELS_LAST]
+    if last and device.type == "cpu" and not cfg.EVAL.MODE and (name := crashes_channels_last(net)):
+        why = f"torch's backward pass of {name}, a strided 1x1 convolution of few channels, crashes in channels-last"
+        if cfg.TRAIN.CHANNELS_LAST == "on":
+            raise UserError(f"{why} on a CPU: leave --channels_last on out, or raise --width_mult")
+        run.log.line(f"note: {why}: --channels_last off is taken")
+        last = False
     return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
 
 

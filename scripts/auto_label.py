@@ -86,8 +86,8 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     sizes of its own (--imgSize), which are averaged then.
     """
     words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
-    words += ["--result_dir", str(args.out), "--n_scales", args.scales, *rest]
-    found = trained.build(words)
+    words += ["--result_dir", str(args.out), *rest]
+    found = trained.build(words, scales=args.scales)
     if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:

@@ -61,7 +61,7 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
     _check_rounds(content, path, options)
     if checkpoint.is_ours(content):
         changes = _changes(content, options, ranks, path)
-        state.unpack(checkpoint.verified(content, path), ranks)
+        state.unpack(checkpoint.whole(content, path), ranks)
         _reopen_round(state, content.get("config") or {}, options)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
         return f"resumed from {path}, all {len(content['net'])} entries: {where}{changes}"

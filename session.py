@@ -138,9 +138,8 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     report = network.weights.load(net, start.path)
     run.log.line(f"{report}\nevaluated by the rule {network.rule_name(run.cfg)}")
     check_names(run, report.class_names, start.path)
-    sizes = restore.recorded(start.path, run.cfg.MODEL.ARCH).get("DATASET.IMG_SIZES", "")
-    if sizes and not run.cfg.DATASET.IMG_SIZES and run.cfg.EVAL.RULE == "auto":
-        run.log.line(f"warning: trained with --imgSize {sizes}, evaluated without: add it for the scores of training")
+    for line in restore.differences(start.path, config.flat(run.cfg), network.rule_name(run.cfg)):
+        run.log.line(f"warning: {line}")
     lacking = [*report.skipped, *report.missing]
     if lacking:
         classes = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"

@@ -22,6 +22,7 @@ from utils.checksum import is_ours as is_ours
 from utils.errors import UserError
 from utils.safe_load import read
 
+
 def save(state: Mapping[str, Any], path: Path) -> None:
     """Write `state` to `path` through a temporary file, fsynced and renamed. Full disk: UserError, old file intact."""
     whole = {"format": FORMAT, **state}

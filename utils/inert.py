@@ -2,8 +2,8 @@
 
 torch's restricted reader refuses a whole file for one of them. Here each gets a holder of ours in its place, which
 keeps nothing; what fills a dict or a list becomes an ordinary one. Nothing that a file names is ever looked up,
-imported or called: which names there are is told by walking its opcodes, not by running them. Names of functions, and of
-what acts on a machine, get no holder: the file stays refused.
+imported or called: which names there are is told by walking its opcodes, not by running them. Names of functions, and
+of what acts on a machine, get no holder: the file stays refused.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ _MARK = _Thing("(")
 
 
 def survey(path: Path) -> Survey:
-    """What the pickle in a torch file asks for; nothing for a file that is none. UserError for one that would not fit."""
+    """What the pickle in a torch file asks for; nothing for a file that is none. UserError if it is too large."""
     found = Survey()
     try:
         with path.open("rb") as file:
@@ -144,7 +144,7 @@ def _index(file: BinaryIO, size: int) -> bytes:
 def _walk(stream: BinaryIO | bytes, found: Survey) -> None:
     """Follow one pickle's stack without running anything. KeyError and others where it is broken."""
     stack: list[Any] = []
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
     for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
         if opcode.name in _PUT:
             memo[len(memo) if argument is None else argument] = stack[-1]
@@ -191,6 +191,11 @@ def _given(opcode: str, argument: Any, taken: list[Any], found: Survey) -> Any:
     if opcode in _SAME:
         _note(opcode, taken, found)
         return taken[0]
+    if opcode == "BINPERSID":
+        return taken[0]
+    # How the older container names a network's class.
+    if opcode.startswith("TUPLE") and taken[:1] == ["module"] and len(taken) > 1:
+        return taken[1]
     if opcode in _MADE and isinstance(taken[0], _Thing):
         return _Thing(taken[0].name, made=True)
     return argument if isinstance(argument, str) else _Thing()
@@ -220,7 +225,7 @@ def _note(opcode: str, taken: list[Any], found: Survey) -> None:
 
 
 def stand_ins(found: Survey) -> list[Any]:
-    """[(class of ours, name in the file)] for `torch.serialization.safe_globals`. Names that torch knows keep its own."""
+    """[(class of ours, name in the file)] for `torch.serialization.safe_globals`. Names that torch knows keep its."""
     made: list[Any] = [(_Kind, "numpy.dtype")]
     made += [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     for name in sorted(found.names - {name for _, name in made}):

@@ -15,13 +15,13 @@ def parse(content: Any) -> Weights | None:
     """The weights, or None if this is another layout."""
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         return None
-    classes, arch, optimizer = (content.get(name) for name in ("num_classes", "arch", "optimizer"))
-    command = str(content.get("command") or "")
+    optimizer = content.get("optimizer")
+    arch, command = (x if isinstance(x := content.get(name), str) else "" for name in ("arch", "command"))
     return Weights(
         state=tensors(content["state_dict"]),
         layout="nvidia",
-        arch=arch if arch and isinstance(arch, str) else _arch(command),
-        num_classes=int(number(classes)) or None,
+        arch=arch or _arch(command),
+        num_classes=int(number(content.get("num_classes"))) or None,
         epoch=int(number(content.get("epoch"))),
         mean_iu=number(content.get("mean_iu")),  # a NumPy scalar in published files
         command=command,

@@ -40,22 +40,27 @@ class Place(NamedTuple):
 
 
 def choose(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None) -> tuple[Place | None, str]:
-    """The state of a file that a network with the entries `known` can use most of, or the largest; and a note on others.
+    """The state of a file that a network with the entries `known` can use most of, or the largest; a note on others.
 
     `averaged`: weights whose key says so in place of the trained ones, where there are both.
     """
     found = [Place(keys, state, _fits(state, known)) for keys, state in _states(content)]
     if not any(place.fits for place in found):
         found = [place._replace(fits=len(place.state)) for place in found]
-    raw = max((p for p in found if not p.averaged), key=lambda p: p.fits, default=None)
-    mean = max((p for p in found if p.averaged), key=lambda p: p.fits, default=None)
+    raw = max((p for p in found if not p.averaged), key=_use, default=None)
+    mean = max((p for p in found if p.averaged), key=_use, default=None)
     if raw is None or mean is None:
         return raw or mean, ""
     if mean.fits < _ALIKE * raw.fits or raw.fits < _ALIKE * mean.fits:
-        return max(raw, mean, key=lambda p: p.fits), ""
+        return max(raw, mean, key=_use), ""
     taken, left = (mean, raw) if averaged else (raw, mean)
     kinds = ("averaged", "trained") if averaged else ("trained", "averaged")
     return taken, f"the file has both: {kinds[0]} weights ({taken.name}) taken, {kinds[1]} ones ({left.name}) left"
+
+
+def _use(place: Place) -> tuple[int, int]:
+    """The more fits, the better; then, the less else."""
+    return place.fits, -len(place.state)
 
 
 def _states(content: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:

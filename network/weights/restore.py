@@ -10,14 +10,18 @@ import torch
 from torch import Tensor
 
 from network.weights import Weights, csail, load, paddle, parse, read_file
-from utils import checkpoint, pairs, safe_load
+from utils import checkpoint, finite, pairs, safe_load
 from utils.distributed import Ranks
 from utils.errors import UserError
 from utils.state import TrainState
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
-_RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING")
+_RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING", "DATASET.CAMVID_CLASSES")
+_SLIPS = ("grid_false",)  # names of PUBLISHED that are the network's, not its training's
+# What no weight shows, but changes what a network says: compared where a command line names the network.
+_UNSEEN = ("MODEL.ALIGN_CORNERS", "MODEL.OFFSET_THRESHOLD", "MODEL.ITERATIVE_REFINEMENT", "MODEL.LOGITS")
+_UNSEEN += ("DATASET.MEAN", "DATASET.STD", "PUBLISHED")
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR")  # what a resume changes by itself
 _FILES = ("TRUNK_WEIGHTS", "OFFSET_PRETRAINED", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT")
 _PATHS = tuple(f"MODEL.{name}" for name in _FILES)
@@ -35,15 +39,57 @@ def recorded(path: Path, arch: str = "") -> dict[str, Any]:
 
     Raises UserError where a file does not tell enough, and the command line names no network `arch`.
     """
-    content = safe_load.read(path)
+    return _recorded(safe_load.read(path), path, arch)
+
+
+def _recorded(content: Any, path: Path, arch: str) -> dict[str, Any]:
     if checkpoint.is_ours(content):
         options: Mapping[str, Any] = content.get("config") or {}
-        return {k: v for k, v in options.items() if k in _RECORDED or (k.startswith("MODEL.") and k not in _PATHS)}
+        told = {k: v for k, v in options.items() if k in _RECORDED or (k.startswith("MODEL.") and k not in _PATHS)}
+        slips = _slips(options.get("PUBLISHED"))
+        return told | ({"PUBLISHED": slips} if slips else {})
     weights = parse(content, path)
     if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
         asked = csail.question(weights) if weights.arch else "give --arch"
         raise UserError(f"checkpoint {path} does not name its network: {asked}")
     return {"MODEL.ARCH": weights.arch, **weights.options}
+
+
+def _slips(names: Any) -> str:
+    """Those of PUBLISHED's names that are the network's; text with commas."""
+    words = names.split(",") if isinstance(names, str) else names or ()
+    return ",".join(name for name in _SLIPS if name in [str(word).strip() for word in words])
+
+
+def differences(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
+    """A line for each option that no weight shows and that an evaluation has otherwise than its file's training.
+
+    `options`: {key: value} of the evaluation, by the rule `rule`.
+    """
+    content = safe_load.read(path)
+    told = _recorded(content, path, options["MODEL.ARCH"])
+    now = {**options, "PUBLISHED": _slips(options["PUBLISHED"])}
+    lines, same = [], "the scores of training need the same"
+    for key in _UNSEEN:
+        was = told.get(key, "" if key == "PUBLISHED" and checkpoint.is_ours(content) else now[key])
+        if was != now[key]:
+            lines.append(f"trained with {key} {was!r}, evaluated with {now[key]!r}: {same}")
+    sizes = told.get("DATASET.IMG_SIZES", "")
+    if sizes and not options["DATASET.IMG_SIZES"] and options["EVAL.RULE"] == "auto":
+        lines.append(f"trained with --imgSize {sizes}, evaluated without: add it for the scores of training")
+    before = content.get("config") or {} if checkpoint.is_ours(content) else {}
+    validated = _rule(before)
+    if validated not in ("", rule) and not (sizes or options["EVAL.INFERENCE_MODE"]) and options["EVAL.RULE"] == "auto":
+        lines.append(f"its training was validated by the rule {validated}, not {rule}: --eval_rule {validated}")
+    return lines
+
+
+def _rule(before: Mapping[str, Any]) -> str:
+    """The rule by which a run of such options validated; empty where it was the usual one, or follows from sizes."""
+    if before.get("EVAL.RULE", "auto") != "auto":
+        return before["EVAL.RULE"]
+    paddles = any(paddle.is_own(Path(before.get(key) or "")) for key in ("SNAPSHOT", "RESUME"))
+    return "paddle" if paddles and not before.get("DATASET.IMG_SIZES") else ""
 
 
 def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ranks, length: int) -> str:
@@ -61,6 +107,8 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
     _check_rounds(content, path, options)
     if checkpoint.is_ours(content):
         changes = _changes(content, options, ranks, path)
+        for kind in ("net", "ema"):
+            finite.check(content[kind] or {}, f"--resume {path}")
         state.unpack(checkpoint.whole(content, path), ranks)
         _reopen_round(state, content.get("config") or {}, options)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"

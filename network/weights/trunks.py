@@ -14,8 +14,8 @@ from torch import Tensor
 from network.weights.formats import renamed
 from network.weights.places import prefixes
 
-# What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones. Others are told by
-# how often they occur.
+# What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones. Others
+# are told by how often they occur.
 PREFIXES = ("", "backbone.", "trunk.", "model.", "model.backbone.")
 
 _XCEPTION = re.compile(r"blocks\.(\d+)\.(?:shortcut\.(conv|bn)|stack\.conv(\d)\.(conv_dw|bn_dw|conv_pw|bn_pw))\.(\w+)")

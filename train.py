@@ -23,7 +23,6 @@ from torch.nn.utils import clip_grad_norm_
 from yacs.config import CfgNode
 
 import config
-import datasets
 import loss
 import network
 from network.evalrule import normalise
@@ -42,6 +41,7 @@ from session import (
     placed,
     show,
     starting_point,
+    validation,
 )
 from utils import checkpoint, distributed, launch, sinks
 from utils.contracts import Batch
@@ -204,7 +204,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     """Predict every image of `mode` (val, trn, test, folder) once, score what has a label, feed the sinks."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
-    loader = datasets.build_val(cfg, ranks, mode)
+    loader = validation(run, mode)
     predictor = network.build_predictor(cfg, net, run.precision, log.line)
     writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)

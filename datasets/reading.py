@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+import errno
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from datasets.decoding import decode
+from datasets.labelvalues import ids_in
 from utils.contracts import DatasetSpec
-from utils.errors import UserError
+from utils.errors import UserError, in_short
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-# Bytes of a PNG header: bits a channel, and how colours are stored.
-_PNG_BITS, _PNG_COLOURS = 24, 25
-_GREY, _PALETTE = 0, 3
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
+
+Read = TypeVar("Read", bound=Callable[..., Any])
 
 
+def _naming(read: Read) -> Read:
+    """A reader of a path whose errors, of whatever kind, are one line that names the file."""
+
+    @wraps(read)
+    def named(path: str, *rest: Any) -> Any:
+        try:
+            return read(path, *rest)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"cannot read {path}: {in_short(error)}") from error
+
+    return cast(Read, named)
+
+
+@_naming
 def read_image(path: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too, EXIF rotation ignored.
 
@@ -30,29 +50,21 @@ def read_image(path: str) -> np.ndarray:
     return cv2.cvtColor(_decode(path, flags), cv2.COLOR_BGR2RGB)
 
 
+@_naming
 def size_of(path: str) -> tuple[int, int]:
     """(H, W) of an image by the head of its file; UserError for one that has none."""
     try:
         with Image.open(path) as image:
             return image.height, image.width
     except (OSError, SyntaxError) as error:
-        raise UserError(f"cannot read the size of {path}: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the size of {path}: {why}") from None
 
 
+@_naming
 def read_label(path: str) -> np.ndarray:
-    """(H, W) uint8 or uint16 values as they are stored; the indices of a palette file, not its colours."""
-    data = _read_complete(path)
-    bits, colours = (data[_PNG_BITS], data[_PNG_COLOURS]) if data.startswith(_PNG) else (8, _GREY)
-    if colours == _PALETTE:
-        return _palette_indices(data, path)
-    label = _decode(path, cv2.IMREAD_UNCHANGED, data)
-    if bits < 8:
-        label //= 255 // (2**bits - 1)  # the decoder spreads few bits over the full range
-    if label.ndim == 3:
-        if (label[..., :1] != label[..., :3]).any():
-            raise UserError(f"{path} is a colour image; a label has one channel of class ids")
-        label = np.ascontiguousarray(label[..., 0])
-    return label
+    """(H, W) uint8 or uint16 ids as they are stored; the indices of a palette file, not its colours."""
+    return ids_in(_read_complete(path), path)
 
 
 def colour_table(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
@@ -63,6 +75,7 @@ def colour_table(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
     return table
 
 
+@_naming
 def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
     """(H, W) uint8 values of a label painted in colours; UserError with file, colour and pixel count for another one.
 
@@ -79,19 +92,9 @@ def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
     raise UserError(f"{path}: colour {', '.join(shown)}{more} is no class of {name}")
 
 
-def _palette_indices(data: bytes, path: str) -> np.ndarray:
-    try:
-        return np.array(Image.open(io.BytesIO(data)))
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"cannot decode {path}: {error}") from None
-
-
-def _decode(path: str, flags: int, data: bytes | None = None) -> np.ndarray:
-    data = _read_complete(path) if data is None else data
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
+def _decode(path: str, flags: int) -> np.ndarray:
+    data = _read_complete(path)
+    image = decode(data, flags)
     if image is None:
         raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
     return image
@@ -102,7 +105,8 @@ def _read_complete(path: str) -> bytes:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        advice = "; raise `ulimit -n`, or lower --num_workers" if error.errno in _TOO_MANY else ""
+        raise UserError(f"cannot read {path}: {error.strerror}{advice}") from None
     if not data:
         raise UserError(f"{path} is empty")
     cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]
@@ -117,53 +121,51 @@ UNMAPPED = -1
 
 
 def class_table(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
-    """(256,) int16 from a stored value to its train id; UNMAPPED where the dataset has no such value.
+    """(256,) int16 from a stored value to its train id, (65536,) where one needs 16 bits; UNMAPPED: no such value.
 
     `train_ids`: the files hold train ids although the dataset's own hold others.
     """
-    table = np.full(256, UNMAPPED, np.int16)
-    if train_ids or spec.id_to_train is None:
-        table[: spec.num_classes] = np.arange(spec.num_classes)
-        table[spec.ignore_label] = spec.ignore_label
-    else:
-        for value, train_id in spec.id_to_train.items():
-            table[value % 256] = train_id if 0 <= train_id < spec.num_classes else spec.ignore_label
+    values = spec.values(train_ids)
+    table = np.full(256 if max(values) < 256 else 1 << 16, UNMAPPED, np.int16)
+    table[list(values)] = list(values.values())
     return table
 
 
-def apply_table(label: np.ndarray, table: np.ndarray, path: str, name: str) -> np.ndarray:
+def apply_table(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetSpec) -> np.ndarray:
     """Stored values (H, W) to train ids, uint8; UserError with file, value and pixel count for one without a class."""
     if label.dtype == np.uint8:
         present = np.flatnonzero(cv2.calcHist([label], [0], None, [256], [0, 256]))
         bad = present[table[present] == UNMAPPED]
         if not bad.size:
-            return cv2.LUT(label, table.astype(np.uint8))
+            return cv2.LUT(label, table[:256].astype(np.uint8))
     else:
-        present = np.unique(label)
-        bad = present[(present < 0) | (present > 255) | (table[np.clip(present, 0, 255)] == UNMAPPED)]
+        present, last = np.unique(label), len(table) - 1
+        bad = present[(present < 0) | (present > last) | (table[np.clip(present, 0, last)] == UNMAPPED)]
         if not bad.size:
             return table.astype(np.uint8)[label]
     counts = ", ".join(f"{value} ({int((label == value).sum())} pixels)" for value in bad[:4])
     more = f" and {bad.size - 4} more" if bad.size > 4 else ""
-    raise UserError(f"{path}: label value {counts}{more} is no class of {name}")
+    advice = _advice(spec, present.tolist(), bad.tolist())
+    raise UserError(f"{path}: label value {counts}{more} is no class of {spec.name}{advice}")
 
 
-def holds_train_ids(paths: Sequence[str], spec: DatasetSpec, probe: int = 20) -> bool:
-    """Whether label files hold train ids rather than the dataset's own ids, told by their names or their values.
+def _advice(spec: DatasetSpec, present: list[int], bad: list[int]) -> str:
+    """What may be meant by label values that are no class."""
+    if spec.also_train_ids:
+        read_as_train = spec.values().keys() >= {*bad}
+        return "; it was read as train ids: --label_ids raw reads the dataset's own" if read_as_train else ""
+    if spec.id_to_train is not None:
+        return ""
+    counted = f"; classes are the values 0 to {spec.num_classes - 1} unless --classes FILE says others"
+    return counted + (f" ({line})" if (line := declaration(present, spec)) else "")
 
-    Only ids beyond the classes, such as Cityscapes' 23 for sky, tell the two apart for certain; nearly every
-    street image has one. Looks at `probe` files spread over the list.
-    """
-    if spec.id_to_train is None or all("labelTrainIds" in Path(path).name for path in paths):
-        return True
-    if all("labelIds" in Path(path).name for path in paths):
-        return False
-    step = max(1, len(paths) // probe)
-    for path in paths[::step][:probe]:
-        present = np.unique(read_label(path))
-        if ((present >= spec.num_classes) & (present != spec.ignore_label)).any():
-            return False
-    return True
+
+def declaration(present: Sequence[int], spec: DatasetSpec) -> str:
+    """The line of a class file that makes the values of a label its classes; empty where their numbers differ."""
+    for values in (sorted(present), sorted({*present} - {spec.ignore_label})):
+        if len(values) == spec.num_classes:
+            return f"ids: {values}"
+    return ""
 
 
 def find_folder(root: str, candidates: Iterable[str], what: str) -> Path:

@@ -57,7 +57,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.MODE", "", "evaluate instead of training", "--eval", ("", "val", "trn", "test", "folder"), common=True),
             o("EVAL.FOLDER", "", "folder of images for --eval folder", "--eval_folder", common=True),
             o("EVAL.LABELS", "", "folder of labels to score --eval folder against", "--eval_labels"),
-            o("EVAL.LABEL_IDS", "auto", "ids in those labels: the dataset's own, or train ids", "--eval_label_ids", ("auto", "raw", "train")),
+            o("EVAL.LABEL_IDS", "auto", "ids in labels of --eval_labels, lists and folders: the dataset's own, or train ids; auto: as their names or values say", "--eval_label_ids --label_ids", ("auto", "raw", "train")),
             o("SNAPSHOT", "", "checkpoint to take weights from, by name and shape", "--snapshot", common=True),
             o("RESUME", "", "checkpoint to continue from; auto: newest intact one of the run", "--resume", common=True),
             o("TRAIN.RESTORE_OPTIMIZER", False, "take the optimizer state of --snapshot, too", "--restore_optimizer"),
@@ -247,7 +247,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.FIXED_ASPP_POOL", False, "ASPP's image branch averages over 105x105 places at most", "--fixed_aspp_pool"),
             o("EVAL.SPLIT_COUNT", 1, "parts that the list of images is dealt out to", "--split_count"),
             o("EVAL.SPLIT_INDEX", 0, "which of these parts is evaluated, from 0", "--split_index"),
-            o("EVAL.NUM_IMAGES", 0, "only the first so many images; 0: all", "--num_val"),
+            o("EVAL.NUM_IMAGES", 0, "only so many images, evenly over all of them; 0: all", "--num_val"),
             o("EVAL.MEMORY_GB", 0.0, "memory that evaluation may use; 0: what is free", "--eval_memory_gb"),
             o("EVAL.NO_METRICS", False, "no scores with --eval", "--no_metrics"),
             o("EVAL.LOG_MSINF_TO_TB", False, "IoU of the single scales to tensorboard", "--log_msinf_to_tb"),
@@ -269,6 +269,11 @@ GROUPS = _table()
 OPTIONS = {option.key: option for options in GROUPS.values() for option in options}
 # Flags that take several numbers, one after another or with commas.
 SEVERAL = ("--imgSize",)
+# Text that stands for several values, with commas: a YAML list may say them, too.
+LISTED = ("SNAPSHOT", "PUBLISHED", "OPTIONS.DEVICES", "MODEL.N_SCALES", "DATASET.CONDITIONS", "DATASET.CROP_SIZE",
+          "DATASET.COARSE_BOOST_CLASSES", "DATASET.CUSTOM_COARSE_DROPOUT_CLASSES", "DATASET.IMG_SIZES",
+          "AUG.RAND_AUGMENT", "LOSS.STRICT_BDR_CLS", "LOSS.TERMS", "LOSS.CLASS_WEIGHTS", "EVAL.EXTRA_SCALES",
+          "EVAL.SCALES")  # fmt: skip
 # Published flags that turn a positive key off.
 NEGATED = {"--mscale_no3x3": "MODEL.MSCALE_INNER_3x3"}
 # Published flags that never did anything (flag -> takes a value). They are accepted, with one warning.

@@ -31,7 +31,7 @@ from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
 from utils import amp, distributed, labelrecord, pairs, sinks  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, place_to_write  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--snapshot", required=True, help="the teacher: a checkpoint, which tells its network and classes")
     p.add_argument("--images", required=True, help="folder of images, in any depth, of any sizes")
-    p.add_argument("--out", required=True, type=Path, help="folder for the labels, the record and the report")
+    p.add_argument("--out", required=True, type=place_to_write, help="folder for the labels, the record and the report")
     p.add_argument("--threshold", default="0.9", help="least confidence; of single classes: 0.9,road=0.95,bus=0.5")
     p.add_argument("--scales", "--n_scales", default="0.5,1.0,2.0", help="scales that the teacher combines")
     return p
@@ -182,8 +182,8 @@ def share_kept(covered: Sequence[Covered]) -> float:
 def sample(sink: AutoLabels, item: Item) -> sinks.Row:
     """Image, label and confidence of one image as small pictures."""
     label_file, probability_file = sink.files(item.name)
-    table = class_table(sink.spec)
-    classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec.name)
+    table = class_table(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them
+    classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec)
     colours = shrink(colorize(classes, sink.spec.palette), LONG_EDGE, smooth=False)
     panels = {
         "image": encode_jpeg(shrink(read_image(item.image), LONG_EDGE)),

@@ -32,7 +32,7 @@ from network.flow.propagate import Moved, advance  # noqa: E402
 from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
 from scripts.chain_flow import WEIGHTS, Flows, flows_of, frame_of  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, place_to_write  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", default="train", help="of --source_dir")
     p.add_argument("--frames", default="", help="plain folder of frames, in place of --source_dir")
     p.add_argument("--labels", default="", help="plain folder with labels of some of the --frames")
-    p.add_argument("--target_dir", type=Path, required=True, help="folder to write to")
+    p.add_argument("--target_dir", type=place_to_write, required=True, help="folder to write to")
     p.add_argument("--propagate", type=int, default=1, help="frames each way from a labelled one")
     chain_flow.add_flags(p)
     p.add_argument("--ignore_inconsistent", action="store_true", help="ignore pixels whose flow does not lead back")
@@ -133,7 +133,7 @@ class Writer:
         ids = label[0, 0].cpu().numpy()
         write_file(image_file, encode_png(np.ascontiguousarray(pixels)))
         if self.vis:
-            classes = apply_table(ids, self.table, str(label_file), SPEC.name)
+            classes = apply_table(ids, self.table, str(label_file), SPEC)
             write_file(colour_file, encode_png(colorize(classes, SPEC.palette)))
         write_file(label_file, encode_png(ids))
 
@@ -170,6 +170,10 @@ def drive(args: argparse.Namespace) -> None:
     work, missing = snippets.chains(found, args.propagate, args.skip_missing, args.flow in PREDICTIONS)
     flows, writer = flows_of(args), Writer(args)
     ignore = args.ignore_id if args.ignore_id is not None else (0 if args.source_dir else SPEC.ignore_label)
+    if args.ignore_inconsistent and args.ignore_id is None:
+        print(
+            f"note: pixels that fail the check get the label {ignore}; where that is a class give another --ignore_id"
+        )
     check_record(args)
     labelled = [(snippet, number) for snippet in found for number in snippet.labels if number in snippet.frames]
     total = len(labelled) + sum(chain.steps for chain in work)

@@ -28,7 +28,7 @@ from scripts import propagate_labels  # noqa: E402
 from scripts.chain_flow import Flows, flows_of  # noqa: E402
 from scripts.compare import Plan, call, compare, tables  # noqa: E402
 from scripts.propagate_labels import walk  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, place_to_write  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
@@ -37,7 +37,9 @@ ROUNDS = 10  # of a training; the second scale joins in the last, as in the quic
 def main(argv: Sequence[str] | None = None) -> int:
     """Score labels, run all seeds and print the tables; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--out", type=Path, required=True, help="folder for scenes, propagated frames and runs")
+    flags.add_argument(
+        "--out", type=place_to_write, required=True, help="folder for scenes, propagated frames and runs"
+    )
     flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each; empty: the labels' figures alone")
     flags.add_argument("--labelled", type=int, default=30, help="sequences to train on, each with one labelled frame")
     flags.add_argument("--propagate", type=int, default=2, help="frames each way")
@@ -97,8 +99,8 @@ def quality(scenes: Path, flows: Flows, reach: int) -> dict[int, tuple[float, fl
         snippet = chain.snippet
         for step in walk(chain, flows, ignore=0, check=True, drop=False):
             path = str(truth / snippet.place / f"{snippet.name}_{step.number:06d}_gtFine_labelIds.png")
-            true = torch.from_numpy(apply_table(read_label(path), ids, path, SPEC.name))
-            moved = torch.from_numpy(apply_table(step.moved.label[0, 0].cpu().numpy(), ids, path, SPEC.name))
+            true = torch.from_numpy(apply_table(read_label(path), ids, path, SPEC))
+            moved = torch.from_numpy(apply_table(step.moved.label[0, 0].cpu().numpy(), ids, path, SPEC))
             moved = moved.masked_fill(moved == SPEC.ignore_label, void)
             trusted = step.moved.trusted[0].cpu()
             whole, kept, shares = counted[step.k]

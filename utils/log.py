@@ -43,6 +43,7 @@ class RunLog:
         self.run_dir, self.main = run_dir, main
         self._writer: SummaryWriter | None = None
         self._logger = logging.Logger("streetscale")
+        self._said: set[str] = set()
         if not main:
             return
         try:
@@ -60,6 +61,12 @@ class RunLog:
     def line(self, text: str) -> None:
         """One message (of one or several lines)."""
         self._logger.info(text)
+
+    def once(self, text: str) -> None:
+        """The same, but only the first time that it is said."""
+        if text not in self._said:
+            self._said.add(text)
+            self.line(text)
 
     def note(self, text: str) -> None:
         """A message for the file alone: the terminal gets it from elsewhere."""

@@ -45,11 +45,11 @@ def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path
 
 def test_the_plain_folder_and_the_lists_hold_the_same(root: Path) -> None:
     for mode, split, count in (("train", "training", 3), ("val", "validation", 1)):
-        plain, listed = ade20k.items(str(root), mode), ade20k.listed(str(root / f"{split}.odgt"), str(root))
+        plain, listed = ade20k.items(str(root), mode), ade20k.listed(str(root / f"{split}.odgt"), str(root)).items
         assert len(plain) == count
         assert [(i.image, i.label, i.name) for i in plain] == [(i.image, i.label, i.name) for i in listed]
     assert len(ade20k.items(str(root / TREE), "trainval")) == 4
-    assert [item.size for item in ade20k.listed(str(root / "training.odgt"), str(root))] == [
+    assert [item.size for item in ade20k.listed(str(root / "training.odgt"), str(root)).items] == [
         (40, 60),
         (60, 40),
         (50, 50),
@@ -91,7 +91,8 @@ def test_it_trains_and_validates(root: Path, make_cfg: Make) -> None:
         ('{"fpath_img": "a", "fpath_segm": "b", "width": Infinity, "height": 1}', "line 2: no JSON object"),
         (f'{{"fpath_img": "{"a" * 999}", "fpath_segm": "b", "width": 1, "height": 1}}', "line 2: .*a is not there"),
         pytest.param("[" * 100_000, "line 2: no JSON object", id="deep"),
-        ("{\xe9", "line 2: no JSON object with .*: '{\ufffd'"),
+        ("{\xe9", "line 2: byte 2, 0xE9, is no UTF-8: save the file as UTF-8"),
+        ('{"width": 1, "height": 1, "width": 2}', "line 2: 'width' stands twice in one object"),
     ],
 )
 def test_a_broken_line_is_named(line: str, message: str, root: Path) -> None:

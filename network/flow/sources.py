@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from network.flow import flownet2, sdcnet
 from network.flow.padding import padded
 from network.flow.sdcnet import Flow, Prediction
-from network.weights import read_state
-from utils import finite
+from network.weights import parse
+from utils import finite, safe_load
 from utils.errors import UserError, nearest
 
 RAFT_STRIDE, RAFT_LEAST = 8, 128  # sides are multiples of the first; its pyramid of correlations needs the second
@@ -49,7 +49,11 @@ def state_of(path: str, what: str) -> dict[str, Tensor]:
     """The weights in a file of any layout; UserError if it holds none."""
     if not path:
         raise UserError(f"{what} needs a file of weights: give its path")
-    return read_state(path)
+    content = safe_load.read(path)
+    try:
+        return parse(content, path).state
+    except UserError:
+        raise UserError(f"checkpoint {path} holds no weights of {what}; give another file") from None
 
 
 def fill(net: nn.Module, state: Mapping[str, Tensor], path: str, what: str) -> None:

@@ -159,7 +159,8 @@ def test_trunks_behind_any_prefix(narrow: Callable, save: Callable, prefix: str)
 
 
 @pytest.mark.parametrize("prefix", ["", "net.", "model.network."])
-def test_an_unnamed_network_is_told_behind_a_prefix(prefix: str) -> None:
+def test_an_unnamed_network_is_told_behind_a_prefix(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guess, "NETS", {arch: network.NETS[arch] for arch in ("basic.HRNet", "ocrnet.HRNet", ARCH)})
     words = [
         "--arch",
         "ocrnet.HRNet",

@@ -93,8 +93,8 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
     tree = _table(path)
     try:
         names = tuple(_name(name, path) for name in [] + tree["names"])  # a list, not a word's letters
-        ids = [_whole(value) for value in tree.get("ids") or range(len(names))]
-        ignored = {_whole(value): 255 for value in tree.get("ignore") or ()}
+        ids = [_whole(value) for value in [] + tree.get("ids", [])] or list(range(len(names)))
+        ignored = {_whole(value): 255 for value in [] + tree.get("ignore", [])}
         colours = tuple((int(r), int(g), int(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
     except UserError:
         raise

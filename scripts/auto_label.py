@@ -8,7 +8,6 @@ Started again it goes on where it was stopped. Under torchrun several GPUs share
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
 import sys
 import time
@@ -24,13 +23,16 @@ import datasets  # noqa: E402
 import network  # noqa: E402
 import trained  # noqa: E402
 from datasets import folder  # noqa: E402
-from datasets.base import Item, SegmentationDataset  # noqa: E402
-from datasets.loaders import EvalLoader  # noqa: E402
-from datasets.reading import apply_table, class_table, read_image, read_label  # noqa: E402
+from datasets.base import Item, SegmentationDataset, listed  # noqa: E402
+from datasets.files import search  # noqa: E402
+from datasets.loaders import EvalLoader, Seen  # noqa: E402
+from datasets.look import bits_of_folder  # noqa: E402
+from datasets.pictures import read_image  # noqa: E402
+from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
-from utils import amp, distributed, labelrecord, pairs, sinks  # noqa: E402
+from utils import agree, amp, digest, distributed, labelrecord, madefrom, sinks  # noqa: E402
 from utils.cli import exit_code, place_to_write  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -38,6 +40,7 @@ from utils.log import RunLog  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
 from utils.report import Covered, Report, ReportData, environment  # noqa: E402
+from utils.runlock import FolderLock  # noqa: E402
 from utils.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
 from utils.sinks.coverage import Coverage  # noqa: E402
 from utils.visualize import colorize, encode_jpeg, encode_png, heat, shrink  # noqa: E402
@@ -48,20 +51,21 @@ DECISIVE = (
     "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
     "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
     "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL", "EVAL.INFERENCE_MODE", "EVAL.SCALES", "EVAL.SINGLE_SCALE", "EVAL.NO_FLIP",
-    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL", "EVAL.RULE", "EVAL.BASE_SIZE", "EVAL.PIECE",
-    "EVAL.AUG_EVAL", "EVAL.FLIP_HORIZONTAL", "EVAL.FLIP_VERTICAL", "DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE",
-    "DATASET.PADDING", "MODEL.OFFSET_THRESHOLD", "MODEL.ITERATIVE_REFINEMENT", "MODEL.LOGITS",
+    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL", "DATASET.IMAGE_BITS", "EVAL.RULE",
+    "EVAL.BASE_SIZE", "EVAL.PIECE", "EVAL.AUG_EVAL", "EVAL.FLIP_HORIZONTAL", "EVAL.FLIP_VERTICAL", "DATASET.IMG_SIZES",
+    "DATASET.IMG_MAX_SIZE", "DATASET.PADDING", "MODEL.OFFSET_THRESHOLD", "MODEL.ITERATIVE_REFINEMENT", "MODEL.LOGITS",
 )  # fmt: skip
 
 
 class Job(NamedTuple):
-    """A labelling: the run, its sink, every image, and those that are left to do."""
+    """A labelling: the run, its sink, every image, those that are left to do, and the range of all (`read_image`)."""
 
     run: Run
     sink: AutoLabels
     coverage: Coverage
     items: list[Item]
     left: list[Item]
+    bits: int
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,8 +88,8 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     sizes of its own (--imgSize), which are averaged then.
     """
     words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
-    words += ["--result_dir", str(args.out), "--n_scales", args.scales, *rest]
-    found = trained.build(words)
+    words += ["--result_dir", str(args.out), *rest]
+    found = trained.build(words, scales=args.scales)
     if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
@@ -99,9 +103,12 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
-    made: dict[str, Any] = {"sha256": digest(Path(cfg.SNAPSHOT)), "images": str(Path(cfg.EVAL.FOLDER).resolve())}
+    made: dict[str, Any] = {
+        "sha256": digest.of_file(Path(cfg.SNAPSHOT)),
+        "images": str(Path(cfg.EVAL.FOLDER).resolve()),
+    }
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
-    made |= {key: config.get(cfg, key) for key in DECISIVE} | {"PUBLISHED": ",".join(cfg.PUBLISHED)}
+    made |= {key: config.get(cfg, key) for key in DECISIVE} | {"upright": True, "PUBLISHED": ",".join(cfg.PUBLISHED)}
     check_out(out, run.spec, made)
     made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()
@@ -109,28 +116,25 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
         labelrecord.write(out, run.spec, made)
     coverage = Coverage(out, run.spec.classes, ranks)
     sink = AutoLabels(out, run.spec, least, made, coverage)
+    agree.compare(ranks, lambda: {"images": listed(items)})
     owner: dict[Path, Item] = {}
     for item in items:
         other = owner.setdefault(sink.files(item.name)[0], item)
         if other is not item:
             raise UserError(f"{other.image} and {item.image} would have the same label file: label their folders apart")
+    made_from = {file: [Path(item.image)] for item in items for file in sink.files(item.name)}
+    if note := agree.from_main(ranks, lambda: madefrom.remove_stale(out, made_from)):
+        run.log.line(note)
     left = [i for i, item in enumerate(items) if not is_done(sink, coverage, item)]
-    return Job(run, sink, coverage, items, [items[i] for i in ranks.gather(left)[0]])
+    bits, note = bits_of_folder([item.image for item in items], cfg.DATASET.IMAGE_BITS)
+    if note:
+        run.log.line(note)
+    return Job(run, sink, coverage, items, [items[i] for i in ranks.gather(left)[0]], bits)
 
 
 def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
     """Whether an image is labelled and counted."""
     return item.name in coverage.rows and all(file.is_file() for file in sink.files(item.name))
-
-
-def digest(path: Path) -> str:
-    """Tells the teacher's file, or pair of files, from others."""
-    sha = hashlib.sha256()
-    for part in pairs.files(path) if pairs.is_pair(path) else (path,):
-        with open(part, "rb") as file:
-            while block := file.read(1 << 22):
-                sha.update(block)
-    return sha.hexdigest()[:16]
 
 
 def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
@@ -147,21 +151,25 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
             raise UserError(f"{out} has labels made otherwise ({key}{change}): give the same options, or another --out")
 
 
-def label(job: Job, net: network.Net) -> None:
-    """Predict what is left and write it."""
+def label(job: Job, net: network.Net) -> Seen:
+    """Predict what is left and write it, but for pictures that cannot be read; what was met in them."""
     cfg, ranks, log = job.run.cfg, job.run.ranks, job.run.log
     predictor = network.build_predictor(cfg, placed(job.run, net), job.run.precision, log.line)
-    dataset = SegmentationDataset(job.left, job.run.spec, Pipeline())
-    loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS, ranks.rank, ranks.world)
+    dataset = SegmentationDataset(job.left, job.run.spec, Pipeline(), image_bits=job.bits)
+    workers = cfg.DATASET.NUM_WORKERS
+    loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient=True)
     for batch in progress(loader, "auto labels", len(loader), lines=20, shown=ranks.is_main):
         for item in sinks.items(batch, predictor(batch["image"])):
             job.sink.add(item)
+    seen = loader.seen(ranks)
+    log.line("\n".join(seen.lines)) if seen.lines else None
+    return seen
 
 
 def report(job: Job, covered: Sequence[Covered]) -> Path:
     """The page: what was kept of each class, and samples. It reads the files, whoever wrote them when."""
-    run = job.run
-    step = max(1, len(job.items) // SAMPLES)
+    run, done = job.run, labelled(job)
+    step = max(1, len(done) // SAMPLES)
     data = ReportData(
         title=f"Automatic labels by {Path(run.cfg.SNAPSHOT).name}",
         command=run.command,
@@ -169,11 +177,16 @@ def report(job: Job, covered: Sequence[Covered]) -> Path:
         class_names=run.spec.classes,
         palette=run.spec.palette,
         coverage=covered,
-        rows=[sample(job.sink, item) for item in job.items[::step][:SAMPLES]],
-        facts=[("images", f"{len(job.items):,}"), ("pixels kept", f"{percent(share_kept(covered))} %")],
+        rows=[sample(job.sink, item, job.bits) for item in done[::step][:SAMPLES]],
+        facts=[("images", f"{len(done):,}"), ("pixels kept", f"{percent(share_kept(covered))} %")],
         versions=environment(run.ranks.device),
     )
     return Report(job.sink.folder).write(data)
+
+
+def labelled(job: Job) -> list[Item]:
+    """The images that have labels by now."""
+    return [item for item in job.items if item.name in job.coverage.rows]
 
 
 def share_kept(covered: Sequence[Covered]) -> float:
@@ -181,14 +194,14 @@ def share_kept(covered: Sequence[Covered]) -> float:
     return sum(one.kept for one in covered) / sum(one.predicted for one in covered)
 
 
-def sample(sink: AutoLabels, item: Item) -> sinks.Row:
+def sample(sink: AutoLabels, item: Item, bits: int) -> sinks.Row:
     """Image, label and confidence of one image as small pictures."""
     label_file, probability_file = sink.files(item.name)
     table = class_table(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them
     classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec)
     colours = shrink(colorize(classes, sink.spec.palette), LONG_EDGE, smooth=False)
     panels = {
-        "image": encode_jpeg(shrink(read_image(item.image), LONG_EDGE)),
+        "image": encode_jpeg(shrink(read_image(item.image, item.upright, bits), LONG_EDGE)),
         "label": encode_png(colours, level=9),
         "confidence": encode_jpeg(heat(shrink(read_label(str(probability_file)), LONG_EDGE), 0, 255)),
     }
@@ -201,17 +214,26 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     cfg, spec, net, _ = teacher(args, rest)
     least, out = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR)
     items = folder.tree(cfg.EVAL.FOLDER, str(out / "train_extra"))
+    apart = search(Path(cfg.EVAL.FOLDER), [out / "train_extra"]).note
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    lock = FolderLock()
+    note = agree.from_main(ranks, lambda: lock.take(out, command))
     log = RunLog(out, ranks.is_main, "auto_label.log")
     try:
-        run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
+        if note:
+            log.line(note)
+        precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
+        run = Run(cfg, spec, ranks, log, precision, command, lock)
         job = plan(run, items, least)
         before = len(job.items) - len(job.left)
-        log.line(f"{command}\n{len(job.items)} images, {before} of them labelled before")
+        counted = f"{len(job.items)} images, {before} of them labelled before"
+        log.line("\n".join(filter(None, [command, counted, apart])))
+        seen = Seen()
         if job.left:
             load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
-            label(job, net)
-        covered = job.coverage.close([item.name for item in job.items])
+            seen = label(job, net)
+        job.coverage.join()
+        covered = job.coverage.close([item.name for item in labelled(job)])
         if ranks.is_main:
             log.line(f"{percent(share_kept(covered))} % of their pixels are labelled, report: {report(job, covered)}")
             frames = all(item.name.endswith("_leftImg8bit") for item in job.items)
@@ -219,8 +241,11 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
                 prob = min(0.5, max(least))  # of single classes, some may be taken whatever their confidence
                 log.line(f"for training: --custom_coarse_prob {prob:g} DATASET.CITYSCAPES_CUSTOMCOARSE {out}")
         ranks.barrier()
+        if seen.left_out:
+            raise UserError(f"{seen.note} (named above); the others are labelled")
     finally:
         log.close()
+        lock.release()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -240,6 +240,6 @@ def write(job: Job, cluster: Cluster) -> Path:
     job.run.mkdir(parents=True, exist_ok=True)
     for name in (COPY, NAME):
         path = job.run / name
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))  # a shell takes names as bytes
         path.chmod(0o755)
     return job.run / NAME

@@ -24,6 +24,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from utils.errors import UserError
+from utils.names import shown, valid
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ class RunLog:
 
     def line(self, text: str) -> None:
         """One message (of one or several lines)."""
-        self._logger.info(text)
+        self._logger.info(valid(text))
 
     def once(self, text: str) -> None:
         """The same, but only the first time that it is said."""
@@ -70,7 +71,7 @@ class RunLog:
 
     def note(self, text: str) -> None:
         """A message for the file alone: the terminal gets it from elsewhere."""
-        self._logger.debug(text)
+        self._logger.debug(valid(text))
 
     def start(self, hparams: Mapping[str, Any]) -> None:
         """Write `hparams.json`, and the first row of `metrics.csv` unless a resumed run has one."""
@@ -118,7 +119,7 @@ class RunLog:
         """A JPEG or PNG for tensorboard."""
         if self.main:
             image = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))  # (H, W, 3)
-            self.writer.add_image(name, image, step, dataformats="HWC")
+            self.writer.add_image(shown(name), image, step, dataformats="HWC")
 
     @property
     def writer(self) -> SummaryWriter:

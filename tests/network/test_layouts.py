@@ -161,16 +161,10 @@ def test_trunks_behind_any_prefix(narrow: Callable, save: Callable, prefix: str)
 @pytest.mark.parametrize("prefix", ["", "net.", "model.network."])
 def test_an_unnamed_network_is_told_behind_a_prefix(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guess, "NETS", {arch: network.NETS[arch] for arch in ("basic.HRNet", "ocrnet.HRNet", ARCH)})
-    words = [
-        "--arch",
-        "ocrnet.HRNet",
-        "--width_mult",
-        "0.1",
-        "MODEL.OCR.MID_CHANNELS",
-        "8",
-        "MODEL.OCR.KEY_CHANNELS",
-        "8",
-    ]
+    words = ["--arch", "ocrnet.HRNet", "--width_mult", "0.1", "MODEL.OCR.MID_CHANNELS", "8"]
+    for branches in (1, 2, 3, 4):
+        stage = f"MODEL.OCR_EXTRA.STAGE{branches}"
+        words += [f"{stage}.NUM_MODULES", "1", f"{stage}.NUM_BLOCKS", str([1] * branches)]
     cfg = config.load(words)
     state = prefixed(prefix, network.build(cfg).state_dict())
     assert guess.fitting(state, network.settings(cfg)) == ["ocrnet.HRNet"]

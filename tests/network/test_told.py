@@ -11,7 +11,7 @@ import torch
 import config
 import network
 import trained
-from network.weights import restore
+from network.weights import differences, restore
 from utils import checkpoint
 
 NARROW = ["--arch", "offset.HRNet", "--hrnet_width", "4", "--width_mult", "0.1"]
@@ -88,7 +88,7 @@ DIFFERENT = [  # words of the training, of the evaluation, what is said
 def test_what_an_evaluation_does_otherwise_is_said(tmp_path: Path, before: tuple, now: list[str], said: str) -> None:
     path = save(tmp_path / "x.pth", *before)
     cfg = evaluated(path, *now)
-    (line,) = restore.differences(path, config.flat(cfg), network.rule_name(cfg))
+    (line,) = differences.of(path, config.flat(cfg), network.rule_name(cfg))
     assert said in line
 
 
@@ -108,7 +108,7 @@ def test_what_an_evaluation_does_otherwise_is_said(tmp_path: Path, before: tuple
 def test_what_agrees_is_not(tmp_path: Path, before: tuple, now: list[str]) -> None:
     path = save(tmp_path / "x.pth", *before)
     cfg = evaluated(path, *now)
-    assert restore.differences(path, config.flat(cfg), network.rule_name(cfg)) == []
+    assert differences.of(path, config.flat(cfg), network.rule_name(cfg)) == []
 
 
 def test_files_of_others_that_tell_are_compared(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_files_of_others_that_tell_are_compared(tmp_path: Path) -> None:
     names = ("conv3x3_ocr.0.weight", "stage4.0.branches.0.0.conv1.weight", "cls_head.bias")
     torch.save({f"model.{name}": torch.ones(19) for name in names}, tmp_path / "best.pth")
     cfg = evaluated(tmp_path / "best.pth", *words)
-    (line,) = restore.differences(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg))
+    (line,) = differences.of(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg))
     assert line.startswith("trained with MODEL.ALIGN_CORNERS True, evaluated with False")
     cfg = evaluated(tmp_path / "best.pth", *words, "--align_corners")
-    assert restore.differences(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg)) == []
+    assert differences.of(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg)) == []

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import config
 from network import export
 from network.evalrule import RULES
 from network.flow import sources
@@ -83,8 +84,7 @@ def test_a_source_of_flow() -> None:
 def test_a_resume(tmp_path: Path, kind: str) -> None:
     net = Tiny()
     state = TrainState(net, torch.optim.SGD(net.parameters(), 0.1), torch.amp.GradScaler("cpu", enabled=False))
-    options = {"MODEL.ARCH": "tiny", "TRAIN.BATCH_SIZE": 1, "TRAIN.MAX_ITERS": 0, "TRAIN.SAVE_INTERVAL": 1}
-    options |= {"TRAIN.EPOCH_ITERS": 0, "DATASET.IMG_SIZES": ""}
+    options = config.flat(config.load(["--arch", "basic.HRNet"])) | {"MODEL.ARCH": "tiny"}
     packed = state.pack(Ranks(), {"arch": "tiny", "config": options})
     checkpoint.save(packed | {kind: broken(float("nan"))}, tmp_path / "x.pth")
     with pytest.raises(UserError, match="--resume .*no finite numbers, last.weight"):

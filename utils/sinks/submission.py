@@ -11,6 +11,7 @@ import numpy as np
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
+from utils.names import valid
 from utils.sinks.base import ALONE, EvalItem
 from utils.visualize import encode_png, file_stem, to_array, write_file
 
@@ -66,6 +67,6 @@ class Submission:
             self.archive.parent.mkdir(parents=True, exist_ok=True)
             with zipfile.ZipFile(self.archive, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
                 for name in names:
-                    archive.write(self.folder / name, name)
+                    archive.write(self.folder / name, valid(name))
         except OSError as error:
             raise UserError(f"cannot write {self.archive}: {error.strerror}; free some space") from error

@@ -23,12 +23,13 @@ from session import Run, Start, load_for_evaluation, placed
 from utils import amp, distributed
 from utils.cli import exit_code
 from utils.errors import UserError
+from utils.files import write_file
 from utils.legend import Legend
 from utils.log import RunLog
 from utils.progress import progress
 from utils.sinks.submission import id_table
 from utils.video import Preview, VideoSink, VideoSource
-from utils.visualize import colorize, encode_png, overlay, to_array, write_file
+from utils.visualize import colorize, encode_png, overlay, to_array
 
 # What the published commands mean where they say nothing.
 ARCH, SNAPSHOT, SAVE_DIR = "deepv3.DeepWV3Plus", "./pretrained_models/cityscapes_best.pth", "./save"

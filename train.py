@@ -44,6 +44,7 @@ from session import (
     starting_point,
 )
 from utils import checkpoint, distributed, launch, sinks
+from utils.cli import start
 from utils.contracts import Batch
 from utils.errors import MemoryShortageError, UserError
 from utils.meter import StepMeter
@@ -296,4 +297,4 @@ def drive(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -24,7 +24,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
@@ -140,4 +140,4 @@ def spread(values: Sequence[float], sign: str = "") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -28,6 +28,7 @@ import yaml
 from scripts import sweep_status
 from slurm import submit
 from slurm.script import Cluster, Resources
+from utils.cli import start
 from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -224,4 +225,4 @@ def take_back(runs: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 
+from utils.files import write_file
 from utils.progress import progress
-from utils.visualize import write_file
 
 
 def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, workers: int | None = None) -> None:

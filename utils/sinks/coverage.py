@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.distributed import Ranks
-from utils.errors import UserError
-from utils.visualize import write_file
+from utils.files import append, write_file
 
 FILE = "coverage.csv"
 
@@ -77,11 +76,7 @@ class Coverage:
         """Pixels (K,) of an image whose files are written."""
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow([name, *predicted.tolist(), *kept.tolist()])
-        try:
-            with open(self._own, "a", encoding="utf-8", newline="") as file:
-                file.write(line.getvalue())
-        except OSError as error:
-            raise UserError(f"cannot write {self._own}: {error.strerror}; free some space, then go on") from error
+        append(self._own, line.getvalue())
 
     def close(self, names: Sequence[str]) -> list[Covered]:
         """Join what all ranks have added, keep the images `names`, and sum them up by class."""

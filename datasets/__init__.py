@@ -28,8 +28,8 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
-    if cfg.DATASET.LIST_VAL and cfg.TRAIN.DO_EVAL:
-        catalogue.listing(cfg, "val", ranks)  # a mistake in it would come to light after an epoch
+    if cfg.TRAIN.DO_EVAL:
+        build_val(cfg, ranks)  # what is missing there would come to light after an epoch
     dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
     whole = bool(cfg.DATASET.IMG_SIZES)
     sampler = (
@@ -41,7 +41,7 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     if cfg.TRAIN.MAX_ITERS:
         sampler = Rounds(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
     collate = dynamic.canvas(cfg, classes) if whole else collate_train
-    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump, collate)
+    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump, collate, ranks)
 
 
 def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:

@@ -79,7 +79,7 @@ def init(local_rank: int = 0) -> Ranks:
         raise UserError(f"{here} processes for {torch.cuda.device_count()} GPU(s): lower --nproc_per_node")
     device = _device(local)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
-    store = dist.PrefixStore("streetscale", rendezvous.join(rank, world))
+    store = dist.PrefixStore("streetscale", rendezvous.join(rank, world))  # type: ignore[attr-defined]
     # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
     backend, longest = "nccl" if device.type == "cuda" else "gloo", timedelta(minutes=60)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=longest)

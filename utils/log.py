@@ -53,7 +53,7 @@ class _FileHandler(logging.FileHandler):
 
 def _outlive(writer: SummaryWriter, say: Callable[[str], None]) -> None:
     """Let tensorboard's thread live where its disk is full: without it the run would wait for it for ever."""
-    events = writer.file_writer.event_writer._ev_writer  # there is no public word for it
+    events: Any = writer.file_writer.event_writer._ev_writer  # type: ignore[union-attr] # there is no public word for it
     said: list[str] = []
 
     def guarded(act: Callable[..., None]) -> Callable[..., None]:

@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch.distributed as dist
 
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 PATIENCE = "STREETSCALE_JOIN_SECONDS"  # in the environment: how long the others are waited for
 # Seconds. Where a launcher has started all of them, one that comes late still reads its libraries, and one that has
@@ -78,7 +81,7 @@ def _tasks(env: Mapping[str, str]) -> int:
     return tasks
 
 
-def join(rank: int, world: int) -> dist.Store:
+def join(rank: int, world: int) -> Store:
     """The store of all processes, once all have come. UserError where they do not, and a line before a long wait."""
     env = os.environ
     launched = "SLURM_STEP_ID" in env or "TORCHELASTIC_RUN_ID" in env
@@ -145,21 +148,22 @@ def _answers(address: str, port: int) -> bool:
     return True
 
 
-def _store(address: str, port: int, world: int, hosts: bool, seconds: float) -> dist.Store:
+def _store(address: str, port: int, world: int, hosts: bool, seconds: float) -> Store:
     """Opened in a thread: of a stranger that listens there, torch would wait for an answer for ever."""
-    found: list[dist.Store | str] = []
+    found: list[Store | str] = []
 
     def open_it() -> None:
         span = timedelta(seconds=seconds)
         try:
-            found.append(dist.TCPStore(address, port, world, hosts, span, wait_for_workers=False, multi_tenant=True))
+            make = dist.TCPStore  # type: ignore[attr-defined]
+            found.append(make(address, port, world, hosts, span, wait_for_workers=False, multi_tenant=True))
         except RuntimeError as error:
             found.append(" ".join(str(error).split()))
 
     thread = threading.Thread(target=open_it, daemon=True)
     thread.start()
     thread.join(seconds)
-    if found and isinstance(found[0], dist.Store):
+    if found and not isinstance(found[0], str):
         return found[0]
     told = str(found[0]) if found else "what listens there is no run of ours"
     if hosts and "EADDRINUSE" in told:
@@ -170,6 +174,6 @@ def _store(address: str, port: int, world: int, hosts: bool, seconds: float) -> 
     )
 
 
-def _missing(store: dist.Store, keys: list[str]) -> str:
+def _missing(store: Store, keys: list[str]) -> str:
     absent = [key.rsplit("/", 1)[1] for key in keys if not store.check([key])]
     return f"{len(absent)} of {len(keys)} did not come, rank {', '.join(absent[:8])}{' and more' * bool(absent[8:])}"

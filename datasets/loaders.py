@@ -26,7 +26,6 @@ from utils.errors import LoadingError
 from utils.processes import fate, shortage
 
 _MAX_DUMPED = 64
-ALONE = Ranks()
 
 
 # Schedulers send them to the whole group, but they are for the main process, which saves and then ends its workers.
@@ -164,7 +163,10 @@ class AugmentationDump:
 
 
 def agreed(batches: Iterator[Any], ranks: Ranks) -> Iterator[Any]:
-    """The batches, as many on each rank. What keeps one rank from its next one is raised on all of them, together."""
+    """The batches, as many on each rank. What keeps one rank from its next one is raised on all of them, together.
+
+    Only so can all of them save what they have trained.
+    """
     while True:
         batch, fault = None, ""
         try:
@@ -181,7 +183,7 @@ def agreed(batches: Iterator[Any], ranks: Ranks) -> Iterator[Any]:
 class TrainLoader(Loader):
     """Batches of one process for one epoch at a time; the same for any number of workers.
 
-    `pin`: page-locked memory, for copies to a GPU that do not wait. `ranks`: those that train together.
+    `pin`: page-locked memory, for copies to a GPU that do not wait.
     """
 
     def __init__(
@@ -192,10 +194,9 @@ class TrainLoader(Loader):
         pin: bool = False,
         dump: AugmentationDump | None = None,
         collate: Callable[[Sequence[Sample | Failure]], Batch | Failure] = collate_train,
-        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate, pin_memory=pin)
-        self.sampler, self.dump, self.ranks = sampler, dump, ranks
+        self.sampler, self.dump = sampler, dump
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """The epoch that the next iteration gives, without its first `start` batches."""
@@ -206,7 +207,7 @@ class TrainLoader(Loader):
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in agreed(self._batches(), self.ranks):
+        for batch in self._batches():
             if self.dump is not None:
                 self.dump(batch)
             yield batch

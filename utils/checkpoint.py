@@ -103,9 +103,8 @@ def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
     path = run_dir / f"last_checkpoint_ep{epoch}.pth"
     save(state, path)
     # Half-written files are those of a process that was killed.
-    for old in (*run_dir.glob("last_checkpoint_ep*.pth"), *run_dir.glob("*checkpoint_ep*.pth.part")):
-        if old != path:
-            old.unlink()
+    for pattern in ("last_checkpoint_ep*.pth", "*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*"):
+        _remove_others(path, pattern)
     return path
 
 

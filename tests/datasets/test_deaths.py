@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -42,6 +44,8 @@ def dying(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object], at: int) -
 
     def item(self: SegmentationDataset, draw: Any) -> Any:
         if os.getpid() != parent and next(done) == at:
+            faulthandler.disable()
+            time.sleep(at / 4)  # what it has read before is on its way
             end()
         return read(self, draw)
 

@@ -50,6 +50,17 @@ def test_whole_or_not_at_all(tmp_path: Path, shared: bool) -> None:
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.csv", b"new")]
 
 
+def test_what_a_full_disk_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files.write_file(tmp_path / "sub/a.png", b"old")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match="cannot write .*a.png: No space left on device; free some space"):
+        files.write_file(tmp_path / "sub/a.png", b"new")
+    assert [(p.name, p.read_bytes()) for p in (tmp_path / "sub").iterdir()] == [("a.png", b"old")]
+
+
 def write_cache(path: Path) -> None:
     centroids.save(path, "key", {0: np.zeros((1, 3), np.int64)})
 

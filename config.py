@@ -8,14 +8,15 @@ its help says. `load` gives a frozen CfgNode.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
 from yacs.config import CfgNode
 
 from options import csail, hrnet, paddleseg
 from options.checks import problems
+from options.files import Words
+from options.files import read as read_file
 from options.foreign import Asked, System
 from options.table import NEGATED, OPTIONS, SEVERAL, WITHOUT_EFFECT, defaults, flags, get
 from options.values import WORDS, coerce
@@ -23,13 +24,13 @@ from utils.errors import UserError, nearest
 
 # Whose option files are read beside ours.
 SYSTEMS = (paddleseg.SYSTEM, csail.SYSTEM, hrnet.SYSTEM)
-Words = dict[str, dict[str, Any]]  # what files and pairs say in the words of each of SYSTEMS
 
 
-def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None = None) -> CfgNode:
+def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None = None, dry: bool = False) -> CfgNode:
     """Frozen configuration of a command line (without the program's name).
 
-    `recorded`: {key: value} that a checkpoint holds; they stand in place of the defaults. Raises UserError, with every
+    `recorded`: {key: value} that a checkpoint holds; they stand in place of the defaults. `dry`: nothing is looked
+    up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
     problem in it, for what does not exist or contradicts itself.
     """
     values, idle = parse(argv or [], recorded)
@@ -43,7 +44,8 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
                 values[key] = os.path.expanduser(values[key])
     cfg = _tree(values)
     cfg.WITHOUT_EFFECT = [*idle, *_idle_flips(cfg)]
-    _fill_classes(cfg)
+    if not dry:
+        _fill_classes(cfg)
     found = list(problems(cfg))
     if found:
         raise UserError("\n".join(found))
@@ -59,7 +61,7 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
     told: Words = {system.name: {} for system in SYSTEMS}
     later: set[str] = set()  # keys of files of ours behind one of others
     for file in files:
-        found, ours = _read_yaml(file, told)
+        found, ours = read_file(file, SYSTEMS, told)
         values.update(found)
         later = later | {*found} if ours and any(told.values()) else set()
     pairs = _read_pairs(loose, told)
@@ -221,45 +223,6 @@ def _owner(key: str, told: Words) -> System | None:
             )
     known = [*OPTIONS, *(name for system in able for name in system.keys)]
     raise UserError(f"unknown key {key!r}{nearest(key, known)} (a command line ends in KEY VALUE pairs)")
-
-
-def _read_yaml(file: str, told: Words) -> tuple[dict[str, Any], bool]:
-    """The values of a file, and whether it is one of ours; what others' files say goes into `told`, in their words."""
-    try:
-        with open(file, encoding="utf-8") as stream:
-            tree = yaml.safe_load(stream) or {}
-    except OSError as error:
-        raise UserError(f"--cfg {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--cfg {file}: no valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise UserError(f"--cfg {file}: expected keys and values, found {type(tree).__name__}")
-    try:
-        found = [(key, key, value) for key, value in _flatten(tree)]
-        system = next((system for system in SYSTEMS if system.is_theirs(tree)), None)
-        if system is not None:
-            told[system.name] |= system.read(tree)
-            found = [(key, key, value) for key, value in system.recipe.items()]
-            found += system.translated(told[system.name])
-    except UserError as error:
-        raise UserError(f"--cfg {file}: {error}") from None
-    except RecursionError:
-        raise UserError(f"--cfg {file}: a part of it has itself as a part (an alias *name inside &name)") from None
-    values: dict[str, Any] = {}
-    for said, key, value in found:
-        if key not in OPTIONS:
-            raise UserError(f"--cfg {file}: unknown key {key!r}{nearest(key, OPTIONS)}")
-        values[key] = coerce(OPTIONS[key], value, f"--cfg {file}: {said}")
-    return values, system is None
-
-
-def _flatten(tree: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, dict):
-            yield from _flatten(value, key + ".")
-        else:
-            yield key, value
 
 
 def flat(cfg: CfgNode) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from datasets.reading import read_image
 from network.predict import Predictor
 from session import Run, Start, load_for_evaluation, placed
 from utils import amp, distributed
-from utils.cli import exit_code
+from utils.cli import exit_code, place_to_write
 from utils.errors import UserError
 from utils.files import write_file
 from utils.legend import Legend
@@ -93,14 +93,16 @@ def parser(what: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     p.add_argument("--snapshot", default=SNAPSHOT, help="checkpoint, which may tell its network and classes")
-    p.add_argument("--save-dir", default=SAVE_DIR, help="folder for masks, overlays and the legend")
+    p.add_argument(
+        "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
+    )
     return p
 
 
 @contextmanager
 def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Painter]:
     """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
-    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", args.save_dir]
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
     cfg, spec, net, _ = trained.build([*rest, *words], preferred=ARCH)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:

@@ -224,6 +224,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.compile_parts(net))
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
+    for line in datasets.audit_labels(cfg, ranks, loader):
+        log.line(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
 
@@ -247,6 +249,12 @@ def wrapped(net: torch.nn.Module, ranks: distributed.Ranks) -> torch.nn.Module:
     return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
 
 
+def _has_labels(cfg: CfgNode) -> bool:
+    """Whether an evaluation is meant to give a score."""
+    labelled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
+    return bool(labelled) and not cfg.EVAL.NO_METRICS
+
+
 def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
     """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard."""
     cfg, log, scores = run.cfg, run.log, result.scores
@@ -256,6 +264,9 @@ def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         log.metric(phase, scores.summary() | result.writers.figures, epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
+    if not scores.pixels and _has_labels(cfg):
+        best = "" if cfg.EVAL.MODE else f" of epoch {epoch}, and it cannot become the best checkpoint"
+        log.line(f"warning: no pixel of the labels counts, so there is no score{best}")
     data = ReportData(
         title=f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
         command=run.command,

@@ -96,7 +96,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     before = epoch * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else total)
     trainer.forward.train()
     state.settle()
-    batches = datasets.loaders.agreed(iter(trainer.loader), run.ranks)
+    batches = datasets.agreed(iter(trainer.loader), run.ranks)
     progress = run.log.progress(batches, f"epoch {epoch}", total, state.iteration)
     for batch in progress:
         lr = trainer.lr(epoch, state.iteration, total)

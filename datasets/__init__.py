@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import catalogue, centroids, dynamic, folder, neighbours
+from datasets import audit, catalogue, centroids, dynamic, folder, neighbours
 from datasets.base import Listing, SegmentationDataset, collate_train
 from datasets.catalogue import DATASETS, Entry, find, label_ids, settle, spec
-from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
+from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
+from utils.agree import from_main
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
 
-__all__ = ["DATASETS", "build", "build_train", "build_val", "settle", "spec"]
+__all__ = ["DATASETS", "agreed", "build", "build_train", "build_val", "settle", "spec"]
 
 # Steps of --test_mode, as published.
 TEST_STEPS, TEST_VAL_STEPS = 11, 7
@@ -31,17 +32,15 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     if cfg.TRAIN.DO_EVAL:
         build_val(cfg, ranks)  # what is missing there would come to light after an epoch
     dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
-    whole = bool(cfg.DATASET.IMG_SIZES)
-    sampler = (
-        dynamic.sampler(cfg, ranks, listing, _most_steps(cfg)) if whole else _sampler(cfg, ranks, dataset, listing)
-    )
+    whole, labels = bool(cfg.DATASET.IMG_SIZES), audit.Labels(dataset, list(range(listing.fine)))
+    sampler = dynamic.sampler(cfg, ranks, listing, _most_steps(cfg)) if whole else _sampler(cfg, ranks, labels, listing)
     dump = None
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
         dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)
     if cfg.TRAIN.MAX_ITERS:
         sampler = Rounds(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
     collate = dynamic.canvas(cfg, classes) if whole else collate_train
-    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump, collate)
+    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump, collate, labels)
 
 
 def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
@@ -69,6 +68,12 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size))
     # Half the workers for validation, as published: those of training stay alive meanwhile.
     return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
+
+
+def audit_labels(cfg: Any, ranks: Ranks, loader: TrainLoader) -> list[str]:
+    """What the log should say of the labels before the first step. UserError, on all processes, for useless ones."""
+    val = audit.Labels.of(build_val(cfg, ranks).dataset) if cfg.TRAIN.DO_EVAL else None
+    return from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
 
 
 def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:
@@ -119,27 +124,32 @@ def _with_frames(cfg: Any, entry: Entry, listing: Listing) -> Listing:
     return replace(listing, items=listing.items + near.items, origins=near.origins, note=note)
 
 
-def _sampler(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, listing: Listing) -> ClassUniformSampler:
-    """Fine images, class centroids where they are needed, and those of coarse images and frames up to MAX_CU_EPOCH."""
-    c, classes = cfg.DATASET, dataset.spec.num_classes
+def _sampler(cfg: Any, ranks: Ranks, labels: audit.Labels, listing: Listing) -> ClassUniformSampler:
+    """Fine images, class centroids where they are needed, and those of coarse images and frames up to MAX_CU_EPOCH.
+
+    `labels` are told which of them these are.
+    """
+    c, classes = cfg.DATASET, labels.dataset.spec.num_classes
     images = range(listing.fine)
     kept = list(images)
     near: dict[int, Any] = {}
     if c.CLASS_UNIFORM_PCT > 0 or c.TRAIN_FRACTION < 1:
-        near = _centroids(cfg, ranks, dataset, images)
+        near = _centroids(cfg, ranks, labels, images)
     if c.TRAIN_FRACTION < 1:
         kept = balanced_share(presence_of(near, listing.fine, classes), c.TRAIN_FRACTION, cfg.SEED)
         near = keep_items(near, kept)
     mixed = listing.coarse if c.COARSE_MULTIPLE else ()
-    early = near
+    early, labels.places = near, [*kept, *mixed]
     if c.CLASS_UNIFORM_PCT > 0 and listing.coarse and not mixed:
-        far = _centroids(cfg, ranks, dataset, listing.coarse)
+        far = _centroids(cfg, ranks, labels, listing.coarse)
         early = merge({} if c.ONLY_COARSE else near, far, listing.boost)
+        labels.places += listing.coarse
     if c.CLASS_UNIFORM_PCT > 0 and listing.origins:
         frames = range(listing.coarse.stop, len(listing.items))
         origins = set(kept)
         used = [frame for frame, origin in zip(frames, listing.origins, strict=True) if origin in origins]
-        early = merge(early, keep_items(_centroids(cfg, ranks, dataset, frames), used), range(classes))
+        early = merge(early, keep_items(_centroids(cfg, ranks, labels, frames), used), range(classes))
+        labels.places += used
     return ClassUniformSampler(
         kept, early, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
         near if early is not near else None, c.MAX_CU_EPOCH, _most_steps(cfg),
@@ -151,7 +161,9 @@ def _most_steps(cfg: Any) -> int:
     return TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0
 
 
-def _centroids(cfg: Any, ranks: Ranks, dataset: SegmentationDataset, indices: range) -> dict[int, Any]:
+def _centroids(cfg: Any, ranks: Ranks, labels: audit.Labels, indices: range) -> dict[int, Any]:
     c = cfg.DATASET
-    small = "small_tile" in cfg.PUBLISHED
-    return centroids.cached(dataset, indices, c.CLASS_UNIFORM_TILE, c.CENTROID_ROOT, small, c.NUM_WORKERS, ranks)
+    place = (c.CLASS_UNIFORM_TILE, c.CENTROID_ROOT, "small_tile" in cfg.PUBLISHED)
+    found = centroids.cached(labels.dataset, indices, *place, c.NUM_WORKERS, ranks)
+    labels.pixels.update(zip(indices, found.pixels, strict=True))
+    return found

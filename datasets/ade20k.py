@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
 from datasets.base import Item
 from datasets.reading import existing_label, find_folder, some_images
+from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -43,24 +43,22 @@ def items(root: str, mode: str) -> list[Item]:
 
 def listed(path: str, root: str) -> list[Item]:
     """Items of an .odgt list: a JSON object a line, its paths below `root`; UserError names the line that is wrong."""
-    try:
-        lines = Path(path).read_bytes().splitlines()
-    except OSError as error:
-        raise UserError(f"cannot read the list {path}: {error.strerror or error}") from None
+    lines = textfile.lines(path, f"the list {path}")
     found = [_entry(f"{path}, line {number}", line, Path(root)) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise UserError(f"the list {path} is empty")
     return found
 
 
-def _entry(place: str, line: bytes, root: Path) -> Item:
+def _entry(place: str, line: str, root: Path) -> Item:
     try:
-        told = json.loads(line)  # UTF-8, with or without a byte order mark
+        told = textfile.parse_json(line)
         lacking = [key for key in _NEEDED if key not in told]
         size = (int(told["height"]), int(told["width"])) if not lacking else (0, 0)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
     except (ValueError, TypeError, OverflowError, RecursionError):
-        shown = line.strip()[:60].decode(errors="replace")
-        raise UserError(f"{place}: no JSON object with {', '.join(_NEEDED)}: {shown!r}") from None
+        raise UserError(f"{place}: no JSON object with {', '.join(_NEEDED)}: {line.strip()[:60]!r}") from None
     if lacking:
         raise UserError(f"{place}: {' and '.join(lacking)} missing")
     if min(size) < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from torch.utils.data import Dataset
 
 from datasets.reading import apply_table, class_table, colour_table, read_image, read_label, read_painted
 from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
-from utils.errors import UserError
+from utils.errors import UserError, in_short
 
 
 class Item(NamedTuple):
@@ -94,6 +95,12 @@ class Failure:
 
     message: str
 
+    @classmethod
+    def of(cls, error: Exception, path: str) -> Failure:
+        """Any other error, no user's: where it happened, and with which file."""
+        *_, place = traceback.extract_tb(error.__traceback__)
+        return cls(f"{in_short(error)} ({place.filename}, line {place.lineno}, with {path})")
+
 
 @dataclass
 class SegmentationDataset(Dataset):
@@ -168,7 +175,7 @@ def _as_draw(draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Draw:
 
 @dataclass
 class Guarded(Dataset):
-    """A dataset whose user errors come out as `Failure` values, the same from a loader process and from this one."""
+    """A dataset whose errors come out as `Failure` values, the same from a loader process and from this one."""
 
     dataset: SegmentationDataset
 
@@ -180,6 +187,8 @@ class Guarded(Dataset):
             return self.dataset[draw]
         except UserError as error:
             return Failure(str(error))
+        except Exception as error:
+            return Failure.of(error, self.dataset.items[_as_draw(draw).index].image)
 
 
 def collate_train(samples: Sequence[Sample | Failure]) -> Batch | Failure:

@@ -7,6 +7,7 @@ from pathlib import Path, PureWindowsPath
 
 from datasets.base import Item
 from datasets.reading import find_folder, images_in, some_images
+from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -156,7 +157,7 @@ def _listed(path: Path) -> list[str]:
     """Stems in a list file. Its paths are those of somebody's machine, so that only the names count."""
     if not path.is_file():
         return []
-    lines = path.read_text().splitlines()
+    lines = textfile.lines(path, f"the list {path}", names=True)
     # The Windows flavour splits at both kinds of slashes.
     return [PureWindowsPath(line.split()[0]).stem for line in lines if line.strip()]
 

@@ -15,13 +15,29 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from datasets.audit import class_pixels
 from datasets.base import SegmentationDataset
 from datasets.reading import class_table
+from utils.agree import from_main
 from utils.distributed import Ranks
 from utils.files import whole
 
 # Change when the algorithm or the file changes: files of another version are not found then.
-_VERSION = 1
+_VERSION = 2
+
+
+class Centroids(dict[int, np.ndarray]):
+    """{class: (M, 3) int64 rows (item, x, y)}; `pixels` (n, K + 1) int64 of the labels that they were made of: those of
+    each class, and the ignored."""
+
+    pixels: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, pixels: np.ndarray) -> Centroids:
+        """From (M, 4) rows (class, item, x, y)."""
+        made = cls({int(c): rows[rows[:, 0] == c, 1:] for c in np.unique(rows[:, 0])})
+        made.pixels = pixels
+        return made
 
 
 def tile_centroids(label: np.ndarray, num_classes: int, tile: int, small_tile: bool = False) -> np.ndarray:
@@ -71,26 +87,22 @@ def build(
     small_tile: bool = False,
     workers: int = 0,
     progress: bool = False,
-) -> dict[int, np.ndarray]:
-    """{class: (M, 3) int64 rows (item, x, y)} of the labels `read(item)`, items and tiles in order."""
+) -> Centroids:
+    """Of the labels `read(item)`, items and tiles in order."""
 
-    def one(index: int) -> np.ndarray:
+    def one(index: int) -> tuple[np.ndarray, np.ndarray]:
         label = read(index)
         if label is None:
-            return np.zeros((0, 4), np.int64)
+            return np.zeros((0, 4), np.int64), np.zeros(num_classes + 1, np.int64)
         rows = tile_centroids(label, num_classes, tile, small_tile)
-        return np.insert(rows, 1, index, axis=1)  # (class, item, x, y)
+        return np.insert(rows, 1, index, axis=1), class_pixels(label, num_classes)  # (class, item, x, y)
 
     # Threads: decoding and the array operations release the interpreter lock, and nothing has to be copied.
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         quiet = not (progress and sys.stderr.isatty())
         parts = list(tqdm(pool.map(one, indices), "class centroids", len(indices), disable=quiet, leave=False))
-    rows = np.concatenate(parts) if parts else np.zeros((0, 4), np.int64)
-    return _by_class(rows)
-
-
-def _by_class(rows: np.ndarray) -> dict[int, np.ndarray]:
-    return {int(c): rows[rows[:, 0] == c, 1:] for c in np.unique(rows[:, 0])}
+    rows = np.concatenate([rows for rows, _ in parts]) if parts else np.zeros((0, 4), np.int64)
+    return Centroids.of(rows, np.array([pixels for _, pixels in parts], np.int64).reshape(-1, num_classes + 1))
 
 
 def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int, small_tile: bool) -> str:
@@ -124,7 +136,7 @@ def cached(
     small_tile: bool = False,
     workers: int = 0,
     ranks: Ranks | None = None,
-) -> dict[int, np.ndarray]:
+) -> Centroids:
     """Centroids of the dataset's items `indices`, from `folder` or newly made; the main process makes them.
 
     A file that cannot be read is made anew, a folder that cannot be written to costs only the time of the next run.
@@ -133,7 +145,7 @@ def cached(
     key = content_key(dataset, indices, tile, small_tile)
     path = Path(folder) / f"{dataset.spec.name}_tile{tile}_{key[:16]}.npz"
 
-    def load_or_build() -> dict[int, np.ndarray]:
+    def load_or_build() -> Centroids:
         centroids = load(path, key)
         if centroids is None:
             classes = dataset.spec.num_classes
@@ -141,31 +153,28 @@ def cached(
             save(path, key, centroids)
         return centroids
 
-    if ranks.is_main:
-        centroids = load_or_build()
-        ranks.barrier()
-        return centroids
-    ranks.barrier()
-    return load_or_build()  # builds only where the folder is not shared with the main process
+    kept: list[Centroids] = []
+    from_main(ranks, lambda: kept.append(load_or_build()))
+    return kept[0] if kept else load_or_build()  # builds only where the folder is not shared with the main process
 
 
-def load(path: Path, key: str) -> dict[int, np.ndarray] | None:
+def load(path: Path, key: str) -> Centroids | None:
     """Centroids of a cache file; None if it is absent, broken or made of other content."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) != key:
                 return None
-            rows = file["rows"].astype(np.int64)
+            rows, pixels = file["rows"].astype(np.int64), file["pixels"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return _by_class(rows) if rows.ndim == 2 and rows.shape[1] == 4 else None
+    return Centroids.of(rows, pixels) if rows.ndim == pixels.ndim == 2 and rows.shape[1] == 4 else None
 
 
-def save(path: Path, key: str, centroids: dict[int, np.ndarray]) -> None:
+def save(path: Path, key: str, centroids: Centroids) -> None:
     """Write a cache file in one step, so that no reader ever sees half of it; a full or locked disk is no error."""
     rows = [np.insert(part, 0, c, axis=1) for c, part in sorted(centroids.items())]
     table = np.concatenate(rows) if rows else np.zeros((0, 4), np.int64)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path, shared=True) as file:
-            np.savez_compressed(file, key=np.array(key), rows=table.astype(np.int32))
+            np.savez_compressed(file, key=np.array(key), rows=table.astype(np.int32), pixels=centroids.pixels)

@@ -87,7 +87,7 @@ class Clips(NamedTuple):
 
 @dataclass
 class ClipDataset(Dataset):
-    """`dataset[draw] -> Item`, by a generator seeded by the draw; a user's mistake comes out as `Failure`.
+    """`dataset[draw] -> Item`, by a generator seeded by the draw; an error comes out as `Failure`.
 
     `crop` (height, width): a random part of that size, mirrored half of the times, the same of all frames of a clip;
     with `augment` False the middle, as it is. Without crop the whole, reflected to multiples of `stride`.
@@ -104,15 +104,19 @@ class ClipDataset(Dataset):
     def __getitem__(self, draw: Draw | int) -> Item | Failure:
         index, seed = (draw.index, draw.seed) if isinstance(draw, Draw) else (draw, draw)
         try:
-            frames = _read(self.clips[index])
+            return self._item(_read(self.clips[index]), random.Random(seed))
         except UserError as error:
             return Failure(str(error))
+        except Exception as error:
+            return Failure.of(error, str(self.clips[index][0]))
+
+    def _item(self, frames: list[np.ndarray], rng: random.Random) -> Item:
         height, width = frames[0].shape[:2]
         wanted = self.crop or tuple(-(-side // self.stride) * self.stride for side in (height, width))
         frames = [_reflected(frame, *wanted) for frame in frames]
         whole = np.stack([np.stack(cv2.split(frame)) for frame in frames])  # (L, 3, H, W)
         if self.crop:
-            whole = self._cut(whole, self.crop, random.Random(seed))
+            whole = self._cut(whole, self.crop, rng)
         return Item(whole, (height, width))
 
     def _cut(self, frames: np.ndarray, crop: tuple[int, int], rng: random.Random) -> np.ndarray:

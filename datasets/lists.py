@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from datasets.base import Item
 from datasets.folder import unlike
 from datasets.reading import holds_train_ids
+from utils import textfile, yamlfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.palette import distinct
 
 # What Cityscapes' images end in, and pictures of them do not.
 _ENDING = "_leftImg8bit"
+_BLANKS = re.compile(r"[ \t]+")  # other blanks of Unicode may stand in a name
 _MOST = 255  # classes that a byte tells apart from what is ignored
 
 
@@ -25,10 +27,7 @@ def items(path: str, root: str, spec: DatasetSpec, labelled: bool = True) -> lis
     Columns, parted by blanks: image, label, and a coloured label, which is not read; of test images the image alone.
     UserError names the line whose columns do not fit or whose file is missing.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or error}") from None
+    lines = textfile.lines(path, f"the list {path}", names=True)
     rows = list(_rows(path, lines, Path(root), labelled))
     if not rows:
         raise UserError(f"the list {path} is empty")
@@ -43,8 +42,8 @@ def items(path: str, root: str, spec: DatasetSpec, labelled: bool = True) -> lis
 
 def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[list[Path]]:
     for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words or line.startswith("#"):
+        words = _BLANKS.split(line.strip(" \t"))
+        if words == [""] or line.startswith("#"):
             continue
         where = f"{path}, line {number}"
         if labelled and len(words) not in (2, 3):
@@ -54,6 +53,7 @@ def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[l
         used = [root / word for word in words[: 2 if labelled else 1]]
         for file in used:
             if not file.is_file():
+                textfile.check_utf8(line, where)
                 raise UserError(f"{where}: {file} is not there; is {root} the folder that its paths start from?")
         yield used
 
@@ -80,17 +80,18 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
             )
         names = tuple(f"class {i}" for i in range(num_classes))
         return DatasetSpec("list", names, distinct(num_classes))
+    tree = _table(path)
     try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        names = tuple(str(name) for name in [] + tree["names"])  # a list, not a word's letters
+        names = tuple(_name(name, path) for name in [] + tree["names"])  # a list, not a word's letters
         ids = [int(value) for value in tree.get("ids") or range(len(names))]
         ignored = {int(value): 255 for value in tree.get("ignore") or ()}
         colours = tuple((int(r), int(g), int(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
-    except OSError as error:
-        raise UserError(f"cannot read --classes {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError):
         advice = "give names: [road, ...], and where needed ids, ignore, colours"
         raise UserError(f"--classes {path} is no table of classes: {advice}") from None
+    _check_once(names, path)
     unknown = sorted(set(map(str, tree)) - {"names", "ids", "ignore", "colours"})
     if unknown or not names or len(ids) != len(names) or len(colours) != len(names) or len({*ids}) != len(ids):
         odd = f"{', '.join(unknown)} is unknown" if unknown else f"{len(names)} names, {len({*ids})} different ids"
@@ -106,3 +107,27 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
         id_to_train={255: 255, **ignored, **{value: train for train, value in enumerate(ids)}},
         train_to_id=tuple(ids),
     )
+
+
+def _table(path: str) -> Any:
+    """What a file of classes says, names as they were written. UserError for a part with nothing below it."""
+    tree = yamlfile.load(path, f"--classes {path}", text=("names",))
+    if isinstance(tree, dict) and None in tree.values():
+        empty = next(name for name, value in tree.items() if value is None)
+        raise UserError(f"--classes {path}: {empty} is empty: give its values, or leave it out")
+    return tree
+
+
+def _name(name: object, path: str) -> str:
+    """A class's name, as it was written. UserError for none."""
+    if not isinstance(name, str) or not name.strip():
+        raise UserError(f"--classes {path}: {name!r} is no name of a class: each entry of names is one word or text")
+    return name.strip()
+
+
+def _check_once(names: Sequence[str], path: str) -> None:
+    """UserError for a name of two classes: their scores could not be told apart."""
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            places = f"{names.index(name) + 1}. and {i + 1}. of names"
+            raise UserError(f"--classes {path}: the class {name!r} stands twice, {places}: name each class differently")

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from datasets.audit import Labels
 from datasets.base import Failure, Guarded, SegmentationDataset, collate_eval, collate_train
 from datasets.samplers import Epochs, ExactSampler, Rounds
 from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
@@ -194,9 +195,11 @@ class TrainLoader(Loader):
         pin: bool = False,
         dump: AugmentationDump | None = None,
         collate: Callable[[Sequence[Sample | Failure]], Batch | Failure] = collate_train,
+        labels: Labels | None = None,
     ) -> None:
         super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate, pin_memory=pin)
         self.sampler, self.dump = sampler, dump
+        self.labels = labels or Labels.of(dataset)
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """The epoch that the next iteration gives, without its first `start` batches."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.base import Item
 from datasets.reading import existing_label, find_folder, found, some_images
+from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -119,11 +119,11 @@ def read_config(path: Path) -> DatasetSpec:
 
     "Unlabeled" is ignored; the last entry where none is called so. UserError for a file of another kind.
     """
+    text = textfile.read(path)
     try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        entries = [_entry(label) for label in labels]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        entries = [_entry(label) for label in textfile.parse_json(text)["labels"]]
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f'{path} is no Mapillary config, "labels" with "readable" and "color" ({reason})') from None

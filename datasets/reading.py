@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+import errno
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from datasets.decoding import decode
+from datasets.labelvalues import ids_in
 from utils.contracts import DatasetSpec
-from utils.errors import UserError
+from utils.errors import UserError, in_short
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-# Bytes of a PNG header: bits a channel, and how colours are stored.
-_PNG_BITS, _PNG_COLOURS = 24, 25
-_GREY, _PALETTE = 0, 3
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
+
+Read = TypeVar("Read", bound=Callable[..., Any])
 
 
+def _naming(read: Read) -> Read:
+    """A reader of a path whose errors, of whatever kind, are one line that names the file."""
+
+    @wraps(read)
+    def named(path: str, *rest: Any) -> Any:
+        try:
+            return read(path, *rest)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"cannot read {path}: {in_short(error)}") from error
+
+    return cast(Read, named)
+
+
+@_naming
 def read_image(path: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too, EXIF rotation ignored.
 
@@ -30,29 +50,21 @@ def read_image(path: str) -> np.ndarray:
     return cv2.cvtColor(_decode(path, flags), cv2.COLOR_BGR2RGB)
 
 
+@_naming
 def size_of(path: str) -> tuple[int, int]:
     """(H, W) of an image by the head of its file; UserError for one that has none."""
     try:
         with Image.open(path) as image:
             return image.height, image.width
     except (OSError, SyntaxError) as error:
-        raise UserError(f"cannot read the size of {path}: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the size of {path}: {why}") from None
 
 
+@_naming
 def read_label(path: str) -> np.ndarray:
-    """(H, W) uint8 or uint16 values as they are stored; the indices of a palette file, not its colours."""
-    data = _read_complete(path)
-    bits, colours = (data[_PNG_BITS], data[_PNG_COLOURS]) if data.startswith(_PNG) else (8, _GREY)
-    if colours == _PALETTE:
-        return _palette_indices(data, path)
-    label = _decode(path, cv2.IMREAD_UNCHANGED, data)
-    if bits < 8:
-        label //= 255 // (2**bits - 1)  # the decoder spreads few bits over the full range
-    if label.ndim == 3:
-        if (label[..., :1] != label[..., :3]).any():
-            raise UserError(f"{path} is a colour image; a label has one channel of class ids")
-        label = np.ascontiguousarray(label[..., 0])
-    return label
+    """(H, W) uint8 or uint16 ids as they are stored; the indices of a palette file, not its colours."""
+    return ids_in(_read_complete(path), path)
 
 
 def colour_table(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
@@ -63,6 +75,7 @@ def colour_table(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
     return table
 
 
+@_naming
 def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
     """(H, W) uint8 values of a label painted in colours; UserError with file, colour and pixel count for another one.
 
@@ -79,19 +92,9 @@ def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
     raise UserError(f"{path}: colour {', '.join(shown)}{more} is no class of {name}")
 
 
-def _palette_indices(data: bytes, path: str) -> np.ndarray:
-    try:
-        return np.array(Image.open(io.BytesIO(data)))
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"cannot decode {path}: {error}") from None
-
-
-def _decode(path: str, flags: int, data: bytes | None = None) -> np.ndarray:
-    data = _read_complete(path) if data is None else data
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
+def _decode(path: str, flags: int) -> np.ndarray:
+    data = _read_complete(path)
+    image = decode(data, flags)
     if image is None:
         raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
     return image
@@ -102,7 +105,8 @@ def _read_complete(path: str) -> bytes:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        advice = "; raise `ulimit -n`, or lower --num_workers" if error.errno in _TOO_MANY else ""
+        raise UserError(f"cannot read {path}: {error.strerror}{advice}") from None
     if not data:
         raise UserError(f"{path} is empty")
     cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]

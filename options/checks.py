@@ -14,6 +14,8 @@ from utils.errors import nearest
 def problems(cfg: CfgNode) -> Iterator[str]:
     """One line for each value that is out of range or contradicts another."""
     yield from _range_problems(cfg)
+    if not cfg.RESULT_DIR.strip():
+        yield "--result_dir is empty: name the folder that the run writes to"
     if cfg.EVAL.MODE == "folder" and not cfg.EVAL.FOLDER:
         yield "--eval folder needs --eval_folder DIR"
     if cfg.EVAL.FOLDER and cfg.EVAL.MODE != "folder":

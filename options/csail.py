@@ -140,6 +140,7 @@ def places(asked: Asked) -> dict[str, Any]:
     """
     told, older, given, mode = asked.told, asked.older, asked.given, asked.values["EVAL.MODE"]
     _check(told, older, mode, given)
+    _check_named({**told, **older})
     told = {**told, **{_KEY_OF[flag]: value for flag, value in older.items() if flag in _KEY_OF}}
     if "--id" in older or "--ckpt" in older:
         told["DIR"] = str(PurePath(older.get("--ckpt", "./ckpt"), older.get("--id", "")))
@@ -157,6 +158,13 @@ def places(asked: Asked) -> dict[str, Any]:
             raise UserError(f"--num_gpus takes a number from 1 on, not {count!r}")
         found["OPTIONS.DEVICES"] = "0" if int(count) == 1 else f"0-{int(count) - 1}"
     return {key: value for key, value in found.items() if key not in given}
+
+
+def _check_named(told: Mapping[str, Any]) -> None:
+    """UserError for a folder to write to without a name."""
+    for name in ("DIR", "TEST.result", "--ckpt", "--result"):
+        if name in told and not str(told[name] or "").strip():
+            raise UserError(f"{name} is empty: name the folder that the run writes to")
 
 
 def _weights(told: Mapping[str, Any], suffix: str, mode: str) -> dict[str, Any]:

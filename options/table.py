@@ -269,6 +269,11 @@ GROUPS = _table()
 OPTIONS = {option.key: option for options in GROUPS.values() for option in options}
 # Flags that take several numbers, one after another or with commas.
 SEVERAL = ("--imgSize",)
+# Text that stands for several values, with commas: a YAML list may say them, too.
+LISTED = ("SNAPSHOT", "PUBLISHED", "OPTIONS.DEVICES", "MODEL.N_SCALES", "DATASET.CONDITIONS", "DATASET.CROP_SIZE",
+          "DATASET.COARSE_BOOST_CLASSES", "DATASET.CUSTOM_COARSE_DROPOUT_CLASSES", "DATASET.IMG_SIZES",
+          "AUG.RAND_AUGMENT", "LOSS.STRICT_BDR_CLS", "LOSS.TERMS", "LOSS.CLASS_WEIGHTS", "EVAL.EXTRA_SCALES",
+          "EVAL.SCALES")  # fmt: skip
 # Published flags that turn a positive key off.
 NEGATED = {"--mscale_no3x3": "MODEL.MSCALE_INNER_3x3"}
 # Published flags that never did anything (flag -> takes a value). They are accepted, with one warning.

@@ -6,18 +6,19 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from options.table import Option
+from options.table import LISTED, Option
 from utils.errors import UserError, nearest
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_KINDS = {bool: "bool", int: "int", float: "float", str: "text"}
 
 
 def coerce(option: Option, value: Any, where: str) -> Any:
     """`value` (text, or what YAML made of it) in the type of the option's default."""
     try:
-        converted = _convert(option.default, value)
+        converted = _convert(option.default, value, option.key in LISTED)
     except (ValueError, TypeError, ArithmeticError):
-        kind = "numbers like 4,4" if isinstance(option.default, list) else type(option.default).__name__
+        kind = "numbers like 4,4" if isinstance(option.default, list) else _KINDS[type(option.default)]
         raise UserError(f"{where} takes {kind}, not {value!r}") from None
     if option.choices and converted not in option.choices:
         allowed = ", ".join(choice or '""' for choice in option.choices)
@@ -25,7 +26,7 @@ def coerce(option: Option, value: Any, where: str) -> Any:
     return converted
 
 
-def _convert(default: Any, value: Any) -> Any:
+def _convert(default: Any, value: Any, several: bool = False) -> Any:
     if isinstance(default, bool):
         if isinstance(value, bool):
             return value
@@ -38,6 +39,8 @@ def _convert(default: Any, value: Any) -> Any:
     if isinstance(default, str):
         # runx writes a YAML null as the word None
         off = value is None or value == "None"
+        if isinstance(value, (list, tuple)) and not several:
+            raise TypeError
         return "" if off else ",".join(map(str, value)) if isinstance(value, list) else str(value)
     number = float(Fraction(value.replace(" ", "")) if isinstance(value, str) and "/" in value else value)
     if isinstance(value, bool) or not math.isfinite(number) or (isinstance(default, int) and number != int(number)):

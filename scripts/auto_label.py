@@ -31,7 +31,7 @@ from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
 from utils import amp, distributed, labelrecord, pairs, sinks  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--snapshot", required=True, help="the teacher: a checkpoint, which tells its network and classes")
     p.add_argument("--images", required=True, help="folder of images, in any depth, of any sizes")
-    p.add_argument("--out", required=True, type=Path, help="folder for the labels, the record and the report")
+    p.add_argument("--out", required=True, type=place_to_write, help="folder for the labels, the record and the report")
     p.add_argument("--threshold", default="0.9", help="least confidence; of single classes: 0.9,road=0.95,bus=0.5")
     p.add_argument("--scales", "--n_scales", default="0.5,1.0,2.0", help="scales that the teacher combines")
     return p

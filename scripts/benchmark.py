@@ -40,7 +40,7 @@ from scripts import baselines, measure  # noqa: E402
 from scripts.measure import Pair  # noqa: E402
 from session import Run, Trainer, placed  # noqa: E402
 from utils import amp  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import Batch  # noqa: E402
 from utils.distributed import Ranks  # noqa: E402
 from utils.log import RunLog  # noqa: E402
@@ -258,7 +258,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--baseline", default="eager", choices=["eager"], help="what to compare with")
     p.add_argument("--size", default="512,1024", help='image size, one number or "height,width"')
     p.add_argument("--steps", type=int, default=10, help="timed calls of each side")
-    p.add_argument("--out", type=Path, help="file for the numbers, JSON")
+    p.add_argument("--out", type=place_to_write, help="file for the numbers, JSON")
     return p
 
 

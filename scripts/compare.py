@@ -19,12 +19,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from utils.cli import exit_code, start  # noqa: E402
+from utils import yamlfile  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is not there yet and print the table; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("plan", type=Path, help="YAML file of the variants")
-    flags.add_argument("--out", type=Path, required=True, help="folder of the runs: OUT/VARIANT/seedN")
+    flags.add_argument("--out", type=place_to_write, required=True, help="folder of the runs: OUT/VARIANT/seedN")
     flags.add_argument("--seeds", default="0,1,2", help="one training of each variant a seed")
     args, more = flags.parse_known_args(argv)
     seeds = [seed.strip() for seed in args.seeds.split(",")]
@@ -53,13 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read(path: Path) -> Plan:
     """The plan in a YAML file; UserError for anything else."""
+    tree = yamlfile.load(path)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
         variants = {str(name): shlex.split(words or "") for name, words in tree["variants"].items()}
         return Plan(shlex.split(tree.get("common") or ""), variants)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise UserError(
             f"{path} is no plan: give `common: words for train.py` and `variants: {{name: words}}`"
         ) from None

@@ -25,7 +25,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from network.weights import Weights, csail, hrnet, nvidia, plain, read_file  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.files import cannot_write  # noqa: E402
 
 # Each gives {name of a file below OUT: content}; the name is empty where OUT itself is the file.
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(description="Rewrite a checkpoint in another layout.", allow_abbrev=False)
     p.add_argument("source", metavar="IN", type=Path, help="checkpoint of any supported layout")
-    p.add_argument("target", metavar="OUT", type=Path, help="file to write, or folder (csail)")
+    p.add_argument("target", metavar="OUT", type=place_to_write, help="file to write, or folder (csail)")
     p.add_argument("--to", choices=sorted(LAYOUTS), required=True, help="layout of OUT")
     p.add_argument("--arch", default="", help="network's name to write where IN does not tell it (nvidia)")
     p.add_argument("--raw", action="store_true", help="the trained weights even where IN has averaged ones (EMA)")

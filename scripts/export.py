@@ -27,7 +27,7 @@ import trained  # noqa: E402
 from datasets.reading import read_image  # noqa: E402
 from network import export  # noqa: E402
 from network.evalrule import EvalRule, normalise  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     p.add_argument("--snapshot", required=True, help="checkpoint, which may tell its network and classes")
-    p.add_argument("--out", type=Path, required=True, help="file to write: .onnx or .pt2")
+    p.add_argument("--out", type=place_to_write, required=True, help="file to write: .onnx or .pt2")
     p.add_argument("--output", choices=list(export.OUTPUTS), default="argmax", help="what the file gives [argmax]")
     p.add_argument("--size", default="512,1024", help="height,width of the example that is traced [512,1024]")
     p.add_argument(

@@ -14,13 +14,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets import toy  # noqa: E402
 from datasets.scenes import parts  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Write the embedded street scenes as files in the Cityscapes layout.")
-    parser.add_argument("root", type=Path, help="folder to write to")
+    parser.add_argument("root", type=place_to_write, help="folder to write to")
     parser.add_argument("--parts", default="fine", help=f"comma list of {', '.join(parts.PARTS)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", default="256x512", help="height x width")

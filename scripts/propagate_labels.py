@@ -32,7 +32,7 @@ from network.flow.propagate import Moved, advance  # noqa: E402
 from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
 from scripts.chain_flow import WEIGHTS, Flows, flows_of, frame_of  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
 from utils.metrics import percent  # noqa: E402
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", default="train", help="of --source_dir")
     p.add_argument("--frames", default="", help="plain folder of frames, in place of --source_dir")
     p.add_argument("--labels", default="", help="plain folder with labels of some of the --frames")
-    p.add_argument("--target_dir", type=Path, required=True, help="folder to write to")
+    p.add_argument("--target_dir", type=place_to_write, required=True, help="folder to write to")
     p.add_argument("--propagate", type=int, default=1, help="frames each way from a labelled one")
     chain_flow.add_flags(p)
     p.add_argument("--ignore_inconsistent", action="store_true", help="ignore pixels whose flow does not lead back")

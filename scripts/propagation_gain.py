@@ -28,7 +28,7 @@ from scripts import propagate_labels  # noqa: E402
 from scripts.chain_flow import Flows, flows_of  # noqa: E402
 from scripts.compare import Plan, call, compare, tables  # noqa: E402
 from scripts.propagate_labels import walk  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
@@ -37,7 +37,9 @@ ROUNDS = 10  # of a training; the second scale joins in the last, as in the quic
 def main(argv: Sequence[str] | None = None) -> int:
     """Score labels, run all seeds and print the tables; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--out", type=Path, required=True, help="folder for scenes, propagated frames and runs")
+    flags.add_argument(
+        "--out", type=place_to_write, required=True, help="folder for scenes, propagated frames and runs"
+    )
     flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each; empty: the labels' figures alone")
     flags.add_argument("--labelled", type=int, default=30, help="sequences to train on, each with one labelled frame")
     flags.add_argument("--propagate", type=int, default=2, help="frames each way")

@@ -8,6 +8,7 @@ from typing import Any
 
 from network.flow.sdcnet import MODELS
 from network.flow.sources import SOURCES
+from utils.cli import place_to_write
 from utils.errors import UserError
 
 # What a run has to be continued with.
@@ -26,7 +27,7 @@ def parser(text: str = "") -> argparse.ArgumentParser:
     p.add_argument("--train_file", default="", help="folder of frames, or Cityscapes folder with sequences")
     p.add_argument("--val_file", default="", help="the same, to measure on")
     p.add_argument("--sample_rate", type=int, default=1, help="step from one frame of a clip to the next")
-    p.add_argument("-s", "--save", "--save_root", type=Path, default=Path("."), help="folder of runs")
+    p.add_argument("-s", "--save", "--save_root", type=place_to_write, default=Path("."), help="folder of runs")
     p.add_argument("-n", "--name", default="sdctrain", help="folder of this run in it")
     p.add_argument("--resume", default="", help="checkpoint to go on from; auto: the newest of this run")
     p.add_argument("--snapshot", default="", help="weights to start from, published ones too")

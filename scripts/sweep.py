@@ -25,14 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import yaml
 
-from scripts import sweep_status
+from scripts import sweep_check, sweep_status
 from slurm import submit
 from slurm.script import Cluster, Resources
+from utils import textfile, yamlfile
 from utils.cli import start
 from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
-TAG = "RUNX.TAG"  # may name other flags in braces
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,32 +109,32 @@ def check_logroot(logroot: Path, ignored: str, file: Path) -> None:
 
 
 def read_experiment(file: Path, settings: dict[str, Any]) -> None:
-    """UserError for what an experiment lacks, for what is no resource, or would have to be quoted."""
-    experiment = read_yaml(file)
+    """UserError for what an experiment lacks, for what is no resource, and for what its runs would not do."""
+    experiment, written = read_yaml(file), yamlfile.load(file, text=yamlfile.ALL)
     for key in ("CMD", "HPARAMS"):
         if not experiment.get(key):
-            raise UserError(f"{file} has no {key}")
+            raise UserError(f"{file} has no {key}" if key not in experiment else f"{file}: {key} is empty")
     twice = [key for key in experiment if key in settings]
     if twice:
         raise UserError(f"{file}: {twice[0]} stands in the settings of runx, too: it can stand in one of them only")
     asked = experiment.get("RESOURCES", settings.get("RESOURCES"))
     if not isinstance(asked, dict):
         raise UserError(f"{file}: RESOURCES: names and values are needed, for instance {{gpus: 8}}, or {{}}")
-    check_resources(file, asked)
+    check_resources(file, asked, written.get("RESOURCES") or {})
     sets = experiment["HPARAMS"] if isinstance(experiment["HPARAMS"], list) else [experiment["HPARAMS"]]
     if not isinstance(experiment["CMD"], str) or not all(isinstance(each, dict) for each in sets):
         raise UserError(f"{file}: CMD is a command, HPARAMS names and values of its flags, or a list of such")
-    for name, value in ((name, value) for each in sets for name, value in each.items()):
-        for one in value if isinstance(value, list) else [value]:
-            submit.check_plain(f"{file}: {name}:", str(one).replace("{", "").replace("}", "") if name == TAG else one)
+    sweep_check.check(file, experiment, written)
 
 
-def check_resources(file: Path, asked: dict[str, Any]) -> None:
-    """UserError for what submit_job would not take."""
+def check_resources(file: Path, asked: dict[str, Any], written: dict[str, Any]) -> None:
+    """UserError for what submit_job would not take; `written`: their text, where they stand in the experiment."""
+    texts = {f.name for f in dataclasses.fields(Resources) if isinstance(f.default, str)}
     names = [name for f in dataclasses.fields(Resources) for name in (f.name, *f.metadata.get("also", ()))]
     for name, value in asked.items():
         if name not in names:
             raise UserError(f"{file}: unknown resource {name!r}{nearest(str(name), names)}")
+        sweep_check.check_read(f"{file}: RESOURCES: {name}", value, written.get(name, str(value)), name in texts)
         submit.check_plain(f"{file}: RESOURCES: {name}:", value)
     words = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
     submit.resources(submit.parser().parse_args(words), Cluster())
@@ -152,12 +152,9 @@ def check_farm(settings: dict[str, Any]) -> None:
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """A file of names and values. UserError if it is none."""
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: no valid YAML: {' '.join(str(error).split())}") from None
+    tree = yamlfile.load(file)
+    if tree is None:
+        raise UserError(f"{file} is empty")
     if not isinstance(tree, dict):
         raise UserError(f"{file}: expected names and values, found {type(tree).__name__}")
     return tree
@@ -165,17 +162,19 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | None = None) -> int:
     """`python -m runx.runx` with our settings, in which nothing is relative."""
-    words = [sys.executable, "-m", "runx.runx", str(args.experiment)]
-    words += ["-i"] * args.interactive + ["-n"] * args.no_run
+    words = ["-i"] * args.interactive + ["-n"] * args.no_run
     for name in ("tag", "exp_name"):
         words += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
     environment = {"ASSETS_PATH": str(ROOT / "assets"), **os.environ}  # the copy of the code has no assets beside it
     if collect:
         environment[submit.COLLECT] = str(collect)
-    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
-        yaml.safe_dump(settings, file)
-        file.flush()
-        return subprocess.run([*words, "-c", file.name], env=environment, check=False).returncode
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "settings").write_text(yaml.safe_dump(settings), encoding="utf-8")
+        (Path(folder) / "sweep").mkdir()
+        copy = Path(folder) / "sweep" / args.experiment.name  # in plain UTF-8, which alone runx reads
+        copy.write_text(textfile.read(args.experiment), encoding="utf-8")
+        command = [sys.executable, "-m", "runx.runx", str(copy), "-c", f"{folder}/settings", *words]
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 def run_here(args: argparse.Namespace, settings: dict[str, Any]) -> int:

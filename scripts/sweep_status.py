@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import yaml
-
 from slurm.submit import RECORD, read_job_id
+from utils import yamlfile
 from utils.cli import start
 from utils.errors import UserError, nearest
 from utils.log import RunLog
@@ -78,10 +77,9 @@ def experiment(name: str) -> Path:
     """The folder that a name stands for: a path, or a name below LOGROOT."""
     if Path(name).is_dir():
         return Path(name)
-    try:
-        settings = yaml.safe_load(Path(".runx").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        raise UserError(f"no folder {name}, and no .runx here that says where sweeps are") from None
+    if not Path(".runx").is_file():
+        raise UserError(f"no folder {name}, and no .runx here that says where sweeps are")
+    settings = yamlfile.load(".runx")
     root = Path(str(settings.get("LOGROOT") or ".") if isinstance(settings, dict) else ".")
     if not (root / name).is_dir():
         known = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []

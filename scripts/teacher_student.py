@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.compare import call, final, table  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 TEACHER, STUDENT = "fine only", "fine + automatic labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).
@@ -27,7 +27,7 @@ COARSE = ("--coarse_boost_classes", "3,4,6,7,9,11,12,13,14,15,16,17,18", "--cust
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all seeds and print the table; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--out", type=Path, required=True, help="folder for scenes, runs and labels")
+    flags.add_argument("--out", type=place_to_write, required=True, help="folder for scenes, runs and labels")
     flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each")
     flags.add_argument("--fraction", type=float, default=0.33, help="share of the 120 fine images that has labels")
     flags.add_argument("--epochs", type=int, default=100)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from utils import yamlfile
 from utils.errors import UserError, nearest
 
 HERE = Path(__file__).parent
@@ -184,12 +184,8 @@ def _export(name: str, value: str) -> str:
 
 def read_cluster(path: Path = SETTINGS) -> Cluster:
     """Settings of `path`. UserError for what is no setting, or of another type."""
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UserError(f"cluster settings {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"cluster settings {path}: no valid YAML: {' '.join(str(error).split())}") from None
+    tree = yamlfile.load(path, f"cluster settings {path}", text=_texts())
+    tree = {} if tree is None else tree
     values = _known(tree, Cluster, str(path))
     container = Container(**_known(values.get("container") or {}, Container, f"{path}: container"))
     if container.runtime not in ("apptainer", "singularity"):
@@ -202,6 +198,13 @@ def read_cluster(path: Path = SETTINGS) -> Cluster:
         )
     asked = _known(values.get("resources") or {}, Resources, f"{path}: resources")
     return Cluster(**{**values, "container": container, "resources": asked})
+
+
+def _texts() -> set[str]:
+    """Settings that are text: an account 0123 is no number."""
+    parts = {"": Cluster, "resources.": Resources, "container.": Container}
+    kinds = ((f"{part}{f.name}", f.default) for part, kind in parts.items() for f in dataclasses.fields(kind))
+    return {name for name, default in kinds if isinstance(default, (str, tuple))}
 
 
 def _known(tree: Any, kind: type, where: str) -> dict[str, Any]:
@@ -225,6 +228,8 @@ def _known(tree: Any, kind: type, where: str) -> dict[str, Any]:
         elif isinstance(default, int) and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
             raise UserError(f"{where}: {name} takes a whole number, not {value!r}")
         else:
+            if isinstance(default, str) and isinstance(value, (list, dict)):
+                raise UserError(f"{where}: {name} takes text, not {value!r}")
             values[name] = str(value) if isinstance(default, str) else value
     return values
 

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from slurm import script
 from slurm.script import Cluster, Job, Resources
+from utils.cli import place_to_write
 from utils.errors import UserError, nearest
 
 RECORD = "job.json"  # in a run folder: name and resources of its job
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     flags.formatter_class = argparse.RawDescriptionHelpFormatter
     flags.add_argument("--name", help="name of the job")
     flags.add_argument("--command", help="line for the shell that the job runs")
-    flags.add_argument("--logdir", type=Path, help="run folder (or gcf_log in it, as runx says)")
+    flags.add_argument("--logdir", type=place_to_write, help="run folder (or gcf_log in it, as runx says)")
     flags.add_argument(
         "--array", type=Path, metavar="EXPERIMENT", help="submit the waiting runs of this folder at once"
     )

@@ -298,6 +298,11 @@ def test_flat_is_the_inverse_of_pairs() -> None:
         (["OPTIM.LRR", "1"], ["'OPTIM.LRR'", "'OPTIM.LR'"]),
         (["OPTIM.LR"], ["OPTIM.LR", "value"]),
         (["--lr"], ["--lr needs a value"]),
+        (["--result_dir", ""], ["--result_dir is empty: name the folder that the run writes to"]),
+        (["--result_dir", "  "], ["--result_dir is empty"]),
+        (["RESULT_DIR", "None"], ["--result_dir is empty"]),
+        (["--ckpt", ""], ["--ckpt is empty: name the folder that the run writes to"]),
+        (["--eval", "val", "--snapshot", "a", "--result", ""], ["--result is empty"]),
         (["--lr", "--fp16"], ["--lr needs a value"]),
         (["--lr", "fast"], ["--lr", "float", "'fast'"]),
         (["--lr", "nan"], ["--lr", "nan"]),
@@ -368,7 +373,20 @@ def test_mistake_is_one_line(argv: list[str], words: list[str]) -> None:
     [
         ("OPTIM: {LRR: 1}", ["OPTIM.LRR", "'OPTIM.LR'"]),
         ("OPTIM: {LR: fast}", ["OPTIM.LR", "fast"]),
-        ("OPTIM: 3", ["OPTIM"]),
+        ("OPTIM: 3", ["OPTIM is a section, not 3: give its keys below it, further right"]),
+        ("OPTIM:\nLR: 0.1", ["section OPTIM is empty: give its keys below it, further right, or leave it out"]),
+        ("MODEL:\n  OCR:\n", ["section MODEL.OCR is empty"]),
+        ("TRAIN:\n  num_epoch: 3\nVAL:\n", ["section VAL is empty"]),  # CSAIL's
+        ("model: {type: MscaleOCRNet}\nloss:", ["section loss is empty"]),  # PaddleSeg's
+        ("# all: left out\n", ["is empty: give keys and values"]),
+        ("RESULT_DIR: [a]", ["RESULT_DIR takes text, not ['a']"]),
+        ("DATASET: {ROOT: [a, b]}", ["DATASET.ROOT takes text, not ['a', 'b']"]),
+        ("DIR: [a]", ["DIR takes text, not ['a']"]),  # CSAIL's
+        ("OUTPUT_DIR: [a]\nTEST: {FLIP_TEST: true}", ["OUTPUT_DIR takes text, not ['a']"]),  # HRNet's
+        ("OPTIM: {LR: 1}\nTRAIN: {EMA: 0}\nOPTIM: {NAME: sgd}", ["OPTIM stands twice, in lines 1 and 3"]),
+        ("OPTIM.LR: 1\nOPTIM: {LR: 2}", ["OPTIM.LR stands twice, in lines 1 and 2"]),
+        ("batch_size: 2\nmodel: {type: MscaleOCRNet}\nbatch_size: 4", ["batch_size stands twice, in lines 1 and 3"]),
+        ("OPTIM:\n\tLR: 1", [", line 2: no valid YAML: a tab in front"]),
         ("OPTIM: {LR: [1", ["YAML"]),
         ("- 1", ["list"]),
         ("OPTIM: {LR: {A: 1}}", ["OPTIM.LR.A"]),
@@ -381,6 +399,44 @@ def test_mistake_in_a_file(yaml_file, text: str, words: list[str]) -> None:
     message = one_line(["--cfg", file])
     for word in (file, *words):
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("RESULT_DIR: 010", "RESULT_DIR", "010"),
+        ("RESULT_DIR: 2024-1-1", "RESULT_DIR", "2024-1-1"),
+        ("DIR: no", "RESULT_DIR", "no"),
+        ("TRAIN: {CHANNELS_LAST: on}", "TRAIN.CHANNELS_LAST", "on"),
+        ("MODEL: {N_SCALES: [0.5, 1.0]}", "MODEL.N_SCALES", "0.5,1.0"),
+        ("SNAPSHOT: null", "SNAPSHOT", ""),
+        (
+            "MODEL: {OCR_EXTRA: {STAGE2: &s {NUM_MODULES: 2}, STAGE3: {<<: *s}}}",
+            "MODEL.OCR_EXTRA.STAGE3.NUM_MODULES",
+            2,
+        ),
+    ],
+)
+def test_text_is_what_was_written(text: str, key: str, value: object, yaml_file) -> None:
+    """What YAML would take for a truth, a number or a date; merge keys are no repetition."""
+    assert config.flat(config.load(["--cfg", yaml_file(text)]))[key] == value
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_file_as_windows_saves_it(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes("# größer\r\nOPTIM:\r\n  LR: 0.5\r\n".encode(encoding))
+    assert config.load(["--cfg", str(tmp_path / "x.yaml")]).OPTIM.LR == 0.5
+
+
+def test_file_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes("OPTIM: {LR: 0.5}\n# größer\n".encode("latin-1"))
+    says = "x.yaml, line 2: byte 5, 0xF6, is no UTF-8: save the file as UTF-8"
+    assert says in one_line(["--cfg", str(tmp_path / "x.yaml")])
+
+
+@pytest.mark.parametrize(("text", "name"), [("RESULT_DIR:", "--result_dir"), ("DIR: ' '", "DIR")])
+def test_nowhere_to_write_to(text: str, name: str, yaml_file) -> None:
+    assert f"{name} is empty: name the folder" in one_line(["--cfg", yaml_file(text)])
 
 
 def test_binary_file_as_cfg(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ ALLOWED = {
     "loss": {"utils"},
     "slurm": {"utils"},
     "utils": set(),
-    "scripts": {"config", "train", "trained", "session", "slurm", *PACKAGES},
+    "scripts": {"config", "options", "train", "trained", "session", "slurm", *PACKAGES},
 }
 # Parsers of options: for the drivers and the builders in a package's __init__ alone.
 OPTION_MODULES = {"argparse", "yacs"}

@@ -188,3 +188,25 @@ def test_ignored_flags_are_named_once(tiny_run: list[str], capsys: pytest.Captur
     assert train.main([*tiny_run, "--max_epoch", "1", "--exp", "x", "--trunk", "resnet101", "--scf"]) == 0
     warnings = [line for line in capsys.readouterr().out.splitlines() if "without effect" in line]
     assert len(warnings) == 1 and "--exp --trunk --scf" in warnings[0]
+
+
+def test_validation_in_which_no_pixel_counts(
+    tiny_run: list[str], tiny_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before the first step and at the validation, which keeps no best checkpoint; an evaluation says it, too."""
+    root = tmp_path / "ignored"
+    shutil.copytree(tiny_scenes, root)
+    for path in root.glob("gtFine/val/*/*_labelIds.png"):
+        cv2.imwrite(str(path), 0 * cv2.imread(str(path), 0))
+    words = [*tiny_run, "--data_root", str(root), "--dataset", "cityscapes", "--max_epoch", "1"]
+    assert train.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    before = "warning: all pixels of the 4 validation labels are ignored: no pixel counts, so there is no score and no"
+    (place,) = [i for i, line in enumerate(lines) if line.startswith(before)]
+    then = "warning: no pixel of the labels counts, so there is no score of epoch 0, and it cannot become the best"
+    assert place < [line.startswith("epoch 0 ") for line in lines].index(True)
+    assert any(line.startswith(then) for line in lines) and not list((tmp_path / "run").glob("best*"))
+    (snapshot,) = (tmp_path / "run").glob("last_checkpoint*.pth")
+    evaluated = ["--eval", "val", "--snapshot", str(snapshot), "--result_dir", str(tmp_path / "eval")]
+    assert train.main([*words, *evaluated]) == 0
+    assert "warning: no pixel of the labels counts, so there is no score\n" in capsys.readouterr().out

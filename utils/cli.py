@@ -49,6 +49,13 @@ def exit_code(
     return code if isinstance(code, int) else 0
 
 
+def place_to_write(text: str) -> Path:
+    """The type of such a flag, for argparse. An empty name, as a shell makes of an unset variable, is a ValueError."""
+    if not text.strip():
+        raise ValueError
+    return Path(text)
+
+
 def _failed(line: str) -> int:
     print(f"error: {line}", file=sys.stderr)
     return 2

@@ -91,7 +91,8 @@ def test_it_trains_and_validates(root: Path, make_cfg: Make) -> None:
         ('{"fpath_img": "a", "fpath_segm": "b", "width": Infinity, "height": 1}', "line 2: no JSON object"),
         (f'{{"fpath_img": "{"a" * 999}", "fpath_segm": "b", "width": 1, "height": 1}}', "line 2: .*a is not there"),
         pytest.param("[" * 100_000, "line 2: no JSON object", id="deep"),
-        ("{\xe9", "line 2: no JSON object with .*: '{\ufffd'"),
+        ("{\xe9", "line 2: byte 2, 0xE9, is no UTF-8: save the file as UTF-8"),
+        ('{"width": 1, "height": 1, "width": 2}', "line 2: 'width' stands twice in one object"),
     ],
 )
 def test_a_broken_line_is_named(line: str, message: str, root: Path) -> None:

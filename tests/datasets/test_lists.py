@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,37 @@ def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) 
         list(datasets.build_train(cfg, Ranks()))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_files_as_windows_saves_them(encoding: str, end: str, root: Path) -> None:
+    """The list and the table of classes; their words are what was written."""
+    for name, text in (("train.lst", (root / "train.lst").read_text()), ("c.yaml", "names:\n- no\n- 1.0\n- größe\n")):
+        (root / name).write_bytes(text.replace("\n", end).encode(encoding))
+    spec = lists.spec_of(str(root / "c.yaml"), 0)
+    assert spec.classes == ("no", "1.0", "größe")
+    assert [item.name for item in lists.items(str(root / "train.lst"), str(root), spec)] == [
+        "images__a__x",
+        "images__b__x",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [b"stra\xdfe.png", "写真\u3000１.png".encode(), b"a\xc2\x85b.png", "a\xa0b.png".encode()]
+)
+def test_names_in_any_encoding(name: bytes, root: Path) -> None:
+    """Latin-1 as the disk has it, and blanks of Unicode in a name."""
+    (root / os.fsdecode(name)).write_bytes((root / "images/a/x_leftImg8bit.png").read_bytes())
+    (root / "test.lst").write_bytes(name + b"\n")
+    (item,) = lists.items(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
+    assert os.fsencode(item.image) == os.fsencode(root) + b"/" + name
+
+
+def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
+    (root / "test.lst").write_bytes(b"\nstra\xdfe.png\n")
+    with pytest.raises(UserError, match="line 2: byte 5, 0xDF, is no UTF-8: save the file as UTF-8"):
+        lists.items(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -131,6 +163,16 @@ def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) 
         ("names: [a]\nignore: [256]", "256 is out of range"),
         ("names: [a]\ncolours: [[1, 2, 999]]", "999 is out of range"),
         ("names: road", "is no table of classes"),
+        ("names: [a, b]\nids:", "ids is empty"),
+        ("names:\nids: [1]", "names is empty"),
+        ("names: [road, car, road]", "the class 'road' stands twice, 1. and 3. of names"),
+        ("names: ['1.0', 1.0]", "the class '1.0' stands twice, 1. and 2. of names"),
+        ("names: [' a', a]", "the class 'a' stands twice"),
+        ("names: [a, '']", "'' is no name of a class"),
+        ("names: [a, {b: c}]", "no name of a class"),
+        ("names: [a, b]\nids: [0, 1]\nnames: [b, a]", "names stands twice, in lines 1 and 3"),
+        ("names: [a\tb", "no valid YAML"),
+        ("", "is no table of classes"),
     ],
 )
 def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> None:

@@ -70,7 +70,7 @@ def test_each_variant_is_trained_with_each_seed_and_only_once(
                                                     or line.startswith("|")]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["common: a", "- a", "variants: [a]", "{", "variants: {a: 'no \"end'}"])
+@pytest.mark.parametrize("text", ["common: a", "- a", "variants: [a]", "variants: {a: 'no \"end'}"])
 def test_a_file_that_is_no_plan_is_one_line(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "plan.yaml").write_text(text, encoding="utf-8")
     assert compare.main([str(tmp_path / "plan.yaml"), "--out", str(tmp_path)]) == 2

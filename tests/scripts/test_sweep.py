@@ -179,7 +179,11 @@ def bad(settings: Path, **changes: Any) -> None:
     settings.write_text(yaml.safe_dump(tree))
 
 
-EXPERIMENT: dict[str, Any] = {"CMD": "python train.py", "RESOURCES": {"gpus": 1}, "HPARAMS": {"lr": 1}}
+EXPERIMENT: dict[str, Any] = {
+    "CMD": "python train.py",
+    "RESOURCES": {"gpus": 1},
+    "HPARAMS": {"lr": 1, "result_dir": "LOGDIR"},
+}
 
 
 @pytest.mark.parametrize(
@@ -235,6 +239,145 @@ def test_mistake_is_one_line(
     error = capsys.readouterr().err
     assert needle in error and error.startswith("error: ") and error.count("\n") == 1
     assert not (tmp_path / "logs").exists()
+
+
+DONE = subprocess.CompletedProcess([], 0)
+QUICK = "cfg: scripts/cfg/quickstart.yaml, result_dir: LOGDIR"
+
+
+@pytest.mark.parametrize(
+    ("flags_of_runs", "needle"),
+    [
+        # What runx leaves out of the command.
+        (
+            QUICK + ", lr_per_iter: false",
+            'lr_per_iter: false is left out by runx, and the recipe has it on: write "false"',
+        ),
+        (QUICK + ", do_eval: [true, no]", "run 2 (do_eval False): do_eval: false is left out by runx"),
+        ("result_dir: LOGDIR, extra_scales: 'None'", "extra_scales: None is left out by runx"),
+        (QUICK + ", apexx: false", "unknown flag --apexx; did you mean '--apex'"),
+        (QUICK + ", lr: false", "--lr takes float, not 'false'"),
+        # Flags that train.py does not take.
+        (QUICK + ", lr_per_itre: true", "unknown flag --lr_per_itre; did you mean '--lr_per_iter'"),
+        (QUICK + ", lr: fast", "--lr takes float, not 'fast'"),
+        (QUICK + ", optimizer: [sgd, adma]", "run 2 (optimizer adma): --optimizer takes one of"),
+        (QUICK + ", arch: ocrnet.HRNet_Mscal", "unknown --arch 'ocrnet.HRNet_Mscal'; did you mean"),
+        (QUICK + ", dataset: cityscape", "unknown --dataset 'cityscape'; did you mean 'cityscapes'"),
+        (QUICK + ", RUNX.TAGS: a", "unknown flag --RUNX.TAGS"),
+        (QUICK + ", num_val: [5, -1]", "run 2 (num_val -1): --num_val must not be negative"),
+        (QUICK + ", max_epoch: 3, num_epoch: 4", "max_epoch and num_epoch are one option"),
+        ("cfg: nowhere.yaml, result_dir: LOGDIR", "cannot read --cfg nowhere.yaml"),
+        # What nobody has filled in.
+        (QUICK + ", snapshot: ", "snapshot has no value: give one, or write null where it is to be off"),
+        (QUICK + ", snapshot: ''", "snapshot has no value"),
+        (QUICK + ", snapshot: <path>", "snapshot: <path> stands for a value: put it there"),
+        (QUICK + ", snapshot: '${ROOT}/x.pth'", "snapshot: ${ROOT} stands for a value"),
+        (QUICK + ", snapshot: '$HOME/x.pth'", "snapshot: $HOME stands for a value"),
+        (QUICK + ", snapshot: '???'", "snapshot: ??? stands for a value"),
+        (QUICK + ", RUNX.TAG: 'lr{lr}'", "RUNX.TAG names {lr}, which this run has not"),
+        (QUICK + ", lrr: 1, RUNX.TAG: 'lr{lr}'", "did you mean 'lrr'"),
+        (QUICK + ", RUNX.TAG: '{cfg}'", "RUNX.TAG becomes scripts/cfg/quickstart.yaml: a folder's name holds no /"),
+        # Lists that are no sweep, or another one than was meant.
+        (QUICK + ", lr: []", "lr: an empty list makes no run at all"),
+        (QUICK + ", crop_size: [512, 1024]", 'crop_size: a list makes 2 runs: for one run write "512,1024"'),
+        (QUICK + ", n_scales: [0.5, 1.0, 2.0]", "n_scales: a list makes 3 runs"),
+        (QUICK + ", n_scales: [[0.5, 1.0]]", "[0.5, 1.0] is not one value"),
+        (QUICK + ", lr: [1, 1.0]", "run 1 and run 2 do the same: give them another seed"),
+        (QUICK + ", lr: [1, 2], trial: [1, 2]", "run 1 (lr 1, trial 1) and run 2 (lr 1, trial 2) do the same"),
+        (QUICK + ", RUNX.SKIP: true", "RUNX.SKIP leaves no run"),
+        # Runs outside their folder.
+        ("lr: 1", "it would write to ./logs, not to its own folder: give result_dir: LOGDIR"),
+        ("lr: 1, result_dir: /data/run", "it would write to /data/run"),
+        ("lr: 1, result_dir: [LOGDIR, LOGDIR/b]", "run 2 (result_dir LOGDIR/b): it would write to LOGDIR/b"),
+        # What YAML makes of it.
+        (QUICK + ", lr: 1, seed: 3, lr: 2", "lr stands twice, in line 3"),
+        (QUICK + ", channels_last: on", 'channels_last: YAML reads on as True: put it in quotes, "on"'),
+        (QUICK + ", seed: 010", 'seed: YAML reads 010 as 8: put it in quotes, "010"'),
+        (QUICK + ", crop_size: 8:30", "crop_size: YAML reads 8:30 as 510"),
+    ],
+)
+def test_what_runs_would_not_do_is_refused(
+    flags_of_runs: str,
+    needle: str,
+    settings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(ROOT)
+    file = tmp_path / "x.yml"
+    file.write_text(f"CMD: python train.py\nRESOURCES: {{}}\nHPARAMS: {{{flags_of_runs}}}\n")
+    assert sweep.main([str(file), "-c", str(settings), "-i"]) == 2
+    error = capsys.readouterr().err
+    assert needle in error and error.startswith(f"error: {file}") and error.count("\n") == 1
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("experiment", "needle"),
+    [
+        ("CMD: python train.py\nHPARAMS: {lr: 1}\nRESOURCE: {}\nRESOURCES: {}", "RESOURCE is nothing that runx reads"),
+        ("CMD: python train.py\nHPARAMS:\nRESOURCES: {}", "HPARAMS is empty"),
+        (
+            "CMD: python train.py\nHPARAMS: {lr: 1}\nRESOURCES: {account: 0123}",
+            "RESOURCES: account: YAML reads 0123 as 83",
+        ),
+        ("CMD: python train.py\nHPARAMS: {lr: 1}\nCMD: python train.py\n", "CMD stands twice, in lines 1 and 3"),
+        (
+            "CMD: python train.py --lr_per_itr\nHPARAMS: {result_dir: LOGDIR}\nRESOURCES: {}",
+            "unknown flag --lr_per_itr",
+        ),
+        ("HPARAMS:\n\t- lr: 1", "line 2: no valid YAML: a tab in front"),
+        ("# nothing\n", "is empty"),
+    ],
+)
+def test_what_is_no_sweep_is_refused(
+    experiment: str, needle: str, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.yml").write_text(experiment)
+    assert sweep.main([str(tmp_path / "x.yml"), "-c", str(settings), "-i", "-n"]) == 2
+    error = capsys.readouterr().err
+    assert needle in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "flags_of_runs",
+    [
+        QUICK + ", lr_per_iter: [true, 'false'], do_eval: 'false'",
+        QUICK + ", apex: false, brt_aug: false, snapshot: null, cv: 0, weight_decay: 1.0e-4, class_uniform_pct: .5",
+        QUICK + ", crop_size: ['512', '512,1024'], RUNX.TAG: 'x{crop_size}', SUBMIT_JOB.NODES: 2",
+        "result_dir: LOGDIR, mscale_no3x3: false, lr: 5e-3",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_is_no_mistake(
+    flags_of_runs: str,
+    encoding: str,
+    settings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """runx is given what was checked, in an encoding that it reads."""
+    seen: list[str] = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(subprocess, "run", lambda words, **_: seen.append(Path(words[3]).read_text("utf-8")) or DONE)
+    file = tmp_path / "größe.yml"
+    file.write_bytes(f"CMD: python train.py\r\nRESOURCES: {{}}\r\nHPARAMS: {{{flags_of_runs}}}\r\n".encode(encoding))
+    assert sweep.main([str(file), "-c", str(settings), "-i", "-n"]) == 0
+    assert seen == [f"CMD: python train.py\nRESOURCES: {{}}\nHPARAMS: {{{flags_of_runs}}}\n"]
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("scripts/*.yml")), ids=lambda path: path.name)
+def test_published_sweeps_are_accepted(file: Path, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    sweep.read_experiment(file, sweep.read_settings(settings, None))
+
+
+def test_other_programs_are_not_checked(settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.yml"
+    file.write_text("CMD: python scripts/train_sdcnet.py\nRESOURCES: {}\nHPARAMS: {save: LOGDIR, wd: [0, 1]}\n")
+    sweep.read_experiment(file, {})
+    assert "CMD calls no train.py, so its flags are not checked" in capsys.readouterr().out
 
 
 def test_no_settings_at_all(

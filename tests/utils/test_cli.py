@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,29 @@ def test_a_code_of_its_own_is_kept() -> None:
 def test_done_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(lambda: print("done")) == 0
     assert capsys.readouterr() == ("done\n", "")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t"])
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("scripts.auto_label", ["--out"]),
+        ("scripts.benchmark", ["--out"]),
+        ("scripts.compare", ["plan.yaml", "--out"]),
+        ("scripts.convert_checkpoint", ["x.pth"]),
+        ("scripts.export", ["--out"]),
+        ("scripts.make_scenes", []),
+        ("scripts.propagate_labels", ["--target_dir"]),
+        ("scripts.propagation_gain", ["--out"]),
+        ("scripts.teacher_student", ["--out"]),
+        ("scripts.train_sdcnet", ["--save"]),
+        ("demo", ["--save-dir"]),
+        ("demo_folder", ["--save-dir"]),
+    ],
+)
+def test_nowhere_to_write_to(script: str, words: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a shell makes of `--out "$UNSET"`: it would be the folder where one stands."""
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(script).main([*words, name])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"invalid place_to_write value: {name!r}")

@@ -62,7 +62,8 @@ def test_what_a_full_disk_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def write_cache(path: Path) -> None:
-    centroids.save(path, "key", {0: np.zeros((1, 3), np.int64)})
+    made = centroids.Centroids.of(np.zeros((1, 4), np.int64), np.zeros((1, 2), np.int64))
+    centroids.save(path, "key", made)
 
 
 def write_log(path: Path) -> None:

@@ -1,0 +1,124 @@
+"""What labels hold, looked at before the first step: classes that are nowhere, pixels that do not count."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from datasets.base import SegmentationDataset
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+MOST = 200  # labels that are read where nothing else reads them
+_NAMED = 8  # classes that a mere sample of the labels lacks, by name
+_EXACT = 1 << 24  # OpenCV counts in float32, exact up to here
+
+
+def class_pixels(label: np.ndarray, num_classes: int) -> np.ndarray:
+    """(K + 1,) int64 of a label (H, W) uint8 train ids: pixels of each class, at the end those that are ignored."""
+    step = max(1, _EXACT // label.shape[1])
+    counts = np.zeros(256, np.int64)
+    for top in range(0, label.shape[0], step):
+        counts += cv2.calcHist([label[top : top + step]], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return np.append(counts[:num_classes], counts[num_classes:].sum())
+
+
+@dataclass
+class Labels:
+    """Labels of a split: the places of its items that are used, and, of those that have been read, their `pixels`."""
+
+    dataset: SegmentationDataset
+    places: list[int]
+    pixels: dict[int, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: SegmentationDataset) -> Labels:
+        """All labels of a dataset, none of them read so far."""
+        return cls(dataset, [place for place, item in enumerate(dataset.items) if item.label])
+
+    def counted(self, seed: int, workers: int) -> np.ndarray:
+        """(n, K + 1): pixels of those that have been read, and of a sample of the others, spread evenly.
+
+        Of more and more of them, as long as all pixels are ignored.
+        """
+        known = [place for place in self.places if place in self.pixels]
+        others = sorted({place for place in self.places if self.dataset.items[place].label} - {*known})
+        chosen = [others[i] for i in _sample(len(others), seed)]
+        rest = sorted({*others} - {*chosen})
+        rows = np.concatenate([self._read(known, workers), self._read(chosen, workers)])
+        while rest and not rows[:, :-1].any():
+            rest, chosen = rest[MOST:], rest[:MOST]
+            rows = np.concatenate([rows, self._read(chosen, workers)])
+        return rows
+
+    def _read(self, places: Sequence[int], workers: int) -> np.ndarray:
+        classes = self.dataset.spec.num_classes
+
+        def one(place: int) -> np.ndarray:
+            label = self.dataset.label(place) if place not in self.pixels else None
+            return self.pixels[place] if label is None else class_pixels(label, classes)
+
+        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+            return np.array(list(pool.map(one, places)), np.int64).reshape(-1, classes + 1)
+
+
+def _sample(count: int, seed: int) -> list[int]:
+    """At most MOST of range(count), one of each equal part; the generator is its own."""
+    if count <= MOST:
+        return list(range(count))
+    rng = random.Random(seed)
+    return [rng.randrange(i * count // MOST, (i + 1) * count // MOST) for i in range(MOST)]
+
+
+def lines(training: Labels, validation: Labels | None, seed: int, workers: int) -> list[str]:
+    """What the log should say of the labels; `validation` None: there is none. UserError for nothing to learn from."""
+    pixels = training.counted(seed, workers)
+    if len(pixels) and not pixels[:, :-1].any():
+        first = training.dataset.items[training.places[0]].label
+        raise UserError(
+            f"all pixels of the {len(pixels)} training labels are ignored ({first} is the first): there is nothing to "
+            "learn; check which values they hold, and --dataset or --classes"
+        )
+    said = _lines("training", training, pixels, ": it cannot be learned")
+    return said if validation is None else said + _of_validation(validation, seed, workers)
+
+
+def _of_validation(labels: Labels, seed: int, workers: int) -> list[str]:
+    if not labels.places:
+        return ["warning: no validation image has a label, so there is no score and no best checkpoint"]
+    pixels = labels.counted(seed, workers)
+    if not pixels[:, :-1].any():
+        all_of = f"all pixels of the {len(pixels)} validation labels are ignored"
+        return [f"warning: {all_of}: no pixel counts, so there is no score and no best checkpoint"]
+    return _lines("validation", labels, pixels, "")
+
+
+def _lines(what: str, labels: Labels, pixels: np.ndarray, effect: str) -> list[str]:
+    """The share of what is ignored, and which classes are nowhere; of validation only where all labels were read."""
+    total, read = len(labels.places), len(pixels)
+    which = f"{read} labels" if read == total else f"a sample of {read} of {total} labels"
+    counts = pixels.sum(0)
+    share = 100 * counts[-1] / max(1, counts.sum())
+    whole = int((~pixels[:, :-1].any(1)).sum())
+    said = [
+        f"{what}: {share:.1f} % of the pixels of {which} are ignored" + (f", {whole} labels whole" if whole else "")
+    ]
+    absent = [c for c in range(len(counts) - 1) if not counts[c]]
+    if absent and (read == total or what == "training"):
+        where = f"no {what} label" + ("" if read == total else f" of {which}")
+        said.append(f"warning: {where} has {_names(absent, labels.dataset.spec, read == total)}{effect}")
+    return said
+
+
+def _names(classes: list[int], spec: DatasetSpec, all_read: bool) -> str:
+    """Classes by name and label value; of a sample, which lacks rare ones anyway, not all."""
+    shown = classes if all_read else classes[:_NAMED]
+    named = [f"{spec.classes[c]} (id {spec.train_to_id[c] if spec.train_to_id else c})" for c in shown]
+    more = f" and {len(classes) - len(shown)} more" if len(shown) < len(classes) else ""
+    return ", ".join(named) + more

@@ -1,0 +1,77 @@
+"""Text files that people write, as any editor saves them: with or without a byte order mark, any ends of lines."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from utils.errors import UserError
+
+# UTF-32's little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CURE = "save the file as UTF-8"
+
+
+def read(path: str | Path, where: str = "", names: bool = False) -> str:
+    r"""Text of a file without its mark, lines parted by \n; `where`: how messages call the file, its path otherwise.
+
+    `names`: bytes that are no UTF-8 stay as they are, as they do in names of files (`os.fsdecode`). UserError, with the
+    line, for other bytes, and for a file that cannot be read.
+    """
+    where = where or str(path)
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # a ValueError: a zero byte in its name
+        raise UserError(f"cannot read {where}: {getattr(error, 'strerror', None) or error}") from None
+    return _decoded(data, where, names).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lines(path: str | Path, where: str = "", names: bool = False) -> list[str]:
+    """Lines of a file: only ends of lines part them, not all that Unicode counts as one and names may hold."""
+    return read(path, where, names).removesuffix("\n").split("\n")
+
+
+def check_utf8(line: str, where: str) -> None:
+    """UserError for a line, read with `names`, that holds bytes that are no UTF-8."""
+    _decoded(line.encode("utf-8", "surrogateescape"), where, False, "{where}")
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text says. UserError for a key that stands twice in an object, ValueError for what is no JSON."""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _decoded(data: bytes, where: str, names: bool, place: str = "{where}, line {line}") -> str:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding)
+            except UnicodeDecodeError:
+                raise UserError(f"{where} begins as {encoding.upper()} and is not: {_CURE}") from None
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        if b"\0" in data:
+            raise UnicodeDecodeError("utf-8", data, data.index(0), len(data), "zero")
+        return data.decode("utf-8", "surrogateescape" if names else "strict")
+    except UnicodeDecodeError as error:
+        before = re.split(rb"\r\n|\r|\n", data[: error.start])
+        place = place.format(where=where, line=len(before))
+        found = f"byte {len(before[-1]) + 1}, 0x{data[error.start]:02X}, is no UTF-8"
+        raise UserError(f"{place}: {found}: {_CURE}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{twice!r} stands twice in one object: leave one of them out")
+    return found

@@ -18,6 +18,7 @@ import torch
 
 from utils.distributed import LAUNCHED
 from utils.errors import UserError
+from utils.processes import fate
 from utils.rendezvous import number
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -114,6 +115,9 @@ def supervised(processes: Sequence[subprocess.Popen[bytes]]) -> int:
         time.sleep(_PAUSE)
         if not failed:
             failed, since = _first_failure(processes), time.monotonic()
+            dead = [rank for rank, process in enumerate(processes) if (process.poll() or 0) < 0]
+            if failed and dead:  # it could not say why itself
+                print(f"error: process {dead[0]} has died {fate(processes[dead[0]].poll() or 0)}", file=sys.stderr)
         elif last_words and time.monotonic() - since > _PATIENCE:
             _send(processes, last_words.pop(0))
             since = time.monotonic()

@@ -30,8 +30,6 @@ from utils.stop import StopRequest
 def signals_restored() -> Iterator[None]:
     numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     before = {number: signal.getsignal(number) for number in numbers}
-        number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    }
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

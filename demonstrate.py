@@ -39,7 +39,10 @@ Drive = Callable[[argparse.Namespace, Sequence[str], str], None]
 
 @dataclass(frozen=True)
 class Painted:
-    """Of one picture: `pred_mask` (H, W) label ids, `color_mask` and `overlap` (H, W, 3), all uint8."""
+    """Of one picture: `pred_mask` (H, W) label ids, `color_mask` and `overlap` (H, W, 3), all uint8.
+
+    Label ids are uint16 where one is above 255.
+    """
 
     pred_mask: np.ndarray
     color_mask: np.ndarray

@@ -225,9 +225,17 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
     for line in datasets.audit_labels(cfg, ranks, loader):
-        log.line(line)
+        log.once(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
+
+
+def validation(run: Run, mode: str) -> datasets.EvalLoader:
+    """The images of an evaluation; what there is to say of them is said once a run."""
+    loader = datasets.build_val(run.cfg, run.ranks, mode)
+    for note in loader.dataset.notes:
+        run.log.once(note)
+    return loader
 
 
 def placed(run: Run, net: network.Net) -> network.Net:

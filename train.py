@@ -42,6 +42,7 @@ from session import (
     placed,
     show,
     starting_point,
+    validation,
 )
 from utils import checkpoint, distributed, launch, sinks
 from utils.cli import exit_code, start
@@ -222,7 +223,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     """Predict every image of `mode` (val, trn, test, folder) once, score what has a label, feed the sinks."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
-    loader = datasets.build_val(cfg, ranks, mode)
+    loader = validation(run, mode)
     predictor = network.build_predictor(cfg, net, run.precision, log.line)
     writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)

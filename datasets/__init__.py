@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import audit, catalogue, centroids, dynamic, folder, neighbours
+from datasets import audit, catalogue, centroids, dynamic, neighbours, subset
 from datasets.base import Listing, SegmentationDataset, collate_train
 from datasets.catalogue import DATASETS, Entry, find, label_ids, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
@@ -31,7 +31,8 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
     if cfg.TRAIN.DO_EVAL:
         build_val(cfg, ranks)  # what is missing there would come to light after an epoch
-    dataset = SegmentationDataset(listing.items, classes, transforms.build_train(cfg, classes), listing.refine)
+    transform = transforms.build_train(cfg, classes)
+    dataset = SegmentationDataset(listing.items, classes, transform, listing.refine, listing.notes)
     whole, labels = bool(cfg.DATASET.IMG_SIZES), audit.Labels(dataset, list(range(listing.fine)))
     sampler = dynamic.sampler(cfg, ranks, listing, _most_steps(cfg)) if whole else _sampler(cfg, ranks, labels, listing)
     dump = None
@@ -47,33 +48,34 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
     entry, classes = find(cfg), spec(cfg)
     if mode == "folder":
-        listing = Listing.plain(folder.items(cfg.EVAL.FOLDER, cfg.EVAL.LABELS, classes, label_ids(cfg)))
+        listing = catalogue.shown(cfg, ranks)
     elif mode in ("val", "test"):
         listing = catalogue.listing(cfg, mode, ranks)
     elif mode == "trn":
         full = catalogue.listing(cfg, "train", ranks)
-        listing = Listing.plain(full.items[: full.fine])
+        listing = Listing.plain(full.items[: full.fine], full.notes)
     else:
         raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")
-    first = listing.items[: cfg.EVAL.NUM_IMAGES or None]
-    shown = first[cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
+    some = subset.share(listing.items, cfg.EVAL.NUM_IMAGES) if cfg.EVAL.NUM_IMAGES else listing.items
+    shown = some[cfg.EVAL.SPLIT_INDEX :: cfg.EVAL.SPLIT_COUNT]
     if not shown:
-        count = f"{len(first)} images leave none for it"
+        count = f"{len(some)} images leave none for it"
         raise UserError(f"--split_index {cfg.EVAL.SPLIT_INDEX} of --split_count {cfg.EVAL.SPLIT_COUNT}: {count}")
     if any(item.label for item in listing.items):
         _check_classes(cfg, classes)
     most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
-    shown = shown[:most] if cfg.OPTIONS.TEST_MODE else shown
+    shown = subset.share(shown, most) if cfg.OPTIONS.TEST_MODE else shown
     size = cfg.DATASET.PRE_SIZE or entry.val_size if entry.val_size and mode in ("val", "trn") else 0
-    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size))
+    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size), notes=listing.notes)
     # Half the workers for validation, as published: those of training stay alive meanwhile.
     return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
 
 
 def audit_labels(cfg: Any, ranks: Ranks, loader: TrainLoader) -> list[str]:
-    """What the log should say of the labels before the first step. UserError, on all processes, for useless ones."""
+    """What the log should say of the files before the first step. UserError, on all processes, for useless labels."""
     val = audit.Labels.of(build_val(cfg, ranks).dataset) if cfg.TRAIN.DO_EVAL else None
-    return from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
+    notes = dict.fromkeys(loader.dataset.notes + (val.dataset.notes if val else ()))
+    return [*notes] + from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
 
 
 def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:
@@ -82,11 +84,6 @@ def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader
 
 
 def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
-    if cfg.DATASET.IGNORE_LABEL != spec.ignore_label:
-        raise UserError(
-            f"DATASET.IGNORE_LABEL is {cfg.DATASET.IGNORE_LABEL}, but what labels of {spec.name} leave out is "
-            f"{spec.ignore_label}; leave it out"
-        )
     if cfg.DATASET.NUM_CLASSES != spec.num_classes:
         raise UserError(
             f"DATASET.NUM_CLASSES is {cfg.DATASET.NUM_CLASSES}, but labels of {spec.name} have {spec.num_classes} "
@@ -119,9 +116,9 @@ def _with_frames(cfg: Any, entry: Entry, listing: Listing) -> Listing:
         raise UserError(f"--maxSkip: {cfg.DATASET.NAME} has no frames around its images, {able} have; leave it out")
     place, where = entry.around(cfg)
     near = neighbours.around(listing.items[: listing.fine], skip, place, where)
-    note = f"--maxSkip {skip}: {len(near.items)} frames around {listing.fine} images"
+    note = f"note: --maxSkip {skip}: {len(near.items)} frames around {listing.fine} images"
     note += f"; {near.missing} are not there" if near.missing else ""
-    return replace(listing, items=listing.items + near.items, origins=near.origins, note=note)
+    return replace(listing, items=listing.items + near.items, origins=near.origins, notes=(*listing.notes, note))
 
 
 def _sampler(cfg: Any, ranks: Ranks, labels: audit.Labels, listing: Listing) -> ClassUniformSampler:
@@ -153,7 +150,7 @@ def _sampler(cfg: Any, ranks: Ranks, labels: audit.Labels, listing: Listing) -> 
     return ClassUniformSampler(
         kept, early, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
         near if early is not near else None, c.MAX_CU_EPOCH, _most_steps(cfg),
-        mixed, c.COARSE_MULTIPLE, listing.note,
+        mixed, c.COARSE_MULTIPLE,
     )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
-from datasets.base import Item
+from datasets.base import Item, Listing
 from datasets.reading import existing_label, find_folder, some_images
+from datasets.repeated import once
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -41,13 +42,16 @@ def items(root: str, mode: str) -> list[Item]:
     return [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
 
 
-def listed(path: str, root: str) -> list[Item]:
-    """Items of an .odgt list: a JSON object a line, its paths below `root`; UserError names the line that is wrong."""
-    lines = textfile.lines(path, f"the list {path}")
-    found = [_entry(f"{path}, line {number}", line, Path(root)) for number, line in enumerate(lines, 1) if line.strip()]
+def listed(path: str, root: str) -> Listing:
+    """Items of an .odgt list, each once: a JSON object a line, its paths below `root`.
+
+    UserError names the line that is wrong.
+    """
+    told = [(number, line) for number, line in enumerate(textfile.lines(path, f"the list {path}"), 1) if line.strip()]
+    found, notes = once(((number, _entry(f"{path}, line {number}", line, Path(root))) for number, line in told), path)
     if not found:
         raise UserError(f"the list {path} is empty")
-    return found
+    return Listing.plain(found, notes)
 
 
 def _entry(place: str, line: str, root: Path) -> Item:

@@ -85,8 +85,15 @@ def lines(training: Labels, validation: Labels | None, seed: int, workers: int) 
             f"all pixels of the {len(pixels)} training labels are ignored ({first} is the first): there is nothing to "
             "learn; check which values they hold, and --dataset or --classes"
         )
-    said = _lines("training", training, pixels, ": it cannot be learned")
+    cure = _cure(training.dataset.spec, pixels.sum(0))
+    said = _lines("training", training, pixels, f": it cannot be learned{cure}")
     return said if validation is None else said + _of_validation(validation, seed, workers)
+
+
+def _cure(spec: DatasetSpec, counts: np.ndarray) -> str:
+    """What masks of 0 and 255 need, whose object is ignored where classes were counted and not declared."""
+    masks = spec.id_to_train is None and spec.num_classes == 2 and counts[0] and not counts[1] and counts[-1]
+    return "; if the masks hold 0 and 255, declare them: --classes FILE with ids: [0, 255]" if masks else ""
 
 
 def _of_validation(labels: Labels, seed: int, workers: int) -> list[str]:

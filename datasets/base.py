@@ -19,7 +19,7 @@ from utils.errors import UserError, in_short
 
 
 class Item(NamedTuple):
-    """Files of one image. `train_ids`: the label holds train ids, not the dataset's own.
+    """Files of one image. `train_ids`: the label holds train ids, not the dataset's own; None: nobody has said it yet.
 
     `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
     that a person drew. `auto`: the label is an automatic one, which LabelRules clean. `size`: (H, W) by a list.
@@ -29,7 +29,7 @@ class Item(NamedTuple):
     image: str
     label: str | None
     name: str
-    train_ids: bool = False
+    train_ids: bool | None = False
     confidence: str | None = None
     human: str | None = None
     auto: bool = False
@@ -41,7 +41,7 @@ class Item(NamedTuple):
 class Listing:
     """Items of one split: the first `fine` make an epoch, the rest (coarse ones) come in by class centroids only.
 
-    The last len(`origins`) are frames around fine ones, whose places `origins` tells. `note`: what the log should say.
+    The last len(`origins`) are frames around fine ones, whose places `origins` tells. `notes`: what the log should say.
     """
 
     items: list[Item]
@@ -49,7 +49,7 @@ class Listing:
     refine: LabelRules | None = None
     boost: tuple[int, ...] = ()
     origins: tuple[int, ...] = ()
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def coarse(self) -> range:
@@ -57,9 +57,9 @@ class Listing:
         return range(self.fine, len(self.items) - len(self.origins))
 
     @classmethod
-    def plain(cls, items: list[Item]) -> Listing:
+    def plain(cls, items: list[Item], notes: tuple[str, ...] = ()) -> Listing:
         """A split without coarse items."""
-        return cls(items, len(items))
+        return cls(items, len(items), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,14 @@ class SegmentationDataset(Dataset):
     """`dataset[draw] -> Sample`: read, map labels to train ids, transform with a generator seeded by the draw.
 
     `draw` is a `Draw`, an (index, centre) pair or an index; the last two seed the generator by the index. Mistakes in
-    the files raise UserError.
+    the files raise UserError. `notes`: what the log should say of the items.
     """
 
     items: Sequence[Item]
     spec: DatasetSpec
     transform: Callable[[Sample, random.Random], Sample]
     refine: LabelRules | None = None
+    notes: tuple[str, ...] = ()
     _tables: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
     _paints: np.ndarray | None = field(init=False, repr=False)
 
@@ -161,9 +162,10 @@ class SegmentationDataset(Dataset):
             self.refine.apply(label, confidence, human, self.spec.ignore_label)
         return label
 
-    def _mapped(self, path: str, train_ids: bool) -> np.ndarray:
+    def _mapped(self, path: str, train_ids: bool | None) -> np.ndarray:
+        assert train_ids is not None, f"nobody has said what ids {path} holds"
         values = read_label(path) if self._paints is None else read_painted(path, self._paints, self.spec.name)
-        return apply_table(values, self._tables[train_ids], path, self.spec.name)
+        return apply_table(values, self._tables[train_ids], path, self.spec)
 
 
 def _as_draw(draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Draw:

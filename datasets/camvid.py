@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-from datasets.base import Item
+from datasets.base import Item, Listing
 from datasets.reading import find_folder, images_in, some_images
+from datasets.repeated import once
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -98,18 +99,20 @@ def spec(root: str, classes: str = "11") -> DatasetSpec:
     return PAINTED_SPEC if classes == "11" else ALL_SPEC
 
 
-def items(root: str, mode: str) -> list[Item]:
+def listing(root: str, mode: str) -> Listing:
     """Items of `mode` (train, val, test or trainval) of either layout, in the order of the list file if any."""
     if mode == "trainval":
-        return items(root, "train") + items(root, "val")
+        train, val = listing(root, "train"), listing(root, "val")
+        return Listing.plain(train.items + val.items, train.notes + val.notes)
     if _painted(root):
-        return _painted_items(root, mode)
+        return _painted_listing(root, mode)
     folder = find_folder(root, (tree + mode for tree in _TREES), f"CamVid {mode} images")
     labels = find_folder(str(folder.parent), (f"{mode}annot",), f"CamVid {mode} labels")
     images = {path.stem: path for path in some_images(folder)}
     annotations = {path.stem: path for path in images_in(labels)}
-    names = _listed(folder.with_suffix(".txt")) or list(images)
-    return [_item(name, images, annotations, folder, labels) for name in names]
+    file = folder.with_suffix(".txt")
+    names = _listed(file) or list(enumerate(images))
+    return Listing.plain(*once(((n, _item(name, images, annotations, folder, labels)) for n, name in names), str(file)))
 
 
 def has_test(root: str) -> bool:
@@ -124,7 +127,7 @@ def _painted(root: str) -> bool:
     return not segnet and any((base / stills).is_dir() for stills in _STILLS)
 
 
-def _painted_items(root: str, mode: str) -> list[Item]:
+def _painted_listing(root: str, mode: str) -> Listing:
     """Those that train.txt, val.txt and test.txt in `root` name if they are there, else by SegNet's division."""
     folder = find_folder(root, _STILLS, "CamVid images")
     labels = find_folder(root, _PAINTINGS, "CamVid's painted labels")
@@ -136,10 +139,13 @@ def _painted_items(root: str, mode: str) -> list[Item]:
         raise UserError(
             f"{root} has no {' and no '.join(lacking)} beside its other lists: put all three there, or none"
         )
-    names = [name for name in images if _split(name) == mode] if lacking else _listed(lists[mode])
+    split = [(n, name) for n, name in enumerate(images) if lacking and _split(name) == mode]
+    names = split if lacking else _listed(lists[mode])
     if not names:
         raise UserError(f"no image of CamVid's {mode} split in {folder}; a list {root}/{mode}.txt would name others")
-    return [_item(name, images, paintings, Path(root) / mode, labels, "_L") for name in names]
+    place = Path(root) / mode
+    found = ((n, _item(name, images, paintings, place, labels, "_L")) for n, name in names)
+    return Listing.plain(*once(found, str(lists[mode])))
 
 
 def _split(name: str) -> str:
@@ -153,13 +159,13 @@ def _split(name: str) -> str:
     return "test" if sequence == "Seq05VD" or (sequence == "0001TP" and number > 8520) else "train"
 
 
-def _listed(path: Path) -> list[str]:
-    """Stems in a list file. Its paths are those of somebody's machine, so that only the names count."""
+def _listed(path: Path) -> list[tuple[int, str]]:
+    """Lines' numbers and stems in a list file. Its paths are those of somebody's machine, so only the names count."""
     if not path.is_file():
         return []
     lines = textfile.lines(path, f"the list {path}", names=True)
     # The Windows flavour splits at both kinds of slashes.
-    return [PureWindowsPath(line.split()[0]).stem for line in lines if line.strip()]
+    return [(number, PureWindowsPath(line.split()[0]).stem) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _item(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from datasets import acdc, ade20k, camvid, cityscapes, drawn, folder, kitti, lists, mapillary, neighbours
+from datasets import acdc, ade20k, camvid, cityscapes, drawn, folder, kitti, labelids, lists, mapillary, neighbours
 from datasets.base import Listing
+from utils.agree import from_main
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError, nearest
@@ -66,7 +67,7 @@ def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     root = cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR
     if cfg.DATASET.CV == cityscapes.CV_ALL:  # as published: train on both, validate on the test images where they are
         mode = {"train": "trainval", "val": "test" if camvid.has_test(root) else "val"}.get(mode, mode)
-    return Listing.plain(camvid.items(root, mode))
+    return camvid.listing(root, mode)
 
 
 def _camvid_spec(cfg: Any) -> DatasetSpec:
@@ -103,11 +104,16 @@ def _mapillary_place(cfg: Any) -> tuple[str, str]:
 
 def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     """`<ROOT>/images` and `<ROOT>/labels` (or <ROOT>/<mode>/...), or a folder of images alone."""
+    images, labels = _folder_place(cfg, mode)
+    return Listing.plain(folder.items(str(images), str(labels or ""), folder.SPEC, cfg.EVAL.LABEL_IDS))
+
+
+def _folder_place(cfg: Any, mode: str) -> tuple[Path, Path | None]:
+    """Images and labels of a mode."""
     root = Path(cfg.DATASET.ROOT or cfg.EVAL.FOLDER or ".")
     root = root / mode if (root / mode).is_dir() else root
     images = root / "images" if (root / "images").is_dir() else root
-    labels = root / "labels" if (root / "labels").is_dir() else ""
-    return Listing.plain(folder.items(str(images), str(labels), folder.SPEC, label_ids(cfg)))
+    return images, root / "labels" if (root / "labels").is_dir() else None
 
 
 def _listed_spec(cfg: Any) -> DatasetSpec:
@@ -136,16 +142,57 @@ def spec(dataset: Any) -> DatasetSpec:
 
 
 def listing(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    """The files of "train", "val" or "test": by a list where one is given, else as the dataset's folder has them."""
+    """The files of "train", "val" or "test": by a list where one is given, else as the dataset's folder has them.
+
+    Where nobody says which of Cityscapes' ids labels hold, the whole run's labels say it, those of training and
+    validation alike, and `notes` has it.
+    """
     c = cfg.DATASET
     path = {"train": c.LIST_TRAIN, "val": c.LIST_VAL, "test": c.LIST_TEST}.get(mode, "")
     if not path:
-        return find(cfg).listing(cfg, mode, ranks)
-    root = c.ROOT or c.get(f"{c.NAME.upper()}_DIR", ".")
+        found = find(cfg).listing(cfg, mode, ranks)
+        return _settled(cfg, found, _folder_labels(cfg) if c.NAME == "folder" else {}, ranks)
     if path.endswith(".odgt"):
-        return Listing.plain(ade20k.listed(path, root))
-    items = lists.items(path, root, spec(cfg), labelled=mode != "test")
-    return Listing.plain([acdc.with_condition(item) for item in items] if c.NAME == "acdc" else items)
+        return ade20k.listed(path, _list_root(cfg))
+    found = lists.listing(path, _list_root(cfg), spec(cfg), mode != "test", cfg.EVAL.LABEL_IDS)
+    if c.NAME == "acdc":
+        found = replace(found, items=[acdc.with_condition(item) for item in found.items])
+    return _settled(cfg, found, _list_labels(cfg), ranks)
+
+
+def shown(cfg: Any, ranks: Ranks) -> Listing:
+    """The pictures of --eval_folder, with the labels of --eval_labels if there are some."""
+    e = cfg.EVAL
+    return _settled(cfg, Listing.plain(folder.items(e.FOLDER, e.LABELS, spec(cfg), e.LABEL_IDS)), {}, ranks)
+
+
+def _list_root(cfg: Any) -> str:
+    return cfg.DATASET.ROOT or cfg.DATASET.get(f"{cfg.DATASET.NAME.upper()}_DIR", ".")
+
+
+def _settled(cfg: Any, listing: Listing, places: Mapping[str, list[str]], ranks: Ranks) -> Listing:
+    """With what labels hold of which nobody says it: decided by those of all `places`, or, of none, by themselves."""
+    classes, untold = find(cfg).spec, labelids.untold(listing.items)
+    if not untold:
+        return listing
+    if cfg.EVAL.LABEL_IDS != "auto":
+        return labelids.settle(listing, labelids.Guess(cfg.EVAL.LABEL_IDS == "train", ""))
+    open_ = {place: [f for f in files if labelids.told(f, classes) is None] for place, files in places.items()}
+    guess = from_main(ranks, lambda: labelids.look(open_ or {str(Path(untold[0]).parent): untold}, classes))
+    return labelids.settle(listing, guess)
+
+
+def _list_labels(cfg: Any) -> dict[str, list[str]]:
+    """{list: its labels} of training and validation."""
+    return {
+        path: lists.labels(path, _list_root(cfg)) for path in (cfg.DATASET.LIST_TRAIN, cfg.DATASET.LIST_VAL) if path
+    }
+
+
+def _folder_labels(cfg: Any) -> dict[str, list[str]]:
+    """{folder: its labels} of training and validation, which may be the same."""
+    folders = dict.fromkeys(_folder_place(cfg, mode)[1] for mode in ("train", "val"))
+    return {str(labels): [str(path) for path in folder.label_files(labels)] for labels in folders if labels}
 
 
 def settle(cfg: Any) -> None:
@@ -184,8 +231,3 @@ def _classes(text: str, flag: str) -> tuple[int, ...]:
     if any(not 0 <= c < cityscapes.SPEC.num_classes for c in classes):
         raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {text!r}")
     return classes
-
-
-def label_ids(cfg: Any) -> str:
-    """What values labels of a folder hold: "raw", "train", or "auto"."""
-    return cfg.EVAL.LABEL_IDS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets.base import Item, LabelRules, Listing
 from datasets.neighbours import Place, of_cityscapes
-from datasets.reading import existing_label, find_folder, found, holds_train_ids
+from datasets.reading import existing_label, find_folder, found
 from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -46,6 +46,7 @@ SPEC = DatasetSpec(
     palette=tuple(colour for _, _, _, colour in _CLASSES),
     ignore_label=_IGNORE,
     id_to_train={raw: _TRAIN_OF.get(raw, _IGNORE) for raw in _RAW_IDS},
+    also_train_ids=True,
     train_to_id=tuple(raw for _, raw, _, _ in _CLASSES),
     categories=tuple(category for _, _, category, _ in _CLASSES),
 )
@@ -184,7 +185,7 @@ def _coarse_items(root: str) -> list[Item]:
 
 
 def _auto_items(root: str, coarse: Coarse) -> list[Item]:
-    """Images of train_extra that have an automatic label."""
+    """Images of train_extra that have an automatic label. Without a record nobody knows yet what ids these hold."""
     images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
     autos = find_folder(coarse.auto_root, _AUTO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
     record = labelrecord.check(Path(coarse.auto_root), SPEC)
@@ -199,10 +200,7 @@ def _auto_items(root: str, coarse: Coarse) -> list[Item]:
                 items.append(Item(str(path), str(auto), path.stem, False, probability, human, auto=True))
     if not items:
         raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {autos} for the images in {images}")
-    if record is not None:
-        train_ids = record.ids != SPEC.train_to_id
-    else:
-        train_ids = holds_train_ids([item.label for item in items if item.label], SPEC)
+    train_ids = record.holds_train_ids(SPEC) if record else None
     return [item._replace(train_ids=train_ids) for item in items]
 
 

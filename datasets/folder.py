@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasets import cityscapes
+from datasets import cityscapes, labelids
 from datasets.base import Item
-from datasets.reading import EXTENSIONS, existing_label, found, holds_train_ids, images_in
+from datasets.reading import EXTENSIONS, existing_label, found, images_in
 from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -24,13 +24,11 @@ _ENDINGS = (
     "_rgb_anon", "_gt_labelIds", "_gt_labelTrainIds", "_labelIds", "_labelTrainIds", "_L",
 )  # fmt: skip
 
-LABEL_IDS = ("auto", "raw", "train")
-
 
 def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto") -> list[Item]:
     """All images under a folder, by path; with labels of the same stem from under `labels`.
 
-    `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by names and values.
+    `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by the names of the files.
     """
     root, paths = _images(images, labels)
     names = unlike([_name_choices(path.relative_to(root)) for path in paths])
@@ -48,11 +46,10 @@ def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
         record, of = None, _label_index(folder)
         files = [str(_label_of(path, root, of, labels)) for path in paths]
         _check_unlike(paths, files)
-    if label_ids != "auto":
-        train_ids = label_ids == "train"
-    else:
-        train_ids = record.ids != spec.train_to_id if record else holds_train_ids(files, spec)
-    return [Item(str(path), label, name, train_ids) for path, label, name in zip(paths, files, names, strict=True)]
+    by_record = record.holds_train_ids(spec) if record and label_ids == "auto" else None
+    train_ids = [labelids.told(label, spec, label_ids) if by_record is None else by_record for label in files]
+    found = zip(paths, files, names, train_ids, strict=True)
+    return [Item(str(path), label, name, ids) for path, label, name, ids in found]
 
 
 def _check_unlike(images: Sequence[Path], labels: Sequence[str]) -> None:
@@ -129,9 +126,14 @@ def _key(path: Path) -> str:
     return stem
 
 
+def label_files(labels: Path) -> list[Path]:
+    """Labels in any depth of a folder, without the pictures of them that Cityscapes has beside them."""
+    return [path for path in images_in(labels, recursive=True) if not path.stem.endswith(("_color", "_instanceIds"))]
+
+
 def _label_index(labels: Path) -> dict[str, Path]:
     """Label files by their place under the folder, whole and without ending, and by stem alone where that is unlike."""
-    paths = [path for path in images_in(labels, recursive=True) if not path.stem.endswith(("_color", "_instanceIds"))]
+    paths = label_files(labels)
     paths.sort(key=lambda path: path.stem.endswith("labelTrainIds"))
     index: dict[str, Path] = {}
     for name in (lambda path: path.stem, _key):

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.base import Item
+from datasets import labelids
+from datasets.base import Item, Listing
 from datasets.folder import unlike
-from datasets.reading import holds_train_ids
+from datasets.repeated import once
 from utils import textfile, yamlfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -18,32 +19,44 @@ from utils.palette import distinct
 # What Cityscapes' images end in, and pictures of them do not.
 _ENDING = "_leftImg8bit"
 _BLANKS = re.compile(r"[ \t]+")  # other blanks of Unicode may stand in a name
-_MOST = 255  # classes that a byte tells apart from what is ignored
+_LARGEST = (1 << 16) - 1  # value of a label file
 
 
-def items(path: str, root: str, spec: DatasetSpec, labelled: bool = True) -> list[Item]:
-    """Images of a list, in its order, paths below `root`.
+def listing(path: str, root: str, spec: DatasetSpec, labelled: bool = True, label_ids: str = "auto") -> Listing:
+    """Images of a list, in its order, paths below `root`, each once.
 
     Columns, parted by blanks: image, label, and a coloured label, which is not read; of test images the image alone.
-    UserError names the line whose columns do not fit or whose file is missing.
+    UserError names the line whose columns do not fit or whose file is missing. `label_ids`: as of folders.
     """
     lines = textfile.lines(path, f"the list {path}", names=True)
-    rows = list(_rows(path, lines, Path(root), labelled))
-    if not rows:
+    items, notes = once(_rows(path, lines, Path(root), labelled), path)
+    if not items:
         raise UserError(f"the list {path} is empty")
-    labels = [str(row[1]) for row in rows if len(row) > 1]
-    train_ids = bool(labels) and holds_train_ids(labels, spec)
-    names = unlike([_names(row[0], Path(root)) for row in rows])
-    return [
-        Item(str(row[0]), str(row[1]) if len(row) > 1 else None, name, train_ids)
-        for row, name in zip(rows, names, strict=True)
-    ]
+    names = unlike([_names(Path(item.image), Path(root)) for item in items])
+    train_ids = [labelids.told(item.label, spec, label_ids) if item.label else False for item in items]
+    named = zip(items, names, train_ids, strict=True)
+    return Listing.plain([item._replace(name=name, train_ids=ids) for item, name, ids in named], notes)
 
 
-def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[list[Path]]:
+def labels(path: str, root: str) -> list[str]:
+    """Label files of a list that are there; of one that cannot be read none."""
+    try:
+        rows = [_columns(line) for line in textfile.lines(path, f"the list {path}", names=True)]
+    except UserError:
+        return []
+    files = dict.fromkeys(str(Path(root) / row[1]) for row in rows if len(row) > 1)
+    return [file for file in files if Path(file).is_file()]
+
+
+def _columns(line: str) -> list[str]:
+    """The words of a line; none of an empty line and a comment."""
+    return [] if line.startswith("#") else [word for word in _BLANKS.split(line) if word]
+
+
+def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[tuple[int, Item]]:
     for number, line in enumerate(lines, 1):
-        words = _BLANKS.split(line.strip(" \t"))
-        if words == [""] or line.startswith("#"):
+        words = _columns(line)
+        if not words:
             continue
         where = f"{path}, line {number}"
         if labelled and len(words) not in (2, 3):
@@ -55,7 +68,7 @@ def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[l
             if not file.is_file():
                 textfile.check_utf8(line, where)
                 raise UserError(f"{where}: {file} is not there; is {root} the folder that its paths start from?")
-        yield used
+        yield number, Item(str(used[0]), str(used[1]) if labelled else None, "")
 
 
 def _names(image: Path, root: Path) -> list[str]:
@@ -68,23 +81,20 @@ def _names(image: Path, root: Path) -> list[str]:
 def spec_of(path: str, num_classes: int) -> DatasetSpec:
     """Classes of a list's labels: told by a YAML file, or `num_classes` of them that have no names.
 
-    The file's `names` are the classes; `ids`: the label value of each, where they are not 0, 1, 2, ...; `ignore`: label
-    values that are left out (255 always is); `colours`: [R, G, B] of each. UserError for anything else in it.
+    The file's `names` are the classes; `ids`: the label value of each, 0 to 65535, where they are not 0, 1, 2, ...;
+    `ignore`: label values that are left out (255 always is, unless it is one of `ids`); `colours`: [R, G, B] of each.
+    UserError for anything else in it.
     """
     if not path:
         if num_classes < 1:
             raise UserError("--dataset list: give --classes FILE.yaml, or the number of classes with --num_class")
-        if num_classes > _MOST:
-            raise UserError(
-                f"--dataset list: --num_class {num_classes} is more than the {_MOST} classes a label can have"
-            )
         names = tuple(f"class {i}" for i in range(num_classes))
         return DatasetSpec("list", names, distinct(num_classes))
     tree = _table(path)
     try:
         names = tuple(_name(name, path) for name in [] + tree["names"])  # a list, not a word's letters
-        ids = [int(value) for value in tree.get("ids") or range(len(names))]
-        ignored = {int(value): 255 for value in tree.get("ignore") or ()}
+        ids = [_whole(value) for value in [] + tree.get("ids", [])] or list(range(len(names)))
+        ignored = {_whole(value): 255 for value in [] + tree.get("ignore", [])}
         colours = tuple((int(r), int(g), int(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
     except UserError:
         raise
@@ -96,10 +106,12 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
     if unknown or not names or len(ids) != len(names) or len(colours) != len(names) or len({*ids}) != len(ids):
         odd = f"{', '.join(unknown)} is unknown" if unknown else f"{len(names)} names, {len({*ids})} different ids"
         raise UserError(f"--classes {path}: {odd}, {len(colours)} colours; every class needs one of each")
-    parts = (*((i, 254) for i in ids), *((i, 255) for i in ignored), *((i, 255) for colour in colours for i in colour))
+    parts = (*((i, _LARGEST) for i in (*ids, *ignored)), *((i, 255) for colour in colours for i in colour))
     if odd := [number for number, last in parts if not 0 <= number <= last]:
-        limits = "ids are 0 to 254, values to ignore and parts of colours 0 to 255"
+        limits = f"ids and values to ignore are 0 to {_LARGEST}, parts of colours 0 to 255"
         raise UserError(f"--classes {path}: {odd[0]} is out of range; {limits}")
+    if both := sorted({*ids} & {*ignored}):
+        raise UserError(f"--classes {path}: {both[0]} is among the ids and among the values to ignore; leave one out")
     return DatasetSpec(
         name=f"list ({Path(path).stem})",
         classes=names,
@@ -109,9 +121,14 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
     )
 
 
+def _whole(value: object) -> int:
+    """A whole number; ValueError for 1.5 or true, which are no label values."""
+    return int(str(value))
+
+
 def _table(path: str) -> Any:
     """What a file of classes says, names as they were written. UserError for a part with nothing below it."""
-    tree = yamlfile.load(path, f"--classes {path}", text=("names",))
+    tree = yamlfile.load(path, f"--classes {path}", text=("names", "ids", "ignore"))
     if isinstance(tree, dict) and None in tree.values():
         empty = next(name for name, value in tree.items() if value is None)
         raise UserError(f"--classes {path}: {empty} is empty: give its values, or leave it out")

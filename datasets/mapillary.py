@@ -127,10 +127,10 @@ def read_config(path: Path) -> DatasetSpec:
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f'{path} is no Mapillary config, "labels" with "readable" and "color" ({reason})') from None
-    if not 2 <= len(entries) <= _IGNORE:
-        raise UserError(f"{path} names {len(entries)} classes; 2 to {_IGNORE} can be read")
     ignored = {i for i, (name, _) in enumerate(entries) if name.lower() == "unlabeled"} or {len(entries) - 1}
     kept = [i for i in range(len(entries)) if i not in ignored]
+    if not 2 <= len(kept) <= _IGNORE:
+        raise UserError(f"{path} names {len(kept)} classes, without what is ignored; 2 to {_IGNORE} can be read")
     return DatasetSpec(
         name=SPEC.name,
         classes=tuple(entries[i][0] for i in kept),

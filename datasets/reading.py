@@ -121,53 +121,51 @@ UNMAPPED = -1
 
 
 def class_table(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
-    """(256,) int16 from a stored value to its train id; UNMAPPED where the dataset has no such value.
+    """(256,) int16 from a stored value to its train id, (65536,) where one needs 16 bits; UNMAPPED: no such value.
 
     `train_ids`: the files hold train ids although the dataset's own hold others.
     """
-    table = np.full(256, UNMAPPED, np.int16)
-    if train_ids or spec.id_to_train is None:
-        table[: spec.num_classes] = np.arange(spec.num_classes)
-        table[spec.ignore_label] = spec.ignore_label
-    else:
-        for value, train_id in spec.id_to_train.items():
-            table[value % 256] = train_id if 0 <= train_id < spec.num_classes else spec.ignore_label
+    values = spec.values(train_ids)
+    table = np.full(256 if max(values) < 256 else 1 << 16, UNMAPPED, np.int16)
+    table[list(values)] = list(values.values())
     return table
 
 
-def apply_table(label: np.ndarray, table: np.ndarray, path: str, name: str) -> np.ndarray:
+def apply_table(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetSpec) -> np.ndarray:
     """Stored values (H, W) to train ids, uint8; UserError with file, value and pixel count for one without a class."""
     if label.dtype == np.uint8:
         present = np.flatnonzero(cv2.calcHist([label], [0], None, [256], [0, 256]))
         bad = present[table[present] == UNMAPPED]
         if not bad.size:
-            return cv2.LUT(label, table.astype(np.uint8))
+            return cv2.LUT(label, table[:256].astype(np.uint8))
     else:
-        present = np.unique(label)
-        bad = present[(present < 0) | (present > 255) | (table[np.clip(present, 0, 255)] == UNMAPPED)]
+        present, last = np.unique(label), len(table) - 1
+        bad = present[(present < 0) | (present > last) | (table[np.clip(present, 0, last)] == UNMAPPED)]
         if not bad.size:
             return table.astype(np.uint8)[label]
     counts = ", ".join(f"{value} ({int((label == value).sum())} pixels)" for value in bad[:4])
     more = f" and {bad.size - 4} more" if bad.size > 4 else ""
-    raise UserError(f"{path}: label value {counts}{more} is no class of {name}")
+    advice = _advice(spec, present.tolist(), bad.tolist())
+    raise UserError(f"{path}: label value {counts}{more} is no class of {spec.name}{advice}")
 
 
-def holds_train_ids(paths: Sequence[str], spec: DatasetSpec, probe: int = 20) -> bool:
-    """Whether label files hold train ids rather than the dataset's own ids, told by their names or their values.
+def _advice(spec: DatasetSpec, present: list[int], bad: list[int]) -> str:
+    """What may be meant by label values that are no class."""
+    if spec.also_train_ids:
+        read_as_train = spec.values().keys() >= {*bad}
+        return "; it was read as train ids: --label_ids raw reads the dataset's own" if read_as_train else ""
+    if spec.id_to_train is not None:
+        return ""
+    counted = f"; classes are the values 0 to {spec.num_classes - 1} unless --classes FILE says others"
+    return counted + (f" ({line})" if (line := declaration(present, spec)) else "")
 
-    Only ids beyond the classes, such as Cityscapes' 23 for sky, tell the two apart for certain; nearly every
-    street image has one. Looks at `probe` files spread over the list.
-    """
-    if spec.id_to_train is None or all("labelTrainIds" in Path(path).name for path in paths):
-        return True
-    if all("labelIds" in Path(path).name for path in paths):
-        return False
-    step = max(1, len(paths) // probe)
-    for path in paths[::step][:probe]:
-        present = np.unique(read_label(path))
-        if ((present >= spec.num_classes) & (present != spec.ignore_label)).any():
-            return False
-    return True
+
+def declaration(present: Sequence[int], spec: DatasetSpec) -> str:
+    """The line of a class file that makes the values of a label its classes; empty where their numbers differ."""
+    for values in (sorted(present), sorted({*present} - {spec.ignore_label})):
+        if len(values) == spec.num_classes:
+            return f"ids: {values}"
+    return ""
 
 
 def find_folder(root: str, candidates: Iterable[str], what: str) -> Path:

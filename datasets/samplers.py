@@ -78,7 +78,7 @@ class ClassUniformSampler(Sampler[list[Draw]]):
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same
     global batch. Besides come `multiple` times as many of `coarse`, whole, none twice before all have been used:
     floor(images * (1 + multiple)) in all, as in PaddleSeg. `late` replaces `centroids` from epoch `late_from` on.
-    `most_steps`: an epoch ends after so many; 0: when it is through. `remark`: on the images, for the log.
+    `most_steps`: an epoch ends after so many; 0: when it is through.
     """
 
     images: Sequence[int]
@@ -94,7 +94,6 @@ class ClassUniformSampler(Sampler[list[Draw]]):
     most_steps: int = 0
     coarse: Sequence[int] = ()
     multiple: float = 0.0
-    remark: str = ""
     epoch: int = field(default=0, init=False)
     start: int = field(default=0, init=False)
     _drawn: tuple[int, list[Draw]] | None = field(default=None, init=False, repr=False)
@@ -110,7 +109,7 @@ class ClassUniformSampler(Sampler[list[Draw]]):
     def note(self) -> str:
         """What a reader of the log should know of these settings; empty if nothing."""
         if self.share <= 0 or crops_per_class(len(self.images), self.share, self.num_classes):
-            return self.remark
+            return ""
         text = f"{len(self.images)} images at --class_uniform_pct {self.share} make less than one crop a class"
         unused = ", so no coarse image and no frame around is drawn" if self.late is not None else ""
         return f"{text}: nothing is drawn class-uniformly{unused}"

@@ -10,10 +10,14 @@ from options.table import OPTIONS, PUBLISHED, get
 from options.values import numbers
 from utils.errors import nearest
 
+# Inside the program labels are bytes, of which one stands for what is ignored.
+_IGNORED = 255
+
 
 def problems(cfg: CfgNode) -> Iterator[str]:
     """One line for each value that is out of range or contradicts another."""
     yield from _range_problems(cfg)
+    yield from _class_problems(cfg)
     if not cfg.RESULT_DIR.strip():
         yield "--result_dir is empty: name the folder that the run writes to"
     if cfg.EVAL.MODE == "folder" and not cfg.EVAL.FOLDER:
@@ -50,6 +54,20 @@ def problems(cfg: CfgNode) -> Iterator[str]:
     if cfg.MODEL.FREEZE_TRUNK and cfg.MODEL.GRAD_CKPT:
         yield "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out"
     yield from _offset_problems(cfg)
+
+
+def _class_problems(cfg: CfgNode) -> Iterator[str]:
+    """Classes that no network can tell apart, and an ignored train id that is none."""
+    count, ignored = cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL
+    if count < 2:
+        advice = "a binary task has two classes, the background and the object"
+        named = "1 class" if count == 1 else f"{count} classes"
+        yield f"{named}: where there is nothing to tell apart nothing is learned; {advice}"
+    if count > _IGNORED:
+        yield f"{count} classes are more than the {_IGNORED} that a label can have"
+    if ignored != _IGNORED:
+        advice = "leave it out, and name label values that do not count in --classes FILE (ignore: [0])"
+        yield f"DATASET.IGNORE_LABEL {ignored}: inside the program {_IGNORED} is what is left out; {advice}"
 
 
 def _offset_problems(cfg: CfgNode) -> Iterator[str]:

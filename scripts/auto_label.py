@@ -182,8 +182,8 @@ def share_kept(covered: Sequence[Covered]) -> float:
 def sample(sink: AutoLabels, item: Item) -> sinks.Row:
     """Image, label and confidence of one image as small pictures."""
     label_file, probability_file = sink.files(item.name)
-    table = class_table(sink.spec)
-    classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec.name)
+    table = class_table(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them
+    classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec)
     colours = shrink(colorize(classes, sink.spec.palette), LONG_EDGE, smooth=False)
     panels = {
         "image": encode_jpeg(shrink(read_image(item.image), LONG_EDGE)),

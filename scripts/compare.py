@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 import statistics
 import subprocess
@@ -22,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import config  # noqa: E402
 from utils import yamlfile  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -47,19 +49,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--seeds", default="0,1,2", help="one training of each variant a seed")
     args, more = flags.parse_known_args(argv)
     seeds = [seed.strip() for seed in args.seeds.split(",")]
-    return exit_code(lambda: print(tables(compare(read(args.plan), seeds, args.out, more))), args.out)
+
+    def work() -> None:
+        plan, out = read(args.plan), args.out.resolve()
+        os.chdir(ROOT)  # where the trainings are started
+        check(plan, more)
+        print(tables(compare(plan, seeds, out, more)))
+
+    return exit_code(work, args.out)
 
 
 def read(path: Path) -> Plan:
     """The plan in a YAML file; UserError for anything else."""
     tree = yamlfile.load(path)
     try:
-        variants = {str(name): shlex.split(words or "") for name, words in tree["variants"].items()}
-        return Plan(shlex.split(tree.get("common") or ""), variants)
+        variants = {name: _words(words) for name, words in tree["variants"].items()}
+        if not variants:
+            raise KeyError
+        return Plan(_words(tree.get("common")), variants)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise UserError(
             f"{path} is no plan: give `common: words for train.py` and `variants: {{name: words}}`"
         ) from None
+
+
+def _words(text: str | None) -> list[str]:
+    """Words of a plan; ValueError for `no`, 0 and the like, which are no text."""
+    if text is not None and not isinstance(text, str):
+        raise ValueError
+    return shlex.split(text or "")
+
+
+def check(plan: Plan, more: Sequence[str]) -> None:
+    """UserError for words that train.py would refuse, before the first training, and for two variants in one folder."""
+    folders: dict[str, str] = {}
+    for name, words in plan.variants.items():
+        other = folders.setdefault(_folder(name), name)
+        if other != name:
+            raise UserError(f"{other!r} and {name!r} would write to one folder, {_folder(name)}: name them differently")
+        try:
+            config.load([*plan.common, *words, *more], dry=True)
+        except UserError as error:
+            raise UserError(f"variant {name!r}: {'; '.join(str(error).splitlines())}") from None
+
+
+def _folder(name: str) -> str:
+    return name.replace(" ", "_")
 
 
 def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) -> Folders:
@@ -67,7 +102,7 @@ def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) ->
     folders: dict[str, dict[str, Path]] = {name: {} for name in plan.variants}
     for seed in seeds:
         for name, words in plan.variants.items():
-            folder = out / name.replace(" ", "_") / f"seed{seed}"
+            folder = out / _folder(name) / f"seed{seed}"
             if not (folder / "finished").exists():
                 print(f"{name}, seed {seed}: {folder}", flush=True)
                 call(

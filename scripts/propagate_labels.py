@@ -134,7 +134,7 @@ class Writer:
         ids = label[0, 0].cpu().numpy()
         write_file(image_file, encode_png(np.ascontiguousarray(pixels)))
         if self.vis:
-            classes = apply_table(ids, self.table, str(label_file), SPEC.name)
+            classes = apply_table(ids, self.table, str(label_file), SPEC)
             write_file(colour_file, encode_png(colorize(classes, SPEC.palette)))
         write_file(label_file, encode_png(ids))
 
@@ -171,6 +171,10 @@ def drive(args: argparse.Namespace) -> None:
     work, missing = snippets.chains(found, args.propagate, args.skip_missing, args.flow in PREDICTIONS)
     flows, writer = flows_of(args), Writer(args)
     ignore = args.ignore_id if args.ignore_id is not None else (0 if args.source_dir else SPEC.ignore_label)
+    if args.ignore_inconsistent and args.ignore_id is None:
+        print(
+            f"note: pixels that fail the check get the label {ignore}; where that is a class give another --ignore_id"
+        )
     check_record(args)
     labelled = [(snippet, number) for snippet in found for number in snippet.labels if number in snippet.frames]
     total = len(labelled) + sum(chain.steps for chain in work)

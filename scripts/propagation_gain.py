@@ -99,8 +99,8 @@ def quality(scenes: Path, flows: Flows, reach: int) -> dict[int, tuple[float, fl
         snippet = chain.snippet
         for step in walk(chain, flows, ignore=0, check=True, drop=False):
             path = str(truth / snippet.place / f"{snippet.name}_{step.number:06d}_gtFine_labelIds.png")
-            true = torch.from_numpy(apply_table(read_label(path), ids, path, SPEC.name))
-            moved = torch.from_numpy(apply_table(step.moved.label[0, 0].cpu().numpy(), ids, path, SPEC.name))
+            true = torch.from_numpy(apply_table(read_label(path), ids, path, SPEC))
+            moved = torch.from_numpy(apply_table(step.moved.label[0, 0].cpu().numpy(), ids, path, SPEC))
             moved = moved.masked_fill(moved == SPEC.ignore_label, void)
             trusted = step.moved.trusted[0].cpu()
             whole, kept, shares = counted[step.k]

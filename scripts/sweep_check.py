@@ -43,7 +43,8 @@ def check(file: Path, experiment: Values, written: Values) -> None:
     if words is None:
         print(f"note: {file}: CMD calls no train.py, so its flags are not checked")
         return
-    varying = [name for name in runs[0] if any(run.get(name) != runs[0][name] for run in runs)]
+    names = dict.fromkeys(name for run in runs for name in run)
+    varying = [name for name in names if any(str(run.get(name)) != str(runs[0].get(name)) for run in runs)]
     _check_runs(file, words, {_called(run, varying, i): run for i, run in enumerate(runs, 1)})
 
 

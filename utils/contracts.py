@@ -83,6 +83,7 @@ class Prediction:
 class DatasetSpec:
     """Classes of a dataset. `id_to_train` maps label values to train ids; None: labels are train ids already.
 
+    `also_train_ids`: files may hold train ids in place of these values, as Cityscapes' converted ones do.
     `train_to_id` is the way back for submissions, `categories` the category of each class (empty: none),
     `palette` an RGB colour a class. `colours`: labels are painted, and which colour stands for which label value.
     """
@@ -92,6 +93,7 @@ class DatasetSpec:
     palette: tuple[tuple[int, int, int], ...]
     ignore_label: int = 255
     id_to_train: Mapping[int, int] | None = None
+    also_train_ids: bool = False
     train_to_id: tuple[int, ...] = ()
     categories: tuple[str, ...] = ()
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
@@ -100,3 +102,16 @@ class DatasetSpec:
     def num_classes(self) -> int:
         """K."""
         return len(self.classes)
+
+    def values(self, train_ids: bool = False) -> dict[int, int]:
+        """{label value in a file: its train id, or the ignore label}; `train_ids`: the files hold train ids.
+
+        A negative id is stored as a byte, Cityscapes' -1 as 255. In train ids 255 is always ignored; otherwise what
+        `id_to_train` says of it.
+        """
+        if train_ids or self.id_to_train is None:
+            return {**{train: train for train in range(self.num_classes)}, self.ignore_label: self.ignore_label}
+        return {
+            value if value >= 0 else value % 256: train if 0 <= train < self.num_classes else self.ignore_label
+            for value, train in self.id_to_train.items()
+        }

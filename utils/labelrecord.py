@@ -21,6 +21,18 @@ class Record(NamedTuple):
     ids: tuple[int, ...]
     made: dict[str, Any]
 
+    def holds_train_ids(self, spec: DatasetSpec) -> bool:
+        """Whether the files hold train ids in place of the values of `spec`; UserError where they hold neither."""
+        if all(spec.values().get(value) == train for train, value in enumerate(self.ids)):
+            return False
+        if self.ids == tuple(range(spec.num_classes)):
+            return True
+        first, value = next((k, v) for k, v in enumerate(self.ids) if spec.values().get(v) != k)
+        raise UserError(
+            f"automatic labels hold {value} for {spec.classes[first]!r}, which is another value in {spec.name} now: "
+            "label again, or give the classes that they were made with"
+        )
+
 
 def write(folder: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
     """Say in `folder` that its labels have the classes of `spec`, and how they were made."""

@@ -78,6 +78,7 @@ class RunLog:
         self._writer: SummaryWriter | None = None
         self._lost: list[str] = []
         self._logger = logging.Logger("streetscale")
+        self._said: set[str] = set()
         if not main:
             return
         try:
@@ -97,6 +98,12 @@ class RunLog:
         for news in console.lost()[len(self._lost) :]:
             self._lost.append(news)
             self.note(f"warning: {news}")
+
+    def once(self, text: str) -> None:
+        """The same, but only the first time that it is said."""
+        if text not in self._said:
+            self._said.add(text)
+            self.line(text)
 
     def note(self, text: str) -> None:
         """A message for the file alone: the terminal gets it from elsewhere."""

@@ -96,3 +96,24 @@ def test_a_run_tells_conditions_apart(
     printed = capsys.readouterr().out
     assert "IoU" in printed and "fog    night     rain     snow      all" in printed
     assert "IoU by condition" in (folder(words) / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--num_val", "4"], CONDITIONS),
+        (["--num_val", "2"], ["fog", "night"]),
+        (["--num_val", "3", "--conditions", "night,snow"], ["night", "snow"]),
+        (["--num_val", "100"], CONDITIONS),
+        (["--test_mode"], CONDITIONS),
+    ],
+)
+def test_some_images_are_of_all_conditions(scenes: Path, words: list[str], shown: list[str]) -> None:
+    """Two images of each condition in training, one in validation."""
+    cfg = config.load(["--dataset", "acdc", "--data_root", str(scenes), "--arch", "basic.HRNet", *words])
+    loaders = [datasets.build_val(cfg, Ranks(), mode) for mode in ("trn", "val")]
+    found = [list(loader.dataset.conditions.values()) for loader in loaders]
+    assert list(dict.fromkeys(found[0])) == list(dict.fromkeys(found[1])) == shown
+    assert len(found[0]) == min(
+        cfg.EVAL.NUM_IMAGES or 7, 2 * len(cfg.DATASET.CONDITIONS.split(",")) if cfg.DATASET.CONDITIONS else 8
+    )

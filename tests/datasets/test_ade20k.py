@@ -45,11 +45,11 @@ def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path
 
 def test_the_plain_folder_and_the_lists_hold_the_same(root: Path) -> None:
     for mode, split, count in (("train", "training", 3), ("val", "validation", 1)):
-        plain, listed = ade20k.items(str(root), mode), ade20k.listed(str(root / f"{split}.odgt"), str(root))
+        plain, listed = ade20k.items(str(root), mode), ade20k.listed(str(root / f"{split}.odgt"), str(root)).items
         assert len(plain) == count
         assert [(i.image, i.label, i.name) for i in plain] == [(i.image, i.label, i.name) for i in listed]
     assert len(ade20k.items(str(root / TREE), "trainval")) == 4
-    assert [item.size for item in ade20k.listed(str(root / "training.odgt"), str(root))] == [
+    assert [item.size for item in ade20k.listed(str(root / "training.odgt"), str(root)).items] == [
         (40, 60),
         (60, 40),
         (50, 50),

@@ -182,3 +182,20 @@ def test_errors_of_the_main_process_are_everybodys(make_cfg: Make, tmp_path: Pat
     cfg = make_cfg(*base, *lists)
     with pytest.raises(UserError, match="labels are useless"):
         datasets.audit_labels(cfg, Other(1, 2, 1), datasets.build_train(cfg, Ranks()))
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "cure"),
+    [
+        ([[0, 255]], 2, "; if the masks hold 0 and 255, declare them: --classes FILE with ids: [0, 255]"),
+        ([[0, 0]], 2, ""),
+        ([[1, 255]], 2, ""),
+        ([[0, 1, 255]], 3, ""),
+    ],
+)
+def test_masks_of_0_and_255_are_told_what_they_need(
+    make_cfg: Make, tmp_path: Path, values: Values, classes: int, cure: str
+) -> None:
+    absent = ({*range(classes)} - {*values[0]}).pop()
+    warning = f"warning: no training label has class {absent} (id {absent}): it cannot be learned{cure}"
+    assert warning in said(make_cfg, tmp_path, values, values, classes=classes)

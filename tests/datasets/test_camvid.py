@@ -18,10 +18,10 @@ from utils.errors import UserError
 
 def test_real_frames() -> None:
     root = str(shared_path("data/camvid"))
-    counts = {mode: len(camvid.items(root, mode)) for mode in ("train", "val", "trainval")}
+    counts = {mode: len(camvid.listing(root, mode).items) for mode in ("train", "val", "trainval")}
     assert counts == {"train": 367, "val": 101, "trainval": 468}
     for mode in ("train", "val"):
-        dataset = SegmentationDataset(camvid.items(root, mode), camvid.SPEC, Pipeline())
+        dataset = SegmentationDataset(camvid.listing(root, mode).items, camvid.SPEC, Pipeline())
         seen = set()
         for index in (0, 50, 100):
             sample = dataset[index]
@@ -29,7 +29,7 @@ def test_real_frames() -> None:
             seen |= set(np.unique(sample.label).tolist())
         assert seen <= {*range(11), 255} and {0, 1, 3, 255} <= seen
     with pytest.raises(UserError, match="CamVid test images: looked for test .*found there: .*train/"):
-        camvid.items(root, "test")
+        camvid.listing(root, "test")
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path
 
 
 def test_list_gives_names_only(root: Path) -> None:
-    items = camvid.items(str(root), "train")
+    items = camvid.listing(str(root), "train").items
     assert [item.name for item in items] == ["c", "a"]
     assert Path(items[0].image) == root / "train/c.jpg" and items[0].label == str(root / "trainannot/c.png")
     (root / "train.txt").unlink()
-    assert [item.name for item in camvid.items(str(root), "train")] == ["a", "b", "c"]
+    assert [item.name for item in camvid.listing(str(root), "train").items] == ["a", "b", "c"]
 
 
 def test_cv_3_trains_on_train_and_val(
@@ -72,10 +72,10 @@ def test_cv_3_trains_on_train_and_val(
 def test_missing_files(root: Path) -> None:
     (root / "trainannot/c.png").unlink()
     with pytest.raises(UserError, match=r"image without label: .*c\.jpg needs .*trainannot/c\.png"):
-        camvid.items(str(root), "train")
+        camvid.listing(str(root), "train")
     (root / "train/c.jpg").unlink()
     with pytest.raises(UserError, match=r"train\.txt names c, but there is no such image"):
-        camvid.items(str(root), "train")
+        camvid.listing(str(root), "train")
 
 
 @pytest.fixture
@@ -89,20 +89,22 @@ def painted(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> P
 
 
 def test_the_painted_original_is_divided_as_segnet_did(painted: Path) -> None:
-    names = {mode: [item.name for item in camvid.items(str(painted), mode)] for mode in ("train", "val", "test")}
+    names = {
+        mode: [item.name for item in camvid.listing(str(painted), mode).items] for mode in ("train", "val", "test")
+    }
     assert names == {"train": ["0001TP_006690", "0006R0_f00930"], "val": ["0016E5_07959"], "test": ["Seq05VD_f00000"]}
     (painted / "val.txt").write_text("/somewhere/0001TP_006690.png /somewhere/0001TP_006690.png\n")
     with pytest.raises(UserError, match="has no train.txt and no test.txt beside its other lists"):
-        camvid.items(str(painted), "val")
+        camvid.listing(str(painted), "val")
     for mode in ("train", "test"):
         (painted / f"{mode}.txt").write_text("Seq05VD_f00000.png\n")
-    assert [item.name for item in camvid.items(str(painted), "val")] == ["0001TP_006690"]
+    assert [item.name for item in camvid.listing(str(painted), "val").items] == ["0001TP_006690"]
 
 
 def test_segnets_division_is_that_of_its_lists() -> None:
     for mode in ("train", "val"):
         names = camvid._listed(Path(shared_path(f"data/camvid/{mode}.txt")))
-        assert {camvid._split(name) for name in names} == {mode}
+        assert {camvid._split(name) for _, name in names} == {mode}
 
 
 def test_a_frame_of_no_sequence_is_in_no_split(
@@ -110,7 +112,7 @@ def test_a_frame_of_no_sequence_is_in_no_split(
 ) -> None:
     write_file(painted / "701_StillsRaw_full/holiday_000001.png", np.zeros((4, 32, 3), np.uint8))
     with pytest.raises(UserError, match="holiday_000001 is no frame of CamVid's four sequences"):
-        camvid.items(str(painted), "train")
+        camvid.listing(str(painted), "train")
     (painted / "701_StillsRaw_full/holiday_000001.png").unlink()
     cfg = make_cfg("--dataset", "camvid", "--data_root", painted, "--maxSkip", "1", "--class_uniform_pct", "1")
     with pytest.raises(UserError, match="is CamVid's painted original"):
@@ -133,12 +135,12 @@ def test_a_colour_of_no_class_is_named(painted: Path, write_file: Callable[[Path
     label = np.zeros((4, 32, 3), np.uint8)
     label[1, 2:5] = (1, 2, 3)
     write_file(painted / "LabeledApproved_full/0016E5_07959_L.png", label)
-    dataset = SegmentationDataset(camvid.items(str(painted), "val"), camvid.spec(str(painted)), Pipeline())
+    dataset = SegmentationDataset(camvid.listing(str(painted), "val").items, camvid.spec(str(painted)), Pipeline())
     with pytest.raises(UserError, match=r"0016E5_07959_L\.png: colour \(1, 2, 3\) \(3 pixels\) is no class of camvid"):
         dataset[0]
     with pytest.raises(UserError, match=r"0006R0_f00930\.png needs .*LabeledApproved_full/0006R0_f00930_L\.png"):
         (painted / "LabeledApproved_full/0006R0_f00930_L.png").unlink()
-        camvid.items(str(painted), "train")
+        camvid.listing(str(painted), "train")
 
 
 def test_all_classes_are_of_the_painted_original_alone(root: Path) -> None:

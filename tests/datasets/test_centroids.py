@@ -28,7 +28,7 @@ def test_golden(case: str, tile: str) -> None:
     label = golden_labels(*RECIPES[case]).astype(np.uint8)
     if case == "raw_ids":
         table = class_table(SPEC)
-        label = np.stack([apply_table(one, table, "golden", SPEC.name) for one in label])
+        label = np.stack([apply_table(one, table, "golden", SPEC) for one in label])
     found = centroids.build(lambda i: label[i], range(len(label)), 19, int(tile), small_tile=True, workers=2)
     assert {str(c): rows.tolist() for c, rows in found.items()} == CASES[case]["tiles"][tile]
 

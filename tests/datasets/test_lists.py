@@ -33,12 +33,12 @@ def root(tmp_path: Path, write_file: Write) -> Path:
 
 
 def test_two_columns_three_and_one(root: Path) -> None:
-    items = lists.items(str(root / "train.lst"), str(root), CITYSCAPES)
+    items = lists.listing(str(root / "train.lst"), str(root), CITYSCAPES).items
     assert [(item.name, item.train_ids) for item in items] == [("images__a__x", False), ("images__b__x", False)]
     assert [Path(str(item.label)).parent.name for item in items] == ["a", "b"]
-    (item,) = lists.items(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
+    (item,) = lists.listing(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False).items
     assert (item.name, item.label) == ("x", None)
-    (first, _) = lists.items(str(root / "train.lst"), str(root), CITYSCAPES, labelled=False)
+    (first, _) = lists.listing(str(root / "train.lst"), str(root), CITYSCAPES, labelled=False).items
     assert first.label is None
 
 
@@ -55,15 +55,15 @@ def test_a_wrong_line_is_named(root: Path, line: str, message: str) -> None:
     path = root / "train.lst"
     path.write_text(path.read_text().splitlines()[0] + f"\n{line}\n")
     with pytest.raises(UserError, match=message):
-        lists.items(str(path), str(root), CITYSCAPES)
+        lists.listing(str(path), str(root), CITYSCAPES)
 
 
 def test_lists_that_hold_nothing(root: Path) -> None:
     (root / "empty.lst").write_text("\n# nothing\n")
     with pytest.raises(UserError, match=r"the list .*empty\.lst is empty"):
-        lists.items(str(root / "empty.lst"), str(root), CITYSCAPES)
+        lists.listing(str(root / "empty.lst"), str(root), CITYSCAPES)
     with pytest.raises(UserError, match=r"cannot read the list .*none\.lst: No such file"):
-        lists.items(str(root / "none.lst"), str(root), CITYSCAPES)
+        lists.listing(str(root / "none.lst"), str(root), CITYSCAPES)
 
 
 def test_any_dataset_takes_lists(root: Path, make_cfg: Make) -> None:
@@ -127,7 +127,7 @@ def test_files_as_windows_saves_them(encoding: str, end: str, root: Path) -> Non
         (root / name).write_bytes(text.replace("\n", end).encode(encoding))
     spec = lists.spec_of(str(root / "c.yaml"), 0)
     assert spec.classes == ("no", "1.0", "größe")
-    assert [item.name for item in lists.items(str(root / "train.lst"), str(root), spec)] == [
+    assert [item.name for item in lists.listing(str(root / "train.lst"), str(root), spec).items] == [
         "images__a__x",
         "images__b__x",
     ]
@@ -140,14 +140,21 @@ def test_names_in_any_encoding(name: bytes, root: Path) -> None:
     """Latin-1 as the disk has it, and blanks of Unicode in a name."""
     (root / os.fsdecode(name)).write_bytes((root / "images/a/x_leftImg8bit.png").read_bytes())
     (root / "test.lst").write_bytes(name + b"\n")
-    (item,) = lists.items(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
+    (item,) = lists.listing(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False).items
     assert os.fsencode(item.image) == os.fsencode(root) + b"/" + name
+
+
+def test_ids_are_what_is_written(tmp_path: Path) -> None:
+    """Not in octal, as YAML reads 010."""
+    (tmp_path / "c.yaml").write_text("names: [a, b]\nids: [010, 9]\nignore: [07]\n")
+    spec = lists.spec_of(str(tmp_path / "c.yaml"), 0)
+    assert spec.train_to_id == (10, 9) and spec.id_to_train[7] == 255
 
 
 def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
     (root / "test.lst").write_bytes(b"\nstra\xdfe.png\n")
     with pytest.raises(UserError, match="line 2: byte 5, 0xDF, is no UTF-8: save the file as UTF-8"):
-        lists.items(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
+        lists.listing(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
 
 
 @pytest.mark.parametrize(
@@ -158,12 +165,19 @@ def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
         ("names: [a, b]\ncolour: 1", "colour is unknown"),
         ("names: [a]\ncolours: [[1, 2]]", "is no table of classes"),
         ("names: []", "0 names"),
-        ("names: [a, b]\nids: [0, 255]", "255 is out of range; ids are 0 to 254"),
+        ("names: [a, b]\nids: [0, 65536]", "65536 is out of range; ids and values to ignore are 0 to 65535"),
         ("names: [a]\nids: [-1]", "-1 is out of range"),
-        ("names: [a]\nignore: [256]", "256 is out of range"),
+        ("names: [a]\nignore: [65536]", "65536 is out of range"),
+        ("names: [a, b]\nids: [0, 255]\nignore: [255]", "255 is among the ids and among the values to ignore"),
+        ("names: [a, b]\nignore: 255", "is no table of classes"),
+        ("names: [a, b]\nids: 12", "is no table of classes"),
+        ('names: [a, b]\nids: "12"', "is no table of classes"),
+        ("names: [a, b]\nids: [true, 2]", "is no table of classes"),
         ("names: [a]\ncolours: [[1, 2, 999]]", "999 is out of range"),
         ("names: road", "is no table of classes"),
         ("names: [a, b]\nids:", "ids is empty"),
+        ("names: [a, b]\nids: [1.5, 2]", "is no table of classes"),
+        ("names: [a, b]\nids: [yes, 2]", "is no table of classes"),
         ("names:\nids: [1]", "names is empty"),
         ("names: [road, car, road]", "the class 'road' stands twice, 1. and 3. of names"),
         ("names: ['1.0', 1.0]", "the class '1.0' stands twice, 1. and 2. of names"),
@@ -184,18 +198,9 @@ def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> No
 def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--dataset list: give --classes FILE\.yaml, or the number"):
         make_cfg("--dataset", "list", "--list_train", "x.lst")
-    with pytest.raises(UserError, match="--num_class 256 is more than the 255 classes"):
-        lists.spec_of("", 256)
+    with pytest.raises(UserError, match="256 classes are more than the 255 that a label can have"):
+        make_cfg("--dataset", "list", "--num_class", "256")
     with pytest.raises(UserError, match=r"--dataset list needs a list .*: give --list_val FILE\.lst"):
         datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), Ranks())
     with pytest.raises(UserError, match="cannot read --classes .*: No such file"):
         lists.spec_of(str(tmp_path / "none.yaml"), 0)
-
-
-def test_another_ignored_label_is_refused(root: Path, make_cfg: Make) -> None:
-    words = ["--data_root", root, "--list_train", root / "train.lst", "--class_uniform_pct", "0"]
-    cfg = make_cfg(*words, "DATASET.IGNORE_LABEL", "0")
-    with pytest.raises(
-        UserError, match="IGNORE_LABEL is 0, but what labels of cityscapes leave out is 255; leave it out"
-    ):
-        datasets.build_train(cfg, Ranks())

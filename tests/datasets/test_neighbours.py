@@ -63,7 +63,7 @@ def test_classes_are_drawn_from_the_frames_around_until_max_cu_epoch(
     assert len(loader.dataset.items) == 12
     around = {f"{city}_000000_{frame:06d}_leftImg8bit" for city in ("aachen", "ulm") for frame in (4, 5, 6)}
     assert drawn(loader, 1) & around and not drawn(loader, 2) & around
-    assert loader.sampler.note == "--maxSkip 4: 6 frames around 6 images; 6 are not there"
+    assert loader.dataset.notes == ("note: --maxSkip 4: 6 frames around 6 images; 6 are not there",)
 
 
 def test_a_share_of_the_images_brings_its_own_frames_only(build: Callable[..., TrainLoader]) -> None:

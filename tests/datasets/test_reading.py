@@ -10,7 +10,7 @@ from PIL import Image
 from datasets.base import Item, SegmentationDataset
 from datasets.camvid import SPEC as CAMVID
 from datasets.cityscapes import SPEC
-from datasets.reading import apply_table, class_table, find_folder, holds_train_ids, read_image, read_label
+from datasets.reading import apply_table, class_table, find_folder, read_image, read_label
 from transforms import Pipeline
 from utils.errors import UserError
 
@@ -123,27 +123,16 @@ def test_values_without_a_class_are_counted(dtype: type) -> None:
     with pytest.raises(
         UserError, match=r"some\.png: label value 77 \(2 pixels\), 99 \(1 pixels\) is no class of citys"
     ):
-        apply_table(label, class_table(SPEC), "some.png", SPEC.name)
+        apply_table(label, class_table(SPEC), "some.png", SPEC)
 
 
 def test_tables() -> None:
     label = np.array([[7, 0, 33, 255]], np.uint8)
-    assert apply_table(label, class_table(SPEC), "", "").tolist() == [[0, 255, 18, 255]]
-    assert apply_table(np.array([[0, 18, 255]], np.uint8), class_table(SPEC, True), "", "").tolist() == [[0, 18, 255]]
-    assert apply_table(np.array([[0, 10, 11]], np.uint8), class_table(CAMVID), "", "").tolist() == [[0, 10, 255]]
+    assert apply_table(label, class_table(SPEC), "", SPEC).tolist() == [[0, 255, 18, 255]]
+    assert apply_table(np.array([[0, 18, 255]], np.uint8), class_table(SPEC, True), "", SPEC).tolist() == [[0, 18, 255]]
+    assert apply_table(np.array([[0, 10, 11]], np.uint8), class_table(CAMVID), "", CAMVID).tolist() == [[0, 10, 255]]
     with pytest.raises(UserError, match="12 "):
-        apply_table(np.array([[12]], np.uint8), class_table(CAMVID), "", "")
-
-
-def test_train_ids_are_told_by_name_or_value(tmp_path: Path) -> None:
-    def write(name: str, values: list[int]) -> list[str]:
-        cv2.imwrite(str(tmp_path / name), np.array([values], np.uint8))
-        return [str(tmp_path / name)]
-
-    assert holds_train_ids(write("a.png", [0, 10, 18, 255]), SPEC)
-    assert not holds_train_ids(write("b.png", [7, 8, 23]), SPEC)
-    assert holds_train_ids(write("c_labelTrainIds.png", [23]), SPEC)
-    assert not holds_train_ids(write("d_labelIds.png", [7]), SPEC)
+        apply_table(np.array([[12]], np.uint8), class_table(CAMVID), "", CAMVID)
 
 
 def test_missing_folder_says_what_is_there(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_scale_output(scale, name):
             {"border": 2, "strict": (5, 6, 7), "published": True},
         ),
         ([], {"num_classes": 19, "ignore_label": 255}),
-        (["DATASET.NUM_CLASSES", "65", "DATASET.IGNORE_LABEL", "65"], {"num_classes": 65, "ignore_label": 65}),
+        (["DATASET.NUM_CLASSES", "65"], {"num_classes": 65, "ignore_label": 255}),
     ],
 )
 def test_options_reach_the_loss(args, attributes):

@@ -70,11 +70,32 @@ def test_each_variant_is_trained_with_each_seed_and_only_once(
                                                     or line.startswith("|")]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["common: a", "- a", "variants: [a]", "variants: {a: 'no \"end'}"])
+@pytest.mark.parametrize(
+    "text", ["common: a", "- a", "variants: [a]", "variants: {}", "variants: {a: no}", "variants: {a: 'no \"end'}"]
+)
 def test_a_file_that_is_no_plan_is_one_line(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "plan.yaml").write_text(text, encoding="utf-8")
     assert compare.main([str(tmp_path / "plan.yaml"), "--out", str(tmp_path)]) == 2
     assert "is no plan" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("variants: {a: --lr 1, b: --lrr 1}", "variant 'b': unknown flag --lrr; did you mean '--lr'"),
+        ("common: --optimizer adma\nvariants: {a: }", "variant 'a': --optimizer takes one of"),
+        ("variants: {a: --num_val -1}", "variant 'a': --num_val must not be negative"),
+        ("variants: {a b: --lr 1, a_b: --lr 2}", "'a b' and 'a_b' would write to one folder, a_b"),
+        ("variants: {a: --lr 1, a: --lr 2}", "variants.a stands twice, in line 1"),
+    ],
+)
+def test_words_are_checked_before_the_first_training(
+    text: str, says: str, calls: list[tuple[str, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text(text, encoding="utf-8-sig")
+    assert compare.main([str(tmp_path / "plan.yaml"), "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1 and not calls
 
 
 def test_a_training_that_fails_is_one_line(tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ QUICK = "cfg: scripts/cfg/quickstart.yaml, result_dir: LOGDIR"
         (QUICK + ", crop_size: [512, 1024]", 'crop_size: a list makes 2 runs: for one run write "512,1024"'),
         (QUICK + ", n_scales: [0.5, 1.0, 2.0]", "n_scales: a list makes 3 runs"),
         (QUICK + ", n_scales: [[0.5, 1.0]]", "[0.5, 1.0] is not one value"),
-        (QUICK + ", lr: [1, 1.0]", "run 1 and run 2 do the same: give them another seed"),
+        (QUICK + ", lr: [1, 1.0]", "run 1 (lr 1) and run 2 (lr 1.0) do the same: give them another seed"),
         (QUICK + ", lr: [1, 2], trial: [1, 2]", "run 1 (lr 1, trial 1) and run 2 (lr 1, trial 2) do the same"),
         (QUICK + ", RUNX.SKIP: true", "RUNX.SKIP leaves no run"),
         # Runs outside their folder.
@@ -329,6 +329,10 @@ def test_what_runs_would_not_do_is_refused(
         ),
         ("HPARAMS:\n\t- lr: 1", "line 2: no valid YAML: a tab in front"),
         ("# nothing\n", "is empty"),
+        (
+            "CMD: python train.py\nRESOURCES: {}\nHPARAMS: [{lr: 1, result_dir: LOGDIR}, {lr: 2}, {seed: 1, lr: x}]",
+            "run 3 (lr x, seed 1): --lr takes float, not 'x'",
+        ),
     ],
 )
 def test_what_is_no_sweep_is_refused(

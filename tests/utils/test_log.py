@@ -122,3 +122,13 @@ def test_sumx_lists_the_runs(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ["slow", "fast"]  # the better first
     assert "0.01" in rows[0][1] or "1.00e-02" in rows[0][1]  # the differing option is shown
     assert any("6.20e-01" in cell or "0.62" in cell for cell in rows[0])
+
+
+def test_what_is_said_once(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    for text in ("note: a", "note: b", "note: a"):
+        log.once(text)
+    log.line("note: a")
+    log.close()
+    lines = (tmp_path / "train.log").read_text().splitlines()
+    assert [line.split("note: ")[1] for line in lines if "note: " in line] == ["a", "b", "a"]

@@ -32,10 +32,16 @@ def place(name: str) -> str:
 
 
 def ignored_id(spec: DatasetSpec) -> int:
-    """A label value that reading maps to ignore, 255 where that is one."""
-    table = spec.id_to_train or {}
-    values = sorted(value % 256 for value, train in table.items() if not 0 <= train < spec.num_classes)
-    return values[-1] if values else spec.ignore_label
+    """A label value that reading maps to ignore, 255 where that is one. UserError where there is none."""
+    values = spec.values(train_ids=not spec.train_to_id)
+    ignored = [value for value, train in values.items() if train == spec.ignore_label]
+    if not ignored:
+        free = next(value for value in range(254, -1, -1) if value not in values)
+        raise UserError(
+            f"automatic labels need a value for what they leave out, and each of {spec.name} is a class: "
+            f"add one that is none to the file of --classes (ignore: [{free}])"
+        )
+    return max(ignored, key=lambda value: (value < 256, value))
 
 
 def thresholds(text: str, spec: DatasetSpec, default: float = 0.9) -> list[float]:
@@ -80,7 +86,8 @@ class AutoLabels:
     ) -> None:
         self.folder, self.spec, self.made, self.coverage = folder, spec, made or {}, coverage
         self.thresholds = np.asarray(thresholds or [0.0] * spec.num_classes)
-        self._table, self._ignored = id_table(spec), ignored_id(spec)
+        self._ignored = ignored_id(spec)
+        self._table = id_table(spec).astype(np.uint16 if self._ignored > 255 else id_table(spec).dtype)
         self._count = 0
 
     def files(self, name: str) -> tuple[Path, Path]:
@@ -96,7 +103,7 @@ class AutoLabels:
         sure = np.clip(confidence * 255, 0, 255).astype(np.uint8)
         kept = sure >= (self.thresholds * 255)[classes]  # as --custom_coarse_prob compares
         write_file(probability_file, encode_png(sure))
-        write_file(label_file, encode_png(np.where(kept, self._table[classes], np.uint8(self._ignored))))
+        write_file(label_file, encode_png(np.where(kept, self._table[classes], self._table.dtype.type(self._ignored))))
         if self.coverage is not None:
             counts = [np.bincount(part.ravel(), minlength=self.spec.num_classes) for part in (classes, classes[kept])]
             self.coverage.add(item.name, *counts)

@@ -17,8 +17,8 @@ from utils.visualize import encode_png, file_stem, to_array
 
 
 def id_table(spec: DatasetSpec) -> np.ndarray:
-    """(256,) uint8 from train ids to the dataset's own ids; unchanged where it has no others."""
-    table = np.arange(256, dtype=np.uint8)
+    """(256,) from train ids to the dataset's own ids; unchanged where it has no others. uint16 if one is above 255."""
+    table = np.arange(256, dtype=np.uint16 if max(spec.train_to_id, default=0) > 255 else np.uint8)
     table[: len(spec.train_to_id)] = spec.train_to_id
     return table
 

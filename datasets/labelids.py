@@ -1,0 +1,71 @@
+"""Which of Cityscapes' two conventions label files keep: its own ids (7 is road), or train ids (0 is road).
+
+Nothing else is ever guessed: the values that a dataset or a class file declares are what its files hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets.base import Item, Listing
+from datasets.reading import read_label
+from datasets.subset import evenly
+from utils.contracts import DatasetSpec
+
+_LOOKED_AT = 20  # files of each list or folder
+
+
+class Guess(NamedTuple):
+    """Whether labels hold train ids, and the line on it for the log."""
+
+    train_ids: bool
+    note: str
+
+
+def told(label: str, spec: DatasetSpec, label_ids: str = "auto") -> bool | None:
+    """Whether a label file holds train ids: `label_ids` ("raw", "train") says it, the dataset, or the file's name.
+
+    None: nobody says it.
+    """
+    if label_ids != "auto":
+        return label_ids == "train"
+    if not spec.also_train_ids:
+        return False
+    name = Path(label).name
+    return True if "labelTrainIds" in name else False if "labelIds" in name else None
+
+
+def untold(items: Sequence[Item]) -> list[str]:
+    """Label files of which nobody says what they hold."""
+    return [item.label for item in items if item.label is not None and item.train_ids is None]
+
+
+def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
+    """The convention of the label files of all `places` (list or folder: files), by the values of some of each.
+
+    Only ids beyond the classes, such as Cityscapes' 23 for sky, tell the two apart for certain; nearly every street
+    image has one.
+    """
+    some = {place: [files[i] for i in evenly(len(files), _LOOKED_AT)] for place, files in places.items() if files}
+    for path in (path for paths in some.values() for path in paths):
+        present = np.unique(read_label(path))
+        beyond = present[(present >= spec.num_classes) & (present != spec.ignore_label)]
+        if beyond.size:
+            why = f"{path} has the value {beyond[0]}"
+            return Guess(
+                False, f"note: labels are read as Cityscapes' own ids, since {why}; --label_ids train reads train ids"
+            )
+    of = ", ".join(f"{len(paths)} of {place}" for place, paths in some.items())
+    why = f"no label that was looked at ({of}) has a value from {spec.num_classes} to 33"
+    return Guess(True, f"note: labels are read as train ids, since {why}; --label_ids raw reads Cityscapes' own ids")
+
+
+def settle(listing: Listing, guess: Guess) -> Listing:
+    """The listing with what was guessed of the labels that nobody speaks for."""
+    items = [item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in listing.items]
+    return replace(listing, items=items, notes=listing.notes + (guess.note,) * bool(guess.note))

@@ -1,0 +1,44 @@
+"""What listing files has to say reaches the log, once a run, from training and from evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import write_image
+
+import config
+import datasets
+import session
+from utils import amp
+from utils.distributed import Ranks
+from utils.log import RunLog
+
+GUESS = (
+    "note: labels are read as train ids, since no label that was looked at (2 of {0}) has a value from 19 to 33; "
+    "--label_ids raw reads Cityscapes' own ids\n"
+)
+TWICE = "note: {0}: 1 line repeats an image and counts once, line 3 as line 1"
+
+
+@pytest.mark.parametrize("words", [[], ["--eval", "val", "--snapshot", "x.pth"]])
+def test_notes_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    for name in "ab":
+        write_image(tmp_path / f"{name}.png", np.zeros((32, 32, 3), np.uint8))
+        write_image(tmp_path / f"{name}_label.png", np.zeros((32, 32), np.uint8))
+    path = tmp_path / "x.lst"
+    path.write_text("a.png a_label.png\nb.png b_label.png\na.png a_label.png\n")
+    lists = ["--data_root", str(tmp_path), "--list_train", str(path), "--list_val", str(path)]
+    base = ["--arch", "basic.HRNet", "--crop_size", "16", "--num_workers", "0", "--class_uniform_pct", "0"]
+    cfg = config.load([*base, *lists, *words])
+    log, ranks = RunLog(tmp_path / "run"), Ranks()
+    run = session.Run(cfg, datasets.spec(cfg), ranks, log, amp.build(False, "O1", ranks.device), "")
+    if not words:
+        for line in datasets.audit_labels(cfg, ranks, datasets.build_train(cfg, ranks)):
+            log.once(line)
+    for _ in range(2):
+        assert len(session.validation(run, "val").dataset) == 2
+    log.close()
+    printed = capsys.readouterr().out
+    assert printed.count(TWICE.format(path)) == printed.count(GUESS.format(path)) == 1

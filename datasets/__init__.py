@@ -9,7 +9,7 @@ from typing import Any
 import transforms
 from datasets import audit, catalogue, centroids, dynamic, neighbours, subset
 from datasets.base import Listing, SegmentationDataset, collate_train
-from datasets.catalogue import DATASETS, Entry, find, label_ids, settle, spec
+from datasets.catalogue import DATASETS, Entry, find, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
 from utils.agree import from_main

@@ -17,7 +17,9 @@ import network
 import trained
 from datasets import folder
 from datasets.base import Item
-from datasets.reading import read_image
+from datasets.files import search
+from datasets.look import bits_of_folder
+from datasets.pictures import PictureError, read_turned
 from network.predict import Predictor
 from session import Run, Start, load_for_evaluation, placed
 from utils import amp, distributed
@@ -27,9 +29,12 @@ from utils.files import write_file
 from utils.legend import Legend
 from utils.log import RunLog
 from utils.progress import progress
+from utils.results import Older, check_apart
 from utils.sinks.submission import id_table
 from utils.video import Preview, VideoSink, VideoSource
 from utils.visualize import colorize, encode_png, overlay, to_array
+
+_WRITES = ("color_mask", "overlap", "pred_mask", "result")  # what names of files that a demo writes begin with
 
 # What the published commands mean where they say nothing.
 ARCH, SNAPSHOT, SAVE_DIR = "deepv3.DeepWV3Plus", "./pretrained_models/cityscapes_best.pth", "./save"
@@ -56,9 +61,25 @@ class Painter:
     run: Run
     predictor: Predictor
     legend: Legend = field(init=False)
+    turned: int = field(default=0, init=False)
+    older: Older = field(init=False)
 
     def __post_init__(self) -> None:
         self.legend = Legend(self.run.spec)
+        self.older = Older(self.run.folder, [f"**/{kind}*" for kind in _WRITES])
+
+    def read(self, path: str, bits: int) -> np.ndarray:
+        """A picture, upright; PictureError for one that cannot be read."""
+        image, turned = read_turned(path, upright=True, bits=bits)
+        self.turned += turned
+        return image
+
+    def range(self, paths: list[str]) -> int:
+        """Bits that the values of pictures use, with a line where that is fewer than the files have."""
+        bits, note = bits_of_folder(paths, self.run.cfg.DATASET.IMAGE_BITS)
+        if note:
+            self.run.log.line(note)
+        return bits
 
     def paint(self, image: np.ndarray) -> Painted:
         """(H, W, 3) uint8 RGB -> its masks."""
@@ -85,7 +106,10 @@ class Painter:
         """The legend, as a picture and in words."""
         path = self.run.folder / "legend.png"
         write_file(path, encode_png(self.legend.picture()))
-        self.run.log.line("\n".join([f"classes above 0.1 % of the pixels, {path}", *self.legend.lines()]))
+        lines = [f"classes above 0.1 % of the pixels, {path}", *self.legend.lines()]
+        if self.turned:
+            lines.append(f"{self.turned} pictures carry a turn (EXIF): turned upright, as viewers show them")
+        self.run.log.line("\n".join(filter(None, [*lines, self.older.note()])))
 
 
 def parser(what: str) -> argparse.ArgumentParser:
@@ -131,19 +155,22 @@ def paint_image(path: str, args: argparse.Namespace, rest: Sequence[str], comman
     """Masks and overlay of one picture."""
     if args.max_frames:
         raise UserError("--max_frames is of a video or a camera: leave it out, or give --demo-video")
-    image = read_image(path)
+    read_turned(path)  # a file that is none is said before the network is built
     with painter(args, rest, command) as made:
-        made.write(image)
+        made.write(made.read(path, made.range([path])))
 
 
 def paint_folder(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Those of all pictures in any depth of a folder. What cannot be read is left out, and an error at the end."""
-    items, left_out = _pictures(Path(path), Path(args.save_dir)), 0
+    items, left_out = _pictures(path, args.save_dir), 0
     with painter(args, rest, command) as made:
+        bits = made.range([item.image for item in items])
+        if note := search(Path(path), [args.save_dir]).note:
+            made.run.log.line(note)
         for item in progress(items, "pictures", len(items), lines=20):
             try:
-                image = read_image(item.image)
-            except UserError as error:
+                image = made.read(item.image, bits)
+            except PictureError as error:
                 made.run.log.line(f"left out: {error}")
                 left_out += 1
                 continue
@@ -152,12 +179,10 @@ def paint_folder(path: str, args: argparse.Namespace, rest: Sequence[str], comma
         raise UserError(f"{left_out} of {len(items)} pictures could not be read (named above); the others are done")
 
 
-def _pictures(source: Path, target: Path) -> list[Item]:
+def _pictures(source: str, target: str) -> list[Item]:
     """Pictures under `source`, those of `target` inside it left out. Named by their paths, each unlike the others."""
-    if source.resolve() == target.resolve():
-        raise UserError(f"--save-dir {target} is the folder of the pictures itself: give another one, or one inside it")
-    inside = source.resolve() in target.resolve().parents
-    return folder.tree(str(source), str(target) if inside else "")
+    check_apart(source, target, "--save-dir", made=False)
+    return folder.tree(source, target)
 
 
 def paint_video(path: str, most: int, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:

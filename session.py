@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,16 +19,12 @@ import loss
 import network
 from network.weights import restore
 from slurm import script
-from utils import amp, checkpoint, distributed, sinks
+from utils import amp, checkpoint, distributed
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
 from utils.log import RunLog
-from utils.metrics import Scores, format_table
-from utils.report import Report, ReportData, environment
 from utils.state import BufferGuard, TrainState
-
-PICTURES = 4  # images that tensorboard gets of each validation
 
 
 @dataclass
@@ -76,15 +71,6 @@ class Trainer:
     lr: Callable[[int, int, int], float]
     loader: datasets.TrainLoader
     guard: BufferGuard
-
-
-class Evaluation(NamedTuple):
-    """Outcome of an evaluation: scores, what the sinks keep for the report, what differs from a plain pass, figures."""
-
-    scores: Scores
-    writers: sinks.Sinks
-    note: str
-    facts: Mapping[str, str]
 
 
 class Start(NamedTuple):
@@ -183,7 +169,7 @@ def leave_script(run: Run) -> None:
     runx leaves a bare command line in `submit_cmd.sh`; it is replaced by a copy that sbatch accepts.
     """
     folder, (nodes, here) = run.folder, distributed.layout()
-    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_text().startswith("#!")
+    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_bytes().startswith(b"#!")
     if not run.ranks.is_main or ((folder / script.NAME).exists() and not bare):
         return
     driver = shlex.quote(str(Path(__file__).resolve().with_name("train.py")))
@@ -255,43 +241,3 @@ def wrapped(net: torch.nn.Module, ranks: distributed.Ranks) -> torch.nn.Module:
         return net
     devices = [ranks.device] if ranks.device.type == "cuda" else None
     return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
-
-
-def _has_labels(cfg: CfgNode) -> bool:
-    """Whether an evaluation is meant to give a score."""
-    labelled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
-    return bool(labelled) and not cfg.EVAL.NO_METRICS
-
-
-def show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
-    """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard."""
-    cfg, log, scores = run.cfg, run.log, result.scores
-    if not run.ranks.is_main:
-        return
-    if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
-        log.metric(phase, scores.summary() | result.writers.figures, epoch)
-        log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
-        scores.write(run.folder / "confusion.csv", run.spec.classes)
-    if not scores.pixels and _has_labels(cfg):
-        best = "" if cfg.EVAL.MODE else f" of epoch {epoch}, and it cannot become the best checkpoint"
-        log.line(f"warning: no pixel of the labels counts, so there is no score{best}")
-    data = ReportData(
-        title=f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
-        command=run.command,
-        date=time.strftime("%Y-%m-%d %H:%M"),
-        class_names=run.spec.classes,
-        palette=run.spec.palette,
-        scores=scores,
-        rows=result.writers.rows,
-        train=log.history("train"),
-        val=log.history("val"),
-        facts=list(result.facts.items()),
-        versions=environment(run.ranks.device),
-        note=result.note,
-        conditions=result.writers.conditions,
-    )
-    Report(run.folder).write(data)
-    for row in result.writers.rows[:PICTURES]:
-        for caption, encoded in (row.panels | row.seeds).items():
-            log.picture(f"{row.name}/{caption}", encoded, epoch)
-    log.scalars({f"val/{name}": value.mean_iu for name, value in result.writers.scale_scores.items()}, epoch)

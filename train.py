@@ -30,8 +30,8 @@ from network.evalrule import normalise
 from network.summary import summary
 from network.weights import restore
 from options.help import help_text
+from outcome import Evaluation, end, show
 from session import (
-    Evaluation,
     Run,
     Trainer,
     build_trainer,
@@ -40,7 +40,6 @@ from session import (
     load_for_evaluation,
     open_run,
     placed,
-    show,
     starting_point,
     validation,
 )
@@ -228,17 +227,19 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)
     notes: set[str] = set()
+    ranks.barrier()  # no process writes results before the sinks of all have seen what is there
     for batch in log.progress(loader, mode):
         predictions = predictor(batch["image"], extras=writers.extras)
         notes.update(prediction.note for prediction in predictions if prediction.note)
         for item in sinks.items(batch, predictions, confusion):
             writers.add(item)
     confusion.reduce(ranks)
-    for line in writers.close(ranks):
-        log.line(line)
-    note = "; ".join(sorted({note for part in ranks.gather(notes) for note in part}))
-    facts = {"images": str(len(loader.dataset)), "evaluated in": f"{time.perf_counter() - began:.1f} s"}
-    return Evaluation(confusion.scores(run.spec.categories), writers, note, facts)
+    seen = end(run, loader, writers)
+    notes = {seen.note, *(note for part in ranks.gather(notes) for note in part)} - {""}
+    facts = {"images": str(seen.total - len(seen.left_out)), "evaluated in": f"{time.perf_counter() - began:.1f} s"}
+    return Evaluation(
+        confusion.scores(run.spec.categories), writers, "; ".join(sorted(notes)), facts, len(seen.left_out)
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -276,11 +277,10 @@ def drive(words: list[str]) -> int:
         leave_script(run)
         if cfg.EVAL.MODE:
             load_for_evaluation(run, net, start)
-            show(run, evaluate(run, placed(run, net), cfg.EVAL.MODE), "val", epoch=0)
-            code = 0
+            code = show(run, evaluate(run, placed(run, net), cfg.EVAL.MODE), "val", epoch=0)
         else:
             code = fit(run, build_trainer(run, net, start))
-        if code == 0 and (run.folder / "report.html").exists():
+        if code in (0, 2) and (run.folder / "report.html").exists():
             run.log.line(f"report: {run.folder / 'report.html'}")
         ranks.barrier()  # nobody leaves while others still talk to it
         return code

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import audit, catalogue, centroids, dynamic, neighbours, subset
+from datasets import audit, catalogue, centroids, dynamic, look, neighbours, subset
 from datasets.base import Listing, SegmentationDataset, collate_train
 from datasets.catalogue import DATASETS, Entry, find, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
+from utils import results
 from utils.agree import from_main
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
@@ -30,9 +31,11 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     _check_coarse(cfg, entry)
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
     if cfg.TRAIN.DO_EVAL:
-        build_val(cfg, ranks)  # what is missing there would come to light after an epoch
+        catalogue.listing(cfg, "val", ranks)  # what is wrong or missing there would come to light after an epoch
+    bits, note = look.image_bits(cfg, ranks, listing, "train")
+    notes = (*listing.notes, *filter(None, [note, look.turned_note(listing)]))
     transform = transforms.build_train(cfg, classes)
-    dataset = SegmentationDataset(listing.items, classes, transform, listing.refine, listing.notes)
+    dataset = SegmentationDataset(listing.items, classes, transform, listing.refine, notes, bits)
     whole, labels = bool(cfg.DATASET.IMG_SIZES), audit.Labels(dataset, list(range(listing.fine)))
     sampler = dynamic.sampler(cfg, ranks, listing, _most_steps(cfg)) if whole else _sampler(cfg, ranks, labels, listing)
     dump = None
@@ -48,6 +51,7 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
     entry, classes = find(cfg), spec(cfg)
     if mode == "folder":
+        results.check_apart(cfg.EVAL.FOLDER, cfg.RESULT_DIR, "--result_dir", made=_dumps(cfg))
         listing = catalogue.shown(cfg, ranks)
     elif mode in ("val", "test"):
         listing = catalogue.listing(cfg, mode, ranks)
@@ -66,9 +70,18 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
     most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
     shown = subset.share(shown, most) if cfg.OPTIONS.TEST_MODE else shown
     size = cfg.DATASET.PRE_SIZE or entry.val_size if entry.val_size and mode in ("val", "trn") else 0
-    dataset = SegmentationDataset(shown, classes, transforms.build_val(cfg, classes, size), notes=listing.notes)
+    bits, note = look.image_bits(cfg, ranks, listing, mode)
+    transform, notes = transforms.build_val(cfg, classes, size), (*listing.notes, *filter(None, [note]))
+    dataset = SegmentationDataset(shown, classes, transform, notes=notes, image_bits=bits)
     # Half the workers for validation, as published: those of training stay alive meanwhile.
-    return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS // 2, ranks.rank, ranks.world)
+    workers = cfg.DATASET.NUM_WORKERS // 2
+    lenient = mode == "folder"  # the score of a dataset is one over all of its images
+    return EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient)
+
+
+def _dumps(cfg: Any) -> bool:
+    """Whether an evaluation writes pictures of its own."""
+    return cfg.EVAL.VISUALIZE or any(value for key, value in cfg.EVAL.items() if key.startswith("DUMP_"))
 
 
 def audit_labels(cfg: Any, ranks: Ranks, loader: TrainLoader) -> list[str]:

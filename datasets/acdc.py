@@ -8,8 +8,9 @@ from pathlib import Path
 
 from datasets import cityscapes
 from datasets.base import Item
+from datasets.files import images_in
 from datasets.folder import unlike
-from datasets.reading import existing_label, find_folder, found, images_in
+from datasets.reading import existing_label, find_folder, found
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, nearest
 

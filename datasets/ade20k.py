@@ -7,7 +7,8 @@ from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
 from datasets.base import Item, Listing
-from datasets.reading import existing_label, find_folder, some_images
+from datasets.files import some_images
+from datasets.reading import existing_label, find_folder
 from datasets.repeated import once
 from utils import textfile
 from utils.contracts import DatasetSpec

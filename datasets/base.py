@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets.reading import apply_table, class_table, colour_table, read_image, read_label, read_painted
+from datasets.pictures import WHOLE, PictureError, read_turned
+from datasets.reading import apply_table, class_table, colour_table, read_label, read_painted
 from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
 from utils.errors import UserError, in_short
 
@@ -23,7 +24,8 @@ class Item(NamedTuple):
 
     `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
     that a person drew. `auto`: the label is an automatic one, which LabelRules clean. `size`: (H, W) by a list.
-    `condition`: weather or light that scores are told apart by.
+    `condition`: weather or light that scores are told apart by. `upright`: the image is turned by its EXIF tag, since
+    there is no label over the stored pixels, or one over the turned ones.
     """
 
     image: str
@@ -35,6 +37,7 @@ class Item(NamedTuple):
     auto: bool = False
     size: tuple[int, int] | None = None
     condition: str = ""
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,13 @@ class LabelRules:
 
 @dataclass(frozen=True)
 class Failure:
-    """A user's mistake on its way out of a loader process, which would bury a raised one in a traceback."""
+    """A user's mistake on its way out of a loader process, which would bury a raised one in a traceback.
+
+    `of_picture`: a picture could not be read.
+    """
 
     message: str
+    of_picture: bool = False
 
     @classmethod
     def of(cls, error: Exception, path: str) -> Failure:
@@ -107,7 +114,7 @@ class SegmentationDataset(Dataset):
     """`dataset[draw] -> Sample`: read, map labels to train ids, transform with a generator seeded by the draw.
 
     `draw` is a `Draw`, an (index, centre) pair or an index; the last two seed the generator by the index. Mistakes in
-    the files raise UserError. `notes`: what the log should say of the items.
+    the files raise UserError. `notes`: what the log should say of the items. `image_bits`: see `read_image`.
     """
 
     items: Sequence[Item]
@@ -115,6 +122,7 @@ class SegmentationDataset(Dataset):
     transform: Callable[[Sample, random.Random], Sample]
     refine: LabelRules | None = None
     notes: tuple[str, ...] = ()
+    image_bits: int = WHOLE
     _tables: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
     _paints: np.ndarray | None = field(init=False, repr=False)
 
@@ -133,7 +141,7 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Sample:
         index, centre, seed, short = _as_draw(draw)
         item = self.items[index]
-        image = read_image(item.image)
+        image, turned = read_turned(item.image, item.upright, self.image_bits)
         if item.size is not None and item.size != image.shape[:2]:
             raise UserError(
                 f"{item.image} is {image.shape[1]}x{image.shape[0]} pixels, its list says {item.size[1]}x{item.size[0]}"
@@ -145,7 +153,9 @@ class SegmentationDataset(Dataset):
                 f"its image {item.image} {image.shape[1]}x{image.shape[0]}"
             )
         sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre, short)
-        return self.transform(sample, random.Random(seed))
+        sample = self.transform(sample, random.Random(seed))
+        sample.turned = turned
+        return sample
 
     def label(self, index: int) -> np.ndarray | None:
         """(H, W) uint8 train ids of an item, cleaned if it is an automatic one; None without a label."""
@@ -188,7 +198,7 @@ class Guarded(Dataset):
         try:
             return self.dataset[draw]
         except UserError as error:
-            return Failure(str(error))
+            return Failure(str(error), isinstance(error, PictureError))
         except Exception as error:
             return Failure.of(error, self.dataset.items[_as_draw(draw).index].image)
 
@@ -224,3 +234,21 @@ def collate_eval(samples: Sequence[Sample | Failure]) -> EvalBatch | Failure:
         batch["name"].append(sample.name)
         batch["size"].append(sample.size)
     return batch
+
+
+class Read(NamedTuple):
+    """A batch of evaluation, maybe empty, why pictures were left out of it, and how many of it ask for a turn."""
+
+    batch: EvalBatch
+    left_out: list[str]
+    turned: int
+
+
+def collate_read(samples: Sequence[Sample | Failure], lenient: bool = False) -> Read | Failure:
+    """As `collate_eval`; `lenient`: pictures that cannot be read are left out."""
+    out = [s for s in samples if lenient and isinstance(s, Failure) and s.of_picture]
+    batch = collate_eval([s for s in samples if not any(s is one for one in out)])
+    if isinstance(batch, Failure):
+        return batch
+    turned = sum(sample.turned for sample in samples if isinstance(sample, Sample))
+    return Read(batch, [failure.message for failure in out], turned)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from datasets.base import Item, Listing
-from datasets.reading import find_folder, images_in, some_images
+from datasets.files import images_in, some_images
+from datasets.reading import find_folder
 from datasets.repeated import once
 from utils import textfile
 from utils.contracts import DatasetSpec

@@ -105,7 +105,7 @@ def _mapillary_place(cfg: Any) -> tuple[str, str]:
 def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     """`<ROOT>/images` and `<ROOT>/labels` (or <ROOT>/<mode>/...), or a folder of images alone."""
     images, labels = _folder_place(cfg, mode)
-    return Listing.plain(folder.items(str(images), str(labels or ""), folder.SPEC, cfg.EVAL.LABEL_IDS))
+    return folder.listing(str(images), str(labels or ""), folder.SPEC, cfg.EVAL.LABEL_IDS)
 
 
 def _folder_place(cfg: Any, mode: str) -> tuple[Path, Path | None]:
@@ -163,7 +163,8 @@ def listing(cfg: Any, mode: str, ranks: Ranks) -> Listing:
 def shown(cfg: Any, ranks: Ranks) -> Listing:
     """The pictures of --eval_folder, with the labels of --eval_labels if there are some."""
     e = cfg.EVAL
-    return _settled(cfg, Listing.plain(folder.items(e.FOLDER, e.LABELS, spec(cfg), e.LABEL_IDS)), {}, ranks)
+    found = folder.listing(e.FOLDER, e.LABELS, spec(cfg), e.LABEL_IDS, results=cfg.RESULT_DIR)
+    return _settled(cfg, found, {}, ranks)
 
 
 def _list_root(cfg: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.base import Item, LabelRules, Listing
+from datasets.files import visible
 from datasets.neighbours import Place, of_cityscapes
 from datasets.reading import existing_label, find_folder, found
 from utils import labelrecord
@@ -141,12 +142,12 @@ def _cities(folder: Path) -> list[str]:
     if not folder.is_dir():
         around = folder.parent
         raise UserError(f"Cityscapes images: no folder {folder.name} in {around}; found there: {found(around)}")
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    return [entry.name for entry in visible(folder.iterdir()) if entry.is_dir()]
 
 
 def _frames(folder: Path) -> list[tuple[Path, str]]:
     """Images of one city, each with the stem that its other files share."""
-    return [(path, path.name[: -len(_IMAGE_END)]) for path in sorted(folder.glob("*" + _IMAGE_END))]
+    return [(path, path.name[: -len(_IMAGE_END)]) for path in visible(folder.glob("*" + _IMAGE_END))]
 
 
 def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Item]:
@@ -201,7 +202,8 @@ def _auto_items(root: str, coarse: Coarse) -> list[Item]:
     if not items:
         raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {autos} for the images in {images}")
     train_ids = record.holds_train_ids(SPEC) if record else None
-    return [item._replace(train_ids=train_ids) for item in items]
+    upright = bool(record and record.upright)
+    return [item._replace(train_ids=train_ids, upright=upright) for item in items]
 
 
 def _beside(path: Path, auto: Path) -> str:

@@ -17,8 +17,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.base import Failure
+from datasets.files import images_in
 from datasets.loaders import Loader
-from datasets.reading import found, images_in, read_image
+from datasets.look import bits_beside
+from datasets.pictures import read_image
+from datasets.reading import found
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.snippets import numbered
 from utils.contracts import Draw
@@ -129,7 +132,7 @@ class ClipDataset(Dataset):
 
 def _read(clip: Clip) -> list[np.ndarray]:
     """(H, W, 3) uint8 BGR each; UserError where a frame cannot be read or has another size."""
-    frames = [read_image(str(path))[..., ::-1] for path in clip]
+    frames = [read_image(str(path), bits=bits_beside(path.parent)[0])[..., ::-1] for path in clip]
     for path, frame in zip(clip, frames, strict=True):
         if frame.shape != frames[0].shape:
             sizes = " and ".join(f"{x.shape[1]}x{x.shape[0]}" for x in (frame, frames[0]))

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets import cityscapes, labelids
-from datasets.base import Item
-from datasets.reading import EXTENSIONS, existing_label, found, images_in
+from datasets.base import Item, Listing
+from datasets.files import EXTENSIONS, Found, search
+from datasets.reading import existing_label, found
 from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -25,21 +26,35 @@ _ENDINGS = (
 )  # fmt: skip
 
 
+def listing(
+    images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto", results: str = ""
+) -> Listing:
+    """`items`, and a note on results that were left out; below `results`, where a run writes, nothing is a picture."""
+    found = _images(images, labels, results)
+    notes = (found.note,) if found.note else ()
+    return Listing.plain(_items(found, images, labels, spec, label_ids, results), notes)
+
+
 def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto") -> list[Item]:
     """All images under a folder, by path; with labels of the same stem from under `labels`.
 
     `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by the names of the files.
+    Images without labels, and those of automatic labels that are upright, are `upright`.
     """
-    root, paths = _images(images, labels)
+    return listing(images, labels, spec, label_ids).items
+
+
+def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: str, results: str) -> list[Item]:
+    root, paths = Path(images), seen.paths
     names = unlike([_name_choices(path.relative_to(root)) for path in paths])
     if not labels:
-        return [Item(str(path), None, name) for path, name in zip(paths, names, strict=True)]
+        return [Item(str(path), None, name, upright=True) for path, name in zip(paths, names, strict=True)]
     # Automatic labels say what they hold, and are called as `tree` calls their images.
     folder = _folder(labels, "labels")
     for home, place in ((folder, folder / "train_extra"), (folder.resolve().parent, folder)):
         record = labelrecord.check(home, spec)
         if record:
-            found_for = {item.image: place / f"{item.name}.png" for item in tree(images, labels)}
+            found_for = {item.image: place / f"{item.name}.png" for item in tree(images, labels, results)}
             files = [existing_label(found_for[str(path)], path) for path in paths]
             break
     else:
@@ -48,8 +63,9 @@ def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
         _check_unlike(paths, files)
     by_record = record.holds_train_ids(spec) if record and label_ids == "auto" else None
     train_ids = [labelids.told(label, spec, label_ids) if by_record is None else by_record for label in files]
+    upright = bool(record and record.upright)
     found = zip(paths, files, names, train_ids, strict=True)
-    return [Item(str(path), label, name, ids) for path, label, name, ids in found]
+    return [Item(str(path), label, name, ids, upright=upright) for path, label, name, ids in found]
 
 
 def _check_unlike(images: Sequence[Path], labels: Sequence[str]) -> None:
@@ -63,31 +79,29 @@ def _check_unlike(images: Sequence[Path], labels: Sequence[str]) -> None:
             )
 
 
-def tree(images: str, without: str) -> list[Item]:
-    """All images under a folder but those below `without`, by path. Each is called as its path says, without suffix.
+def tree(images: str, *without: str) -> list[Item]:
+    """All images under a folder but those below `without`, by path, upright. Each is called as its path says, without
+    suffix.
 
     Where two would be called the same the suffix is part of the name ("a/x_jpg"), and in names that end as those of
     probability maps do.
     """
-    root, paths = _images(images, without)
-    choices = []
+    root, choices = Path(images), []
+    paths = _images(images, *without).paths
     for path in paths:
         place = path.relative_to(root)
         short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
         choices.append([long] if short.endswith("_prob") else [short, long])
-    return [Item(str(path), None, name) for path, name in zip(paths, unlike(choices), strict=True)]
+    return [Item(str(path), None, name, upright=True) for path, name in zip(paths, unlike(choices), strict=True)]
 
 
-def _images(images: str, without: str) -> tuple[Path, list[Path]]:
-    """The folder, and the images in any depth of it but below `without`; UserError if there are none."""
+def _images(images: str, *without: str) -> Found:
+    """The images in any depth of a folder but below `without` ("": none); UserError if there are none."""
     root = _folder(images, "images")
-    paths = images_in(root, recursive=True)
-    if without:
-        inside = Path(without).resolve()
-        paths = [path for path in paths if inside == root.resolve() or inside not in path.resolve().parents]
-    if not paths:
+    seen = search(root, [path for path in without if path])
+    if not seen.paths:
         raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {found(root)}")
-    return root, paths
+    return seen
 
 
 def _folder(path: str, what: str) -> Path:
@@ -128,7 +142,7 @@ def _key(path: Path) -> str:
 
 def label_files(labels: Path) -> list[Path]:
     """Labels in any depth of a folder, without the pictures of them that Cityscapes has beside them."""
-    return [path for path in images_in(labels, recursive=True) if not path.stem.endswith(("_color", "_instanceIds"))]
+    return [path for path in search(labels, results=True).paths if not path.stem.endswith(("_color", "_instanceIds"))]
 
 
 def _label_index(labels: Path) -> dict[str, Path]:

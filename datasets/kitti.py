@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from datasets import cityscapes
 from datasets.base import Item
-from datasets.reading import existing_label, find_folder, some_images
+from datasets.files import some_images
+from datasets.reading import existing_label, find_folder
 from utils.errors import UserError
 
 SPEC = replace(cityscapes.SPEC, name="kitti")

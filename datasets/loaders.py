@@ -10,8 +10,9 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -19,12 +20,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets.audit import Labels
-from datasets.base import Failure, Guarded, SegmentationDataset, collate_eval, collate_train
+from datasets.base import Failure, Guarded, Read, SegmentationDataset, collate_read, collate_train
 from datasets.samplers import Epochs, ExactSampler, Rounds
 from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
 from utils.distributed import Ranks
-from utils.errors import LoadingError
+from utils.errors import LoadingError, UserError
+from utils.files import write_file
 from utils.processes import fate, shortage
+from utils.visualize import encode_png
 
 _MAX_DUMPED = 64
 
@@ -153,13 +156,12 @@ class AugmentationDump:
         for image, label, name in zip(batch["image"], batch["label"], batch["name"], strict=True):
             if self.written >= self.limit:
                 return
-            self.folder.mkdir(parents=True, exist_ok=True)
             stem = f"{self.written:03d}_{name}"
             pixels = image.permute(1, 2, 0).numpy()
             if image.is_floating_point():
                 pixels = np.rint((pixels * self.std + self.mean) * 255).astype(np.uint8)
             for kind, rgb in (("image", pixels), ("label", self.colours[label.numpy()])):
-                cv2.imwrite(str(self.folder / f"{stem}_{kind}.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+                write_file(self.folder / f"{stem}_{kind}.png", encode_png(rgb))
             self.written += 1
 
 
@@ -217,18 +219,75 @@ class TrainLoader(Loader):
 
 
 class EvalLoader(Loader):
-    """Every image of a split once over all processes, in the order of the list."""
+    """Every image of a split once over all processes, in the order of the list.
+
+    `lenient`: pictures that cannot be read are left out, and `left_out` says why. `turned`: pictures so far that ask
+    for a turn.
+    """
 
     def __init__(
-        self, dataset: SegmentationDataset, batch_size: int = 1, workers: int = 0, rank: int = 0, world: int = 1
+        self,
+        dataset: SegmentationDataset,
+        batch_size: int = 1,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        lenient: bool = False,
     ) -> None:
-        sampler = ExactSampler(len(dataset), rank, world)
-        super().__init__(dataset, workers, batch_size=batch_size, sampler=sampler, collate_fn=collate_eval)
+        sampler, collate = ExactSampler(len(dataset), rank, world), partial(collate_read, lenient=lenient)
+        super().__init__(dataset, workers, batch_size=batch_size, sampler=sampler, collate_fn=collate)
         self.batches = -(-len(sampler) // batch_size)
+        self.left_out: list[str] = []
+        self.turned = 0
 
     def __len__(self) -> int:
         """Batches of this process."""
         return self.batches
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        yield from self._batches()
+        self.left_out, self.turned = [], 0
+        for read in self._batches():
+            self._count(read)
+            if read.batch["name"]:
+                yield read.batch
+
+    def _count(self, read: Read) -> None:
+        self.left_out += read.left_out
+        self.turned += read.turned
+
+    def seen(self, ranks: Ranks) -> Seen:
+        """What all processes have met in their pictures; every one of them has to call it. UserError if no picture at
+        all could be read."""
+        left_out = sorted(line for part in ranks.gather(self.left_out) for line in part)
+        seen = Seen(len(self.dataset), left_out, sum(ranks.gather(self.turned)), self._is_upright())
+        if len(left_out) == seen.total:
+            raise UserError(f"none of the {seen.total} pictures can be read, the first: {left_out[0]}")
+        return seen
+
+    def _is_upright(self) -> bool:
+        return all(item.upright for item in self.dataset.items)
+
+
+class Seen(NamedTuple):
+    """Of `total` pictures: why some were left out, how many ask for a turn, and whether they got it."""
+
+    total: int = 0
+    left_out: Sequence[str] = ()
+    turned: int = 0
+    upright: bool = True
+
+    @property
+    def lines(self) -> list[str]:
+        """For the log."""
+        found = [f"left out: {reason}" for reason in self.left_out]
+        how = "turned upright, as viewers show them, and so are their masks and labels"
+        if not self.upright:
+            how = "read as they are stored, since labels lie over the stored pixels"
+        found += [f"{self.turned} of {self.total} pictures carry a turn (EXIF): {how}"] if self.turned else []
+        return [*found, self.note] if self.note else found
+
+    @property
+    def note(self) -> str:
+        """How many are missing, empty for none."""
+        count = len(self.left_out)
+        return f"{count} of {self.total} pictures could not be read and are left out" if count else ""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.base import Item
-from datasets.reading import existing_label, find_folder, found, some_images
+from datasets.files import some_images
+from datasets.reading import existing_label, find_folder, found
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError

@@ -17,8 +17,6 @@ from datasets.labelvalues import ids_in
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
-
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 
@@ -41,16 +39,6 @@ def _naming(read: Read) -> Read:
 
 
 @_naming
-def read_image(path: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too, EXIF rotation ignored.
-
-    Labels are drawn over the stored pixels, so that turning an image by its EXIF tag would part the two.
-    """
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.cvtColor(_decode(path, flags), cv2.COLOR_BGR2RGB)
-
-
-@_naming
 def size_of(path: str) -> tuple[int, int]:
     """(H, W) of an image by the head of its file; UserError for one that has none."""
     try:
@@ -64,7 +52,7 @@ def size_of(path: str) -> tuple[int, int]:
 @_naming
 def read_label(path: str) -> np.ndarray:
     """(H, W) uint8 or uint16 ids as they are stored; the indices of a palette file, not its colours."""
-    return ids_in(_read_complete(path), path)
+    return ids_in(read_complete(path), path)
 
 
 def colour_table(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
@@ -93,14 +81,14 @@ def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
 
 def _decode(path: str, flags: int) -> np.ndarray:
-    data = _read_complete(path)
+    data = read_complete(path)
     image = decode(data, flags)
     if image is None:
         raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
     return image
 
 
-def _read_complete(path: str) -> bytes:
+def read_complete(path: str) -> bytes:
     """The file's bytes; a decoder may fill up a file that was cut off with grey and say nothing."""
     try:
         data = Path(path).read_bytes()
@@ -186,20 +174,6 @@ def found(folder: Path, limit: int = 8) -> str:
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
     more = f", ... ({len(names)} in all)" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more if names else "nothing"
-
-
-def images_in(folder: Path, recursive: bool = False) -> list[Path]:
-    """Image files in `folder` by name, hidden ones left out."""
-    entries = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(p for p in entries if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
-
-
-def some_images(folder: Path) -> list[Path]:
-    """Image files in `folder` by name; UserError if there are none."""
-    paths = images_in(folder)
-    if not paths:
-        raise UserError(f"no images in {folder}")
-    return paths
 
 
 def existing_label(label: Path, image: Path) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.reading import find_folder, found, images_in
+from datasets.files import images_in, visible
+from datasets.reading import find_folder, found
 from utils.errors import UserError
 
 _FRAME_TREES = ("leftImg8bit_sequence_trainvaltest/leftImg8bit_sequence", "leftImg8bit_sequence")
@@ -54,11 +55,11 @@ def cityscapes(root: str, split: str = "train") -> list[Snippet]:
     frames = find_folder(root, _FRAME_TREES, "frames of the sequences") / split
     labels = find_folder(root, _LABEL_TREES, "Cityscapes fine labels") / split
     made = []
-    for city in sorted(path.name for path in labels.glob("*") if path.is_dir()):
+    for city in (path.name for path in visible(labels.glob("*")) if path.is_dir()):
         snippets: dict[str, Snippet] = {}
-        for name, number, path in numbered((labels / city).glob(f"*{_LABEL_END}")):
+        for name, number, path in numbered(visible((labels / city).glob(f"*{_LABEL_END}"))):
             snippets.setdefault(name, Snippet(split, city, name, {}, {})).labels[number] = path
-        for name, number, path in numbered((frames / city).glob("*_leftImg8bit.png")):
+        for name, number, path in numbered(visible((frames / city).glob("*_leftImg8bit.png"))):
             if name in snippets:
                 snippets[name].frames[number] = path
         made += snippets.values()

@@ -180,6 +180,8 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
             yield f"{flag} takes positive numbers like 0.5,1.0,2.0, not {text!r}"
         elif flag == "--n_scales" and text and 1.0 not in (scales or []):
             yield f"--n_scales must contain 1.0, not {text!r}"
+    if cfg.DATASET.IMAGE_BITS and not 8 <= cfg.DATASET.IMAGE_BITS <= 16:
+        yield f"--image_bits is 8 to 16, or 0 to go by the files, not {cfg.DATASET.IMAGE_BITS}"
     crop = numbers(cfg.DATASET.CROP_SIZE)
     if crop is None or len(crop) not in (1, 2) or min(crop) < 1 or any(c != int(c) for c in crop):
         yield f'--crop_size takes one number or "height,width", not {cfg.DATASET.CROP_SIZE!r}'

@@ -25,8 +25,11 @@ import network  # noqa: E402
 import trained  # noqa: E402
 from datasets import folder  # noqa: E402
 from datasets.base import Item, SegmentationDataset  # noqa: E402
-from datasets.loaders import EvalLoader  # noqa: E402
-from datasets.reading import apply_table, class_table, read_image, read_label  # noqa: E402
+from datasets.files import search  # noqa: E402
+from datasets.loaders import EvalLoader, Seen  # noqa: E402
+from datasets.look import bits_of_folder  # noqa: E402
+from datasets.pictures import read_image  # noqa: E402
+from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
@@ -48,18 +51,19 @@ DECISIVE = (
     "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
     "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
     "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL", "EVAL.INFERENCE_MODE", "EVAL.SCALES", "EVAL.SINGLE_SCALE", "EVAL.NO_FLIP",
-    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL",
+    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL", "DATASET.IMAGE_BITS",
 )  # fmt: skip
 
 
 class Job(NamedTuple):
-    """A labelling: the run, its sink, every image, and those that are left to do."""
+    """A labelling: the run, its sink, every image, those that are left to do, and the range of all (`read_image`)."""
 
     run: Run
     sink: AutoLabels
     coverage: Coverage
     items: list[Item]
     left: list[Item]
+    bits: int
 
 
 def parser() -> argparse.ArgumentParser:
@@ -99,7 +103,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
     made: dict[str, Any] = {"sha256": digest(Path(cfg.SNAPSHOT)), "images": str(Path(cfg.EVAL.FOLDER).resolve())}
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
-    made |= {key: config.get(cfg, key) for key in DECISIVE}
+    made |= {key: config.get(cfg, key) for key in DECISIVE} | {"upright": True}
     check_out(out, run.spec, made)
     made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()
@@ -113,7 +117,10 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
         if other is not item:
             raise UserError(f"{other.image} and {item.image} would have the same label file: label their folders apart")
     left = [i for i, item in enumerate(items) if not is_done(sink, coverage, item)]
-    return Job(run, sink, coverage, items, [items[i] for i in ranks.gather(left)[0]])
+    bits, note = bits_of_folder([item.image for item in items], cfg.DATASET.IMAGE_BITS)
+    if note:
+        run.log.line(note)
+    return Job(run, sink, coverage, items, [items[i] for i in ranks.gather(left)[0]], bits)
 
 
 def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
@@ -145,21 +152,25 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
             raise UserError(f"{out} has labels made otherwise ({key}{change}): give the same options, or another --out")
 
 
-def label(job: Job, net: network.Net) -> None:
-    """Predict what is left and write it."""
+def label(job: Job, net: network.Net) -> Seen:
+    """Predict what is left and write it, but for pictures that cannot be read; what was met in them."""
     cfg, ranks, log = job.run.cfg, job.run.ranks, job.run.log
     predictor = network.build_predictor(cfg, placed(job.run, net), job.run.precision, log.line)
-    dataset = SegmentationDataset(job.left, job.run.spec, Pipeline())
-    loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, cfg.DATASET.NUM_WORKERS, ranks.rank, ranks.world)
+    dataset = SegmentationDataset(job.left, job.run.spec, Pipeline(), image_bits=job.bits)
+    workers = cfg.DATASET.NUM_WORKERS
+    loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient=True)
     for batch in progress(loader, "auto labels", len(loader), lines=20, shown=ranks.is_main):
         for item in sinks.items(batch, predictor(batch["image"])):
             job.sink.add(item)
+    seen = loader.seen(ranks)
+    log.line("\n".join(seen.lines)) if seen.lines else None
+    return seen
 
 
 def report(job: Job, covered: Sequence[Covered]) -> Path:
     """The page: what was kept of each class, and samples. It reads the files, whoever wrote them when."""
-    run = job.run
-    step = max(1, len(job.items) // SAMPLES)
+    run, done = job.run, labelled(job)
+    step = max(1, len(done) // SAMPLES)
     data = ReportData(
         title=f"Automatic labels by {Path(run.cfg.SNAPSHOT).name}",
         command=run.command,
@@ -167,11 +178,16 @@ def report(job: Job, covered: Sequence[Covered]) -> Path:
         class_names=run.spec.classes,
         palette=run.spec.palette,
         coverage=covered,
-        rows=[sample(job.sink, item) for item in job.items[::step][:SAMPLES]],
-        facts=[("images", f"{len(job.items):,}"), ("pixels kept", f"{percent(share_kept(covered))} %")],
+        rows=[sample(job.sink, item, job.bits) for item in done[::step][:SAMPLES]],
+        facts=[("images", f"{len(done):,}"), ("pixels kept", f"{percent(share_kept(covered))} %")],
         versions=environment(run.ranks.device),
     )
     return Report(job.sink.folder).write(data)
+
+
+def labelled(job: Job) -> list[Item]:
+    """The images that have labels by now."""
+    return [item for item in job.items if item.name in job.coverage.rows]
 
 
 def share_kept(covered: Sequence[Covered]) -> float:
@@ -179,14 +195,14 @@ def share_kept(covered: Sequence[Covered]) -> float:
     return sum(one.kept for one in covered) / sum(one.predicted for one in covered)
 
 
-def sample(sink: AutoLabels, item: Item) -> sinks.Row:
+def sample(sink: AutoLabels, item: Item, bits: int) -> sinks.Row:
     """Image, label and confidence of one image as small pictures."""
     label_file, probability_file = sink.files(item.name)
     table = class_table(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them
     classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec)
     colours = shrink(colorize(classes, sink.spec.palette), LONG_EDGE, smooth=False)
     panels = {
-        "image": encode_jpeg(shrink(read_image(item.image), LONG_EDGE)),
+        "image": encode_jpeg(shrink(read_image(item.image, item.upright, bits), LONG_EDGE)),
         "label": encode_png(colours, level=9),
         "confidence": encode_jpeg(heat(shrink(read_label(str(probability_file)), LONG_EDGE), 0, 255)),
     }
@@ -199,17 +215,21 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     cfg, spec, net, _ = teacher(args, rest)
     least, out = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR)
     items = folder.tree(cfg.EVAL.FOLDER, str(out / "train_extra"))
+    apart = search(Path(cfg.EVAL.FOLDER), [out / "train_extra"]).note
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     log = RunLog(out, ranks.is_main, "auto_label.log")
     try:
         run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
         job = plan(run, items, least)
         before = len(job.items) - len(job.left)
-        log.line(f"{command}\n{len(job.items)} images, {before} of them labelled before")
+        counted = f"{len(job.items)} images, {before} of them labelled before"
+        log.line("\n".join(filter(None, [command, counted, apart])))
+        seen = Seen()
         if job.left:
             load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
-            label(job, net)
-        covered = job.coverage.close([item.name for item in job.items])
+            seen = label(job, net)
+        job.coverage.join()
+        covered = job.coverage.close([item.name for item in labelled(job)])
         if ranks.is_main:
             log.line(f"{percent(share_kept(covered))} % of their pixels are labelled, report: {report(job, covered)}")
             frames = all(item.name.endswith("_leftImg8bit") for item in job.items)
@@ -217,6 +237,8 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
                 prob = min(0.5, max(least))  # of single classes, some may be taken whatever their confidence
                 log.line(f"for training: --custom_coarse_prob {prob:g} DATASET.CITYSCAPES_CUSTOMCOARSE {out}")
         ranks.barrier()
+        if seen.left_out:
+            raise UserError(f"{seen.note} (named above); the others are labelled")
     finally:
         log.close()
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.reading import read_image
+from datasets.look import bits_beside
+from datasets.pictures import read_image
 from datasets.snippets import Chain
 from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, device_of, flow_source
 from utils import flowfile
@@ -35,7 +36,8 @@ def add_flags(p: argparse.ArgumentParser) -> None:
 @lru_cache(maxsize=8)
 def frame_of(path: Path) -> Tensor:
     """(1, 3, H, W) float32 RGB 0 to 255."""
-    return torch.from_numpy(read_image(str(path))).permute(2, 0, 1)[None].float()
+    bits, _ = bits_beside(path.parent)
+    return torch.from_numpy(read_image(str(path), bits=bits)).permute(2, 0, 1)[None].float()
 
 
 def frames_of(chain: Chain, *numbers: int) -> list[Tensor]:

@@ -19,6 +19,7 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from datasets.files import is_hidden  # noqa: E402
 from datasets.reading import find_folder  # noqa: E402
 from utils.cli import exit_code, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -64,7 +65,7 @@ def run(root: str, workers: int) -> str:
     except ImportError:
         raise UserError("this needs cityscapesScripts: pip install cityscapesscripts") from None
     folder = find_folder(root, TREES, "Cityscapes fine labels")
-    sources = sorted(folder.rglob("*" + POLYGONS))
+    sources = [path for path in sorted(folder.rglob("*" + POLYGONS)) if not is_hidden(path.name)]
     if not sources:
         raise UserError(f"no *{POLYGONS} in {folder}")
     pairs = [(source, source.with_name(source.name.removesuffix(POLYGONS) + LABELS)) for source in sources]

@@ -23,6 +23,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets.cityscapes import SPEC  # noqa: E402
+from datasets.files import is_hidden  # noqa: E402
 from datasets.reading import find_folder, read_label  # noqa: E402
 from utils import labelrecord  # noqa: E402
 from utils.cli import exit_code, start  # noqa: E402
@@ -74,7 +75,7 @@ def run(root: str, workers: int) -> str:
     """Write what is missing, and a record of the ids; gives a line about it."""
     folder = find_folder(root, (SOURCE,), "published automatic labels")
     target = Path(root) / TARGET
-    sources = sorted(folder.glob("*/*_leftImg8bit.png"))
+    sources = [path for path in sorted(folder.glob("*/*_leftImg8bit.png")) if not is_hidden(path.name)]
     if not sources:
         raise UserError(f"no <city>/*_leftImg8bit.png in {folder}")
     written, before = convert(relabel, [(s, target / s.parent.name / s.name) for s in sources], "labels", workers)

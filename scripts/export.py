@@ -24,7 +24,8 @@ if not __package__:  # run as a file: the packages are one folder up
 
 import network  # noqa: E402
 import trained  # noqa: E402
-from datasets.reading import read_image  # noqa: E402
+from datasets.look import bits_of_folder  # noqa: E402
+from datasets.pictures import read_image  # noqa: E402
 from network import export  # noqa: E402
 from network.evalrule import EvalRule, normalise  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
@@ -113,7 +114,15 @@ def compare(
 
 def _picture(args: argparse.Namespace, module: export.Deployed, rule: EvalRule, size: Sequence[int]) -> torch.Tensor:
     """A picture's upper left corner of `size`, or all of it where any size is taken."""
-    image = read_image(args.image)
+    bits, note = bits_of_folder([args.image], 0)
+    if note:
+        print(note)
+    image = read_image(args.image, upright=True, bits=bits)
+    if not args.fixed and min(image.shape[:2]) < export.SMALLEST:
+        raise UserError(
+            f"{args.image} is {image.shape[1]}x{image.shape[0]} pixels, the file takes sides from {export.SMALLEST} "
+            "on: give another --image, or --fixed with --size"
+        )
     if args.fixed and (image.shape[0] < size[0] or image.shape[1] < size[1]):
         raise UserError(f"{args.image} is {image.shape[1]}x{image.shape[0]} pixels, smaller than --size {args.size}")
     tensor = torch.from_numpy(image[: size[0], : size[1]].copy() if args.fixed else image)[None]  # (1, H, W, 3)

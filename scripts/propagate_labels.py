@@ -26,6 +26,7 @@ if not __package__:  # run as a file: the packages are one folder up
 
 from datasets import snippets  # noqa: E402
 from datasets.cityscapes import SPEC  # noqa: E402
+from datasets.look import bits_beside  # noqa: E402
 from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from datasets.snippets import Chain, Snippet  # noqa: E402
 from network.flow.propagate import Moved, advance  # noqa: E402
@@ -166,6 +167,9 @@ def check_record(args: argparse.Namespace) -> None:
 def drive(args: argparse.Namespace) -> None:
     """Find what is to be done, do what is left, say what came of it."""
     found = given(args)
+    folders = {path.parent for snippet in found for path in snippet.frames.values()}
+    for note in sorted({note for folder in folders if (note := bits_beside(folder)[1])}):
+        print(note)
     if unread := chain_flow.idle(args):
         print(f"without effect with --flow {args.flow}: {', '.join(unread)}")
     work, missing = snippets.chains(found, args.propagate, args.skip_missing, args.flow in PREDICTIONS)

@@ -240,7 +240,7 @@ def write(job: Job, cluster: Cluster) -> Path:
     job.run.mkdir(parents=True, exist_ok=True)
     for name in (COPY, NAME):
         path = job.run / name
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))  # a shell takes names as bytes
         mode = path.stat().st_mode
         path.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may run it
     return job.run / NAME

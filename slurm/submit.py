@@ -189,7 +189,7 @@ def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_ru
         print(text, end="")
         return 0
     file = experiment / script.ARRAY
-    file.write_text(text, encoding="utf-8")
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
     file.chmod(0o755)
     job = sbatch(file)
     for task, run in enumerate(runs):
@@ -200,7 +200,7 @@ def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_ru
 def directives_of(run: Path) -> list[str]:
     """`#SBATCH` lines of a run's script that an array of runs shares."""
     own = ("#SBATCH --job-name", "#SBATCH --output")
-    text = (run / script.NAME).read_text(encoding="utf-8")
+    text = (run / script.NAME).read_text(encoding="utf-8", errors="surrogateescape")
     return [line for line in text.splitlines() if line.startswith("#SBATCH ") and not line.startswith(own)]
 
 

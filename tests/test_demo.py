@@ -182,7 +182,8 @@ def test_a_folder_of_all_sorts(own: Path, shape: list[str], tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     assert demo_folder.main(words) == 2  # what was written inside the folder is no picture of it
     out = source / "out"
-    names = {"rgba": rgb, "grey": np.dstack([grey] * 3), "twin_png": rgb, "twin_bmp": 255 - rgb, "turned": rgb}
+    names = {"rgba": rgb, "grey": np.dstack([grey] * 3), "twin_png": rgb, "twin_bmp": 255 - rgb}
+    names["turned"] = np.rot90(rgb, -1).copy()
     for name, image in names.items():
         check(out, image, expected(shape, image), f"_{name}")
     check(out / "deep", rgb, expected(shape, rgb), "_low")

@@ -13,11 +13,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("datasets", "transforms", "network", "loss", "utils")
 # Package or top-level module -> what of ours it may import. Each may import itself.
 ALLOWED = {
-    "train": {"config", "options", "session", "datasets", "network", "loss", "utils"},
+    "train": {"config", "options", "session", "outcome", "datasets", "network", "loss", "utils"},
     "demo": {"demonstrate", "utils"},
     "demo_folder": {"demonstrate", "utils"},
     "demonstrate": {"session", "trained", "datasets", "network", "utils"},
     "trained": {"config", "datasets", "network", "utils"},
+    "outcome": {"session", "datasets", "utils"},
     "session": {"config", "datasets", "network", "loss", "slurm", "utils"},
     "config": {"options", "datasets", "utils"},
     "options": {"utils"},
@@ -31,7 +32,18 @@ ALLOWED = {
 }
 # Parsers of options: for the drivers and the builders in a package's __init__ alone.
 OPTION_MODULES = {"argparse", "yacs"}
-READERS = ("train", "demo", "demo_folder", "demonstrate", "trained", "session", "config", "options", "scripts")
+READERS = (
+    "train",
+    "demo",
+    "demo_folder",
+    "demonstrate",
+    "trained",
+    "session",
+    "outcome",
+    "config",
+    "options",
+    "scripts",
+)
 SOURCES = sorted(
     path for top in ALLOWED for path in (*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")) if path.is_file()
 )

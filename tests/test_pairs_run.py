@@ -23,7 +23,7 @@ import demo
 import network
 import train
 import trained
-from datasets.reading import read_image
+from datasets.pictures import read_image
 from network.predict import Predictor
 from network.weights import restore
 from scripts import auto_label, export

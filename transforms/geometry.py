@@ -263,13 +263,13 @@ class LabelStride:
     fill: int | None = None
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """(H, W) label -> (H / stride, W / stride), rounded down (with `fill`: up); the image stays."""
+        """(H, W) label -> (H / stride, W / stride), rounded down to 1 or more (with `fill`: up); the image stays."""
         label, stride = sample.label, self.stride
         if label is None:
             return sample
         if self.fill is not None:
             rest = [(0, -side % stride) for side in label.shape]
             label = np.pad(label, rest, constant_values=self.fill)
-        height, width = (n // stride * stride for n in label.shape)
-        label = np.ascontiguousarray(label[stride // 2 : height : stride, stride // 2 : width : stride])
+        rows, columns = (slice(min(stride // 2, n - 1), n // stride * stride or n, stride) for n in label.shape)
+        label = np.ascontiguousarray(label[rows, columns])
         return replace(sample, label=label)

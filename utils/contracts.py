@@ -22,7 +22,7 @@ class Sample:
     `image`: (H, W, 3) uint8 RGB, or float32, which is taken as normalised already.
     `label`: (H, W) uint8 train ids with the dataset's ignore label, or None.
     `size`: (H, W) of the file. `centre`: (x, y) in pixels of the file that a crop has to cover, or None. `short`: the
-    short side that its batch has in common, 0 where crops make it one size.
+    short side that its batch has in common, 0 where crops make it one size. `turned`: the file asks for a turn (EXIF).
     """
 
     image: np.ndarray
@@ -31,6 +31,7 @@ class Sample:
     size: tuple[int, int]
     centre: tuple[int, int] | None = None
     short: int = 0
+    turned: bool = False
 
 
 class Draw(NamedTuple):

@@ -92,7 +92,7 @@ def write_file(path: Path, data: bytes) -> None:
 def append(path: Path, text: str) -> None:
     """Add `text` to a file as it stands, line ends included. UserError if it cannot be."""
     try:
-        with open(path, "a", encoding="utf-8", newline="") as stream:
+        with open(path, "a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(text)
     except OSError as error:
         raise cannot_write(path, error) from error

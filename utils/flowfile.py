@@ -29,11 +29,17 @@ def to_pixels(flow: np.ndarray) -> np.ndarray:
     return pixels
 
 
+def _decoded(path: Path) -> np.ndarray | None:
+    """By its bytes: OpenCV opens names of UTF-8 alone."""
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+
+
 def read(path: Path) -> np.ndarray:
     """(H, W, 2) float32 pixels (dx, dy), NaN where unknown. UserError if there is no such file, or another kind."""
     if not path.is_file():
         raise UserError(f"no flow {path}: its file has to be there, as a PNG of 16 bits in KITTI's manner")
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    pixels = _decoded(path)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise UserError(f"{path} holds no flow: give a PNG of 3 x 16 bits in KITTI's manner, or write it again")
     flow = (pixels[..., :0:-1].astype(np.float32) - ZERO) / np.float32(STEPS)

@@ -21,6 +21,11 @@ class Record(NamedTuple):
     ids: tuple[int, ...]
     made: dict[str, Any]
 
+    @property
+    def upright(self) -> bool:
+        """Whether they lie over pictures that were turned by their EXIF tags, not over the stored pixels."""
+        return bool(self.made.get("upright"))
+
     def holds_train_ids(self, spec: DatasetSpec) -> bool:
         """Whether the files hold train ids in place of the values of `spec`; UserError where they hold neither."""
         if all(spec.values().get(value) == train for train, value in enumerate(self.ids)):

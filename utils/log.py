@@ -26,6 +26,7 @@ from tqdm import tqdm
 from utils import console
 from utils.errors import UserError
 from utils.files import advice, append, reason, write_file
+from utils.names import shown, valid
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ class RunLog:
 
     def line(self, text: str) -> None:
         """One message (of one or several lines)."""
-        self._logger.info(text)
+        self._logger.info(valid(text))
         for news in console.lost()[len(self._lost) :]:
             self._lost.append(news)
             self.note(f"warning: {news}")
@@ -107,7 +108,7 @@ class RunLog:
 
     def note(self, text: str) -> None:
         """A message for the file alone: the terminal gets it from elsewhere."""
-        self._logger.debug(text)
+        self._logger.debug(valid(text))
 
     def start(self, hparams: Mapping[str, Any]) -> None:
         """Write `hparams.json`, and the first row of `metrics.csv` unless a resumed run has one."""
@@ -155,7 +156,7 @@ class RunLog:
         """A JPEG or PNG for tensorboard."""
         if self.main:
             image = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))  # (H, W, 3)
-            self.writer.add_image(name, image, step, dataformats="HWC")
+            self.writer.add_image(shown(name), image, step, dataformats="HWC")
 
     @property
     def writer(self) -> SummaryWriter:

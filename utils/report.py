@@ -17,6 +17,7 @@ from markupsafe import Markup
 from utils.charts import Series, confusion_chart, line_chart
 from utils.files import write_file
 from utils.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
+from utils.names import shown, valid
 from utils.sinks.coverage import Covered
 from utils.sinks.gallery import Row
 from utils.sinks.seedmaps import NOTABLE
@@ -75,7 +76,7 @@ class Report:
 
     def write(self, data: ReportData) -> Path:
         """Write the page, replacing an older one whole or not at all. UserError if it cannot be written."""
-        write_file(self.path, render(data).encode())
+        write_file(self.path, valid(render(data)).encode())
         return self.path
 
 
@@ -187,7 +188,7 @@ def picture_row(row: Row) -> dict[str, Any]:
     facts = [f"IoU {percent(row.mean_iu)} %"] if row.mean_iu is not None else []
     facts += [f"{percent(row.wrong)} % of the pixels wrong"] if row.wrong is not None else []
     return {
-        "name": row.name,
+        "name": shown(row.name),
         "facts": facts,
         "panels": [panels(row, found) for found in (row.panels, row.seeds) if found],
     }
@@ -195,7 +196,7 @@ def picture_row(row: Row) -> dict[str, Any]:
 
 def panels(row: Row, found: Mapping[str, bytes]) -> list[tuple[str, str, str]]:
     """(caption, alternative text, data URI) of pictures of a row."""
-    return [(caption, f"{caption} of {row.name}", data_uri(data)) for caption, data in found.items()]
+    return [(caption, f"{caption} of {shown(row.name)}", data_uri(data)) for caption, data in found.items()]
 
 
 def data_uri(data: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,17 +21,26 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Tenso
 
 
 def resize_by(x: Tensor, scale: float, align_corners: bool = False, exact: bool = False) -> Tensor:
-    """Bilinear (N, C, h, w) -> (N, C, floor(h * scale), floor(w * scale)).
+    """Bilinear (N, C, h, w) -> (N, C, floor(h * scale), floor(w * scale)), no side below 1.
 
     `exact`: pixels lie 1 / scale apart even where that size is rounded down, as in Paddle; else the ratio is taken from
     the two sizes, as ever. Where h * scale and w * scale are whole there is no difference.
     """
-    height, width = x.shape[-2:]
+    height, width = (math.floor(side * scale) for side in x.shape[-2:])
     if not exact or scale == 1:
-        return resize(x, (math.floor(height * scale), math.floor(width * scale)), align_corners)
+        return resize(x, (at_least_one(height), at_least_one(width)), align_corners)
+    if height < 1 or width < 1:  # the last row or column once more, until a pixel of the result lies inside
+        least = math.ceil(1 / scale)
+        missing = [max(0, least - side) for side in x.shape[-2:]]
+        x = F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
     return F.interpolate(
         x, scale_factor=scale, mode="bilinear", align_corners=align_corners, recompute_scale_factor=False
     )
+
+
+def at_least_one(side: int) -> int:
+    """`side`, or 1 where a scale has left nothing of it. A side that an exported network takes as it comes stays so."""
+    return torch.sym_max(side, 1)  # type: ignore[return-value]
 
 
 def short_side_scale(size: Sequence[int], short: float, longest: float) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.files import write_file
+from utils.names import utf8_path
 from utils.visualize import encode_png
 
 # Container and code of what OpenCV may be able to write, the smaller files first.
@@ -42,7 +43,7 @@ class VideoSource:
         if not self.is_camera and not Path(source).is_file():
             raise UserError(f"video {source}: there is no such file; give a video, or the number of a camera")
         with _quiet():
-            self._capture = cv2.VideoCapture(int(source) if self.is_camera else source)
+            self._capture = cv2.VideoCapture(int(source)) if self.is_camera else _opened(Path(source))
         if not self._capture.isOpened():
             if self.is_camera:
                 raise UserError(f"camera {source} cannot be opened: is it connected, and free? The first one is 0")
@@ -97,7 +98,7 @@ class VideoSink:
         for suffix, code in CODECS:
             path = self.stem.with_name(self.stem.name + suffix)
             with _quiet():
-                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), self.rate, (width, height))
+                writer = _writer(path, code, self.rate, (width, height))
             if writer.isOpened():
                 self.path, self._writer = path, writer
                 return
@@ -110,6 +111,17 @@ class VideoSink:
             if self.path is not None and not (self.path.is_file() and self.path.stat().st_size):
                 why = "its encoder does not say why: look at the free space and at the folder's permissions"
                 raise UserError(f"cannot write {self.path}: nothing of it arrived; {why}")
+
+
+def _opened(path: Path) -> cv2.VideoCapture:
+    with utf8_path(path) as named:
+        return cv2.VideoCapture(str(named))
+
+
+def _writer(path: Path, code: str, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    """OpenCV takes UTF-8 alone; the file stays open under its own name."""
+    with utf8_path(path.parent) as folder:
+        return cv2.VideoWriter(str(folder / path.name), cv2.VideoWriter.fourcc(*code), rate, size)
 
 
 def _even(frame: np.ndarray) -> np.ndarray:

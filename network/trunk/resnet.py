@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from network.layers import conv_bn, kaiming, scaled
@@ -54,12 +55,22 @@ class ResNet(nn.Module):
         return Bottleneck(inputs, channels, STRIDES[stage] if number == 0 else 1, DILATIONS[stage])
 
 
+class CeilPool(nn.MaxPool2d):
+    """Max pooling that rounds sizes up, and makes 1 of a side of 1, of which the formula leaves nothing."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C, ceil((h - 1) / 2), ...), at least 1."""
+        high, wide = (int(side < 2) for side in input.shape[-2:])
+        padded = F.pad(input, (0, wide, 0, high), mode="replicate") if high or wide else input
+        return super().forward(padded)  # type: ignore[return-value]
+
+
 class SEResNeXt(ResNet):
     """The same shapes, from grouped convolutions and squeezed channels. `mult` scales the number of groups."""
 
     def _stem(self, channels: int) -> nn.Sequential:
         convolution, norm = conv_bn(3, channels, kernel=7, stride=2)
-        relu, pool = nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        relu, pool = nn.ReLU(inplace=True), CeilPool(3, stride=2, ceil_mode=True)
         return nn.Sequential(OrderedDict(conv1=convolution, bn1=norm, relu1=relu, pool=pool))
 
     def _block(self, inputs: int, channels: int, stage: int, number: int, mult: float) -> Bottleneck:

@@ -19,7 +19,8 @@ from PIL import Image
 from datasets.base import Failure, Guarded, Item, SegmentationDataset
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
-from datasets.reading import colour_table, read_image, read_label, read_painted, size_of
+from datasets.pictures import read_image
+from datasets.reading import colour_table, read_label, read_painted, size_of
 from transforms import Pipeline
 from utils.errors import UserError
 

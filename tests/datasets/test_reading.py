@@ -10,7 +10,8 @@ from PIL import Image
 from datasets.base import Item, SegmentationDataset
 from datasets.camvid import SPEC as CAMVID
 from datasets.cityscapes import SPEC
-from datasets.reading import apply_table, class_table, find_folder, read_image, read_label
+from datasets.pictures import read_image
+from datasets.reading import apply_table, class_table, find_folder, read_label
 from transforms import Pipeline
 from utils.errors import UserError
 

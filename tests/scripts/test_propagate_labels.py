@@ -12,7 +12,8 @@ import torch
 
 import train
 from datasets import snippets, toy
-from datasets.reading import read_image, read_label
+from datasets.pictures import read_image
+from datasets.reading import read_label
 from network.flow import sources
 from network.flow.warp import warp
 from scripts import chain_flow, propagate_labels, propagation_gain

@@ -13,7 +13,7 @@ import pytest
 import torch
 from shared import GOLDEN
 
-from datasets.reading import read_image
+from datasets.pictures import read_image
 from network.flow import flownet2, sdcnet
 from network.flow.flownet2 import FlowNet2
 from scripts import train_sdcnet

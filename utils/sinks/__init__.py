@@ -16,6 +16,7 @@ from utils.sinks.folders import Folders
 from utils.sinks.gallery import Gallery, Row
 from utils.sinks.images import Images
 from utils.sinks.labelmaps import LabelMaps
+from utils.sinks.older import Older
 from utils.sinks.perimage import PerImage
 from utils.sinks.pseudocolor import PseudoColor
 from utils.sinks.scales import ScaleScores
@@ -32,6 +33,7 @@ __all__ = [
     "Gallery",
     "Images",
     "LabelMaps",
+    "Older",
     "PerImage",
     "PseudoColor",
     "Row",
@@ -139,7 +141,10 @@ def build(
     if options.DUMP_FOR_SUBMISSION:
         sinks.append(Submission(run_dir, spec, expected))
     if options.DUMP_FOR_AUTO_LABELLING:
-        sinks.append(AutoLabels(run_dir / "autolabelled", spec))
+        upright = options.MODE == "folder" and not options.LABELS
+        sinks.append(AutoLabels(run_dir / "autolabelled", spec, made={"upright": True} if upright else {}))
+    if options.MODE:
+        sinks.append(Older(run_dir))
     return sinks
 
 

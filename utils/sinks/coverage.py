@@ -38,9 +38,9 @@ class Coverage:
         self.folder, self.classes, self.ranks = folder, tuple(classes), ranks
         self.rows: dict[str, np.ndarray] = {}  # (2, K) int64: predicted, kept
         self._own = folder / f"coverage_{ranks.rank}.csv"
-        self._join()
+        self.join()
 
-    def _join(self) -> None:
+    def join(self) -> None:
         """Take over the rows of all files, and make one of them."""
         self.ranks.barrier()
         files = sorted(self.folder.glob("coverage*.csv"))
@@ -48,7 +48,7 @@ class Coverage:
             self._read(file)
         self.ranks.barrier()  # nobody removes what others have not read yet
         if self.ranks.is_main and files:
-            write_file(self.folder / FILE, self._text().encode())
+            write_file(self.folder / FILE, self._text().encode("utf-8", "surrogateescape"))
             for file in files:
                 if file.name != FILE:
                     file.unlink()
@@ -56,7 +56,8 @@ class Coverage:
 
     def _read(self, file: Path) -> None:
         width = 2 * len(self.classes)
-        text = file.read_text(encoding="utf-8")
+        with open(file, encoding="utf-8", errors="surrogateescape", newline="") as stream:  # names are kept as bytes
+            text = stream.read()
         whole = text[: text.rfind("\n") + 1]  # without a line that an interruption has cut
         for name, *cells in csv.reader(io.StringIO(whole)):
             with suppress(ValueError):  # the first line holds titles
@@ -69,23 +70,27 @@ class Coverage:
         writer = csv.writer(text, lineterminator="\n")
         titles = [f"{name} {kind}" for kind in ("predicted", "kept") for name in self.classes]
         writer.writerow(["image", *titles])
-        writer.writerows([name, *self.rows[name].ravel().tolist()] for name in sorted(self.rows))
-        return text.getvalue()
+        return text.getvalue() + "".join(_row(name, self.rows[name].ravel()) for name in sorted(self.rows))
 
     def add(self, name: str, predicted: np.ndarray, kept: np.ndarray) -> None:
         """Pixels (K,) of an image whose files are written."""
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow([name, *predicted.tolist(), *kept.tolist()])
-        append(self._own, line.getvalue())
+        append(self._own, _row(name, np.concatenate([predicted, kept])))
 
     def close(self, names: Sequence[str]) -> list[Covered]:
         """Join what all ranks have added, keep the images `names`, and sum them up by class."""
-        self._join()
+        self.join()
         self.rows = {name: self.rows[name] for name in names}
         if self.ranks.is_main:
-            write_file(self.folder / FILE, self._text().encode())
+            write_file(self.folder / FILE, self._text().encode("utf-8", "surrogateescape"))
         total = np.sum(list(self.rows.values()), axis=0)  # (2, K)
         images = np.sum([rows[1] > 0 for rows in self.rows.values()], axis=0)  # (K,)
         return [
             Covered(name, int(total[0, k]), int(total[1, k]), int(images[k])) for k, name in enumerate(self.classes)
         ]
+
+
+def _row(name: str, numbers: np.ndarray) -> str:
+    """A line of the file; csv quotes a name with a carriage return only if it is told to."""
+    line, quoting = io.StringIO(), csv.QUOTE_ALL if "\r" in name else csv.QUOTE_MINIMAL
+    csv.writer(line, lineterminator="\n", quoting=quoting).writerow([name, *numbers.tolist()])
+    return line.getvalue()

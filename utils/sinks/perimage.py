@@ -12,6 +12,7 @@ from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.files import write_file
 from utils.metrics import Scores
+from utils.names import shown
 from utils.sinks.base import ALONE, EvalItem
 
 
@@ -31,7 +32,7 @@ class PerImage:
         scores = Scores(item.counts)
         values = (scores.mean_iu, *scores.iou.tolist())
         mean, *classes = ("" if np.isnan(v) else f"{v:.6f}" for v in values)
-        self._rows.append([item.name, mean, str(scores.pixels), str(scores.wrong), *classes])
+        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.wrong), *classes])
 
     def close(self, ranks: Ranks = ALONE) -> str | None:
         """Write all ranks' rows in the order of their names."""

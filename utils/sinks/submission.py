@@ -12,6 +12,7 @@ from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
 from utils.files import cannot_write, whole, write_file
+from utils.names import valid
 from utils.sinks.base import ALONE, EvalItem
 from utils.visualize import encode_png, file_stem, to_array
 
@@ -67,6 +68,6 @@ class Submission:
             self.archive.parent.mkdir(parents=True, exist_ok=True)
             with whole(self.archive) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
                 for name in names:  # PNG is compressed already
-                    archive.write(self.folder / name, name)
+                    archive.write(self.folder / name, valid(name))
         except OSError as error:
             raise cannot_write(self.archive, error) from error

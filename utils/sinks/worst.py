@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import heapq
 import html
+import io
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.files import write_file
+from utils.names import shown
 from utils.sinks.base import ALONE, EvalItem
 from utils.visualize import colorize, encode_jpeg, encode_png, error_map, file_stem
 
@@ -96,10 +100,12 @@ class Worst:
         return f"the {self.count} worst images of each class: {self.folder / 'index.html'}"
 
     def _csv(self) -> str:
-        lines = ["class,rank,wrong_pixels,image"]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["class", "rank", "wrong_pixels", "image"])
         for name, entries in zip(self.spec.classes, self._lists, strict=True):
-            lines += [f'{name},{rank},{e.wrong},"{e.name}"' for rank, e in enumerate(entries, start=1)]
-        return "\n".join(lines) + "\n"
+            writer.writerows([name, rank, e.wrong, shown(e.name)] for rank, e in enumerate(entries, start=1))
+        return text.getvalue()
 
     def _html(self) -> str:
         parts = [
@@ -110,7 +116,8 @@ class Worst:
         for name, entries in zip(self.spec.classes, self._lists, strict=True):
             parts.append(f"<h2>{html.escape(name)}</h2>")
             for entry in entries:
-                files = {kind: html.escape(self._file(entry.name, kind)) for kind in KINDS}
+                files = {kind: quote(self._file(entry.name, kind), errors="surrogateescape") for kind in KINDS}
                 pictures = "".join(f'<img src="{f}" alt="{kind}" loading="lazy">' for kind, f in files.items())
-                parts.append(f"<p>{html.escape(entry.name)}: {entry.wrong} wrong pixels</p><div>{pictures}</div>")
+                title = f"{html.escape(shown(entry.name))}: {entry.wrong} wrong pixels"
+                parts.append(f"<p>{title}</p><div>{pictures}</div>")
         return "\n".join(parts) + "\n"

@@ -1,0 +1,70 @@
+"""A bounded look at pictures before a run reads them: the range of their values, and the turns that they carry."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from datasets import catalogue, pictures
+from datasets.base import Listing
+from datasets.files import images_in
+from utils.distributed import Ranks
+from utils.errors import UserError
+
+_MANY = 1000  # heads of a folder without labels: reading them costs little beside predicting them
+
+
+def bits_of(paths: list[str], given: int, most: int = pictures.LOOKED_AT) -> tuple[int, str]:
+    """Bits that the values of pictures use (see `read_image`), and a note where that is fewer than their files have.
+
+    As `given`, or, where that is 0, by the values of some of them: one range for all.
+    """
+    if given:
+        return given, ""
+    deep = pictures.deep(pictures.spread(paths, most))
+    bits, highest = pictures.range_of(pictures.spread(deep, pictures.DECODED))
+    return bits, pictures.range_note(bits, highest)
+
+
+def bits_of_folder(paths: list[str], given: int) -> tuple[int, str]:
+    """As `bits_of`, for pictures that stand for themselves."""
+    return bits_of(paths, given, _MANY)
+
+
+@lru_cache(maxsize=64)
+def bits_beside(folder: Path) -> tuple[int, str]:
+    """As `bits_of`, for frames that are read one by one: by the pictures of their folder."""
+    return bits_of([str(path) for path in images_in(folder)], 0)
+
+
+def image_bits(cfg: Any, ranks: Ranks, listing: Listing, mode: str) -> tuple[int, str]:
+    """As `bits_of`, for a split of a run. Training and validation see the same range: that of both together."""
+    given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in listing.items]
+    if given or mode == "folder":
+        return bits_of_folder(own, given)
+    if not pictures.deep(pictures.spread(own, pictures.LOOKED_AT)):
+        return 0, ""
+    splits = (_images(cfg, ranks, split) for split in ("train", "val"))
+    return bits_of([path for paths in splits for path in paths] or own, given, 2 * pictures.LOOKED_AT)
+
+
+def _images(cfg: Any, ranks: Ranks, split: str) -> list[str]:
+    """A split's fine images, none where it is not there."""
+    try:
+        found = catalogue.listing(cfg, split, ranks)
+    except UserError:
+        return []
+    return [item.image for item in found.items[: found.fine]]
+
+
+def turned_note(listing: Listing) -> str:
+    """What the log should say of training images that ask for a turn, by some of them; empty where none does."""
+    some = pictures.spread([item.image for item in listing.items if not item.upright], pictures.LOOKED_AT)
+    count = pictures.turned(some)
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(some)} training images looked at carry a turn (EXIF): read as they are stored, since "
+        "labels lie over the stored pixels"
+    )

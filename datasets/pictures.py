@@ -1,0 +1,223 @@
+"""Pictures to arrays of 8 bits: which way up they are, and which range of their values they use."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from datasets.decoding import decode, head_of
+from datasets.reading import read_complete
+from utils.errors import UserError, in_short
+
+WHOLE = 16  # bits of a file that uses all of its range
+LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
+
+_ORIENTATION = 0x0112  # tag of EXIF
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BYTES, _ANY_BITS = (cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | more for more in (0, cv2.IMREAD_ANYDEPTH))
+_USED = (8, 10, 12, 14)  # bits that cameras and instruments have, below the 16 of the file
+
+# How a stored picture becomes upright, by its EXIF orientation (tag 0x0112 of the standard): 2 to 4 mirrored or upside
+# down, 5 to 8 with sides exchanged.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: partial(np.rot90, k=-1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+_STORED = {**_UPRIGHT, 6: _UPRIGHT[8], 8: _UPRIGHT[6]}  # the way back
+
+
+class PictureError(UserError):
+    """A picture that cannot be read: where there are others, it may be left out."""
+
+
+def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too.
+
+    As it is stored, since labels are drawn over the stored pixels; `upright`: turned by its EXIF tag, as viewers show
+    it. `bits`: of the 16 in a file of so many, how many its values use; 0: told by nobody. PictureError, which names
+    the file, for one that cannot be read, and for values beyond `bits`.
+    """
+    return read_turned(path, upright, bits)[0]
+
+
+def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
+    """As `read_image`, and whether the file asks for a turn."""
+    try:
+        return _read(path, upright, bits)
+    except PictureError:
+        raise
+    except UserError as error:
+        raise PictureError(str(error)) from None
+    except Exception as error:  # a decoder raises what it likes
+        raise PictureError(f"cannot read {path}: {in_short(error)}") from error
+
+
+def _read(path: str, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
+    data = read_complete(path)
+    image = _eight_bits(path, data, bits)
+    turn, is_tiff = orientation(data), data[:4] in _TIFF
+    if turn in _UPRIGHT and upright != is_tiff:  # the decoder turns every TIFF, whatever it is told
+        image = np.ascontiguousarray((_UPRIGHT if upright else _STORED)[turn](image))
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), turn != 1
+
+
+def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
+    """(H, W, 3) uint8 BGR."""
+    if not _may_be_deep(data):
+        return _decoded(path, _BYTES, data)
+    values = _decoded(path, _ANY_BITS, data)
+    if values.dtype == np.uint8:
+        return values
+    values = _whole_numbers(path, values)
+    used = bits_of_value(int(values.max()))
+    if used > (bits or WHOLE) or (not bits and used < WHOLE):
+        raise PictureError(
+            f"{path} has values up to {values.max()}, {used} of 16 bits, others of these pictures {bits or 8}: "
+            f"give --image_bits {used}, which holds for all of them"
+        )
+    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+
+
+def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
+    values = decode(data, flags)
+    if values is None:
+        raise PictureError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image{_unusual(data)}")
+    return values
+
+
+def _may_be_deep(data: bytes) -> bool:
+    """False where the head says 8 bits or fewer a channel; what has no such head may have more."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data[24:25] == b"\x10"
+    return data[:4] in _TIFF or data[:2] in (b"P5", b"P6")
+
+
+def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
+    """Values as uint16; PictureError where they are none."""
+    if values.dtype.kind in "iu" and values.itemsize == 2 and values.min() >= 0:
+        return values.astype(np.uint16)
+    kind = "negative values" if values.dtype.kind == "i" else f"values of type {values.dtype}"
+    raise PictureError(f"{path} holds {kind}: save it with whole numbers of 8 or 16 bits, from black 0 to white")
+
+
+def _unusual(data: bytes) -> str:
+    """What a TIFF that OpenCV does not decode holds, where Pillow knows it; else nothing."""
+    head = head_of(data) if data[:4] in _TIFF else None
+    kind = {"F": "fractions", "I": "whole numbers of 32 bits"}.get(head.mode if head else "", "")
+    return f"; it holds {kind}: save it with 8 or 16 bits" if kind else ""
+
+
+def bits_of_value(highest: int) -> int:
+    """Bits that pictures use whose highest value this is: 8, 10, 12, 14 or 16."""
+    return next((bits for bits in _USED if 0 < highest < 1 << bits), WHOLE)
+
+
+# Before pictures are read: what a bounded look at a folder or a list tells -------------------------------------------
+
+
+def spread(paths: Sequence[str], most: int) -> tuple[str, ...]:
+    """At most so many of the paths, evenly over all."""
+    return tuple(paths[i * len(paths) // most] for i in range(most)) if len(paths) > most else tuple(paths)
+
+
+def deep(paths: Sequence[str]) -> list[str]:
+    """Those of some paths whose heads say 16 bits, or do not say. What cannot be read is none: reading it says why."""
+    return [path for path in paths if _may_be_deep(_head(path))]
+
+
+@lru_cache(maxsize=16)
+def range_of(paths: tuple[str, ...]) -> tuple[int, int]:
+    """(bits that the pictures of 16 bits among some files use, their highest value); (0, 0) where there are none."""
+    highest = [value for path in paths if (value := _highest(path)) is not None]
+    return (bits_of_value(max(highest)), max(highest)) if highest else (0, 0)
+
+
+def _highest(path: str) -> int | None:
+    try:
+        values = _decoded(path, _ANY_BITS, read_complete(path))
+        return None if values.dtype == np.uint8 else int(_whole_numbers(path, values).max())
+    except UserError:
+        return None
+
+
+def range_note(bits: int, highest: int) -> str:
+    """What the log should say of pictures that use fewer than their 16 bits; empty for those that use all."""
+    if bits in (0, WHOLE):
+        return ""
+    return (
+        f"pictures of 16 bits use {bits} of them (highest value {highest} of those looked at): {(1 << bits) - 1} is "
+        f"white in all of them; --image_bits {WHOLE} where they are just dark"
+    )
+
+
+def turned(paths: Sequence[str]) -> int:
+    """How many of some pictures ask for a turn, by their heads."""
+    return sum(orientation(_head(path, 1 << 16)) != 1 for path in paths)
+
+
+def _head(path: str, length: int = 32) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(length)
+    except OSError:
+        return b""
+
+
+# EXIF ----------------------------------------------------------------------------------------------------------------
+
+
+def orientation(data: bytes) -> int:
+    """The EXIF orientation of a JPEG, PNG, WebP or TIFF file, 1 to 8; 1 where it has none or a broken one."""
+    try:
+        block = _exif(data)
+        if not block:
+            return 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tags = Image.Exif()
+            tags.load(block)
+            value = tags.get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises what a broken block happens to cause; a photo is worth more than its tags
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _exif(data: bytes) -> bytes:
+    """The EXIF block of a file, empty if it has none. No decoder is started for it."""
+    if data.startswith(b"\xff\xd8"):
+        return _exif_of_jpeg(data)
+    if data.startswith(b"\x89PNG"):
+        at, order = data.find(b"eXIf"), ">I"
+        size = at - 4
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        at, order = data.find(b"EXIF"), "<I"
+        size = at + 4
+    else:
+        return data if data[:4] in _TIFF else b""
+    if at < 0:
+        return b""
+    (length,) = struct.unpack_from(order, data, size)
+    start = max(at, size) + 4
+    return data[start : start + length]
+
+
+def _exif_of_jpeg(data: bytes) -> bytes:
+    """The first segment APP1 that says Exif, of those before the picture's own data."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            return data[at + 4 : at + 2 + length]
+        at += 2 + length
+    return b""

@@ -1,0 +1,175 @@
+"""Pictures as they are found: turned, of few bits, damaged."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from datasets import look, pictures
+from datasets.base import Item, Listing, SegmentationDataset
+from datasets.folder import SPEC
+from datasets.loaders import EvalLoader
+from datasets.pictures import PictureError, orientation, read_image, read_turned
+from transforms import Pipeline
+from utils.distributed import Ranks
+from utils.errors import UserError
+
+RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+
+
+def photo(path: Path, turn: int) -> str:
+    """RGB with an EXIF orientation; JPEG would change the pixels, so that only its shape can be compared."""
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(RGB).save(path, exif=exif, lossless=True)  # which WebP alone reads
+    return str(path)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg"])
+def test_upright_as_viewers_show_it_and_stored_as_it_is(tmp_path: Path, suffix: str, turn: int) -> None:
+    path = photo(tmp_path / f"a{suffix}", turn)
+    stored = Image.fromarray(RGB)
+    stored.getexif()[0x0112] = turn
+    viewed = np.asarray(ImageOps.exif_transpose(stored))
+    upright, turned = read_turned(path, upright=True)
+    assert turned == (turn != 1)
+    assert upright.shape == viewed.shape and read_image(path).shape == RGB.shape
+    if suffix != ".jpg":
+        assert np.array_equal(upright, viewed) and np.array_equal(read_image(path), RGB)
+
+
+@pytest.mark.parametrize("block", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"\7" * 40])
+def test_a_broken_exif_block_is_none(tmp_path: Path, block: bytes) -> None:
+    data = io.BytesIO()
+    Image.fromarray(RGB).save(data, "JPEG")
+    jpeg = data.getvalue()
+    broken = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
+    (tmp_path / "a.jpg").write_bytes(broken)
+    assert orientation(broken) == orientation(broken[:9]) == 1
+    (tmp_path / "b.jpg").write_bytes(jpeg)
+    assert np.array_equal(read_image(str(tmp_path / "a.jpg"), upright=True), read_image(str(tmp_path / "b.jpg")))
+
+
+@pytest.mark.parametrize("value", [0, 9, 77])
+def test_an_orientation_that_is_none(tmp_path: Path, value: int) -> None:
+    assert read_turned(photo(tmp_path / "a.png", value), upright=True)[1] is False
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".ppm"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_sixteen_bits_that_are_fewer(tmp_path: Path, suffix: str, bits: int) -> None:
+    values = RGB.astype(np.uint16) << (bits - 8)
+    values[0, 0] = (1 << bits) - 1
+    paths = [str(tmp_path / f"{name}{suffix}") for name in ("bright", "dark")]
+    for path, one in zip(paths, (values, values // 16), strict=True):
+        assert cv2.imwrite(path, one[..., ::-1])
+    found, note = look.bits_of_folder(paths, 0)
+    assert found == bits and f"use {bits} of them (highest value {(1 << bits) - 1}" in note
+    expected = RGB.copy()
+    expected[0, 0] = 255
+    assert np.array_equal(read_image(paths[0], bits=bits), expected)
+    assert np.abs(read_image(paths[1], bits=bits).astype(int) - expected // 16).max() <= 1  # one range for all
+    assert look.bits_of_folder(paths, 16) == (16, "")
+    with pytest.raises(PictureError, match=f"{bits} of 16 bits.*--image_bits {bits}"):
+        read_image(paths[0], bits=0)  # black without a word otherwise
+
+
+def test_grey_and_signed_of_twelve_bits(tmp_path: Path) -> None:
+    grey = RGB[..., 0].astype(np.int16) << 4
+    for name, values in (("a.png", grey.astype(np.uint16)), ("b.tiff", grey)):
+        assert cv2.imwrite(str(tmp_path / name), values)
+        assert np.array_equal(read_image(str(tmp_path / name), bits=12), np.repeat(RGB[..., :1], 3, -1))
+
+
+def test_values_beyond_the_range_of_the_others_are_said(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((2, 2, 3), 5000, np.uint16))
+    with pytest.raises(PictureError, match=r"a.png has values up to 5000, 14 of 16 bits, others of these pictures 12"):
+        read_image(str(tmp_path / "a.png"), bits=12)
+
+
+def test_all_of_sixteen_bits_is_as_ever(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.png")
+    cv2.imwrite(path, np.full((2, 2, 3), 20000, np.uint16))
+    assert look.bits_of_folder([path], 0) == (16, "")
+    assert (read_image(path, bits=0) == 20000 >> 8).all()
+    black = str(tmp_path / "b.png")
+    cv2.imwrite(black, np.zeros((2, 2, 3), np.uint16))
+    assert not read_image(black, bits=0).any()
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (np.full((3, 3, 3), 0.5, np.float32), "values of type float32"),
+        (np.full((3, 3, 3), -5, np.int16), "negative values"),
+        (np.full((3, 3), 0.5, np.float32), "fractions"),
+        (np.full((3, 3), 70000, np.int32), "whole numbers of 32 bits"),
+    ],
+)
+def test_pictures_that_hold_no_colours(tmp_path: Path, values: np.ndarray, what: str) -> None:
+    path = tmp_path / "a.tiff"
+    if values.ndim == 2:
+        Image.fromarray(values).save(path)
+    else:
+        assert cv2.imwrite(str(path), values)
+    with pytest.raises(PictureError, match=f"a.tiff.*{what}.*save it with"):
+        read_image(str(path))
+
+
+def items(folder: Path, upright: bool) -> list[Item]:
+    """Three pictures, the second turned, the third cut off."""
+    good, turned, bad = photo(folder / "a.png", 1), photo(folder / "b.png", 6), folder / "c.png"
+    bad.write_bytes(Path(good).read_bytes()[:60])
+    return [Item(path, None, Path(path).stem, upright=upright) for path in (good, turned, str(bad))]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_picture_is_left_out_and_counted(tmp_path: Path, workers: int) -> None:
+    dataset = SegmentationDataset(items(tmp_path, True), SPEC, Pipeline())
+    for batch_size in (1, 3):
+        loader = EvalLoader(dataset, batch_size, workers, lenient=True)
+        read = {
+            name: image.shape for batch in loader for name, image in zip(batch["name"], batch["image"], strict=True)
+        }
+        loader.close()
+        assert read == {"a": (4, 6, 3), "b": (6, 4, 3)}
+        lines = loader.seen(Ranks()).lines
+        assert lines[0].startswith("left out: ") and "c.png is truncated" in lines[0]
+        assert "1 of 3 pictures carry a turn (EXIF): turned upright" in lines[1]
+        assert lines[2] == "1 of 3 pictures could not be read and are left out"
+    with pytest.raises(UserError, match=r"c.png is truncated"):
+        list(EvalLoader(dataset))  # the score of a dataset is one over all of its images
+
+
+def test_where_no_picture_can_be_read(tmp_path: Path) -> None:
+    loader = EvalLoader(SegmentationDataset(items(tmp_path, True)[2:], SPEC, Pipeline()), lenient=True)
+    assert list(loader) == []
+    with pytest.raises(UserError, match=r"none of the 1 pictures can be read, the first: .*c.png"):
+        loader.seen(Ranks())
+
+
+def test_turns_of_training_images_are_said(tmp_path: Path) -> None:
+    stored, upright = (Listing.plain(items(tmp_path, kind)) for kind in (False, True))
+    assert "1 of 3 training images looked at carry a turn (EXIF): read as they are stored" in look.turned_note(stored)
+    assert look.turned_note(upright) == ""
+    assert pictures.spread([str(i) for i in range(10)], 4) == ("0", "2", "5", "7")
+
+
+def test_all_processes_count_what_each_has_left_out(tmp_path: Path) -> None:
+    class Two(Ranks):
+        def gather(self, value: Any) -> list[Any]:
+            return [value, ["b.png is empty"] if isinstance(value, list) else 2]
+
+    loader = EvalLoader(SegmentationDataset(items(tmp_path, False), SPEC, Pipeline()), lenient=True)
+    list(loader)
+    seen = loader.seen(Two())
+    assert "b.png is empty" in seen.left_out and seen.note == "2 of 3 pictures could not be read and are left out"
+    assert "3 of 3 pictures carry a turn (EXIF): read as they are stored" in seen.lines[2]

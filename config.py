@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from yacs.config import CfgNode
 
-from options import csail, hrnet, paddleseg
+from options import csail, hrnet, paddleseg, reads
 from options.checks import problems
 from options.files import Words
 from options.files import read as read_file
@@ -26,6 +26,15 @@ from utils.errors import UserError, nearest
 SYSTEMS = (paddleseg.SYSTEM, csail.SYSTEM, hrnet.SYSTEM)
 
 
+class Parsed(NamedTuple):
+    """{key: value} of every option, flags without effect, keys that the command line changes, keys of its files."""
+
+    values: dict[str, Any]
+    idle: list[str]
+    given: set[str]
+    filed: set[str]
+
+
 def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None = None, dry: bool = False) -> CfgNode:
     """Frozen configuration of a command line (without the program's name).
 
@@ -33,9 +42,11 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
     up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
     problem in it, for what does not exist or contradicts itself.
     """
-    values, idle = parse(argv or [], recorded)
-    if recorded and values["DATASET.NAME"] != recorded.get("DATASET.NAME"):  # its sizes are those of its own dataset
-        values, idle = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
+    parsed = parse(argv or [], recorded)
+    # A checkpoint's sizes are those of its own dataset.
+    if recorded and parsed.values["DATASET.NAME"] != recorded.get("DATASET.NAME"):
+        parsed = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
+    values = parsed.values
     assets = os.path.expanduser(values["ASSETS_PATH"])
     for key, value in values.items():
         if isinstance(value, str):
@@ -43,26 +54,28 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
             if value.startswith("~/"):  # in a YAML file and behind `--flag=` the shell does not do it
                 values[key] = os.path.expanduser(values[key])
     cfg = _tree(values)
-    cfg.WITHOUT_EFFECT = [*idle, *_idle_flips(cfg)]
+    cfg.WITHOUT_EFFECT = [*parsed.idle, *reads.notes(values, parsed.given, parsed.filed)]
     if not dry:
         _fill_classes(cfg)
-    found = list(problems(cfg))
+    found = [*problems(cfg), *reads.refused(values, parsed.given)]
     if found:
         raise UserError("\n".join(found))
     cfg.freeze()
     return cfg
 
 
-def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], list[str]]:
-    """Command line -> ({key: value} of every option, flags given that have no effect), paths and choices unchecked."""
+def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> Parsed:
+    """Command line -> what it says, paths and choices unchecked."""
     values = defaults()
     values.update({key: coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS})
     files, given, loose, older, idle = _split(list(argv))
     told: Words = {system.name: {} for system in SYSTEMS}
+    filed: set[str] = set()
     later: set[str] = set()  # keys of files of ours behind one of others
     for file in files:
         found, ours = read_file(file, SYSTEMS, told)
         values.update(found)
+        filed |= found.keys()
         later = later | {*found} if ours and any(told.values()) else set()
     pairs = _read_pairs(loose, told)
     if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
@@ -76,6 +89,7 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
             placed.pop("SNAPSHOT", None)
         idle += system.idle(asked)
         values.update({key: coerce(OPTIONS[key], value, key) for key, value in placed.items()})
+        filed |= placed.keys()
     values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
     if "MODEL.ARCH" not in given | pairs and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
         values["MODEL.ARCH"] = "encoder_decoder"
@@ -96,7 +110,14 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> tup
         values["TRAIN.MAX_ITERS"] = min(22, values["TRAIN.MAX_ITERS"])
     if values["TRAIN.MAX_ITERS"] > 0:  # an epoch of the log, the checkpoints and the schedule is such a round
         values["TRAIN.MAX_EPOCH"] = -(-values["TRAIN.MAX_ITERS"] // max(1, values["TRAIN.SAVE_INTERVAL"]))
-    return values, idle
+    # A pair with the default is what a record of all options has.
+    asked = {*given, *(key for key, value in pairs.items() if value != OPTIONS[key].default)}
+    return Parsed(values, idle, asked, filed)
+
+
+def unread(cfg: CfgNode) -> dict[str, str]:
+    """{key: what it is of} of options that this run does not read."""
+    return reads.unread(flat(cfg))
 
 
 def _slides(values: Mapping[str, Any]) -> bool:
@@ -113,12 +134,6 @@ def _tree(values: dict[str, Any]) -> CfgNode:
         node[leaf] = value
     cfg.PUBLISHED = tuple(name.strip() for name in values["PUBLISHED"].split(",") if name.strip())
     return cfg
-
-
-def _idle_flips(cfg: CfgNode) -> list[str]:
-    """PaddleSeg's flips do nothing, there as here, unless they are switched on."""
-    flips = {"--flip_horizontal": cfg.EVAL.FLIP_HORIZONTAL, "--flip_vertical": cfg.EVAL.FLIP_VERTICAL}
-    return [f"{flag} (without --aug_eval)" for flag, on in flips.items() if on and not cfg.EVAL.AUG_EVAL]
 
 
 def _fill_classes(cfg: CfgNode) -> None:

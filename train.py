@@ -271,7 +271,7 @@ def drive(words: list[str]) -> int:
         crop = [int(side) for side in cfg.DATASET.CROP_SIZE.split(",")]
         print(summary(net, (crop[0], crop[-1])))
         return 0
-    run = open_run(cfg, ranks, shlex.join(words))
+    run = open_run(cfg, ranks, shlex.join(words), start)
     try:
         introduce(run, start.notes)
         leave_script(run)
@@ -288,7 +288,7 @@ def drive(words: list[str]) -> int:
         run.log.note(last_words(error))
         raise
     finally:
-        run.log.close()
+        run.close()
 
 
 if __name__ == "__main__":

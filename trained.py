@@ -28,13 +28,14 @@ class Trained(NamedTuple):
     told: dict[str, Any]
 
 
-def build(words: Sequence[str], preferred: str = "") -> Trained:
+def build(words: Sequence[str], preferred: str = "", scales: str = "") -> Trained:
     """The network of the file that --snapshot of a command line names; what the line says wins over the file.
 
-    `preferred`: of several networks that an unnamed state dict fits, the one to take. UserError where the network
-    cannot be told, or the classes are none of the dataset's.
+    `preferred`: of several networks that an unnamed state dict fits, the one to take. `scales`: as --n_scales, for a
+    network that combines scales. UserError where the network cannot be told, or the classes are none of the dataset's.
     """
-    cfg = config.load(words)
+    combined = {"MODEL.N_SCALES": scales} if scales else {}
+    cfg = config.load(words, combined)
     launch.one(cfg.OPTIONS.DEVICES)
     path = Path(cfg.SNAPSHOT)
     content = safe_load.read(path)
@@ -45,7 +46,7 @@ def build(words: Sequence[str], preferred: str = "") -> Trained:
     elif not cfg.MODEL.ARCH:
         told = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
     count = len(weights.class_names) or weights.num_classes
-    told |= {"DATASET.NUM_CLASSES": count} if count else {}
+    told |= combined | ({"DATASET.NUM_CLASSES": count} if count else {})
     cfg = config.load(words, told)
     return Trained(cfg, classes_of(cfg, weights.class_names), network.build(cfg), told)
 

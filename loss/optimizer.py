@@ -82,17 +82,7 @@ def make(name: str, net: nn.Module, settings: Settings) -> Optimizer:
         raise UserError(f"--optimizer {name!r} is unknown{nearest(name, OPTIMIZERS)}; known: {', '.join(OPTIMIZERS)}")
     if not any(p.requires_grad for p in net.parameters()):
         raise UserError("nothing to train: every parameter of the network is frozen; give fewer freezing options")
-    made = OPTIMIZERS[name](_params(net, settings), settings)
-    scales = [group.get("lr_scale") for group in made.param_groups]
-
-    def keep_scales(loaded: Optimizer) -> None:
-        for group, scale in zip(loaded.param_groups, scales, strict=True):
-            group.pop("lr_scale", None)
-            if scale is not None:
-                group["lr_scale"] = scale
-
-    made.register_load_state_dict_post_hook(keep_scales)  # rates are the options', whatever a file has
-    return made
+    return OPTIMIZERS[name](_params(net, settings), settings)
 
 
 def set_rate(optimizer: Optimizer, lr: float) -> None:

@@ -39,7 +39,7 @@ def multiply_adds(net: nn.Module, size: tuple[int, int]) -> Counter[str]:
     """Multiply-adds of one image in evaluation mode by part; convolutions and matrix products count, as usual."""
     counter = FlopCounterMode(display=False, depth=1)
     with in_mode(net, training=False), torch.no_grad(), counter:
-        torch.func.functional_call(net, _on_meta(net), (torch.empty(1, 3, *size, device="meta"),))
+        torch.func.functional_call(net, on_meta(net), (torch.empty(1, 3, *size, device="meta"),))
     flops = {name: sum(ops.values()) // 2 for name, ops in counter.get_flop_counts().items()}
     found: Counter[str] = Counter()
     for name, part in _parts(net).items():
@@ -55,7 +55,7 @@ def activations(net: nn.Module, size: tuple[int, int], images: int = IMAGES) -> 
     They are counted where autograd puts them aside; what several operations keep counts once, weights never. What is
     computed again in the backward pass (--grad_ckpt) is not kept.
     """
-    state = _on_meta(net)
+    state = on_meta(net)
     kept = _Kept(state.values())
     hooks = [hook for name, part in _parts(net).items() for hook in kept.watch(name, part)]
     try:
@@ -100,7 +100,7 @@ def _parts(net: nn.Module) -> dict[str, nn.Module]:
     return net.parts() if isinstance(net, Net) else dict(net.named_children())
 
 
-def _on_meta(net: nn.Module) -> dict[str, Tensor]:
+def on_meta(net: nn.Module) -> dict[str, Tensor]:
     """Weights and buffers without content, to be trained or not as they are in `net`."""
     state = {name: p.detach().to("meta").requires_grad_(p.requires_grad) for name, p in net.named_parameters()}
     return state | {name: x.to("meta") for name, x in net.named_buffers()}

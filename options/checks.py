@@ -59,7 +59,7 @@ def problems(cfg: CfgNode) -> Iterator[str]:
 def _class_problems(cfg: CfgNode) -> Iterator[str]:
     """Classes that no network can tell apart, and an ignored train id that is none."""
     count, ignored = cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL
-    if count < 2:
+    if count < 2 and count != 0:  # 0: not looked up, as for a sweep
         advice = "a binary task has two classes, the background and the object"
         named = "1 class" if count == 1 else f"{count} classes"
         yield f"{named}: where there is nothing to tell apart nothing is learned; {advice}"
@@ -209,7 +209,8 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
                 "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
                 "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS", "EVAL.NUM_IMAGES",
-                "MODEL.ITERATIVE_REFINEMENT"):  # fmt: skip
+                "MODEL.ITERATIVE_REFINEMENT", "OPTIM.POLY_EXP", "OPTIM.REPOLY", "OPTIM.RESCALE",
+                "MODEL.SECOND_SCALE_FROM", "OPTIM.POLY_STEP", "DATASET.MAX_CU_EPOCH"):  # fmt: skip
         value = get(cfg, key)
         if value < 0:
             yield f"{OPTIONS[key].name} must not be negative, it is {value}"

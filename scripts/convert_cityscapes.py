@@ -69,7 +69,7 @@ def run(root: str, workers: int) -> str:
     if not sources:
         raise UserError(f"no *{POLYGONS} in {folder}")
     pairs = [(source, source.with_name(source.name.removesuffix(POLYGONS) + LABELS)) for source in sources]
-    written, before = convert(draw, pairs, "labels", workers)
+    written, before = convert(draw, pairs, "labels", workers, folder)
     return f"{written} labels written, {before} were there before: {len(pairs)} *{LABELS} in {folder}"
 
 

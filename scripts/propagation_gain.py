@@ -79,7 +79,7 @@ def figures(scenes: Path, names: Sequence[str], reach: int, rest: Sequence[str])
     """A table: for each source and number of steps, mean IoU of all pixels, and of those that pass the check."""
     lines = ["| flow | steps | mIoU, all pixels | mIoU, passing the check | share passing |", "|---|---|---|---|---|"]
     for name in names:
-        words = ["--source_dir", str(scenes), "--target_dir", "", "--flow", name, "--propagate", str(reach), *rest]
+        words = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", name, "--propagate", str(reach), *rest]
         flows = flows_of(propagate_labels.parser().parse_args(words))
         for k, (whole, kept, share) in quality(scenes, flows, reach).items():
             lines.append(f"| {name} | {k} | {percent(whole)} | {percent(kept)} | {percent(share)} |")

@@ -84,7 +84,9 @@ def test_published_flag(flag: dict[str, Any]) -> None:
 @pytest.mark.parametrize("flag", PUBLISHED, ids=lambda flag: flag["dest"])
 def test_published_flag_is_accepted(flag: dict[str, Any]) -> None:
     """Alone on the command line, with its default as the value, it changes nothing (a switch sets its key)."""
-    values, idle = config.parse([flag["flag"][0]] + ([] if flag["type"] == "store_true" else [str(ours_or_any(flag))]))
+    values, idle, *_ = config.parse(
+        [flag["flag"][0]] + ([] if flag["type"] == "store_true" else [str(ours_or_any(flag))])
+    )
     if (option := option_of(flag)) is not None:
         assert values[option.key] == (True if flag["type"] == "store_true" else option.default)
         assert not idle
@@ -153,7 +155,8 @@ def test_booleans(words: list[str], value: bool) -> None:
 def test_values_that_begin_with_a_dash() -> None:
     assert config.load(["--rlx_off_epoch", "-1"]).OPTIM.RLX_OFF_EPOCH == -1
     assert config.load(["--bn_momentum=-1"]).MODEL.BN_MOMENTUM == -1.0
-    assert config.load(["-wb", "2.5"]).LOSS.WT_BOUND == config.load(["--wt_bound", "2.5"]).LOSS.WT_BOUND == 2.5
+    for flag in ("-wb", "--wt_bound"):
+        assert config.load(["--img_wt_loss", flag, "2.5"]).LOSS.WT_BOUND == 2.5
     assert config.load(["OPTIM.RLX_OFF_EPOCH", "-1"]).OPTIM.RLX_OFF_EPOCH == -1
 
 
@@ -332,7 +335,7 @@ def test_flat_is_the_inverse_of_pairs() -> None:
         (["--ema", "1.5"], ["--ema"]),
         (["--extra_scales", "-1"], ["--extra_scales"]),
         (["--rand_augment", "2"], ["--rand_augment", "N,M"]),
-        (["--strict_bdr_cls", "1,x"], ["--strict_bdr_cls"]),
+        (["--jointwtborder", "--strict_bdr_cls", "1,x"], ["--strict_bdr_cls"]),
         (["--cfg", "no/such.yaml"], ["no/such.yaml"]),
         (["MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", "a"], ["NUM_BLOCKS", "'a'"]),
         (["stray"], ["'stray'"]),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from utils import checkpoint
+from utils import checkpoint, optimizer_state
 from utils.distributed import Ranks
 from utils.ema import ModelEma
 from utils.errors import UserError
@@ -90,18 +90,23 @@ class TrainState:
             "ema": self.ema.net.state_dict() if self.ema else None,
             "ema_steps": self.ema.steps if self.ema else 0,
             "optimizer": self.optimizer.state_dict(),
+            "optimizer_names": optimizer_state.parameter_names(self.optimizer, self.net),
             "scaler": self.scaler.state_dict(),
             "rng": ranks.gather(checkpoint.random_state(ranks.device)),
         }
 
-    def unpack(self, state: Mapping[str, Any], ranks: Ranks) -> None:
-        """Continue from a checkpoint of ours, exactly: a net of other names or shapes is an error."""
+    def unpack(self, state: Mapping[str, Any], ranks: Ranks) -> str:
+        """Continue from a checkpoint of ours, exactly: a net of other names or shapes is an error.
+
+        Gives a remark on parameters for which the optimizer starts anew, or "".
+        """
         try:
             self.net.load_state_dict(state["net"])
             if self.ema and state["ema"] is not None:
                 self.ema.net.load_state_dict(state["ema"])
                 self.ema.steps = state["ema_steps"]
-            self.optimizer.load_state_dict(state["optimizer"])
+            names = state.get("optimizer_names", ())
+            remark = optimizer_state.take_over(self.optimizer, self.net, state["optimizer"], names)
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"--resume: the checkpoint is of another network or optimizer: {reason}") from None
@@ -114,3 +119,4 @@ class TrainState:
         # With another number of processes there is no state for the new ones: they keep their seeded start.
         if ranks.rank < len(state["rng"]):
             checkpoint.set_random_state(state["rng"][ranks.rank], ranks.device)
+        return remark

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 
+from utils import madefrom
 from utils.errors import UserError
 from utils.files import write_file
 from utils.progress import progress
@@ -42,12 +43,16 @@ def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, w
 
 
 def convert(
-    work: Callable[[Path], bytes], pairs: Sequence[tuple[Path, Path]], label: str, workers: int
+    work: Callable[[Path], bytes], pairs: Sequence[tuple[Path, Path]], label: str, workers: int, folder: Path
 ) -> tuple[int, int]:
-    """Write `work(source)` to each target that is not there yet; gives how many were written, and how many were there.
+    """Write `work(source)` to each target below `folder` that is not there yet, is damaged, or was made of another
+    source; gives how many were written, and how many were there.
 
     A target appears whole or not at all. `work` is a function of a module; a UserError of its own ends all.
     """
+    stale = madefrom.remove_stale(folder, {target: [source] for source, target in pairs}, f".{work.__name__}_made.json")
+    if stale:
+        print(stale, flush=True)
     left = [pair for pair in pairs if not pair[1].is_file()]
     in_processes(_one, [(work, *pair) for pair in left], label, workers)
     return len(left), len(pairs) - len(left)

@@ -20,7 +20,8 @@ SQUEEZED = 256  # channels that the pyramid is squeezed to before a decoder, wha
 class ASPP(nn.Module):
     """(N, inputs, h, w) -> (N, 5 * channels, h, w): the image's mean, a 1x1 and three dilated 3x3 branches.
 
-    Training needs more than one image in a batch: the first branch normalises one value an image. UserError.
+    Training needs more than one image in a batch: the first branch normalises one value an image. The drivers say so
+    before the first step (`network.batchnorm_check`).
     """
 
     def __init__(self, inputs: int, channels: int = 256, rates: Sequence[int] = RATES[8]) -> None:
@@ -33,8 +34,6 @@ class ASPP(nn.Module):
         self.img_conv = nn.Sequential(*conv_bn_relu(inputs, channels, kernel=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and len(x) == 1 and type(self.img_conv[1]) is nn.BatchNorm2d:  # over one process
-            raise UserError("ASPP cannot train with one image in a batch: --bs_trn 2, or --syncbn on several processes")
         mean = resize(self.img_conv(self.img_pooling(x)), x.shape[-2:])  # (N, channels, 1, 1) spread over h x w
         return torch.cat([mean, *(branch(x) for branch in self.features)], dim=1)
 

@@ -16,8 +16,9 @@ EXTRA = ("_tmp_running_mean", "_tmp_running_var", "_running_iter")
 class Weights:
     """Content of a file. `state` has the names that networks use; what a layout does not tell keeps its default.
 
-    `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions. `mean_iu`: a share in [0, 1]
-    or percent, as the file has it. `internal`: Paddle's second name of each entry, which its optimizer file uses.
+    `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions; `optimizer_names`: theirs, in
+    that order. `mean_iu`: a share in [0, 1] or percent, as the file has it. `internal`: Paddle's second name of each
+    entry, which its optimizer file uses.
     `options`: {config key: value} that go with the network, "" for one that has to be asked for.
     """
 
@@ -29,6 +30,7 @@ class Weights:
     mean_iu: float = 0.0
     command: str = ""
     optimizer: dict[str, Any] = field(default_factory=dict)
+    optimizer_names: tuple[str, ...] = ()
     internal: dict[str, str] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)

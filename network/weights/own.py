@@ -22,4 +22,5 @@ def parse(content: Any, ema: bool = True) -> Weights | None:
         mean_iu=float(content.get("mean_iu") or 0.0),
         command=str(content.get("command") or ""),
         optimizer=content.get("optimizer") or {},
+        optimizer_names=tuple(map(str, content.get("optimizer_names") or ())),
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from network.weights import Weights, csail, load, paddle, parse, read_file
-from utils import checkpoint, pairs, safe_load
+from network.weights import Weights, classes, csail, load, paddle, parse, read_file
+from utils import checkpoint, optimizer_state, pairs, safe_load
+from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
 from utils.state import TrainState
@@ -18,9 +18,20 @@ from utils.state import TrainState
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
 _RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING")
-_EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR")  # what a resume changes by itself
+# What a resume, or its launcher, changes by itself.
+_EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK")
 _FILES = ("TRUNK_WEIGHTS", "OFFSET_PRETRAINED", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT")
 _PATHS = tuple(f"MODEL.{name}" for name in _FILES)
+# What counts for a start alone.
+_OVER = (
+    *_PATHS,
+    "MODEL.INIT_DECODER",
+    "TRAIN.START_EPOCH",
+    "TRAIN.RESTORE_OPTIMIZER",
+    "TRAIN.RESTORE_NET",
+    "TRAIN.APEX",
+)
+_SHARED = ("TRAIN.SYNCBN", "LOSS.NORM")  # of several processes
 
 
 def told(path: Path, arch: str) -> dict[str, Any]:
@@ -46,12 +57,21 @@ def recorded(path: Path, arch: str = "") -> dict[str, Any]:
     return {"MODEL.ARCH": weights.arch, **weights.options}
 
 
-def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ranks, length: int) -> str:
+def resume(
+    path: Path,
+    state: TrainState,
+    options: Mapping[str, Any],
+    ranks: Ranks,
+    length: int,
+    unread: Collection[str] = (),
+    spec: DatasetSpec | None = None,
+) -> str:
     """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch, PaddleSeg's with
     weights, momentum and iterations. Gives some lines.
 
-    `options`: {key: value} of this run; `length`: batches of its epoch. Raises UserError if the file is of another
-    network, dataset or seed.
+    `options`: {key: value} of this run, of which `unread` have no effect on it; `length`: batches of its epoch; `spec`:
+    its classes, compared with the file's. Raises UserError if the file is of another network, optimizer, dataset, order
+    of classes or seed.
     """
     content = safe_load.read(path)
     named = content.get("arch") if checkpoint.is_ours(content) else parse(content, path).arch
@@ -60,11 +80,12 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
         raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")
     _check_rounds(content, path, options)
     if checkpoint.is_ours(content):
-        changes = _changes(content, options, ranks, path)
-        state.unpack(checkpoint.verified(content, path), ranks)
+        _check_classes(content, path, spec)
+        changes = _changes(content, options, ranks, path, unread)
+        taken = state.unpack(checkpoint.verified(content, path), ranks)
         _reopen_round(state, content.get("config") or {}, options)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
-        return f"resumed from {path}, all {len(content['net'])} entries: {where}{changes}"
+        return f"resumed from {path}, all {len(content['net'])} entries: {where}{taken}{changes}"
     report = load(state.net, path)
     taken = restore_optimizer(path, state)
     if state.ema:
@@ -76,6 +97,15 @@ def resume(path: Path, state: TrainState, options: Mapping[str, Any], ranks: Ran
         state.epoch = parse(content, path).epoch
         done = f"epoch {state.epoch} done"
     return f"{report}\nresumed from {path}: {done}{taken}"
+
+
+def _check_classes(content: Mapping[str, Any], path: Path, spec: DatasetSpec | None) -> None:
+    """Checkpoints from before label values were recorded are compared by names alone."""
+    if spec is None:
+        return
+    names, ids = content.get("class_names") or (), content.get("class_ids") or ()
+    if odd := classes.other_names(names, spec) or classes.other_ids(ids, spec):
+        raise UserError(f"--resume {path} was trained on other classes: {odd}; keep them, or use --snapshot")
 
 
 def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
@@ -125,14 +155,36 @@ def _place(path: Path, state: TrainState, length: int, accum: int) -> str:
     )
 
 
-def _changes(content: Mapping[str, Any], options: Mapping[str, Any], ranks: Ranks, path: Path) -> str:
+def _changes(
+    content: Mapping[str, Any], options: Mapping[str, Any], ranks: Ranks, path: Path, unread: Collection[str]
+) -> str:
     """Options that differ from those of the file, as text; UserError where the run would not be the same any more."""
     before = content.get("config") or {}
     changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
-    for key in ("DATASET.NAME", "SEED"):
+    for key in ("DATASET.NAME", "SEED", "OPTIM.NAME"):
         if key in changed:
             was, now = changed[key]
             raise UserError(f"--resume {path}: {key} was {was}, now {now}; keep it, or start anew with --snapshot")
+    _check_place(content, before, options, ranks, path)
+    idle = {*unread, *_OVER, *(_SHARED if ranks.world == 1 else ())}
+    shown = {k: f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED}
+    effective = ", ".join(text for key, text in shown.items() if key not in idle)
+    without = ", ".join(text for key, text in shown.items() if key in idle)
+    return (f"\nchanged options: {effective}" if effective else "") + (
+        f"\nchanged, without effect on what goes on here: {without}" if without else ""
+    )
+
+
+def _check_place(
+    content: Mapping[str, Any], before: Mapping[str, Any], options: Mapping[str, Any], ranks: Ranks, path: Path
+) -> None:
+    """UserError where a run stands within an epoch, and the rest of it would not fit to what is done."""
+    now = options["TRAIN.ACCUM"]
+    if content["iteration"] % now:
+        raise UserError(
+            f"--resume {path} stands within an epoch after {content['iteration']} batches, which --accum {now} does "
+            f"not divide: keep --accum {before.get('TRAIN.ACCUM', 1)} until the epoch is over"
+        )
     layouts = [(content["world"], before["TRAIN.BATCH_SIZE"]), (ranks.world, options["TRAIN.BATCH_SIZE"])]
     batches = [world * size for world, size in layouts]
     if content["iteration"] and batches[0] != batches[1]:
@@ -146,8 +198,6 @@ def _changes(content: Mapping[str, Any], options: Mapping[str, Any], ranks: Rank
             f"--resume {path} stands within an epoch of --imgSize on {world} process(es) with --bs_trn {size}: "
             "keep both until the epoch is over"
         )
-    shown = [f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED]
-    return f"\nchanged options: {', '.join(shown)}" if shown else ""
 
 
 def restore_optimizer(path: Path, state: TrainState) -> str:
@@ -159,12 +209,16 @@ def restore_optimizer(path: Path, state: TrainState) -> str:
     if not saved:
         raise UserError(f"checkpoint {path} holds no optimizer state: leave --restore_optimizer out, or use --snapshot")
     try:
-        state.optimizer.load_state_dict(dict(saved))
-    except (ValueError, KeyError) as error:
+        remark += optimizer_state.take_over(state.optimizer, state.net, saved, weights.optimizer_names)
+        remark += optimizer_state.other_settings(state.optimizer, saved)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; take its --optimizer, or its weights alone with --snapshot") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"the optimizer state of {path} is of another network or optimizer: {reason}") from None
     # Weights are taken where shapes agree, so the state of the others cannot be used either.
-    odd = [p for p, slots in state.optimizer.state.items() if any(_differs(x, p) for x in slots.values())]
+    differs = optimizer_state.differs
+    odd = [p for p, slots in state.optimizer.state.items() if any(differs(x, p) for x in slots.values())]
     for parameter in odd:
         del state.optimizer.state[parameter]
     return remark + (f"; the optimizer starts anew for {len(odd)} parameters of another shape" if odd else "")
@@ -177,14 +231,9 @@ def _from_paddle(path: Path, weights: Weights, state: TrainState) -> tuple[dict[
         raise UserError(
             f"{told.path} holds the momentum of SGD: use --optimizer sgd, or --snapshot without the optimizer"
         )
-    names = {id(parameter): name for name, parameter in state.net.named_parameters()}
-    own = [names[id(parameter)] for group in state.optimizer.param_groups for parameter in group["params"]]
+    own = optimizer_state.parameter_names(state.optimizer, state.net)
     slots = {i: {"momentum_buffer": told.velocities[name]} for i, name in enumerate(own) if name in told.velocities}
     return {
         "state": slots,
         "param_groups": groups,
     }, f"; momentum of {len(slots)} of {len(own)} parameters from {told.path}"
-
-
-def _differs(slot: Any, parameter: Tensor) -> bool:
-    return isinstance(slot, Tensor) and slot.dim() > 0 and slot.shape != parameter.shape

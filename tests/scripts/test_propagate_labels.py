@@ -59,7 +59,7 @@ def listed(root: Path) -> list[str]:
 
 def test_labels_reach_the_truth(scenes: Path) -> None:
     """By true motion, one frame on: at least 0.9 mean IoU where the way back agrees, that is nearly everywhere."""
-    args = ["--source_dir", str(scenes), "--target_dir", "", "--flow", "files"]
+    args = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", "files"]
     flows = chain_flow.flows_of(propagate_labels.parser().parse_args(args))
     found = propagation_gain.quality(scenes, flows, 2)
     whole, kept, share = found[1]

@@ -132,6 +132,8 @@ TRAINING = (
     Row(("MODEL.HRNET_CHECKPOINT",), "networks on HRNet", lambda v: _arch(v).trunk in ("hrnet", ANY)),
     Row(("MODEL.WRN38_CHECKPOINT",), "networks on Wide-ResNet-38", lambda v: _arch(v).trunk == "wide_resnet38"),
     Row(("MODEL.X71_CHECKPOINT",), "networks on Xception-71", lambda v: _arch(v).trunk == "xception71"),
+    Row(("MODEL.TRUNK_WEIGHTS",), "a start without --snapshot", lambda v: not v["SNAPSHOT"], False),
+    Row(("TRAIN.RESTORE_OPTIMIZER",), "--snapshot", lambda v: bool(v["SNAPSHOT"] or v["RESUME"]), False),
     Row(_keys("LOSS", "WT_BOUND", "BATCH_WEIGHTING"), "--img_wt_loss and --jointwtborder",
         _loss("weighted", "relaxation"), False),
     Row(_keys("LOSS", "STRICT_BDR_CLS", "BORDER_WINDOW"), "--jointwtborder", _loss("relaxation"), False),

@@ -129,6 +129,8 @@ def test_loss_terms_agree_with_the_table() -> None:
         ("basic.HRNet", "--repoly 2"),
         ("basic.HRNet", "--rlx_off_epoch 5"),
         ("basic.HRNet", "--save_interval 5"),
+        ("basic.HRNet --snapshot x.pth", "--trunk_weights y.pth"),
+        ("basic.HRNet", "--restore_optimizer"),
     ],
 )
 def test_what_is_not_read_is_refused(arch: str, words: str) -> None:

@@ -185,10 +185,13 @@ def notes(values: Values, given: Collection[str], filed: Collection[str]) -> lis
 def _carried(key: str, values: Values) -> bool:
     """Whether command lines carry this option as part of a block, although not all networks read it: then it is said.
 
-    The shape of HRNet and OCR is such a block; and the second head's weight, in those of all scene-parsing networks.
+    The shape of HRNet and OCR is such a block; --save_interval beside a --max_iters that may be 0; and the second
+    head's weight, in those of all scene-parsing networks.
     """
     parsing = values["MODEL.ARCH"].removeprefix("offset.") == "encoder_decoder"
-    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.")) or (key == "LOSS.DEEP_SUP_SCALE" and parsing)
+    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL")) or (
+        key == "LOSS.DEEP_SUP_SCALE" and parsing
+    )
 
 
 def _asks_nothing(key: str, value: Any) -> bool:

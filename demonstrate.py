@@ -25,13 +25,15 @@ from session import Run, Start, load_for_evaluation, placed
 from utils import amp, distributed
 from utils.cli import exit_code, place_to_write
 from utils.errors import UserError
+from utils.files import write_file
 from utils.legend import Legend
 from utils.log import RunLog
 from utils.progress import progress
 from utils.results import Older, check_apart
+from utils.runlock import FolderLock
 from utils.sinks.submission import id_table
 from utils.video import Preview, VideoSink, VideoSource
-from utils.visualize import colorize, encode_png, overlay, to_array, write_file
+from utils.visualize import colorize, encode_png, overlay, to_array
 
 _WRITES = ("color_mask", "overlap", "pred_mask", "result")  # what names of files that a demo writes begin with
 
@@ -133,10 +135,12 @@ def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iter
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")
+    lock = FolderLock()
+    note = lock.take(Path(cfg.RESULT_DIR), command)
     log = RunLog(Path(cfg.RESULT_DIR), name="demo.log")
     try:
         run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
-        notes = [run.precision.note] if run.precision.note else []
+        notes = [line for line in (note, run.precision.note) if line]
         log.line("\n".join([command, f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}", *notes]))
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
         made = Painter(run, network.build_predictor(cfg, placed(run, net), run.precision, log.line))
@@ -148,6 +152,7 @@ def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iter
         made.finish()
     finally:
         log.close()
+        lock.release()
 
 
 def paint_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:

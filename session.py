@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +18,16 @@ import datasets
 import loss
 import network
 import preflight
+from datasets.base import listed
 from network.memory_layout import crashes_channels_last
-from network.weights import restore
-from slurm import script
-from utils import amp, checkpoint, distributed
+from network.weights import classes, restore
+from slurm.leave import leave
+from utils import agree, amp, checkpoint, distributed, runfolder
 from utils.contracts import DatasetSpec
 from utils.ema import ModelEma
 from utils.errors import UserError
 from utils.log import RunLog
+from utils.runlock import FolderLock
 from utils.state import BufferGuard, TrainState
 
 
@@ -39,6 +41,7 @@ class Run:
     log: RunLog
     precision: amp.Precision
     words: str  # of the command line, quoted
+    lock: FolderLock = field(default_factory=FolderLock)
 
     @property
     def command(self) -> str:
@@ -50,12 +53,18 @@ class Run:
         """The run folder."""
         return self.log.run_dir
 
+    def close(self) -> None:
+        """Close the log, and let others into the folder."""
+        self.log.close()
+        self.lock.release()
+
     def facts(self, mean_iu: float) -> dict[str, Any]:
         """What a checkpoint says of its run."""
         return {
             "arch": self.cfg.MODEL.ARCH,
             "num_classes": self.cfg.DATASET.NUM_CLASSES,
             "class_names": list(self.spec.classes),
+            "class_ids": classes.ids_of(self.spec),
             "mean_iu": mean_iu,
             "command": self.command,
             "config": config.flat(self.cfg),
@@ -109,42 +118,53 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
     return folder.glob("last_checkpoint_ep*.pth")
 
 
-def open_run(cfg: CfgNode, ranks: distributed.Ranks, words: str) -> Run:
-    """The run and its folder. An evaluation in the folder of a training gets a folder of its own below it."""
+def open_run(cfg: CfgNode, ranks: distributed.Ranks, words: str, start: Start) -> Run:
+    """A run with its log, alone in its folder. An evaluation beside a training gets a folder of its own below it.
+
+    UserError where another run is in the folder, or where a process of this one was started otherwise than the others.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
-    folder = Path(cfg.RESULT_DIR)
-    if cfg.EVAL.MODE and any(_checkpoints(folder)):
-        folder = folder / f"eval_{cfg.EVAL.MODE}"
+    spec, lock, e = datasets.spec(cfg), FolderLock(), cfg.EVAL
+    told = [*spec.classes, *classes.ids_of(spec)]
+    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, told, Path(__file__).parent))
+    part = f"part{e.SPLIT_INDEX}of{e.SPLIT_COUNT}" if e.SPLIT_COUNT > 1 else ""
+    asked = (Path(cfg.RESULT_DIR), lock, f"train.py {words}", e.MODE, start.path, start.resumes, part)
+    folder, notes = agree.from_main(ranks, lambda: runfolder.enter(*asked))
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
-    return Run(cfg, datasets.spec(cfg), ranks, RunLog(folder, ranks.is_main), precision, words)
+    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main), precision, words, lock)
+    for note in notes:
+        run.log.line(note)
+    return run
 
 
 def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
-    """All weights of `net` from the file. UserError if one is missing there: its score would mean nothing."""
+    """All weights of `net` from the file. UserError if one is missing there, since its score would mean nothing, and
+    where the processes do not see the same images.
+    """
     if start.path is None:
         raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
     report = network.weights.load(net, start.path)
     run.log.line(f"{report}\nevaluated by the rule {network.rule_name(run.cfg)}")
-    check_names(run, report.class_names, start.path)
+    if run.cfg.EVAL.MODE != "folder" and (odd := classes.other_names(report.class_names, run.spec)):
+        raise UserError(f"{start.path} was trained on other classes: {odd}; check --dataset and --data_root")
+    _compare_images(run, run.cfg.EVAL.MODE)
     sizes = restore.recorded(start.path, run.cfg.MODEL.ARCH).get("DATASET.IMG_SIZES", "")
     if sizes and not run.cfg.DATASET.IMG_SIZES and run.cfg.EVAL.RULE == "auto":
         run.log.line(f"warning: trained with --imgSize {sizes}, evaluated without: add it for the scores of training")
     lacking = [*report.skipped, *report.missing]
     if lacking:
-        classes = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
+        told = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
         raise UserError(
-            f"{start.path} ({classes}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
+            f"{start.path} ({told}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
             f"{len(lacking)} entries are missing or of another shape, {lacking[0]} first; check --arch and --dataset"
         )
 
 
-def check_names(run: Run, names: Sequence[str], path: Path) -> None:
-    """UserError where a file names other classes than the dataset whose labels are to be scored."""
-    differ = [(theirs, ours) for theirs, ours in zip(names, run.spec.classes, strict=False) if theirs != ours]
-    if run.cfg.EVAL.MODE != "folder" and len(names) == run.spec.num_classes and differ:
-        (theirs, ours), *_ = differ
-        where = f"{theirs!r} there is {ours!r} in {run.spec.name} here"
-        raise UserError(f"{path} was trained on other classes: {where}; check --dataset and --data_root")
+def _compare_images(run: Run, mode: str) -> None:
+    """UserError where the processes of a run would evaluate other images."""
+    agree.compare(
+        run.ranks, lambda: {f"{mode} images": listed(datasets.build_val(run.cfg, run.ranks, mode).dataset.items)}
+    )
 
 
 def introduce(run: Run, notes: Sequence[str]) -> None:
@@ -166,27 +186,13 @@ def introduce(run: Run, notes: Sequence[str]) -> None:
 
 
 def leave_script(run: Run) -> None:
-    """`train_cmd.sh`, which runs or queues this command again, unless slurm/submit_job has written one already.
-
-    runx leaves a bare command line in `submit_cmd.sh`; it is replaced by a copy that sbatch accepts.
-    """
-    folder, (nodes, here) = run.folder, distributed.layout()
-    bare = (folder / script.COPY).exists() and not (folder / script.COPY).read_bytes().startswith(b"#!")
-    if not run.ranks.is_main or ((folder / script.NAME).exists() and not bare):
-        return
-    driver = shlex.quote(str(Path(__file__).resolve().with_name("train.py")))
+    """`train_cmd.sh`, which runs or queues this command again, unless there is one already."""
+    nodes, here = distributed.layout()
     launch = "python" if distributed.launcher() == "python" else f"torchrun --nproc_per_node={here}"
-    command = f"cd {shlex.quote(os.getcwd())}; exec {launch} {driver} {run.words}"
-    try:
-        cluster = script.read_cluster()
-        asked = {**cluster.resources, "nodes": nodes, "gpus": here if run.ranks.device.type == "cuda" else 0}
-        name = folder.resolve().name
-        found = script.environment(cluster)
-        evaluates = bool(run.cfg.EVAL.MODE)
-        job = script.Job(name, folder.resolve(), command, evaluates, script.Resources(**asked), found)
-        script.write(job, cluster)
-    except UserError as error:
-        run.log.line(f"warning: no {script.NAME}: {error}")
+    command = f"{launch} {shlex.quote(str(Path(__file__).resolve().with_name('train.py')))} {run.words}"
+    gpus = here if run.ranks.device.type == "cuda" else 0
+    if run.ranks.is_main and (note := leave(run.folder, command, bool(run.cfg.EVAL.MODE), nodes, gpus)):
+        run.log.line(note)
 
 
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
@@ -204,9 +210,14 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     optimizer = loss.optimizer.build(cfg, net)
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
     loader = datasets.build_train(cfg, ranks, run.folder)
+    agree.compare(ranks, lambda: {"training images": listed(loader.dataset.items)})
+    if cfg.TRAIN.DO_EVAL:
+        _compare_images(run, "val")
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
-        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), config.unread(cfg)))
+        unread = config.unread(cfg)
+        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), unread, run.spec))
+        _go_back(run, start.path, state, len(loader))
     elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
         log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
     for note in preflight.notes(cfg, state, len(loader)):
@@ -219,6 +230,15 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.once(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
     return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
+
+
+def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
+    """Take out of the run folder what came after the checkpoint: its curves have each step once."""
+    if run.ranks.is_main:
+        one = run.cfg.TRAIN.SAVE_INTERVAL if run.cfg.TRAIN.MAX_ITERS else length
+        note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * one + state.iteration)
+        if note:
+            run.log.line(note)
 
 
 def validation(run: Run, mode: str) -> datasets.EvalLoader:

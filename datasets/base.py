@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 
 from datasets.pictures import WHOLE, PictureError, read_turned
 from datasets.reading import apply_table, class_table, colour_table, read_label, read_painted
+from utils import digest
 from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
 from utils.errors import UserError, in_short
 
@@ -38,6 +40,12 @@ class Item(NamedTuple):
     size: tuple[int, int] | None = None
     condition: str = ""
     upright: bool = False
+
+
+def listed(items: Sequence[Item]) -> str:
+    """How many items, and a digest of their files' names and order, wherever their folder is."""
+    names = ((x.name, os.path.basename(x.image), os.path.basename(x.label or ""), x.train_ids) for x in items)
+    return f"{len(items)} of digest {digest.of_names(names)}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from network.evalrule import Size
 from network.passes import Passes, eagerly, evaluating, size_of
 from network.tiles import Band, starts, weights
 from utils.contracts import Prediction
-from utils.errors import MemoryShortageError
+from utils.errors import MemoryShortageError, UserError
 from utils.memory import SHARE, PassCost, available, bytes_per_pixel, is_out_of_memory
 from utils.resize import resize
 from utils.seeds import in_units_of
@@ -247,7 +247,7 @@ def _as_tensor(image: np.ndarray | Tensor) -> Tensor:
     good = tensor.dtype == torch.uint8 or tensor.is_floating_point()
     if len(shape) != 3 or shape[2 if last else 0] != 3 or 0 in shape or not good:
         kind = "an array" if is_array else "a tensor"
-        raise MemoryShortageError(
+        raise UserError(
             f"an image has to be uint8 RGB (H, W, 3) or a float tensor (3, H, W), but it is {kind} of {tensor.dtype} "
             f"{shape}; convert it first (grey images: repeat the channel; RGBA: drop the last one)"
         )

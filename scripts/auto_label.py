@@ -8,7 +8,6 @@ Started again it goes on where it was stopped. Under torchrun several GPUs share
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
 import sys
 import time
@@ -24,7 +23,7 @@ import datasets  # noqa: E402
 import network  # noqa: E402
 import trained  # noqa: E402
 from datasets import folder  # noqa: E402
-from datasets.base import Item, SegmentationDataset  # noqa: E402
+from datasets.base import Item, SegmentationDataset, listed  # noqa: E402
 from datasets.files import search  # noqa: E402
 from datasets.loaders import EvalLoader, Seen  # noqa: E402
 from datasets.look import bits_of_folder  # noqa: E402
@@ -33,14 +32,15 @@ from datasets.reading import apply_table, class_table, read_label  # noqa: E402
 from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
-from utils import amp, distributed, labelrecord, pairs, sinks  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils import agree, amp, digest, distributed, labelrecord, madefrom, sinks  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
 from utils.report import Covered, Report, ReportData, environment  # noqa: E402
+from utils.runlock import FolderLock  # noqa: E402
 from utils.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
 from utils.sinks.coverage import Coverage  # noqa: E402
 from utils.visualize import colorize, encode_jpeg, encode_png, heat, shrink  # noqa: E402
@@ -101,7 +101,10 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
-    made: dict[str, Any] = {"sha256": digest(Path(cfg.SNAPSHOT)), "images": str(Path(cfg.EVAL.FOLDER).resolve())}
+    made: dict[str, Any] = {
+        "sha256": digest.of_file(Path(cfg.SNAPSHOT)),
+        "images": str(Path(cfg.EVAL.FOLDER).resolve()),
+    }
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
     made |= {key: config.get(cfg, key) for key in DECISIVE} | {"upright": True}
     check_out(out, run.spec, made)
@@ -111,11 +114,15 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
         labelrecord.write(out, run.spec, made)
     coverage = Coverage(out, run.spec.classes, ranks)
     sink = AutoLabels(out, run.spec, least, made, coverage)
+    agree.compare(ranks, lambda: {"images": listed(items)})
     owner: dict[Path, Item] = {}
     for item in items:
         other = owner.setdefault(sink.files(item.name)[0], item)
         if other is not item:
             raise UserError(f"{other.image} and {item.image} would have the same label file: label their folders apart")
+    made_from = {file: [Path(item.image)] for item in items for file in sink.files(item.name)}
+    if note := agree.from_main(ranks, lambda: madefrom.remove_stale(out, made_from)):
+        run.log.line(note)
     left = [i for i, item in enumerate(items) if not is_done(sink, coverage, item)]
     bits, note = bits_of_folder([item.image for item in items], cfg.DATASET.IMAGE_BITS)
     if note:
@@ -126,16 +133,6 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
 def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
     """Whether an image is labelled and counted."""
     return item.name in coverage.rows and all(file.is_file() for file in sink.files(item.name))
-
-
-def digest(path: Path) -> str:
-    """Tells the teacher's file, or pair of files, from others."""
-    sha = hashlib.sha256()
-    for part in pairs.files(path) if pairs.is_pair(path) else (path,):
-        with open(part, "rb") as file:
-            while block := file.read(1 << 22):
-                sha.update(block)
-    return sha.hexdigest()[:16]
 
 
 def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
@@ -217,9 +214,14 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     items = folder.tree(cfg.EVAL.FOLDER, str(out / "train_extra"))
     apart = search(Path(cfg.EVAL.FOLDER), [out / "train_extra"]).note
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    lock = FolderLock()
+    note = agree.from_main(ranks, lambda: lock.take(out, command))
     log = RunLog(out, ranks.is_main, "auto_label.log")
     try:
-        run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
+        if note:
+            log.line(note)
+        precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
+        run = Run(cfg, spec, ranks, log, precision, command, lock)
         job = plan(run, items, least)
         before = len(job.items) - len(job.left)
         counted = f"{len(job.items)} images, {before} of them labelled before"
@@ -241,6 +243,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
             raise UserError(f"{seen.note} (named above); the others are labelled")
     finally:
         log.close()
+        lock.release()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -255,4 +258,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from datasets.look import bits_beside
 from datasets.pictures import read_image
 from datasets.snippets import Chain
 from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, device_of, flow_source
-from utils import flowfile
+from utils import digest, flowfile
 from utils.errors import UserError
 
 # Flow from the new frame to the old one, and (if it is asked for) the way back: of a chain, its k-th step.
@@ -76,10 +76,8 @@ def by_files(root: Path) -> Flows:
     def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
         old, new = (chain.start + chain.way * n for n in (k - 1, k))
         shape = frame_of(chain.snippet.frames[new]).shape[2:]
-        folder = root / chain.snippet.place
         found = []
-        for a, b in ((new, old), (old, new))[: 1 + both]:
-            path = (folder if folder.is_dir() else root) / flowfile.name(chain.snippet.name, a, b)
+        for path in _files(root, chain, k)[: 1 + both]:
             flow = flowfile.read(path)
             if flow.shape[:2] != shape:
                 raise UserError(f"{path} has the size {flow.shape[:2]}, its frame {tuple(shape)}; write it anew")
@@ -87,6 +85,37 @@ def by_files(root: Path) -> Flows:
         return found[0], found[1] if both else None
 
     return flows
+
+
+def _files(root: Path, chain: Chain, k: int) -> tuple[Path, Path]:
+    """Flow of a chain's k-th step, and of the way back."""
+    old, new = (chain.start + chain.way * n for n in (k - 1, k))
+    folder = root / chain.snippet.place
+    name = partial(flowfile.name, chain.snippet.name)
+    place = folder if folder.is_dir() else root
+    return place / name(new, old), place / name(old, new)
+
+
+def made_from(args: argparse.Namespace, chain: Chain, k: int) -> list[Path]:
+    """All files that a chain's k-th step depends on: its label, the frames up to there, and flow that is read."""
+    snippet = chain.snippet
+    frames = [chain.start + chain.way * n for n in range(-1, k + 1)]
+    files = [snippet.labels[chain.start], *(snippet.frames[n] for n in frames if n in snippet.frames)]
+    if args.flow == "files":
+        files += [file for n in range(1, k + 1) for file in _files(_root(args), chain, n)]
+    return files
+
+
+def _root(args: argparse.Namespace) -> Path:
+    """Where --flow files reads."""
+    return Path(args.flow_dir or Path(args.source_dir) / "flow_sequence" / args.split)
+
+
+def weights_digest(args: argparse.Namespace) -> str:
+    """Of the weights that the flow comes from, as far as they are files; empty without any."""
+    used = {args.flow, inputs_of(args)} if args.flow in PREDICTIONS else {args.flow}
+    files = [Path(weights_of(args, name)) for name in sorted(used) if weights_of(args, name)]
+    return " ".join(digest.of_file(file) for file in files if file.is_file())
 
 
 def inputs_of(args: argparse.Namespace) -> str:
@@ -114,7 +143,7 @@ def flows_of(args: argparse.Namespace) -> Flows:
         return by_prediction(PREDICTIONS[args.flow](weights_of(args, args.flow), between, device), between)
     if args.flow != "files":
         return by_source(flow_source(args.flow, weights_of(args, args.flow), device))
-    root = Path(args.flow_dir or Path(args.source_dir) / "flow_sequence" / args.split)
+    root = _root(args)
     if not root.is_dir() or not (args.flow_dir or args.source_dir):
         raise UserError(f"--flow files: {root} is no folder of flow; give --flow_dir")
     return by_files(root)

@@ -25,12 +25,13 @@ sys.path.insert(0, str(ROOT))
 
 import config  # noqa: E402
 from utils import yamlfile  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
 Folders = Mapping[str, Mapping[str, Path]]  # {variant: {seed: folder of the run}}
 MEAN = "mean_iu"
+FINISHED = "finished"  # in a run folder: the words of the training that has come to its end
 
 
 @dataclass(frozen=True)
@@ -103,23 +104,21 @@ def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) ->
     for seed in seeds:
         for name, words in plan.variants.items():
             folder = out / _folder(name) / f"seed{seed}"
-            if not (folder / "finished").exists():
-                print(f"{name}, seed {seed}: {folder}", flush=True)
-                call(
-                    "train.py",
-                    *plan.common,
-                    *words,
-                    "--seed",
-                    seed,
-                    "--result_dir",
-                    str(folder),
-                    "--resume",
-                    "auto",
-                    *more,
-                )
-                (folder / "finished").touch()
+            train_once(folder, [*plan.common, *words, "--seed", seed], more, f"{name}, seed {seed}")
             folders[name][seed] = folder
     return folders
+
+
+def train_once(folder: Path, words: Sequence[str], more: Sequence[str], title: str = "") -> None:
+    """A training to its end, unless `finished` in its folder says that it was; UserError where that was another one."""
+    finished, said = folder / FINISHED, shlex.join([*words, *more])
+    before = finished.read_text(encoding="utf-8") if finished.exists() else None
+    if before and before != said + "\n":  # empty: from before it was written down
+        raise UserError(f"{folder} has a training of other words: {before.strip()}; give another --out, or delete it")
+    if before is None:
+        print(f"{title}: {folder}" if title else folder, flush=True)
+        call("train.py", *words, "--result_dir", str(folder), "--resume", "auto", *more)
+        finished.write_text(said + "\n", encoding="utf-8")
 
 
 def call(script: str, *words: str) -> None:
@@ -172,4 +171,4 @@ def spread(values: Sequence[float], sign: str = "") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -21,7 +21,7 @@ if not __package__:  # run as a file: the packages are one folder up
 
 from datasets.files import is_hidden  # noqa: E402
 from datasets.reading import find_folder  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.workers import convert  # noqa: E402
 
@@ -69,7 +69,7 @@ def run(root: str, workers: int) -> str:
     if not sources:
         raise UserError(f"no *{POLYGONS} in {folder}")
     pairs = [(source, source.with_name(source.name.removesuffix(POLYGONS) + LABELS)) for source in sources]
-    written, before = convert(draw, pairs, "labels", workers)
+    written, before = convert(draw, pairs, "labels", workers, folder)
     return f"{written} labels written, {before} were there before: {len(pairs)} *{LABELS} in {folder}"
 
 
@@ -80,4 +80,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -26,7 +26,7 @@ from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.files import is_hidden  # noqa: E402
 from datasets.reading import find_folder, read_label  # noqa: E402
 from utils import labelrecord  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.workers import convert  # noqa: E402
 
@@ -78,7 +78,8 @@ def run(root: str, workers: int) -> str:
     sources = [path for path in sorted(folder.glob("*/*_leftImg8bit.png")) if not is_hidden(path.name)]
     if not sources:
         raise UserError(f"no <city>/*_leftImg8bit.png in {folder}")
-    written, before = convert(relabel, [(s, target / s.parent.name / s.name) for s in sources], "labels", workers)
+    pairs = [(source, target / source.parent.name / source.name) for source in sources]
+    written, before = convert(relabel, pairs, "labels", workers, target)
     labelrecord.write(target, replace(SPEC, train_to_id=()), {"converted from": SOURCE})
     return (
         f"{written} labels written, {before} were there before: {len(sources)} in {target}\n"
@@ -93,4 +94,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

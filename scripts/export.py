@@ -28,8 +28,9 @@ from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
 from network import export  # noqa: E402
 from network.evalrule import EvalRule, normalise  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
+from utils.files import write_file  # noqa: E402
 
 LISTS = ("mean", "std", "classes", "palette")  # of the .json, in the file itself, too
 MOST_ERROR, LEAST_SAME = 1e-3, 0.999  # of the largest value; share of pixels that have the same class
@@ -81,7 +82,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
         partial.replace(args.out)
     finally:
         partial.unlink(missing_ok=True)
-    args.out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_file(args.out.with_suffix(".json"), f"{json.dumps(about, indent=1)}\n".encode())
     print(f"{args.out}: {cfg.MODEL.ARCH}, {len(spec.classes)} classes, {args.out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -149,4 +150,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -33,11 +33,14 @@ from network.flow.propagate import Moved, advance  # noqa: E402
 from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
 from scripts.chain_flow import WEIGHTS, Flows, flows_of, frame_of  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils import madefrom  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
+from utils.files import write_file  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
-from utils.visualize import colorize, encode_png, write_file  # noqa: E402
+from utils.runlock import FolderLock  # noqa: E402
+from utils.visualize import colorize, encode_png  # noqa: E402
 
 RECORD = "propagation.json"
 
@@ -114,9 +117,12 @@ class Writer:
         self.root, self.vis, self.keep, self.cut = args.target_dir, args.vis, args.keep_frames, args.published
         self.table = class_table(SPEC)
 
+    def files(self, snippet: Snippet, number: int) -> list[Path]:
+        """What is written of a frame."""
+        return [self.root / name for name in snippet.outputs(number)[: 3 if self.vis else 2]]
+
     def is_done(self, snippet: Snippet, number: int) -> bool:
-        image, label, colour = (self.root / name for name in snippet.outputs(number))
-        return image.is_file() and label.is_file() and (colour.is_file() or not self.vis)
+        return all(file.is_file() for file in self.files(snippet, number))
 
     def copy(self, snippet: Snippet, number: int) -> None:
         """A frame with the label that somebody drew."""
@@ -143,12 +149,13 @@ def check_record(args: argparse.Namespace) -> None:
     """Say in the folder how its frames are made; UserError where it has some that were made otherwise."""
     keys = ("source_dir", "split", "frames", "labels", "flow", "flow_inputs", "flow_dir", *WEIGHTS.values())
     keys += ("ignore_inconsistent", "ignore_id", "keep_frames", "published")
-    made = {key: getattr(args, key) for key in keys}
+    made = {key: getattr(args, key) for key in keys} | {"weights_sha256": chain_flow.weights_digest(args)}
     path = args.target_dir / RECORD
     if path.is_file():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-            changed = [key for key in keys if before[key] != made[key]]
+            before.setdefault("weights_sha256", made["weights_sha256"])  # of before it was recorded
+            changed = [key for key in made if before[key] != made[key]]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged: give another --target_dir") from None
         if changed:
@@ -163,8 +170,32 @@ def check_record(args: argparse.Namespace) -> None:
     write_file(path, json.dumps(made, indent=1).encode() + b"\n")
 
 
+def made_from(
+    args: argparse.Namespace, labelled: list[tuple[Snippet, int]], work: list[Chain], writer: Writer
+) -> dict[Path, list[Path]]:
+    """{file to write: files that it depends on}."""
+    made = {
+        file: [snippet.frames[number], snippet.labels[number]]
+        for snippet, number in labelled
+        for file in writer.files(snippet, number)
+    }
+    for chain in work:
+        for k, number in enumerate(chain.targets(), 1):
+            inputs = chain_flow.made_from(args, chain, k)
+            made |= {file: inputs for file in writer.files(chain.snippet, number)}
+    return made
+
+
 def drive(args: argparse.Namespace) -> None:
     """Find what is to be done, do what is left, say what came of it."""
+    with FolderLock() as lock:
+        if note := lock.take(args.target_dir, "scripts/propagate_labels.py"):
+            print(note)
+        propagate(args)
+
+
+def propagate(args: argparse.Namespace) -> None:
+    """The same, in a folder that nobody else writes to."""
     found = given(args)
     folders = {path.parent for snippet in found for path in snippet.frames.values()}
     for note in sorted({note for folder in folders if (note := bits_beside(folder)[1])}):
@@ -181,6 +212,8 @@ def drive(args: argparse.Namespace) -> None:
     check_record(args)
     labelled = [(snippet, number) for snippet in found for number in snippet.labels if number in snippet.frames]
     total = len(labelled) + sum(chain.steps for chain in work)
+    if stale := madefrom.remove_stale(args.target_dir, made_from(args, labelled, work, writer)):
+        print(stale)
     for snippet, number in labelled:
         if not writer.is_done(snippet, number):
             writer.copy(snippet, number)
@@ -205,4 +238,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -28,7 +28,7 @@ from scripts import propagate_labels  # noqa: E402
 from scripts.chain_flow import Flows, flows_of  # noqa: E402
 from scripts.compare import Plan, call, compare, tables  # noqa: E402
 from scripts.propagate_labels import walk  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
@@ -79,7 +79,7 @@ def figures(scenes: Path, names: Sequence[str], reach: int, rest: Sequence[str])
     """A table: for each source and number of steps, mean IoU of all pixels, and of those that pass the check."""
     lines = ["| flow | steps | mIoU, all pixels | mIoU, passing the check | share passing |", "|---|---|---|---|---|"]
     for name in names:
-        words = ["--source_dir", str(scenes), "--target_dir", "", "--flow", name, "--propagate", str(reach), *rest]
+        words = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", name, "--propagate", str(reach), *rest]
         flows = flows_of(propagate_labels.parser().parse_args(words))
         for k, (whole, kept, share) in quality(scenes, flows, reach).items():
             lines.append(f"| {name} | {k} | {percent(whole)} | {percent(kept)} | {percent(share)} |")
@@ -138,4 +138,4 @@ def plan(args: argparse.Namespace, scenes: Path, frames: Path) -> Plan:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

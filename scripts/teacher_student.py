@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.compare import call, final, table  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from scripts.compare import call, final, table, train_once  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 TEACHER, STUDENT = "fine only", "fine + automatic labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).
@@ -59,15 +59,13 @@ def pair(args: argparse.Namespace, seed: str) -> tuple[float, float]:
 
 def train(args: argparse.Namespace, seed: str, folder: Path, *more: str) -> None:
     """One training of the quickstart's network; its coarse images, if any, are left out for the last seventh."""
-    if (folder / f"last_checkpoint_ep{args.epochs - 1}.pth").exists():
-        return
     lower = str(args.epochs * 9 // 10)  # the second scale for the last tenth, as in the quickstart
     words = ["--cfg", "scripts/cfg/quickstart.yaml", "--data_root", str(args.out / "scenes"), "--seed", seed]
     words += ["--train_fraction", str(args.fraction), "--max_epoch", str(args.epochs), "--val_freq", str(args.epochs)]
     # All crops class-uniform: it is their share that coarse images have a part in.
     words += ["--class_uniform_pct", "1.0", "--max_cu_epoch", str(args.epochs * 6 // 7), "--second_scale_from", lower]
-    call("train.py", *words, "--result_dir", str(folder), "--resume", "auto", *more)
+    train_once(folder, words, more)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -6,13 +6,16 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from utils import madefrom
+from utils.errors import UserError
+from utils.files import write_file
 from utils.progress import progress
-from utils.visualize import write_file
 
 
 def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, workers: int | None = None) -> None:
@@ -27,22 +30,29 @@ def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, w
     # Not fork: the caller may hold threads of torch.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        futures = [pool.submit(task, job) for job in jobs]
         try:
+            futures = [pool.submit(task, job) for job in jobs]
             for future in progress(as_completed(futures), label, len(jobs)):
                 future.result()
+        except BrokenProcessPool:
+            cure = "start fewer of them, or give them more memory"
+            raise UserError(f"a process of {label!r} has died: as a rule memory ran out; {cure}") from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def convert(
-    work: Callable[[Path], bytes], pairs: Sequence[tuple[Path, Path]], label: str, workers: int
+    work: Callable[[Path], bytes], pairs: Sequence[tuple[Path, Path]], label: str, workers: int, folder: Path
 ) -> tuple[int, int]:
-    """Write `work(source)` to each target that is not there yet; gives how many were written, and how many were there.
+    """Write `work(source)` to each target below `folder` that is not there yet, is damaged, or was made of another
+    source; gives how many were written, and how many were there.
 
     A target appears whole or not at all. `work` is a function of a module; a UserError of its own ends all.
     """
+    stale = madefrom.remove_stale(folder, {target: [source] for source, target in pairs}, f".{work.__name__}_made.json")
+    if stale:
+        print(stale, flush=True)
     left = [pair for pair in pairs if not pair[1].is_file()]
     in_processes(_one, [(work, *pair) for pair in left], label, workers)
     return len(left), len(pairs) - len(left)

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from network.weights import Weights, csail, load, paddle, parse, read_file
+from network.weights import Weights, classes, csail, load, paddle, parse, read_file
 from utils import checkpoint, optimizer_state, pairs, safe_load
+from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
 from utils.state import TrainState
@@ -63,12 +64,14 @@ def resume(
     ranks: Ranks,
     length: int,
     unread: Collection[str] = (),
+    spec: DatasetSpec | None = None,
 ) -> str:
     """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch, PaddleSeg's with
     weights, momentum and iterations. Gives some lines.
 
-    `options`: {key: value} of this run, of which `unread` have no effect on it; `length`: batches of its epoch. Raises
-    UserError if the file is of another network, optimizer, dataset or seed.
+    `options`: {key: value} of this run, of which `unread` have no effect on it; `length`: batches of its epoch; `spec`:
+    its classes, compared with the file's. Raises UserError if the file is of another network, optimizer, dataset, order
+    of classes or seed.
     """
     content = safe_load.read(path)
     named = content.get("arch") if checkpoint.is_ours(content) else parse(content, path).arch
@@ -77,6 +80,7 @@ def resume(
         raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")
     _check_rounds(content, path, options)
     if checkpoint.is_ours(content):
+        _check_classes(content, path, spec)
         changes = _changes(content, options, ranks, path, unread)
         taken = state.unpack(checkpoint.verified(content, path), ranks)
         _reopen_round(state, content.get("config") or {}, options)
@@ -93,6 +97,15 @@ def resume(
         state.epoch = parse(content, path).epoch
         done = f"epoch {state.epoch} done"
     return f"{report}\nresumed from {path}: {done}{taken}"
+
+
+def _check_classes(content: Mapping[str, Any], path: Path, spec: DatasetSpec | None) -> None:
+    """Checkpoints from before label values were recorded are compared by names alone."""
+    if spec is None:
+        return
+    names, ids = content.get("class_names") or (), content.get("class_ids") or ()
+    if odd := classes.other_names(names, spec) or classes.other_ids(ids, spec):
+        raise UserError(f"--resume {path} was trained on other classes: {odd}; keep them, or use --snapshot")
 
 
 def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:

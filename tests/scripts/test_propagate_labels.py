@@ -19,7 +19,7 @@ from network.flow.warp import warp
 from scripts import chain_flow, propagate_labels, propagation_gain
 from utils import flowfile
 from utils.checkpoint import load
-from utils.visualize import write_file
+from utils.files import write_file
 
 STEM = "altheim_000000"
 Scenes = tuple[Path, list[str]]
@@ -59,7 +59,7 @@ def listed(root: Path) -> list[str]:
 
 def test_labels_reach_the_truth(scenes: Path) -> None:
     """By true motion, one frame on: at least 0.9 mean IoU where the way back agrees, that is nearly everywhere."""
-    args = ["--source_dir", str(scenes), "--target_dir", "", "--flow", "files"]
+    args = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", "files"]
     flows = chain_flow.flows_of(propagate_labels.parser().parse_args(args))
     found = propagation_gain.quality(scenes, flows, 2)
     whole, kept, share = found[1]

@@ -206,7 +206,8 @@ def test_newest_with_none_intact(tmp_path: Path) -> None:
 
 
 def test_save_last_replaces_the_one_before(tmp_path: Path) -> None:
-    (tmp_path / "last_checkpoint_ep0.pth.tmp99").write_bytes(b"killed while writing")
+    for end in ("tmp99", "part"):
+        (tmp_path / f"last_checkpoint_ep0.pth.{end}").write_bytes(b"killed while writing")
     for epoch in (0, 1, 1, 2):
         path = checkpoint.save_last(make_state(epoch), tmp_path, epoch)
         assert [p.name for p in tmp_path.iterdir()] == [path.name] == [f"last_checkpoint_ep{epoch}.pth"]

@@ -1,0 +1,30 @@
+"""Whether a file's classes are those of a dataset, in the same order and with the same label values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from utils.contracts import DatasetSpec
+
+
+def ids_of(spec: DatasetSpec) -> list[int]:
+    """The label value of each class."""
+    return list(spec.train_to_id or range(spec.num_classes))
+
+
+def other_names(names: Sequence[str], spec: DatasetSpec) -> str:
+    """The first class of another name than in `spec`, as text; empty where all agree, or are not as many."""
+    differ = [(theirs, ours) for theirs, ours in zip(names, spec.classes, strict=False) if theirs != ours]
+    if len(names) != spec.num_classes or not differ:
+        return ""
+    theirs, ours = differ[0]
+    return f"{theirs!r} there is {ours!r} in {spec.name} here"
+
+
+def other_ids(ids: Sequence[int], spec: DatasetSpec) -> str:
+    """The first class of another label value than in `spec`, as text; empty where all agree, or are not as many."""
+    differ = [(name, *both) for name, *both in zip(spec.classes, ids, ids_of(spec), strict=False) if both[0] != both[1]]
+    if len(ids) != spec.num_classes or not differ:
+        return ""
+    name, theirs, ours = differ[0]
+    return f"{name!r} was {theirs} in the labels, in {spec.name} it is {ours}"

@@ -1,0 +1,36 @@
+"""Digests: of a file, of names in order, of the source code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from utils import pairs
+
+_SHOWN = 16  # letters
+
+
+def of_file(path: Path) -> str:
+    """Tells a file, or pair of files, from others by its bytes."""
+    sha = hashlib.sha256()
+    for part in pairs.files(path) if pairs.is_pair(path) else (path,):
+        with open(part, "rb") as file:
+            while block := file.read(1 << 22):
+                sha.update(block)
+    return sha.hexdigest()[:_SHOWN]
+
+
+def of_names(names: Iterable[object]) -> str:
+    """Tells a sequence of names from others."""
+    return hashlib.sha256("\n".join(map(str, names)).encode(errors="surrogateescape")).hexdigest()[:_SHOWN]
+
+
+def of_code(root: Path) -> str:
+    """Tells the Python files of a repository's top and of its packages from others, whatever version control says."""
+    packages = sorted(path.parent for path in root.glob("*/__init__.py"))
+    files = [*sorted(root.glob("*.py")), *(file for folder in packages for file in sorted(folder.rglob("*.py")))]
+    sha = hashlib.sha256()
+    for file in files:
+        sha.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:_SHOWN]

@@ -1,0 +1,101 @@
+"""One folder, one run: who works in a folder holds its lock, and who comes second is told of whom.
+
+The lock is the system's: it goes with its process, however that ends, and on a network's file system with its machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from utils.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # no such locks on this system
+    fcntl = None
+
+NAME = "run.lock"  # not `lock`, which a batch script holds for the whole of its job
+
+
+class FolderLock:
+    """Holds a folder from `take` to `release`; before and after it holds nothing."""
+
+    def __init__(self) -> None:
+        self._file = -1
+
+    def take(self, folder: Path, command: str, name: str = NAME) -> str:
+        """Hold `folder`, made if it is not there. UserError that names who does already.
+
+        Gives a line for the log where there are no locks, else nothing. A folder that cannot be made or written is left
+        to whoever writes there.
+        """
+        path = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            held = _lock(self._file)
+        except OSError as error:
+            self._close()
+            return f"warning: {folder} cannot be locked ({error.strerror}): nobody is told of a second run in it"
+        if not held:
+            self._close()
+            raise UserError(f"{folder} is in use by {_holder(path)}; wait for its end, or give another folder")
+        os.register_at_fork(after_in_child=self._close)  # a forked child would hold it for as long as it lives
+        self._sign(command)
+        return ""
+
+    def _sign(self, command: str) -> None:
+        started = time.strftime("%Y-%m-%d %H:%M:%S")
+        told = {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "command": command}
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, json.dumps(told).encode() + b"\n", 0)
+
+    def release(self) -> None:
+        """Let others in. Twice is no error."""
+        if self._file >= 0:
+            with suppress(OSError):
+                os.ftruncate(self._file, 0)
+        self._close()
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _lock(file: int) -> bool:
+    """Take the lock of an open file; False where somebody else has it. OSError where there are no locks."""
+    if fcntl is None:
+        raise OSError(0, "this system has no such locks")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, as far as its file tells."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        who = f"process {told['pid']} on {told['host']} since {told['started']}"
+        away = told["host"] != socket.gethostname()
+        who += f": {' '.join(told['command'].split())}" if told["command"] else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "another process"
+    return f"{who} (delete {path} if that machine is gone for ever)" if away else who

@@ -179,7 +179,7 @@ def introduce(run: Run, notes: Sequence[str]) -> None:
         if note:
             log.line(f"warning: {note}")
     if cfg.WITHOUT_EFFECT:
-        log.line(f"warning: without effect, as ever: {' '.join(cfg.WITHOUT_EFFECT)}")
+        log.line(f"warning: without effect: {' '.join(cfg.WITHOUT_EFFECT)}")
     if run.ranks.world == 1 and gpus > 1:
         log.line(f"one of {gpus} GPUs is used: --device 0-{gpus - 1} uses all")
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import demonstrate
+from utils.cli import start
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,4 +38,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import demonstrate
+from utils.cli import start
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,4 +31,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

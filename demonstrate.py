@@ -25,6 +25,7 @@ from session import Run, Start, load_for_evaluation, placed
 from utils import amp, distributed
 from utils.cli import exit_code, place_to_write
 from utils.errors import UserError
+from utils.files import write_file
 from utils.legend import Legend
 from utils.log import RunLog
 from utils.progress import progress
@@ -32,7 +33,7 @@ from utils.results import Older, check_apart
 from utils.runlock import FolderLock
 from utils.sinks.submission import id_table
 from utils.video import Preview, VideoSink, VideoSource
-from utils.visualize import colorize, encode_png, overlay, to_array, write_file
+from utils.visualize import colorize, encode_png, overlay, to_array
 
 _WRITES = ("color_mask", "overlap", "pred_mask", "result")  # what names of files that a demo writes begin with
 

@@ -23,6 +23,7 @@ from torch.nn.utils import clip_grad_norm_
 from yacs.config import CfgNode
 
 import config
+import datasets
 import loss
 import network
 from network.evalrule import normalise
@@ -43,8 +44,10 @@ from session import (
     validation,
 )
 from utils import checkpoint, distributed, launch, sinks
+from utils.cli import exit_code, start
 from utils.contracts import Batch
-from utils.errors import MemoryShortageError, UserError
+from utils.endings import explain, last_words
+from utils.errors import LoadingError, MemoryShortageError, UserError
 from utils.meter import StepMeter
 from utils.metrics import ConfusionMatrix
 from utils.state import TrainState
@@ -61,7 +64,11 @@ def fit(run: Run, trainer: Trainer) -> int:
         validate(run, state)
     while state.epoch + 1 < cfg.TRAIN.MAX_EPOCH:
         meter.pause()
-        if not train_epoch(run, trainer, meter, stop):
+        try:
+            goes_on = train_epoch(run, trainer, meter, stop)
+        except LoadingError as error:
+            raise LoadingError(f"{error}{rescue(run, state)}") from None
+        if not goes_on:
             save(run, state, state.epoch + 1)
             if run.ranks.is_main:
                 stop.answered()
@@ -88,7 +95,9 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     total = len(trainer.loader)
     before = epoch * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else total)
     trainer.forward.train()
-    progress = run.log.progress(trainer.loader, f"epoch {epoch}", total, state.iteration)
+    state.settle()
+    batches = datasets.agreed(iter(trainer.loader), run.ranks)
+    progress = run.log.progress(batches, f"epoch {epoch}", total, state.iteration)
     for batch in progress:
         lr = trainer.lr(epoch, state.iteration, total)
         group = min(cfg.TRAIN.ACCUM, total - state.iteration // cfg.TRAIN.ACCUM * cfg.TRAIN.ACCUM)
@@ -98,6 +107,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         healthy = count(run, state, value, batch) and healthy
         if step_now:
             optimizer_step(run, trainer, lr, healthy)
+            state.settle()
             healthy = True
         figures = meter.tick(value, lr)
         progress.figures(**figures)
@@ -158,6 +168,15 @@ def optimizer_step(run: Run, trainer: Trainer, lr: float, healthy: bool) -> None
         if state.ema:
             state.ema.update(state.net)
     state.optimizer.zero_grad(set_to_none=True)
+
+
+def rescue(run: Run, state: TrainState) -> str:
+    """Save what this epoch has trained so far, if it has; gives what to say of it. All ranks call it."""
+    state.back()
+    if not state.iteration:
+        return ""
+    save(run, state, state.epoch + 1)
+    return f"; saved in epoch {state.epoch + 1}, iteration {state.iteration}: --resume auto goes on from there"
 
 
 def save(run: Run, state: TrainState, epoch: int) -> None:
@@ -230,29 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(help_text(full="all" in words))
         return 0
     try:
-        return drive(words)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except torch.OutOfMemoryError as error:
-        print(
-            f"error: out of memory on the GPU ({str(error).splitlines()[0]}); "
-            "lower --bs_trn or --crop_size, or add --fp16 or --grad_ckpt",
-            file=sys.stderr,
-        )
-        return 2
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        if not distributed.lost_peer(error):
-            raise
-        print("error: another process of this run has ended; its own message says why", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return exit_code(lambda: drive(words), stopped="--resume auto goes on with a training", explain=explain)
     finally:
         distributed.close()
 
@@ -287,13 +284,12 @@ def drive(words: list[str]) -> int:
             run.log.line(f"report: {run.folder / 'report.html'}")
         ranks.barrier()  # nobody leaves while others still talk to it
         return code
-    except Exception as error:
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        run.log.note(f"error: {kind}{' '.join(str(error).split())}")
+    except (Exception, KeyboardInterrupt) as error:
+        run.log.note(last_words(error))
         raise
     finally:
         run.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -10,7 +10,7 @@ import transforms
 from datasets import audit, catalogue, centroids, dynamic, look, neighbours, subset
 from datasets.base import Listing, SegmentationDataset, collate_train
 from datasets.catalogue import DATASETS, Entry, find, settle, spec
-from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
+from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
 from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
 from utils import results
 from utils.agree import from_main
@@ -18,7 +18,7 @@ from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
 
-__all__ = ["DATASETS", "build", "build_train", "build_val", "settle", "spec"]
+__all__ = ["DATASETS", "agreed", "build", "build_train", "build_val", "settle", "spec"]
 
 # Steps of --test_mode, as published.
 TEST_STEPS, TEST_VAL_STEPS = 11, 7
@@ -30,8 +30,8 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
-    if cfg.DATASET.LIST_VAL and cfg.TRAIN.DO_EVAL:
-        catalogue.listing(cfg, "val", ranks)  # a mistake in it would come to light after an epoch
+    if cfg.TRAIN.DO_EVAL:
+        catalogue.listing(cfg, "val", ranks)  # what is wrong or missing there would come to light after an epoch
     bits, note = look.image_bits(cfg, ranks, listing, "train")
     notes = (*listing.notes, *filter(None, [note, look.turned_note(listing)]))
     transform = transforms.build_train(cfg, classes)

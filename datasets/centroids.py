@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from datasets.base import SegmentationDataset
 from datasets.reading import class_table
 from utils.agree import from_main
 from utils.distributed import Ranks
+from utils.files import whole
 
 # Change when the algorithm or the file changes: files of another version are not found then.
 _VERSION = 2
@@ -173,13 +174,7 @@ def save(path: Path, key: str, centroids: Centroids) -> None:
     """Write a cache file in one step, so that no reader ever sees half of it; a full or locked disk is no error."""
     rows = [np.insert(part, 0, c, axis=1) for c, part in sorted(centroids.items())]
     table = np.concatenate(rows) if rows else np.zeros((0, 4), np.int64)
-    temporary = None
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
+        with whole(path, shared=True) as file:
             np.savez_compressed(file, key=np.array(key), rows=table.astype(np.int32), pixels=centroids.pixels)
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)

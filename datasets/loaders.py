@@ -24,14 +24,16 @@ from datasets.base import Failure, Guarded, Read, SegmentationDataset, collate_r
 from datasets.samplers import Epochs, ExactSampler, Rounds
 from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
 from utils.distributed import Ranks
-from utils.errors import UserError
-from utils.visualize import encode_png, write_file
+from utils.errors import LoadingError, UserError
+from utils.files import write_file
+from utils.processes import fate, shortage
+from utils.visualize import encode_png
 
 _MAX_DUMPED = 64
 
 
 # Schedulers send them to the whole group, but they are for the main process, which saves and then ends its workers.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _start_worker(worker: int) -> None:
@@ -47,9 +49,14 @@ def _start_worker(worker: int) -> None:
 def _signals_wait() -> Iterator[None]:
     """Signals reach this process afterwards; processes started meanwhile never, even before they can ignore them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    of_children = signal.getsignal(signal.SIGCHLD)
     try:
         yield
     finally:
+        # torch would raise the death of a process wherever this one is, in the middle of a step or of a checkpoint:
+        # it comes out here as well, at the next batch that is not there.
+        if of_children is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, of_children)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -78,17 +85,41 @@ class Loader:
         self._loader = None
         if iterator is not None:
             iterator._shutdown_workers()
+            for process in iterator._workers:
+                if process.is_alive():  # it waits for a lock that a dead one holds
+                    process.kill()
 
     def _batches(self) -> Iterator[Any]:
         if self._loader is None:
             self._loader = DataLoader(cast(Any, Guarded(self.dataset)), worker_init_fn=_start_worker, **self._options)
-        with _signals_wait():
-            batches = iter(self._loader)
-        for batch in batches:
+        with self._deaths_told():
+            with _signals_wait():
+                batches = iter(self._loader)
+        while True:
+            with self._deaths_told():
+                batch = next(batches, None)
+            if batch is None:
+                return
             if isinstance(batch, Failure):
                 self.close()  # the error's traceback would keep the processes
-                raise UserError(batch.message)
+                raise LoadingError(batch.message)
             yield batch
+
+    @contextlib.contextmanager
+    def _deaths_told(self) -> Iterator[None]:
+        """LoadingError in place of torch's error where one of the processes has died, or cannot hand on its batch."""
+        try:
+            yield
+        except RuntimeError as error:
+            codes = [process.exitcode for process in getattr(self._loader and self._loader._iterator, "_workers", ())]
+            dead = [code for code in codes if code is not None]
+            if not dead and not shortage(error):
+                raise
+            self.close()
+            if not dead:
+                raise LoadingError(shortage(error)) from None
+            fewer = f"start fewer of them (--num_workers {len(codes) // 2})"
+            raise LoadingError(f"a process that reads pictures has died {fate(dead[0], fewer)}") from None
 
 
 _OPEN: weakref.WeakSet[Loader] = weakref.WeakSet()
@@ -132,6 +163,24 @@ class AugmentationDump:
             for kind, rgb in (("image", pixels), ("label", self.colours[label.numpy()])):
                 write_file(self.folder / f"{stem}_{kind}.png", encode_png(rgb))
             self.written += 1
+
+
+def agreed(batches: Iterator[Any], ranks: Ranks) -> Iterator[Any]:
+    """The batches, as many on each rank. What keeps one rank from its next one is raised on all of them, together.
+
+    Only so can all of them save what they have trained.
+    """
+    while True:
+        batch, fault = None, ""
+        try:
+            batch = next(batches, None)
+        except LoadingError as error:
+            fault = str(error)
+        if ranks.any(bool(fault)):
+            raise LoadingError(next(text for text in ranks.gather(fault) if text))
+        if batch is None:
+            return
+        yield batch
 
 
 class TrainLoader(Loader):

@@ -40,10 +40,9 @@ from scripts import baselines, measure  # noqa: E402
 from scripts.measure import Pair  # noqa: E402
 from session import Run, Trainer, placed  # noqa: E402
 from utils import amp  # noqa: E402
-from utils.cli import place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import Batch  # noqa: E402
 from utils.distributed import Ranks  # noqa: E402
-from utils.errors import UserError  # noqa: E402
 from utils.log import RunLog  # noqa: E402
 from utils.metrics import ConfusionMatrix  # noqa: E402
 from utils.state import BufferGuard, TrainState  # noqa: E402
@@ -276,7 +275,4 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"benchmark.py: {error}")
+    sys.exit(start(lambda: exit_code(main, stopped="nothing was written")))

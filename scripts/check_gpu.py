@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 
 from utils import distributed
+from utils.cli import start
 from utils.errors import UserError
 from utils.report import environment
 
@@ -92,4 +93,4 @@ def talk(ranks: distributed.Ranks) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 import config  # noqa: E402
 from utils import yamlfile  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
@@ -171,4 +171,4 @@ def spread(values: Sequence[float], sign: str = "") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -21,7 +21,7 @@ if not __package__:  # run as a file: the packages are one folder up
 
 from datasets.files import is_hidden  # noqa: E402
 from datasets.reading import find_folder  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.workers import convert  # noqa: E402
 
@@ -80,4 +80,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -26,7 +26,7 @@ from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.files import is_hidden  # noqa: E402
 from datasets.reading import find_folder, read_label  # noqa: E402
 from utils import labelrecord  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.workers import convert  # noqa: E402
 
@@ -94,4 +94,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

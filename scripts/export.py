@@ -28,8 +28,9 @@ from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
 from network import export  # noqa: E402
 from network.evalrule import EvalRule, normalise  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
+from utils.files import write_file  # noqa: E402
 
 LISTS = ("mean", "std", "classes", "palette")  # of the .json, in the file itself, too
 MOST_ERROR, LEAST_SAME = 1e-3, 0.999  # of the largest value; share of pixels that have the same class
@@ -70,6 +71,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     if around or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     module = export.Deployed(net, rule, args.output, args.uint8)
+    export.check_scores(module, rule, size)
     told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": cfg.MODEL.N_SCALES, "input": _input(args)}
     about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
     about |= {"size": size if args.fixed else None, "classes": spec.classes, "palette": spec.palette}
@@ -81,7 +83,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
         partial.replace(args.out)
     finally:
         partial.unlink(missing_ok=True)
-    args.out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_file(args.out.with_suffix(".json"), f"{json.dumps(about, indent=1)}\n".encode())
     print(f"{args.out}: {cfg.MODEL.ARCH}, {len(spec.classes)} classes, {args.out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -104,7 +106,7 @@ def compare(
             ) from None
         far = "" if module.output == "argmax" else f"largest error {error:.1e} of the largest value, "
         print(f"{name}: {far}{100 * same:.3f} % of the pixels the same class")
-        if error > MOST_ERROR or same < LEAST_SAME:
+        if not error <= MOST_ERROR or same < LEAST_SAME:  # NaN is no small error
             raise UserError(
                 f"the exported file differs from the network on {name}: nothing was written; "
                 "try --fixed, the other format, or another version of torch"
@@ -149,4 +151,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets import toy  # noqa: E402
 from datasets.scenes import parts  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,4 +43,4 @@ def draw(args: argparse.Namespace, size: tuple[int, int], counts: dict[str, int]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -34,12 +34,13 @@ from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
 from scripts.chain_flow import WEIGHTS, Flows, flows_of, frame_of  # noqa: E402
 from utils import madefrom  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
+from utils.files import write_file  # noqa: E402
 from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
 from utils.runlock import FolderLock  # noqa: E402
-from utils.visualize import colorize, encode_png, write_file  # noqa: E402
+from utils.visualize import colorize, encode_png  # noqa: E402
 
 RECORD = "propagation.json"
 
@@ -237,4 +238,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -28,7 +28,7 @@ from scripts import propagate_labels  # noqa: E402
 from scripts.chain_flow import Flows, flows_of  # noqa: E402
 from scripts.compare import Plan, call, compare, tables  # noqa: E402
 from scripts.propagate_labels import walk  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.metrics import ConfusionMatrix, percent  # noqa: E402
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
@@ -138,4 +138,4 @@ def plan(args: argparse.Namespace, scenes: Path, frames: Path) -> Plan:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

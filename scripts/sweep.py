@@ -29,6 +29,7 @@ from scripts import sweep_check, sweep_status
 from slurm import submit
 from slurm.script import Cluster, Resources
 from utils import textfile, yamlfile
+from utils.cli import start
 from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -223,4 +224,4 @@ def take_back(runs: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from slurm.submit import RECORD, read_job_id
 from utils import yamlfile
+from utils.cli import start
 from utils.errors import UserError, nearest
 from utils.log import RunLog
 
@@ -199,4 +200,4 @@ def table(rows: Iterable[Status]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

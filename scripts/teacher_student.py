@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.compare import call, final, table, train_once  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
+from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 TEACHER, STUDENT = "fine only", "fine + automatic labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).
@@ -68,4 +68,4 @@ def train(args: argparse.Namespace, seed: str, folder: Path, *more: str) -> None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -35,15 +35,16 @@ from network.flow.sources import device_of, flow_source  # noqa: E402
 from network.flow.warp import warp  # noqa: E402
 from scripts.sdcnet_options import check, fixed, parser  # noqa: E402
 from utils import checkpoint  # noqa: E402
-from utils.cli import exit_code  # noqa: E402
+from utils.cli import exit_code, start  # noqa: E402
 from utils.distributed import Ranks  # noqa: E402
 from utils.errors import UserError  # noqa: E402
+from utils.files import write_file  # noqa: E402
 from utils.log import RunLog  # noqa: E402
 from utils.progress import progress  # noqa: E402
 from utils.runfolder import enter, go_back  # noqa: E402
 from utils.runlock import FolderLock  # noqa: E402
 from utils.stop import StopRequest  # noqa: E402
-from utils.visualize import encode_png, write_file  # noqa: E402
+from utils.visualize import encode_png  # noqa: E402
 
 
 @dataclass
@@ -284,4 +285,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -241,5 +241,6 @@ def write(job: Job, cluster: Cluster) -> Path:
     for name in (COPY, NAME):
         path = job.run / name
         path.write_bytes(text.encode("utf-8", "surrogateescape"))  # a shell takes names as bytes
-        path.chmod(0o755)
+        mode = path.stat().st_mode
+        path.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may run it
     return job.run / NAME

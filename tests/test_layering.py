@@ -14,8 +14,8 @@ PACKAGES = ("datasets", "transforms", "network", "loss", "utils")
 # Package or top-level module -> what of ours it may import. Each may import itself.
 ALLOWED = {
     "train": {"config", "options", "session", "outcome", "datasets", "network", "loss", "utils"},
-    "demo": {"demonstrate"},
-    "demo_folder": {"demonstrate"},
+    "demo": {"demonstrate", "utils"},
+    "demo_folder": {"demonstrate", "utils"},
     "demonstrate": {"session", "trained", "datasets", "network", "utils"},
     "trained": {"config", "datasets", "network", "utils"},
     "outcome": {"session", "datasets", "utils"},

@@ -29,7 +29,8 @@ from utils.stop import StopRequest
 
 @pytest.fixture(autouse=True)
 def signals_restored() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -142,6 +143,7 @@ def test_missing_validation_is_made_up_for(tiny_run: list[str], monkeypatch: pyt
         patch.setattr(train, "validate", lambda run, state: (_ for _ in ()).throw(KeyboardInterrupt))
         assert train.main([*tiny_run, "--max_epoch", "1"]) == 130
     assert not rows(tiny_run, "val")
+    assert "stopped by Ctrl-C: --resume auto goes on" in (folder(tiny_run) / "train.log").read_text()
     assert train.main([*tiny_run, "--max_epoch", "1", "--resume", "auto"]) == 0
     assert [row["epoch"] for row in rows(tiny_run, "val")] == [0]
     assert (folder(tiny_run) / "best_checkpoint_ep0.pth").exists()

@@ -7,93 +7,47 @@ A file is a dict of plain values and tensors: `format`, `net`, `ema`, `optimizer
 
 from __future__ import annotations
 
-import os
 import shutil
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from utils import files
+from utils.checksum import FORMAT as FORMAT
+from utils.checksum import checksum as checksum
+from utils.checksum import is_ours as is_ours
 from utils.errors import UserError
 from utils.safe_load import read
-
-FORMAT = "streetscale"
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
     """Write `state` to `path` through a temporary file, fsynced and renamed. Full disk: UserError, old file intact."""
-    whole = {"format": FORMAT, **state}
-    whole["checksum"] = checksum(whole)
-    temporary = path.with_name(path.name + f".tmp{os.getpid()}")
+    content = {"format": FORMAT, **state}
+    content["checksum"] = checksum(content)
     try:
-        with open(temporary, "wb") as stream:
-            torch.save(whole, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        advice = "earlier checkpoints are intact: free some space, then --resume auto"
-        raise UserError(f"could not write {path}: {_reason(error)}; {advice}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _reason(error: BaseException) -> str:
-    """torch.save reports a full disk as an error of its container: the cause stands behind it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        with files.whole(path, durable=True) as stream:
+            torch.save(content, stream)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as an error of its container
+        cure = f"{files.advice(error)}, then --resume auto: earlier checkpoints are intact"
+        raise UserError(f"could not write {path}: {files.reason(error)}; {cure}") from None
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read one of our checkpoints. UserError if it is not ours, or its checksum is wrong."""
+    """Read one of our checkpoints. UserError if it is not ours, or its checksum is wrong or gone."""
     state = read(path)
     if not is_ours(state):
         raise UserError(f"{path} is no checkpoint of a run of ours: --snapshot takes weights from other files")
-    return verified(state, path)
+    return whole(state, path)
 
 
-def verified(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The state without its checksum, which is compared."""
-    state = dict(state)
-    if state.pop("checksum", None) != checksum(state):
-        raise UserError(f"{path} is damaged (its checksum is wrong): resume from an earlier one")
-    return state
-
-
-def is_ours(state: Any) -> bool:
-    """Whether a dict that was read is a checkpoint of a run of ours."""
-    return isinstance(state, dict) and state.get("format") == FORMAT
-
-
-def checksum(state: Mapping[str, Any]) -> int:
-    """CRC-32 over names, values and tensor bytes, in order."""
-    crc = 0
-    for name, value in _leaves(state):
-        crc = zlib.crc32(name.encode(), crc)
-        if isinstance(value, Tensor):
-            flat = value.detach().cpu().contiguous().flatten()
-            crc = zlib.crc32(flat.view(torch.uint8).numpy() if flat.numel() else b"", crc)  # type: ignore[arg-type]
-        else:
-            crc = zlib.crc32(repr(value).encode(), crc)
-    return crc
-
-
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _leaves(value, f"{prefix}/{key}")
-    elif isinstance(tree, (list, tuple)):
-        for index, value in enumerate(tree):
-            yield from _leaves(value, f"{prefix}/{index}")
-    else:
-        yield prefix, tree
+def whole(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The state of a file that was read, and so verified, without its checksum. UserError where it has none."""
+    if "checksum" not in state:
+        raise UserError(f"{path} was written anew by other hands (it has no checksum): --snapshot takes its weights")
+    return {name: x for name, x in state.items() if name != "checksum"}
 
 
 def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
@@ -119,9 +73,8 @@ def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
     path = run_dir / f"last_checkpoint_ep{epoch}.pth"
     save(state, path)
     # Half-written files are those of a process that was killed.
-    for old in (*run_dir.glob("last_checkpoint_ep*.pth"), *run_dir.glob("*checkpoint_ep*.pth.tmp*")):
-        if old != path:
-            old.unlink()
+    for pattern in ("last_checkpoint_ep*.pth", "*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*"):
+        _remove_others(path, pattern)
     return path
 
 
@@ -142,13 +95,12 @@ def _remove_others(path: Path, pattern: str) -> None:
 
 def copy_as(source: Path, target: Path) -> None:
     """Copy a checkpoint under another name, completely or not at all."""
-    temporary = target.with_name(target.name + f".tmp{os.getpid()}")
     try:
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
+        with open(source, "rb") as old, files.whole(target) as stream:
+            shutil.copyfileobj(old, stream, 1 << 22)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"could not write {target}: {error.strerror}; {source} is intact") from None
+        cure = f"{files.advice(error)}; {source} is intact"
+        raise UserError(f"could not write {target}: {files.reason(error)}; {cure}") from None
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How a script ends: what its user did wrong in one line, and an exit code."""
+"""How a command starts and ends: streams that last, its user's mistake in one line, an exit code."""
 
 from __future__ import annotations
 
@@ -6,25 +6,46 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from utils import console
 from utils.errors import UserError
 
 GOES_ON = "the same command goes on from here"
 
 
-def exit_code(work: Callable[[], object], place: str | Path = "", stopped: str = GOES_ON) -> int:
+def start(main: Callable[[], int | None]) -> int:
+    """A command's exit code, whatever becomes of those who read its output: they may leave, or lack its letters."""
+    console.prepare()
+    try:
+        return main() or 0
+    finally:
+        console.flush()  # at the interpreter's own flush a closed pipe is a message and another exit code
+
+
+def exit_code(
+    work: Callable[[], object],
+    place: str | Path = "",
+    stopped: str = GOES_ON,
+    explain: Callable[[Exception], str] = lambda error: "",
+) -> int:
     """Do it. The code that it gives or 0, 2 with a line for a user's mistake or an unusable file, 130 after Ctrl-C.
 
     `place`: what to name where the system does not say which file it was. `stopped`: what to tell who stopped it.
+    `explain`: the line for further errors that are no fault of ours, "" for those that are.
     """
     try:
         code = work()
     except UserError as error:
         return _failed(str(error))
     except OSError as error:
-        return _failed(f"{error.filename or place}: {error.strerror or error}")
+        where = error.filename or place or type(error).__name__
+        return _failed(f"{where}: {error.strerror or error}")
     except KeyboardInterrupt:
         print(f"stopped: {stopped}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if line := explain(error):
+            return _failed(line)
+        raise
     return code if isinstance(code, int) else 0
 
 

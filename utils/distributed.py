@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from utils import rendezvous
 from utils.errors import UserError
 
 LAUNCHED = "STREETSCALE_LAUNCHED"  # in the environment of processes that `utils.launch` has started
@@ -69,25 +70,19 @@ def init(local_rank: int = 0) -> Ranks:
     """Join the process group that `torchrun` or `srun` describes in the environment; one process if there is none.
 
     `local_rank` is the old launcher's argument, used where the environment has no LOCAL_RANK. UserError for more
-    processes than GPUs, and for tasks of `srun` that have no address to meet at.
+    processes than GPUs, and where the processes cannot tell who they are or do not find each other.
     """
-    env = os.environ
-    rank = int(env.get("RANK", env.get("SLURM_PROCID", 0)))
-    world = int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", 1) if "MASTER_ADDR" in env else 1))
+    rank, world, local, here = rendezvous.place(os.environ, local_rank)
     if world == 1:
-        if int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-            raise UserError(
-                "srun starts several tasks, but MASTER_ADDR is not set: use srun torchrun ..., or export it"
-            )
         return Ranks(device=_device(0))
-    local = int(env.get("LOCAL_RANK", env.get("SLURM_LOCALID", local_rank)))
-    here = int(env.get("LOCAL_WORLD_SIZE", 1))
     if torch.cuda.is_available() and here > torch.cuda.device_count():
         raise UserError(f"{here} processes for {torch.cuda.device_count()} GPU(s): lower --nproc_per_node")
     device = _device(local)
-    env.update(RANK=str(rank), WORLD_SIZE=str(world))
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
+    store = dist.PrefixStore("streetscale", rendezvous.join(rank, world))  # type: ignore[attr-defined]
     # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=60))
+    backend, longest = "nccl" if device.type == "cuda" else "gloo", timedelta(minutes=60)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=longest)
     return Ranks(rank, world, local, device)
 
 
@@ -102,8 +97,8 @@ def _device(local: int) -> torch.device:
 def layout() -> tuple[int, int]:
     """(nodes, processes on each) of this run, as its launcher says: torchrun, or srun with a task a process."""
     env = os.environ
-    world = int(env.get("WORLD_SIZE", 1))
-    here = int(env.get("LOCAL_WORLD_SIZE", max(1, world // int(env.get("SLURM_NNODES", 1)))))
+    world, nodes = rendezvous.number(env, "WORLD_SIZE", 1), rendezvous.number(env, "SLURM_NNODES", 1, least=1)
+    here = rendezvous.number(env, "LOCAL_WORLD_SIZE", max(1, world // nodes), least=1)
     return max(1, world // here), here
 
 

@@ -13,6 +13,10 @@ class UserError(ValueError):
     """
 
 
+class LoadingError(UserError):
+    """There is no next batch: a file is wrong, or a process that reads files has died. Training saves what it has."""
+
+
 class MemoryShortageError(UserError):
     """Prediction does not fit into memory even in the smallest tiles: training goes on without the scores."""
 

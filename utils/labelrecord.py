@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
-from utils.visualize import write_file
+from utils.files import write_file
 
 NAME = "autolabels.json"
 

@@ -18,6 +18,8 @@ import torch
 
 from utils.distributed import LAUNCHED
 from utils.errors import UserError
+from utils.processes import fate
+from utils.rendezvous import number
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _PATIENCE = 15.0  # seconds in which the others may end by themselves once one has failed, and again after SIGTERM
@@ -35,7 +37,7 @@ def on(devices: str, command: Sequence[str]) -> int | None:
     if LAUNCHED in env:
         threading.Thread(target=_end_with, args=(int(env[LAUNCHED]),), daemon=True).start()
         return None
-    if "LOCAL_RANK" in env or int(env.get("WORLD_SIZE", 1)) > 1 or int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+    if "LOCAL_RANK" in env or any(number(env, name, 1) > 1 for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
         raise UserError(f"--device {devices} starts its processes itself: leave it out with torchrun or srun")
     names = visible(numbers(devices, torch.cuda.device_count()))
     if len(names) == 1:
@@ -113,6 +115,9 @@ def supervised(processes: Sequence[subprocess.Popen[bytes]]) -> int:
         time.sleep(_PAUSE)
         if not failed:
             failed, since = _first_failure(processes), time.monotonic()
+            dead = [rank for rank, process in enumerate(processes) if (process.poll() or 0) < 0]
+            if failed and dead:  # it could not say why itself
+                print(f"error: process {dead[0]} has died {fate(processes[dead[0]].poll() or 0)}", file=sys.stderr)
         elif last_words and time.monotonic() - since > _PATIENCE:
             _send(processes, last_words.pop(0))
             since = time.monotonic()
@@ -134,7 +139,8 @@ def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator
     def pass_on(number: int, frame: FrameType | None) -> None:
         _send(processes, number)
 
-    before = [(number, signal.signal(number, pass_on)) for number in _PASSED_ON]
+    heard = [number for number in _PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]  # nohup: no SIGHUP
+    before = [(number, signal.signal(number, pass_on)) for number in heard]
     try:
         yield
     finally:

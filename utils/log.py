@@ -13,7 +13,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,9 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from utils import console
 from utils.errors import UserError
+from utils.files import advice, append, reason, write_file
 from utils.names import shown, valid
 
 T = TypeVar("T")
@@ -37,31 +39,66 @@ class _TerminalHandler(logging.Handler):
         sys.stdout.flush()
 
 
+class _FileHandler(logging.FileHandler):
+    """A log file whose disk may become full: one line on stderr then, and the run goes on."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say it once; the traceback of `logging` helps nobody."""
+        error = sys.exc_info()[1]
+        if error is not None and not self.failed:
+            self.failed = True
+            print(f"warning: {self.baseFilename} lacks lines: {reason(error)}; {advice(error)}", file=sys.stderr)
+
+
+def _outlive(writer: SummaryWriter, say: Callable[[str], None]) -> None:
+    """Let tensorboard's thread live where its disk is full: without it the run would wait for it for ever."""
+    events: Any = writer.file_writer.event_writer._ev_writer  # type: ignore[union-attr] # there is no public word for it
+    said: list[str] = []
+
+    def guarded(act: Callable[..., None]) -> Callable[..., None]:
+        def attempt(*args: Any) -> None:
+            try:
+                act(*args)
+            except OSError as error:
+                if not said:
+                    said.append(reason(error))
+                    say(f"{said[0]}; {advice(error)}")
+
+        return attempt
+
+    events.write_event, events.flush = guarded(events.write_event), guarded(events.flush)
+
+
 class RunLog:
     """Log of one run in `run_dir`; `main` is False on ranks that keep silent."""
 
     def __init__(self, run_dir: Path, main: bool = True, name: str = "train.log") -> None:
         self.run_dir, self.main = run_dir, main
         self._writer: SummaryWriter | None = None
+        self._lost: list[str] = []
         self._logger = logging.Logger("streetscale")
         self._said: set[str] = set()
         if not main:
             return
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
-            file = logging.FileHandler(run_dir / name, encoding="utf-8")
+            file = _FileHandler(run_dir / name, encoding="utf-8", errors="replace")
         except OSError as error:
             raise UserError(
-                f"the output folder {run_dir} cannot be written: {error.strerror}; give another folder"
+                f"the output folder {run_dir} cannot be written: {error.strerror}; {advice(error)}"
             ) from None
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        terminal = _TerminalHandler(logging.INFO)
-        self._logger.addHandler(terminal)
-        self._logger.addHandler(file)
+        self._logger.addHandler(file)  # the first: it has to have what the terminal may fail to show
+        self._logger.addHandler(_TerminalHandler(logging.INFO))
 
     def line(self, text: str) -> None:
         """One message (of one or several lines)."""
         self._logger.info(valid(text))
+        for news in console.lost()[len(self._lost) :]:
+            self._lost.append(news)
+            self.note(f"warning: {news}")
 
     def once(self, text: str) -> None:
         """The same, but only the first time that it is said."""
@@ -78,7 +115,7 @@ class RunLog:
         if not self.main:
             return
         text = json.dumps({name: value for name, value in hparams.items()}, indent=1, default=str)
-        (self.run_dir / "hparams.json").write_text(text + "\n", encoding="utf-8")
+        write_file(self.run_dir / "hparams.json", f"{text}\n".encode())
         if not (self.run_dir / "metrics.csv").exists():
             self._row(["start", "start/step", 0])
 
@@ -126,6 +163,7 @@ class RunLog:
         """Tensorboard's writer, opened when it is first needed."""
         if self._writer is None:
             self._writer = SummaryWriter(logdir=str(self.run_dir))
+            _outlive(self._writer, lambda why: self.line(f"warning: nothing more for tensorboard: {why}"))
         return self._writer
 
     def close(self) -> None:
@@ -135,15 +173,16 @@ class RunLog:
                 self._writer.close()
             self._writer = None
         for handler in list(self._logger.handlers):
-            handler.close()
+            with suppress(OSError):
+                handler.close()
             self._logger.removeHandler(handler)
 
     def _row(self, row: list[Any]) -> None:
         path = self.run_dir / "metrics.csv"
         torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-        with open(path, "a", newline="", encoding="utf-8") as stream:
-            stream.write("\n" if torn else "")
-            csv.writer(stream).writerow([*row, "timestamp", time.time()])
+        text = io.StringIO(newline="")
+        csv.writer(text).writerow([*row, "timestamp", time.time()])
+        append(path, ("\n" if torn else "") + text.getvalue())
 
     def progress(self, items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> Progress[T]:
         """Iterate with a bar on a terminal and nothing elsewhere; `done` items of `total` were done before."""

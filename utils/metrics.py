@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from utils.distributed import Ranks
+from utils.files import write_file
 
 Floats = NDArray[np.float64]
 ALL_CLASSES, OVERALL = "mean IoU, absent = 0", "overall score"  # names of ADE20K's two figures
@@ -218,10 +220,11 @@ class Scores:
 
     def write(self, path: Path, class_names: Sequence[str]) -> None:
         """The counts as CSV: a row a true class, a column a predicted one."""
-        with open(path, "w", newline="", encoding="utf-8") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(["true / predicted", *class_names])
-            rows.writerows([name, *row] for name, row in zip(class_names, self.counts.tolist(), strict=True))
+        text = io.StringIO(newline="")
+        rows = csv.writer(text)
+        rows.writerow(["true / predicted", *class_names])
+        rows.writerows([name, *row] for name, row in zip(class_names, self.counts.tolist(), strict=True))
+        write_file(path, text.getvalue().encode())
 
     def summary(self) -> dict[str, float]:
         """The numbers of the whole, for logs and files."""

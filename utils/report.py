@@ -15,12 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from utils.charts import Series, confusion_chart, line_chart
+from utils.files import write_file
 from utils.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
 from utils.names import shown, valid
 from utils.sinks.coverage import Covered
 from utils.sinks.gallery import Row
 from utils.sinks.seedmaps import NOTABLE
-from utils.visualize import write_file
 
 MAX_ROWS = 24
 History = Sequence[Mapping[str, float]]

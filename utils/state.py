@@ -53,11 +53,20 @@ class TrainState:
     loss_sum: float = 0.0
     loss_count: int = 0
     bad_steps: int = 0  # in a row, without a finite loss
+    _settled: tuple[int, float, int, int] = (0, 0.0, 0, 0)
 
     @property
     def evaluated(self) -> nn.Module:
         """The network that is validated: the moving average where there is one."""
         return self.ema.net if self.ema else self.net
+
+    def settle(self) -> None:
+        """The counters belong to the weights: no batch waits for its step."""
+        self._settled = self.iteration, self.loss_sum, self.loss_count, self.bad_steps
+
+    def back(self) -> None:
+        """The counters of the last `settle`: the batches since, whose gradients are lost, are to be done again."""
+        self.iteration, self.loss_sum, self.loss_count, self.bad_steps = self._settled
 
     def finish_epoch(self) -> float:
         """Close the epoch in progress; gives its mean loss."""

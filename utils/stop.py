@@ -19,7 +19,9 @@ class StopRequest:
     def __init__(self, file: Path | None = None) -> None:
         self.signal: signal.Signals | None = None
         self._file = file
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        # Of a closed terminal a run under nohup wants to know nothing.
+        hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, *hangup):
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from utils.errors import UserError
+from utils.files import write_file
 from utils.names import utf8_path
-from utils.visualize import encode_png, write_file
+from utils.visualize import encode_png
 
 # Container and code of what OpenCV may be able to write, the smaller files first.
 CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))
@@ -108,7 +109,8 @@ class VideoSink:
             self._writer.release()
             self._writer = None
             if self.path is not None and not (self.path.is_file() and self.path.stat().st_size):
-                raise UserError(f"cannot write {self.path}; free some space or choose another folder")
+                why = "its encoder does not say why: look at the free space and at the folder's permissions"
+                raise UserError(f"cannot write {self.path}: nothing of it arrived; {why}")
 
 
 def _opened(path: Path) -> cv2.VideoCapture:

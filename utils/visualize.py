@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -13,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from utils.errors import UserError
+from utils.files import write_file as write_file
 
 Palette = Sequence[tuple[int, int, int]]
 
@@ -88,19 +86,6 @@ def encode_jpeg(image: np.ndarray, quality: int = 80) -> bytes:
     """(H, W, 3) RGB uint8 -> JPEG."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write `data`, whole or not at all, making the folder. UserError if it cannot be (full disk, no permission)."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
 
 
 def file_stem(name: str) -> str:

@@ -6,14 +6,16 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from utils import madefrom
+from utils.errors import UserError
+from utils.files import write_file
 from utils.progress import progress
-from utils.visualize import write_file
 
 
 def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, workers: int | None = None) -> None:
@@ -28,10 +30,13 @@ def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, w
     # Not fork: the caller may hold threads of torch.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        futures = [pool.submit(task, job) for job in jobs]
         try:
+            futures = [pool.submit(task, job) for job in jobs]
             for future in progress(as_completed(futures), label, len(jobs)):
                 future.result()
+        except BrokenProcessPool:
+            cure = "start fewer of them, or give them more memory"
+            raise UserError(f"a process of {label!r} has died: as a rule memory ran out; {cure}") from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -11,7 +11,8 @@ from datasets.clips import ClipDataset, ClipLoader, listing
 from datasets.samplers import ClassUniformSampler
 from utils.contracts import Draw
 from utils.errors import UserError
-from utils.visualize import encode_png, write_file
+from utils.files import write_file
+from utils.visualize import encode_png
 
 HEIGHT, WIDTH = 20, 30
 

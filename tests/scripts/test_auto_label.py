@@ -23,10 +23,10 @@ from scripts import auto_label
 from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.distributed import Ranks
 from utils.errors import UserError
+from utils.files import write_file
 from utils.log import RunLog
 from utils.sinks.autolabels import AutoLabels, place, thresholds
 from utils.sinks.coverage import Coverage
-from utils.visualize import write_file
 
 ROOT = Path(__file__).parents[2]
 LEAST = "0.07"  # a teacher of two steps is hardly surer of anything than by chance, 1/19

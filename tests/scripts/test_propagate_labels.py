@@ -19,7 +19,7 @@ from network.flow.warp import warp
 from scripts import chain_flow, propagate_labels, propagation_gain
 from utils import flowfile
 from utils.checkpoint import load
-from utils.visualize import write_file
+from utils.files import write_file
 
 STEM = "altheim_000000"
 Scenes = tuple[Path, list[str]]

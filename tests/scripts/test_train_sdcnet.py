@@ -19,8 +19,9 @@ from network.flow.flownet2 import FlowNet2
 from scripts import train_sdcnet
 from scripts.sdcnet_options import parser
 from utils.checkpoint import load, newest
+from utils.files import write_file
 from utils.log import RunLog
-from utils.visualize import encode_png, write_file
+from utils.visualize import encode_png
 
 # Columns and rows that the picture moves by from frame to frame, one sequence each; the last is for measuring.
 MOTIONS = ((3, 0), (-2, 2), (0, -3), (2, 1))

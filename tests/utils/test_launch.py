@@ -128,13 +128,15 @@ def processes(*codes: str) -> list[subprocess.Popen[bytes]]:
     ],
 )
 def test_the_first_failure_is_told_and_nobody_is_left(
-    codes: list[str], expected: int, monkeypatch: pytest.MonkeyPatch
+    codes: list[str], expected: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What waits for the one that failed is asked, and then made, to end."""
+    """What waits for the one that failed is asked, and then made, to end; a killed one cannot speak for itself."""
     monkeypatch.setattr(launch, "_PATIENCE", 0.3)
     started = processes(*codes)
     assert launch.supervised(started) == expected
     assert all(process.poll() is not None for process in started)
+    said = "error: process 0 has died (SIGKILL): as a rule memory ran out" in capsys.readouterr().err
+    assert said == (expected == 137)
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:

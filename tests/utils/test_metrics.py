@@ -186,7 +186,8 @@ def test_the_official_cityscapes_evaluation_agrees(tmp_path: Path, monkeypatch: 
     from cityscapesscripts.helpers.labels import labels as table
     from cityscapesscripts.helpers.labels import trainId2label
 
-    from utils.visualize import encode_png, write_file
+    from utils.files import write_file
+    from utils.visualize import encode_png
 
     to_train = np.full(256, 255, np.uint8)
     for entry in table:

@@ -71,17 +71,3 @@ def test_files_read_back(tmp_path: Path) -> None:
 )
 def test_file_stems(name: str, stem: str) -> None:
     assert v.file_stem(name) == stem
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    v.write_file(tmp_path / "a.png", b"old")
-    write = Path.write_bytes
-
-    def full(path: Path, data: bytes) -> int:
-        write(path, data[:1])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match="a.png: No space left"):
-        v.write_file(tmp_path / "a.png", b"new")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", b"old")]

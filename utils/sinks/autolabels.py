@@ -13,10 +13,11 @@ from utils import labelrecord
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError, nearest
+from utils.files import write_file
 from utils.sinks.base import ALONE, EvalItem
 from utils.sinks.coverage import Coverage
 from utils.sinks.submission import id_table
-from utils.visualize import encode_png, file_stem, to_array, write_file
+from utils.visualize import encode_png, file_stem, to_array
 
 _CITY = re.compile(r"(?P<city>[^_]+)_\d{6}_\d{6}_leftImg8bit")
 

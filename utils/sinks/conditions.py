@@ -11,9 +11,9 @@ import numpy as np
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.metrics import Scores, percent
 from utils.sinks.base import ALONE, EvalItem
-from utils.visualize import write_file
 
 
 class Conditions:

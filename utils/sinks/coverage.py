@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.distributed import Ranks
-from utils.errors import UserError
-from utils.visualize import write_file
+from utils.files import append, write_file
 
 FILE = "coverage.csv"
 
@@ -75,11 +74,7 @@ class Coverage:
 
     def add(self, name: str, predicted: np.ndarray, kept: np.ndarray) -> None:
         """Pixels (K,) of an image whose files are written."""
-        try:
-            with open(self._own, "a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(_row(name, np.concatenate([predicted, kept])))
-        except OSError as error:
-            raise UserError(f"cannot write {self._own}: {error.strerror}; free some space, then go on") from error
+        append(self._own, _row(name, np.concatenate([predicted, kept])))
 
     def close(self, names: Sequence[str]) -> list[Covered]:
         """Join what all ranks have added, keep the images `names`, and sum them up by class."""

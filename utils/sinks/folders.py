@@ -10,9 +10,10 @@ from PIL import Image
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.sinks.base import ALONE, EvalItem
 from utils.sinks.submission import id_table
-from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_array, write_file, wrong_pixels
+from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_array, wrong_pixels
 
 WHITE = 255
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.sinks.base import ALONE, EvalItem
 from utils.sinks.seedmaps import OUTPUTS, seed_pictures
-from utils.visualize import colorize, encode_png, error_map, file_stem, heat, overlay, write_file
+from utils.visualize import colorize, encode_png, error_map, file_stem, heat, overlay
 
 ABOUT = 10
 

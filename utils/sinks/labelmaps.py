@@ -8,9 +8,10 @@ import numpy as np
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.sinks.base import ALONE, EvalItem
 from utils.sinks.submission import id_table
-from utils.visualize import encode_indexed, encode_png, file_stem, to_array, write_file
+from utils.visualize import encode_indexed, encode_png, file_stem, to_array
 
 
 class LabelMaps:

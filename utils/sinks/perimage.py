@@ -10,10 +10,10 @@ import numpy as np
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.metrics import Scores
 from utils.names import shown
 from utils.sinks.base import ALONE, EvalItem
-from utils.visualize import write_file
 
 
 class PerImage:

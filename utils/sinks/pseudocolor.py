@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.sinks.base import ALONE, EvalItem
-from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array, write_file
+from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array
 
 COLOUR = 0.4  # its share in the overlay; the image has the rest
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.sinks.base import ALONE, EvalItem
-from utils.visualize import colorize, encode_png, file_stem, write_file
+from utils.visualize import colorize, encode_png, file_stem
 
 
 class SideBySide:

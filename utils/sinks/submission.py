@@ -11,9 +11,10 @@ import numpy as np
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
+from utils.files import cannot_write, whole, write_file
 from utils.names import valid
 from utils.sinks.base import ALONE, EvalItem
-from utils.visualize import encode_png, file_stem, to_array, write_file
+from utils.visualize import encode_png, file_stem, to_array
 
 
 def id_table(spec: DatasetSpec) -> np.ndarray:
@@ -65,8 +66,8 @@ class Submission:
     def _pack(self, names: list[str]) -> None:
         try:
             self.archive.parent.mkdir(parents=True, exist_ok=True)
-            with zipfile.ZipFile(self.archive, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
-                for name in names:
+            with whole(self.archive) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+                for name in names:  # PNG is compressed already
                     archive.write(self.folder / name, valid(name))
         except OSError as error:
-            raise UserError(f"cannot write {self.archive}: {error.strerror}; free some space") from error
+            raise cannot_write(self.archive, error) from error

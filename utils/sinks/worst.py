@@ -14,9 +14,10 @@ import numpy as np
 
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
+from utils.files import write_file
 from utils.names import shown
 from utils.sinks.base import ALONE, EvalItem
-from utils.visualize import colorize, encode_jpeg, encode_png, error_map, file_stem, write_file
+from utils.visualize import colorize, encode_jpeg, encode_png, error_map, file_stem
 
 KINDS = {"input": "jpg", "truth": "png", "prediction": "png", "error": "png"}
 

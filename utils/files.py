@@ -1,0 +1,98 @@
+"""Files that appear whole or not at all, and what to tell of one that cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from utils.errors import UserError
+
+ELSEWHERE = "choose another folder"
+# What helps against what the system says; only a full disk is called full.
+ADVICE = {
+    errno.ENOSPC: f"free some space or {ELSEWHERE}",
+    errno.EDQUOT: f"free some of your quota or {ELSEWHERE}",
+    errno.EACCES: f"change the permissions or {ELSEWHERE}",
+    errno.EPERM: f"change the permissions or {ELSEWHERE}",
+    errno.EROFS: f"it may only be read: {ELSEWHERE}",
+    errno.EFBIG: f"a limit forbids files of this size (ulimit -f, or the file system): raise it or {ELSEWHERE}",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENAMETOOLONG: "shorten the name",
+    errno.ENOENT: f"its folder is gone: make it again or {ELSEWHERE}",
+    errno.ENOTDIR: f"a file stands where a folder has to be: {ELSEWHERE}",
+    errno.EISDIR: f"a folder stands there: {ELSEWHERE}",
+    errno.EIO: f"the disk, or the network to it, fails: have it looked at, or {ELSEWHERE}",
+    errno.ESTALE: f"the network drive was exchanged: mount it again or {ELSEWHERE}",
+}
+
+
+def reason(error: BaseException) -> str:
+    """What the system said, in its words; torch hides it behind an error of its container."""
+    cause = _of_the_system(error)
+    if cause is not None:
+        return str(cause.strerror)
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def advice(error: BaseException, otherwise: str = ELSEWHERE) -> str:
+    """What to do about a file that could not be written."""
+    cause = _of_the_system(error)
+    return ADVICE.get(cause.errno or 0, otherwise) if cause else otherwise
+
+
+def _of_the_system(error: BaseException | None) -> OSError | None:
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def cannot_write(path: Path, error: BaseException) -> UserError:
+    """The one line about a file that could not be written."""
+    return UserError(f"cannot write {path}: {reason(error)}; {advice(error)}")
+
+
+@contextmanager
+def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[BinaryIO]:
+    """A stream beside `path` that takes its place once the block has ended well, and is gone if it has not.
+
+    Permissions are those that the user's umask gives. `durable`: on the disk, a power cut notwithstanding. `shared`:
+    several processes may write this file at once, each its own. Raises what the system raises.
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part" if shared else f"{path.name}.part")
+    try:
+        with open(part, "wb") as stream:
+            yield stream
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write `data`, whole or not at all, making the folder. UserError if it cannot be (full disk, no permission)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as stream:
+            stream.write(data)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def append(path: Path, text: str) -> None:
+    """Add `text` to a file as it stands, line ends included. UserError if it cannot be."""
+    try:
+        with open(path, "a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -132,6 +132,8 @@ TRAINING = (
     Row(("MODEL.HRNET_CHECKPOINT",), "networks on HRNet", lambda v: _arch(v).trunk in ("hrnet", ANY)),
     Row(("MODEL.WRN38_CHECKPOINT",), "networks on Wide-ResNet-38", lambda v: _arch(v).trunk == "wide_resnet38"),
     Row(("MODEL.X71_CHECKPOINT",), "networks on Xception-71", lambda v: _arch(v).trunk == "xception71"),
+    Row(("MODEL.TRUNK_WEIGHTS",), "a start without --snapshot", lambda v: not v["SNAPSHOT"], False),
+    Row(("TRAIN.RESTORE_OPTIMIZER",), "--snapshot", lambda v: bool(v["SNAPSHOT"] or v["RESUME"]), False),
     Row(_keys("LOSS", "WT_BOUND", "BATCH_WEIGHTING"), "--img_wt_loss and --jointwtborder",
         _loss("weighted", "relaxation"), False),
     Row(_keys("LOSS", "STRICT_BDR_CLS", "BORDER_WINDOW"), "--jointwtborder", _loss("relaxation"), False),
@@ -183,10 +185,13 @@ def notes(values: Values, given: Collection[str], filed: Collection[str]) -> lis
 def _carried(key: str, values: Values) -> bool:
     """Whether command lines carry this option as part of a block, although not all networks read it: then it is said.
 
-    The shape of HRNet and OCR is such a block; and the second head's weight, in those of all scene-parsing networks.
+    The shape of HRNet and OCR is such a block; --save_interval beside a --max_iters that may be 0; and the second
+    head's weight, in those of all scene-parsing networks.
     """
     parsing = values["MODEL.ARCH"].removeprefix("offset.") == "encoder_decoder"
-    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.")) or (key == "LOSS.DEEP_SUP_SCALE" and parsing)
+    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL")) or (
+        key == "LOSS.DEEP_SUP_SCALE" and parsing
+    )
 
 
 def _asks_nothing(key: str, value: Any) -> bool:

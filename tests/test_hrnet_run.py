@@ -63,7 +63,7 @@ def test_train_go_on_evaluate(words: list[str], root: Path, capsys: pytest.Captu
     assert train.main(words) == 0  # TRAIN.RESUME true, as published
     output = capsys.readouterr().out
     assert "resumed from" in output and "changed options: TRAIN.MAX_EPOCH 1 -> 2" in output
-    assert "warning: without effect, as ever: MODEL.PRETRAINED pretrained_models/" in output
+    assert "warning: without effect: MODEL.PRETRAINED pretrained_models/" in output
     assert [row["epoch"] for row in rows(["--result_dir", str(run)], "train")] == [0, 1]
 
     # Without a file named: the newest of the run.

@@ -128,7 +128,8 @@ def test_loss_terms_agree_with_the_table() -> None:
         ("basic.HRNet --lr_schedule cosine", "--poly_exp 2"),
         ("basic.HRNet", "--repoly 2"),
         ("basic.HRNet", "--rlx_off_epoch 5"),
-        ("basic.HRNet", "--save_interval 5"),
+        ("basic.HRNet --snapshot x.pth", "--trunk_weights y.pth"),
+        ("basic.HRNet", "--restore_optimizer"),
     ],
 )
 def test_what_is_not_read_is_refused(arch: str, words: str) -> None:
@@ -169,6 +170,7 @@ def test_recipes_carry_what_they_do_not_read(tmp_path: Any) -> None:
         ("mscale.HRNet", "MODEL.OCR.MID_CHANNELS 64"),
         ("deepv3.DeepV3PlusR50", "MODEL.OCR_EXTRA.STAGE2.NUM_MODULES 2"),
         ("offset.HRNet", "MODEL.OCR_EXTRA.STAGE2_2.NUM_MODULES 2"),
+        ("basic.HRNet", "TRAIN.SAVE_INTERVAL 5"),
     ],
 )
 def test_a_shape_that_is_not_read_is_said(arch: str, pair: str) -> None:

@@ -205,7 +205,7 @@ def _damaged_picture(root: Path, patch: pytest.MonkeyPatch) -> None:
 @case("0 entries fit")
 def _no_fit(root: Path, patch: pytest.MonkeyPatch) -> None:
     torch.save({"fc.weight": torch.zeros(3, 3), "fc.bias": torch.zeros(3)}, root / "other.pth")
-    told(lambda: weights.load(nn.Conv2d(3, 3, 1), root / "other.pth"))
+    told(lambda: weights.load(nn.ModuleDict({"conv": nn.Conv2d(3, 2, 1)}), root / "other.pth"))
 
 
 @case("It says that my .pth is no checkpoint")

@@ -25,14 +25,9 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from network.weights import Weights, csail, hrnet, nvidia, plain, read_file  # noqa: E402
-<<<<<<< HEAD
 from utils import finite  # noqa: E402
-from utils.cli import exit_code, place_to_write  # noqa: E402
-from utils.errors import UserError  # noqa: E402
-=======
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.files import cannot_write  # noqa: E402
->>>>>>> main
 
 # Each gives {name of a file below OUT: content}; the name is empty where OUT itself is the file.
 LAYOUTS: dict[str, Callable[[Weights], Mapping[str, Any]]] = {
@@ -70,15 +65,10 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
         for path in partial.values():
             with suppress(OSError):
                 path.unlink()
-<<<<<<< HEAD
-        raise UserError(f"{target}: cannot be written ({error}); check the folder and the free space") from error
+        raise cannot_write(target, error) from error
     odd = finite.odd(weights.state)
     warning = f"; warning: {odd[0]} and {len(odd) - 1} more are no finite numbers, there as here" if odd else ""
     return f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source}){warning}"
-=======
-        raise cannot_write(target, error) from error
-    return f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source})"
->>>>>>> main
 
 
 def _write(content: Any, path: Path) -> None:

@@ -147,7 +147,11 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     run.log.line(f"{report}\nevaluated by the rule {network.rule_name(run.cfg)}")
     if run.cfg.EVAL.MODE != "folder" and (odd := classes.other_names(report.class_names, run.spec)):
         raise UserError(f"{start.path} was trained on other classes: {odd}; check --dataset and --data_root")
-    _compare_images(run, run.cfg.EVAL.MODE)
+    mode = run.cfg.EVAL.MODE
+    # Built for several processes alone: `compare` asks for it then.
+    agree.compare(
+        run.ranks, lambda: {f"{mode} images": listed(datasets.build_val(run.cfg, run.ranks, mode).dataset.items)}
+    )
     for line in differences.of(start.path, config.flat(run.cfg), network.rule_name(run.cfg)):
         run.log.line(f"warning: {line}")
     lacking = [*report.skipped, *report.missing]
@@ -157,13 +161,6 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
             f"{start.path} ({told}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
             f"{len(lacking)} entries are missing or of another shape, {lacking[0]} first; check --arch and --dataset"
         )
-
-
-def _compare_images(run: Run, mode: str) -> None:
-    """UserError where the processes of a run would evaluate other images."""
-    agree.compare(
-        run.ranks, lambda: {f"{mode} images": listed(datasets.build_val(run.cfg, run.ranks, mode).dataset.items)}
-    )
 
 
 def introduce(run: Run, notes: Sequence[str]) -> None:
@@ -211,9 +208,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     optimizer = loss.optimizer.build(cfg, net)
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
     loader = datasets.build_train(cfg, ranks, run.folder)
-    agree.compare(ranks, lambda: {"training images": listed(loader.dataset.items)})
-    if cfg.TRAIN.DO_EVAL:
-        _compare_images(run, "val")
+    splits = {"training": loader.dataset} | ({"val": loader.validation.dataset} if loader.validation else {})
+    agree.compare(ranks, lambda: {f"{split} images": listed(part.items) for split, part in splits.items()})
     torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
     if start.path and start.resumes:
         unread = config.unread(cfg)

@@ -30,8 +30,8 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     _check_classes(cfg, classes)
     _check_coarse(cfg, entry)
     listing = _with_frames(cfg, entry, catalogue.listing(cfg, "train", ranks))
-    if cfg.TRAIN.DO_EVAL:
-        catalogue.listing(cfg, "val", ranks)  # what is wrong or missing there would come to light after an epoch
+    # Already now: what is wrong or missing there would come to light after an epoch.
+    val = audit.Labels.of(build_val(cfg, ranks).dataset) if cfg.TRAIN.DO_EVAL else None
     bits, note = look.image_bits(cfg, ranks, listing, "train")
     notes = (*listing.notes, *filter(None, [note, look.turned_note(listing)]))
     transform = transforms.build_train(cfg, classes)
@@ -44,7 +44,8 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     if cfg.TRAIN.MAX_ITERS:
         sampler = Rounds(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
     collate = dynamic.canvas(cfg, classes) if whole else collate_train
-    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, ranks.device.type == "cuda", dump, collate, labels)
+    pin = ranks.device.type == "cuda"
+    return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, pin, dump, collate, labels, val)
 
 
 def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
@@ -86,8 +87,8 @@ def _dumps(cfg: Any) -> bool:
 
 def audit_labels(cfg: Any, ranks: Ranks, loader: TrainLoader) -> list[str]:
     """What the log should say of the files before the first step. UserError, on all processes, for useless labels."""
-    val = audit.Labels.of(build_val(cfg, ranks).dataset) if cfg.TRAIN.DO_EVAL else None
-    notes = dict.fromkeys(loader.dataset.notes + (val.dataset.notes if val else ()))
+    val = loader.validation
+    notes = dict.fromkeys([*loader.dataset.notes, *(val.dataset.notes if val else ()), *loader.labels.notes])
     return [*notes] + from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
 
 
@@ -176,4 +177,5 @@ def _centroids(cfg: Any, ranks: Ranks, labels: audit.Labels, indices: range) -> 
     place = (c.CLASS_UNIFORM_TILE, c.CENTROID_ROOT, "small_tile" in cfg.PUBLISHED)
     found = centroids.cached(labels.dataset, indices, *place, c.NUM_WORKERS, ranks)
     labels.pixels.update(zip(indices, found.pixels, strict=True))
+    labels.notes += [found.note] if found.note else []
     return found

@@ -31,11 +31,15 @@ def class_pixels(label: np.ndarray, num_classes: int) -> np.ndarray:
 
 @dataclass
 class Labels:
-    """Labels of a split: the places of its items that are used, and, of those that have been read, their `pixels`."""
+    """Labels of a split: the places of its items that are used, and, of those that have been read, their `pixels`.
+
+    `notes`: what reading them has to say.
+    """
 
     dataset: SegmentationDataset
     places: list[int]
     pixels: dict[int, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, dataset: SegmentationDataset) -> Labels:

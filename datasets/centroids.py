@@ -9,7 +9,6 @@ import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from datasets.base import SegmentationDataset
 from datasets.reading import class_table
 from utils.agree import from_main
 from utils.distributed import Ranks
-from utils.files import whole
+from utils.files import reason, whole
 
 # Change when the algorithm or the file changes: files of another version are not found then.
 _VERSION = 2
@@ -28,9 +27,10 @@ _VERSION = 2
 
 class Centroids(dict[int, np.ndarray]):
     """{class: (M, 3) int64 rows (item, x, y)}; `pixels` (n, K + 1) int64 of the labels that they were made of: those of
-    each class, and the ignored."""
+    each class, and the ignored; `note`: for the log."""
 
     pixels: np.ndarray
+    note = ""  # why they could not be kept
 
     @classmethod
     def of(cls, rows: np.ndarray, pixels: np.ndarray) -> Centroids:
@@ -150,7 +150,7 @@ def cached(
         if centroids is None:
             classes = dataset.spec.num_classes
             centroids = build(dataset.label, indices, classes, tile, small_tile, workers, ranks.is_main)
-            save(path, key, centroids)
+            centroids.note = save(path, key, centroids)
         return centroids
 
     kept: list[Centroids] = []
@@ -170,11 +170,15 @@ def load(path: Path, key: str) -> Centroids | None:
     return Centroids.of(rows, pixels) if rows.ndim == pixels.ndim == 2 and rows.shape[1] == 4 else None
 
 
-def save(path: Path, key: str, centroids: Centroids) -> None:
-    """Write a cache file in one step, so that no reader ever sees half of it; a full or locked disk is no error."""
+def save(path: Path, key: str, centroids: Centroids) -> str:
+    """Write a cache file in one step, so that no reader ever sees half of it; a full or locked disk is only a line."""
     rows = [np.insert(part, 0, c, axis=1) for c, part in sorted(centroids.items())]
     table = np.concatenate(rows) if rows else np.zeros((0, 4), np.int64)
-    with suppress(OSError):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path, shared=True) as file:
             np.savez_compressed(file, key=np.array(key), rows=table.astype(np.int32), pixels=centroids.pixels)
+    except OSError as error:
+        cure = "the next start makes them again; DATASET.CENTROID_ROOT names another folder"
+        return f"warning: class centroids cannot be kept in {path.parent}: {reason(error)}; {cure}"
+    return ""

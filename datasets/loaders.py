@@ -186,7 +186,8 @@ def agreed(batches: Iterator[Any], ranks: Ranks) -> Iterator[Any]:
 class TrainLoader(Loader):
     """Batches of one process for one epoch at a time; the same for any number of workers.
 
-    `pin`: page-locked memory, for copies to a GPU that do not wait.
+    `pin`: page-locked memory, for copies to a GPU that do not wait. `labels`, `validation`: what can be looked at
+    before the first step; None: all of the dataset's, and no validation.
     """
 
     def __init__(
@@ -198,10 +199,11 @@ class TrainLoader(Loader):
         dump: AugmentationDump | None = None,
         collate: Callable[[Sequence[Sample | Failure]], Batch | Failure] = collate_train,
         labels: Labels | None = None,
+        validation: Labels | None = None,
     ) -> None:
         super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate, pin_memory=pin)
         self.sampler, self.dump = sampler, dump
-        self.labels = labels or Labels.of(dataset)
+        self.labels, self.validation = labels or Labels.of(dataset), validation
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """The epoch that the next iteration gives, without its first `start` batches."""

@@ -186,9 +186,9 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
     if crop is None or len(crop) not in (1, 2) or min(crop) < 1 or any(c != int(c) for c in crop):
         yield f'--crop_size takes one number or "height,width", not {cfg.DATASET.CROP_SIZE!r}'
     yield from _list_problems(cfg)
-    for flag, value in (("--class_uniform_pct", cfg.DATASET.CLASS_UNIFORM_PCT), ("--ema", cfg.TRAIN.EMA)):
-        if not 0 <= value <= 1:
-            yield f"{flag} lies between 0 and 1, not {value}"
+    for key in ("DATASET.CLASS_UNIFORM_PCT", "TRAIN.EMA", "OPTIM.MOMENTUM", "MODEL.OCR.DROPOUT"):
+        if not 0 <= get(cfg, key) <= 1:
+            yield f"{OPTIONS[key].name} lies between 0 and 1, not {get(cfg, key)}"
     if not 0 < cfg.DATASET.TRAIN_FRACTION <= 1:
         yield f"--train_fraction lies above 0 and at most at 1, not {cfg.DATASET.TRAIN_FRACTION}"
     if not 0 <= cfg.DATASET.CV <= 3:
@@ -200,7 +200,7 @@ def _range_problems(cfg: CfgNode) -> Iterator[str]:
                 "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING",
                 "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
                 "LOSS.BOOT_MIN_PIXELS", "LOSS.OHEM_KEEP", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH",
-                "MODEL.WIDTH_MULT", "OPTIM.LR"):  # fmt: skip
+                "MODEL.WIDTH_MULT", "OPTIM.LR", "MODEL.MSCALE_LO_SCALE"):  # fmt: skip
         value = get(cfg, key)
         if value <= 0:
             yield f"{OPTIONS[key].name} must be above 0, not {value}"

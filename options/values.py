@@ -49,8 +49,9 @@ def _convert(default: Any, value: Any, several: bool = False) -> Any:
 
 
 def numbers(text: str) -> list[float] | None:
-    """ "0.5,1" -> [0.5, 1.0]; None for anything else than numbers and commas."""
+    """ "0.5,1" -> [0.5, 1.0]; None for anything else than finite numbers and commas."""
     try:
-        return [float(word) for word in text.split(",")] if text else []
+        found = [float(word) for word in text.split(",")] if text else []
     except ValueError:
         return None
+    return found if all(map(math.isfinite, found)) else None

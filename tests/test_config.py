@@ -447,6 +447,28 @@ def test_binary_file_as_cfg(tmp_path: Path) -> None:
     assert "x.pth" in one_line(["--cfg", str(tmp_path / "x.pth")])
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--momentum 1.5", "--momentum lies between 0 and 1, not 1.5"),
+        ("--momentum -0.5", "--momentum lies between 0 and 1, not -0.5"),
+        ("--ema 2", "--ema lies between 0 and 1, not 2.0"),
+        ("MODEL.OCR.DROPOUT 1.2", "MODEL.OCR.DROPOUT lies between 0 and 1, not 1.2"),
+        ("--mscale_lo_scale 0", "--mscale_lo_scale must be above 0, not 0.0"),
+        ("--mscale_lo_scale -1", "--mscale_lo_scale must be above 0, not -1.0"),
+        ("--n_scales nan,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not 'nan,1.0'"),
+        ("--n_scales inf,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not 'inf,1.0'"),
+        ("--crop_size inf", "--crop_size takes one number or \"height,width\", not 'inf'"),
+        ("--strict_bdr_cls nan", "--strict_bdr_cls takes whole numbers with commas, not 'nan'"),
+    ],
+)
+def test_numbers_out_of_range(words: str, line: str) -> None:
+    """What a layer, the optimizer or the loader would end on with a traceback, or never come back from."""
+    with pytest.raises(UserError) as found:
+        config.load(["--arch", "ocrnet.HRNet_Mscale", *words.split()])
+    assert line in str(found.value).splitlines()
+
+
 def test_all_problems_at_once() -> None:
     with pytest.raises(UserError) as caught:
         config.load(["--cv", "4", "--bs_trn", "0", "--scale_min", "3"])

@@ -42,7 +42,7 @@ def test_training_writes_what_people_look_for(tiny_run: list[str], capsys: pytes
     assert {"train.log", "metrics.csv", "hparams.json", "report.html", "per_image.csv"} <= names
     assert {"last_checkpoint_ep1.pth", "checkpoint_ep0.pth", "checkpoint_ep1.pth"} <= names
     assert sum(name.startswith("best_checkpoint_ep") for name in names) == 1
-    assert not [name for name in names if ".tmp" in name]
+    assert not [name for name in names if ".part" in name]
     assert [row["epoch"] for row in rows(tiny_run, "val")] == [0, 1]
     output = capsys.readouterr().out
     assert "mean IoU" in output and str(folder(tiny_run) / "report.html") in output

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from utils.visualize import write_file
+from utils.files import write_file
 
 NAME = "made_from.json"
 _SHOWN = 3

@@ -16,7 +16,7 @@ from utils.runlock import NAME, FolderLock
 CHECKPOINTS = "*checkpoint_ep*.pth"
 # Files that tell of a run's results, and those that go with them. Folders are left: their names are anybody's.
 RESULTS = (CHECKPOINTS, "events.out.tfevents.*", "report.html", "confusion.csv", "per_image.csv", "conditions.csv")
-BESIDE = ("*checkpoint_ep*.pth.tmp*", "metrics.csv", "hparams.json", "train.log")
+BESIDE = ("*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*", "metrics.csv", "hparams.json", "train.log")
 SCRIPTS, SUBMITTED = ("train_cmd.sh", "submit_cmd.sh"), "job.json"
 _SHOWN = 4
 
@@ -53,7 +53,8 @@ def start_clean(folder: Path) -> str:
     A start that failed before its first result leaves nothing to set aside. UserError and OSError as moving gives them.
     """
     if not any(_found(folder, *RESULTS)) and all(row[:1] == ["start"] for row in _rows(folder)):
-        (folder / "metrics.csv").unlink(missing_ok=True)  # the time of that start
+        if (folder / "metrics.csv").is_file():
+            (folder / "metrics.csv").unlink()  # the time of that start
         return ""
     scripts = () if (folder / SUBMITTED).exists() else SCRIPTS  # else they are of the job that runs
     files = list(_found(folder, *RESULTS, *BESIDE, *scripts))

@@ -11,8 +11,6 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from utils.files import write_file as write_file
-
 Palette = Sequence[tuple[int, int, int]]
 
 WRONG, RIGHT_DIM, VOID = (255, 64, 64), 0.35, (0, 0, 0)

@@ -12,6 +12,12 @@ def ids_of(spec: DatasetSpec) -> list[int]:
     return list(spec.train_to_id or range(spec.num_classes))
 
 
+def other_count(names: Sequence[str], spec: DatasetSpec) -> str:
+    """How many classes a file that names its own has, where they are not as many as in `spec`, as text; else empty."""
+    as_many = len(names) in (0, spec.num_classes)
+    return "" if as_many else f"{len(names)} there, {spec.num_classes} in {spec.name} here"
+
+
 def other_names(names: Sequence[str], spec: DatasetSpec) -> str:
     """The first class of another name than in `spec`, as text; empty where all agree, or are not as many."""
     differ = [(theirs, ours) for theirs, ours in zip(names, spec.classes, strict=False) if theirs != ours]

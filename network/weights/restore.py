@@ -119,7 +119,8 @@ def _check_classes(content: Mapping[str, Any], path: Path, spec: DatasetSpec | N
     if spec is None:
         return
     names, ids = content.get("class_names") or (), content.get("class_ids") or ()
-    if odd := classes.other_names(names, spec) or classes.other_ids(ids, spec):
+    odd = classes.other_count(names, spec) or classes.other_names(names, spec) or classes.other_ids(ids, spec)
+    if odd:
         raise UserError(f"--resume {path} was trained on other classes: {odd}; keep them, or use --snapshot")
 
 

@@ -12,7 +12,7 @@ from pictures import write_image
 from yacs.config import CfgNode
 
 import datasets
-from datasets import audit, centroids
+from datasets import audit, catalogue, centroids
 from datasets.audit import class_pixels
 from utils.distributed import Ranks
 from utils.errors import UserError
@@ -114,6 +114,22 @@ def test_classes_have_the_names_and_ids_of_their_file(make_cfg: Make, tmp_path: 
     lines = said(make_cfg, tmp_path, [[7, 0]], [[7, 26]], "--classes", tmp_path / "classes.yaml")
     assert "warning: no training label has car (id 26), tree (id 21): it cannot be learned" in lines
     assert "warning: no validation label has tree (id 21)" in lines
+
+
+def test_validation_is_listed_once_and_a_cache_that_cannot_be_kept_is_said(
+    make_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "centroids"
+    place.write_text("a file in the way")
+    listing, modes = catalogue.listing, list[str]()
+    monkeypatch.setattr(catalogue, "listing", lambda cfg, mode, *more: modes.append(mode) or listing(cfg, mode, *more))
+    lines = said(make_cfg, tmp_path, ALL_THERE, ALL_THERE)
+    assert modes == ["train", "val"]
+    (told,) = [line for line in lines if "centroids" in line]
+    assert told == (
+        f"warning: class centroids cannot be kept in {place}: File exists; the next start makes them again; "
+        "DATASET.CENTROID_ROOT names another folder"
+    )
 
 
 def test_of_many_labels_a_sample_is_read(make_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

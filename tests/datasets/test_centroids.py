@@ -94,4 +94,14 @@ def test_broken_cache_is_made_anew(tmp_path: Path, damage: str) -> None:
 def test_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path)
     (tmp_path / "file").write_text("in the way")
-    assert centroids.cached(dataset, range(3), 16, str(tmp_path / "file" / "cache"))
+    for place, reason in (
+        ("file", "File exists"),
+        ("file/cache", "Not a directory"),
+        ("n" * 300, "File name too long"),
+    ):
+        folder = tmp_path / place
+        found = centroids.cached(dataset, range(3), 16, str(folder))
+        assert found and found.note.startswith(
+            f"warning: class centroids cannot be kept in {folder}: {reason}; the next"
+        )
+    assert centroids.cached(dataset, range(3), 16, str(tmp_path / "cache")).note == ""

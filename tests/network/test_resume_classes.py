@@ -47,6 +47,10 @@ def resumed(tmp_path: Path, spec: DatasetSpec, **facts: Any) -> str:
         (with_ids(1, 0, 2), {}, "'sky' was 0 in the labels, in list (mine) it is 1; keep them, or use --snapshot"),
         (with_ids(0, 1, 7), {}, "'car' was 2 in the labels, in list (mine) it is 7"),
         (SPEC, {"class_ids": [0, 255, 2]}, "'road' was 255 in the labels, in list (mine) it is 1"),
+        (SPEC, {"class_names": ["sky", "road"]}, "other classes: 2 there, 3 in list (mine) here; keep them"),
+        (SPEC, {"class_names": ["sky", "road", "car", "bus"], "class_ids": [0, 1, 2, 3]}, "4 there, 3 in list (mine)"),
+        (with_ids(0, 1, 7), {"class_names": ["car"]}, "1 there, 3 in list (mine) here"),
+        (SPEC, {"class_names": [], "class_ids": []}, "none"),  # of before names were recorded
         (with_ids(0, 1, 2), {}, "none"),  # written down as what they are anyway
         (with_ids(1, 0, 2), {"class_ids": None}, "none"),  # of before ids were recorded
     ],

@@ -48,6 +48,7 @@ LEFT = [
     {"best_checkpoint_ep3.pth": "x", "metrics.csv": rows(3)},
     {"events.out.tfevents.1.host": "", "train.log": ""},  # ended within its first epoch
     {"checkpoint_ep4.pth": ""},
+    {"best_checkpoint_ep1.pth": "", "last_checkpoint_ep2.pth.part": "", "last_checkpoint_ep3.pth.tmp7": ""},
     {"confusion.csv": "", "per_image.csv": "", "train_cmd.sh": "old"},
     {"metrics.csv": "val,mean_iu,0.", "train.log": ""},  # torn
 ]
@@ -78,6 +79,18 @@ def test_what_is_no_result_stays(tmp_path: Path, files: dict[str, str]) -> None:
     write(tmp_path, files)
     assert started(tmp_path)[1] == ""
     assert names(tmp_path) == set(files) - {"metrics.csv"}
+
+
+@pytest.mark.parametrize("place", ["file", "file/run", "link"])
+@pytest.mark.parametrize("mode", ["", "val"])
+def test_a_folder_that_is_none_is_named(tmp_path: Path, place: str, mode: str) -> None:
+    """It is the log that says so, and what to do."""
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    folder, note = started(tmp_path / place, mode)
+    assert folder == tmp_path / place and note.startswith(f"warning: {folder} cannot be locked")
+    with pytest.raises(UserError, match=f"the output folder {folder} cannot be written: .*; .*choose another folder"):
+        RunLog(folder)
 
 
 def test_what_belongs_to_the_job_stays(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> Par
         values["SNAPSHOT"] = ""
     values.update(given)
     values.update(pairs)
+    if slips := (recorded or {}).get("PUBLISHED"):  # a checkpoint's are its network's: others come on top
+        values["PUBLISHED"] = f"{slips},{values['PUBLISHED']}"
     for system in SYSTEMS:
         asked = Asked(told[system.name], older, values, {*given, *pairs, *later}, files)
         placed = system.places(asked)
@@ -132,7 +134,8 @@ def _tree(values: dict[str, Any]) -> CfgNode:
         for parent in parents:
             node = node.setdefault(parent, CfgNode())
         node[leaf] = value
-    cfg.PUBLISHED = tuple(name.strip() for name in values["PUBLISHED"].split(",") if name.strip())
+    names = [name.strip() for name in values["PUBLISHED"].split(",")]
+    cfg.PUBLISHED = tuple(dict.fromkeys(name for name in names if name))
     return cfg
 
 

@@ -20,7 +20,7 @@ import network
 import preflight
 from datasets.base import listed
 from network.memory_layout import crashes_channels_last
-from network.weights import classes, restore
+from network.weights import classes, differences, restore
 from slurm.leave import leave
 from utils import agree, amp, checkpoint, distributed, runfolder
 from utils.contracts import DatasetSpec
@@ -148,9 +148,8 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     if run.cfg.EVAL.MODE != "folder" and (odd := classes.other_names(report.class_names, run.spec)):
         raise UserError(f"{start.path} was trained on other classes: {odd}; check --dataset and --data_root")
     _compare_images(run, run.cfg.EVAL.MODE)
-    sizes = restore.recorded(start.path, run.cfg.MODEL.ARCH).get("DATASET.IMG_SIZES", "")
-    if sizes and not run.cfg.DATASET.IMG_SIZES and run.cfg.EVAL.RULE == "auto":
-        run.log.line(f"warning: trained with --imgSize {sizes}, evaluated without: add it for the scores of training")
+    for line in differences.of(start.path, config.flat(run.cfg), network.rule_name(run.cfg)):
+        run.log.line(f"warning: {line}")
     lacking = [*report.skipped, *report.missing]
     if lacking:
         told = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
@@ -202,6 +201,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.start_trunk(cfg, net))
     elif not start.resumes:
         log.line(network.start_snapshot(cfg, net, start.path))
+        if odd := classes.other_names(network.weights.read_file(start.path).class_names, run.spec):
+            log.line(f"warning: {start.path} was trained on other classes: {odd}; the head starts with theirs")
     preflight.check_batchnorm(cfg, net, ranks)
     net = placed(run, net)
     if cfg.TRAIN.SYNCBN:

@@ -188,6 +188,7 @@ def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callabl
         memory_bytes=int(cfg.EVAL.MEMORY_GB * 2**30) or None,
         autocast=None if precision.half_weights else precision.dtype,
         log=log,
+        strict=bool(cfg.EVAL.MODE),  # a training goes on
     )
 
 

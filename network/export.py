@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch.export import Dim
 
 from network.evalrule import EvalRule
 from network.passes import evaluating
+from utils import finite
 from utils.errors import UserError
 
 OUTPUTS = {"argmax": "classes", "softmax": "probabilities", "logits": "scores"}  # and their names in the file
@@ -120,6 +122,16 @@ def runner(path: Path) -> Runner:
         return lambda image: np.asarray(session.run(None, {"image": image})[0])
     program = torch.export.load(str(path)).module()
     return lambda image: program(torch.from_numpy(image)).detach().numpy()
+
+
+def check_scores(module: Deployed, rule: EvalRule, size: Sequence[int]) -> None:
+    """UserError where the network's scores on the example are not finite: no comparison would show it."""
+    example = Deployed(module.net, rule).example(size, 1)
+    with evaluating(module, rule), torch.inference_mode():
+        again = partial(module.net, example, keep=("pred",))
+        line = finite.complaint(again()["pred"], module.net, again, half=False)
+    if line:
+        raise UserError(line)
 
 
 def distance(module: Deployed, rule: EvalRule, run: Runner, image: Tensor) -> tuple[float, float]:

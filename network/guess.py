@@ -9,16 +9,23 @@ from torch import Tensor
 
 from network import NETS
 from network.families import Settings
+from network.weights import places
 from utils.errors import UserError
 
 
 def fitting(state: Mapping[str, Tensor], settings: Settings) -> list[str]:
-    """Names of NETS, alphabetically, whose entries with these `settings` have the file's names and shapes, all of them.
+    """Names of NETS, alphabetically, whose entries with these `settings` have the file's names and shapes, all of them,
+    or all below one prefix.
 
     Batch counters do not count. The networks are built without memory.
     """
-    theirs = {name: x.shape for name, x in state.items() if not name.endswith("num_batches_tracked")}
-    return [arch for arch in sorted(NETS) if theirs == _shapes(arch, settings)]
+    ours = {arch: _shapes(arch, settings) for arch in sorted(NETS)}
+    for prefix in ("", *places.prefixes(state)):
+        below = {name.removeprefix(prefix): x.shape for name, x in state.items() if name.startswith(prefix)}
+        theirs = {name: shape for name, shape in below.items() if not name.endswith("num_batches_tracked")}
+        if fits := [arch for arch, shapes in ours.items() if theirs == shapes]:
+            return fits
+    return []
 
 
 def _shapes(arch: str, settings: Settings) -> dict[str, torch.Size]:

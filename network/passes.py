@@ -46,6 +46,8 @@ class Passes:
         self.dtype = weights[0].dtype if weights else torch.float32
         self.autocast = autocast
         self.channels_last = channels_last
+        # Looks at the scores of a pass over an input; None: nobody does.
+        self.watch: Callable[[Tensor, Callable[[], object]], None] | None = None
         self._takes_keep = _takes(self.net, "keep")
         self._takes_size = _takes(self.net, "size")
 
@@ -136,6 +138,8 @@ class Passes:
         more: dict[str, Any] = {"keep": ("pred", *extras)} if self._takes_keep else {}
         more |= {"size": size} if size and self._takes_size else {}
         out = self.net(x, **more)
+        if self.watch:
+            self.watch(out if isinstance(out, Tensor) else out["pred"], lambda: self.net(x, **more))
         if isinstance(out, Tensor):
             return {"pred": out}
         return {name: out[name] for name in ("pred", *extras) if name in out}

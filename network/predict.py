@@ -18,6 +18,7 @@ from network.evalrule import EvalRule as EvalRule
 from network.evalrule import Size
 from network.passes import Passes, eagerly, evaluating, size_of
 from network.tiles import Band, starts, weights
+from utils import finite
 from utils.contracts import Prediction
 from utils.errors import MemoryShortageError, UserError
 from utils.memory import SHARE, PassCost, available, bytes_per_pixel, is_out_of_memory
@@ -50,7 +51,8 @@ class Predictor:
     small crop; default: 80 % of what is free. Whole images where they fit; otherwise, or with `tile`, square tiles
     with blended overlap. If memory runs out all the same, tiles of half the size, and again down to 64 pixels;
     `Prediction.note` and a line to `log` say so. `autocast`: the type for automatic mixed precision.
-    The network's training or evaluation mode is restored after each call.
+    The network's training or evaluation mode is restored after each call. The scores of the first batch have to be
+    finite: else UserError, or without `strict` a line to `log`.
     """
 
     def __init__(
@@ -64,12 +66,15 @@ class Predictor:
         autocast: torch.dtype | None = None,
         channels_last: bool = False,
         log: Callable[[str], None] | None = None,
+        strict: bool = True,
     ) -> None:
         self.rule = replace(rule, tile=tile or rule.tile, overlap=rule.overlap if overlap is None else overlap)
         self.passes = Passes(net, self.rule, device, autocast, channels_last)
         self.device = self.passes.device
         self.memory_bytes = memory_bytes
         self.log = log or (lambda line: None)
+        self.strict = strict
+        self._looked = False  # at the first scores
         self._costs: dict[tuple[str, ...], PassCost] = {}
         self._plans: dict[tuple[Size, Ask], Plan] = {}
         self._caps = Plan(batch=1 << 30, tile=0)  # what running out of memory has taught so far
@@ -114,13 +119,29 @@ class Predictor:
     def _attempt(self, images: Tensor, plan: Plan, ask: Ask) -> list[Prediction] | None:
         """Predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
         try:
-            return [self._tiled(images[:1], plan.tile, ask)] if plan.tile else self._whole(images, ask)
+            self.passes.watch = None if self._looked else self._look
+            found = [self._tiled(images[:1], plan.tile, ask)] if plan.tile else self._whole(images, ask)
+            self._looked = True
+            return found
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+        finally:
+            self.passes.watch = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
+
+    def _look(self, scores: Tensor, again: Callable[[], object]) -> None:
+        """At the scores of a pass, of which one that is not finite is told, once."""
+        half = torch.half in (self.passes.autocast, self.passes.dtype)
+        self.passes.watch = None
+        line = finite.complaint(scores, self.passes.net, again, half)
+        self.passes.watch = None if line else self._look
+        if line and self.strict:
+            raise UserError(line)
+        if line:
+            self.log(f"warning: {line}")
 
     # Plans -----------------------------------------------------------------------------------------------------------
 

@@ -51,7 +51,9 @@ DECISIVE = (
     "MODEL.N_SCALES", "EVAL.MULTI_SCALE", "EVAL.DEFAULT_SCALE", "EVAL.EXTRA_SCALES", "EVAL.DO_FLIP", "EVAL.TILE",
     "EVAL.TILE_OVERLAP", "MODEL.ALIGN_CORNERS", "MODEL.MSCALE_LO_SCALE", "DATASET.MEAN", "DATASET.STD",
     "TRAIN.FP16", "TRAIN.AMP_OPT_LEVEL", "EVAL.INFERENCE_MODE", "EVAL.SCALES", "EVAL.SINGLE_SCALE", "EVAL.NO_FLIP",
-    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL", "DATASET.IMAGE_BITS",
+    "EVAL.WINDOW", "EVAL.SLIDING_OVERLAP", "EVAL.FIXED_ASPP_POOL", "DATASET.IMAGE_BITS", "EVAL.RULE",
+    "EVAL.BASE_SIZE", "EVAL.PIECE", "EVAL.AUG_EVAL", "EVAL.FLIP_HORIZONTAL", "EVAL.FLIP_VERTICAL", "DATASET.IMG_SIZES",
+    "DATASET.IMG_MAX_SIZE", "DATASET.PADDING", "MODEL.OFFSET_THRESHOLD", "MODEL.ITERATIVE_REFINEMENT", "MODEL.LOGITS",
 )  # fmt: skip
 
 
@@ -106,7 +108,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
         "images": str(Path(cfg.EVAL.FOLDER).resolve()),
     }
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
-    made |= {key: config.get(cfg, key) for key in DECISIVE} | {"upright": True}
+    made |= {key: config.get(cfg, key) for key in DECISIVE} | {"upright": True, "PUBLISHED": ",".join(cfg.PUBLISHED)}
     check_out(out, run.spec, made)
     made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()

@@ -25,6 +25,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from network.weights import Weights, csail, hrnet, nvidia, plain, read_file  # noqa: E402
+from utils import finite  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.files import cannot_write  # noqa: E402
 
@@ -65,7 +66,9 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
             with suppress(OSError):
                 path.unlink()
         raise cannot_write(target, error) from error
-    return f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source})"
+    odd = finite.odd(weights.state)
+    warning = f"; warning: {odd[0]} and {len(odd) - 1} more are no finite numbers, there as here" if odd else ""
+    return f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source}){warning}"
 
 
 def _write(content: Any, path: Path) -> None:

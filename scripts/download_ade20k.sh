@@ -13,11 +13,23 @@ fi
 echo "$folder: needs 2 GB while it is unpacked, 1 GB afterwards"
 "$here/fetch.sh" "$url" "$folder/$tree.zip"
 rm -rf "$folder/unpacking"
-if ! python -m zipfile -e "$folder/$tree.zip" "$folder/unpacking" 2> /dev/null || [ ! -d "$folder/unpacking/$tree/images/training" ]; then
+trap 'rm -rf "$folder/unpacking"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+if ! python -m zipfile -e "$folder/$tree.zip" "$folder/unpacking" 2> /dev/null; then
+  whole="import sys, zipfile; sys.exit(zipfile.ZipFile(sys.argv[1]).testzip() is not None)"
+  if python -c "$whole" "$folder/$tree.zip" 2> /dev/null; then
+    echo "error: $folder/$tree.zip could not be unpacked: free 1 GB, and call this again" >&2
+    exit 1
+  fi
   rm -rf "$folder/unpacking"
-  echo "error: $folder/$tree.zip could not be unpacked: free 1 GB, or delete it and call this again" >&2
+fi
+if [ ! -d "$folder/unpacking/$tree/images/training" ]; then
+  rm -rf "$folder/unpacking" "$folder/$tree.zip"
+  rmdir "$folder" 2> /dev/null || true
+  echo "error: $url gave a damaged or another archive, which could not be unpacked; it is gone: call this again" >&2
   exit 1
 fi
 mv "$folder/unpacking/$tree" "$folder/$tree"
-rm -r "$folder/unpacking" "$folder/$tree.zip"
+rm "$folder/$tree.zip"
 echo "$folder/$tree: $(find "$folder/$tree/images" -name '*.jpg' | wc -l) images"

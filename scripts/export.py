@@ -71,6 +71,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     if around or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     module = export.Deployed(net, rule, args.output, args.uint8)
+    export.check_scores(module, rule, size)
     told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": cfg.MODEL.N_SCALES, "input": _input(args)}
     about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
     about |= {"size": size if args.fixed else None, "classes": spec.classes, "palette": spec.palette}
@@ -105,7 +106,7 @@ def compare(
             ) from None
         far = "" if module.output == "argmax" else f"largest error {error:.1e} of the largest value, "
         print(f"{name}: {far}{100 * same:.3f} % of the pixels the same class")
-        if error > MOST_ERROR or same < LEAST_SAME:
+        if not error <= MOST_ERROR or same < LEAST_SAME:  # NaN is no small error
             raise UserError(
                 f"the exported file differs from the network on {name}: nothing was written; "
                 "try --fixed, the other format, or another version of torch"

@@ -8,8 +8,7 @@ A file is a dict of plain values and tensors: `format`, `net`, `ema`, `optimizer
 from __future__ import annotations
 
 import shutil
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ import torch
 from torch import Tensor
 
 from utils import files
+from utils.checksum import FORMAT as FORMAT
+from utils.checksum import checksum as checksum
+from utils.checksum import is_ours as is_ours
 from utils.errors import UserError
 from utils.safe_load import read
-
-FORMAT = "streetscale"
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
@@ -36,48 +36,18 @@ def save(state: Mapping[str, Any], path: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read one of our checkpoints. UserError if it is not ours, or its checksum is wrong."""
+    """Read one of our checkpoints. UserError if it is not ours, or its checksum is wrong or gone."""
     state = read(path)
     if not is_ours(state):
         raise UserError(f"{path} is no checkpoint of a run of ours: --snapshot takes weights from other files")
-    return verified(state, path)
+    return whole(state, path)
 
 
-def verified(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The state without its checksum, which is compared."""
-    state = dict(state)
-    if state.pop("checksum", None) != checksum(state):
-        raise UserError(f"{path} is damaged (its checksum is wrong): resume from an earlier one")
-    return state
-
-
-def is_ours(state: Any) -> bool:
-    """Whether a dict that was read is a checkpoint of a run of ours."""
-    return isinstance(state, dict) and state.get("format") == FORMAT
-
-
-def checksum(state: Mapping[str, Any]) -> int:
-    """CRC-32 over names, values and tensor bytes, in order."""
-    crc = 0
-    for name, value in _leaves(state):
-        crc = zlib.crc32(name.encode(), crc)
-        if isinstance(value, Tensor):
-            flat = value.detach().cpu().contiguous().flatten()
-            crc = zlib.crc32(flat.view(torch.uint8).numpy() if flat.numel() else b"", crc)  # type: ignore[arg-type]
-        else:
-            crc = zlib.crc32(repr(value).encode(), crc)
-    return crc
-
-
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _leaves(value, f"{prefix}/{key}")
-    elif isinstance(tree, (list, tuple)):
-        for index, value in enumerate(tree):
-            yield from _leaves(value, f"{prefix}/{index}")
-    else:
-        yield prefix, tree
+def whole(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The state of a file that was read, and so verified, without its checksum. UserError where it has none."""
+    if "checksum" not in state:
+        raise UserError(f"{path} was written anew by other hands (it has no checksum): --snapshot takes its weights")
+    return {name: x for name, x in state.items() if name != "checksum"}
 
 
 def newest(run_dir: Path) -> tuple[Path | None, list[str]]:

@@ -1,8 +1,9 @@
 """Reading a checkpoint without ever running what it contains.
 
 A pickle can name any function and have it called. torch's restricted reader builds tensors and plain containers
-only; to these we add NumPy scalars, which training scripts store as scores. Paddle's bare pickles of arrays have a
-reader of their own. An encoder's and a decoder's file are read as one.
+only; `inert` puts holders of ours in place of names that stand for plain data. Files of safetensors are told by their
+header, Paddle's bare pickles of arrays, which have a reader of their own, by their suffix. An encoder's and a decoder's
+file are read as one. A checkpoint of ours is compared with its checksum here, whoever reads it.
 """
 
 from __future__ import annotations
@@ -12,27 +13,23 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import safetensors
+import safetensors.torch
 import torch
 
-from utils import pairs, pickled
+from utils import checksum, filekinds, inert, pairs, pickled
 from utils.errors import UserError
 
-# The types behind np.dtype("float64") and its kin, under which NumPy pickles a scalar's type.
-_NUMBERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_NUMBERS += ("float16", "float32", "float64")
-ALLOWED: list[Any] = [np.dtype, *{type(np.dtype(name)) for name in _NUMBERS}]
-# The one function that makes a scalar, under the two names that NumPy 1 and NumPy 2 write.
-_scalar = np.float64(0).__reduce__()[0]
-ALLOWED += [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+FORMATS = ("pt", "np", "numpy", "torch")  # of safetensors whose arrays lie as torch's do
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """Content of a torch file, zip or legacy container, with tensors on the CPU; with arrays of a Paddle file, which is
-    told by its suffix. Of a folder, or of two paths with a comma: a `pairs.Pair`.
+    """Content of a torch file, zip or legacy container, or of safetensors, with tensors on the CPU; with arrays of a
+    Paddle file, which is told by its suffix. Of a folder, or of two paths with a comma: a `pairs.Pair`.
 
-    Raises UserError, in one line, for a file that is missing, truncated, no checkpoint, or that names anything but
-    tensors, arrays, plain containers and NumPy scalars; such a file is refused before anything in it is called.
+    Raises UserError, in one line, for a file that is missing, truncated, no checkpoint, or one of ours that is damaged;
+    or that names more than tensors, containers, numbers and plain data; such a file is refused before anything in it is
+    called.
     """
     if pairs.is_pair(path):
         encoder, decoder = pairs.files(path)
@@ -45,27 +42,60 @@ def _single(path: Path) -> Any:
         found = "a folder" if path.is_dir() else "nothing"
         raise UserError(f"checkpoint {path}: there is {found} here; give the path of a .pth file")
     try:
-        if path.suffix in pickled.SUFFIXES:
-            with path.open("rb") as file:
-                return pickled.load(file)
-        with warnings.catch_warnings(), torch.serialization.safe_globals(ALLOWED):
-            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is an error below
-            return torch.load(path, map_location="cpu", weights_only=True)
+        content = _content(path)
+        if checksum.is_ours(content):
+            checksum.verify(content, path)
+        return content
     except Exception as error:  # a broken file may raise nearly anything: KeyError, EOFError, struct.error, ...
         raise UserError(f"checkpoint {path}: {_reason(path, error)}") from error
 
 
+def _content(path: Path) -> Any:
+    if filekinds.is_safetensors(path):
+        return _safetensors(path)
+    with path.open("rb") as file:
+        if path.suffix in pickled.SUFFIXES:
+            return pickled.load(file)
+        holders = inert.stand_ins(inert.survey(path))
+        with warnings.catch_warnings(), torch.serialization.safe_globals(holders):
+            warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is an error below
+            return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _safetensors(path: Path) -> dict[str, torch.Tensor]:
+    with safetensors.safe_open(path, "pt") as file:
+        kind = (file.metadata() or {}).get("format", "pt")
+    if kind not in FORMATS:
+        raise UserError(f"safetensors of {kind}, whose arrays lie otherwise; give those of PyTorch")
+    return safetensors.torch.load_file(path)
+
+
 def _reason(path: Path, error: Exception) -> str:
     """What is wrong with the file and what to do, in one line."""
-    if isinstance(error, UserError):
-        return str(error)
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror or error})"
-    if path.stat().st_size == 0:
-        return "the file is empty; write or download it again"
-    for sign in ("Unsupported global: GLOBAL ", "Unsupported class ", "Trying to load unsupported GLOBAL "):
+    if isinstance(error, UserError):
+        return str(error)
+    if kind := filekinds.told(path):
+        return kind
+    if isinstance(error, safetensors.SafetensorError):
+        return f"a damaged or truncated safetensors file ({' '.join(str(error).split())}): download it again"
+    if networks := inert.survey(path).networks:
+        return whole_network(networks[-1])
+    signs = ("Unsupported global: GLOBAL ", "Unsupported class ", "Trying to load unsupported GLOBAL ")
+    for sign in (*signs, "Trying to call reduce for unrecognized function "):
         if sign in str(error):
             name = str(error).split(sign, 1)[1].split()[0]
             return f"refused, since it asks for {name}; only tensors, plain containers and numbers are read"
+    if path.suffix not in pickled.SUFFIXES and filekinds.is_foreign_pickle(path):
+        return "a pickle that torch.save did not write: save it with that (Paddle's files keep their .pdparams)"
     kind = type(error).__name__
     return f"not a readable checkpoint ({kind}); it may be truncated or of another kind: write or download it again"
+
+
+def whole_network(name: str) -> str:
+    """What to say of a file that holds an object of a class in place of weights."""
+    return (
+        f"a whole pickled network ({name}), which only its own code can read: save its weights there, "
+        "torch.save(model.state_dict(), FILE)"
+    )

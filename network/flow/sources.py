@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from network.flow import flownet2, sdcnet
 from network.flow.padding import padded
 from network.flow.sdcnet import Flow, Prediction
-from utils import safe_load
+from network.weights import parse
+from utils import finite, safe_load
 from utils.errors import UserError, nearest
 
 RAFT_STRIDE, RAFT_LEAST = 8, 128  # sides are multiples of the first; its pyramid of correlations needs the second
@@ -45,14 +46,14 @@ def device_of(name: str) -> torch.device:
 
 
 def state_of(path: str, what: str) -> dict[str, Tensor]:
-    """The weights in a file, plain or under "state_dict", without "module."; UserError if it holds none."""
+    """The weights in a file of any layout; UserError if it holds none."""
     if not path:
         raise UserError(f"{what} needs a file of weights: give its path")
     content = safe_load.read(path)
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"checkpoint {path} holds no weights of {what}; give another file")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
+    try:
+        return parse(content, path).state
+    except UserError:
+        raise UserError(f"checkpoint {path} holds no weights of {what}; give another file") from None
 
 
 def fill(net: nn.Module, state: Mapping[str, Tensor], path: str, what: str) -> None:
@@ -65,6 +66,7 @@ def fill(net: nn.Module, state: Mapping[str, Tensor], path: str, what: str) -> N
             f"checkpoint {path} is not of {what}: {len(wrong)} of {len(own)} weights are missing or of another shape, "
             f"the first {wrong[0]}; give a file of {what}"
         )
+    finite.check({key: state[key] for key in own if key in state}, f"checkpoint {path}")
     net.load_state_dict({key: state.get(key, value) for key, value in own.items()})
 
 

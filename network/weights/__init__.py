@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from network.net import Net
 from network.trunk.hrnet import TWIN
-from network.weights import csail, hrnet, nvidia, own, paddle, plain, trunks
+from network.weights import csail, hrnet, nvidia, own, paddle, places, plain, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
-from utils import safe_load
+from utils import finite, inert, safe_load
 from utils.errors import UserError
 
 __all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state", "take"]
@@ -33,19 +33,34 @@ def read_file(path: Path, ema: bool = True) -> Weights:
     return parse(safe_load.read(path), path, ema)
 
 
-def parse(content: Any, path: Path, ema: bool = True) -> Weights:
-    """The same of a file that is read already; `path` is for the message."""
+def parse(content: Any, path: Path, ema: bool = True, known: Mapping[str, Tensor] | None = None) -> Weights:
+    """The same of a file that is read already; `path` is for the message. `known`: the entries of the network that they
+    are for, which tell its weights from others in the file.
+    """
     try:
-        weights = own.parse(content, ema) or csail.parse(content) or hrnet.parse(content) or nvidia.parse(content)
-        weights = weights or paddle.parse(content) or plain.parse(content)
+        weights = own.parse(content, ema) or csail.parse(content) or _parse(content, ema, known)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from None
     if weights is None or not weights.state:
+        if name := inert.network_in(content):
+            raise UserError(f"checkpoint {path}: {safe_load.whole_network(name)}")
         found = f"a {type(content).__name__}"
         if isinstance(content, Mapping):
             found = f"a dict with {shortened([str(key) for key in content]) or 'nothing in it'}"
         raise UserError(f"checkpoint {path}: no weights in it, but {found}; give a file that a training has saved")
     return weights
+
+
+def _parse(content: Any, ema: bool, known: Mapping[str, Tensor] | None) -> Weights | None:
+    """A file of any other system."""
+    settled, place, note = places.settled(content, ema, known)
+    weights = hrnet.parse(settled)
+    if not place or "state_dict" in content:
+        weights = weights or nvidia.parse(settled) or paddle.parse(settled)
+    weights = weights or plain.parse(settled, place)
+    names = sorted(set(inert.names_in(content)))
+    unread = f"left unread beside the weights: {shortened(names)}" if names else ""
+    return weights and replace(weights, notes=tuple(line for line in (note, unread) if line))
 
 
 def read_state(path: Path, ema: bool = True) -> dict[str, Tensor]:
@@ -59,8 +74,11 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
     Raises UserError, and leaves the network as it is, if less than a tenth of the file's weights fits, or if other
     stages exist twice there.
     """
-    weights = read_file(path, ema)
-    weights = replace(weights, state=dict(hrnet.fitting(weights.state, net.state_dict().keys())))
+    known = net.state_dict()
+    weights = parse(safe_load.read(path), path, ema, known)
+    weights = replace(weights, state=dict(hrnet.fitting(weights.state, known.keys())))
+    state, note = places.unwrapped(weights.state, known)
+    weights = replace(weights, state=state, notes=(*weights.notes, *([note] if note else [])))
     theirs, ours = hrnet.branch(weights.state), hrnet.branch(net.state_dict())
     if theirs != ours and max(theirs, ours) < 5:
         raise UserError(f"checkpoint {path}: stages exist twice from {theirs} on: give MODEL.OFFSET_BRANCH {theirs}")
@@ -120,7 +138,9 @@ def _trunk(net: nn.Module) -> nn.Module:
 
 
 def _report(path: Path, weights: Weights, target: str) -> LoadReport:
-    return LoadReport(str(path), weights.source, target, weights.arch, weights.num_classes, weights.class_names)
+    report = LoadReport(str(path), weights.source, target, weights.arch, weights.num_classes, weights.class_names)
+    report.notes = weights.notes
+    return report
 
 
 def _load(module: nn.Module, state: Mapping[str, Tensor], report: LoadReport, hint: str = "") -> LoadReport:
@@ -137,6 +157,7 @@ def _load(module: nn.Module, state: Mapping[str, Tensor], report: LoadReport, hi
     report.missing = [name for name in target if name not in state and not name.endswith("num_batches_tracked")]
     if report.share() < LEAST:
         raise UserError(_refusal(report, hint))
+    finite.check({name: state[name] for name in report.matched}, f"checkpoint {report.path}")
     module.load_state_dict({name: state[name] for name in report.matched}, strict=False)
     return report
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from network.weights import places
 from network.weights.formats import EXTRA, Weights, tensors
 from utils import pairs
 from utils.errors import UserError
@@ -49,7 +50,8 @@ def parse(content: Any) -> Weights | None:
 
 def _state(content: Any, file: Path, kind: str) -> dict[str, Tensor]:
     """The entries of one of the two; UserError where they are those of the other, or none."""
-    state = tensors(content)
+    place, _ = places.choose(content)
+    state = tensors(place.state) if place else {}
     if not state:
         raise UserError(f"{file} holds no weights: give the {kind}'s file that a training has saved")
     if KINDS[any(name.startswith("conv_last") for name in state)] != kind:

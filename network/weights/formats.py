@@ -19,7 +19,8 @@ class Weights:
     `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions; `optimizer_names`: theirs, in
     that order. `mean_iu`: a share in [0, 1] or percent, as the file has it. `internal`: Paddle's second name of each
     entry, which its optimizer file uses.
-    `options`: {config key: value} that go with the network, "" for one that has to be asked for.
+    `options`: {config key: value} that go with the network, "" for one that has to be asked for. `notes`: what of the
+    file was left, and why.
     """
 
     state: dict[str, Tensor]
@@ -34,6 +35,7 @@ class Weights:
     internal: dict[str, str] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -48,6 +50,14 @@ def tensors(entries: Any) -> dict[str, Tensor]:
         return {}
     found = {clean(name): x for name, x in entries.items() if isinstance(name, str) and isinstance(x, Tensor)}
     return {name: x for name, x in found.items() if not name.endswith(EXTRA)}
+
+
+def number(value: Any) -> float:
+    """A number that a file has beside its weights; 0 for anything else."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return 0.0
 
 
 def clean(name: str) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from network.trunk.hrnet import TWIN
-from network.weights.formats import Weights, renamed, tensors
+from network.weights.formats import Weights, number, renamed, tensors
 from utils.seeds import grid
 
 _LAYOUT = "HRNet's layout"
@@ -57,9 +57,9 @@ def parse(content: Any) -> Weights | None:
     arch, last = next(((arch, last) for head, stage, arch, last in _ARCHS if {head, stage} <= found), ("", ""))
     more: dict[str, Any] = {"num_classes": len(state[last]) if last in state else None}
     if "state_dict" in content:
-        more["epoch"] = int(content.get("epoch") or 0) - 1  # it counts epochs that are done
-        more["mean_iu"] = float(content.get("best_mIoU") or 0.0)
-        more["optimizer"] = content.get("optimizer") or {}
+        more["epoch"] = int(number(content.get("epoch"))) - 1  # it counts epochs that are done
+        more["mean_iu"] = number(content.get("best_mIoU"))
+        more["optimizer"] = content["optimizer"] if isinstance(content.get("optimizer"), dict) else {}
     if arch == "ocrnet.HRNet":
         state = {renamed(name, _OCR): x for name, x in state.items()}
         return Weights(state, _LAYOUT, arch, options={"MODEL.ALIGN_CORNERS": True}, **more)

@@ -8,24 +8,24 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from network.weights.formats import Weights, tensors
+from network.weights.formats import Weights, number, tensors
 
 
 def parse(content: Any) -> Weights | None:
     """The weights, or None if this is another layout."""
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         return None
-    classes = content.get("num_classes")
-    command = str(content.get("command") or "")
+    optimizer = content.get("optimizer")
+    arch, command = (x if isinstance(x := content.get(name), str) else "" for name in ("arch", "command"))
     return Weights(
         state=tensors(content["state_dict"]),
         layout="nvidia",
-        arch=str(content.get("arch") or _arch(command)),
-        num_classes=int(classes) if classes else None,
-        epoch=int(content.get("epoch") or 0),
-        mean_iu=float(content.get("mean_iu") or 0.0),  # a NumPy scalar in published files
+        arch=arch or _arch(command),
+        num_classes=int(number(content.get("num_classes"))) or None,
+        epoch=int(number(content.get("epoch"))),
+        mean_iu=number(content.get("mean_iu")),  # a NumPy scalar in published files
         command=command,
-        optimizer=content.get("optimizer") or {},
+        optimizer=optimizer if isinstance(optimizer, dict) else {},
     )
 
 

@@ -1,4 +1,4 @@
-"""A bare state dict {name: tensor}, as the HRNet releases are, perhaps inside `model`, `net` or `model_dict`."""
+"""A bare state dict {name: tensor}, as the HRNet releases are, perhaps under a key, whichever it is."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from torch import Tensor
 from network.weights.formats import Weights, tensors
 
 
-def parse(content: Any) -> Weights | None:
-    """The weights, or None if there are no tensors where a state dict would have them."""
+def parse(content: Any, place: str = "") -> Weights | None:
+    """The weights, or None if there are none. `place`: the keys under which they were found, if they are there."""
     if not isinstance(content, dict):
         return None
-    for entries in (content, content.get("model"), content.get("net"), content.get("model_dict")):
-        if state := tensors(entries):
-            return Weights(state, "plain")
-    return None
+    state = tensors(content["state_dict"] if place else content)
+    return Weights(state, f"plain, under {place}" if place else "plain") if state else None
 
 
 def layout(weights: Weights) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ SHOWN = 4  # names of each kind in the text
 @dataclass
 class LoadReport:
     """Outcome of a load. `matched` was taken over; `skipped` has other shapes, with the reason; `missing` keeps its
-    random start; `unexpected` is in the file alone. `target`: what was loaded into.
+    random start; `unexpected` is in the file alone. `target`: what was loaded into. `notes`: what else of the file
+    was left, and why.
     """
 
     path: str
@@ -24,6 +25,7 @@ class LoadReport:
     skipped: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -47,7 +49,7 @@ class LoadReport:
         ):
             if names:
                 lines.append(f"  {len(names)} {title}: {shortened(names)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
 def shortened(names: Collection[str]) -> str:

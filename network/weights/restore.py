@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from network.weights import Weights, classes, csail, load, paddle, parse, read_file
-from utils import checkpoint, optimizer_state, pairs, safe_load
+from utils import checkpoint, finite, optimizer_state, pairs, safe_load
 from utils.contracts import DatasetSpec
 from utils.distributed import Ranks
 from utils.errors import UserError
@@ -17,7 +17,8 @@ from utils.state import TrainState
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
-_RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING")
+_RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING", "DATASET.CAMVID_CLASSES")
+_SLIPS = ("grid_false",)  # names of PUBLISHED that are the network's, not its training's
 # What a resume, or its launcher, changes by itself.
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK")
 _FILES = ("TRUNK_WEIGHTS", "OFFSET_PRETRAINED", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT")
@@ -46,15 +47,27 @@ def recorded(path: Path, arch: str = "") -> dict[str, Any]:
 
     Raises UserError where a file does not tell enough, and the command line names no network `arch`.
     """
-    content = safe_load.read(path)
+    return recorded_in(safe_load.read(path), path, arch)
+
+
+def recorded_in(content: Any, path: Path, arch: str) -> dict[str, Any]:
+    """The same of a file that is read already."""
     if checkpoint.is_ours(content):
         options: Mapping[str, Any] = content.get("config") or {}
-        return {k: v for k, v in options.items() if k in _RECORDED or (k.startswith("MODEL.") and k not in _PATHS)}
+        told = {k: v for k, v in options.items() if k in _RECORDED or (k.startswith("MODEL.") and k not in _PATHS)}
+        kept = slips(options.get("PUBLISHED"))
+        return told | ({"PUBLISHED": kept} if kept else {})
     weights = parse(content, path)
     if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
         asked = csail.question(weights) if weights.arch else "give --arch"
         raise UserError(f"checkpoint {path} does not name its network: {asked}")
     return {"MODEL.ARCH": weights.arch, **weights.options}
+
+
+def slips(names: Any) -> str:
+    """Those of PUBLISHED's names that are the network's; text with commas."""
+    words = names.split(",") if isinstance(names, str) else names or ()
+    return ",".join(name for name in _SLIPS if name in [str(word).strip() for word in words])
 
 
 def resume(
@@ -82,7 +95,9 @@ def resume(
     if checkpoint.is_ours(content):
         _check_classes(content, path, spec)
         changes = _changes(content, options, ranks, path, unread)
-        taken = state.unpack(checkpoint.verified(content, path), ranks)
+        for kind in ("net", "ema"):
+            finite.check(content[kind] or {}, f"--resume {path}")
+        taken = state.unpack(checkpoint.whole(content, path), ranks)
         _reopen_round(state, content.get("config") or {}, options)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
         return f"resumed from {path}, all {len(content['net'])} entries: {where}{taken}{changes}"

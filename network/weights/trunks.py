@@ -12,8 +12,10 @@ from collections.abc import Callable, Collection, Mapping
 from torch import Tensor
 
 from network.weights.formats import renamed
+from network.weights.places import prefixes
 
-# What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones.
+# What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones. Others
+# are told by how often they occur.
 PREFIXES = ("", "backbone.", "trunk.", "model.", "model.backbone.")
 
 _XCEPTION = re.compile(r"blocks\.(\d+)\.(?:shortcut\.(conv|bn)|stack\.conv(\d)\.(conv_dw|bn_dw|conv_pw|bn_pw))\.(\w+)")
@@ -66,7 +68,8 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
 def best(state: Mapping[str, Tensor], known: Collection[str]) -> tuple[dict[str, Tensor], str]:
     """The entries of a file, without prefix and under the names of which most are `known`; whose names they were."""
     found: list[tuple[dict[str, Tensor], str]] = []
-    for prefix in PREFIXES:
+    more = [prefix for prefix in prefixes(state) if prefix not in PREFIXES]
+    for prefix in (*PREFIXES, *more):
         below = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
         found += [({rename(name): x for name, x in below.items()}, layout) for layout, rename in LAYOUTS.items()]
     return max(found, key=lambda entry: len(set(known) & entry[0].keys()))

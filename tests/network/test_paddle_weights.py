@@ -226,7 +226,7 @@ def test_wrong_companions(sample: Path) -> None:
     assert "no momentum in it for the parameters of sample.pdparams" in complaint()
     sample.with_suffix(".pdopt").write_bytes(pickle.dumps([1], protocol=4))
     assert "no momentum in it" in complaint()
-    sample.with_suffix(".pdopt").write_bytes(b"torn")
+    sample.with_suffix(".pdopt").write_bytes(b"\x00torn")
     assert "sample.pdopt: not a readable checkpoint" in complaint()
     sample.with_suffix(".pdopt").unlink()
     assert "has no sample.pdopt beside it" in complaint()

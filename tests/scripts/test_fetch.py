@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -29,11 +30,13 @@ pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="needs curl (ap
 
 
 class Server(ThreadingHTTPServer):
-    """The files of a folder; `asked`: (path, first byte) of every request; `resumes`: whether it knows ranges."""
+    """The files of a folder; `asked`: (path, first byte) of every request; `resumes`: whether it knows ranges; `stops`:
+    bytes after which it breaks off, 0: never.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.resumes = folder, True
+        self.folder, self.resumes, self.stops = folder, True, 0
         self.asked: list[tuple[str, int]] = []
 
     @property
@@ -55,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(max(0, len(data) - first)))
         self.end_headers()
-        self.wfile.write(data[first:])
+        self.wfile.write(data[first : self.server.stops or None])
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -122,7 +125,56 @@ def test_without_a_network(server: Server, tmp_path: Path, script: str, name: st
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {address}") and "could not be fetched" in line and "no network here" in line
-    assert files(assets) == []
+    assert not assets.exists()  # no empty folders either
+
+
+PAGE, POINTER = (
+    b"<!DOCTYPE html>\n<html>Virus scan warning</html>",
+    b"version https://git-lfs.github.com/spec/v1\noid x\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "said"),
+    [
+        (PAGE, (), "gave a web page, not the file"),
+        (b"\n  <HTML>login" + bytes(600), (), "gave a web page, not the file"),
+        (POINTER, (), "gave a Git LFS pointer, not the file"),
+        (b"content", ("0" * 64,), "gave a file with another checksum"),
+    ],
+    ids=["page", "other page", "pointer", "checksum"],
+)
+def test_something_else_leaves_nothing(server: Server, tmp_path: Path, content: bytes, words: tuple, said: str) -> None:
+    server.folder.mkdir()
+    (server.folder / "x.pth").write_bytes(content)
+    done = run("fetch.sh", f"{server.address}/x.pth", tmp_path / "a" / "b" / "x.pth", *words)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {server.address}/x.pth {said}") and "nothing is kept" in line
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_page_that_was_asked_for_and_a_right_checksum(server: Server, tmp_path: Path) -> None:
+    server.folder.mkdir()
+    (server.folder / "x.html").write_bytes(PAGE)
+    assert run("fetch.sh", f"{server.address}/x.html", tmp_path / "x.html").returncode == 0
+    (server.folder / "x.pth").write_bytes(b"content")
+    digest = hashlib.sha256(b"content").hexdigest()
+    assert run("fetch.sh", f"{server.address}/x.pth", tmp_path / "x.pth", digest).returncode == 0
+    assert (tmp_path / "x.pth").read_bytes() == b"content"
+
+
+def test_what_broke_off_goes_on(server: Server, tmp_path: Path) -> None:
+    """A part is kept under its own name, and the line says so; it is never taken for the file."""
+    server.folder.mkdir()
+    (server.folder / "x.bin").write_bytes(b"0123456789")
+    server.stops = 4
+    done = run("fetch.sh", f"{server.address}/x.bin", tmp_path / "a" / "x.bin")
+    assert done.returncode == 1 and "the same command goes on from" in done.stderr
+    assert files(tmp_path / "a") == ["x.bin.part"]
+    server.stops = 0
+    assert run("fetch.sh", f"{server.address}/x.bin", tmp_path / "a" / "x.bin").returncode == 0
+    assert files(tmp_path / "a") == ["x.bin"] and (tmp_path / "a" / "x.bin").read_bytes() == b"0123456789"
 
 
 def archive(path: Path, names: list[str]) -> None:
@@ -153,16 +205,20 @@ def test_ade20k_lies_as_it_is_read(server: Server, tmp_path: Path) -> None:
     assert again.returncode == 0 and "is there already" in again.stdout and len(server.asked) == 1
 
 
-@pytest.mark.parametrize("content", ["damaged", "other"])
+@pytest.mark.parametrize("content", ["torn", "damaged", "other"])
 def test_an_archive_that_cannot_be_unpacked(server: Server, tmp_path: Path, content: str) -> None:
     archive(server.folder / "ade.zip", ["readme.txt"])
     if content == "damaged":
+        archive(server.folder / "ade.zip", ["ADEChallengeData2016/images/training/a.jpg", "b.jpg"])
+        data = (server.folder / "ade.zip").read_bytes()
+        (server.folder / "ade.zip").write_bytes(data.replace(b"b.jpgx", b"b.jpgy", 1))
+    if content == "torn":
         (server.folder / "ade.zip").write_bytes(b"PK\x03\x04 torn")
     done = run("download_ade20k.sh", tmp_path / "here", ADE20K_URL=f"{server.address}/ade.zip")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "ADEChallengeData2016.zip could not be unpacked" in line
-    assert files(tmp_path / "here") == ["ADEChallengeData2016.zip"]
+    assert line.startswith(f"error: {server.address}/ade.zip gave a damaged or another archive")
+    assert not (tmp_path / "here").exists()
 
 
 def test_the_demo(server: Server, tmp_path: Path) -> None:

@@ -7,14 +7,21 @@ import pickle
 import subprocess
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from utils import checkpoint
+import trained
+from network import weights
+from network.flow import sources
+from network.weights import restore
+from scripts.convert_checkpoint import convert
+from utils import checkpoint, checksum, safe_load
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -227,3 +234,69 @@ def test_random_state_returns() -> None:
     first = torch.rand(3)
     checkpoint.set_random_state(state, device)
     assert torch.equal(torch.rand(3), first)
+
+
+# --- everybody who reads one compares it with its checksum ---------------------------------------------------------
+
+
+def damaged(folder: Path) -> Path:
+    """A checkpoint of which two bytes of a weight are wrong."""
+    state = make_state()
+    checkpoint.save(state | {"arch": "x", "command": ""}, folder / "a.pth")
+    data = bytearray((folder / "a.pth").read_bytes())
+    place = data.find(state["net"]["weight"].numpy().tobytes())
+    data[place + 402 : place + 404] = bytes(byte ^ 0x5F for byte in data[place + 402 : place + 404])
+    (folder / "a.pth").write_bytes(data)
+    return folder / "a.pth"
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "read": safe_load.read,
+    "weights": weights.read_file,
+    "snapshot": lambda path: weights.load(nn.Linear(2, 2), path),
+    "trunk": lambda path: weights.load_trunk(nn.ModuleDict({"backbone": nn.Linear(2, 2)}), path),
+    "what it tells": lambda path: restore.told(path, ""),
+    "demo, export, labels": lambda path: trained.build(["--snapshot", str(path), "--eval", "val"]),
+    "resume": checkpoint.load,
+    "converter": lambda path: convert(path, path.with_name("out.pth"), "plain"),
+    "flow": lambda path: sources.state_of(str(path), "RAFT"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damage_is_said_wherever_it_is_read(tmp_path: Path, name: str) -> None:
+    path = damaged(tmp_path)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"a\.pth: damaged \(its checksum is wrong\)") as caught:
+            READERS[name](path)
+        assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_each_file_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process; again where it has changed."""
+    sums: list[int] = []
+    real = checksum.checksum
+    checkpoint.save(make_state(), tmp_path / "a.pth")
+    monkeypatch.setattr(checksum, "checksum", lambda state: sums.append(1) or real(state))
+    for _ in range(3):
+        safe_load.read(tmp_path / "a.pth")
+    assert len(sums) == 1
+    damaged(tmp_path)
+    with pytest.raises(UserError, match="damaged"):
+        safe_load.read(tmp_path / "a.pth")
+
+
+def test_one_that_was_written_anew(tmp_path: Path) -> None:
+    """Smaller, by its user: its weights are read; a resume needs all of it."""
+    checkpoint.save(make_state(), tmp_path / "a.pth")
+    content = torch.load(tmp_path / "a.pth", weights_only=False)
+    del content["optimizer"]
+    torch.save(content, tmp_path / "b.pth")
+    with pytest.raises(UserError, match="where it was changed on purpose, delete that entry"):
+        safe_load.read(tmp_path / "b.pth")
+    del content["checksum"]
+    torch.save(content, tmp_path / "c.pth")
+    assert weights.read_file(tmp_path / "c.pth").state.keys() == content["net"].keys()
+    with pytest.raises(UserError, match="has no checksum"):
+        checkpoint.load(tmp_path / "c.pth")

@@ -1,0 +1,123 @@
+"""What a checkpoint tells of its network, slips of the published code among it; what an evaluation does otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import config
+import network
+import trained
+from network.weights import differences, restore
+from utils import checkpoint
+
+NARROW = ["--arch", "offset.HRNet", "--hrnet_width", "4", "--width_mult", "0.1"]
+for stage, branches in {"STAGE1": 1, "STAGE2": 2, "STAGE3": 3, "STAGE4": 4, "STAGE4_2": 4}.items():
+    NARROW += [f"MODEL.OCR_EXTRA.{stage}.NUM_MODULES", "1", f"MODEL.OCR_EXTRA.{stage}.NUM_BLOCKS", str([1] * branches)]
+
+
+def save(path: Path, *words: str, **changes: Any) -> Path:
+    """A checkpoint of ours as a training with these words saves it, but for the weights; `changes` of its options."""
+    cfg = config.load([*NARROW, *words])
+    facts = {
+        "arch": cfg.MODEL.ARCH,
+        "config": config.flat(cfg) | changes,
+        "class_names": [],
+        "command": "",
+        "ema": None,
+    }
+    checkpoint.save({"net": {"last_layer.3.bias": torch.ones(19)}, "epoch": 0, **facts}, path)
+    return path
+
+
+def evaluated(path: Path, *words: str) -> Any:
+    """The options of an evaluation of the file, as train.py has them."""
+    line = ["--eval", "val", "--snapshot", str(path), *words]
+    return config.load(line, restore.told(path, config.load(line).MODEL.ARCH))
+
+
+def aligned(net: network.Net) -> bool:
+    """Whether the network reads its offsets with corners aligned."""
+    return net.maps.keywords["sampling"].align_corners  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("trained_with", "line", "slips"),
+    [
+        ("", (), ()),
+        ("grid_false", (), ("grid_false",)),
+        ("img_wt,grid_false", (), ("grid_false",)),  # of losses: not the network's
+        ("grid_false", ("--published", "softmax_sum"), ("grid_false", "softmax_sum")),
+        ("grid_false", ("--published", "grid_false"), ("grid_false",)),
+        ("img_wt,confidence_ignored", (), ()),
+    ],
+)
+def test_slips_of_the_network_are_restored(tmp_path: Path, trained_with: str, line: tuple, slips: tuple) -> None:
+    path = save(tmp_path / "x.pth", *(["--published", trained_with] if trained_with else []))
+    cfg = evaluated(path, *line)
+    assert cfg.PUBLISHED == slips and config.flat(cfg)["PUBLISHED"] == ",".join(slips)
+    assert aligned(network.build(cfg)) == ("grid_false" not in slips)
+    net = trained.build(["--eval", "folder", "--eval_folder", ".", "--snapshot", str(path), *line]).net
+    assert aligned(net) == ("grid_false" not in slips)
+
+
+def test_a_record_of_any_form(tmp_path: Path) -> None:
+    """Text with commas, or a tuple."""
+    for names in ("grid_false, img_wt", ("img_wt", "grid_false"), ["grid_false"]):
+        assert restore.recorded(save(tmp_path / "x.pth", PUBLISHED=names))["PUBLISHED"] == "grid_false"
+    assert "PUBLISHED" not in restore.recorded(save(tmp_path / "x.pth", PUBLISHED=""))
+
+
+DIFFERENT = [  # words of the training, of the evaluation, what is said
+    (("--published", "grid_false"), NARROW, "PUBLISHED 'grid_false', evaluated with ''"),
+    ((), [*NARROW, "--published", "grid_false"], "PUBLISHED '', evaluated with 'grid_false'"),
+    (("--align_corners",), NARROW, "MODEL.ALIGN_CORNERS True, evaluated with False"),
+    (("MODEL.OFFSET_THRESHOLD", "0.2"), NARROW, "MODEL.OFFSET_THRESHOLD 0.2, evaluated with -1.0"),
+    (("MODEL.LOGITS", "false"), NARROW, "MODEL.LOGITS False, evaluated with True"),
+    (("DATASET.MEAN", "[0.5, 0.5, 0.5]"), NARROW, "DATASET.MEAN [0.5, 0.5, 0.5], evaluated with [0.485"),
+    (("--eval_rule", "hrnet"), [], "validated by the rule hrnet, not nvidia: --eval_rule hrnet"),
+    (("--snapshot", "start.pdparams"), [], "validated by the rule paddle, not nvidia: --eval_rule paddle"),
+    (("--imgSize", "300", "400"), ["--imgSize", ""], "trained with --imgSize 300,400, evaluated without"),
+]
+
+
+@pytest.mark.parametrize(("before", "now", "said"), DIFFERENT)
+def test_what_an_evaluation_does_otherwise_is_said(tmp_path: Path, before: tuple, now: list[str], said: str) -> None:
+    path = save(tmp_path / "x.pth", *before)
+    cfg = evaluated(path, *now)
+    (line,) = differences.of(path, config.flat(cfg), network.rule_name(cfg))
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ((), []),
+        ((), NARROW),
+        (("--published", "grid_false", "--align_corners"), []),
+        (("--eval_rule", "hrnet"), ["--eval_rule", "hrnet"]),
+        (("--eval_rule", "hrnet"), ["--eval_rule", "nvidia"]),  # as the line says
+        (("--eval_rule", "hrnet"), ["--inference_mode", "sliding"]),
+        (("--published", "img_wt"), NARROW),
+        ((), ["--published", "softmax_sum", "--do_flip"]),
+    ],
+)
+def test_what_agrees_is_not(tmp_path: Path, before: tuple, now: list[str]) -> None:
+    path = save(tmp_path / "x.pth", *before)
+    cfg = evaluated(path, *now)
+    assert differences.of(path, config.flat(cfg), network.rule_name(cfg)) == []
+
+
+def test_files_of_others_that_tell_are_compared(tmp_path: Path) -> None:
+    """HRNet with OCR aligns corners there; a line that names the network does not say so by itself."""
+    words = ["--arch", "ocrnet.HRNet", "--hrnet_width", "4", "--width_mult", "0.1"]
+    names = ("conv3x3_ocr.0.weight", "stage4.0.branches.0.0.conv1.weight", "cls_head.bias")
+    torch.save({f"model.{name}": torch.ones(19) for name in names}, tmp_path / "best.pth")
+    cfg = evaluated(tmp_path / "best.pth", *words)
+    (line,) = differences.of(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg))
+    assert line.startswith("trained with MODEL.ALIGN_CORNERS True, evaluated with False")
+    cfg = evaluated(tmp_path / "best.pth", *words, "--align_corners")
+    assert differences.of(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg)) == []

@@ -203,6 +203,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.start_trunk(cfg, net))
     elif not start.resumes:
         log.line(network.start_snapshot(cfg, net, start.path))
+        if odd := classes.other_names(network.weights.read_file(start.path).class_names, run.spec):
+            log.line(f"warning: {start.path} was trained on other classes: {odd}; the head starts with theirs")
     preflight.check_batchnorm(cfg, net, ranks)
     net = placed(run, net)
     if cfg.TRAIN.SYNCBN:

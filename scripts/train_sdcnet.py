@@ -41,6 +41,8 @@ from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
 from utils.log import RunLog  # noqa: E402
 from utils.progress import progress  # noqa: E402
+from utils.runfolder import enter, go_back  # noqa: E402
+from utils.runlock import FolderLock  # noqa: E402
 from utils.stop import StopRequest  # noqa: E402
 from utils.visualize import encode_png  # noqa: E402
 
@@ -86,8 +88,11 @@ class Run:
         self.log.line(f"resumed from {path}: epoch {self.epoch} done, {self.iteration} steps of the next")
 
 
-def build(args: argparse.Namespace) -> Run:
-    """Data first, since most mistakes are there; then the source of flow, the network, and where it starts."""
+def build(args: argparse.Namespace, start: Path | None, lock: FolderLock) -> Run:
+    """Data first, since most mistakes are there; then the source of flow, the network, and where it starts.
+
+    The folder is taken with `lock`, and cleared of what an earlier run has left unless this one continues `start`.
+    """
     length = args.sequence_length + 1  # SDCNet2D sees all of them but the last, SDCNet2DRecon all
     found = listing(args.train_file, "train", length, args.sample_rate)
     if len(found.clips) < args.batch_size:
@@ -105,8 +110,9 @@ def build(args: argparse.Namespace) -> Run:
     if args.snapshot:
         lines.append(str(sdcnet.load(net, args.snapshot)))
     optimizer = torch.optim.Adam(net.to(device).parameters(), args.lr, weight_decay=args.wd)
-    log = RunLog(args.save / args.name)
-    for line in lines:
+    folder, notes = enter(args.save / args.name, lock, shlex.join(sys.argv), "", start, start is not None)
+    log = RunLog(folder)
+    for line in [*notes, *lines]:
         log.line(line)
     return Run(args, log, device, net, optimizer, ClipLoader(data, sampler, args.workers), sampler, val)
 
@@ -262,10 +268,14 @@ def drive(args: argparse.Namespace) -> int:
     check(args)
     if args.eval:
         return evaluate(args)
-    path, run = starting_file(args), build(args)
-    if path is not None:
-        run.restore(path)
-    return fit(run)
+    with FolderLock() as lock:
+        path = starting_file(args)
+        run = build(args, path, lock)
+        if path is not None:
+            run.restore(path)
+            if note := go_back(run.folder, path, run.epoch, run.epoch):
+                run.log.line(note)
+        return fit(run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

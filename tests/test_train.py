@@ -23,6 +23,7 @@ import network
 import train
 from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.distributed import Ranks
+from utils.runlock import FolderLock
 from utils.stop import StopRequest
 
 
@@ -375,6 +376,23 @@ def test_second_run_does_not_overwrite_the_first(tiny_run: list[str], capsys: py
     assert train.main(tiny_run) == 2
     assert "--resume auto" in capsys.readouterr().err
     assert before == {path.name: path.read_bytes() for path in folder(tiny_run).glob("*.pth")}
+
+
+def test_a_run_is_alone_in_its_folder(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The scores of an evaluation that used the folder before are not the run's; a second run is refused."""
+    place = folder(tiny_run)
+    place.mkdir()
+    (place / "metrics.csv").write_text("start,start/step,0,timestamp,1\nval,mean_iu,0.999,epoch,0,timestamp,2\n")
+    with FolderLock() as lock:
+        lock.take(place, "the first")
+        assert train.main(tiny_run) == 2
+        assert ": the first; wait for its end, or give another folder" in capsys.readouterr().err
+        assert {path.name for path in place.iterdir()} == {"metrics.csv", "run.lock"}
+    assert train.main([*tiny_run, "--max_epoch", "1"]) == 0
+    assert "has files of an earlier run, which are no part of this one: set aside in" in capsys.readouterr().out
+    assert (place / "best_checkpoint_ep0.pth").exists() and len(rows(tiny_run, "val")) == 1
+    state = last(tiny_run)
+    assert state["class_ids"][:2] == [7, 8]  # Cityscapes' own
 
 
 def test_stop_request_agrees_over_ranks() -> None:

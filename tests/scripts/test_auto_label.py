@@ -215,6 +215,30 @@ def test_other_images_of_the_same_names_are_refused(
     assert "made otherwise (images" in capsys.readouterr().err
 
 
+def test_what_has_changed_is_labelled_anew(teacher: str, tmp_path: Path) -> None:
+    """An image that was exchanged, a label that is damaged, and one that is as it was."""
+
+    def draw(name: str, size: tuple[int, int]) -> None:
+        cv2.imwrite(
+            str(tmp_path / f"images/{name}.png"), np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        )
+
+    (tmp_path / "images").mkdir()
+    for name in "abc":
+        draw(name, (32, 48))
+    label(teacher, tmp_path / "images", tmp_path / "out", "--scales", "1.0")
+    labels = {name: tmp_path / f"out/train_extra/{name}.png" for name in "abc"}
+    draw("a", (48, 32))
+    labels["b"].write_bytes(labels["b"].read_bytes()[:-8])
+    before = labels["c"].stat().st_mtime_ns
+    label(teacher, tmp_path / "images", tmp_path / "out", "--scales", "1.0")
+    assert [picture(path).shape for path in labels.values()] == [(48, 32), (32, 48), (32, 48)]
+    assert labels["c"].stat().st_mtime_ns == before
+    log = (tmp_path / "out/auto_label.log").read_text()
+    assert "made anew in" in log and "1 damaged (b.png), 2 whose input has changed (a.png, a_prob.png)" in log
+    assert "3 images, 1 of them labelled before" in log
+
+
 def test_any_folder_of_images(teacher: str, tmp_path: Path) -> None:
     sizes = {"x.png": (40, 60), "x.jpg": (33, 71), "deep/er/y.JPG": (64, 32), "deep/z_prob.bmp": (32, 32)}
     for name, size in sizes.items():

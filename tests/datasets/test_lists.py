@@ -103,6 +103,7 @@ def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) 
     write_file(root / "labels/a/x_gtFine_labelIds.png", np.full((32, 64), 3, np.uint8))
     write_file(root / "labels/b/x_gtFine_labelIds.png", np.full((32, 64), 0, np.uint8))
     words = ["--dataset", "list", "--data_root", root, "--list_train", root / "train.lst", "--class_uniform_pct", "0"]
+    words += ["--do_eval", "false"]
     cfg = make_cfg(*words, "--num_class", "4")
     assert datasets.spec(cfg).classes == ("class 0", "class 1", "class 2", "class 3")
     (batch,) = list(datasets.build_train(cfg, Ranks()))

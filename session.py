@@ -145,8 +145,10 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
         raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
     report = network.weights.load(net, start.path)
     run.log.line(f"{report}\nevaluated by the rule {network.rule_name(run.cfg)}")
-    if run.cfg.EVAL.MODE != "folder" and (odd := classes.other_names(report.class_names, run.spec)):
-        raise UserError(f"{start.path} was trained on other classes: {odd}; check --dataset and --data_root")
+    has_labels = run.cfg.EVAL.MODE != "folder" or run.cfg.EVAL.LABELS
+    if has_labels and (odd := classes.other_names(report.class_names, run.spec)):
+        places = "--dataset, --classes and --data_root"
+        raise UserError(f"{start.path} was trained on other classes: {odd}; check {places}")
     _compare_images(run, run.cfg.EVAL.MODE)
     for line in differences.of(start.path, config.flat(run.cfg), network.rule_name(run.cfg)):
         run.log.line(f"warning: {line}")

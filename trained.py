@@ -12,11 +12,10 @@ import config
 import datasets
 import network
 from network import guess
-from network.weights import Weights, parse, restore
+from network.weights import Weights, classes, parse, restore
 from utils import checkpoint, launch, safe_load
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
-from utils.palette import distinct
 
 
 class Trained(NamedTuple):
@@ -48,7 +47,7 @@ def build(words: Sequence[str], preferred: str = "", scales: str = "") -> Traine
     count = len(weights.class_names) or weights.num_classes
     told |= combined | ({"DATASET.NUM_CLASSES": count} if count else {})
     cfg = config.load(words, told)
-    return Trained(cfg, classes_of(cfg, weights.class_names), network.build(cfg), told)
+    return Trained(cfg, classes_of(cfg, weights), network.build(cfg), told)
 
 
 def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
@@ -60,12 +59,12 @@ def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
     raise UserError(f"checkpoint {cfg.SNAPSHOT} does not name its network: give --arch{of}")
 
 
-def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
-    """The dataset's classes, or those that the checkpoint names where it was trained on others (labels: train ids)."""
-    spec = _known(cfg, names)
+def classes_of(cfg: CfgNode, weights: Weights) -> DatasetSpec:
+    """The dataset's classes, or those of the checkpoint, with its label values, where it was trained on others."""
+    spec = _known(cfg, weights.class_names)
     if spec is None:
         name = f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})"
-        return DatasetSpec(name, tuple(names), distinct(len(names)))
+        return classes.spec_of(name, weights.class_names, weights.class_ids)
     if cfg.DATASET.NUM_CLASSES != spec.num_classes:
         raise UserError(
             f"{cfg.SNAPSHOT} has {cfg.DATASET.NUM_CLASSES} classes, {cfg.DATASET.NAME} {spec.num_classes}: "
@@ -76,6 +75,8 @@ def classes_of(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec:
 
 def _known(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec | None:
     """The dataset's classes, None where the file names others; they may stand in its folder, which need not be here."""
+    if names and cfg.DATASET.NAME == "list" and not cfg.DATASET.CLASSES:
+        return None  # nobody has declared any but the file
     try:
         spec = datasets.spec(cfg)
     except UserError:

@@ -80,10 +80,10 @@ def lines(training: Labels, validation: Labels | None, seed: int, workers: int) 
     """What the log should say of the labels; `validation` None: there is none. UserError for nothing to learn from."""
     pixels = training.counted(seed, workers)
     if len(pixels) and not pixels[:, :-1].any():
-        first = training.dataset.items[training.places[0]].label
+        first, all_of = training.dataset.items[training.places[0]].label, _count(len(pixels), "training label")
         raise UserError(
-            f"all pixels of the {len(pixels)} training labels are ignored ({first} is the first): there is nothing to "
-            "learn; check which values they hold, and --dataset or --classes"
+            f"all pixels of the {all_of} are ignored ({first} is the first): there is nothing to learn; "
+            "check which values they hold, and --dataset or --classes"
         )
     cure = _cure(training.dataset.spec, pixels.sum(0))
     said = _lines("training", training, pixels, f": it cannot be learned{cure}")
@@ -101,7 +101,7 @@ def _of_validation(labels: Labels, seed: int, workers: int) -> list[str]:
         return ["warning: no validation image has a label, so there is no score and no best checkpoint"]
     pixels = labels.counted(seed, workers)
     if not pixels[:, :-1].any():
-        all_of = f"all pixels of the {len(pixels)} validation labels are ignored"
+        all_of = f"all pixels of the {_count(len(pixels), 'validation label')} are ignored"
         return [f"warning: {all_of}: no pixel counts, so there is no score and no best checkpoint"]
     return _lines("validation", labels, pixels, "")
 
@@ -109,18 +109,23 @@ def _of_validation(labels: Labels, seed: int, workers: int) -> list[str]:
 def _lines(what: str, labels: Labels, pixels: np.ndarray, effect: str) -> list[str]:
     """The share of what is ignored, and which classes are nowhere; of validation only where all labels were read."""
     total, read = len(labels.places), len(pixels)
-    which = f"{read} labels" if read == total else f"a sample of {read} of {total} labels"
+    which = _count(read, "label") if read == total else f"a sample of {read} of {total} labels"
     counts = pixels.sum(0)
     share = 100 * counts[-1] / max(1, counts.sum())
     whole = int((~pixels[:, :-1].any(1)).sum())
     said = [
-        f"{what}: {share:.1f} % of the pixels of {which} are ignored" + (f", {whole} labels whole" if whole else "")
+        f"{what}: {share:.1f} % of the pixels of {which} are ignored"
+        + (f", {_count(whole, 'label')} whole" if whole else "")
     ]
     absent = [c for c in range(len(counts) - 1) if not counts[c]]
     if absent and (read == total or what == "training"):
         where = f"no {what} label" + ("" if read == total else f" of {which}")
         said.append(f"warning: {where} has {_names(absent, labels.dataset.spec, read == total)}{effect}")
     return said
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _names(classes: list[int], spec: DatasetSpec, all_read: bool) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.decoding import decode, head_of
+from datasets.turns import decoded_as_stored
 from utils.errors import UserError
 
 LARGEST = 65535  # the ids of a 16-bit file
@@ -39,7 +40,7 @@ def ids_in(data: bytes, path: str) -> np.ndarray:
         values = _by_pillow(head, path)
     if values is None:
         raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
-    return _whole_numbers(_one_channel(values, path), path)
+    return _whole_numbers(_one_channel(decoded_as_stored(values, data), path), path)
 
 
 def _check_kind(head: Image.Image, path: str) -> None:

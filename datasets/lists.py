@@ -19,6 +19,7 @@ from utils.palette import distinct
 # What Cityscapes' images end in, and pictures of them do not.
 _ENDING = "_leftImg8bit"
 _BLANKS = re.compile(r"[ \t]+")  # other blanks of Unicode may stand in a name
+_BLANKS_PART = "; blanks part columns, so that names may hold none"
 _LARGEST = (1 << 16) - 1  # value of a label file
 
 
@@ -58,11 +59,11 @@ def _rows(path: str, lines: list[str], root: Path, labelled: bool) -> Iterator[t
         words = _columns(line)
         if not words:
             continue
-        where = f"{path}, line {number}"
+        where, blanks = f"{path}, line {number}", _BLANKS_PART if len(words) > 3 else ""
         if labelled and len(words) not in (2, 3):
-            raise UserError(f"{where}: {len(words)} columns; an image and its label are 2, with colours 3")
+            raise UserError(f"{where}: {len(words)} columns; an image and its label are 2, with colours 3{blanks}")
         if not labelled and len(words) > 3:
-            raise UserError(f"{where}: {len(words)} columns; of a test image there is 1")
+            raise UserError(f"{where}: {len(words)} columns; of a test image there is 1{blanks}")
         used = [root / word for word in words[: 2 if labelled else 1]]
         for file in used:
             if not file.is_file():
@@ -95,7 +96,7 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
         names = tuple(_name(name, path) for name in [] + tree["names"])  # a list, not a word's letters
         ids = [_whole(value) for value in [] + tree.get("ids", [])] or list(range(len(names)))
         ignored = {_whole(value): 255 for value in [] + tree.get("ignore", [])}
-        colours = tuple((int(r), int(g), int(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
+        colours = tuple((_whole(r), _whole(g), _whole(b)) for r, g, b in tree.get("colours") or distinct(len(names)))
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -122,7 +123,7 @@ def spec_of(path: str, num_classes: int) -> DatasetSpec:
 
 
 def _whole(value: object) -> int:
-    """A whole number; ValueError for 1.5 or true, which are no label values."""
+    """A whole number; ValueError for 1.5 or true, which are no label values and no parts of colours."""
     return int(str(value))
 
 

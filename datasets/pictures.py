@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from datasets import turns
 from datasets.decoding import decode, head_of
 from datasets.reading import read_complete
 from utils.errors import UserError, in_short
@@ -18,23 +16,8 @@ from utils.errors import UserError, in_short
 WHOLE = 16  # bits of a file that uses all of its range
 LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
 
-_ORIENTATION = 0x0112  # tag of EXIF
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BYTES, _ANY_BITS = (cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | more for more in (0, cv2.IMREAD_ANYDEPTH))
 _USED = (8, 10, 12, 14)  # bits that cameras and instruments have, below the 16 of the file
-
-# How a stored picture becomes upright, by its EXIF orientation (tag 0x0112 of the standard): 2 to 4 mirrored or upside
-# down, 5 to 8 with sides exchanged.
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda stored: stored[:, ::-1],
-    3: lambda stored: stored[::-1, ::-1],
-    4: lambda stored: stored[::-1],
-    5: lambda stored: stored.swapaxes(0, 1),
-    6: partial(np.rot90, k=-1),
-    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
-}
-_STORED = {**_UPRIGHT, 6: _UPRIGHT[8], 8: _UPRIGHT[6]}  # the way back
 
 
 class PictureError(UserError):
@@ -66,10 +49,8 @@ def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np
 def _read(path: str, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
     data = read_complete(path)
     image = _eight_bits(path, data, bits)
-    turn, is_tiff = orientation(data), data[:4] in _TIFF
-    if turn in _UPRIGHT and upright != is_tiff:  # the decoder turns every TIFF, whatever it is told
-        image = np.ascontiguousarray((_UPRIGHT if upright else _STORED)[turn](image))
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), turn != 1
+    image = turns.decoded_upright(image, data) if upright else turns.decoded_as_stored(image, data)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), turns.orientation(data) != 1
 
 
 def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
@@ -100,7 +81,7 @@ def _may_be_deep(data: bytes) -> bool:
     """False where the head says 8 bits or fewer a channel; what has no such head may have more."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data[24:25] == b"\x10"
-    return data[:4] in _TIFF or data[:2] in (b"P5", b"P6")
+    return data[:4] in turns.TIFF or data[:2] in (b"P5", b"P6")
 
 
 def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
@@ -113,7 +94,7 @@ def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
 
 def _unusual(data: bytes) -> str:
     """What a TIFF that OpenCV does not decode holds, where Pillow knows it; else nothing."""
-    head = head_of(data) if data[:4] in _TIFF else None
+    head = head_of(data) if data[:4] in turns.TIFF else None
     kind = {"F": "fractions", "I": "whole numbers of 32 bits"}.get(head.mode if head else "", "")
     return f"; it holds {kind}: save it with 8 or 16 bits" if kind else ""
 
@@ -163,7 +144,7 @@ def range_note(bits: int, highest: int) -> str:
 
 def turned(paths: Sequence[str]) -> int:
     """How many of some pictures ask for a turn, by their heads."""
-    return sum(orientation(_head(path, 1 << 16)) != 1 for path in paths)
+    return sum(turns.orientation(_head(path, 1 << 16)) != 1 for path in paths)
 
 
 def _head(path: str, length: int = 32) -> bytes:
@@ -172,52 +153,3 @@ def _head(path: str, length: int = 32) -> bytes:
             return file.read(length)
     except OSError:
         return b""
-
-
-# EXIF ----------------------------------------------------------------------------------------------------------------
-
-
-def orientation(data: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG, WebP or TIFF file, 1 to 8; 1 where it has none or a broken one."""
-    try:
-        block = _exif(data)
-        if not block:
-            return 1
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tags = Image.Exif()
-            tags.load(block)
-            value = tags.get(_ORIENTATION, 1)
-    except Exception:  # Pillow raises what a broken block happens to cause; a photo is worth more than its tags
-        return 1
-    return value if value in _UPRIGHT else 1
-
-
-def _exif(data: bytes) -> bytes:
-    """The EXIF block of a file, empty if it has none. No decoder is started for it."""
-    if data.startswith(b"\xff\xd8"):
-        return _exif_of_jpeg(data)
-    if data.startswith(b"\x89PNG"):
-        at, order = data.find(b"eXIf"), ">I"
-        size = at - 4
-    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        at, order = data.find(b"EXIF"), "<I"
-        size = at + 4
-    else:
-        return data if data[:4] in _TIFF else b""
-    if at < 0:
-        return b""
-    (length,) = struct.unpack_from(order, data, size)
-    start = max(at, size) + 4
-    return data[start : start + length]
-
-
-def _exif_of_jpeg(data: bytes) -> bytes:
-    """The first segment APP1 that says Exif, of those before the picture's own data."""
-    at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
-        (length,) = struct.unpack_from(">H", data, at + 2)
-        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            return data[at + 4 : at + 2 + length]
-        at += 2 + length
-    return b""

@@ -14,6 +14,7 @@ from PIL import Image
 
 from datasets.decoding import decode
 from datasets.labelvalues import ids_in
+from datasets.turns import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
 
@@ -40,10 +41,11 @@ def _naming(read: Read) -> Read:
 
 @_naming
 def size_of(path: str) -> tuple[int, int]:
-    """(H, W) of an image by the head of its file; UserError for one that has none."""
+    """(H, W) of an image as it is stored, by the head of its file; UserError for one that has none."""
     try:
         with Image.open(path) as image:
-            return image.height, image.width
+            turned = image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) in SIDES_EXCHANGED
+            return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, SyntaxError) as error:
         why = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read the size of {path}: {why}") from None
@@ -69,7 +71,11 @@ def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
     `table` as `colour_table` makes it, `name` the dataset's.
     """
-    bgr = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    data = read_complete(path)
+    bgr = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if bgr is None:
+        raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
+    bgr = decoded_as_stored(bgr, data)
     key = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA).view("<u4")[..., 0] & 0xFFFFFF  # (H, W, 4) -> (H, W)
     values = table[key]
     if values.all():
@@ -78,14 +84,6 @@ def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
     shown = [f"({c >> 16}, {c >> 8 & 255}, {c & 255}) ({n} pixels)" for c, n in zip(bad[:4], pixels, strict=False)]
     more = f" and {bad.size - 4} more" if bad.size > 4 else ""
     raise UserError(f"{path}: colour {', '.join(shown)}{more} is no class of {name}")
-
-
-def _decode(path: str, flags: int) -> np.ndarray:
-    data = read_complete(path)
-    image = decode(data, flags)
-    if image is None:
-        raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
-    return image
 
 
 def read_complete(path: str) -> bytes:

@@ -29,6 +29,7 @@ from datasets.loaders import EvalLoader, Seen  # noqa: E402
 from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
 from datasets.reading import apply_table, class_table, read_label  # noqa: E402
+from network.weights.classes import ids_of, other_ids  # noqa: E402
 from session import Run, Start, load_for_evaluation, placed  # noqa: E402
 from trained import Trained  # noqa: E402
 from transforms import Pipeline  # noqa: E402
@@ -139,16 +140,18 @@ def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
 
 def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
     """UserError where the folder has labels made otherwise, or files that are none of ours."""
-    record = labelrecord.check(out, spec)
+    record, cure = labelrecord.check(out, spec), "give the same options, or another --out"
     if record is None:
         if (out / "train_extra").is_dir() and any((out / "train_extra").iterdir()):
             raise UserError(f"{out / 'train_extra'} has files of other origin: give another --out")
         return
+    if list(record.ids) != ids_of(spec):
+        raise UserError(f"{out} has labels of other values ({other_ids(record.ids, spec)}): {cure}")
     before = config.defaults() | record.made  # an option that the record does not know of had no effect yet
     for key, value in made.items():
         if before.get(key) != value:
             change = "" if isinstance(value, dict) else f" {before.get(key)!r} there, {value!r} now"
-            raise UserError(f"{out} has labels made otherwise ({key}{change}): give the same options, or another --out")
+            raise UserError(f"{out} has labels made otherwise ({key}{change}): {cure}")
 
 
 def label(job: Job, net: network.Net) -> Seen:

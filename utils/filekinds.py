@@ -122,6 +122,7 @@ KINDS = (
     Kind(lambda file: '"weight_map"' in file.text, "the index of weights in several files", _SHARDED),
     Kind(_says(r"[{\[]"), "a JSON file", _WEIGHTS),
     Kind(_says(r"(#[^\n]*\n|---\s*\n|\s)*[\w.]+:(\s|$)"), "a YAML file", f"options go to --cfg; {_WEIGHTS}"),
+    Kind(lambda file: not any(file.start), "a file of zeros, as a broken copy leaves it", _AGAIN),
     Kind(lambda file: file.text, "a text file", _WEIGHTS),
 )  # fmt: skip
 

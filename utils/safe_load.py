@@ -8,6 +8,7 @@ file are read as one. A checkpoint of ours is compared with its checksum here, w
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from pathlib import Path
@@ -72,12 +73,16 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _reason(path: Path, error: Exception) -> str:
     """What is wrong with the file and what to do, in one line."""
-    if isinstance(error, OSError):
-        return f"cannot be read ({error.strerror or error})"
     if isinstance(error, UserError):
         return str(error)
-    if kind := filekinds.told(path):
+    try:
+        kind = filekinds.told(path)
+    except OSError:
+        kind = ""
+    if kind:
         return kind
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:  # what torch makes of an odd place in a file
+        return f"cannot be read ({error.strerror or error})"
     if isinstance(error, safetensors.SafetensorError):
         return f"a damaged or truncated safetensors file ({' '.join(str(error).split())}): download it again"
     if networks := inert.survey(path).networks:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from utils.contracts import DatasetSpec
+from utils.palette import distinct
 
 
 def ids_of(spec: DatasetSpec) -> list[int]:
     """The label value of each class."""
     return list(spec.train_to_id or range(spec.num_classes))
+
+
+def spec_of(name: str, names: Sequence[str], ids: Sequence[int]) -> DatasetSpec:
+    """Classes that a file names, in colours unlike each other; without `ids` their labels hold train ids."""
+    of_values = {255: 255, **{value: train for train, value in enumerate(ids)}} if ids else None
+    return DatasetSpec(name, tuple(names), distinct(len(names)), id_to_train=of_values, train_to_id=tuple(ids))
 
 
 def other_names(names: Sequence[str], spec: DatasetSpec) -> str:

@@ -19,6 +19,7 @@ class Weights:
     `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions; `optimizer_names`: theirs, in
     that order. `mean_iu`: a share in [0, 1] or percent, as the file has it. `internal`: Paddle's second name of each
     entry, which its optimizer file uses.
+    `class_ids`: label value of each class, empty where nobody has recorded it.
     `options`: {config key: value} that go with the network, "" for one that has to be asked for. `notes`: what of the
     file was left, and why.
     """
@@ -34,6 +35,7 @@ class Weights:
     optimizer_names: tuple[str, ...] = ()
     internal: dict[str, str] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    class_ids: tuple[int, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

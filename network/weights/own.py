@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from network.weights.formats import Weights, tensors
+from network.weights.formats import Weights, number, tensors
 
 
 def parse(content: Any, ema: bool = True) -> Weights | None:
@@ -18,8 +18,9 @@ def parse(content: Any, ema: bool = True) -> Weights | None:
         arch=str(content.get("arch") or ""),
         num_classes=len(content.get("class_names") or ()) or None,
         class_names=tuple(map(str, content.get("class_names") or ())),
-        epoch=int(content.get("epoch") or 0),
-        mean_iu=float(content.get("mean_iu") or 0.0),
+        class_ids=tuple(int(number(value)) for value in content.get("class_ids") or ()),
+        epoch=int(number(content.get("epoch"))),
+        mean_iu=number(content.get("mean_iu")),
         command=str(content.get("command") or ""),
         optimizer=content.get("optimizer") or {},
         optimizer_names=tuple(map(str, content.get("optimizer_names") or ())),

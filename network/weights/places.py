@@ -17,6 +17,7 @@ DEPTH = 3  # keys that lead to a state: {"checkpoint": {"model": {"state_dict": 
 # Words of a key that say that weights are averaged: model_ema, ema_state_dict, params_ema, swa, averaged_model.
 _AVERAGED = re.compile(r"(^|[_.])(ema\w*|avg|averaged?|swa|shadow|teacher)([_.]|$)", re.IGNORECASE)
 _ALIKE = 0.9  # share of the trained weights' entries that averaged ones have
+_SOME = 0.1  # share from which on they are worth a line where they are left
 _PREFIX_SHARE = 0.3  # of a state's entries, that a prefix may be taken off
 _PARTS = ("backbone", "decoder", "encoder", "trunk")  # names of parts: they are no wrapper's
 
@@ -52,7 +53,9 @@ def choose(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | No
     if raw is None or mean is None:
         return raw or mean, ""
     if mean.fits < _ALIKE * raw.fits or raw.fits < _ALIKE * mean.fits:
-        return max(raw, mean, key=_use), ""
+        taken, left = (raw, mean) if _use(raw) >= _use(mean) else (mean, raw)
+        few = f"averaged weights ({left.name}) left: {left.fits} entries of use there, {taken.fits} in {taken.name}"
+        return taken, few if left.averaged and left.fits >= _SOME * taken.fits else ""
     taken, left = (mean, raw) if averaged else (raw, mean)
     kinds = ("averaged", "trained") if averaged else ("trained", "averaged")
     return taken, f"the file has both: {kinds[0]} weights ({taken.name}) taken, {kinds[1]} ones ({left.name}) left"

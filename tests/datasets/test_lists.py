@@ -46,7 +46,10 @@ def test_two_columns_three_and_one(root: Path) -> None:
     ("line", "message"),
     [
         ("images/a/x_leftImg8bit.png", "line 2: 1 columns; an image and its label are 2, with colours 3"),
-        ("a b c d", "line 2: 4 columns"),
+        (
+            "a b c d",
+            "line 2: 4 columns; an image and its label are 2, with colours 3; blanks part columns, so that names",
+        ),
         ("images/a/y.png labels/a/x_gtFine_labelIds.png", r"line 2: .*images/a/y\.png is not there; is .* the folder"),
         ("images/a/x_leftImg8bit.png labels/none.png", r"line 2: .*labels/none\.png is not there"),
     ],
@@ -165,6 +168,8 @@ def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
         ("names: [a, b]\nids: [1, 1]", "2 names, 1 different ids"),
         ("names: [a, b]\ncolour: 1", "colour is unknown"),
         ("names: [a]\ncolours: [[1, 2]]", "is no table of classes"),
+        ("names: [a]\ncolours: [[0.5, 0.2, 1]]", "is no table of classes"),
+        ("names: [a]\ncolours: [[true, 0, 0]]", "is no table of classes"),
         ("names: []", "0 names"),
         ("names: [a, b]\nids: [0, 65536]", "65536 is out of range; ids and values to ignore are 0 to 65535"),
         ("names: [a]\nids: [-1]", "-1 is out of range"),

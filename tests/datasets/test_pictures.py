@@ -16,7 +16,9 @@ from datasets import look, pictures
 from datasets.base import Item, Listing, SegmentationDataset
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
-from datasets.pictures import PictureError, orientation, read_image, read_turned
+from datasets.pictures import PictureError, read_image, read_turned
+from datasets.reading import colour_table, read_label, read_painted, size_of
+from datasets.turns import orientation
 from transforms import Pipeline
 from utils.distributed import Ranks
 from utils.errors import UserError
@@ -44,6 +46,37 @@ def test_upright_as_viewers_show_it_and_stored_as_it_is(tmp_path: Path, suffix: 
     assert upright.shape == viewed.shape and read_image(path).shape == RGB.shape
     if suffix != ".jpg":
         assert np.array_equal(upright, viewed) and np.array_equal(read_image(path), RGB)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("kind", ["png", "tif", "palette.tif", "double.tif", "painted.tif"])
+def test_labels_stay_as_they_are_stored(tmp_path: Path, kind: str, turn: int) -> None:
+    """As the pictures that they lie over; a tool may copy a photo's tags into its label."""
+    ids, path = RGB[..., 0] // 8, tmp_path / f"a.{kind}"
+    if kind == "double.tif":  # which Pillow does not know
+        cv2.imwrite(str(path), ids.astype(np.float64), [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+        data = path.read_bytes()
+        start = struct.unpack_from("<I", data, 4)[0]
+        last = start + 2 + 12 * (struct.unpack_from("<H", data, start)[0] - 1)
+        tags = [data[at : at + 12] for at in range(start + 2, last + 12, 12)]
+        new = sorted([*tags, struct.pack("<HHII", 0x0112, 3, 1, turn)], key=lambda tag: struct.unpack("<H", tag[:2]))
+        path.write_bytes(
+            data[:4] + struct.pack("<I", len(data)) + data[8:] + struct.pack("<H", len(new)) + b"".join(new) + bytes(4)
+        )
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        image = Image.fromarray(RGB if kind == "painted.tif" else ids)
+        if kind == "palette.tif":
+            image.putpalette(list(range(96)))
+        image.save(path, exif=exif)
+    if kind == "painted.tif":
+        colours = {(int(r), int(g), int(b)): i for i, (r, g, b) in enumerate(RGB.reshape(-1, 3))}
+        right, found = np.arange(24).reshape(4, 6), read_painted(str(path), colour_table(colours), "own")
+    else:
+        right, found = ids, read_label(str(path))
+    assert found.shape == right.shape and (found == right).all()
+    assert kind == "double.tif" or size_of(str(path)) == (4, 6)
 
 
 @pytest.mark.parametrize("block", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"\7" * 40])

@@ -114,6 +114,21 @@ def test_an_average_of_something_else_is_none(narrow: Callable, save: Callable) 
     assert report.complete and torch.equal(net.ocr.cls_head.bias, state["ocr.cls_head.bias"])
 
 
+@pytest.mark.parametrize("kind", ["parameters alone", "half of them", "other shapes"])
+def test_an_average_that_is_not_whole_is_left_with_a_line(narrow: Callable, save: Callable, kind: str) -> None:
+    """Averages that keep no buffers, or were cut: what is taken instead is said."""
+    net = narrow("ocrnet.HRNet")
+    state = later(net.state_dict())
+    parts = {
+        "parameters alone": {name: x + 1 for name, x in state.items() if name in dict(net.named_parameters())},
+        "half of them": dict(list(later(state).items())[::2]),
+        "other shapes": {name: x + 1 if x.dim() < 2 else x[:, :1] for name, x in state.items()},
+    }
+    report = weights.load(net, save({"model": state, "ema_state_dict": parts[kind]}))
+    assert report.complete and torch.equal(net.ocr.cls_head.bias, state["ocr.cls_head.bias"])
+    assert "averaged weights (ema_state_dict) left: " in str(report) and " entries of use there, " in str(report)
+
+
 def test_of_several_networks_the_one_that_fits(narrow: Callable, save: Callable) -> None:
     net = narrow("ocrnet.HRNet")
     state = later(net.state_dict())

@@ -70,6 +70,8 @@ CASES: dict[str, tuple[Callable[[], bytes], str, str]] = {  # content, what it i
     "refusal": (lambda: b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an answer in XML", "look"),
     "pointer": (lambda: LFS, "a Git LFS pointer", "git lfs pull"),
     "zip": (lambda: packed(model_dot_pth=weights()), "a zip archive", "unpack it"),
+    "zeros": (lambda: bytes(70000), "a file of zeros", "copy or download it again"),
+    "start of a large one": (lambda: weights()[:700] + bytes(30000), "part of one, truncated", "download it again"),
     "empty zip": (packed, "a zip archive", "unpack it"),
     "gz": (lambda: gzip.compress(weights()), "a compressed file", "unpack it"),
     "bz2": (lambda: bz2.compress(weights()), "a compressed file", "unpack it"),

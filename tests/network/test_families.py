@@ -218,7 +218,8 @@ def test_attnscale_needs_scales(arch: str) -> None:
 )
 def test_init_decoder(arch: str) -> None:
     """All but the trunk start Kaiming-normal; attention in [0, 1] still starts even."""
-    words = ["--arch", arch, "--width_mult", "0.05", "--n_scales", "0.5,1.0", "--init_decoder"]
+    words = ["--arch", arch, "--width_mult", "0.05", "--init_decoder"]
+    words += ["--n_scales", "0.5,1.0"] if "scale" in arch else []
     net = network.build(config.load([*words, "--aspp_bot_ch", "64", "--segattn_bot_ch", "64"]))
     convolution = net.aspp.features[1][0]
     assert convolution.weight.std().item() == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.1)

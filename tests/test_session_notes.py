@@ -10,8 +10,9 @@ from pictures import write_image
 
 import config
 import datasets
+import network
 import session
-from utils import amp
+from utils import amp, checkpoint
 from utils.distributed import Ranks
 from utils.log import RunLog
 
@@ -42,3 +43,22 @@ def test_notes_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
     log.close()
     printed = capsys.readouterr().out
     assert printed.count(TWICE.format(path)) == printed.count(GUESS.format(path)) == 1
+
+
+@pytest.mark.parametrize(("ids", "said"), [([9, 3], "'class 0' was 9 in the labels, in list it is 0"), ([0, 1], "")])
+def test_an_evaluation_says_that_label_values_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: list[int], said: str
+) -> None:
+    """The masks of a folder would hold others than those of the training."""
+    words = ["--arch", "basic.HRNet", "--width_mult", "0.05", "--dataset", "list", "--num_class", "2"]
+    (tmp_path / "pictures").mkdir()
+    write_image(tmp_path / "pictures/a.png", np.zeros((32, 32, 3), np.uint8))
+    cfg = config.load([*words, "--eval", "folder", "--eval_folder", str(tmp_path / "pictures"), "--snapshot", "x.pth"])
+    net, spec, ranks = network.build(cfg), datasets.spec(cfg), Ranks()
+    facts = {"arch": cfg.MODEL.ARCH, "class_names": list(spec.classes), "class_ids": ids, "config": config.flat(cfg)}
+    checkpoint.save({"net": net.state_dict(), **facts}, tmp_path / "x.pth")
+    run = session.Run(cfg, spec, ranks, RunLog(tmp_path / "run"), amp.build(False, "O1", ranks.device), "")
+    session.load_for_evaluation(run, net, session.Start(tmp_path / "x.pth"))
+    run.close()
+    printed = capsys.readouterr().out
+    assert (f"warning: other label values than in training: {said}" in printed) == bool(said)

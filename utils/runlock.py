@@ -62,6 +62,7 @@ class FolderLock:
         if self._file >= 0:
             with suppress(OSError):
                 os.ftruncate(self._file, 0)
+            _unlock(self._file)
         self._close()
 
     def _close(self) -> None:
@@ -87,6 +88,13 @@ def _lock(file: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _unlock(file: int) -> None:
+    """Closing alone would not do while a process between fork and exec has the file open, too."""
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _holder(path: Path) -> str:

@@ -139,7 +139,7 @@ def _trunk(net: nn.Module) -> nn.Module:
 
 def _report(path: Path, weights: Weights, target: str) -> LoadReport:
     report = LoadReport(str(path), weights.source, target, weights.arch, weights.num_classes, weights.class_names)
-    report.notes = weights.notes
+    report.notes, report.class_ids = weights.notes, weights.class_ids
     return report
 
 

@@ -12,7 +12,7 @@ SHOWN = 4  # names of each kind in the text
 class LoadReport:
     """Outcome of a load. `matched` was taken over; `skipped` has other shapes, with the reason; `missing` keeps its
     random start; `unexpected` is in the file alone. `target`: what was loaded into. `notes`: what else of the file
-    was left, and why.
+    was left, and why. `class_ids`: the label values of its training, where the file has them.
     """
 
     path: str
@@ -26,6 +26,7 @@ class LoadReport:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    class_ids: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -13,7 +13,7 @@ from shared import GOLDEN, shared_path
 from yacs.config import CfgNode
 
 import datasets
-from datasets import cityscapes
+from datasets import cityscapes, labelids
 from datasets.base import LabelRules, SegmentationDataset
 from datasets.cityscapes import SPEC, TRAIN_CITIES, VAL_CITIES, Coarse, listing, split_cities
 from transforms import Pipeline
@@ -128,6 +128,7 @@ def coarse_root(cityscapes_root: Path, write_file: Callable[[Path, np.ndarray], 
 def coarse_labels(root: Path, **options: object) -> list[np.ndarray]:
     coarse = Coarse(auto_root=str(root / "autolabelled"), **options)  # type: ignore[arg-type]
     found = listing(str(root), "train", coarse=coarse)
+    found = labelids.settle(found, labelids.look({"automatic labels": labelids.untold(found.items)}, SPEC))
     dataset = SegmentationDataset(found.items, SPEC, Pipeline(), found.refine)
     labels = [dataset.label(i) for i in range(found.fine, len(found.items))]
     return [label for label in labels if label is not None]

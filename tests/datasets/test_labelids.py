@@ -153,8 +153,8 @@ def test_the_main_process_decides_for_all(tmp_path: Path, make_cfg: Make, write_
             return [(labelids.Guess(False, "as the main process says"), ""), value]
 
     pairs(tmp_path, write_file, "train", [(0, 7)] * 2)
-    words = ["--class_uniform_pct", "0", "--data_root", tmp_path, "--list_train", tmp_path / "train.lst"]
-    loader = datasets.build_train(make_cfg(*words), Second())
+    words = ["--do_eval", "false", "--data_root", tmp_path, "--list_train", tmp_path / "train.lst"]
+    loader = datasets.build_train(make_cfg(*words, "--class_uniform_pct", "0"), Second())
     assert train_ids(loader) == {0, 255} and loader.dataset.notes == ("as the main process says",)
 
 
@@ -175,17 +175,8 @@ def test_a_wrong_value_says_what_may_be_meant(
     tmp_path: Path, make_cfg: Make, write_file: Write, words: list, values: tuple, advice: str
 ) -> None:
     pairs(tmp_path, write_file, "train", [values])
-    cfg = make_cfg(
-        *words,
-        "--class_uniform_pct",
-        "0",
-        "--data_root",
-        tmp_path,
-        "--list_train",
-        tmp_path / "train.lst",
-        "--bs_trn",
-        "1",
-    )
+    place = ["--data_root", tmp_path, "--list_train", tmp_path / "train.lst"]
+    cfg = make_cfg(*words, *place, "--class_uniform_pct", "0", "--bs_trn", "1", "--do_eval", "false")
     with pytest.raises(UserError, match=advice):
         datasets.build_train(cfg, Ranks()).dataset.label(0)
 

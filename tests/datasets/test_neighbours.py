@@ -120,8 +120,7 @@ def test_camvid_takes_them_from_its_own_tree(
         for name in names:
             write_file(tmp_path / f"{place}train/{name}.png", np.zeros((32, 64, 3), np.uint8))
             write_file(tmp_path / f"{place}trainannot/{name}.png", np.full((32, 64), 3, np.uint8))
-    cfg = make_cfg(
-        "--dataset", "camvid", "--data_root", tmp_path, "--maxSkip", "1", "--class_uniform_pct", "1", "--bs_trn", "1"
-    )
+    words = ["--maxSkip", "1", "--class_uniform_pct", "1", "--bs_trn", "1", "--do_eval", "false"]
+    cfg = make_cfg("--dataset", "camvid", "--data_root", tmp_path, *words)
     loader = datasets.build_train(cfg, Ranks())
     assert [item.name for item in loader.dataset.items] == ["0001TP_000010", "0001TP_000009", "0001TP_000011"]

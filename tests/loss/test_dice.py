@@ -109,7 +109,7 @@ def test_labels_that_are_overwritten_reach_later_terms():
         (["--loss_terms", "dice:pred:1,dice:pred:1"], "dice:pred twice"),
         (["--loss_terms", "dice:pred:1", "--rmi_loss"], "--loss_terms stands in place of --rmi_loss"),
         (["--published", "dice_v2.0,dice_labels"], "one of dice_v2.0"),
-        (["--boot_min_pixels", "0"], "--boot_min_pixels must be above 0"),
+        (["--loss_terms", "bootstrapped:pred:1", "--boot_min_pixels", "0"], "--boot_min_pixels must be above 0"),
     ],
 )
 def test_mistakes(words, message):

@@ -30,7 +30,6 @@ def ce(name, weight, kind="CrossEntropy"):
     ("arch", "args", "expected"),
     [
         (BASIC, [], {"main": ce("pred", 1)}),
-        (BASIC, ["--supervised_mscale_loss_wt", "0.05"], {"main": ce("pred", 1)}),
         ("basic.HRNet_ASP", [], {"main": ce("pred", 1)}),
         (SINGLE, [], {"main": ce("pred", 1), "aux": ce("aux", 0.4)}),
         (SINGLE, ["--ocr_alpha", "0"], {"main": ce("pred", 1), "aux": ce("aux", 0)}),

@@ -67,7 +67,8 @@ def test_published_momentum(golden):
     ],
 )
 def test_settings(name, kind, settings):
-    args = ["--optimizer", name, "--lr", "0.3", "--weight_decay", "0.01", "--momentum", "0.5", "--amsgrad"]
+    own = {"sgd": ["--momentum", "0.5"], "adam": ["--amsgrad"], "adamw": ["--amsgrad"], "radam": []}[name]
+    args = ["--optimizer", name, "--lr", "0.3", "--weight_decay", "0.01", *own]
     made = optimizer.build(cfg(*args), Vector())
     assert type(made) is kind
     (group,) = made.param_groups

@@ -189,7 +189,7 @@ def test_a_folder_of_all_sorts(own: Path, shape: list[str], tmp_path: Path, monk
     check(out / "deep", rgb, expected(shape, rgb), "_low")
     assert {path.name for path in out.iterdir()} == {
         *(f"{kind}_{name}.png" for kind in KINDS for name in names),
-        *("deep", "legend.png", "demo.log"),
+        *("deep", "legend.png", "demo.log", "run.lock"),
     }
 
 

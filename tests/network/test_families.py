@@ -11,6 +11,7 @@ import loss
 import network
 from network import weights
 from network.attnscale import PairwiseAttentionToScale
+from network.batchnorm_check import single_value
 from network.mscale import MultiScale, fuse
 from network.trunk.encoder_resnet import EncoderResNet
 from network.trunk.hrnet import HRNet
@@ -103,10 +104,9 @@ def test_checkpoint_round_trip(narrow, arch: str, tmp_path) -> None:
 @pytest.mark.parametrize("arch", SEVERAL)
 def test_supervision_of_single_scales(narrow, arch: str) -> None:
     """--supervised_mscale_loss_wt finds the outputs of every network of several scales, and all weights learn."""
-    cfg = config.load(
-        ["--arch", arch, "--supervised_mscale_loss_wt", "0.05", "--mscale_lo_scale", "0.25"]
-        + ["--n_scales", "0.5,1.0,1.5", "DATASET.NUM_CLASSES", "5"]
-    )
+    lower = [] if arch in JOINT else ["--mscale_lo_scale", "0.25"]
+    words = ["--arch", arch, "--supervised_mscale_loss_wt", "0.05", *lower, "--n_scales", "0.5,1.0,1.5"]
+    cfg = config.load([*words, "DATASET.NUM_CLASSES", "5"])
     scales = ("pred_05x", "pred_10x", "pred_15x") if arch in JOINT else ("pred_025x", "pred_10x")
     criterion = loss.build(cfg)
     assert [term.name for term in criterion.terms if term.name.startswith("pred")] == list(scales)
@@ -230,8 +230,10 @@ def test_init_decoder(arch: str) -> None:
 
 
 def test_one_image_cannot_train_aspp(narrow) -> None:
-    with pytest.raises(UserError, match="--bs_trn 2"):
-        narrow("deepv3.DeepV3PlusR50").train()(image(1, 3, 64, 64))
+    """Its first branch has one value an image, however large that is; the check before the first step names it."""
+    net = narrow("deepv3.DeepV3PlusR50")
+    assert single_value(net, (256, 256), last_epoch=0) == "aspp.img_conv.1"
+    assert single_value(net, (256, 256), last_epoch=0, images=2) == ""
 
 
 # --- how scales are combined --------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from datasets.pictures import read_image
 from network.predict import Predictor
 from network.weights import restore
 from scripts import auto_label, export
-from utils import checkpoint
+from utils import checkpoint, digest
 from utils.sinks.submission import id_table
 
 SIZES = {"IMG_SIZES": "300,375,450,525,600", "IMG_MAX_SIZE": 1000, "PADDING": 8}
@@ -208,7 +208,7 @@ def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
 def test_a_teacher_is_told_by_both_files(folder: Path, nameless: Path, tmp_path: Path) -> None:
     other = parsing_pairs.write(tmp_path / "other", epoch=20)
     torch.save({"conv_last.bias": torch.zeros(150)}, other / "decoder_epoch_20.pth")
-    assert auto_label.digest(folder) == auto_label.digest(nameless) != auto_label.digest(other)
+    assert digest.of_file(folder) == digest.of_file(nameless) != digest.of_file(other)
 
 
 class TestMistakes:

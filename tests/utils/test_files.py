@@ -138,3 +138,10 @@ def test_a_full_disk_does_not_stop_the_log(tmp_path: Path, capsys: pytest.Captur
 def test_a_row_that_cannot_be_written_is_an_error() -> None:
     with pytest.raises(UserError, match="cannot write /dev/full: No space left on device; free some space"):
         files.append(Path("/dev/full"), "val,mean_iu,0.1\n")
+
+
+def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+    files.write_file(tmp_path / "a" / "b.png", b"x")
+    assert (tmp_path / "a" / "b.png").read_bytes() == b"x"
+    with pytest.raises(UserError, match="cannot write"):
+        files.write_file(tmp_path / "a" / "b.png" / "c.png", b"x")

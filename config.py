@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 
 from yacs.config import CfgNode
 
-from options import csail, hrnet, paddleseg, reads
+from compat.csail import options as csail
+from compat.hrnet import options as hrnet
+from compat.paddleseg import options as paddleseg
+from options import reads
 from options.checks import problems
 from options.files import Words
 from options.files import read as read_file

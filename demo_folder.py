@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import demonstrate
+from engine import demonstrate
 from utils.cli import start
 
 

@@ -24,34 +24,37 @@ from yacs.config import CfgNode
 
 import config
 import datasets
+import inference
 import loss
 import network
-from network.evalrule import normalise
-from network.summary import summary
-from network.weights import restore
-from options.help import help_text
-from outcome import Evaluation, end, show
-from session import (
+from engine import checkpoint, launch
+from engine.endings import explain, last_words
+from engine.meter import StepMeter
+from engine.outcome import Evaluation, end, show
+from engine.session import (
     Run,
     Trainer,
     build_trainer,
-    introduce,
-    leave_script,
     load_for_evaluation,
+    log_header,
     open_run,
     placed,
     starting_point,
     validation,
+    write_batch_script,
 )
-from utils import checkpoint, distributed, launch, sinks
+from engine.state import TrainState
+from engine.stop import StopRequest
+from evaluation import sinks
+from evaluation.metrics import ConfusionMatrix
+from inference.evalrule import normalise
+from network.summary import summary
+from network.weights import metadata
+from options.help import help_text
+from utils import distributed
 from utils.cli import exit_code, start
 from utils.contracts import Batch
-from utils.endings import explain, last_words
 from utils.errors import LoadingError, MemoryShortageError, UserError
-from utils.meter import StepMeter
-from utils.metrics import ConfusionMatrix
-from utils.state import TrainState
-from utils.stop import StopRequest
 
 
 def fit(run: Run, trainer: Trainer) -> int:
@@ -60,7 +63,7 @@ def fit(run: Run, trainer: Trainer) -> int:
     total, one = cfg.TRAIN.MAX_ITERS or cfg.TRAIN.MAX_EPOCH * len(trainer.loader), len(trainer.loader)
     steps = total - (state.epoch + 1) * one - state.iteration
     meter = StepMeter(cfg.TRAIN.BATCH_SIZE * run.ranks.world, steps, run.ranks.device)
-    if owes_validation(run, state):
+    if validation_missing(run, state):
         validate(run, state)
     while state.epoch + 1 < cfg.TRAIN.MAX_EPOCH:
         meter.pause()
@@ -78,8 +81,8 @@ def fit(run: Run, trainer: Trainer) -> int:
         run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
         if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
             run.log.line(f"{skipped} terms of the loss left out so far, since they had no finite value")
-        run.ranks.align(state.net)
-        run.ranks.align(state.evaluated)
+        run.ranks.broadcast_module(state.net)
+        run.ranks.broadcast_module(state.evaluated)
         save(run, state, state.epoch)
         if validation_due(cfg, state.epoch):
             validate(run, state)
@@ -123,7 +126,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
 def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> float:
     """Forward and backward pass of one of `group` batches; gradients are added up. Gives the loss over all ranks."""
     cfg, forward, device = run.cfg, trainer.forward, run.ranks.device
-    image = normalise(batch["image"].to(device, non_blocking=True), network.eval_rule(cfg))  # (N, 3, H, W)
+    image = normalise(batch["image"].to(device, non_blocking=True), inference.eval_rule(cfg))  # (N, 3, H, W)
     label = batch["label"].to(device, non_blocking=True)  # (N, h, w)
     trainer.guard.keep()
     wait = forward.no_sync() if isinstance(forward, DistributedDataParallel) and not sync else nullcontext()
@@ -195,7 +198,7 @@ def validation_due(cfg: CfgNode, epoch: int) -> bool:
     return cfg.TRAIN.DO_EVAL and epoch >= 0 and (last or (epoch + 1) % cfg.TRAIN.VAL_FREQ == 0)
 
 
-def owes_validation(run: Run, state: TrainState) -> bool:
+def validation_missing(run: Run, state: TrainState) -> bool:
     """Whether the run ended between a checkpoint and its validation; the main rank's files decide for all."""
     done = any(row["epoch"] == state.epoch for row in run.log.history("val"))
     there = (run.folder / f"last_checkpoint_ep{state.epoch}.pth").is_file()
@@ -223,7 +226,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
     loader = validation(run, mode)
-    predictor = network.build_predictor(cfg, net, run.precision, log.line)
+    predictor = inference.build_predictor(cfg, net, run.precision, log.line)
     writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)
     notes: set[str] = set()
@@ -264,7 +267,7 @@ def drive(words: list[str]) -> int:
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     start = starting_point(cfg)
     if start.path:
-        cfg = config.load(words, restore.told(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:
@@ -273,8 +276,8 @@ def drive(words: list[str]) -> int:
         return 0
     run = open_run(cfg, ranks, shlex.join(words), start)
     try:
-        introduce(run, start.notes)
-        leave_script(run)
+        log_header(run, start.notes)
+        write_batch_script(run)
         if cfg.EVAL.MODE:
             load_for_evaluation(run, net, start)
             code = show(run, evaluate(run, placed(run, net), cfg.EVAL.MODE), "val", epoch=0)

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import audit, catalogue, centroids, dynamic, look, neighbours, subset
-from datasets.base import Listing, SegmentationDataset, collate_train
+from datasets import audit, catalogue, centroids, dynamic, look, neighbours, results, subset
+from datasets.base import SegmentationDataset, Split, collate_train
 from datasets.catalogue import DATASETS, Entry, find, settle, spec
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
-from datasets.samplers import ClassUniformSampler, Rounds, balanced_share, keep_items, merge, presence_of
-from utils import results
-from utils.agree import from_main
+from datasets.samplers import ClassUniformSampler, IterationBasedSampler, balanced_share, keep_items, merge, presence_of
 from utils.contracts import DatasetSpec
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext, from_main
 from utils.errors import UserError
 
 __all__ = ["DATASETS", "agreed", "build", "build_train", "build_val", "settle", "spec"]
@@ -24,7 +22,7 @@ __all__ = ["DATASETS", "agreed", "build", "build_train", "build_val", "settle", 
 TEST_STEPS, TEST_VAL_STEPS = 11, 7
 
 
-def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader:
+def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -> TrainLoader:
     """Training batches as the config asks; `run_dir` receives augmented images if it asks for those."""
     entry, classes = find(cfg), spec(cfg)
     _check_classes(cfg, classes)
@@ -42,13 +40,13 @@ def build_train(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> TrainLoader
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
         dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)
     if cfg.TRAIN.MAX_ITERS:
-        sampler = Rounds(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
+        sampler = IterationBasedSampler(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
     collate = dynamic.canvas(cfg, classes) if whole else collate_train
     pin = ranks.device.type == "cuda"
     return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, pin, dump, collate, labels, val)
 
 
-def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
+def build_val(cfg: Any, ranks: DistributedContext, mode: str = "val") -> EvalLoader:
     """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
     entry, classes = find(cfg), spec(cfg)
     if mode == "folder":
@@ -58,7 +56,7 @@ def build_val(cfg: Any, ranks: Ranks, mode: str = "val") -> EvalLoader:
         listing = catalogue.listing(cfg, mode, ranks)
     elif mode == "trn":
         full = catalogue.listing(cfg, "train", ranks)
-        listing = Listing.plain(full.items[: full.fine], full.notes)
+        listing = Split.plain(full.items[: full.fine], full.notes)
     else:
         raise UserError(f"--eval takes val, trn, test or folder, not {mode!r}")
     some = subset.share(listing.items, cfg.EVAL.NUM_IMAGES) if cfg.EVAL.NUM_IMAGES else listing.items
@@ -85,14 +83,14 @@ def _dumps(cfg: Any) -> bool:
     return cfg.EVAL.VISUALIZE or any(value for key, value in cfg.EVAL.items() if key.startswith("DUMP_"))
 
 
-def audit_labels(cfg: Any, ranks: Ranks, loader: TrainLoader) -> list[str]:
+def audit_labels(cfg: Any, ranks: DistributedContext, loader: TrainLoader) -> list[str]:
     """What the log should say of the files before the first step. UserError, on all processes, for useless labels."""
     val = loader.validation
     notes = dict.fromkeys([*loader.dataset.notes, *(val.dataset.notes if val else ()), *loader.labels.notes])
     return [*notes] + from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
 
 
-def build(cfg: Any, ranks: Ranks, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:
+def build(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:
     """Training and validation batches."""
     return build_train(cfg, ranks, run_dir), build_val(cfg, ranks)
 
@@ -120,7 +118,7 @@ def _check_coarse(cfg: Any, entry: Entry) -> None:
         )
 
 
-def _with_frames(cfg: Any, entry: Entry, listing: Listing) -> Listing:
+def _with_frames(cfg: Any, entry: Entry, listing: Split) -> Split:
     """The listing, and with --maxSkip the frames around its fine images behind it."""
     skip = cfg.DATASET.MAX_SKIP
     if not skip:
@@ -135,7 +133,7 @@ def _with_frames(cfg: Any, entry: Entry, listing: Listing) -> Listing:
     return replace(listing, items=listing.items + near.items, origins=near.origins, notes=(*listing.notes, note))
 
 
-def _sampler(cfg: Any, ranks: Ranks, labels: audit.Labels, listing: Listing) -> ClassUniformSampler:
+def _sampler(cfg: Any, ranks: DistributedContext, labels: audit.Labels, listing: Split) -> ClassUniformSampler:
     """Fine images, class centroids where they are needed, and those of coarse images and frames up to MAX_CU_EPOCH.
 
     `labels` are told which of them these are.
@@ -172,7 +170,7 @@ def _most_steps(cfg: Any) -> int:
     return TEST_STEPS if cfg.OPTIONS.TEST_MODE else 0
 
 
-def _centroids(cfg: Any, ranks: Ranks, labels: audit.Labels, indices: range) -> dict[int, Any]:
+def _centroids(cfg: Any, ranks: DistributedContext, labels: audit.Labels, indices: range) -> dict[int, Any]:
     c = cfg.DATASET
     place = (c.CLASS_UNIFORM_TILE, c.CENTROID_ROOT, "small_tile" in cfg.PUBLISHED)
     found = centroids.cached(labels.dataset, indices, *place, c.NUM_WORKERS, ranks)

@@ -10,7 +10,7 @@ from datasets import cityscapes
 from datasets.base import Item
 from datasets.files import images_in
 from datasets.folder import unlike
-from datasets.reading import existing_label, find_folder, found
+from datasets.reading import find_folder, found, require_label
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, nearest
 
@@ -69,4 +69,4 @@ def _label(image: Path, images: Path, labelled: bool) -> str | None:
     if not labelled:
         return None
     place = images.parent / "gt" / image.parent.relative_to(images)
-    return existing_label(place / f"{image.stem.removesuffix(_IMAGE)}_gt_labelIds.png", image)
+    return require_label(place / f"{image.stem.removesuffix(_IMAGE)}_gt_labelIds.png", image)

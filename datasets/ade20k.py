@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from datasets.ade20k_classes import CLASSES
-from datasets.base import Item, Listing
+from datasets.base import Item, Split
 from datasets.files import some_images
-from datasets.reading import existing_label, find_folder
+from datasets.reading import find_folder, require_label
 from datasets.repeated import once
 from utils import textfile
 from utils.contracts import DatasetSpec
@@ -40,10 +40,10 @@ def items(root: str, mode: str) -> list[Item]:
     images = find_folder(root, folders, f"ADE20K {mode} images")
     labels = images.parents[1] / "annotations" / _SPLITS[mode]
     paths = some_images(images)
-    return [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
+    return [Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
 
 
-def listed(path: str, root: str) -> Listing:
+def listed(path: str, root: str) -> Split:
     """Items of an .odgt list, each once: a JSON object a line, its paths below `root`.
 
     UserError names the line that is wrong.
@@ -52,7 +52,7 @@ def listed(path: str, root: str) -> Listing:
     found, notes = once(((number, _entry(f"{path}, line {number}", line, Path(root))) for number, line in told), path)
     if not found:
         raise UserError(f"the list {path} is empty")
-    return Listing.plain(found, notes)
+    return Split.plain(found, notes)
 
 
 def _entry(place: str, line: str, root: Path) -> Item:

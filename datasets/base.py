@@ -15,9 +15,9 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets.pictures import WHOLE, PictureError, read_turned
-from datasets.reading import apply_table, class_table, colour_table, read_label, read_painted
+from datasets.reading import colour_table, label_lut, read_label, read_painted, remap_labels
 from utils import digest
-from utils.contracts import Batch, DatasetSpec, Draw, EvalBatch, Sample
+from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample
 from utils.errors import UserError, in_short
 
 
@@ -49,7 +49,7 @@ def listed(items: Sequence[Item]) -> str:
 
 
 @dataclass(frozen=True)
-class Listing:
+class Split:
     """Items of one split: the first `fine` make an epoch, the rest (coarse ones) come in by class centroids only.
 
     The last len(`origins`) are frames around fine ones, whose places `origins` tells. `notes`: what the log should say.
@@ -68,7 +68,7 @@ class Listing:
         return range(self.fine, len(self.items) - len(self.origins))
 
     @classmethod
-    def plain(cls, items: list[Item], notes: tuple[str, ...] = ()) -> Listing:
+    def plain(cls, items: list[Item], notes: tuple[str, ...] = ()) -> Split:
         """A split without coarse items."""
         return cls(items, len(items), notes=notes)
 
@@ -101,7 +101,7 @@ class LabelRules:
 
 
 @dataclass(frozen=True)
-class Failure:
+class WorkerError:
     """A user's mistake on its way out of a loader process, which would bury a raised one in a traceback.
 
     `of_picture`: a picture could not be read.
@@ -111,7 +111,7 @@ class Failure:
     of_picture: bool = False
 
     @classmethod
-    def of(cls, error: Exception, path: str) -> Failure:
+    def of(cls, error: Exception, path: str) -> WorkerError:
         """Any other error, no user's: where it happened, and with which file."""
         *_, place = traceback.extract_tb(error.__traceback__)
         return cls(f"{in_short(error)} ({place.filename}, line {place.lineno}, with {path})")
@@ -121,8 +121,8 @@ class Failure:
 class SegmentationDataset(Dataset):
     """`dataset[draw] -> Sample`: read, map labels to train ids, transform with a generator seeded by the draw.
 
-    `draw` is a `Draw`, an (index, centre) pair or an index; the last two seed the generator by the index. Mistakes in
-    the files raise UserError. `notes`: what the log should say of the items. `image_bits`: see `read_image`.
+    `draw` is a `CropRequest`, an (index, centre) pair or an index; the last two seed the generator by the index.
+    Mistakes in the files raise UserError. `notes`: what the log should say of the items. `image_bits`: as `read_image`.
     """
 
     items: Sequence[Item]
@@ -136,7 +136,7 @@ class SegmentationDataset(Dataset):
 
     def __post_init__(self) -> None:
         self._paints = colour_table(self.spec.colours) if self.spec.colours else None
-        self._tables = (class_table(self.spec), class_table(self.spec, train_ids=True))
+        self._tables = (label_lut(self.spec), label_lut(self.spec, train_ids=True))
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -146,7 +146,7 @@ class SegmentationDataset(Dataset):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Sample:
+    def __getitem__(self, draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Sample:
         index, centre, seed, short = _as_draw(draw)
         item = self.items[index]
         image, turned = read_turned(item.image, item.upright, self.image_bits)
@@ -183,59 +183,59 @@ class SegmentationDataset(Dataset):
     def _mapped(self, path: str, train_ids: bool | None) -> np.ndarray:
         assert train_ids is not None, f"nobody has said what ids {path} holds"
         values = read_label(path) if self._paints is None else read_painted(path, self._paints, self.spec.name)
-        return apply_table(values, self._tables[train_ids], path, self.spec)
+        return remap_labels(values, self._tables[train_ids], path, self.spec)
 
 
-def _as_draw(draw: Draw | tuple[int, tuple[int, int] | None] | int) -> Draw:
-    if isinstance(draw, Draw):
+def _as_draw(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> CropRequest:
+    if isinstance(draw, CropRequest):
         return draw
     index, centre = draw if isinstance(draw, tuple) else (draw, None)
-    return Draw(index, centre, index)
+    return CropRequest(index, centre, index)
 
 
 @dataclass
-class Guarded(Dataset):
-    """A dataset whose errors come out as `Failure` values, the same from a loader process and from this one."""
+class ErrorCapturingDataset(Dataset):
+    """A dataset whose errors come out as `WorkerError` values, the same from a loader process and from this one."""
 
     dataset: SegmentationDataset
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: Draw | int) -> Sample | Failure:
+    def __getitem__(self, draw: CropRequest | int) -> Sample | WorkerError:
         try:
             return self.dataset[draw]
         except UserError as error:
-            return Failure(str(error), isinstance(error, PictureError))
+            return WorkerError(str(error), isinstance(error, PictureError))
         except Exception as error:
-            return Failure.of(error, self.dataset.items[_as_draw(draw).index].image)
+            return WorkerError.of(error, self.dataset.items[_as_draw(draw).index].image)
 
 
-def collate_train(samples: Sequence[Sample | Failure]) -> Batch | Failure:
+def collate_train(samples: Sequence[Sample | WorkerError]) -> Batch | WorkerError:
     """Samples of one size -> Batch: image (N, 3, H, W) uint8 (or float32), label (N, h, w) int64."""
     images, labels, names, sizes = [], [], [], []
     for sample in samples:
-        if isinstance(sample, Failure):
+        if isinstance(sample, WorkerError):
             return sample
         if sample.label is None:
-            return Failure(f"{sample.name} has no label; training needs one for each image")
+            return WorkerError(f"{sample.name} has no label; training needs one for each image")
         images.append(np.stack(cv2.split(sample.image)))  # (3, H, W), much faster than a transposed copy
         labels.append(sample.label)
         names.append(sample.name)
         sizes.append(sample.size)
     if len({image.shape for image in images}) > 1:
         shapes = " and ".join(sorted({f"{i.shape[2]}x{i.shape[1]}" for i in images}))
-        return Failure(f"images of one batch differ in size ({shapes}): give --crop_size, or --bs_trn 1")
+        return WorkerError(f"images of one batch differ in size ({shapes}): give --crop_size, or --bs_trn 1")
     label = torch.from_numpy(np.stack(labels).astype(np.int64))
     image = torch.from_numpy(np.stack(images))
     return {"image": image, "label": label, "name": names, "size": sizes}
 
 
-def collate_eval(samples: Sequence[Sample | Failure]) -> EvalBatch | Failure:
+def collate_eval(samples: Sequence[Sample | WorkerError]) -> EvalBatch | WorkerError:
     """Samples of any sizes -> EvalBatch of lists."""
     batch: EvalBatch = {"image": [], "label": [], "name": [], "size": []}
     for sample in samples:
-        if isinstance(sample, Failure):
+        if isinstance(sample, WorkerError):
             return sample
         batch["image"].append(sample.image)
         batch["label"].append(sample.label)
@@ -252,11 +252,11 @@ class Read(NamedTuple):
     turned: int
 
 
-def collate_read(samples: Sequence[Sample | Failure], lenient: bool = False) -> Read | Failure:
+def collate_read(samples: Sequence[Sample | WorkerError], lenient: bool = False) -> Read | WorkerError:
     """As `collate_eval`; `lenient`: pictures that cannot be read are left out."""
-    out = [s for s in samples if lenient and isinstance(s, Failure) and s.of_picture]
+    out = [s for s in samples if lenient and isinstance(s, WorkerError) and s.of_picture]
     batch = collate_eval([s for s in samples if not any(s is one for one in out)])
-    if isinstance(batch, Failure):
+    if isinstance(batch, WorkerError):
         return batch
     turned = sum(sample.turned for sample in samples if isinstance(sample, Sample))
     return Read(batch, [failure.message for failure in out], turned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-from datasets.base import Item, Listing
+from datasets.base import Item, Split
 from datasets.files import images_in, some_images
 from datasets.reading import find_folder
 from datasets.repeated import once
@@ -100,11 +100,11 @@ def spec(root: str, classes: str = "11") -> DatasetSpec:
     return PAINTED_SPEC if classes == "11" else ALL_SPEC
 
 
-def listing(root: str, mode: str) -> Listing:
+def listing(root: str, mode: str) -> Split:
     """Items of `mode` (train, val, test or trainval) of either layout, in the order of the list file if any."""
     if mode == "trainval":
         train, val = listing(root, "train"), listing(root, "val")
-        return Listing.plain(train.items + val.items, train.notes + val.notes)
+        return Split.plain(train.items + val.items, train.notes + val.notes)
     if _painted(root):
         return _painted_listing(root, mode)
     folder = find_folder(root, (tree + mode for tree in _TREES), f"CamVid {mode} images")
@@ -113,7 +113,7 @@ def listing(root: str, mode: str) -> Listing:
     annotations = {path.stem: path for path in images_in(labels)}
     file = folder.with_suffix(".txt")
     names = _listed(file) or list(enumerate(images))
-    return Listing.plain(*once(((n, _item(name, images, annotations, folder, labels)) for n, name in names), str(file)))
+    return Split.plain(*once(((n, _item(name, images, annotations, folder, labels)) for n, name in names), str(file)))
 
 
 def has_test(root: str) -> bool:
@@ -128,7 +128,7 @@ def _painted(root: str) -> bool:
     return not segnet and any((base / stills).is_dir() for stills in _STILLS)
 
 
-def _painted_listing(root: str, mode: str) -> Listing:
+def _painted_listing(root: str, mode: str) -> Split:
     """Those that train.txt, val.txt and test.txt in `root` name if they are there, else by SegNet's division."""
     folder = find_folder(root, _STILLS, "CamVid images")
     labels = find_folder(root, _PAINTINGS, "CamVid's painted labels")
@@ -146,7 +146,7 @@ def _painted_listing(root: str, mode: str) -> Listing:
         raise UserError(f"no image of CamVid's {mode} split in {folder}; a list {root}/{mode}.txt would name others")
     place = Path(root) / mode
     found = ((n, _item(name, images, paintings, place, labels, "_L")) for n, name in names)
-    return Listing.plain(*once(found, str(lists[mode])))
+    return Split.plain(*once(found, str(lists[mode])))
 
 
 def _split(name: str) -> str:

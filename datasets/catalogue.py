@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets import acdc, ade20k, camvid, cityscapes, drawn, folder, kitti, labelids, lists, mapillary, neighbours
-from datasets.base import Listing
-from utils.agree import from_main
+from datasets.base import Split
 from utils.contracts import DatasetSpec
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext, from_main
 from utils.errors import UserError, nearest
 
 
@@ -25,14 +24,14 @@ class Entry:
     """
 
     spec: DatasetSpec
-    listing: Callable[[Any, str, Ranks], Listing]
+    listing: Callable[[Any, str, DistributedContext], Split]
     own_spec: Callable[[Any], DatasetSpec] | None = None
     val_size: int = 0
     coarse: bool = False
     around: Callable[[Any], tuple[neighbours.Place, str]] | None = None
 
 
-def _cityscapes(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def _cityscapes(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     root = cfg.DATASET.ROOT or cfg.DATASET.CITYSCAPES_DIR
     return cityscapes.listing(root, mode, cfg.DATASET.CV, _coarse(cfg) if mode == "train" else None)
 
@@ -53,7 +52,7 @@ def _around_camvid(cfg: Any) -> tuple[neighbours.Place, str]:
     return neighbours.of_camvid(aug), f"looked for {aug}/train/*.png and {aug}/trainannot/*.png"
 
 
-def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def _toy(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     root = cfg.DATASET.ROOT or cfg.DATASET.TOY_DIR
     coarse = _coarse(cfg) if mode == "train" else None
     if ranks.local_rank == 0:  # on every machine, since its disk may be its own
@@ -63,7 +62,7 @@ def _toy(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     return cityscapes.listing(root, mode, cfg.DATASET.CV, coarse)
 
 
-def _camvid(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def _camvid(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     root = cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR
     if cfg.DATASET.CV == cityscapes.CV_ALL:  # as published: train on both, validate on the test images where they are
         mode = {"train": "trainval", "val": "test" if camvid.has_test(root) else "val"}.get(mode, mode)
@@ -74,27 +73,27 @@ def _camvid_spec(cfg: Any) -> DatasetSpec:
     return camvid.spec(cfg.DATASET.ROOT or cfg.DATASET.CAMVID_DIR, cfg.DATASET.CAMVID_CLASSES)
 
 
-def _ade20k(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    return Listing.plain(ade20k.items(cfg.DATASET.ROOT or cfg.DATASET.ADE20K_DIR, mode))
+def _ade20k(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
+    return Split.plain(ade20k.items(cfg.DATASET.ROOT or cfg.DATASET.ADE20K_DIR, mode))
 
 
-def _acdc(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def _acdc(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     conditions = [name.strip() for name in cfg.DATASET.CONDITIONS.split(",") if name.strip()] or acdc.CONDITIONS
-    return Listing.plain(acdc.items(cfg.DATASET.ROOT or cfg.DATASET.ACDC_DIR, mode, conditions))
+    return Split.plain(acdc.items(cfg.DATASET.ROOT or cfg.DATASET.ACDC_DIR, mode, conditions))
 
 
-def _unlisted(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def _unlisted(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     flag = {"val": "--list_val", "test": "--list_test"}.get(mode, "--list_train")
     raise UserError(f"--dataset list needs a list of images and labels here: give {flag} FILE.lst")
 
 
-def _kitti(cfg: Any, mode: str, ranks: Ranks) -> Listing:
-    return Listing.plain(kitti.items(cfg.DATASET.ROOT or cfg.DATASET.KITTI_DIR, mode, cfg.DATASET.CV))
+def _kitti(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
+    return Split.plain(kitti.items(cfg.DATASET.ROOT or cfg.DATASET.KITTI_DIR, mode, cfg.DATASET.CV))
 
 
-def _mapillary(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def _mapillary(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     mode = "trainval" if mode == "train" and cfg.DATASET.CV == cityscapes.CV_ALL else mode
-    return Listing.plain(mapillary.items(*_mapillary_place(cfg), mode))
+    return Split.plain(mapillary.items(*_mapillary_place(cfg), mode))
 
 
 def _mapillary_place(cfg: Any) -> tuple[str, str]:
@@ -102,7 +101,7 @@ def _mapillary_place(cfg: Any) -> tuple[str, str]:
     return cfg.DATASET.ROOT or cfg.DATASET.MAPILLARY_DIR, cfg.DATASET.MAPILLARY_RELEASE
 
 
-def _folder(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def _folder(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     """`<ROOT>/images` and `<ROOT>/labels` (or <ROOT>/<mode>/...), or a folder of images alone."""
     images, labels = _folder_place(cfg, mode)
     return folder.listing(str(images), str(labels or ""), folder.SPEC, cfg.EVAL.LABEL_IDS)
@@ -141,7 +140,7 @@ def spec(dataset: Any) -> DatasetSpec:
     return found.spec if isinstance(dataset, str) or found.own_spec is None else found.own_spec(dataset)
 
 
-def listing(cfg: Any, mode: str, ranks: Ranks) -> Listing:
+def listing(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     """The files of "train", "val" or "test": by a list where one is given, else as the dataset's folder has them.
 
     Where nobody says which of Cityscapes' ids labels hold, the whole run's labels say it, those of training and
@@ -160,7 +159,7 @@ def listing(cfg: Any, mode: str, ranks: Ranks) -> Listing:
     return _settled(cfg, found, _list_labels(cfg), ranks)
 
 
-def shown(cfg: Any, ranks: Ranks) -> Listing:
+def shown(cfg: Any, ranks: DistributedContext) -> Split:
     """The pictures of --eval_folder, with the labels of --eval_labels if there are some."""
     e = cfg.EVAL
     found = folder.listing(e.FOLDER, e.LABELS, spec(cfg), e.LABEL_IDS, results=cfg.RESULT_DIR)
@@ -171,7 +170,7 @@ def _list_root(cfg: Any) -> str:
     return cfg.DATASET.ROOT or cfg.DATASET.get(f"{cfg.DATASET.NAME.upper()}_DIR", ".")
 
 
-def _settled(cfg: Any, listing: Listing, places: Mapping[str, list[str]], ranks: Ranks) -> Listing:
+def _settled(cfg: Any, listing: Split, places: Mapping[str, list[str]], ranks: DistributedContext) -> Split:
     """With what labels hold of which nobody says it: decided by those of all `places`, or, of none, by themselves."""
     classes, untold = find(cfg).spec, labelids.untold(listing.items)
     if not untold:

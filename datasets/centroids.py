@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from datasets.audit import class_pixels
 from datasets.base import SegmentationDataset
-from datasets.reading import class_table
-from utils.agree import from_main
-from utils.distributed import Ranks
+from datasets.reading import label_lut
+from utils.distributed import DistributedContext, from_main
 from utils.files import reason, whole
 
 # Change when the algorithm or the file changes: files of another version are not found then.
@@ -109,7 +108,7 @@ def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int,
     """Digest of all that the centroids depend on: files (name, size, time), class map, cleaning rules, tile."""
     spec = dataset.spec
     head = [_VERSION, tile, small_tile, spec.num_classes, repr(dataset.refine)]
-    tables = [class_table(spec).tolist(), class_table(spec, train_ids=True).tolist()]
+    tables = [label_lut(spec).tolist(), label_lut(spec, train_ids=True).tolist()]
     digest = hashlib.sha256(json.dumps([head, tables]).encode())
     for index in indices:
         item = dataset.items[index]
@@ -135,13 +134,13 @@ def cached(
     folder: str,
     small_tile: bool = False,
     workers: int = 0,
-    ranks: Ranks | None = None,
+    ranks: DistributedContext | None = None,
 ) -> Centroids:
     """Centroids of the dataset's items `indices`, from `folder` or newly made; the main process makes them.
 
     A file that cannot be read is made anew, a folder that cannot be written to costs only the time of the next run.
     """
-    ranks = ranks or Ranks()
+    ranks = ranks or DistributedContext()
     key = content_key(dataset, indices, tile, small_tile)
     path = Path(folder) / f"{dataset.spec.name}_tile{tile}_{key[:16]}.npz"
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.base import Item, LabelRules, Listing
+from datasets import labelrecord
+from datasets.base import Item, LabelRules, Split
 from datasets.files import visible
 from datasets.neighbours import Place, of_cityscapes
-from datasets.reading import existing_label, find_folder, found
-from utils import labelrecord
+from datasets.reading import find_folder, found, require_label
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -110,18 +110,18 @@ def split_cities(cv: int, in_train: Sequence[str], in_val: Sequence[str], mode: 
     return [name for name in every if (name in held_out) == (mode == "val")]
 
 
-def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> Listing:
+def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> Split:
     """Items of `mode` (train, val, trainval, test) of either published tree; UserError if something is missing."""
     images = find_folder(root, _IMAGE_TREES, "Cityscapes images")
     if mode == "test":
         folders = [f"test/{city}" for city in _cities(images / "test")]
-        return Listing.plain(_pair(images, folders, None))
+        return Split.plain(_pair(images, folders, None))
     what = "Cityscapes fine labels" + (", which coarse images only add to" if coarse else "")
     labels = find_folder(root, _FINE_TREES, what)
     in_train, in_val = (_cities(images / split) for split in ("train", "val"))
     items = _pair(images, split_cities(cv, in_train, in_val, mode), labels)
     if coarse is None:
-        return Listing.plain(items)
+        return Split.plain(items)
     extra = _auto_items(root, coarse) if coarse.min_prob >= 0 else _coarse_items(root)
     rules = LabelRules(
         max(coarse.min_prob, 0.0),
@@ -129,7 +129,7 @@ def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> 
         _MASK_ROWS if coarse.mask_border else None,
         _MASK_COLUMNS if coarse.mask_border else None,
     )
-    return Listing(items + extra, len(items), rules, coarse.boost or tuple(range(SPEC.num_classes)))
+    return Split(items + extra, len(items), rules, coarse.boost or tuple(range(SPEC.num_classes)))
 
 
 def frames_around(root: str, what: str) -> Place:
@@ -164,7 +164,7 @@ def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Ite
 
 
 def _existing(label: Path | None, image: Path) -> str | None:
-    return existing_label(label, image) if label else None
+    return require_label(label, image) if label else None
 
 
 def _extra_cities(images: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.base import Failure
+from datasets.base import WorkerError
 from datasets.files import images_in
 from datasets.loaders import Loader
 from datasets.look import bits_beside
@@ -24,7 +24,7 @@ from datasets.pictures import read_image
 from datasets.reading import found
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.snippets import numbered
-from utils.contracts import Draw
+from utils.contracts import CropRequest
 from utils.errors import UserError
 
 SEQUENCES = "leftImg8bit_sequence"
@@ -32,14 +32,14 @@ _TREES = (f"{SEQUENCES}_trainvaltest/{SEQUENCES}", SEQUENCES)
 Clip = tuple[Path, ...]
 
 
-class Listing(NamedTuple):
+class Split(NamedTuple):
     """Clips, and the line that says of what they are made."""
 
     clips: list[Clip]
     summary: str
 
 
-def listing(folder: str, split: str, length: int, rate: int = 1) -> Listing:
+def listing(folder: str, split: str, length: int, rate: int = 1) -> Split:
     """All clips of `length` frames whose numbers are `rate` apart, in the order of names.
 
     `folder`: any tree of frames whose names end with their numbers (a sequence is what shares folder and the rest of
@@ -64,7 +64,7 @@ def listing(folder: str, split: str, length: int, rate: int = 1) -> Listing:
     summary = f"{root}: {frames} frames in {len(sequences)} sequences with {gaps} gaps"
     if not clips:
         raise UserError(f"{summary} hold no {length} frames whose numbers are {rate} apart; give longer sequences")
-    return Listing(clips, f"{summary} make {len(clips)} clips of {length}")
+    return Split(clips, f"{summary} make {len(clips)} clips of {length}")
 
 
 def _windows(frames: dict[int, Path], length: int, rate: int) -> Iterator[Clip]:
@@ -90,7 +90,7 @@ class Clips(NamedTuple):
 
 @dataclass
 class ClipDataset(Dataset):
-    """`dataset[draw] -> Item`, by a generator seeded by the draw; an error comes out as `Failure`.
+    """`dataset[draw] -> Item`, by a generator seeded by the draw; an error comes out as `WorkerError`.
 
     `crop` (height, width): a random part of that size, mirrored half of the times, the same of all frames of a clip;
     with `augment` False the middle, as it is. Without crop the whole, reflected to multiples of `stride`.
@@ -104,14 +104,14 @@ class ClipDataset(Dataset):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, draw: Draw | int) -> Item | Failure:
-        index, seed = (draw.index, draw.seed) if isinstance(draw, Draw) else (draw, draw)
+    def __getitem__(self, draw: CropRequest | int) -> Item | WorkerError:
+        index, seed = (draw.index, draw.seed) if isinstance(draw, CropRequest) else (draw, draw)
         try:
             return self._item(_read(self.clips[index]), random.Random(seed))
         except UserError as error:
-            return Failure(str(error))
+            return WorkerError(str(error))
         except Exception as error:
-            return Failure.of(error, str(self.clips[index][0]))
+            return WorkerError.of(error, str(self.clips[index][0]))
 
     def _item(self, frames: list[np.ndarray], rng: random.Random) -> Item:
         height, width = frames[0].shape[:2]
@@ -146,11 +146,11 @@ def _reflected(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.copyMakeBorder(np.ascontiguousarray(frame), 0, below, 0, right, cv2.BORDER_REFLECT_101)
 
 
-def collate(items: Sequence[Item | Failure]) -> Clips | Failure:
+def collate(items: Sequence[Item | WorkerError]) -> Clips | WorkerError:
     """Items of one size -> Clips."""
     whole = []
     for item in items:
-        if isinstance(item, Failure):
+        if isinstance(item, WorkerError):
             return item
         whole.append(item)
     return Clips(torch.from_numpy(np.stack([item.frames for item in whole])), whole[0].size)

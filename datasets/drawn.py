@@ -16,7 +16,7 @@ def write(root: Path, wanted: Sequence[str]) -> None:
     Coarse images bring fine ones along: beside somebody's own they are drawn as those were.
     """
     from datasets import toy  # it brings the renderer, which nothing else needs
-    from datasets.scenes import parts
+    from toyworld import parts
 
     default = {"seed": 0, "size": list(toy.SIZE), "counts": parts.COUNTS}
     as_fine: dict[str, Any] = {}

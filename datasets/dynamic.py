@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
-from datasets.base import Failure, Item, Listing, collate_train
+from datasets.base import Item, Split, WorkerError, collate_train
 from datasets.reading import size_of
-from utils.contracts import Batch, DatasetSpec, Draw, Sample
-from utils.distributed import Ranks
+from utils.contracts import Batch, CropRequest, DatasetSpec, Sample
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.resize import rounded_up
 
@@ -39,7 +39,7 @@ def grouped(order: Iterable[int], upright: Sequence[bool], batch_size: int) -> I
 
 
 @dataclass
-class OrientationSampler(Sampler[list[Draw]]):
+class OrientationSampler(Sampler[list[CropRequest]]):
     """Batches of one process, each with a short side drawn from `shorts`, an epoch once through the images.
 
     All processes together draw an epoch's batches from (seed, epoch); process r of n takes every n-th from r on. What
@@ -77,15 +77,15 @@ class OrientationSampler(Sampler[list[Draw]]):
         steps = batches // self.world
         return min(steps, self.most_steps) if self.most_steps else steps
 
-    def batches(self) -> Iterator[list[Draw]]:
+    def batches(self) -> Iterator[list[CropRequest]]:
         """The epoch's batches for all processes, in order."""
         rng = random.Random(f"{self.seed}-{self.epoch}")
         order = rng.sample(range(len(self.upright)), len(self.upright))
         for batch in grouped(order, self.upright, self.batch_size):
             short = rng.choice(self.shorts)
-            yield [Draw(index, None, rng.getrandbits(63), short) for index in batch]
+            yield [CropRequest(index, None, rng.getrandbits(63), short) for index in batch]
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[CropRequest]]:
         mine = list(self.batches())[self.rank :: self.world]
         yield from mine[self.start : len(self)]
 
@@ -102,11 +102,11 @@ class Canvas:
     stride: int
     fill: int
 
-    def __call__(self, samples: Sequence[Sample | Failure]) -> Batch | Failure:
+    def __call__(self, samples: Sequence[Sample | WorkerError]) -> Batch | WorkerError:
         """N samples (h, w, 3) -> image (N, 3, H, W) float32, label (N, H / stride, W / stride)."""
-        whole = [sample for sample in samples if not isinstance(sample, Failure)]
+        whole = [sample for sample in samples if not isinstance(sample, WorkerError)]
         height, width = (rounded_up(max((s.image.shape[i] for s in whole), default=1), self.multiple) for i in (0, 1))
-        return collate_train([s if isinstance(s, Failure) else self._laid(s, height, width) for s in samples])
+        return collate_train([s if isinstance(s, WorkerError) else self._laid(s, height, width) for s in samples])
 
     def _laid(self, sample: Sample, height: int, width: int) -> Sample:
         image, label = np.zeros((height, width, 3), np.float32), sample.label
@@ -118,7 +118,7 @@ class Canvas:
         return replace(sample, image=image, label=label)
 
 
-def sampler(cfg: Any, ranks: Ranks, listing: Listing, most_steps: int = 0) -> OrientationSampler:
+def sampler(cfg: Any, ranks: DistributedContext, listing: Split, most_steps: int = 0) -> OrientationSampler:
     """Batches of the fine images of a listing as DATASET.IMG_SIZES asks."""
     shorts = [int(side) for side in cfg.DATASET.IMG_SIZES.split(",")]
     standing = upright(listing.items[: listing.fine])

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasets import cityscapes, labelids
-from datasets.base import Item, Listing
+from datasets import cityscapes, labelids, labelrecord
+from datasets.base import Item, Split
 from datasets.files import EXTENSIONS, Found, search
-from datasets.reading import existing_label, found
-from utils import labelrecord
+from datasets.reading import found, require_label
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.visualize import file_stem
@@ -28,11 +27,11 @@ _ENDINGS = (
 
 def listing(
     images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto", results: str = ""
-) -> Listing:
+) -> Split:
     """`items`, and a note on results that were left out; below `results`, where a run writes, nothing is a picture."""
     found = _images(images, labels, results)
     notes = (found.note,) if found.note else ()
-    return Listing.plain(_items(found, images, labels, spec, label_ids, results), notes)
+    return Split.plain(_items(found, images, labels, spec, label_ids, results), notes)
 
 
 def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto") -> list[Item]:
@@ -55,7 +54,7 @@ def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: 
         record = labelrecord.check(home, spec)
         if record:
             found_for = {item.image: place / f"{item.name}.png" for item in tree(images, labels, results)}
-            files = [existing_label(found_for[str(path)], path) for path in paths]
+            files = [require_label(found_for[str(path)], path) for path in paths]
             break
     else:
         record, of = None, _label_index(folder)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datasets import cityscapes
 from datasets.base import Item
 from datasets.files import some_images
-from datasets.reading import existing_label, find_folder
+from datasets.reading import find_folder, require_label
 from utils.errors import UserError
 
 SPEC = replace(cityscapes.SPEC, name="kitti")
@@ -32,7 +32,7 @@ def items(root: str, mode: str, cv: int = 0) -> list[Item]:
         ]
     images = some_images(find_folder(root, ("training/image_2",), "KITTI images"))
     labels = find_folder(root, ("training/semantic",), "KITTI labels")
-    paired = [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in images]
+    paired = [Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in images]
     if mode == "trainval" or cv == cityscapes.CV_ALL:
         return paired
     if len(paired) != FRAMES:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.base import Item, Listing
+from datasets.base import Item, Split
 from datasets.reading import read_label
 from datasets.subset import evenly
 from utils.contracts import DatasetSpec
@@ -65,7 +65,7 @@ def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
     return Guess(True, f"note: labels are read as train ids, since {why}; --label_ids raw reads Cityscapes' own ids")
 
 
-def settle(listing: Listing, guess: Guess) -> Listing:
+def settle(listing: Split, guess: Guess) -> Split:
     """The listing with what was guessed of the labels that nobody speaks for."""
     items = [item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in listing.items]
     return replace(listing, items=items, notes=listing.notes + (guess.note,) * bool(guess.note))

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from datasets import labelids
-from datasets.base import Item, Listing
+from datasets.base import Item, Split
 from datasets.folder import unlike
+from datasets.palette import distinct
 from datasets.repeated import once
 from utils import textfile, yamlfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
-from utils.palette import distinct
 
 # What Cityscapes' images end in, and pictures of them do not.
 _ENDING = "_leftImg8bit"
@@ -23,7 +23,7 @@ _BLANKS_PART = "; blanks part columns, so that names may hold none"
 _LARGEST = (1 << 16) - 1  # value of a label file
 
 
-def listing(path: str, root: str, spec: DatasetSpec, labelled: bool = True, label_ids: str = "auto") -> Listing:
+def listing(path: str, root: str, spec: DatasetSpec, labelled: bool = True, label_ids: str = "auto") -> Split:
     """Images of a list, in its order, paths below `root`, each once.
 
     Columns, parted by blanks: image, label, and a coloured label, which is not read; of test images the image alone.
@@ -36,7 +36,7 @@ def listing(path: str, root: str, spec: DatasetSpec, labelled: bool = True, labe
     names = unlike([_names(Path(item.image), Path(root)) for item in items])
     train_ids = [labelids.told(item.label, spec, label_ids) if item.label else False for item in items]
     named = zip(items, names, train_ids, strict=True)
-    return Listing.plain([item._replace(name=name, train_ids=ids) for item, name, ids in named], notes)
+    return Split.plain([item._replace(name=name, train_ids=ids) for item, name, ids in named], notes)
 
 
 def labels(path: str, root: str) -> list[str]:

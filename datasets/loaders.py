@@ -20,10 +20,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets.audit import Labels
-from datasets.base import Failure, Guarded, Read, SegmentationDataset, collate_read, collate_train
-from datasets.samplers import Epochs, ExactSampler, Rounds
+from datasets.base import ErrorCapturingDataset, Read, SegmentationDataset, WorkerError, collate_read, collate_train
+from datasets.samplers import Epochs, ExactSampler, IterationBasedSampler
 from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import LoadingError, UserError
 from utils.files import write_file
 from utils.processes import fate, shortage
@@ -91,7 +91,9 @@ class Loader:
 
     def _batches(self) -> Iterator[Any]:
         if self._loader is None:
-            self._loader = DataLoader(cast(Any, Guarded(self.dataset)), worker_init_fn=_start_worker, **self._options)
+            self._loader = DataLoader(
+                cast(Any, ErrorCapturingDataset(self.dataset)), worker_init_fn=_start_worker, **self._options
+            )
         with self._deaths_told():
             with _signals_wait():
                 batches = iter(self._loader)
@@ -100,7 +102,7 @@ class Loader:
                 batch = next(batches, None)
             if batch is None:
                 return
-            if isinstance(batch, Failure):
+            if isinstance(batch, WorkerError):
                 self.close()  # the error's traceback would keep the processes
                 raise LoadingError(batch.message)
             yield batch
@@ -165,7 +167,7 @@ class AugmentationDump:
             self.written += 1
 
 
-def agreed(batches: Iterator[Any], ranks: Ranks) -> Iterator[Any]:
+def agreed(batches: Iterator[Any], ranks: DistributedContext) -> Iterator[Any]:
     """The batches, as many on each rank. What keeps one rank from its next one is raised on all of them, together.
 
     Only so can all of them save what they have trained.
@@ -193,11 +195,11 @@ class TrainLoader(Loader):
     def __init__(
         self,
         dataset: SegmentationDataset,
-        sampler: Epochs | Rounds,
+        sampler: Epochs | IterationBasedSampler,
         workers: int = 0,
         pin: bool = False,
         dump: AugmentationDump | None = None,
-        collate: Callable[[Sequence[Sample | Failure]], Batch | Failure] = collate_train,
+        collate: Callable[[Sequence[Sample | WorkerError]], Batch | WorkerError] = collate_train,
         labels: Labels | None = None,
         validation: Labels | None = None,
     ) -> None:
@@ -257,7 +259,7 @@ class EvalLoader(Loader):
         self.left_out += read.left_out
         self.turned += read.turned
 
-    def seen(self, ranks: Ranks) -> Seen:
+    def seen(self, ranks: DistributedContext) -> Seen:
         """What all processes have met in their pictures; every one of them has to call it. UserError if no picture at
         all could be read."""
         left_out = sorted(line for part in ranks.gather(self.left_out) for line in part)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets import catalogue, pictures
-from datasets.base import Listing
+from datasets.base import Split
 from datasets.files import images_in
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 _MANY = 1000  # heads of a folder without labels: reading them costs little beside predicting them
@@ -38,7 +38,7 @@ def bits_beside(folder: Path) -> tuple[int, str]:
     return bits_of([str(path) for path in images_in(folder)], 0)
 
 
-def image_bits(cfg: Any, ranks: Ranks, listing: Listing, mode: str) -> tuple[int, str]:
+def image_bits(cfg: Any, ranks: DistributedContext, listing: Split, mode: str) -> tuple[int, str]:
     """As `bits_of`, for a split of a run. Training and validation see the same range: that of both together."""
     given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in listing.items]
     if given or mode == "folder":
@@ -49,7 +49,7 @@ def image_bits(cfg: Any, ranks: Ranks, listing: Listing, mode: str) -> tuple[int
     return bits_of([path for paths in splits for path in paths] or own, given, 2 * pictures.LOOKED_AT)
 
 
-def _images(cfg: Any, ranks: Ranks, split: str) -> list[str]:
+def _images(cfg: Any, ranks: DistributedContext, split: str) -> list[str]:
     """A split's fine images, none where it is not there."""
     try:
         found = catalogue.listing(cfg, split, ranks)
@@ -58,7 +58,7 @@ def _images(cfg: Any, ranks: Ranks, split: str) -> list[str]:
     return [item.image for item in found.items[: found.fine]]
 
 
-def turned_note(listing: Listing) -> str:
+def turned_note(listing: Split) -> str:
     """What the log should say of training images that ask for a turn, by some of them; empty where none does."""
     some = pictures.spread([item.image for item in listing.items if not item.upright], pictures.LOOKED_AT)
     count = pictures.turned(some)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from datasets.base import Item
 from datasets.files import some_images
-from datasets.reading import existing_label, find_folder, found
+from datasets.reading import find_folder, found, require_label
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -100,7 +100,7 @@ def items(root: str, wanted: str, mode: str) -> list[Item]:
     labels = find_folder(
         root, (f"{split}/{tree}" for tree in RELEASES[name].labels), f"Mapillary {split} labels {name}"
     )
-    return [Item(str(path), existing_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
+    return [Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
 
 
 def _missing(root: str, name: str) -> str:

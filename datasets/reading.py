@@ -106,7 +106,7 @@ def read_complete(path: str) -> bytes:
 UNMAPPED = -1
 
 
-def class_table(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
+def label_lut(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
     """(256,) int16 from a stored value to its train id, (65536,) where one needs 16 bits; UNMAPPED: no such value.
 
     `train_ids`: the files hold train ids although the dataset's own hold others.
@@ -117,7 +117,7 @@ def class_table(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
     return table
 
 
-def apply_table(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetSpec) -> np.ndarray:
+def remap_labels(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetSpec) -> np.ndarray:
     """Stored values (H, W) to train ids, uint8; UserError with file, value and pixel count for one without a class."""
     if label.dtype == np.uint8:
         present = np.flatnonzero(cv2.calcHist([label], [0], None, [256], [0, 256]))
@@ -174,7 +174,7 @@ def found(folder: Path, limit: int = 8) -> str:
     return ", ".join(names[:limit]) + more if names else "nothing"
 
 
-def existing_label(label: Path, image: Path) -> str:
+def require_label(label: Path, image: Path) -> str:
     """The label's path; UserError, which names its image, if it is not there."""
     if not label.is_file():
         raise UserError(f"image without label: {image} needs {label}")

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from torch.utils.data import Sampler
 
-from utils.contracts import Draw
+from utils.contracts import CropRequest
 from utils.errors import UserError
 
 Crop = tuple[int, tuple[int, int] | None]
@@ -67,11 +67,11 @@ class Epochs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[list[Draw]]: ...
+    def __iter__(self) -> Iterator[list[CropRequest]]: ...
 
 
 @dataclass
-class ClassUniformSampler(Sampler[list[Draw]]):
+class ClassUniformSampler(Sampler[list[CropRequest]]):
     """Batches of one process: lists of `batch_size` Draws.
 
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
@@ -96,7 +96,7 @@ class ClassUniformSampler(Sampler[list[Draw]]):
     multiple: float = 0.0
     epoch: int = field(default=0, init=False)
     start: int = field(default=0, init=False)
-    _drawn: tuple[int, list[Draw]] | None = field(default=None, init=False, repr=False)
+    _drawn: tuple[int, list[CropRequest]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self):
@@ -118,7 +118,7 @@ class ClassUniformSampler(Sampler[list[Draw]]):
         """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""
         self.epoch, self.start = epoch, start
 
-    def draws(self) -> list[Draw]:
+    def draws(self) -> list[CropRequest]:
         """The whole epoch for all processes, in order, whole global batches only."""
         if self._drawn is None or self._drawn[0] != self.epoch:
             rng = random.Random(f"{self.seed}-{self.epoch}")
@@ -128,7 +128,7 @@ class ClassUniformSampler(Sampler[list[Draw]]):
             more = int(len(self.images) * (1 + self.multiple)) - len(self.images) if self.coarse else 0
             crops += [(self.coarse[i], None) for i in _cycled(len(self.coarse), more, rng)]
             rng.shuffle(crops)
-            draws = [Draw(index, centre, rng.getrandbits(63)) for index, centre in crops]
+            draws = [CropRequest(index, centre, rng.getrandbits(63)) for index, centre in crops]
             whole = self.batch_size * self.world
             steps = len(draws) // whole
             steps = min(steps, self.most_steps) if self.most_steps else steps
@@ -139,14 +139,14 @@ class ClassUniformSampler(Sampler[list[Draw]]):
         """Steps of the whole epoch, the same on every process."""
         return len(self.draws()) // (self.batch_size * self.world)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[CropRequest]]:
         mine = self.draws()[self.rank :: self.world]
         for step in range(self.start, len(self)):
             yield mine[step * self.batch_size : (step + 1) * self.batch_size]
 
 
 @dataclass
-class Rounds(Sampler[list[Draw]]):
+class IterationBasedSampler(Sampler[list[CropRequest]]):
     """The epochs of `sampler` one after another, cut into rounds of `steps` batches; `budget` batches in all.
 
     A round stands in for an epoch of the run, so that it can be entered in the middle like one.
@@ -171,7 +171,7 @@ class Rounds(Sampler[list[Draw]]):
         """Batches of the round: `steps`, fewer in the last."""
         return max(0, min(self.steps, self.budget - self.epoch * self.steps))
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[CropRequest]]:
         skip, left = self.epoch * self.steps + self.start, len(self) - self.start
         for epoch in itertools.count():
             if left <= 0:

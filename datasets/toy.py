@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.scenes import parts as scenes
-from datasets.scenes.scene import photograph
-from datasets.scenes.store import check_ours, is_complete, locked, publish
-from datasets.scenes.weather import CONDITIONS
+from toyworld import parts as scenes
+from toyworld.scene import photograph
+from toyworld.store import check_ours, is_complete, locked, publish
+from toyworld.weather import CONDITIONS
 from utils.errors import UserError, nearest
 from utils.workers import in_processes
 

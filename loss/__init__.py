@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from loss import optimizer, schedule
+from loss.criterion import Criterion, Term
 from loss.cross_entropy import (
     CITYSCAPES,
     BootstrappedCrossEntropy,
@@ -24,11 +25,10 @@ from loss.dice import Dice
 from loss.offset import SeedConfidence
 from loss.relaxation import Relaxation
 from loss.rmi import RMI
-from loss.supervision import Supervision, Term
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError, nearest
 
-__all__ = ["LOSSES", "Supervision", "Term", "build", "optimizer", "schedule"]
+__all__ = ["LOSSES", "Criterion", "Term", "build", "optimizer", "schedule"]
 
 # Each is called with (num_classes, ignore_label, ranks) and its own options, and maps logits (N, K, H, W) and a
 # label (N, H, W) to a scalar. One that reads several outputs names them in OUTPUTS.
@@ -77,16 +77,16 @@ ALL_SCALES = frozenset({"attnscale.DeepV3R50", "attnscale.DeepV3R50B", "attnscal
 Phases = Sequence[tuple[nn.Module, float, float]]
 
 
-def build(cfg: Any, ranks: Ranks | None = None) -> Supervision:
+def build(cfg: Any, ranks: DistributedContext | None = None) -> Criterion:
     """The criterion for LOSS.*: the terms of LOSS.TERMS, or else those that the outputs of MODEL.ARCH allow."""
     # A mean per rank is what one process on its own would compute.
-    ranks = ranks if ranks is not None and cfg.LOSS.NORM == "global" else Ranks()
+    ranks = ranks if ranks is not None and cfg.LOSS.NORM == "global" else DistributedContext()
     terms = _listed(cfg, ranks) if cfg.LOSS.TERMS else _by_outputs(cfg, ranks)
     align_corners = cfg.MODEL.ALIGN_CORNERS or cfg.MODEL.ARCH in ALIGNED
-    return Supervision(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, align_corners)
+    return Criterion(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, align_corners)
 
 
-def _listed(cfg: Any, ranks: Ranks) -> list[Term]:
+def _listed(cfg: Any, ranks: DistributedContext) -> list[Term]:
     """LOSS.TERMS "dice:pred:1,dice:aux:0.4" -> a term each, of the loss with its options, in that order."""
     made: dict[str, nn.Module] = {}
     terms = []
@@ -121,7 +121,7 @@ def parse_term(text: str) -> tuple[str, str, float]:
     return name, output, weight
 
 
-def _by_outputs(cfg: Any, ranks: Ranks) -> list[Term]:
+def _by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
     """main + OCR_ALPHA * aux + SUPERVISED_MSCALE_WT * (sum over the scales); "Hierarchical Multi-Scale Attention for
     Semantic Segmentation" (Tao et al., arXiv:2005.10821), section 3.
     """
@@ -170,7 +170,7 @@ def _terms(name: str, output: str, weight: float, phases: Phases) -> list[Term]:
     return [Term(name, (output,), weight, loss, start, stop) for loss, start, stop in phases]
 
 
-def _phases(cfg: Any, ranks: Ranks) -> Phases:
+def _phases(cfg: Any, ranks: DistributedContext) -> Phases:
     """The main loss; RMI wins over class weights, these over relaxation, as published."""
     chosen = (("rmi", cfg.LOSS.RMI), ("weighted", cfg.LOSS.IMG_WT), ("relaxation", cfg.LOSS.JOINTWTBORDER))
     name = next((name for name, asked in chosen if asked), "ohem" if _offsets(cfg) else "ce")
@@ -222,7 +222,7 @@ def _class_weights(cfg: Any) -> tuple[float, ...]:
     return weights
 
 
-def _loss(cfg: Any, name: str, ranks: Ranks, **more: Any) -> nn.Module:
+def _loss(cfg: Any, name: str, ranks: DistributedContext, **more: Any) -> nn.Module:
     return LOSSES[name](cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks, **_options(cfg, name), **more)
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 
 _SKIP = -100  # what F.cross_entropy leaves out
 
@@ -67,7 +67,7 @@ def pixel_losses(logits: Tensor, label: Tensor, valid: Tensor, weight: Tensor | 
     )
 
 
-def image_mean(per_image: Tensor, ranks: Ranks) -> Tensor:
+def image_mean(per_image: Tensor, ranks: DistributedContext) -> Tensor:
     """Mean over the images of the batch of all ranks: (N,) -> scalar."""
     images = ranks.sum(torch.full((), len(per_image), device=per_image.device))
     return per_image.sum() * ranks.world / images
@@ -86,10 +86,14 @@ class CrossEntropy(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int, ignore_label: int = 255, ranks: Ranks | None = None, weight: Sequence[float] = ()
+        self,
+        num_classes: int,
+        ignore_label: int = 255,
+        ranks: DistributedContext | None = None,
+        weight: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.weight = tuple(weight)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
@@ -115,13 +119,13 @@ class WeightedCrossEntropy(nn.Module):
         self,
         num_classes: int,
         ignore_label: int = 255,
-        ranks: Ranks | None = None,
+        ranks: DistributedContext | None = None,
         bound: float = 1.0,
         batch: bool = False,
         published: bool = False,
     ) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.bound, self.batch, self.published = bound, batch or published, published
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
@@ -159,13 +163,13 @@ class BootstrappedCrossEntropy(nn.Module):
         self,
         num_classes: int,
         ignore_label: int = 255,
-        ranks: Ranks | None = None,
+        ranks: DistributedContext | None = None,
         min_pixels: int = 100_000,
         threshold: float = 0.05,
         weight: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.min_pixels, self.threshold, self.weight = min_pixels, threshold, tuple(weight)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
@@ -196,14 +200,14 @@ class HardPixelCrossEntropy(nn.Module):
         self,
         num_classes: int,
         ignore_label: int = 255,
-        ranks: Ranks | None = None,
+        ranks: DistributedContext | None = None,
         threshold: float = 0.9,
         keep: int = 131072,
         weight: Sequence[float] = (),
         probabilities: bool = False,
     ) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.threshold, self.keep, self.weight = threshold, keep, tuple(weight)
         self.probabilities = probabilities
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)

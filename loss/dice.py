@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from loss.cross_entropy import at_least_single, image_mean, one_hot, valid_pixels
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 _EPS = 1e-8
@@ -35,7 +35,7 @@ class Dice(nn.Module):
         self,
         num_classes: int,
         ignore_label: int = 255,
-        ranks: Ranks | None = None,
+        ranks: DistributedContext | None = None,
         smooth: float = 1.0,
         weight: Sequence[float] = (),
         published: str = "",
@@ -43,7 +43,7 @@ class Dice(nn.Module):
         super().__init__()
         if published not in self.PUBLISHED:
             raise UserError(f"Dice knows the variants {', '.join(self.PUBLISHED[1:])}, not {published!r}")
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.smooth, self.weight, self.published = smooth, tuple(weight), published
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:

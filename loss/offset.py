@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from loss.cross_entropy import valid_pixels
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.seeds import grid, sample
 
 _EPS = 1e-7
@@ -29,12 +29,12 @@ class SeedConfidence(nn.Module):
         self,
         num_classes: int,
         ignore_label: int = 255,
-        ranks: Ranks | None = None,
+        ranks: DistributedContext | None = None,
         align_corners: bool = True,
         published: bool = False,
     ) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.align_corners, self.published = align_corners, published
 
     def forward(self, offset: Tensor, confidence: Tensor, label: Tensor) -> Tensor:

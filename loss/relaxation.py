@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from loss.cross_entropy import at_least_single, class_weights, image_mean, one_hot, valid_pixels
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 
 
 def _train_ids(label: Tensor, num_classes: int, ignore_label: int) -> Tensor:
@@ -71,7 +71,7 @@ class Relaxation(nn.Module):
         self,
         num_classes: int,
         ignore_label: int = 255,
-        ranks: Ranks | None = None,
+        ranks: DistributedContext | None = None,
         bound: float = 1.0,
         batch: bool = False,
         border: int = 1,
@@ -80,7 +80,7 @@ class Relaxation(nn.Module):
         published: bool = False,
     ) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.bound, self.batch, self.border, self.strict = bound, batch, border, tuple(strict)
         self.reduced, self.published = reduced, published
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from loss.cross_entropy import at_least_single, image_mean, one_hot, valid_pixels
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 
 _SIDE = 3  # of a region
 _REGION = _SIDE * _SIDE
@@ -58,10 +58,10 @@ class RMI(nn.Module):
     skipped: Tensor
 
     def __init__(
-        self, num_classes: int, ignore_label: int = 255, ranks: Ranks | None = None, region: bool = True
+        self, num_classes: int, ignore_label: int = 255, ranks: DistributedContext | None = None, region: bool = True
     ) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or Ranks()
+        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.region = region
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
 

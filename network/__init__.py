@@ -10,9 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from network import families_offset, predict, weights
+from network import families_offset, weights
 from network.compiled import compile_parts
-from network.evalrule import EvalRule
 from network.families import (
     Settings,
     aspp,
@@ -37,7 +36,6 @@ from network.families_deeplab import (
     xception71,
 )
 from network.families_parsing import encoder_decoder
-from network.head.aspp import fix_pooling
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
@@ -45,10 +43,9 @@ from network.net import Net
 from network.trunk.hrnet import HRNet, Stage
 from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71
-from utils.amp import Precision
 from utils.errors import UserError, nearest
 
-__all__ = ["NETS", "Net", "build", "build_predictor", "compile_parts", "eval_rule", "predict", "rule_name"]
+__all__ = ["NETS", "Net", "build", "compile_parts", "scale_list"]
 __all__ += ["settings", "start_snapshot", "start_trunk", "weights"]
 
 # Networks that align corners, whatever --align_corners says.
@@ -117,81 +114,6 @@ def build(cfg: Any) -> Net:
     return net
 
 
-_MODES = {"sliding": "sdcnet", "pooling": "sdcnet_pooling", "whole": "sdcnet_whole"}
-
-
-def rule_name(cfg: Any) -> str:
-    """Which of RULES: that of EVAL.INFERENCE_MODE or EVAL.RULE, or the one that fits the weights."""
-    if cfg.EVAL.INFERENCE_MODE:
-        return _MODES[cfg.EVAL.INFERENCE_MODE]
-    if cfg.EVAL.RULE != "auto" or cfg.DATASET.IMG_SIZES:
-        return "csail" if cfg.EVAL.RULE == "auto" else cfg.EVAL.RULE
-    paddles = any(weights.paddle.is_own(Path(file)) for file in (cfg.SNAPSHOT, cfg.RESUME))
-    return "paddle" if paddles else "nvidia"
-
-
-def eval_rule(cfg: Any) -> EvalRule:
-    """How images become inputs and outputs one map: a published rule with the options of EVAL."""
-    options, rule = cfg.EVAL, predict.RULES[rule_name(cfg)]
-    scales = (cfg.EVAL.DEFAULT_SCALE,)
-    if cfg.EVAL.MULTI_SCALE:
-        scales = tuple(dict.fromkeys((*scales, *_scales(cfg.EVAL.EXTRA_SCALES, "--extra_scales", with_one=False))))
-    if options.INFERENCE_MODE:
-        return _inference_mode(cfg, rule)
-    if rule == predict.RULES["csail"]:
-        sides = tuple(int(side) for side in cfg.DATASET.IMG_SIZES.split(","))
-        rule = replace(rule, short_sides=sides, longest=cfg.DATASET.IMG_MAX_SIZE, multiple=cfg.DATASET.PADDING)
-    if rule == predict.RULES["hrnet"]:
-        height, width = options.PIECE
-        rule = replace(rule, base=options.BASE_SIZE, piece=(height, width))
-    return replace(
-        rule,
-        average="probabilities" if "softmax_sum" in cfg.PUBLISHED else rule.average,
-        mean=tuple(cfg.DATASET.MEAN),
-        std=tuple(cfg.DATASET.STD),
-        scales=scales,
-        flip=options.DO_FLIP or (options.AUG_EVAL and options.FLIP_HORIZONTAL),
-        flip_vertical=options.AUG_EVAL and options.FLIP_VERTICAL,
-        tile=cfg.EVAL.TILE,
-        overlap=cfg.EVAL.TILE_OVERLAP,
-        align_corners=settings(cfg).align_corners,
-    )
-
-
-def _inference_mode(cfg: Any, rule: EvalRule) -> EvalRule:
-    """A rule of the sdcnet branch with its own options. Corners are never aligned there outside the network."""
-    options, plain = cfg.EVAL, "pooling_input" in cfg.PUBLISHED
-    return replace(
-        rule,
-        mean=(0.0, 0.0, 0.0) if plain else tuple(cfg.DATASET.MEAN),
-        std=(1.0, 1.0, 1.0) if plain else tuple(cfg.DATASET.STD),
-        scales=(1.0,) if options.SINGLE_SCALE else _scales(options.SCALES, "--scales", with_one=False),
-        flip=not options.NO_FLIP,
-        flip_vertical=options.AUG_EVAL and options.FLIP_VERTICAL,
-        window=options.WINDOW if rule.window else 0,
-        window_overlap=options.SLIDING_OVERLAP,
-        published_counts="sliding_counts" in cfg.PUBLISHED,
-        tile=options.TILE,
-        overlap=options.TILE_OVERLAP,
-    )
-
-
-def build_predictor(cfg: Any, net: nn.Module, precision: Precision, log: Callable[[str], None]) -> predict.Predictor:
-    """The inference path for `net` as the options of EVAL ask; weights are halved for O3."""
-    if cfg.EVAL.FIXED_ASPP_POOL:
-        fix_pooling(net)
-    if precision.half_weights:
-        net = net.half()
-    return predict.Predictor(
-        net,
-        eval_rule(cfg),
-        memory_bytes=int(cfg.EVAL.MEMORY_GB * 2**30) or None,
-        autocast=None if precision.half_weights else precision.dtype,
-        log=log,
-        strict=bool(cfg.EVAL.MODE),  # a training goes on
-    )
-
-
 def start_trunk(cfg: Any, net: Net) -> str:
     """ImageNet weights for the trunk where they are: --trunk_weights, or its published file. Gives some lines."""
     files = [cfg.MODEL.TRUNK_WEIGHTS] if cfg.MODEL.TRUNK_WEIGHTS else []
@@ -237,7 +159,7 @@ def settings(cfg: Any) -> Settings:
         old_attention=model.MSCALE_OLDARCH,
         attnscale_norm=model.ATTNSCALE_BN_HEAD,
         lo_scale=_lo_scale(model.MSCALE_LO_SCALE),
-        scales=_scales(model.N_SCALES),
+        scales=scale_list(model.N_SCALES),
         align_corners=model.ALIGN_CORNERS or model.ARCH in ALIGNED,
         grad_ckpt=model.GRAD_CKPT,
         freeze_trunk=model.FREEZE_TRUNK,
@@ -245,7 +167,9 @@ def settings(cfg: Any) -> Settings:
         encoder=model.ENCODER,
         decoder=model.DECODER,
         fc_dim=model.FC_DIM,
-        twins=tuple(_stage(f"STAGE{n}_2", n, model.OCR_EXTRA[f"STAGE{n}_2"]) for n in range(model.OFFSET_BRANCH, 5)),
+        second_branch=tuple(
+            _stage(f"STAGE{n}_2", n, model.OCR_EXTRA[f"STAGE{n}_2"]) for n in range(model.OFFSET_BRANCH, 5)
+        ),
         offset_threshold=model.OFFSET_THRESHOLD,
         refinements=model.ITERATIVE_REFINEMENT,
         offset_logits=model.LOGITS,
@@ -270,7 +194,7 @@ def _lo_scale(scale: float) -> float:
     return scale
 
 
-def _scales(text: str, flag: str = "--n_scales", with_one: bool = True) -> tuple[float, ...]:
+def scale_list(text: str, flag: str = "--n_scales", with_one: bool = True) -> tuple[float, ...]:
     """ "0.5,1.0,2.0" -> (0.5, 1.0, 2.0); empty: none."""
     try:
         scales = tuple(float(part) for part in text.split(",") if part.strip())

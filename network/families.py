@@ -49,7 +49,7 @@ class Settings:
     encoder: str = "resnet50dilated"
     decoder: str = "ppm_deepsup"
     fc_dim: int = 0
-    twins: tuple[Stage, ...] = TWINS[-1:]  # HRNet's last stages that exist twice, in networks with offsets
+    second_branch: tuple[Stage, ...] = TWINS[-1:]  # HRNet's last stages that exist twice, in networks with offsets
     offset_threshold: float = -1.0  # below 0: the network's published value
     refinements: int = 0
     offset_logits: bool = True
@@ -59,9 +59,9 @@ class Settings:
 Family = Callable[[Settings], Parts]
 
 
-def hrnet(s: Settings, twins: tuple[Stage, ...] = ()) -> HRNet:
-    """The HRNetV2 trunk of these settings; `twins`: its stages that exist twice."""
-    return HRNet(s.width, s.width_mult, s.stages, s.align_corners, s.grad_ckpt, twins)
+def hrnet(s: Settings, second_branch: tuple[Stage, ...] = ()) -> HRNet:
+    """The HRNetV2 trunk of these settings; `second_branch`: its stages that exist twice."""
+    return HRNet(s.width, s.width_mult, s.stages, s.align_corners, s.grad_ckpt, second_branch)
 
 
 def basic(s: Settings, head: str = "seg_head") -> Parts:

@@ -27,7 +27,7 @@ from network.head.offset import SeedSampling
 from network.head.segmentation import pointwise_head
 from network.layers import conv, conv_bn_relu, set_bn_momentum, small_normal
 from network.net import Maps, Net, Parts
-from network.trunk.hrnet import TWIN, HRNet, Stage
+from network.trunk.hrnet import SECOND_BRANCH, HRNet, Stage
 from utils.contracts import Outputs
 from utils.errors import UserError
 from utils.resize import resize
@@ -38,9 +38,9 @@ THRESHOLD, OCR_THRESHOLD = 0.5, 0.2  # published lengths of the longest offset
 _EVIDENCE = "_evidence"  # what the offset head reads, on its way through the outputs
 
 
-def seg_hrnet(s: Settings, twins: tuple[Stage, ...] = ()) -> Parts:
-    """HRNet and its own head of 1x1 convolutions, as its authors' code has them; `twins`: stages that exist twice."""
-    trunk = hrnet(s, twins)
+def seg_hrnet(s: Settings, second_branch: tuple[Stage, ...] = ()) -> Parts:
+    """HRNet and its own head of 1x1 convolutions, as published; `second_branch`: stages that exist twice."""
+    trunk = hrnet(s, second_branch)
     channels = trunk.out_channels["out"]
     modules: dict[str, nn.Module] = {"": trunk, "last_layer": pointwise_head(channels, s.num_classes)}
     return _started(Parts(modules, _seg_hrnet_maps, channels, trunk=""))
@@ -57,7 +57,7 @@ def _evidence(found: Outputs) -> Outputs:
 
 def hrnet_ocr(s: Settings) -> Parts:
     """HRNet with two ways and OCR's head (arXiv:1909.11065) on the first, its parts beside the trunk's."""
-    trunk = hrnet(s, s.twins)
+    trunk = hrnet(s, s.second_branch)
     inputs, middle = trunk.out_channels["out"], s.mid_channels
     modules: dict[str, nn.Module] = {
         "": trunk,
@@ -92,7 +92,7 @@ def offsets(s: Settings, family: Family, head: str = HEAD, threshold: float = TH
     """
     parts = family(s)
     trunk = parts.modules[parts.trunk]
-    inputs = trunk.out_channels["twin"] if isinstance(trunk, HRNet) and trunk.forks < 5 else parts.channels
+    inputs = trunk.out_channels["twin"] if isinstance(trunk, HRNet) and trunk.branch_from < 5 else parts.channels
     layer = pointwise_head(inputs, 3)
     small_normal(layer)
     if isinstance(trunk, HRNet):
@@ -116,7 +116,7 @@ def _offset_maps(net: Any, image: Tensor, scores: Maps, head: str, sampling: See
 
 def offset_hrnet(s: Settings) -> Parts:
     """HRNet with two ways: the first gives scores, the second offsets and confidence."""
-    return offsets(s, partial(seg_hrnet, twins=s.twins))
+    return offsets(s, partial(seg_hrnet, second_branch=s.second_branch))
 
 
 def offset_hrnet_ocr(s: Settings) -> Parts:
@@ -140,7 +140,9 @@ def freeze_first_way(net: Net) -> None:
     parts = dict(net.named_children())
     if not {HEAD, OCR_HEAD} & parts.keys():
         raise UserError("MODEL.FREEZED_PAR trains the offset branch alone: take an --arch offset...., or leave it out")
-    net.freeze(part for name, part in parts.items() if not name.endswith(TWIN) and name not in (HEAD, OCR_HEAD))
+    net.freeze(
+        part for name, part in parts.items() if not name.endswith(SECOND_BRANCH) and name not in (HEAD, OCR_HEAD)
+    )
 
 
 # Networks that align corners, whatever --align_corners says.

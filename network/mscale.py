@@ -57,7 +57,9 @@ class MultiScale(Net):
         self.scales = tuple(scales)
         self.second_scale_from = second_scale_from
         self.second_scale = True
-        self.exact_ratio = False  # of scaled inputs, see `resize_by`; an `EvalRule` sets it while it evaluates
+        self.use_given_scale_factor = (
+            False  # of scaled inputs, see `resize_by`; an `EvalRule` sets it while it evaluates
+        )
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
         """Normalised image (N, 3, H, W) -> fused `pred` (N, K, *size), by default H x W, and the maps named above.
@@ -114,7 +116,7 @@ class MultiScale(Net):
         self, image: Tensor, scale: float, keep: Collection[str] | None, *more: object
     ) -> tuple[Outputs, Tensor, Sequence[int]]:
         """One pass at a scale: the class maps and what else is kept, the features, the input's size (h, w)."""
-        scaled = resize_by(image, scale, self.align_corners, self.exact_ratio)
+        scaled = resize_by(image, scale, self.align_corners, self.use_given_scale_factor)
         outputs, features = self.maps(self, scaled, *more)
         outputs = {name: x for name, x in outputs.items() if name == "pred" or keep is None or name in keep}
         return outputs, features, scaled.shape[-2:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from options import csail
+from compat.csail import options as csail
 from options.table import ASSETS_PATH, GROUPS, NEGATED, WITHOUT_EFFECT
 
 

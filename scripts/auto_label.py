@@ -20,30 +20,37 @@ if not __package__:  # run as a file: the packages are one folder up
 
 import config  # noqa: E402
 import datasets  # noqa: E402
+import inference  # noqa: E402
 import network  # noqa: E402
-import trained  # noqa: E402
-from datasets import folder  # noqa: E402
+from datasets import (
+    folder,  # noqa: E402
+    labelrecord,  # noqa: E402
+)
 from datasets.base import Item, SegmentationDataset, listed  # noqa: E402
+from datasets.classes import ids_of, other_ids  # noqa: E402
 from datasets.files import search  # noqa: E402
 from datasets.loaders import EvalLoader, Seen  # noqa: E402
 from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
-from datasets.reading import apply_table, class_table, read_label  # noqa: E402
-from network.weights.classes import ids_of, other_ids  # noqa: E402
-from session import Run, Start, load_for_evaluation, placed  # noqa: E402
-from trained import Trained  # noqa: E402
+from datasets.reading import label_lut, read_label, remap_labels  # noqa: E402
+from engine import agree  # noqa: E402
+from engine.log import RunLog  # noqa: E402
+from engine.runlock import FolderLock  # noqa: E402
+from engine.session import Run, Start, load_for_evaluation, placed  # noqa: E402
+from evaluation import sinks  # noqa: E402
+from evaluation.metrics import percent  # noqa: E402
+from evaluation.report import Covered, Report, ReportData, environment  # noqa: E402
+from evaluation.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
+from evaluation.sinks.coverage import Coverage  # noqa: E402
+from inference import trained  # noqa: E402
+from inference.trained import Trained  # noqa: E402
+from network.weights import pairs  # noqa: E402
 from transforms import Pipeline  # noqa: E402
-from utils import agree, amp, digest, distributed, labelrecord, madefrom, sinks  # noqa: E402
+from utils import amp, digest, distributed, madefrom  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import DatasetSpec  # noqa: E402
 from utils.errors import UserError  # noqa: E402
-from utils.log import RunLog  # noqa: E402
-from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
-from utils.report import Covered, Report, ReportData, environment  # noqa: E402
-from utils.runlock import FolderLock  # noqa: E402
-from utils.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
-from utils.sinks.coverage import Coverage  # noqa: E402
 from utils.visualize import colorize, encode_jpeg, encode_png, heat, shrink  # noqa: E402
 
 SAMPLES, LONG_EDGE = 12, 512
@@ -105,7 +112,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
     made: dict[str, Any] = {
-        "sha256": digest.of_file(Path(cfg.SNAPSHOT)),
+        "sha256": digest.of_files(pairs.parts(Path(cfg.SNAPSHOT))),
         "images": str(Path(cfg.EVAL.FOLDER).resolve()),
     }
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
@@ -124,7 +131,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
         if other is not item:
             raise UserError(f"{other.image} and {item.image} would have the same label file: label their folders apart")
     made_from = {file: [Path(item.image)] for item in items for file in sink.files(item.name)}
-    if note := agree.from_main(ranks, lambda: madefrom.remove_stale(out, made_from)):
+    if note := distributed.from_main(ranks, lambda: madefrom.remove_stale(out, made_from)):
         run.log.line(note)
     left = [i for i, item in enumerate(items) if not is_done(sink, coverage, item)]
     bits, note = bits_of_folder([item.image for item in items], cfg.DATASET.IMAGE_BITS)
@@ -157,7 +164,7 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
 def label(job: Job, net: network.Net) -> Seen:
     """Predict what is left and write it, but for pictures that cannot be read; what was met in them."""
     cfg, ranks, log = job.run.cfg, job.run.ranks, job.run.log
-    predictor = network.build_predictor(cfg, placed(job.run, net), job.run.precision, log.line)
+    predictor = inference.build_predictor(cfg, placed(job.run, net), job.run.precision, log.line)
     dataset = SegmentationDataset(job.left, job.run.spec, Pipeline(), image_bits=job.bits)
     workers = cfg.DATASET.NUM_WORKERS
     loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient=True)
@@ -200,8 +207,8 @@ def share_kept(covered: Sequence[Covered]) -> float:
 def sample(sink: AutoLabels, item: Item, bits: int) -> sinks.Row:
     """Image, label and confidence of one image as small pictures."""
     label_file, probability_file = sink.files(item.name)
-    table = class_table(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them
-    classes = apply_table(read_label(str(label_file)), table, str(label_file), sink.spec)
+    table = label_lut(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them
+    classes = remap_labels(read_label(str(label_file)), table, str(label_file), sink.spec)
     colours = shrink(colorize(classes, sink.spec.palette), LONG_EDGE, smooth=False)
     panels = {
         "image": encode_jpeg(shrink(read_image(item.image, item.upright, bits), LONG_EDGE)),
@@ -220,7 +227,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     apart = search(Path(cfg.EVAL.FOLDER), [out / "train_extra"]).note
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     lock = FolderLock()
-    note = agree.from_main(ranks, lambda: lock.take(out, command))
+    note = distributed.from_main(ranks, lambda: lock.take(out, command))
     log = RunLog(out, ranks.is_main, "auto_label.log")
     try:
         if note:

@@ -115,7 +115,7 @@ def weights_digest(args: argparse.Namespace) -> str:
     """Of the weights that the flow comes from, as far as they are files; empty without any."""
     used = {args.flow, inputs_of(args)} if args.flow in PREDICTIONS else {args.flow}
     files = [Path(weights_of(args, name)) for name in sorted(used) if weights_of(args, name)]
-    return " ".join(digest.of_file(file) for file in files if file.is_file())
+    return " ".join(digest.of_files([file]) for file in files if file.is_file())
 
 
 def inputs_of(args: argparse.Namespace) -> str:

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import torch.distributed as dist
 
+from evaluation.report import environment
 from utils import distributed
 from utils.cli import start
 from utils.errors import UserError
-from utils.report import environment
 
 
 def main() -> int:
@@ -69,7 +69,7 @@ def driver() -> str:
     return "; ".join(sorted(set((done.stdout or done.stderr).strip().splitlines())))
 
 
-def where(ranks: distributed.Ranks) -> str:
+def where(ranks: distributed.DistributedContext) -> str:
     """One process: its rank, host, device and free memory."""
     text = f"rank {ranks.rank:3d} of {ranks.world} on {socket.gethostname()}: {ranks.device}"
     if ranks.device.type != "cuda":
@@ -82,7 +82,7 @@ def where(ranks: distributed.Ranks) -> str:
     )
 
 
-def talk(ranks: distributed.Ranks) -> str:
+def talk(ranks: distributed.DistributedContext) -> str:
     """Add a number over all processes; gives what went wrong."""
     try:
         total = int(ranks.sum(torch.tensor(ranks.rank + 1, device=ranks.device)))

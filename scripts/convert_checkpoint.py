@@ -24,8 +24,15 @@ import torch
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from network.weights import Weights, csail, hrnet, nvidia, plain, read_file  # noqa: E402
-from utils import finite  # noqa: E402
+from compat.csail import weights as csail  # noqa: E402
+from compat.hrnet import weights as hrnet  # noqa: E402
+from compat.nvidia import weights as nvidia  # noqa: E402
+from network.weights import (  # noqa: E402
+    Weights,
+    finite,  # noqa: E402
+    plain,
+    read_file,
+)
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.files import cannot_write  # noqa: E402
 

@@ -22,10 +22,10 @@ from PIL import Image
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from datasets import labelrecord  # noqa: E402
 from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.files import is_hidden  # noqa: E402
 from datasets.reading import find_folder, read_label  # noqa: E402
-from utils import labelrecord  # noqa: E402
 from utils.cli import exit_code, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.workers import convert  # noqa: E402

@@ -22,12 +22,15 @@ import torch
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import inference  # noqa: E402
 import network  # noqa: E402
-import trained  # noqa: E402
 from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
-from network import export  # noqa: E402
-from network.evalrule import EvalRule, normalise  # noqa: E402
+from inference import (
+    export,  # noqa: E402
+    trained,  # noqa: E402
+)
+from inference.evalrule import EvalRule, normalise  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
@@ -66,7 +69,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     lacking = [*report.skipped, *report.missing]
     if lacking:
         raise UserError(f"{args.snapshot} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
-    rule = network.eval_rule(cfg)
+    rule = inference.eval_rule(cfg)
     around = rule.scales != (1.0,) or rule.short_sides or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
     if around or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from datasets import toy  # noqa: E402
-from datasets.scenes import parts  # noqa: E402
+from toyworld import parts  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 

@@ -27,8 +27,10 @@ if not __package__:  # run as a file: the packages are one folder up
 from datasets import snippets  # noqa: E402
 from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.look import bits_beside  # noqa: E402
-from datasets.reading import apply_table, class_table, read_label  # noqa: E402
+from datasets.reading import label_lut, read_label, remap_labels  # noqa: E402
 from datasets.snippets import Chain, Snippet  # noqa: E402
+from engine.runlock import FolderLock  # noqa: E402
+from evaluation.metrics import percent  # noqa: E402
 from network.flow.propagate import Moved, advance  # noqa: E402
 from network.flow.sources import PREDICTIONS  # noqa: E402
 from scripts import chain_flow  # noqa: E402
@@ -37,9 +39,7 @@ from utils import madefrom  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
-from utils.metrics import percent  # noqa: E402
 from utils.progress import progress  # noqa: E402
-from utils.runlock import FolderLock  # noqa: E402
 from utils.visualize import colorize, encode_png  # noqa: E402
 
 RECORD = "propagation.json"
@@ -115,7 +115,7 @@ class Writer:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.root, self.vis, self.keep, self.cut = args.target_dir, args.vis, args.keep_frames, args.published
-        self.table = class_table(SPEC)
+        self.table = label_lut(SPEC)
 
     def files(self, snippet: Snippet, number: int) -> list[Path]:
         """What is written of a frame."""
@@ -140,7 +140,7 @@ class Writer:
         ids = label[0, 0].cpu().numpy()
         write_file(image_file, encode_png(np.ascontiguousarray(pixels)))
         if self.vis:
-            classes = apply_table(ids, self.table, str(label_file), SPEC)
+            classes = remap_labels(ids, self.table, str(label_file), SPEC)
             write_file(colour_file, encode_png(colorize(classes, SPEC.palette)))
         write_file(label_file, encode_png(ids))
 

@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from engine.log import RunLog
 from slurm.submit import RECORD, read_job_id
 from utils import yamlfile
 from utils.cli import start
 from utils.errors import UserError, nearest
-from utils.log import RunLog
 
 STOPPED = {130, 138, 143}  # 128 + INT, USR1, TERM: saved and ended as asked
 SILENT = 3600  # seconds

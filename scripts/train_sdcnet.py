@@ -28,22 +28,22 @@ from torch import Tensor, nn  # noqa: E402
 
 from datasets.clips import ClipDataset, ClipLoader, listing  # noqa: E402
 from datasets.samplers import ClassUniformSampler  # noqa: E402
+from engine import checkpoint  # noqa: E402
+from engine.log import RunLog  # noqa: E402
+from engine.runfolder import enter, go_back  # noqa: E402
+from engine.runlock import FolderLock  # noqa: E402
+from engine.stop import StopRequest  # noqa: E402
 from loss.prediction import PredictionLoss, prediction_loss  # noqa: E402
 from network.flow import sdcnet  # noqa: E402
 from network.flow.sdcnet import MODELS, Flow, SDCNet2D, SDCNet2DRecon  # noqa: E402
 from network.flow.sources import device_of, flow_source  # noqa: E402
 from network.flow.warp import warp  # noqa: E402
 from scripts.sdcnet_options import check, fixed, parser  # noqa: E402
-from utils import checkpoint  # noqa: E402
 from utils.cli import exit_code, start  # noqa: E402
-from utils.distributed import Ranks  # noqa: E402
+from utils.distributed import DistributedContext  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
-from utils.log import RunLog  # noqa: E402
 from utils.progress import progress  # noqa: E402
-from utils.runfolder import enter, go_back  # noqa: E402
-from utils.runlock import FolderLock  # noqa: E402
-from utils.stop import StopRequest  # noqa: E402
 from utils.visualize import encode_png  # noqa: E402
 
 
@@ -165,7 +165,7 @@ def train_epoch(run: Run, stop: StopRequest) -> bool:
         if run.step % args.print_freq == 0:
             pace = (time.perf_counter() - began) / count
             run.log.line(f"epoch {epoch} step {run.iteration}/{total}, {named(sums / count)}, {pace:.2f} s a step")
-        if stop.asked(Ranks()) and run.iteration < total:
+        if stop.asked(DistributedContext()) and run.iteration < total:
             return False
     run.epoch, run.iteration = epoch, 0
     run.log.metric("train", {**numbers(sums / count), "lr": lr}, epoch)

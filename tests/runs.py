@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from utils.checkpoint import load
-from utils.log import RunLog
+from engine.checkpoint import load
+from engine.log import RunLog
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,6 +12,7 @@ import pytest
 from shared import GOLDEN
 
 import config
+import inference
 import network
 from options.help import help_text
 from options.table import Option
@@ -183,9 +184,9 @@ def test_both_spellings_of_local_rank() -> None:
 def test_rule_and_flips_of_an_evaluation(words: list[str], name: str, flips: int, idle: list[str]) -> None:
     """Flips of PaddleSeg's val.py need its --aug_eval; without, the log says so."""
     cfg = config.load(words)
-    assert network.rule_name(cfg) == name
-    rule = network.eval_rule(cfg)
-    assert len(rule.flips) == flips and rule.exact_ratio == (name == "paddle") and rule.average == "logits"
+    assert inference.rule_name(cfg) == name
+    rule = inference.eval_rule(cfg)
+    assert len(rule.flips) == flips and rule.use_given_scale_factor == (name == "paddle") and rule.average == "logits"
     assert [flag.split()[0] for flag in cfg.WITHOUT_EFFECT] == idle
 
 
@@ -194,12 +195,12 @@ def test_flags_of_paddlesegs_val() -> None:
     told = json.loads((GOLDEN / "paddle/options.json").read_text())["val.py"]
     for flag in ("--aug_eval", "--flip_horizontal", "--flip_vertical"):
         assert told[flag]["action"] == "store_true" and config.flags()[flag].default is told[flag]["default"] is False
-    assert network.eval_rule(config.load(["--published", "softmax_sum"])).average == "probabilities"
+    assert inference.eval_rule(config.load(["--published", "softmax_sum"])).average == "probabilities"
     for text in ("0.5,1,1.5,2,2.5", "0.5,1.0,1.5,2.0,2.5"):
         cfg = config.load(["--n_scales", text])
         assert network.settings(cfg).scales == (0.5, 1.0, 1.5, 2.0, 2.5)
     cfg = config.load("--multi_scale_inference --default_scale 0.77 --extra_scales 1.3".split())
-    assert network.eval_rule(cfg).scales == (0.77, 1.3)
+    assert inference.eval_rule(cfg).scales == (0.77, 1.3)
 
 
 # --- precedence and files ------------------------------------------------------------------------------------------
@@ -503,8 +504,8 @@ SDCNET = ["--arch", "deepv3.DeepV3PlusR50", "--eval", "val", "--snapshot", "a.pt
 def test_published_defaults_of_evaluation() -> None:
     flags = json.loads((GOLDEN / "sdcnet/options.json").read_text())["entry_points"]["eval.py"]
     published = {flag["flags"][-1]: flag["default"] for flag in flags}
-    rule = network.eval_rule(config.load([*SDCNET, "-im", published["--inference_mode"]]))
-    assert rule == network.predict.RULES["sdcnet"]
+    rule = inference.eval_rule(config.load([*SDCNET, "-im", published["--inference_mode"]]))
+    assert rule == inference.predict.RULES["sdcnet"]
     assert rule.scales == tuple(float(scale) for scale in published["--scales"].split(","))
     assert rule.window == published["--crop_size"] and rule.flip is not published["--no_flip"]
     assert rule.window_overlap == 1 / 3 and published["--sliding_overlap"] == "1 / 3"
@@ -527,11 +528,11 @@ def test_published_evaluation_translates(script: str, scales: tuple[float, ...])
     cfg = config.load(shlex.split(line.replace("${1}", "best.pth").replace("${2}", "OUT").replace("network.", "")))
     assert (cfg.SNAPSHOT, cfg.RESULT_DIR, cfg.EVAL.DUMP_IMAGES, cfg.DATASET.CV) == ("best.pth", "OUT", True, 0)
     assert cfg.EVAL.MODE == ("test" if script.startswith("submit") else "val")
-    assert network.eval_rule(cfg) == replace(network.predict.RULES["sdcnet"], scales=scales)
+    assert inference.eval_rule(cfg) == replace(inference.predict.RULES["sdcnet"], scales=scales)
 
 
 def test_without_an_inference_mode_nothing_changes() -> None:
-    assert network.eval_rule(config.load(SDCNET)) == network.predict.RULES["nvidia"]
+    assert inference.eval_rule(config.load(SDCNET)) == inference.predict.RULES["nvidia"]
 
 
 @pytest.mark.parametrize(
@@ -553,7 +554,7 @@ def test_without_an_inference_mode_nothing_changes() -> None:
     ],
 )
 def test_options_of_an_inference_mode(words: list[str], field: str, value: object) -> None:
-    assert getattr(network.eval_rule(config.load([*SDCNET, *words])), field) == value
+    assert getattr(inference.eval_rule(config.load([*SDCNET, *words])), field) == value
 
 
 def test_a_training_crop_is_no_window() -> None:

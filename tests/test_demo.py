@@ -25,14 +25,14 @@ import config
 import datasets
 import demo
 import demo_folder
-import demonstrate
+import inference
 import network
-import trained
-from network.predict import Predictor
-from utils import checkpoint
+from engine import checkpoint, demonstrate
+from evaluation.legend import Legend
+from inference import trained
+from inference.predict import Predictor
+from inference.video import VideoSink, VideoSource
 from utils.errors import UserError
-from utils.legend import Legend
-from utils.video import VideoSink, VideoSource
 
 ROOT = Path(__file__).parents[1]
 PADDLE_NAMES = json.loads((GOLDEN / "paddle" / "key_map.json").read_text())
@@ -241,7 +241,7 @@ def test_pictures_where_there_is_no_codec(
     own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = write_video(tmp_path / "drive.mp4")
-    monkeypatch.setattr("utils.video.CODECS", ())
+    monkeypatch.setattr("inference.video.CODECS", ())
     out = tmp_path / "out"
     words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out), "--max_frames", "2"]
     assert demo.main(words) == 0
@@ -254,7 +254,7 @@ def test_a_video_that_was_cut_off(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What is there is painted, and a line says that there should be more."""
-    monkeypatch.setattr("utils.video.CODECS", ((".avi", "MJPG"),))
+    monkeypatch.setattr("inference.video.CODECS", ((".avi", "MJPG"),))
     video = write_video(tmp_path / "drive.avi", frames=8)
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]
@@ -267,14 +267,14 @@ def test_a_video_that_was_cut_off(
 
 
 def test_ctrl_c_leaves_whole_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    video, paint, calls = write_video(tmp_path / "drive.mp4"), demonstrate.Painter.paint, count()
+    video, paint, calls = write_video(tmp_path / "drive.mp4"), demonstrate.Renderer.paint, count()
 
-    def interrupted(self: demonstrate.Painter, image: np.ndarray) -> demonstrate.Painted:
+    def interrupted(self: demonstrate.Renderer, image: np.ndarray) -> demonstrate.RenderedMasks:
         if next(calls) == 2:
             raise KeyboardInterrupt
         return paint(self, image)
 
-    monkeypatch.setattr(demonstrate.Painter, "paint", interrupted)
+    monkeypatch.setattr(demonstrate.Renderer, "paint", interrupted)
     out = tmp_path / "out"
     assert demo.main(["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out)]) == 130
     assert len(list(VideoSource(str(next(out.glob("color_mask.*")))))) == 2
@@ -303,7 +303,7 @@ def test_a_camera_until_told_to_end(
             return getattr(self.file, name)
 
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
-    monkeypatch.setattr("utils.video.Preview.show", lambda self, frame: end == "q" and next(shown) == 1)
+    monkeypatch.setattr("inference.video.Preview.show", lambda self, frame: end == "q" and next(shown) == 1)
     assert demo.main(["--demo-video", "3", "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]) == 0
     monkeypatch.undo()
     assert len(list((tmp_path / "out").glob("pred_mask_*.png"))) == frames
@@ -345,7 +345,7 @@ def test_a_paddle_file(shape: list[str], tmp_path: Path) -> None:
     save(tmp_path / "x.png", image)
     assert demo.main(["--demo-image", str(tmp_path / "x.png"), "--save-dir", str(tmp_path), *words]) == 0
     network.weights.load(net, file)
-    (prediction,) = Predictor(placed(net), network.eval_rule(cfg))([image])
+    (prediction,) = Predictor(placed(net), inference.eval_rule(cfg))([image])
     check(tmp_path, image, prediction.classes.cpu().numpy())
 
 

@@ -15,7 +15,8 @@ import config
 import demo
 import demo_folder
 import network
-from options import csail, hrnet_keys
+from compat.csail import options as csail
+from compat.hrnet import keys as hrnet_keys
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
 from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit

@@ -22,25 +22,24 @@ import config
 import datasets
 import loss
 import network
-import preflight
-import session
 import train
 from datasets import look
 from datasets.base import Item, SegmentationDataset
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
+from engine import checkpoint, preflight, restore, session
+from engine.endings import explain
+from engine.log import RunLog
+from engine.runlock import FolderLock
+from engine.state import TrainState
 from network import weights
-from network.weights import restore
+from network.weights import safe_load
 from scripts import sweep
 from transforms import Pipeline
-from utils import amp, checkpoint, files, rendezvous, safe_load
+from utils import amp, files, rendezvous
 from utils.cli import exit_code
-from utils.distributed import Ranks
-from utils.endings import explain
-from utils.log import RunLog
+from utils.distributed import DistributedContext
 from utils.processes import fate
-from utils.runlock import FolderLock
-from utils.state import TrainState
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/faq.md").read_text(encoding="utf-8")
@@ -88,7 +87,7 @@ def words(root: Path, train_values: Sequence[Sequence[int]], val: Sequence[Seque
 def audited(argv: list[str]) -> None:
     """Print what is said of the labels before the first step."""
     cfg = config.load(argv)
-    print("\n".join(datasets.audit_labels(cfg, Ranks(), datasets.build_train(cfg, Ranks()))))
+    print("\n".join(datasets.audit_labels(cfg, DistributedContext(), datasets.build_train(cfg, DistributedContext()))))
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +100,7 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def opened(folder: Path, *more: str) -> Iterator[session.Run]:
     """A run with its log."""
-    cfg, ranks = config.load([*SMALL, "--dataset", "cityscapes", *more]), Ranks()
+    cfg, ranks = config.load([*SMALL, "--dataset", "cityscapes", *more]), DistributedContext()
     run = session.Run(cfg, datasets.spec(cfg), ranks, RunLog(folder), amp.build(False, "O1", ranks.device), "")
     with ExitStack() as stack:
         stack.callback(run.close)
@@ -180,7 +179,7 @@ def seen(paths: Sequence[Path], upright: bool) -> None:
     shown = [Item(str(path), None, path.stem, upright=upright) for path in paths]
     loader = EvalLoader(SegmentationDataset(shown, SPEC, Pipeline([])), lenient=True)
     assert sum(len(batch["image"]) for batch in loader) > 0
-    print("\n".join(loader.seen(Ranks()).lines))
+    print("\n".join(loader.seen(DistributedContext()).lines))
 
 
 @case("My photos or masks are turned by 90 degrees")
@@ -243,7 +242,7 @@ def _nan(root: Path, patch: pytest.MonkeyPatch) -> None:
 @case("What happens to options that I change at a resume?")
 def _changed(root: Path, patch: pytest.MonkeyPatch) -> None:
     cfg = config.load([*SMALL, "--dataset", "cityscapes"])
-    options, net, ranks = config.flat(cfg), nn.Linear(1, 1), Ranks()
+    options, net, ranks = config.flat(cfg), nn.Linear(1, 1), DistributedContext()
     facts = {"arch": cfg.MODEL.ARCH, "config": options}
     checkpoint.save(state_of(net).pack(ranks, facts), root / "a.pth")
     told(lambda: restore.resume(root / "a.pth", state_of(net, "adamw"), options, ranks, 4))
@@ -275,7 +274,7 @@ def _unread(root: Path, patch: pytest.MonkeyPatch) -> None:
 @case("Expected more than 1 value per channel when training")
 def _one_value(root: Path, patch: pytest.MonkeyPatch) -> None:
     cfg = config.load([*SMALL, "--dataset", "cityscapes", "--bs_trn", "1"])
-    told(lambda: preflight.check_batchnorm(cfg, network.build(cfg), Ranks()))
+    told(lambda: preflight.check_batchnorm(cfg, network.build(cfg), DistributedContext()))
 
 
 @case("Out of memory")

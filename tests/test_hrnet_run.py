@@ -15,9 +15,10 @@ from shared import hrnet_file
 import config
 import network
 import train
+from compat.hrnet import weights as hrnet
 from datasets import cityscapes
 from network.layers import kaiming
-from network.weights import Weights, hrnet, read_file
+from network.weights import Weights, read_file
 
 # Ours and theirs, mixed: a narrow network and small images.
 NARROW = """MODEL.WIDTH_MULT 0.1 MODEL.EXTRA.STAGE1.NUM_BLOCKS [1] MODEL.EXTRA.STAGE2.NUM_BLOCKS [1,1]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import train
-from utils.checkpoint import load
-from utils.log import RunLog
+from engine.checkpoint import load
+from engine.log import RunLog
 
 
 @pytest.fixture

@@ -20,15 +20,17 @@ from yacs.config import CfgNode
 
 import config
 import demo
+import inference
 import network
 import train
-import trained
 from datasets.pictures import read_image
-from network.predict import Predictor
-from network.weights import restore
+from engine import checkpoint
+from evaluation.sinks.submission import id_table
+from inference import trained
+from inference.predict import Predictor
+from network.weights import metadata, pairs
 from scripts import auto_label, export
-from utils import checkpoint, digest
-from utils.sinks.submission import id_table
+from utils import digest
 
 SIZES = {"IMG_SIZES": "300,375,450,525,600", "IMG_MAX_SIZE": 1000, "PADDING": 8}
 NAMED = ["--arch_encoder", SMALL[0], "--arch_decoder", SMALL[1]]
@@ -59,7 +61,7 @@ def expected(cfg: CfgNode, image: np.ndarray) -> np.ndarray:
     gpu = torch.cuda.is_available()
     layout = torch.contiguous_format if gpu else torch.channels_last
     placed = net.eval().to("cuda" if gpu else "cpu", memory_format=layout)  # type: ignore[call-overload]
-    (prediction,) = Predictor(placed, network.eval_rule(cfg))([image])
+    (prediction,) = Predictor(placed, inference.eval_rule(cfg))([image])
     return prediction.classes.cpu().numpy()
 
 
@@ -101,7 +103,7 @@ class TestTold:
         ],
     )
     def test_the_line_wins(self, folder: Path, words: Sequence[str], key: str, value: object) -> None:
-        cfg = config.load(words, restore.told(folder, ""))
+        cfg = config.load(words, metadata.of_start(folder, ""))
         assert sizes(cfg) == (SIZES | ({"IMG_SIZES": ""} if "toy" in words else {})) | {key: value}
 
     def test_by_a_checkpoint_of_ours(self, tmp_path: Path) -> None:
@@ -119,10 +121,10 @@ class TestTold:
         ]
         cfg = config.load(words)
         checkpoint.save({"net": {"x": torch.zeros(1)}, "config": config.flat(cfg)}, tmp_path / "own.pth")
-        again = config.load([], restore.told(tmp_path / "own.pth", ""))
+        again = config.load([], metadata.of_start(tmp_path / "own.pth", ""))
         assert sizes(again) == {"IMG_SIZES": "24,32", "IMG_MAX_SIZE": 80, "PADDING": 16}
         assert again.DATASET.NAME == "ade20k" and again.MODEL.ENCODER == SMALL[0]
-        assert restore.told(tmp_path / "own.pth", "encoder_decoder") == {}
+        assert metadata.of_start(tmp_path / "own.pth", "encoder_decoder") == {}
 
 
 def test_a_demo(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +210,8 @@ def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
 def test_a_teacher_is_told_by_both_files(folder: Path, nameless: Path, tmp_path: Path) -> None:
     other = parsing_pairs.write(tmp_path / "other", epoch=20)
     torch.save({"conv_last.bias": torch.zeros(150)}, other / "decoder_epoch_20.pth")
-    assert digest.of_file(folder) == digest.of_file(nameless) != digest.of_file(other)
+    codes = [digest.of_files(pairs.parts(path)) for path in (folder, nameless, other)]
+    assert codes[0] == codes[1] != codes[2]
 
 
 class TestMistakes:

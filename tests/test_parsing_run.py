@@ -14,9 +14,9 @@ from runs import assert_same_end, finish, folder, into, last, python, rows, torc
 import config
 import datasets
 import train
-from utils import checkpoint
-from utils.distributed import Ranks
-from utils.stop import StopRequest
+from engine import checkpoint
+from engine.stop import StopRequest
+from utils.distributed import DistributedContext
 
 SIZES = [(40, 60), (66, 44), (50, 50), (90, 52), (38, 80), (64, 96), (75, 50), (96, 64)]
 VALIDATION = 5
@@ -59,7 +59,7 @@ def test_two_processes_of_different_sizes_equal_one_that_adds_up(words: list[str
     cfg = config.load(words)
     shapes = []
     for rank in range(2):
-        batches = list(datasets.build_train(cfg, Ranks(rank, 2)))
+        batches = list(datasets.build_train(cfg, DistributedContext(rank, 2)))
         shapes.append([batch["image"].shape for batch in batches])
     assert any(mine != other for mine, other in zip(*shapes, strict=True)) and len(shapes[0]) == 2
     one, two = into([*words, "--accum", "2"], "one"), into([*words, "--loss_norm", "rank"], "two")
@@ -127,7 +127,7 @@ def test_a_resume_within_an_epoch_keeps_its_batches(
 
 
 def _unlabelled(words: list[str]) -> int:
-    loader = datasets.build_val(config.load(words), Ranks())
+    loader = datasets.build_val(config.load(words), DistributedContext())
     return sum(int((label == 255).sum()) for batch in loader for label in batch["label"] if label is not None)
 
 

@@ -21,8 +21,8 @@ import network
 import train
 from datasets import folder
 from datasets.pictures import read_turned
+from engine import checkpoint
 from scripts import auto_label
-from utils import checkpoint
 
 ARCH = "ocrnet.HRNet_Mscale"
 LATIN1 = os.fsdecode(b"caf\xe9.png")

@@ -11,10 +11,10 @@ from pictures import write_image
 import config
 import datasets
 import network
-import session
-from utils import amp, checkpoint
-from utils.distributed import Ranks
-from utils.log import RunLog
+from engine import checkpoint, session
+from engine.log import RunLog
+from utils import amp
+from utils.distributed import DistributedContext
 
 GUESS = (
     "note: labels are read as train ids, since no label that was looked at (2 of {0}) has a value from 19 to 33; "
@@ -33,7 +33,7 @@ def test_notes_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
     lists = ["--data_root", str(tmp_path), "--list_train", str(path), "--list_val", str(path)]
     base = ["--arch", "basic.HRNet", "--crop_size", "16", "--num_workers", "0", "--class_uniform_pct", "0"]
     cfg = config.load([*base, *lists, *words])
-    log, ranks = RunLog(tmp_path / "run"), Ranks()
+    log, ranks = RunLog(tmp_path / "run"), DistributedContext()
     run = session.Run(cfg, datasets.spec(cfg), ranks, log, amp.build(False, "O1", ranks.device), "")
     if not words:
         for line in datasets.audit_labels(cfg, ranks, datasets.build_train(cfg, ranks)):
@@ -54,7 +54,7 @@ def test_an_evaluation_says_that_label_values_differ(
     (tmp_path / "pictures").mkdir()
     write_image(tmp_path / "pictures/a.png", np.zeros((32, 32, 3), np.uint8))
     cfg = config.load([*words, "--eval", "folder", "--eval_folder", str(tmp_path / "pictures"), "--snapshot", "x.pth"])
-    net, spec, ranks = network.build(cfg), datasets.spec(cfg), Ranks()
+    net, spec, ranks = network.build(cfg), datasets.spec(cfg), DistributedContext()
     facts = {"arch": cfg.MODEL.ARCH, "class_names": list(spec.classes), "class_ids": ids, "config": config.flat(cfg)}
     checkpoint.save({"net": net.state_dict(), **facts}, tmp_path / "x.pth")
     run = session.Run(cfg, spec, ranks, RunLog(tmp_path / "run"), amp.build(False, "O1", ranks.device), "")

@@ -21,10 +21,10 @@ from runs import ROOT, assert_same_end, finish, folder, into, last, python, rows
 import config
 import network
 import train
+from engine.runlock import FolderLock
+from engine.stop import StopRequest
 from scripts.convert_checkpoint import main as convert_checkpoint
-from utils.distributed import Ranks
-from utils.runlock import FolderLock
-from utils.stop import StopRequest
+from utils.distributed import DistributedContext
 
 
 @pytest.fixture(autouse=True)
@@ -397,10 +397,10 @@ def test_a_run_is_alone_in_its_folder(tiny_run: list[str], capsys: pytest.Captur
 
 def test_stop_request_agrees_over_ranks() -> None:
     stop = StopRequest()
-    assert not stop.asked(Ranks())
+    assert not stop.asked(DistributedContext())
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(0.01)
-    assert stop.asked(Ranks()) and stop.exit_code == 143
+    assert stop.asked(DistributedContext()) and stop.exit_code == 143
 
 
 def test_file_in_the_run_folder_stops_the_run(tiny_run: list[str]) -> None:
@@ -416,10 +416,10 @@ def test_file_in_the_run_folder_stops_the_run(tiny_run: list[str]) -> None:
 def test_only_the_main_rank_looks_for_the_file(tmp_path: Path) -> None:
     (tmp_path / "preempt").touch()
     stop = StopRequest(tmp_path / "preempt")
-    assert stop.asked(Ranks()) and not stop.asked(Ranks(rank=1))
+    assert stop.asked(DistributedContext()) and not stop.asked(DistributedContext(rank=1))
     os.kill(os.getpid(), signal.SIGUSR1)
     time.sleep(0.01)
-    assert stop.asked(Ranks(rank=1))
+    assert stop.asked(DistributedContext(rank=1))
 
 
 def test_checkpoint_of_other_classes_is_not_scored(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ class Sample:
     turned: bool = False
 
 
-class Draw(NamedTuple):
+class CropRequest(NamedTuple):
     """What a training sampler yields: which image, what its crop covers, the seed of its augmentation.
 
     `short`: see Sample.

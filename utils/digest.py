@@ -6,16 +6,14 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from utils import pairs
-
 _SHOWN = 16  # letters
 
 
-def of_file(path: Path) -> str:
-    """Tells a file, or pair of files, from others by its bytes."""
+def of_files(paths: Iterable[Path]) -> str:
+    """Tells files from others by their bytes, one after another."""
     sha = hashlib.sha256()
-    for part in pairs.files(path) if pairs.is_pair(path) else (path,):
-        with open(part, "rb") as file:
+    for path in paths:
+        with open(path, "rb") as file:
             while block := file.read(1 << 22):
                 sha.update(block)
     return sha.hexdigest()[:_SHOWN]

@@ -1,4 +1,4 @@
-"""Ranks: which process this is, and sums over all of them.
+"""Which process this is, and sums over all of them.
 
 Everything works unchanged in one process: sums are identities, the barrier returns at once.
 """
@@ -6,9 +6,10 @@ Everything works unchanged in one process: sums are identities, the barrier retu
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,11 +18,12 @@ from torch import Tensor, nn
 from utils import rendezvous
 from utils.errors import UserError
 
-LAUNCHED = "STREETSCALE_LAUNCHED"  # in the environment of processes that `utils.launch` has started
+T = TypeVar("T")
+LAUNCHED = "STREETSCALE_LAUNCHED"  # in the environment of processes that `engine.launch` has started
 
 
 @dataclass(frozen=True)
-class Ranks:
+class DistributedContext:
     """This process among `world` processes, and the device that it computes on."""
 
     rank: int = 0
@@ -51,7 +53,7 @@ class Ranks:
         if self.world > 1:
             dist.barrier()
 
-    def align(self, module: nn.Module) -> None:
+    def broadcast_module(self, module: nn.Module) -> None:
         """Give all ranks the main one's buffers: running statistics differ unless they are synchronised."""
         if self.world > 1:
             for buffer in module.buffers():
@@ -66,7 +68,22 @@ class Ranks:
         return values
 
 
-def init(local_rank: int = 0) -> Ranks:
+def from_main(ranks: DistributedContext, work: Callable[[], T]) -> T:
+    """What `work` gives on the main process, on all of them. Its UserError is raised on all: nobody waits for it."""
+    found: T | None = None
+    failed = ""
+    if ranks.is_main:
+        try:
+            found = work()
+        except UserError as error:
+            failed = str(error)
+    found, failed = ranks.gather((found, failed))[0]
+    if failed:
+        raise UserError(failed)
+    return found  # type: ignore[return-value]
+
+
+def init(local_rank: int = 0) -> DistributedContext:
     """Join the process group that `torchrun` or `srun` describes in the environment; one process if there is none.
 
     `local_rank` is the old launcher's argument, used where the environment has no LOCAL_RANK. UserError for more
@@ -74,7 +91,7 @@ def init(local_rank: int = 0) -> Ranks:
     """
     rank, world, local, here = rendezvous.place(os.environ, local_rank)
     if world == 1:
-        return Ranks(device=_device(0))
+        return DistributedContext(device=_device(0))
     if torch.cuda.is_available() and here > torch.cuda.device_count():
         raise UserError(f"{here} processes for {torch.cuda.device_count()} GPU(s): lower --nproc_per_node")
     device = _device(local)
@@ -83,7 +100,7 @@ def init(local_rank: int = 0) -> Ranks:
     # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
     backend, longest = "nccl" if device.type == "cuda" else "gloo", timedelta(minutes=60)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=longest)
-    return Ranks(rank, world, local, device)
+    return DistributedContext(rank, world, local, device)
 
 
 def _device(local: int) -> torch.device:
@@ -112,7 +129,7 @@ def launcher() -> str:
     return f"torchrun {f'--nnodes={nodes} ' if nodes > 1 else ''}--nproc_per_node={here}"
 
 
-def lost_peer(error: RuntimeError) -> bool:
+def peer_died(error: RuntimeError) -> bool:
     """Whether an error only says that another process has ended, whose own message stands elsewhere."""
     text = str(error)
     signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited", "Socket")
@@ -179,7 +196,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
 
 
-def sync_batchnorm(net: nn.Module, ranks: Ranks) -> nn.Module:
+def sync_batchnorm(net: nn.Module, ranks: DistributedContext) -> nn.Module:
     """Replace every batch norm by one that works over all ranks; keys and values stay."""
     if ranks.world == 1:
         return net

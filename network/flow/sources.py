@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from network.flow import flownet2, sdcnet
 from network.flow.padding import padded
 from network.flow.sdcnet import Flow, Prediction
-from network.weights import parse
-from utils import finite, safe_load
+from network.weights import finite, parse, safe_load
 from utils.errors import UserError, nearest
 
 RAFT_STRIDE, RAFT_LEAST = 8, 128  # sides are multiples of the first; its pyramid of correlations needs the second

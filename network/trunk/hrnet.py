@@ -27,7 +27,7 @@ class Stage(NamedTuple):
 
 STAGES = (Stage(1, (4,)), Stage(1, (4,) * 2), Stage(4, (4,) * 3), Stage(3, (4,) * 4))  # as published
 TWINS = (Stage(1, (4,) * 2), Stage(3, (4,) * 3), Stage(2, (4,) * 4))  # of stages 2 to 4, where they exist twice
-TWIN = "_2"  # behind the name of a stage or transition of the second way
+SECOND_BRANCH = "_2"  # behind the name of a stage or transition of the second way
 
 
 class MultiResolution(nn.Module):
@@ -84,7 +84,8 @@ class HRNet(nn.Module):
 
     `width`: channels of the highest branch. `mult` scales every channel count, the stem's too.
     `grad_ckpt`: recompute each stage's activations in the backward pass instead of keeping them.
-    `twins`: a second way through the last stages, as many as there are of them; `twin` is what it makes, as `out`.
+    `second_branch`: a second way through the last stages, as many as there are of them; `twin` is what it
+    makes, as `out`.
     """
 
     stage2: nn.Sequential
@@ -98,13 +99,13 @@ class HRNet(nn.Module):
         stages: Sequence[Stage] = STAGES,
         align_corners: bool = False,
         grad_ckpt: bool = False,
-        twins: Sequence[Stage] = (),
+        second_branch: Sequence[Stage] = (),
     ) -> None:
         super().__init__()
         self.align_corners, self.grad_ckpt = align_corners, grad_ckpt
         stem = scaled(STEM, mult)
         widths = [scaled(width * 2**b, mult) for b in range(4)]
-        self.out_channels = {"out": sum(widths)} | ({"twin": sum(widths)} if twins else {})
+        self.out_channels = {"out": sum(widths)} | ({"twin": sum(widths)} if second_branch else {})
         self.branch_channels = {f"branch{b}": c for b, c in enumerate(widths)}
         self.strides = dict.fromkeys(self.out_channels, 4)
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
@@ -112,10 +113,12 @@ class HRNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         out = stem * Bottleneck.expansion
         self.layer1 = nn.Sequential(*(Bottleneck(out if i else stem, stem) for i in range(stages[0].blocks[0])))
-        self.forks = 5 - len(twins)  # the first stage that exists twice; 5: none
+        self.branch_from = 5 - len(second_branch)  # the first stage that exists twice; 5: none
         for number in (2, 3, 4):
             before = widths[: number - 1] if number > 2 else [out]
-            ways = {"": stages[number - 1]} | ({TWIN: twins[number - self.forks]} if number >= self.forks else {})
+            ways = {"": stages[number - 1]} | (
+                {SECOND_BRANCH: second_branch[number - self.branch_from]} if number >= self.branch_from else {}
+            )
             for way in ways:
                 self.add_module(f"transition{number - 1}{way}", _transition(before, widths[:number]))
             for way, stage in ways.items():
@@ -123,9 +126,13 @@ class HRNet(nn.Module):
         kaiming(self)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        xs = self._through([self._stem(image)], 2, self.forks)  # what both ways read
-        found = {"out": self._stacked(self._through(xs, self.forks, 5))}
-        return found | ({"twin": self._stacked(self._through(xs, self.forks, 5, TWIN))} if self.forks < 5 else {})
+        xs = self._through([self._stem(image)], 2, self.branch_from)  # what both ways read
+        found = {"out": self._stacked(self._through(xs, self.branch_from, 5))}
+        return found | (
+            {"twin": self._stacked(self._through(xs, self.branch_from, 5, SECOND_BRANCH))}
+            if self.branch_from < 5
+            else {}
+        )
 
     def branches(self, image: Tensor) -> list[Tensor]:
         """(N, 3, H, W) -> the four branches, (N, width * 2^b, ~H / (4 * 2^b), ...), of the first way."""

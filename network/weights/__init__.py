@@ -9,12 +9,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from compat.csail import weights as csail
+from compat.hrnet import weights as hrnet
+from compat.nvidia import weights as nvidia
+from compat.paddleseg import weights as paddle
 from network.net import Net
-from network.trunk.hrnet import TWIN
-from network.weights import csail, hrnet, nvidia, own, paddle, places, plain, trunks
+from network.trunk.hrnet import SECOND_BRANCH
+from network.weights import finite, inert, own, places, plain, safe_load, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
-from utils import finite, inert, safe_load
 from utils.errors import UserError
 
 __all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state", "take"]
@@ -111,8 +114,8 @@ def load_twins(net: nn.Module, path: Path) -> LoadReport:
     Raises UserError for a network, or a file, without such stages.
     """
     weights, trunk = read_file(path), _trunk(net)
-    ways = nn.ModuleDict({name: part for name, part in trunk.named_children() if name.endswith(TWIN)})
-    state = hrnet.twins(trunks.best(weights.state, trunk.state_dict().keys())[0], ways.state_dict().keys())
+    ways = nn.ModuleDict({name: part for name, part in trunk.named_children() if name.endswith(SECOND_BRANCH)})
+    state = hrnet.second_branch(trunks.best(weights.state, trunk.state_dict().keys())[0], ways.state_dict().keys())
     if not state:
         lacking = "the file" if len(ways) else "the network"
         raise UserError(f"MODEL.OFFSET_PRETRAINED {path}: {lacking} has none of HRNet's stages that exist twice")
@@ -130,7 +133,7 @@ def with_twins(net: nn.Module, first: LoadReport | str, file: str = "") -> str:
 
 
 def _is_twin(name: str) -> bool:
-    return name.partition(".")[0].endswith(TWIN)
+    return name.partition(".")[0].endswith(SECOND_BRANCH)
 
 
 def _trunk(net: nn.Module) -> nn.Module:

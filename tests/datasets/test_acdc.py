@@ -14,9 +14,9 @@ import config
 import datasets
 import train
 from datasets import acdc, toy
-from utils.distributed import Ranks
+from evaluation.sinks.submission import id_table
+from utils.distributed import DistributedContext
 from utils.errors import UserError
-from utils.sinks.submission import id_table
 
 CONDITIONS = ["fog", "night", "rain", "snow"]
 
@@ -70,7 +70,7 @@ def test_what_can_be_wrong(scenes: Path, tmp_path: Path) -> None:
 
 def test_labels_have_classes(scenes: Path) -> None:
     words = ["--dataset", "acdc", "--data_root", str(scenes), "--arch", "basic.HRNet", "--num_workers", "0"]
-    for batch in datasets.build_val(config.load([*words, "--conditions", "rain"]), Ranks()):
+    for batch in datasets.build_val(config.load([*words, "--conditions", "rain"]), DistributedContext()):
         (label,) = batch["label"]
         assert label is not None and set(np.unique(label)) <= {*range(19), 255} and (label < 19).mean() > 0.5
     with pytest.raises(UserError, match="--conditions is of --dataset acdc"):
@@ -111,7 +111,7 @@ def test_a_run_tells_conditions_apart(
 def test_some_images_are_of_all_conditions(scenes: Path, words: list[str], shown: list[str]) -> None:
     """Two images of each condition in training, one in validation."""
     cfg = config.load(["--dataset", "acdc", "--data_root", str(scenes), "--arch", "basic.HRNet", *words])
-    loaders = [datasets.build_val(cfg, Ranks(), mode) for mode in ("trn", "val")]
+    loaders = [datasets.build_val(cfg, DistributedContext(), mode) for mode in ("trn", "val")]
     found = [list(loader.dataset.conditions.values()) for loader in loaders]
     assert list(dict.fromkeys(found[0])) == list(dict.fromkeys(found[1])) == shown
     assert len(found[0]) == min(

@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 import datasets
 from datasets import ade20k
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 TREE = "ADEChallengeData2016"
@@ -72,9 +72,9 @@ def test_it_trains_and_validates(root: Path, make_cfg: Make) -> None:
     for more in ([], lists):
         cfg = make_cfg(*words, *more)
         assert cfg.DATASET.NUM_CLASSES == 150
-        (batch,) = list(datasets.build_train(cfg, Ranks()))
+        (batch,) = list(datasets.build_train(cfg, DistributedContext()))
         assert batch["image"].shape == (3, 3, 16, 16)
-        (shown,) = list(datasets.build_val(cfg, Ranks()))
+        (shown,) = list(datasets.build_val(cfg, DistributedContext()))
         label = shown["label"][0]
         assert label is not None and set(np.unique(label).tolist()) == {0, 149, 255}
 
@@ -107,10 +107,10 @@ def test_what_else_can_be_wrong(root: Path, make_cfg: Make, write_file: Callable
     text = (root / "training.odgt").read_text()
     (root / "training.odgt").write_text(text.replace('"width": 60', '"width": 61'))
     with pytest.raises(UserError, match=r"00000001\.jpg is 60x40 pixels, its list says 61x40"):
-        list(datasets.build_train(make_cfg(*words, "--list_train", root / "training.odgt"), Ranks()))
+        list(datasets.build_train(make_cfg(*words, "--list_train", root / "training.odgt"), DistributedContext()))
     write_file(root / TREE / "annotations/training/ADE_train_00000003.png", np.full((50, 50), 151, np.uint8))
     with pytest.raises(UserError, match=r"00000003\.png: label value 151 \(2500 pixels\) is no class of ade20k"):
-        list(datasets.build_train(make_cfg(*words), Ranks()))
+        list(datasets.build_train(make_cfg(*words), DistributedContext()))
     (root / "empty.odgt").write_text("\n")
     with pytest.raises(UserError, match=r"empty\.odgt is empty"):
         ade20k.listed(str(root / "empty.odgt"), str(root))

@@ -14,7 +14,7 @@ from yacs.config import CfgNode
 import datasets
 from datasets import audit, catalogue, centroids
 from datasets.audit import class_pixels
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 Make = Callable[..., CfgNode]
@@ -40,7 +40,7 @@ def said(make_cfg: Make, root: Path, train: Values, val: Values, *flags: object,
     base = ("--dataset", "list", "--num_class", classes, "--data_root", root, "--bs_trn", 1)
     lists = ("--list_train", listed(root, "train", train), "--list_val", listed(root, "val", val))
     cfg = make_cfg(*base, *lists, *flags)
-    return datasets.audit_labels(cfg, Ranks(), datasets.build_train(cfg, Ranks()))
+    return datasets.audit_labels(cfg, DistributedContext(), datasets.build_train(cfg, DistributedContext()))
 
 
 @pytest.mark.parametrize("share", [0.5, 0])
@@ -185,7 +185,7 @@ def test_cache_of_an_older_version_is_not_read(make_cfg: Make, tmp_path: Path) -
     assert said(make_cfg, tmp_path, ALL_THERE, ALL_THERE)[0].endswith("of 2 labels are ignored")
 
 
-class Other(Ranks):
+class Other(DistributedContext):
     """The second of two processes, whose main one has this to say."""
 
     def gather(self, value: object) -> list[object]:
@@ -197,7 +197,7 @@ def test_errors_of_the_main_process_are_everybodys(make_cfg: Make, tmp_path: Pat
     lists = ("--list_train", listed(tmp_path, "a", ALL_THERE), "--list_val", listed(tmp_path, "b", ALL_THERE))
     cfg = make_cfg(*base, *lists)
     with pytest.raises(UserError, match="labels are useless"):
-        datasets.audit_labels(cfg, Other(1, 2, 1), datasets.build_train(cfg, Ranks()))
+        datasets.audit_labels(cfg, Other(1, 2, 1), datasets.build_train(cfg, DistributedContext()))
 
 
 @pytest.mark.parametrize(

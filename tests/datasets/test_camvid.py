@@ -12,7 +12,7 @@ import datasets
 from datasets import camvid
 from datasets.base import SegmentationDataset
 from transforms import Pipeline
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 
@@ -58,7 +58,11 @@ def test_cv_3_trains_on_train_and_val(
 
     def names(mode: str, *flags: str) -> list[str]:
         cfg = make_cfg("--dataset", "camvid", "--data_root", root, *flags)
-        loader = datasets.build_train(cfg, Ranks()) if mode == "train" else datasets.build_val(cfg, Ranks(), mode)
+        loader = (
+            datasets.build_train(cfg, DistributedContext())
+            if mode == "train"
+            else datasets.build_val(cfg, DistributedContext(), mode)
+        )
         return [item.name for item in loader.dataset.items]
 
     assert names("train") == ["c", "a"]
@@ -116,14 +120,14 @@ def test_a_frame_of_no_sequence_is_in_no_split(
     (painted / "701_StillsRaw_full/holiday_000001.png").unlink()
     cfg = make_cfg("--dataset", "camvid", "--data_root", painted, "--maxSkip", "1", "--class_uniform_pct", "1")
     with pytest.raises(UserError, match="is CamVid's painted original"):
-        datasets.build_train(cfg, Ranks())
+        datasets.build_train(cfg, DistributedContext())
 
 
 def test_painted_labels_have_11_classes_or_all(painted: Path, make_cfg: Callable[..., CfgNode]) -> None:
     for words, count in (((), 11), (("DATASET.CAMVID_CLASSES", "32"), 31)):
         cfg = make_cfg("--dataset", "camvid", "--data_root", painted, *words)
         assert cfg.DATASET.NUM_CLASSES == count
-        (batch,) = datasets.build_val(cfg, Ranks())
+        (batch,) = datasets.build_val(cfg, DistributedContext())
         label = batch["label"][0]
         assert label is not None
         expected = [*range(31), 255] if words else [camvid._FEW[value] for value in range(32)]

@@ -12,7 +12,7 @@ from shared import GOLDEN
 from datasets import centroids
 from datasets.base import Item, SegmentationDataset
 from datasets.cityscapes import SPEC
-from datasets.reading import apply_table, class_table
+from datasets.reading import label_lut, remap_labels
 from transforms import Pipeline
 
 CASES = json.loads((GOLDEN / "nvidia/centroids.json").read_text())
@@ -27,8 +27,8 @@ RECIPES = {
 def test_golden(case: str, tile: str) -> None:
     label = golden_labels(*RECIPES[case]).astype(np.uint8)
     if case == "raw_ids":
-        table = class_table(SPEC)
-        label = np.stack([apply_table(one, table, "golden", SPEC) for one in label])
+        table = label_lut(SPEC)
+        label = np.stack([remap_labels(one, table, "golden", SPEC) for one in label])
     found = centroids.build(lambda i: label[i], range(len(label)), 19, int(tile), small_tile=True, workers=2)
     assert {str(c): rows.tolist() for c, rows in found.items()} == CASES[case]["tiles"][tile]
 

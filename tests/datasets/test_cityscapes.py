@@ -16,11 +16,11 @@ import datasets
 from datasets import cityscapes, labelids
 from datasets.base import LabelRules, SegmentationDataset
 from datasets.cityscapes import SPEC, TRAIN_CITIES, VAL_CITIES, Coarse, listing, split_cities
+from evaluation.sinks import AutoLabels, EvalItem
 from transforms import Pipeline
 from utils.contracts import Prediction
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
-from utils.sinks import AutoLabels, EvalItem
 
 CV_FACTS = json.loads((GOLDEN / "sdcnet/cityscapes_cv_splits.json").read_text())
 SPLITS = CV_FACTS["splits"]
@@ -203,7 +203,7 @@ def coarse_centres(make_cfg: Callable[..., CfgNode], root: Path, epoch: int, *fl
     """Items that the class-uniform part of an epoch crops."""
     keys = ("DATASET.CITYSCAPES_CUSTOMCOARSE", str(root / "autolabelled"))
     cfg = make_cfg("--set_cityscapes_root", root, "--bs_trn", 1, "--class_uniform_pct", 1, *flags, *keys)
-    sampler = datasets.build_train(cfg, Ranks()).sampler
+    sampler = datasets.build_train(cfg, DistributedContext()).sampler
     # Six fine images leave no class a crop of its own; forty times as many do.
     sampler = dataclasses.replace(sampler, images=list(sampler.images) * 40)
     sampler.set_epoch(epoch)

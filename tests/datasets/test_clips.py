@@ -9,7 +9,7 @@ import pytest
 
 from datasets.clips import ClipDataset, ClipLoader, listing
 from datasets.samplers import ClassUniformSampler
-from utils.contracts import Draw
+from utils.contracts import CropRequest
 from utils.errors import UserError
 from utils.files import write_file
 from utils.visualize import encode_png
@@ -69,15 +69,15 @@ def test_crops(tmp_path: Path) -> None:
     data = ClipDataset(clips, (8, 12))
     seen = set()
     for seed in range(40):
-        item = data[Draw(0, None, seed)]
+        item = data[CropRequest(0, None, seed)]
         assert item.frames.shape == (3, 3, 8, 12)
-        assert np.array_equal(item.frames, data[Draw(0, None, seed)].frames)
+        assert np.array_equal(item.frames, data[CropRequest(0, None, seed)].frames)
         assert np.array_equal(item.frames[0, :2], item.frames[2, :2])  # the same part of each frame
         columns = item.frames[0, 0, 0].astype(int)
         assert abs(int(columns[-1]) - int(columns[0])) == 11
         seen.add((int(item.frames[0, 1, 0, 0]), bool(columns[0] > columns[-1])))
     assert len(seen) > 10 and {mirrored for _, mirrored in seen} == {True, False}
-    middle = ClipDataset(clips, (8, 12), augment=False)[Draw(0, None, 7)].frames[0]
+    middle = ClipDataset(clips, (8, 12), augment=False)[CropRequest(0, None, 7)].frames[0]
     assert (middle[1, 0, 0], middle[0, 0, 0]) == (6, 9)
     assert ClipDataset(clips, (40, 12), augment=False)[0].frames.shape == (3, 3, 40, 12)  # reflected first
 

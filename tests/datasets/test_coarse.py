@@ -17,10 +17,10 @@ from yacs.config import CfgNode
 
 import datasets
 import train
+from datasets import labelrecord
 from datasets.cityscapes import SPEC
-from utils import labelrecord
-from utils.contracts import DatasetSpec, Draw
-from utils.distributed import Ranks
+from utils.contracts import CropRequest, DatasetSpec
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 CASES = json.loads((GOLDEN / "nvidia/epoch_composition.json").read_text())
@@ -59,15 +59,17 @@ def make_root(tmp_path: Path, make_tree: Callable[..., Path], write_file: Write)
     return make
 
 
-def draws(make_cfg: Cfg, root: Path, epoch: int, *flags: Any) -> list[Draw]:
+def draws(make_cfg: Cfg, root: Path, epoch: int, *flags: Any) -> list[CropRequest]:
     """The items of an epoch."""
     keys = ("DATASET.CITYSCAPES_CUSTOMCOARSE", root / "auto")
-    sampler = datasets.build_train(make_cfg("--data_root", root, "--bs_trn", 1, *flags, *keys), Ranks()).sampler
+    sampler = datasets.build_train(
+        make_cfg("--data_root", root, "--bs_trn", 1, *flags, *keys), DistributedContext()
+    ).sampler
     sampler.set_epoch(epoch)
     return sampler.draws()
 
 
-def composition(made: list[Draw]) -> dict[str, int]:
+def composition(made: list[CropRequest]) -> dict[str, int]:
     """The counts that are recorded."""
     plain = [draw.index for draw in made if draw.centre is None]
     return {
@@ -125,7 +127,9 @@ def test_tree_of_converted_labels(make_root: Callable[..., Path], make_cfg: Cfg,
         write_file(root / "convert_autolabelled" / path.parent.name / path.name, np.full((32, 64), 11, np.uint8))
     flags = ("--coarse_multiple", 1, "--custom_coarse_prob", 0, "--class_uniform_pct", 0)
     keys = ("DATASET.CITYSCAPES_CUSTOMCOARSE", root / "convert_autolabelled")
-    dataset = datasets.build_train(make_cfg("--data_root", root, "--bs_trn", 1, *flags, *keys), Ranks()).dataset
+    dataset = datasets.build_train(
+        make_cfg("--data_root", root, "--bs_trn", 1, *flags, *keys), DistributedContext()
+    ).dataset
     label = dataset.label(4)
     assert len(dataset) == 6 and label is not None and (label == 11).all()
 
@@ -179,7 +183,9 @@ def test_record_of_automatic_labels(make_root: Callable[..., Path], make_cfg: Cf
     keys = ("DATASET.CITYSCAPES_CUSTOMCOARSE", root / "auto")
     for spec, expected in ((SPEC, 3), (DatasetSpec("own", SPEC.classes, SPEC.palette), 12)):
         labelrecord.write(root / "auto", spec, {})
-        dataset = datasets.build_train(make_cfg("--data_root", root, "--bs_trn", 1, *flags, *keys), Ranks()).dataset
+        dataset = datasets.build_train(
+            make_cfg("--data_root", root, "--bs_trn", 1, *flags, *keys), DistributedContext()
+        ).dataset
         label = dataset.label(4)
         assert label is not None and (label == expected).all()
     labelrecord.write(root / "auto", DatasetSpec("own", SPEC.classes[::-1], SPEC.palette), {})

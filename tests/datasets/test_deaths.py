@@ -23,7 +23,7 @@ import train
 from datasets import loaders
 from datasets.base import SegmentationDataset
 from utils import workers
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import LoadingError, UserError
 from utils.processes import fate, shortage
 
@@ -67,7 +67,9 @@ def test_the_likely_cause_is_said(
 ) -> None:
     act = (lambda: os.kill(os.getpid(), end)) if isinstance(end, signal.Signals) else lambda: os._exit(3)
     dying(monkeypatch, act, at=1)
-    loader = datasets.build_val(make_cfg("--set_cityscapes_root", cityscapes_root, "--num_workers", "4"), Ranks())
+    loader = datasets.build_val(
+        make_cfg("--set_cityscapes_root", cityscapes_root, "--num_workers", "4"), DistributedContext()
+    )
     before = signal.getsignal(signal.SIGCHLD)
     with pytest.raises(LoadingError, match=TOLD + line):
         list(loader)
@@ -90,7 +92,7 @@ def test_what_processes_lack(
         raise RuntimeError(text)
 
     monkeypatch.setattr(loaders.DataLoader, "__iter__", fail)
-    loader = datasets.build_val(make_cfg("--set_cityscapes_root", cityscapes_root), Ranks())
+    loader = datasets.build_val(make_cfg("--set_cityscapes_root", cityscapes_root), DistributedContext())
     with pytest.raises(LoadingError, match=f"{cure}.*--num_workers 0"):
         list(loader)
     assert not shortage(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
@@ -139,7 +141,7 @@ def test_a_validation_ends_in_one_line(
     words = [*tiny_run, "--max_epoch", "1", "--num_workers", "2"]
     build = datasets.build_val
 
-    def build_dying(cfg: CfgNode, ranks: Ranks, mode: str = "val") -> datasets.EvalLoader:
+    def build_dying(cfg: CfgNode, ranks: DistributedContext, mode: str = "val") -> datasets.EvalLoader:
         loader = build(cfg, ranks, mode)
         if (folder(words) / "last_checkpoint_ep0.pth").exists():
             dying(patch, lambda: os.kill(os.getpid(), signal.SIGSEGV), at=0)
@@ -156,7 +158,7 @@ def test_a_validation_ends_in_one_line(
     assert train.main([*words, "--resume", "auto"]) == 0 and (folder(words) / "best_checkpoint_ep0.pth").exists()
 
 
-class Two(Ranks):
+class Two(DistributedContext):
     """Two ranks in one process; the other one says what it is told to."""
 
     other = ""
@@ -225,7 +227,7 @@ def test_a_missing_validation_is_said_before_training(
         ("--dataset", "acdc", "--data_root", acdc, "--conditions", "fog"),
     ):
         with pytest.raises(UserError, match="val"):
-            datasets.build_train(make_cfg(*words), Ranks())
+            datasets.build_train(make_cfg(*words), DistributedContext())
         if words[0] == "--set_cityscapes_root":  # its training and validation are split from both folders
             continue
-        assert len(datasets.build_train(make_cfg(*words, "--do_eval", "false", "--bs_trn", "1"), Ranks()))
+        assert len(datasets.build_train(make_cfg(*words, "--do_eval", "false", "--bs_trn", "1"), DistributedContext()))

@@ -18,13 +18,13 @@ from yacs.config import CfgNode
 
 import datasets
 import transforms
-from datasets.base import Failure, Item
+from datasets.base import Item, WorkerError
 from datasets.dynamic import Canvas, OrientationSampler, grouped, upright
-from datasets.samplers import Rounds
+from datasets.samplers import IterationBasedSampler
 from transforms.geometry import RandomFlip
 from transforms.short_side import ShortSide, fitted
-from utils.contracts import Draw, Sample
-from utils.distributed import Ranks
+from utils.contracts import CropRequest, Sample
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 PUBLISHED = np.load(GOLDEN / "csail" / "data_pipeline.npz")
@@ -58,7 +58,7 @@ def published_batch(make_cfg: Make, t: int, fill: int) -> dict:
         sample = replace(source(int(name[1])), short=int(PUBLISHED[f"train{t}_short"]))
         samples.append(whole_images(make_cfg, bool(flip))(sample, random.Random(0)))
     batch = Canvas(8, 8, fill)(samples)
-    assert not isinstance(batch, Failure)
+    assert not isinstance(batch, WorkerError)
     return dict(batch)
 
 
@@ -113,7 +113,7 @@ def test_an_epoch_uses_each_image_once_and_processes_share_it() -> None:
 
 def test_rounds_go_on_from_one_pass_to_the_next() -> None:
     """--epoch_iters is such a round; a run may enter it in the middle."""
-    rounds = Rounds(OrientationSampler([False] * 10, (8,), 4), steps=5, budget=10)
+    rounds = IterationBasedSampler(OrientationSampler([False] * 10, (8,), 4), steps=5, budget=10)
     batches = list(rounds)
     assert len(batches) == 5 and len({draw.index for batch in batches[:2] for draw in batch}) == 8
     rounds.set_epoch(0, start=3)
@@ -131,13 +131,13 @@ def test_a_canvas_holds_samples_of_several_sizes() -> None:
         return Sample(picture, np.full((-(-height // 4), -(-width // 4)), value, np.uint8), str(value), (height, width))
 
     batch = Canvas(8, 4, 255)([sample(10, 20, 1), sample(17, 9, 2)])
-    assert not isinstance(batch, Failure)
+    assert not isinstance(batch, WorkerError)
     assert batch["image"].shape == (2, 3, 24, 24) and batch["label"].shape == (2, 6, 6)
     assert bool((batch["image"][0, :, :10, :20] == 1).all()) and float(batch["image"][0].sum()) == 3 * 10 * 20
     assert bool((batch["label"][1, :5, :3] == 2).all()) and int((batch["label"][1] == 255).sum()) == 36 - 15
     assert batch["size"] == [(10, 20), (17, 9)]
-    broken = Canvas(8, 4, 255)([sample(10, 20, 1), Failure("no")])
-    assert broken == Failure("no")
+    broken = Canvas(8, 4, 255)([sample(10, 20, 1), WorkerError("no")])
+    assert broken == WorkerError("no")
 
 
 def test_orientation_by_list_or_file(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
@@ -178,7 +178,7 @@ def test_the_loader_of_a_config(tmp_path: Path, make_cfg: Make, write_file: Call
         write_file(tree / f"annotations/training/{i}.png", np.where(whole.label == 255, 0, whole.label + 1))
     words = ["--dataset", "ade20k", "--data_root", tmp_path, "--do_eval", "false", "--bs_trn", "2", *SMALL]
     assert isinstance(transforms.build_train(make_cfg(*words), SPEC).steps[1], ShortSide)
-    loader = datasets.build_train(make_cfg(*words), Ranks())
+    loader = datasets.build_train(make_cfg(*words), DistributedContext())
     seen = list(loader)
     assert len(seen) == 3 and sorted(name for batch in seen for name in batch["name"]) == [str(i) for i in range(6)]
     for batch in seen:
@@ -186,4 +186,4 @@ def test_the_loader_of_a_config(tmp_path: Path, make_cfg: Make, write_file: Call
         assert batch["image"].dtype == torch.float32 and height % 8 == width % 8 == 0
         assert batch["label"].shape == (2, height // 8, width // 8)
         assert len({h > w for h, w in batch["size"]}) == 1
-    assert loader.dataset[Draw(0, None, 1, 48)].image.shape[:2] == (48, 72)
+    assert loader.dataset[CropRequest(0, None, 1, 48)].image.shape[:2] == (48, 72)

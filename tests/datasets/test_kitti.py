@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 import datasets
 from datasets import kitti
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 FACTS = json.loads((GOLDEN / "sdcnet/datasets.json").read_text())["kitti"]
@@ -67,7 +67,7 @@ def test_frames_of_different_sizes_train_and_validate(
         write_file(tmp_path / f"training/image_2/{number}.png", np.full((*size, 3), 9, np.uint8))
         write_file(tmp_path / f"training/semantic/{number}.png", np.full(size, 7, np.uint8))
     cfg = make_cfg("--dataset", "kitti", "--data_root", tmp_path, "--cv", "3", "--bs_trn", "3", "--crop_size", "32")
-    (batch,) = list(datasets.build_train(cfg, Ranks()))
+    (batch,) = list(datasets.build_train(cfg, DistributedContext()))
     assert batch["image"].shape == (3, 3, 32, 32) and set(batch["label"].unique().tolist()) <= {0, 255}
-    seen = [size for batch in datasets.build_val(cfg, Ranks()) for size in batch["size"]]
+    seen = [size for batch in datasets.build_val(cfg, DistributedContext()) for size in batch["size"]]
     assert seen == [(37, 124), (38, 123), (37, 122)]

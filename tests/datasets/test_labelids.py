@@ -16,11 +16,11 @@ from datasets import labelids
 from datasets.ade20k import SPEC as ADE20K
 from datasets.camvid import SPEC as CAMVID
 from datasets.cityscapes import SPEC as CITYSCAPES
+from datasets.labelrecord import Record
 from datasets.mapillary import SPEC as MAPILLARY
 from utils.contracts import DatasetSpec
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
-from utils.labelrecord import Record
 
 Make = Callable[..., CfgNode]
 Write = Callable[[Path, np.ndarray], None]
@@ -71,7 +71,7 @@ def test_declared_values_are_what_files_hold(
     pairs(tmp_path, write_file, "val", val)
     (tmp_path / "classes.yaml").write_text(f"names: [a, b, c]\n{classes}\n")
     words = ["--dataset", "list", "--classes", tmp_path / "classes.yaml", "--class_uniform_pct", "0.5"]
-    loader, shown = datasets.build(make_cfg(*words, *listed(tmp_path)), Ranks())
+    loader, shown = datasets.build(make_cfg(*words, *listed(tmp_path)), DistributedContext())
     assert (train_ids(loader), train_ids(shown)) == (seen_train, seen_val)
     assert loader.dataset.notes == shown.dataset.notes == ()
     next(iter(loader))
@@ -92,7 +92,7 @@ def test_datasets_in_a_folder_keep_their_own_values(
     pairs(tmp_path, write_file, "val", [values])
     words = ["--eval", "folder", "--eval_folder", tmp_path / "images", "--eval_labels", tmp_path / "labels"]
     cfg = make_cfg("--dataset", name, *words, "--snapshot", "x.pth", "--data_root", tmp_path)
-    loader = datasets.build_val(cfg, Ranks(), "folder")
+    loader = datasets.build_val(cfg, DistributedContext(), "folder")
     assert train_ids(loader) == seen and loader.dataset.spec.classes == spec.classes and not loader.dataset.notes
 
 
@@ -117,7 +117,7 @@ def test_a_run_guesses_once_and_says_so(
     pairs(tmp_path, write_file, "train", train * 2)
     pairs(tmp_path, write_file, "val", val)
     cfg = make_cfg("--dataset", dataset, "--class_uniform_pct", "0", *more, *listed(tmp_path))
-    loader, shown = datasets.build(cfg, Ranks())
+    loader, shown = datasets.build(cfg, DistributedContext())
     assert (train_ids(loader), train_ids(shown)) == (seen_train, seen_val)
     assert loader.dataset.notes == shown.dataset.notes and len(loader.dataset.notes) == bool(said)
     for note in loader.dataset.notes:
@@ -128,7 +128,7 @@ def test_names_decide_file_by_file(tmp_path: Path, make_cfg: Make, write_file: W
     pairs(tmp_path, write_file, "train", [(0, 7)] * 2, "_gtFine_labelTrainIds")
     pairs(tmp_path, write_file, "val", [(0, 7)], "_gtFine_labelIds")
     (tmp_path / "train.lst").write_text((tmp_path / "train.lst").read_text() + (tmp_path / "val.lst").read_text())
-    loader, shown = datasets.build(make_cfg("--class_uniform_pct", "0", *listed(tmp_path)), Ranks())
+    loader, shown = datasets.build(make_cfg("--class_uniform_pct", "0", *listed(tmp_path)), DistributedContext())
     assert [item.train_ids for item in loader.dataset.items] == [True, True, False]
     assert train_ids(shown) == {0, 255} and not loader.dataset.notes
 
@@ -137,7 +137,7 @@ def test_a_folder_of_training_and_validation_guesses_once(tmp_path: Path, make_c
     pairs(tmp_path / "train", write_file, "a", [(7, 8), (7, 11)])
     pairs(tmp_path / "val", write_file, "b", [(26, 33)])
     words = ["--dataset", "folder", "--data_root", tmp_path, "--class_uniform_pct", "0"]
-    loader, shown = datasets.build(make_cfg(*words), Ranks())
+    loader, shown = datasets.build(make_cfg(*words), DistributedContext())
     assert (train_ids(loader), train_ids(shown)) == ({0, 1, 2}, {13, 18})
     (note,) = loader.dataset.notes
     assert note.startswith(f"{RAW}{tmp_path}/val/labels/b0.png has the value 26") and shown.dataset.notes == (note,)
@@ -146,7 +146,7 @@ def test_a_folder_of_training_and_validation_guesses_once(tmp_path: Path, make_c
 def test_the_main_process_decides_for_all(tmp_path: Path, make_cfg: Make, write_file: Write) -> None:
     """Another one, whose disk may hold other files, does as it says."""
 
-    class Second(Ranks):
+    class Second(DistributedContext):
         is_main = False  # type: ignore[assignment]
 
         def gather(self, value: Any) -> list[Any]:
@@ -178,7 +178,7 @@ def test_a_wrong_value_says_what_may_be_meant(
     place = ["--data_root", tmp_path, "--list_train", tmp_path / "train.lst"]
     cfg = make_cfg(*words, *place, "--class_uniform_pct", "0", "--bs_trn", "1", "--do_eval", "false")
     with pytest.raises(UserError, match=advice):
-        datasets.build_train(cfg, Ranks()).dataset.label(0)
+        datasets.build_train(cfg, DistributedContext()).dataset.label(0)
 
 
 OWN = DatasetSpec("own", ("a", "b"), ((0, 0, 0),) * 2, id_to_train={9: 0, 3: 1, 255: 255}, train_to_id=(9, 3))

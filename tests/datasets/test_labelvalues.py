@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.base import Failure, Guarded, Item, SegmentationDataset
+from datasets.base import ErrorCapturingDataset, Item, SegmentationDataset, WorkerError
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
 from datasets.pictures import read_image
@@ -265,8 +265,8 @@ def raises(error: Exception) -> Callable[..., Any]:
 def test_whatever_is_raised_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Damage) -> None:
     dataset = with_files(tmp_path, tiff([np.full((3, 4), 7, np.uint8)]))
     said = damage(tmp_path, monkeypatch)
-    failure = Guarded(dataset)[0]
-    assert isinstance(failure, Failure) and re.search(said, failure.message) and "\n" not in failure.message
+    failure = ErrorCapturingDataset(dataset)[0]
+    assert isinstance(failure, WorkerError) and re.search(said, failure.message) and "\n" not in failure.message
 
 
 @pytest.mark.parametrize("read", [read_image, read_label, size_of, lambda path: read_painted(path, COLOURS, "x")])

@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 import datasets
 from datasets import lists
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 CITYSCAPES = datasets.spec("cityscapes")
@@ -74,10 +74,13 @@ def test_any_dataset_takes_lists(root: Path, make_cfg: Make) -> None:
     cfg = make_cfg(
         *words, "--list_train", root / "train.lst", "--list_val", root / "train.lst", "--list_test", root / "test.lst"
     )
-    (batch,) = list(datasets.build_train(cfg, Ranks()))
+    (batch,) = list(datasets.build_train(cfg, DistributedContext()))
     assert set(batch["name"]) == {"images__a__x", "images__b__x"} and set(batch["label"].unique().tolist()) == {0, 1}
-    assert [part["name"] for part in datasets.build_val(cfg, Ranks())] == [["images__a__x"], ["images__b__x"]]
-    (shown,) = datasets.build_val(cfg, Ranks(), "test")
+    assert [part["name"] for part in datasets.build_val(cfg, DistributedContext())] == [
+        ["images__a__x"],
+        ["images__b__x"],
+    ]
+    (shown,) = datasets.build_val(cfg, DistributedContext(), "test")
     assert shown["label"] == [None] and shown["name"] == ["x"]
     with pytest.raises(UserError, match="--list_train names all training images itself: leave --maxSkip out"):
         make_cfg(*words[:-1], "0.5", "--list_train", "x.lst", "--maxSkip", "3")
@@ -97,8 +100,8 @@ def test_a_wrong_list_of_validation_is_found_before_training(root: Path, make_cf
     ]
     words += ["--list_val", root / "val.lst"]
     with pytest.raises(UserError, match=r"val\.lst, line 1: 1 columns"):
-        datasets.build_train(make_cfg(*words), Ranks())
-    assert len(datasets.build_train(make_cfg(*words, "--do_eval", "false"), Ranks()))
+        datasets.build_train(make_cfg(*words), DistributedContext())
+    assert len(datasets.build_train(make_cfg(*words, "--do_eval", "false"), DistributedContext()))
 
 
 def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) -> None:
@@ -109,18 +112,18 @@ def test_a_list_of_other_classes(root: Path, make_cfg: Make, write_file: Write) 
     words += ["--do_eval", "false"]
     cfg = make_cfg(*words, "--num_class", "4")
     assert datasets.spec(cfg).classes == ("class 0", "class 1", "class 2", "class 3")
-    (batch,) = list(datasets.build_train(cfg, Ranks()))
+    (batch,) = list(datasets.build_train(cfg, DistributedContext()))
     assert set(batch["label"].unique().tolist()) == {0, 3}
     (root / "classes.yaml").write_text(
         "names: [sea, land]\nids: [9, 3]\nignore: [0]\ncolours: [[0, 0, 200], [90, 60, 0]]\n"
     )
     cfg = make_cfg(*words, "--classes", root / "classes.yaml")
     assert cfg.DATASET.NUM_CLASSES == 2 and datasets.spec(cfg).train_to_id == (9, 3)
-    (batch,) = list(datasets.build_train(cfg, Ranks()))
+    (batch,) = list(datasets.build_train(cfg, DistributedContext()))
     assert set(batch["label"].unique().tolist()) == {1, 255}
     write_file(root / "labels/b/x_gtFine_labelIds.png", np.full((32, 64), 5, np.uint8))
     with pytest.raises(UserError, match=r"label value 5 \(2048 pixels\) is no class of list \(classes\)"):
-        list(datasets.build_train(cfg, Ranks()))
+        list(datasets.build_train(cfg, DistributedContext()))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -207,6 +210,6 @@ def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="256 classes are more than the 255 that a label can have"):
         make_cfg("--dataset", "list", "--num_class", "256")
     with pytest.raises(UserError, match=r"--dataset list needs a list .*: give --list_val FILE\.lst"):
-        datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), Ranks())
+        datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), DistributedContext())
     with pytest.raises(UserError, match="cannot read --classes .*: No such file"):
         lists.spec_of(str(tmp_path / "none.yaml"), 0)

@@ -19,14 +19,14 @@ from yacs.config import CfgNode
 import datasets
 from datasets import toy
 from utils.contracts import Batch
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 Make = Callable[..., CfgNode]
 
 
-def epoch(cfg: CfgNode, number: int = 0, ranks: Ranks | None = None, start: int = 0) -> list[Batch]:
-    loader = datasets.build_train(cfg, ranks or Ranks())
+def epoch(cfg: CfgNode, number: int = 0, ranks: DistributedContext | None = None, start: int = 0) -> list[Batch]:
+    loader = datasets.build_train(cfg, ranks or DistributedContext())
     loader.set_epoch(number, start)
     return list(loader)
 
@@ -57,7 +57,9 @@ def test_workers_do_not_change_the_batches(make_cfg: Make, cityscapes_root: Path
 
 
 def test_epochs_repeat_on_one_loader_with_workers(make_cfg: Make, cityscapes_root: Path) -> None:
-    loader = datasets.build_train(make_cfg("--set_cityscapes_root", cityscapes_root, "--num_workers", 1), Ranks())
+    loader = datasets.build_train(
+        make_cfg("--set_cityscapes_root", cityscapes_root, "--num_workers", 1), DistributedContext()
+    )
     epochs = []
     for number, start in ((0, 0), (1, 0), (0, 0), (1, 1)):
         loader.set_epoch(number, start)
@@ -78,7 +80,7 @@ def test_two_processes_read_the_batches_of_one(make_cfg: Make, cityscapes_root: 
 def _rank_epoch(cfg: CfgNode, rank: int) -> list[Batch]:
     """What one of two processes reads, without a process group: the ranks' barrier is left out."""
 
-    class Silent(Ranks):
+    class Silent(DistributedContext):
         def gather(self, value: Any) -> list[Any]:
             """Nobody else is there."""
             return [value]
@@ -120,7 +122,7 @@ def test_validation_reads_every_image_once(make_cfg: Make, cityscapes_root: Path
     cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "--bs_val", 2, "--num_workers", 2)
     names = []
     for rank in range(2):
-        for batch in datasets.build_val(cfg, Ranks(rank, 2, rank)):
+        for batch in datasets.build_val(cfg, DistributedContext(rank, 2, rank)):
             names += batch["name"]
             assert batch["image"][0].shape == (32, 64, 3) and batch["image"][0].dtype == np.uint8
             assert batch["label"][0] is not None and batch["label"][0].shape == (32, 64)
@@ -129,8 +131,8 @@ def test_validation_reads_every_image_once(make_cfg: Make, cityscapes_root: Path
 
 def test_evaluation_modes(make_cfg: Make, cityscapes_root: Path) -> None:
     cfg = make_cfg("--set_cityscapes_root", cityscapes_root)
-    assert len(datasets.build_val(cfg, Ranks(), "trn")) == 6
-    test = list(datasets.build_val(cfg, Ranks(), "test"))
+    assert len(datasets.build_val(cfg, DistributedContext(), "trn")) == 6
+    test = list(datasets.build_val(cfg, DistributedContext(), "test"))
     assert len(test) == 3 and test[0]["label"] == [None]
     images = cityscapes_root / "leftImg8bit_trainvaltest/leftImg8bit/val"
     labels = cityscapes_root / "gtFine_trainvaltest/gtFine/val"
@@ -138,11 +140,13 @@ def test_evaluation_modes(make_cfg: Make, cityscapes_root: Path) -> None:
     scored.defrost()
     scored.EVAL.FOLDER, scored.EVAL.LABELS = str(images), str(labels)
     for ours, theirs in zip(
-        datasets.build_val(scored, Ranks(), "folder"), datasets.build_val(cfg, Ranks()), strict=True
+        datasets.build_val(scored, DistributedContext(), "folder"),
+        datasets.build_val(cfg, DistributedContext()),
+        strict=True,
     ):
         np.testing.assert_array_equal(ours["label"][0], theirs["label"][0])
     with pytest.raises(UserError, match="val, trn, test or folder, not 'all'"):
-        datasets.build_val(cfg, Ranks(), "all")
+        datasets.build_val(cfg, DistributedContext(), "all")
 
 
 def test_train_fraction_is_fixed(make_cfg: Make, tmp_path: Path, make_tree: Callable[..., Path]) -> None:
@@ -182,7 +186,7 @@ def test_training_without_labels_is_refused(make_cfg: Make, tmp_path: Path, writ
 
 def test_augmented_images_are_written(make_cfg: Make, cityscapes_root: Path, tmp_path: Path) -> None:
     cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "--dump_augmentation_images")
-    loader = datasets.build_train(cfg, Ranks(), tmp_path / "run")
+    loader = datasets.build_train(cfg, DistributedContext(), tmp_path / "run")
     assert loader.dump is not None
     loader.dump.limit = 3
     first = next(iter(loader))
@@ -201,21 +205,21 @@ def test_augmented_images_are_written(make_cfg: Make, cityscapes_root: Path, tmp
 def test_another_number_of_classes(make_cfg: Make, cityscapes_root: Path, count: int, build: Any) -> None:
     cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "DATASET.NUM_CLASSES", count)
     with pytest.raises(UserError, match=f"NUM_CLASSES is {count}, but labels of cityscapes have 19"):
-        build(cfg, Ranks())
+        build(cfg, DistributedContext())
 
 
 def test_images_without_labels_go_with_any_number_of_classes(make_cfg: Make, cityscapes_root: Path) -> None:
     cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "DATASET.NUM_CLASSES", "65")
-    assert len(datasets.build_val(cfg, Ranks(), "test")) == 3
+    assert len(datasets.build_val(cfg, DistributedContext(), "test")) == 3
 
 
 READER = """
 import multiprocessing, signal, sys
 import config, datasets
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 
 signal.signal(signal.SIGTERM, lambda *_: None)
-loader = datasets.build_val(config.load(sys.argv[1:]), Ranks())
+loader = datasets.build_val(config.load(sys.argv[1:]), DistributedContext())
 batches = iter(loader)
 next(batches)
 print(len(multiprocessing.active_children()), flush=True)
@@ -272,13 +276,13 @@ def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(toy, "generate", few)
     cfg = make_cfg("--dataset", "toy", "DATASET.TOY_DIR", str(tmp_path / "toy"))
-    assert len(datasets.build_train(cfg, Ranks())) == 1
-    (batch,) = list(datasets.build_val(cfg, Ranks()))
+    assert len(datasets.build_train(cfg, DistributedContext())) == 1
+    (batch,) = list(datasets.build_val(cfg, DistributedContext()))
     assert batch["image"][0].shape == (64, 128, 3) and batch["label"][0] is not None
     assert drawn == [("fine",)]
-    assert len(datasets.build_val(cfg, Ranks(), "test")) == 1 and drawn == [("fine",), ("test",)]
+    assert len(datasets.build_val(cfg, DistributedContext(), "test")) == 1 and drawn == [("fine",), ("test",)]
     boosted = make_cfg("--dataset", "toy", "--coarse_boost_classes", "0", "DATASET.TOY_DIR", str(tmp_path / "toy"))
-    assert len(datasets.build_train(boosted, Ranks()).dataset) == 3 and drawn[2:] == [("coarse",)]
+    assert len(datasets.build_train(boosted, DistributedContext()).dataset) == 3 and drawn[2:] == [("coarse",)]
 
 
 def test_coarse_scenes_leave_somebody_s_own_fine_ones(make_cfg: Make, tmp_path: Path) -> None:
@@ -287,7 +291,7 @@ def test_coarse_scenes_leave_somebody_s_own_fine_ones(make_cfg: Make, tmp_path: 
     toy.generate(root, seed=3, counts={"train": 2, "val": 1}, size=(32, 64), workers=1)
     fine = {path: path.read_bytes() for path in (root / "leftImg8bit").rglob("*.png")}
     cfg = make_cfg("--dataset", "toy", "--coarse_boost_classes", "0", "--data_root", str(root))
-    dataset = datasets.build_train(cfg, Ranks()).dataset
+    dataset = datasets.build_train(cfg, DistributedContext()).dataset
     assert {path: path.read_bytes() for path in fine} == fine and len(fine) == 3
     assert len(dataset.items) == 2 + 60
     coarse = cv2.imread(str(next((root / "leftImg8bit" / "train_extra").rglob("*.png"))))
@@ -296,4 +300,4 @@ def test_coarse_scenes_leave_somebody_s_own_fine_ones(make_cfg: Make, tmp_path: 
 
 def test_cityscapes_folder_serves_as_toy(make_cfg: Make, tmp_path: Path, make_tree: Callable[..., Path]) -> None:
     root = make_tree(tmp_path / "tree", zips=False)
-    assert len(datasets.build_train(make_cfg("--dataset", "toy", "--data_root", root), Ranks())) == 3
+    assert len(datasets.build_train(make_cfg("--dataset", "toy", "--data_root", root), DistributedContext())) == 3

@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 import config
 import datasets
 from datasets import mapillary
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 Make = Callable[..., Path]
@@ -47,15 +47,15 @@ def test_releases(
     spec = datasets.spec(cfg)
     assert cfg.DATASET.NUM_CLASSES == spec.num_classes == classes
     assert spec.classes[:2] == ("Class 0", "Class 1") and spec.palette[3] == (3, 252, 7)
-    dataset = datasets.build_train(cfg, Ranks()).dataset
+    dataset = datasets.build_train(cfg, DistributedContext()).dataset
     assert len(dataset) == 6 and {Path(str(item.label)).parent for item in dataset.items} == {root / folder}
     stored = (2 + np.arange(7 * 13).reshape(7, 13)) % (classes + 1)  # the third image: 51 x 101 in blocks of 8
     label = dataset.label(2)
     assert label is not None and label.shape == (51, 101)
     np.testing.assert_array_equal(label[::8, ::8], np.where(stored == classes, 255, stored))
-    assert len(datasets.build_val(cfg, Ranks(), "test")) == 1
+    assert len(datasets.build_val(cfg, DistributedContext(), "test")) == 1
     everything = make_cfg("--dataset", "mapillary", "--data_root", root, "--cv", 3, *words)
-    assert len(datasets.build_train(everything, Ranks()).dataset) == 9
+    assert len(datasets.build_train(everything, DistributedContext()).dataset) == 9
 
 
 def test_unlabeled_need_not_be_the_last(tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_trees_that_lack_something(tmp_path: Path, make_mapillary: Make, make_cf
     root = make_mapillary(tmp_path / "maps")
     next((root / "training/labels").iterdir()).unlink()
     with pytest.raises(UserError, match=r"image without label: .*training_.*jpg needs .*labels/training_.*png"):
-        datasets.build_train(make_cfg("--dataset", "mapillary", "--data_root", root), Ranks())
+        datasets.build_train(make_cfg("--dataset", "mapillary", "--data_root", root), DistributedContext())
     (root / "config.json").unlink()
     with pytest.raises(UserError, match="config_v1.2.json or config.json or config_v2.0.json.*found there: testing/"):
-        datasets.build_train(make_cfg("--dataset", "mapillary", "--data_root", root), Ranks())
+        datasets.build_train(make_cfg("--dataset", "mapillary", "--data_root", root), DistributedContext())
     with pytest.raises(UserError, match="config_v2.0.json, which .*found there"):
         make_cfg("--dataset", "mapillary", "--data_root", root, "--mapillary_release", "v2.0")
 
@@ -103,7 +103,7 @@ def test_index_outside_the_config(tmp_path: Path, make_mapillary: Make, make_cfg
     label[:2, :3] = 66
     cv2.imwrite(str(root / "training/labels/training_000.png"), label)
     with pytest.raises(UserError, match=r"training_000.png: label value 66 \(6 pixels\) is no class of mapillary"):
-        datasets.build_train(make_cfg("--dataset", "mapillary", "--data_root", root), Ranks())
+        datasets.build_train(make_cfg("--dataset", "mapillary", "--data_root", root), DistributedContext())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_validation_is_scored_at_the_long_edge(
 ) -> None:
     root = make_mapillary(tmp_path / "maps")
     cfg = make_cfg("--dataset", "mapillary", "--data_root", root, "--bs_val", 3, *words)
-    (batch,) = datasets.build_val(cfg, Ranks())
+    (batch,) = datasets.build_val(cfg, DistributedContext())
     assert [image.shape[:2] for image in batch["image"]] == sizes
     assert [label is not None and label.shape for label in batch["label"]] == sizes
     assert batch["size"] == [(64, 96), (75, 50), (51, 101)]
@@ -132,13 +132,15 @@ def test_other_images_are_evaluated_as_they_are(tmp_path: Path, make_mapillary: 
     root = make_mapillary(tmp_path / "maps")
     words = ["--dataset", "mapillary", "--data_root", root, "--pre_size", 32, "--eval", "folder", "--snapshot", "x"]
     cfg = make_cfg(*words, "--eval_folder", root / "testing/images")
-    assert [batch["image"][0].shape for batch in datasets.build_val(cfg, Ranks(), "folder")] == [(64, 96, 3)]
+    assert [batch["image"][0].shape for batch in datasets.build_val(cfg, DistributedContext(), "folder")] == [
+        (64, 96, 3)
+    ]
 
 
 def test_crops_of_images_of_many_sizes(tmp_path: Path, make_mapillary: Make, make_cfg: Cfg) -> None:
     root = make_mapillary(tmp_path / "maps")
     cfg = make_cfg("--dataset", "mapillary", "--data_root", root, "--pre_size", 48, "--bs_trn", 3, "--crop_size", 24)
-    loader = datasets.build_train(cfg, Ranks())
+    loader = datasets.build_train(cfg, DistributedContext())
     batches = list(loader)
     assert len(batches) == 2 and all(batch["image"].shape == (3, 3, 24, 24) for batch in batches)
     labels = {int(v) for batch in batches for v in batch["label"].unique()}
@@ -153,7 +155,7 @@ def test_make_up_of_an_epoch(tmp_path: Path, make_mapillary: Make, make_cfg: Cfg
     assert case["class_uniform_items"] == int(case["images"] * share / 65) * 65
     root = make_mapillary(tmp_path / "maps", counts={"training": 140, "validation": 1}, sizes=((48, 48), (40, 64)))
     cfg = make_cfg("--dataset", "mapillary", "--data_root", root, "--bs_trn", 1, "--class_uniform_pct", share)
-    draws = datasets.build_train(cfg, Ranks()).sampler.draws()
+    draws = datasets.build_train(cfg, DistributedContext()).sampler.draws()
     assert len(draws) == 140
     plain = [draw.index for draw in draws if draw.centre is None]
     assert len(plain) == len(set(plain)) == 140 - 65

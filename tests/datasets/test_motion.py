@@ -10,9 +10,9 @@ import pytest
 
 from datasets import toy
 from datasets.reading import read_label
-from datasets.scenes import ids, parts
-from datasets.scenes.motion import motion, trace
-from datasets.scenes.scene import Scene, camera_at, photograph
+from toyworld import ids, parts
+from toyworld.motion import motion, trace
+from toyworld.scene import Scene, camera_at, photograph
 from utils import flowfile
 
 SIZE = (128, 256)

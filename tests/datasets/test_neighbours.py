@@ -12,7 +12,7 @@ import datasets
 from datasets import neighbours
 from datasets.base import Item
 from datasets.loaders import TrainLoader
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 RARE = 33  # raw id of bicycle: no fine label has it
@@ -40,7 +40,7 @@ def root(cityscapes_root: Path, write_file: Callable[[Path, np.ndarray], None]) 
 def build(root: Path, make_cfg: Callable[..., CfgNode]) -> Callable[..., TrainLoader]:
     def make(*flags: str) -> TrainLoader:
         words = ["--dataset", "cityscapes", "--data_root", str(root), "--bs_trn", "1", "--max_epoch", "4"]
-        return datasets.build_train(make_cfg(*words, *flags), Ranks())
+        return datasets.build_train(make_cfg(*words, *flags), DistributedContext())
 
     return make
 
@@ -80,7 +80,7 @@ def test_a_share_of_the_images_brings_its_own_frames_only(build: Callable[..., T
 def test_validation_never_sees_them(root: Path, make_cfg: Callable[..., CfgNode]) -> None:
     cfg = make_cfg("--dataset", "cityscapes", "--data_root", root, *USED)
     for mode, count in (("val", 3), ("trn", 6)):
-        assert len(datasets.build_val(cfg, Ranks(), mode).dataset) == count
+        assert len(datasets.build_val(cfg, DistributedContext(), mode).dataset) == count
 
 
 def test_mistakes_are_one_line(build: Callable[..., TrainLoader], root: Path, make_cfg: Callable[..., CfgNode]) -> None:
@@ -99,7 +99,9 @@ def test_mistakes_are_one_line(build: Callable[..., TrainLoader], root: Path, ma
             for path in (root / "leftImg8bit_trainvaltest").rglob("*aachen*0_leftImg8bit.png"):
                 (root / "training" / name).mkdir(parents=True)
                 shutil.copy(path, root / "training" / name / "a.png")
-        datasets.build_train(make_cfg("--dataset", "kitti", "--data_root", root, "--cv", "3", *USED[:4]), Ranks())
+        datasets.build_train(
+            make_cfg("--dataset", "kitti", "--data_root", root, "--cv", "3", *USED[:4]), DistributedContext()
+        )
 
 
 @pytest.mark.parametrize(
@@ -122,5 +124,5 @@ def test_camvid_takes_them_from_its_own_tree(
             write_file(tmp_path / f"{place}trainannot/{name}.png", np.full((32, 64), 3, np.uint8))
     words = ["--maxSkip", "1", "--class_uniform_pct", "1", "--bs_trn", "1", "--do_eval", "false"]
     cfg = make_cfg("--dataset", "camvid", "--data_root", tmp_path, *words)
-    loader = datasets.build_train(cfg, Ranks())
+    loader = datasets.build_train(cfg, DistributedContext())
     assert [item.name for item in loader.dataset.items] == ["0001TP_000010", "0001TP_000009", "0001TP_000011"]

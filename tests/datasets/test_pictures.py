@@ -13,14 +13,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from datasets import look, pictures
-from datasets.base import Item, Listing, SegmentationDataset
+from datasets.base import Item, SegmentationDataset, Split
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
 from datasets.pictures import PictureError, read_image, read_turned
 from datasets.reading import colour_table, read_label, read_painted, size_of
 from datasets.turns import orientation
 from transforms import Pipeline
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
@@ -174,7 +174,7 @@ def test_a_damaged_picture_is_left_out_and_counted(tmp_path: Path, workers: int)
         }
         loader.close()
         assert read == {"a": (4, 6, 3), "b": (6, 4, 3)}
-        lines = loader.seen(Ranks()).lines
+        lines = loader.seen(DistributedContext()).lines
         assert lines[0].startswith("left out: ") and "c.png is truncated" in lines[0]
         assert "1 of 3 pictures carry a turn (EXIF): turned upright" in lines[1]
         assert lines[2] == "1 of 3 pictures could not be read and are left out"
@@ -186,18 +186,18 @@ def test_where_no_picture_can_be_read(tmp_path: Path) -> None:
     loader = EvalLoader(SegmentationDataset(items(tmp_path, True)[2:], SPEC, Pipeline()), lenient=True)
     assert list(loader) == []
     with pytest.raises(UserError, match=r"none of the 1 pictures can be read, the first: .*c.png"):
-        loader.seen(Ranks())
+        loader.seen(DistributedContext())
 
 
 def test_turns_of_training_images_are_said(tmp_path: Path) -> None:
-    stored, upright = (Listing.plain(items(tmp_path, kind)) for kind in (False, True))
+    stored, upright = (Split.plain(items(tmp_path, kind)) for kind in (False, True))
     assert "1 of 3 training images looked at carry a turn (EXIF): read as they are stored" in look.turned_note(stored)
     assert look.turned_note(upright) == ""
     assert pictures.spread([str(i) for i in range(10)], 4) == ("0", "2", "5", "7")
 
 
 def test_all_processes_count_what_each_has_left_out(tmp_path: Path) -> None:
-    class Two(Ranks):
+    class Two(DistributedContext):
         def gather(self, value: Any) -> list[Any]:
             return [value, ["b.png is empty"] if isinstance(value, list) else 2]
 

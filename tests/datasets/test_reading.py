@@ -11,7 +11,7 @@ from datasets.base import Item, SegmentationDataset
 from datasets.camvid import SPEC as CAMVID
 from datasets.cityscapes import SPEC
 from datasets.pictures import read_image
-from datasets.reading import apply_table, class_table, find_folder, read_label
+from datasets.reading import find_folder, label_lut, read_label, remap_labels
 from transforms import Pipeline
 from utils.errors import UserError
 
@@ -124,16 +124,16 @@ def test_values_without_a_class_are_counted(dtype: type) -> None:
     with pytest.raises(
         UserError, match=r"some\.png: label value 77 \(2 pixels\), 99 \(1 pixels\) is no class of citys"
     ):
-        apply_table(label, class_table(SPEC), "some.png", SPEC)
+        remap_labels(label, label_lut(SPEC), "some.png", SPEC)
 
 
 def test_tables() -> None:
     label = np.array([[7, 0, 33, 255]], np.uint8)
-    assert apply_table(label, class_table(SPEC), "", SPEC).tolist() == [[0, 255, 18, 255]]
-    assert apply_table(np.array([[0, 18, 255]], np.uint8), class_table(SPEC, True), "", SPEC).tolist() == [[0, 18, 255]]
-    assert apply_table(np.array([[0, 10, 11]], np.uint8), class_table(CAMVID), "", CAMVID).tolist() == [[0, 10, 255]]
+    assert remap_labels(label, label_lut(SPEC), "", SPEC).tolist() == [[0, 255, 18, 255]]
+    assert remap_labels(np.array([[0, 18, 255]], np.uint8), label_lut(SPEC, True), "", SPEC).tolist() == [[0, 18, 255]]
+    assert remap_labels(np.array([[0, 10, 11]], np.uint8), label_lut(CAMVID), "", CAMVID).tolist() == [[0, 10, 255]]
     with pytest.raises(UserError, match="12 "):
-        apply_table(np.array([[12]], np.uint8), class_table(CAMVID), "", CAMVID)
+        remap_labels(np.array([[12]], np.uint8), label_lut(CAMVID), "", CAMVID)
 
 
 def test_missing_folder_says_what_is_there(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datasets import ade20k, camvid, cityscapes, lists
-from datasets.base import Listing
+from datasets.base import Split
 from utils.errors import UserError
 
 ROWS = ("images/a.png", "labels/a.png"), ("images/b.png", "labels/b.png")
@@ -23,23 +23,23 @@ def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path
     return tmp_path
 
 
-def lst(root: Path, rows: list[tuple[str, str]]) -> Listing:
+def lst(root: Path, rows: list[tuple[str, str]]) -> Split:
     (root / "x.lst").write_text("# a comment\n" + "".join(f"{image} {label}\n" for image, label in rows))
     return lists.listing(str(root / "x.lst"), str(root), cityscapes.SPEC)
 
 
-def test_list(root: Path, rows: list[tuple[str, str]]) -> Listing:
+def test_list(root: Path, rows: list[tuple[str, str]]) -> Split:
     (root / "x.lst").write_text("# a comment\n" + "".join(f"{image}\n" for image, _ in rows))
     return lists.listing(str(root / "x.lst"), str(root), cityscapes.SPEC, labelled=False)
 
 
-def odgt(root: Path, rows: list[tuple[str, str]]) -> Listing:
+def odgt(root: Path, rows: list[tuple[str, str]]) -> Split:
     told = [{"fpath_img": image, "fpath_segm": label, "width": 6, "height": 4} for image, label in rows]
     (root / "x.lst").write_text("\n" + "".join(json.dumps(row) + "\n" for row in told))
     return ade20k.listed(str(root / "x.lst"), str(root))
 
 
-def segnet(root: Path, rows: list[tuple[str, str]]) -> Listing:
+def segnet(root: Path, rows: list[tuple[str, str]]) -> Split:
     lines = [f"/SegNet/CamVid/train/{Path(image).name} {label}\n" for image, label in rows]
     (root / "train.txt").write_text("\n" + "".join(lines))
     return camvid.listing(str(root), "train")

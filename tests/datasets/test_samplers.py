@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from shared import GOLDEN
 
-from datasets.samplers import ClassUniformSampler, ExactSampler, Rounds, balanced_share, draw_epoch, keep_items, merge
-from utils.contracts import Draw
+from datasets.samplers import (
+    ClassUniformSampler,
+    ExactSampler,
+    IterationBasedSampler,
+    balanced_share,
+    draw_epoch,
+    keep_items,
+    merge,
+)
+from utils.contracts import CropRequest
 from utils.errors import UserError
 
 CASES = json.loads((GOLDEN / "nvidia/epoch_composition.json").read_text())
@@ -48,7 +56,7 @@ def sampler(batch: int, rank: int = 0, world: int = 1, **kwargs: Any) -> ClassUn
 
 @pytest.mark.parametrize("share", [0.5, 0.0])
 def test_epoch_is_the_same_on_1_2_and_8_processes(share: float) -> None:
-    def steps(world: int) -> list[set[Draw]]:
+    def steps(world: int) -> list[set[CropRequest]]:
         ranks = [sampler(8 // world, rank, world, share=share) for rank in range(world)]
         for one in ranks:
             one.set_epoch(4)
@@ -60,7 +68,7 @@ def test_epoch_is_the_same_on_1_2_and_8_processes(share: float) -> None:
 
 
 def test_epochs_and_seeds_differ_but_repeat() -> None:
-    def draws(epoch: int, seed: int = 3) -> list[list[Draw]]:
+    def draws(epoch: int, seed: int = 3) -> list[list[CropRequest]]:
         one = sampler(4, seed=seed)
         one.set_epoch(epoch)
         return list(one)
@@ -96,7 +104,7 @@ def test_rounds_are_the_epochs_in_a_row() -> None:
     """Epochs of 10 batches in rounds of 4, cut at 27; a round can be entered in the middle, on any process."""
     rows = [list(batch) for epoch in range(3) for batch in at(sampler(6), epoch)]
     assert len(rows) == 30
-    rounds = Rounds(sampler(6), 4, 27)
+    rounds = IterationBasedSampler(sampler(6), 4, 27)
     found = [batch for number in range(7) for batch in at(rounds, number)]
     assert found == rows[:27] and [len(at(rounds, number)) for number in (0, 6, 7)] == [4, 3, 0]
     rounds.set_epoch(2, start=3)
@@ -110,11 +118,11 @@ def test_rounds_where_an_epoch_becomes_shorter() -> None:
     made = sampler(6, late=late, late_from=1)
     rows = [batch for epoch in range(3) for batch in at(made, epoch)]
     assert len(rows) < 3 * len(at(made, 0))
-    rounds = Rounds(made, 7, len(rows))
+    rounds = IterationBasedSampler(made, 7, len(rows))
     assert [batch for number in range(-(-len(rows) // 7)) for batch in at(rounds, number)] == rows
 
 
-def at(made: ClassUniformSampler | Rounds, epoch: int) -> list[list[Draw]]:
+def at(made: ClassUniformSampler | IterationBasedSampler, epoch: int) -> list[list[CropRequest]]:
     """Batches of an epoch."""
     made.set_epoch(epoch)
     return list(made)

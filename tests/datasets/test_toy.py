@@ -11,8 +11,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from datasets import toy
-from datasets.scenes import ids, parts
-from datasets.scenes.coarse import coarsen
+from toyworld import ids, parts
+from toyworld.coarse import coarsen
 from utils.errors import UserError
 
 FEW = {

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @dataclass(frozen=True)
-class PairedRanks(Ranks):
+class PairedRanks(DistributedContext):
     """One of two threads whose `sum` waits for the other's value."""
 
     world: int = 2
@@ -29,7 +29,7 @@ class PairedRanks(Ranks):
         return total
 
 
-def _on_two_ranks(work: Callable[[Ranks], object]) -> list:
+def _on_two_ranks(work: Callable[[DistributedContext], object]) -> list:
     """Results of `work(ranks)` on rank 0 and on rank 1."""
     first, results = PairedRanks(), [None, None]
 

@@ -8,8 +8,8 @@ import torch
 from golden.fill import image, labels
 
 import config
+from evaluation.metrics import ConfusionMatrix
 from loss import build
-from utils.metrics import ConfusionMatrix
 
 WORDS = ["--dataset", "ade20k", "--arch_encoder", "resnet50dilated", "--arch_decoder", "ppm_deepsup"]
 

@@ -8,7 +8,7 @@ import torch
 import config
 import loss
 from loss import scale_output
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 MSCALE, SINGLE, BASIC = "ocrnet.HRNet_Mscale", "ocrnet.HRNet", "basic.HRNet"
@@ -99,7 +99,7 @@ def test_options_reach_the_loss(args, attributes):
 
 @pytest.mark.parametrize(("norm", "world"), [("global", 2), ("rank", 1)])
 def test_norm_decides_who_shares_a_mean(norm, world):
-    (term,) = build(BASIC, "--loss_norm", norm, ranks=Ranks(1, 2)).terms
+    (term,) = build(BASIC, "--loss_norm", norm, ranks=DistributedContext(1, 2)).terms
     assert getattr(term.loss, "ranks").world == world  # noqa: B009
 
 

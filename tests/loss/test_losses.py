@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from loss import LOSSES
 from loss.cross_entropy import at_least_single
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 
 K, IGNORE = 5, 255
 CASES = {
@@ -194,5 +194,5 @@ def test_waits_are_seen():
 def test_two_ranks_differ_where_each_has_its_own_mean(on_two_ranks):
     logits, label = batch()
     value, _ = value_and_gradient(make("ce"), logits, label)
-    parts = on_two_ranks(lambda r: make("ce", Ranks())(logits[2 * r.rank :][:2], label[2 * r.rank :][:2]))
+    parts = on_two_ranks(lambda r: make("ce", DistributedContext())(logits[2 * r.rank :][:2], label[2 * r.rank :][:2]))
     assert abs(sum(parts) / 2 - value) > 1e-2

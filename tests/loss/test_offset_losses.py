@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 import config
 import loss
+from loss.criterion import Criterion, Term
 from loss.cross_entropy import CITYSCAPES, CrossEntropy, HardPixelCrossEntropy
 from loss.offset import SeedConfidence
-from loss.supervision import Supervision, Term
 from utils.errors import UserError
 
 LABEL = torch.from_numpy(labels("offset_losses", (2, 96, 160), 19))
@@ -35,7 +35,7 @@ def scores(dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def backward(term: nn.Module, **outputs: Tensor) -> float:
-    criterion = Supervision([Term("one", tuple(outputs), 1.0, term)], 19)
+    criterion = Criterion([Term("one", tuple(outputs), 1.0, term)], 19)
     total, _ = criterion(outputs, LABEL)
     total.backward()
     return total.item()
@@ -127,7 +127,7 @@ def test_nothing_hard_is_left_out_and_counted() -> None:
     assert term.skipped == 1
     assert term(x, torch.full_like(FEW, IGN)) == 0
     assert term.skipped == 2
-    assert Supervision([Term("a", ("pred",), 1.0, term)], 2).skipped == 2
+    assert Criterion([Term("a", ("pred",), 1.0, term)], 2).skipped == 2
     assert term(torch.full_like(x, torch.nan), FEW).isnan()
 
 
@@ -190,11 +190,11 @@ def test_two_ranks_equal_one(on_two_ranks, name: str) -> None:
 # --- options ------------------------------------------------------------------------------------------------------
 
 
-def build(arch: str, *words: str) -> Supervision:
+def build(arch: str, *words: str) -> Criterion:
     return loss.build(config.load(["--arch", arch, "--dataset", "cityscapes", *words]))
 
 
-def table(criterion: Supervision) -> dict[str, tuple]:
+def table(criterion: Criterion) -> dict[str, tuple]:
     return {term.name: (term.outputs, term.weight, type(term.loss).__name__) for term in criterion.terms}
 
 
@@ -246,7 +246,7 @@ def test_the_first_call_looks_at_scores() -> None:
     assert len(parts) == 2
 
 
-def option(criterion: Supervision, name: str) -> object:
+def option(criterion: Criterion, name: str) -> object:
     return getattr(criterion.terms[0].loss, name)
 
 

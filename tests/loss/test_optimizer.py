@@ -10,9 +10,9 @@ from golden.fill import fill, image
 from torch import nn
 
 import config
+from engine.optimizer_state import take_over
 from loss import optimizer, schedule
 from utils.errors import UserError
-from utils.optimizer_state import take_over
 
 
 def cfg(*args):

@@ -140,7 +140,7 @@ def check_step(golden, file, dtype, logit_tolerance, gradient_tolerance):
     picture, label = image("paddle_train", (2, 3, 128, 128)), labels("paddle_train", (2, 128, 128), CLASSES)
     outputs = net(torch.from_numpy(picture).to(dtype))
     for logit, name in OUTPUTS.items():
-        ours = loss.supervision.resize(outputs[name], label.shape[-2:]).detach().numpy()
+        ours = loss.criterion.resize(outputs[name], label.shape[-2:]).detach().numpy()
         limit = logit_tolerance * told["max_abs_logit"][logit]
         assert np.abs(ours[:, :, ::4, ::4] - arrays[logit + ".strided"]).max() <= limit, logit
         assert np.abs(ours.mean((0, 2, 3)) - arrays[logit + ".mean"]).max() <= limit, logit

@@ -15,11 +15,11 @@ from shared import GOLDEN
 from torch import Tensor, nn
 
 import config
-import network
-from network.evalrule import normalise, prepare
-from network.predict import RULES, EvalRule, Predictor
+import inference
+from inference.evalrule import normalise, prepare
+from inference.memory import PeakTracker
+from inference.predict import RULES, EvalRule, Predictor
 from utils.errors import UserError
-from utils.memory import PeakTracker
 
 TABLE = json.loads((GOLDEN / "csail" / "eval_size_table.json").read_text())
 PUBLISHED = np.load(GOLDEN / "csail" / "data_pipeline.npz")
@@ -135,11 +135,11 @@ def test_a_memory_bound_is_held(shape: tuple[int, int]) -> None:
 
 def test_options_give_the_rule() -> None:
     cfg = config.load([*WORDS, "--imgMaxSize", "500", "--padding_constant", "32", "--do_flip"])
-    assert network.rule_name(cfg) == "csail"
-    assert network.eval_rule(cfg) == replace(RULE, longest=500, multiple=32, flip=True)
-    assert network.rule_name(config.load([*WORDS, "--eval_rule", "nvidia"])) == "nvidia"
-    assert network.rule_name(config.load(["--eval_rule", "csail", "--imgSize", "300"])) == "csail"
-    assert network.eval_rule(config.load([*WORDS, "--imgSize", ""])) == RULES["nvidia"]
+    assert inference.rule_name(cfg) == "csail"
+    assert inference.eval_rule(cfg) == replace(RULE, longest=500, multiple=32, flip=True)
+    assert inference.rule_name(config.load([*WORDS, "--eval_rule", "nvidia"])) == "nvidia"
+    assert inference.rule_name(config.load(["--eval_rule", "csail", "--imgSize", "300"])) == "csail"
+    assert inference.eval_rule(config.load([*WORDS, "--imgSize", ""])) == RULES["nvidia"]
     images = torch.from_numpy(noise(4, 4)).permute(2, 0, 1)[None]
     assert torch.equal(normalise(images, RULE), normalise(images, RULES["nvidia"]))
 
@@ -162,6 +162,6 @@ def test_what_contradicts_the_sizes_is_one_line(words: list[str], message: str) 
 def test_an_evaluation_at_sizes_does_not_mind_how_a_file_was_trained() -> None:
     recorded = {"DATASET.CROP_SIZE": "512,512", "DATASET.MAX_SKIP": 2}
     cfg = config.load(["--eval", "val", "--snapshot", "x.pth", "--imgSize", "300"], recorded)
-    assert network.rule_name(cfg) == "csail"
+    assert inference.rule_name(cfg) == "csail"
     with pytest.raises(UserError, match="--crop_size"):
         config.load(["--imgSize", "300"], recorded)

@@ -12,12 +12,12 @@ from parsing_pairs import SMALL, manifest
 from torch import Tensor
 
 import network
+from compat.csail import weights as csail
 from network import weights
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
-from network.weights import csail, restore
+from network.weights import metadata, pairs, safe_load
 from scripts import convert_checkpoint
-from utils import pairs, safe_load
 from utils.errors import UserError
 
 PUBLISHED = {
@@ -204,8 +204,8 @@ class TestMistakes:
         copy = Path(shutil.copytree(folder, tmp_path / "ckpt"))
         asked = "mobilenetv2, mobilenetv2dilated or mobilenetv2_dilated16 .* --arch_decoder c1_deepsup"
         with pytest.raises(UserError, match=f"ckpt does not name its network: give both --arch_encoder {asked}"):
-            restore.recorded(copy)
-        assert restore.told(copy, "encoder_decoder")["MODEL.ENCODER"] == ""
+            metadata.of_file(copy)
+        assert metadata.of_start(copy, "encoder_decoder")["MODEL.ENCODER"] == ""
         with pytest.raises(UserError, match="does not tell its encoder's dilation: give --arch_encoder"):
             net_of("", "c1")
 
@@ -213,4 +213,4 @@ class TestMistakes:
         torch.save({"a.weight": torch.zeros(2)}, tmp_path / "encoder_epoch_1.pth")
         torch.save({"conv_last.weight": torch.zeros(2)}, tmp_path / "decoder_epoch_1.pth")
         with pytest.raises(UserError, match="does not name its network: give both --arch_encoder and --arch_decoder$"):
-            restore.recorded(tmp_path)
+            metadata.of_file(tmp_path)

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import config
-import network
-from network.evalrule import RULES, EvalRule
-from network.passes import Passes
+import inference
+from inference.evalrule import RULES, EvalRule
+from inference.memory import PassCost
+from inference.passes import TestTimeAugmentation
 from utils.errors import UserError
-from utils.memory import PassCost
 
 RULE = replace(RULES["hrnet"], base=96, piece=(48, 96), scales=(0.5, 1.0, 1.5), flip=True)
 
@@ -69,12 +69,12 @@ def by_hand(net: nn.Module, image: Tensor, rule: EvalRule) -> Tensor:
 @torch.inference_mode()
 def test_pieces_are_mirrored_and_averaged_for_themselves() -> None:
     net, image = Uneven(), torch.randn(1, 3, 48, 96, generator=torch.Generator().manual_seed(1))
-    ours, _ = Passes(net, RULE).scores(image, ())
+    ours, _ = TestTimeAugmentation(net, RULE).scores(image, ())
     sizes, net.seen = net.seen, []
     torch.testing.assert_close(ours, by_hand(net, image, RULE))
     assert sorted(set(sizes)) == [(24, 48), (48, 96)] and len(sizes) == 2 * (1 + 1 + 4)
     large = replace(RULE, piece=(480, 960))
-    assert float((Passes(net, large).scores(image, ())[0] - ours).abs().max()) > 1e-3
+    assert float((TestTimeAugmentation(net, large).scores(image, ())[0] - ours).abs().max()) > 1e-3
 
 
 def test_memory_of_pieces() -> None:
@@ -86,10 +86,10 @@ def test_memory_of_pieces() -> None:
 def test_options() -> None:
     words = ["--arch", "basic.HRNet", "--eval_rule", "hrnet", "--base_size", "1920", "--piece", "1080,1920"]
     scales = ["--multi_scale_inference", "--default_scale", "0.5", "--extra_scales", "0.75,1.0", "--do_flip"]
-    rule = network.eval_rule(config.load([*words, *scales]))
+    rule = inference.eval_rule(config.load([*words, *scales]))
     assert (rule.base, rule.piece, rule.scales, rule.flip) == (1920, (1080, 1920), (0.5, 0.75, 1.0), True)
     assert rule.average == "exp" and rule.resize == "cv2" and not rule.resize_first
-    assert network.eval_rule(config.load(words)).scales == (1.0,)
+    assert inference.eval_rule(config.load(words)).scales == (1.0,)
     for wrong in (["--base_size", "1920"], ["--piece", "512,1024"]):
         with pytest.raises(UserError, match="is of --eval_rule hrnet"):
             config.load(["--arch", "basic.HRNet", *wrong])
@@ -98,6 +98,6 @@ def test_options() -> None:
 
 
 def test_confidence_is_a_share() -> None:
-    passes = Passes(Uneven(), RULE)
+    passes = TestTimeAugmentation(Uneven(), RULE)
     classes, confidence = passes.decide(torch.tensor([[[1.0, 3.0]], [[3.0, 1.0]], [[0.0, 0.0]], [[0.0, 4.0]]]))
     assert classes.tolist() == [[1, 3]] and np.allclose(confidence, [[0.75, 0.5]])

@@ -10,11 +10,12 @@ from torch import Tensor
 
 import config
 import network
+from compat.hrnet import weights as hrnet
 from network import weights
 from network.families import Settings
 from network.net import Net
 from network.trunk.hrnet import TWINS, Stage
-from network.weights import hrnet, restore
+from network.weights import metadata
 from scripts import convert_checkpoint
 from utils.errors import UserError
 from utils.seeds import grid
@@ -76,19 +77,19 @@ def test_a_published_file_of_full_width(full, branch: int) -> None:
         content = {f"model.{key}": torch.empty(shape) for key, shape in shapes.items()} | CLASSES
     found = hrnet.parse(content)
     assert found is not None and (found.arch, found.num_classes) == ("offset.HRNet", 19)
-    state = full("offset.HRNet", twins=TWINS[branch - 2 :]).state_dict()
+    state = full("offset.HRNet", second_branch=TWINS[branch - 2 :]).state_dict()
     assert {key: x.shape for key, x in found.state.items()} == {key: x.shape for key, x in state.items()}
 
 
 @pytest.mark.parametrize("branch", [4, 3, 2])
 def test_the_file_names_its_network(narrow, save: Save, branch: int) -> None:
-    path = save(wrapped(narrow("offset.HRNet", twins=twins(branch)).state_dict()))
-    assert restore.recorded(path) == {"MODEL.ARCH": "offset.HRNet", "MODEL.OFFSET_BRANCH": branch}
-    other = narrow("offset.HRNet", twins=twins(3 if branch == 4 else 4))
+    path = save(wrapped(narrow("offset.HRNet", second_branch=second_branch(branch)).state_dict()))
+    assert metadata.of_file(path) == {"MODEL.ARCH": "offset.HRNet", "MODEL.OFFSET_BRANCH": branch}
+    other = narrow("offset.HRNet", second_branch=second_branch(3 if branch == 4 else 4))
     with pytest.raises(UserError, match=f"give MODEL.OFFSET_BRANCH {branch}"):
         weights.load(other, path)
     plain = save(wrapped(narrow("seg_hrnet.HRNet").state_dict()))
-    assert restore.recorded(plain) == {"MODEL.ARCH": "seg_hrnet.HRNet"}
+    assert metadata.of_file(plain) == {"MODEL.ARCH": "seg_hrnet.HRNet"}
 
 
 # --- HRNet with OCR, without offsets: ocrnet.HRNet under other names --------------------------------------------------
@@ -128,7 +129,7 @@ def test_ocr_gives_what_its_published_names_gave(narrow, save: Save, kind: str) 
         x.data.fill_(0.5)
     content = state if kind == "bare" else {f"model.{name}": x for name, x in state.items()} | CLASSES
     path = save({"epoch": 3, "state_dict": content, "optimizer": {}} if kind == "checkpoint" else content)
-    assert restore.recorded(path) == {"MODEL.ARCH": "ocrnet.HRNet", "MODEL.ALIGN_CORNERS": True}
+    assert metadata.of_file(path) == {"MODEL.ARCH": "ocrnet.HRNet", "MODEL.ALIGN_CORNERS": True}
     report = weights.load(ours, path)
     assert report.complete and not report.unexpected
     with torch.inference_mode():
@@ -145,15 +146,15 @@ def test_a_file_of_ocr_starts_the_network_with_offsets(narrow, save: Save, branc
     state = changed(ours)
     published = hrnet.layout(weights.Weights(state, "plain"))
     for content in (published, {f"module.{name}": x for name, x in state.items()}):
-        net = narrow("offset.HRNet_OCR", twins=twins(branch))
+        net = narrow("offset.HRNet_OCR", second_branch=second_branch(branch))
         start(net, path=save(content))
         plain = {name.removeprefix("model."): x for name, x in published.items()}
         assert holds(net, plain) and holds(net, expected(plain, net))
     trunk = {name: x for name, x in plain.items() if name.startswith(("stage", "conv1."))}
-    net = narrow("offset.HRNet_OCR", twins=twins(branch))
+    net = narrow("offset.HRNet_OCR", second_branch=second_branch(branch))
     start(net, "--trunk_weights", str(save(published)))
     assert holds(net, trunk)
-    net = narrow("offset.HRNet", twins=twins(branch))  # another head
+    net = narrow("offset.HRNet", second_branch=second_branch(branch))  # another head
     start(net, path=save(published))
     assert holds(net, trunk) and holds(net, expected(plain, net))
 
@@ -171,7 +172,7 @@ def test_other_files_stay_what_they_are(narrow) -> None:
 # --- both ways ----------------------------------------------------------------------------------------------------
 
 
-def twins(branch: int) -> tuple[Stage, ...]:
+def second_branch(branch: int) -> tuple[Stage, ...]:
     return tuple(Stage(1, (1,) * n) for n in range(branch, 5))
 
 
@@ -197,13 +198,13 @@ def test_one_file_for_both_ways(narrow, save: Save, branch: int, prefix: str) ->
     """ImageNet weights of the trunk, or a whole plain network, whose head is taken, too."""
     state = changed(narrow("seg_hrnet.HRNet"))
     path = save({prefix + name: x for name, x in state.items()})
-    net = narrow("offset.HRNet", twins=twins(branch))
+    net = narrow("offset.HRNet", second_branch=second_branch(branch))
     lines = start(net, "--trunk_weights", str(path)).splitlines()
     assert "entries of the stages that exist twice" in lines[-1]
     assert holds(net, expected(state, net))
     assert holds(net, {name: x for name, x in state.items() if not name.startswith("last_layer")})
     assert not torch.equal(net.state_dict()["last_layer.3.bias"], state["last_layer.3.bias"])
-    whole = narrow("offset.HRNet", twins=twins(branch))
+    whole = narrow("offset.HRNet", second_branch=second_branch(branch))
     start(whole, path=path)
     assert holds(whole, expected(state, whole)) and holds(whole, state)
 
@@ -213,7 +214,7 @@ def test_one_file_for_both_ways(narrow, save: Save, branch: int, prefix: str) ->
 def test_a_second_file_for_the_second_way(narrow, save: Save, branch: int, snapshot: bool) -> None:
     first, second = changed(narrow("seg_hrnet.HRNet")), changed(narrow("seg_hrnet.HRNet"), 2.0)
     files = save(wrapped(first), "acdc.pth"), save(wrapped(second), "initial.pth")
-    net = narrow("offset.HRNet", twins=twins(branch))
+    net = narrow("offset.HRNet", second_branch=second_branch(branch))
     words = ["MODEL.OFFSET_PRETRAINED", str(files[1])]
     start(net, *words, path=files[0]) if snapshot else start(net, "--trunk_weights", str(files[0]), *words)
     assert holds(net, expected(second, net))
@@ -233,7 +234,7 @@ def test_modules_beyond_those_of_the_second_way_are_left_out(narrow, save: Save)
     """Stage 4 has three modules, the second one two."""
     stages = (*(Stage(1, (1,) * n) for n in (1, 2, 3)), Stage(3, (1,) * 4))
     state = changed(narrow("seg_hrnet.HRNet", stages=stages))
-    net = narrow("offset.HRNet", stages=stages, twins=(Stage(2, (1,) * 4),))
+    net = narrow("offset.HRNet", stages=stages, second_branch=(Stage(2, (1,) * 4),))
     report = weights.load_twins(net, save(state))
     assert report.complete and not report.unexpected
     assert {name.split(".")[1] for name in report.matched if name.startswith("stage4_2")} == {"0", "1"}

@@ -6,7 +6,7 @@ from yacs.config import CfgNode
 
 import network
 from network.layers import set_bn_momentum
-from utils.distributed import Ranks, sync_batchnorm
+from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
 
 ARCHS = sorted(network.NETS)
@@ -135,7 +135,10 @@ def test_fixed_batch_norm_keeps_its_statistics_and_learns(grad_ckpt: bool) -> No
 
 def test_fixed_batch_norm_over_ranks_stays_fixed() -> None:
     net = network.build(tree(FIX_BN=True))
-    for converted in (sync_batchnorm(net, Ranks(0, 2)), torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)):
+    for converted in (
+        sync_batchnorm(net, DistributedContext(0, 2)),
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(net),
+    ):
         norms = [m for m in converted.train().modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
         assert norms and not any(m.training for m in norms)
         assert {type(m) for m in norms} != {torch.nn.BatchNorm2d}

@@ -11,7 +11,7 @@ import network
 from network.head.offset import Seeds, SeedSampling
 from network.net import Net
 from network.trunk.hrnet import Stage
-from utils.distributed import Ranks, sync_batchnorm
+from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
 from utils.seeds import grid, sample
 
@@ -142,8 +142,8 @@ def test_the_offset_head_learns_through_the_fused_prediction(narrow, arch: str) 
 
 @pytest.mark.parametrize("branch", [4, 3, 2])
 def test_the_second_way_alone_decides_on_offsets(narrow, branch: int) -> None:
-    twins = tuple(Stage(1, (1,) * n) for n in range(branch, 5))
-    net, x = narrow("offset.HRNet", twins=twins).train(), draw(2, 3, 64, 64).float()
+    second_branch = tuple(Stage(1, (1,) * n) for n in range(branch, 5))
+    net, x = narrow("offset.HRNet", second_branch=second_branch).train(), draw(2, 3, 64, 64).float()
     before = net(x)
     first = next(p for p in net.get_submodule(f"transition{branch - 1}_2").parameters())
     nn.init.zeros_(first)
@@ -214,7 +214,9 @@ def test_mistakes(words: list[str], message: str) -> None:
 
 
 @pytest.mark.parametrize("arch", ["seg_hrnet.HRNet", "offset.HRNet_Mscale", "deepv3.DeepWV3Plus"])
-@pytest.mark.parametrize("convert", [nn.SyncBatchNorm.convert_sync_batchnorm, lambda n: sync_batchnorm(n, Ranks(0, 2))])
+@pytest.mark.parametrize(
+    "convert", [nn.SyncBatchNorm.convert_sync_batchnorm, lambda n: sync_batchnorm(n, DistributedContext(0, 2))]
+)
 def test_a_trunk_without_a_name_is_converted_with_the_network(narrow, arch: str, convert: Callable[..., Net]) -> None:
     """Its own children are the network's, and what replaces one there is what runs."""
     net = convert(narrow(arch))

@@ -14,10 +14,10 @@ from torch import Tensor
 import config
 import loss
 import network
+from inference.evalrule import RULES
+from inference.passes import TestTimeAugmentation, evaluating
 from network import weights
-from network.evalrule import RULES
 from network.families import Settings
-from network.passes import Passes, evaluating
 from network.trunk.hrnet import TWINS
 from utils.resize import resize
 
@@ -203,7 +203,7 @@ def test_scales_pieces_and_mirror_images() -> None:
         own = replace(rule, scales=scales, flip=flip)
         other = lambda part: resize(net(part)[output], part.shape[-2:])  # noqa: E731
         with evaluating(net, own), torch.inference_mode():
-            found, _ = Passes(net if output == "pred" else other, own).scores(x, ())
+            found, _ = TestTimeAugmentation(net if output == "pred" else other, own).scores(x, ())
         return found * len(scales)
 
     close(file, "final", scores(tuple(meta["scales"]), True))

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from inference.predict import RULES, Predictor
 from network.mscale import MultiScale
 from network.net import Parts
-from network.predict import RULES, Predictor
 from network.trunk.hrnet import HRNet
 from network.trunk.resnet import ResNet, SEResNeXt
 from network.trunk.wide_resnet import WideResNet38

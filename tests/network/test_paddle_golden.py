@@ -12,10 +12,10 @@ import torch
 from golden.fill import fill, image
 from torch import Tensor, nn
 
+from compat.paddleseg import weights as paddle
+from inference.predict import RULES, EvalRule, Predictor
 from network.mscale import MultiScale
 from network.net import Net
-from network.predict import RULES, EvalRule, Predictor
-from network.weights import paddle
 from utils.resize import resize, resize_by
 
 from .conftest import GOLDEN  # isort: skip
@@ -119,7 +119,7 @@ def test_outer_scales(loaded) -> None:
     assert [rule.scaled((128, 192), scale) for scale in rule.scales] == [(99, 148), (166, 250)]
     got = predicted(net, rule)
     check("eval_aug_scales_0.77_1.3_flip_nscale2", "logits_mean", got)
-    other = predicted(net, replace(rule, exact_ratio=False))
+    other = predicted(net, replace(rule, use_given_scale_factor=False))
     assert (other - got).abs().max() > 2e-4 * LARGEST["eval_aug_scales_0.77_1.3_flip_nscale2.npz:logits_mean"]
 
 

@@ -16,12 +16,14 @@ import torch
 from golden.fill import fill
 from torch import nn
 
+from compat.paddleseg import weights as paddle
+from engine import restore
+from engine.state import TrainState
 from network import weights
-from network.weights import paddle, restore
+from network.weights import metadata
 from scripts.convert_checkpoint import main as convert
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
-from utils.state import TrainState
 
 from .conftest import GOLDEN  # isort: skip
 
@@ -122,9 +124,9 @@ def test_no_weights(save, content: object, words: str) -> None:
 
 def test_the_file_names_the_network(narrow, save) -> None:
     path = save(arrays(narrow("ocrnet.HRNet_Mscale"), "ocrnet.HRNet_Mscale"))
-    assert restore.recorded(path) == {"MODEL.ARCH": "ocrnet.HRNet_Mscale"}
+    assert metadata.of_file(path) == {"MODEL.ARCH": "ocrnet.HRNet_Mscale"}
     with pytest.raises(UserError, match="does not name its network: give --arch"):
-        restore.recorded(PADDLE / "sample.pdparams")
+        metadata.of_file(PADDLE / "sample.pdparams")
 
 
 @pytest.mark.parametrize("to", ["plain", "nvidia"])
@@ -166,7 +168,7 @@ OPTIONS: dict[str, Any] = {"TRAIN.MAX_ITERS": 0, "TRAIN.MAX_EPOCH": 1000, "MODEL
 
 def test_resume_takes_momentum_and_place(sample: Path) -> None:
     state = state_of(Sample())
-    line = restore.resume(sample, state, OPTIONS, Ranks(), length=10)
+    line = restore.resume(sample, state, OPTIONS, DistributedContext(), length=10)
     content = pickle.loads((PADDLE / "sample.pdopt").read_bytes())
     for name, known in (
         ("conv.weight", "conv2d_0.w_0"),
@@ -189,14 +191,14 @@ def test_iterations_become_epochs(sample: Path, done: int, length: int, accum: i
     content = pickle.loads(sample.with_suffix(".pdopt").read_bytes()) | {"LR_Scheduler": {"last_epoch": done}}
     sample.with_suffix(".pdopt").write_bytes(pickle.dumps(content, protocol=4))
     state = state_of(Sample())
-    restore.resume(sample, state, OPTIONS | {"TRAIN.ACCUM": accum}, Ranks(), length)
+    restore.resume(sample, state, OPTIONS | {"TRAIN.ACCUM": accum}, DistributedContext(), length)
     assert (state.epoch, state.iteration, state.step) == (*where, done)
 
 
 def test_momentum_continues_as_it_would_have_there(sample: Path) -> None:
     """One step: velocity = 0.9 velocity + gradient, weight -= rate * velocity."""
     state = state_of(Sample())
-    restore.resume(sample, state, OPTIONS, Ranks(), length=10)
+    restore.resume(sample, state, OPTIONS, DistributedContext(), length=10)
     weight, expected = state.net.get_parameter("bn.weight"), fill("sample.bn.weight", (4,))
     velocity = pickle.loads((PADDLE / "sample.pdopt").read_bytes())["batch_norm2d_0.w_0_velocity_0"]
     weight.grad = torch.ones(4)
@@ -209,7 +211,9 @@ def test_a_file_without_schedule_starts_from_the_first_epoch(sample: Path) -> No
     del content["LR_Scheduler"]
     sample.with_suffix(".pdopt").write_bytes(pickle.dumps(content, protocol=2))
     state = state_of(Sample())
-    assert "no schedule in sample.pdopt, so from epoch 0" in restore.resume(sample, state, OPTIONS, Ranks(), 10)
+    assert "no schedule in sample.pdopt, so from epoch 0" in restore.resume(
+        sample, state, OPTIONS, DistributedContext(), 10
+    )
     assert (state.epoch, state.iteration, state.step) == (-1, 0, 0)
 
 
@@ -236,4 +240,4 @@ def test_resume_of_another_network(narrow, save) -> None:
     path = save(arrays(narrow("ocrnet.HRNet"), "ocrnet.HRNet"))
     state = SimpleNamespace(net=narrow("ocrnet.HRNet_Mscale"))
     with pytest.raises(UserError, match="is of ocrnet.HRNet, not of --arch ocrnet.HRNet_Mscale"):
-        restore.resume(path, state, OPTIONS | {"MODEL.ARCH": "ocrnet.HRNet_Mscale"}, Ranks(), 10)  # type: ignore[arg-type]
+        restore.resume(path, state, OPTIONS | {"MODEL.ARCH": "ocrnet.HRNet_Mscale"}, DistributedContext(), 10)  # type: ignore[arg-type]

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 import config
 import loss
 import network
-from network import export
+from inference import export
+from inference.predict import RULES, EvalRule, Predictor
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
-from network.predict import RULES, EvalRule, Predictor
 from utils.contracts import Outputs
 from utils.errors import UserError
 

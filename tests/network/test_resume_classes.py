@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from network.weights import restore
-from network.weights.classes import ids_of, other_names
-from utils import checkpoint
+from datasets.classes import ids_of, other_names
+from engine import checkpoint, restore
 from utils.contracts import DatasetSpec
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 SPEC = DatasetSpec("list (mine)", ("sky", "road", "car"), ((0, 0, 0),) * 3)
@@ -30,7 +29,7 @@ def resumed(tmp_path: Path, spec: DatasetSpec, **facts: Any) -> str:
     path = tmp_path / "last_checkpoint_ep0.pth"
     checkpoint.save({"arch": "basic.HRNet", "config": {}, **told}, path)
     try:
-        restore.resume(path, None, OPTIONS, Ranks(), 1, spec=spec)  # type: ignore[arg-type]
+        restore.resume(path, None, OPTIONS, DistributedContext(), 1, spec=spec)  # type: ignore[arg-type]
     except UserError as error:
         return str(error)
     except KeyError:  # what such a small file lacks for a continuation

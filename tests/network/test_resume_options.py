@@ -11,12 +11,11 @@ import torch
 from torch import nn
 
 import config
+from engine import checkpoint, restore
+from engine.state import TrainState
 from loss import optimizer
-from network.weights import restore
-from utils import checkpoint
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
-from utils.state import TrainState
 
 WORDS = ["--arch", "basic.HRNet", "--dataset", "cityscapes"]
 Resume = Callable[..., str]
@@ -56,9 +55,9 @@ def resume(tmp_path: Path) -> Resume:
         state, cfg = started(*first.split())
         state.iteration = iteration
         facts = {"arch": "basic.HRNet", "config": config.flat(cfg)}
-        path = checkpoint.save_last(state.pack(Ranks(), facts), tmp_path, 0)
+        path = checkpoint.save_last(state.pack(DistributedContext(), facts), tmp_path, 0)
         other, cfg = started(*second.split(), steps=0)
-        text = restore.resume(path, other, config.flat(cfg), Ranks(), 8, config.unread(cfg))
+        text = restore.resume(path, other, config.flat(cfg), DistributedContext(), 8, config.unread(cfg))
         kept = state.optimizer.state_dict()["state"]
         assert len(other.optimizer.state_dict()["state"]) == len(kept) > 0
         fresh = started(*second.split(), steps=0)[0].optimizer.param_groups

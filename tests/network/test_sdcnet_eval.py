@@ -15,10 +15,10 @@ from golden.fill import fill, image
 from shared import GOLDEN
 from torch import Tensor, nn
 
-from network.predict import RULES, Ask, EvalRule, Predictor
-from network.windows import boxes, counts, published_counts, square
+from inference.memory import PassCost, PeakTracker
+from inference.predict import RULES, Ask, EvalRule, Predictor
+from inference.windows import boxes, counts, published_counts, square
 from utils.contracts import Prediction
-from utils.memory import PassCost, PeakTracker
 
 FOLDER = GOLDEN / "sdcnet"
 BOXES = json.loads((FOLDER / "sliding_boxes.json").read_text())

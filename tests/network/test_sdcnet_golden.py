@@ -14,12 +14,13 @@ from golden.fill import image
 from torch import Tensor
 
 import config
+import inference
 import network
 from network import compiled, families_offset, weights
 from network.summary import multiply_adds, summary
 from network.trunk.wide_resnet import WideResNet38
-from network.weights import restore
-from utils.distributed import Ranks, SyncBatchNorm, sync_batchnorm
+from network.weights import metadata
+from utils.distributed import DistributedContext, SyncBatchNorm, sync_batchnorm
 from utils.errors import UserError
 
 from .conftest import GOLDEN  # isort: skip
@@ -109,7 +110,7 @@ def test_corners_are_aligned_without_being_asked(narrow, words: list[str]) -> No
     """In the decoder, at the end, and where a map goes back to an image's size."""
     cfg = config.load(["--arch", "deepv3.DeepWV3Plus", "--width_mult", "0.05", *words])
     assert network.settings(cfg).align_corners
-    assert network.eval_rule(cfg).align_corners
+    assert inference.eval_rule(cfg).align_corners
     assert not network.settings(config.load(["--arch", "deepv3.DeepV3PlusW38"])).align_corners
     net, x = narrow("deepv3.DeepWV3Plus").eval(), picture(1, 3, 64, 96)
     plain = narrow("deepv3.DeepV3PlusW38", align_corners=True).eval()
@@ -134,7 +135,7 @@ def test_a_copy_is_independent(narrow, name: str) -> None:
 
 
 def test_norms_over_all_ranks_are_those_of_the_trunk(narrow) -> None:
-    net = sync_batchnorm(narrow("deepv3.DeepWV3Plus"), Ranks(0, 2))
+    net = sync_batchnorm(narrow("deepv3.DeepWV3Plus"), DistributedContext(0, 2))
     assert any(isinstance(module, SyncBatchNorm) for module in net.trunk_module.modules())
     assert not any(type(module) is torch.nn.BatchNorm2d for module in net.trunk_module.modules())
 
@@ -228,10 +229,10 @@ def test_the_command_names_the_network(narrow, save, command: str, arch: str) ->
     path = save(published(narrow("deepv3.DeepWV3Plus"), command))
     assert weights.read_file(path).arch == arch
     if arch:
-        assert restore.recorded(path) == {"MODEL.ARCH": arch}
+        assert metadata.of_file(path) == {"MODEL.ARCH": arch}
     else:
         with pytest.raises(UserError, match="give --arch"):
-            restore.recorded(path)
+            metadata.of_file(path)
 
 
 def trunk_file(mult: float = 1.0) -> dict:

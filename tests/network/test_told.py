@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import config
+import inference
 import network
-import trained
-from network.weights import differences, restore
-from utils import checkpoint
+from engine import checkpoint, differences
+from inference import trained
+from network.weights import metadata
 
 NARROW = ["--arch", "offset.HRNet", "--hrnet_width", "4", "--width_mult", "0.1"]
 for stage, branches in {"STAGE1": 1, "STAGE2": 2, "STAGE3": 3, "STAGE4": 4, "STAGE4_2": 4}.items():
@@ -36,7 +37,7 @@ def save(path: Path, *words: str, **changes: Any) -> Path:
 def evaluated(path: Path, *words: str) -> Any:
     """The options of an evaluation of the file, as train.py has them."""
     line = ["--eval", "val", "--snapshot", str(path), *words]
-    return config.load(line, restore.told(path, config.load(line).MODEL.ARCH))
+    return config.load(line, metadata.of_start(path, config.load(line).MODEL.ARCH))
 
 
 def aligned(net: network.Net) -> bool:
@@ -67,8 +68,8 @@ def test_slips_of_the_network_are_restored(tmp_path: Path, trained_with: str, li
 def test_a_record_of_any_form(tmp_path: Path) -> None:
     """Text with commas, or a tuple."""
     for names in ("grid_false, img_wt", ("img_wt", "grid_false"), ["grid_false"]):
-        assert restore.recorded(save(tmp_path / "x.pth", PUBLISHED=names))["PUBLISHED"] == "grid_false"
-    assert "PUBLISHED" not in restore.recorded(save(tmp_path / "x.pth", PUBLISHED=""))
+        assert metadata.of_file(save(tmp_path / "x.pth", PUBLISHED=names))["PUBLISHED"] == "grid_false"
+    assert "PUBLISHED" not in metadata.of_file(save(tmp_path / "x.pth", PUBLISHED=""))
 
 
 DIFFERENT = [  # words of the training, of the evaluation, what is said
@@ -88,7 +89,7 @@ DIFFERENT = [  # words of the training, of the evaluation, what is said
 def test_what_an_evaluation_does_otherwise_is_said(tmp_path: Path, before: tuple, now: list[str], said: str) -> None:
     path = save(tmp_path / "x.pth", *before)
     cfg = evaluated(path, *now)
-    (line,) = differences.of(path, config.flat(cfg), network.rule_name(cfg))
+    (line,) = differences.of(path, config.flat(cfg), inference.rule_name(cfg))
     assert said in line
 
 
@@ -108,7 +109,7 @@ def test_what_an_evaluation_does_otherwise_is_said(tmp_path: Path, before: tuple
 def test_what_agrees_is_not(tmp_path: Path, before: tuple, now: list[str]) -> None:
     path = save(tmp_path / "x.pth", *before)
     cfg = evaluated(path, *now)
-    assert differences.of(path, config.flat(cfg), network.rule_name(cfg)) == []
+    assert differences.of(path, config.flat(cfg), inference.rule_name(cfg)) == []
 
 
 def test_files_of_others_that_tell_are_compared(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_files_of_others_that_tell_are_compared(tmp_path: Path) -> None:
     names = ("conv3x3_ocr.0.weight", "stage4.0.branches.0.0.conv1.weight", "cls_head.bias")
     torch.save({f"model.{name}": torch.ones(19) for name in names}, tmp_path / "best.pth")
     cfg = evaluated(tmp_path / "best.pth", *words)
-    (line,) = differences.of(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg))
+    (line,) = differences.of(tmp_path / "best.pth", config.flat(cfg), inference.rule_name(cfg))
     assert line.startswith("trained with MODEL.ALIGN_CORNERS True, evaluated with False")
     cfg = evaluated(tmp_path / "best.pth", *words, "--align_corners")
-    assert differences.of(tmp_path / "best.pth", config.flat(cfg), network.rule_name(cfg)) == []
+    assert differences.of(tmp_path / "best.pth", config.flat(cfg), inference.rule_name(cfg)) == []

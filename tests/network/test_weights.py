@@ -8,9 +8,9 @@ import pytest
 import torch
 from golden.fill import fill
 
+from compat.nvidia import weights as nvidia
 from network import weights
-from network.weights import nvidia, plain
-from utils import safe_load
+from network.weights import plain, safe_load
 from utils.errors import UserError
 
 from .conftest import GOLDEN  # isort: skip

@@ -12,7 +12,7 @@ from shared import GOLDEN, csail_file
 
 import config
 import loss
-from options import csail
+from compat.csail import options as csail
 from utils.errors import UserError
 
 PUBLISHED = json.loads((GOLDEN / "csail/options.json").read_text())

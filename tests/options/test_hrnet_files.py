@@ -11,10 +11,10 @@ from foreign_files import Load, loader, one_line
 from shared import hrnet_file
 
 import config
+import inference
 import loss
-import network
-from options import hrnet as hrnet_options
-from options.hrnet_keys import IDLE, KEYS, ONLY, RECIPE, SHARED
+from compat.hrnet import options as hrnet_options
+from compat.hrnet.keys import IDLE, KEYS, ONLY, RECIPE, SHARED
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = {
@@ -128,7 +128,7 @@ def test_published_file_for_cityscapes(load: Load) -> None:
     assert cfg.WITHOUT_EFFECT == [f"MODEL.{key} {file} (not there)" for key in ("PRETRAINED", "OFFSET_PRETRAINED")]
     weights = {term.name: term.weight for term in loss.build(cfg).terms}
     assert weights == {"main": 1.0, "initial": 0.5, "seed": 0.5, "confidence": 1.0}
-    rule = network.eval_rule(cfg)
+    rule = inference.eval_rule(cfg)
     assert (rule.base, rule.piece, rule.scales, rule.flip, rule.average) == (2048, (1024, 2048), (1.0,), False, "exp")
 
 
@@ -232,7 +232,7 @@ def test_documented_evaluations(load: Load, recipe: str) -> None:
         (lambda *w: load(hrnet_file(), *w)) if recipe == "published" else lambda *w: config.load(["--cfg", recipe, *w])
     )
     cfg = run(*words)
-    rule = network.eval_rule(cfg)
+    rule = inference.eval_rule(cfg)
     assert sorted(rule.scales) == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75] and rule.flip and rule.base == 2048
     assert (cfg.SNAPSHOT, cfg.RESUME, cfg.EVAL.MODE, cfg.EVAL.DUMP_PALETTE) == ("x.pth", "", "val", False)
     cfg = run(*words, "DATASET.TEST_SET", "list/cityscapes/test.lst")

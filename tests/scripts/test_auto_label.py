@@ -19,14 +19,14 @@ import config
 import datasets
 import train
 from datasets import cityscapes, folder, toy
+from engine.log import RunLog
+from evaluation.sinks.autolabels import AutoLabels, place, thresholds
+from evaluation.sinks.coverage import Coverage
 from scripts import auto_label
 from scripts.convert_checkpoint import main as convert_checkpoint
-from utils.distributed import Ranks
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.files import write_file
-from utils.log import RunLog
-from utils.sinks.autolabels import AutoLabels, place, thresholds
-from utils.sinks.coverage import Coverage
 
 ROOT = Path(__file__).parents[2]
 LEAST = "0.07"  # a teacher of two steps is hardly surer of anything than by chance, 1/19
@@ -176,7 +176,7 @@ def test_training_on_the_labels(run: list[str], labelled: Path, tmp_path: Path) 
     # A teacher of two steps knows the commonest classes alone, which the recipe does not boost.
     words += ["--class_uniform_pct", "1", "--coarse_boost_classes", ",".join(map(str, range(19)))]
     assert train.main(words) == 0
-    loader = datasets.build_train(config.load([*words, "--max_cu_epoch", "30"]), Ranks())
+    loader = datasets.build_train(config.load([*words, "--max_cu_epoch", "30"]), DistributedContext())
     drawn: list[int] = []
     for epoch in range(60):
         loader.set_epoch(epoch)
@@ -386,12 +386,12 @@ def test_places() -> None:
 
 
 def test_coverage_survives_a_torn_line(tmp_path: Path) -> None:
-    first = Coverage(tmp_path, ("a", "b, c"), Ranks())
+    first = Coverage(tmp_path, ("a", "b, c"), DistributedContext())
     first.add("x", np.array([3, 4]), np.array([1, 0]))
     first.add("y,z", np.array([5, 6]), np.array([5, 0]))
     with open(tmp_path / "coverage_0.csv", "a") as file:
         file.write("w,1,2,3,1")
-    second = Coverage(tmp_path, ("a", "b, c"), Ranks())
+    second = Coverage(tmp_path, ("a", "b, c"), DistributedContext())
     assert sorted(second.rows) == ["x", "y,z"] and not (tmp_path / "coverage_0.csv").exists()
     found = second.close(["x", "y,z"])
     assert [(one.name, one.predicted, one.kept, one.images) for one in found] == [("a", 8, 6, 2), ("b, c", 10, 0, 0)]

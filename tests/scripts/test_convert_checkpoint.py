@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from network.weights.safe_load import read
 from scripts.convert_checkpoint import main
-from utils.safe_load import read
 
 SAMPLE = Path(__file__).parents[1] / "golden" / "nvidia" / "sample_legacy.pth"
 

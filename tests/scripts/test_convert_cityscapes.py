@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 from shared import GOLDEN
 
-from datasets import cityscapes
+from datasets import cityscapes, labelrecord
 from datasets.cityscapes import SPEC
 from scripts import convert_cityscapes, convert_cityscapes_autolabelling
-from utils import labelrecord
 
 ROOT = Path(__file__).parents[2]
 FACTS = json.loads((GOLDEN / "paddle/autolabel.json").read_text())

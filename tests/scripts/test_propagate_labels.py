@@ -11,14 +11,15 @@ import pytest
 import torch
 
 import train
+from benchmarks import propagation_gain
 from datasets import snippets, toy
 from datasets.pictures import read_image
 from datasets.reading import read_label
+from engine.checkpoint import load
 from network.flow import sources
 from network.flow.warp import warp
-from scripts import chain_flow, propagate_labels, propagation_gain
+from scripts import chain_flow, propagate_labels
 from utils import flowfile
-from utils.checkpoint import load
 from utils.files import write_file
 
 STEM = "altheim_000000"

@@ -17,6 +17,7 @@ import yaml
 from shared import GOLDEN, csail_file
 
 import config
+import inference
 import network
 import train
 from scripts import sweep, sweep_status
@@ -101,10 +102,10 @@ def test_rows_of_paddleseg(name: str, settings: Path) -> None:
     """What its README gives for each: scales, flip, the score to expect, the memory that it took."""
     row = OPTIONS[PADDLE[name]]
     cfg = config.load(flags(runx(f"scripts/{name}", "-i", "-n", "-c", str(settings)).strip()))
-    rule = network.eval_rule(cfg)
+    rule = inference.eval_rule(cfg)
     added = row.get("adds", [])
     assert cfg.EVAL.AUG_EVAL == ("--aug_eval" in added) and len(rule.flips) == 1 + ("--flip_horizontal" in added)
-    assert rule.exact_ratio and cfg.EVAL.MODE == "val" and not cfg.WITHOUT_EFFECT
+    assert rule.use_given_scale_factor and cfg.EVAL.MODE == "val" and not cfg.WITHOUT_EFFECT
     assert len(network.settings(cfg).scales) == int(PADDLE[name].split("_")[1])
     text = (ROOT / "scripts" / name).read_text()
     assert f"Expect: {row['claimed_miou']:.2f} %" in text and f"took {row['claimed_memory_GB']} GB" in text

@@ -14,13 +14,13 @@ import torch
 from shared import GOLDEN
 
 from datasets.pictures import read_image
+from engine.checkpoint import load, newest
+from engine.log import RunLog
 from network.flow import flownet2, sdcnet
 from network.flow.flownet2 import FlowNet2
 from scripts import train_sdcnet
 from scripts.sdcnet_options import parser
-from utils.checkpoint import load, newest
 from utils.files import write_file
-from utils.log import RunLog
 from utils.visualize import encode_png
 
 # Columns and rows that the picture moves by from frame to frame, one sequence each; the last is for measuring.

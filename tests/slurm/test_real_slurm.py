@@ -17,7 +17,7 @@ import yaml
 from runs import assert_same_end, folder, into, rows
 from slurm_cluster import Cluster, wait
 
-from utils.log import RunLog
+from engine.log import RunLog
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slurm

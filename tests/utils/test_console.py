@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
+from engine.log import RunLog
 from utils import console
 from utils.console import Lasting
-from utils.log import RunLog
 from utils.progress import progress
 
 ROOT = Path(__file__).parents[2]

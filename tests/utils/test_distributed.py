@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from utils import distributed
-from utils.distributed import Ranks, SyncBatchNorm, sync_batchnorm
+from utils.distributed import DistributedContext, SyncBatchNorm, sync_batchnorm
 
 SIZES = 3, 1  # images of each rank
 
@@ -149,9 +149,9 @@ def test_conversion_keeps_the_state() -> None:
     net = make_net()
     before = {k: v.clone() for k, v in net.state_dict().items()}
     weights = [id(p) for p in net.parameters()]
-    assert sync_batchnorm(net, Ranks()) is net and type(net[1][0]) is nn.BatchNorm2d
+    assert sync_batchnorm(net, DistributedContext()) is net and type(net[1][0]) is nn.BatchNorm2d
     net.eval()
-    converted = sync_batchnorm(net, Ranks(0, 2))
+    converted = sync_batchnorm(net, DistributedContext(0, 2))
     assert type(converted[1][0]) is SyncBatchNorm and not converted[1][0].training
     assert list(converted.state_dict()) == list(before)
     assert all(torch.equal(v, before[k]) for k, v in converted.state_dict().items())

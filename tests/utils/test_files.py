@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from datasets import centroids
+from engine import checkpoint
+from engine.log import RunLog
 from slurm import script
-from utils import checkpoint, files
+from utils import files
 from utils.errors import UserError
-from utils.log import RunLog
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 
+from engine.log import RunLog
+from evaluation.report import Report, ReportData
+from evaluation.sinks import EvalItem, Images, PerImage, Row, Submission, Worst
+from evaluation.sinks.coverage import Coverage
+from inference.video import VideoSink, VideoSource
 from slurm import script
 from utils.contracts import DatasetSpec, Prediction
-from utils.distributed import Ranks
-from utils.log import RunLog
+from utils.distributed import DistributedContext
 from utils.names import shown, utf8_path, valid
-from utils.report import Report, ReportData
-from utils.sinks import EvalItem, Images, PerImage, Row, Submission, Worst
-from utils.sinks.coverage import Coverage
-from utils.video import VideoSink, VideoSource
 
 SPEC = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
 LATIN1 = os.fsdecode(b"caf\xe9")
@@ -60,7 +60,7 @@ def test_every_file_that_names_a_picture(tmp_path: Path, name: str) -> None:
     ]  # fmt: skip
     for sink in sinks:
         sink.add(item(name))
-        sink.close(Ranks())
+        sink.close(DistributedContext())
     for file in (tmp_path / "per_image.csv", tmp_path / "topn/index.csv"):
         rows = list(csv.reader(io.StringIO(file.read_bytes().decode(), newline="")))
         assert len(rows) >= 2 and shown(name) in rows[1], rows
@@ -73,8 +73,8 @@ def test_every_file_that_names_a_picture(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_record_of_coverage_keeps_every_name(tmp_path: Path, name: str) -> None:
-    Coverage(tmp_path, SPEC.classes, Ranks()).add(name, np.array([1, 2]), np.array([0, 1]))
-    again = Coverage(tmp_path, SPEC.classes, Ranks())
+    Coverage(tmp_path, SPEC.classes, DistributedContext()).add(name, np.array([1, 2]), np.array([0, 1]))
+    again = Coverage(tmp_path, SPEC.classes, DistributedContext())
     assert list(again.rows) == [name]
     assert again.close([name])[1].predicted == 2
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.reading import apply_table, class_table, read_label
+from datasets.reading import label_lut, read_label, remap_labels
+from evaluation.sinks import AutoLabels, EvalItem, Folders, LabelMaps, Submission
+from evaluation.sinks.autolabels import ignored_id
+from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
-from utils.sinks import AutoLabels, EvalItem, Folders, LabelMaps, Submission
-from utils.sinks.autolabels import ignored_id
-from utils.sinks.submission import id_table
 
 CLASSES = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
 COLOURS = ((128, 64, 128), (0, 0, 142), (0, 80, 100))
@@ -48,7 +48,7 @@ def test_every_writer_writes_the_ids(tmp_path: Path, ids: tuple[int, ...], kind:
     files = ("submit/x.png", "pred/x.png", "maps/x.png", "auto/train_extra/x.png")
     for label in (packed, *(read_label(str(tmp_path / file)) for file in files)):
         assert label is not None and label.dtype == kind and (label == np.array(ids)[CLASSES]).all()
-        assert (apply_table(label, class_table(spec), "x.png", spec) == CLASSES).all()
+        assert (remap_labels(label, label_lut(spec), "x.png", spec) == CLASSES).all()
     assert id_table(spec).dtype == kind
 
 
@@ -69,7 +69,7 @@ def test_what_automatic_labels_leave_out_is_read_as_ignored(
     sink.add(item(confidence=0.5))
     label = read_label(str(tmp_path / "train_extra/x.png"))
     assert ignored_id(spec) == value and (label == value).all()
-    assert (apply_table(label, class_table(spec), "x.png", spec) == 255).all()
+    assert (remap_labels(label, label_lut(spec), "x.png", spec) == 255).all()
 
 
 @pytest.mark.parametrize(("ids", "free"), [((0, 255, 7), 254), ((254, 255, 253), 252), ((255, 300, 254), 253)])

@@ -1,0 +1,1 @@
+"""Other systems, a room each: their option files, checkpoints, ways of evaluating, folders of output."""

@@ -1,0 +1,1 @@
+"""CSAIL's semantic segmentation of ADE20K."""

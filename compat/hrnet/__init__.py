@@ -1,0 +1,1 @@
+"""The HRNet family: HRNet, with OCR, with offset vectors."""

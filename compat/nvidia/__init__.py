@@ -1,0 +1,1 @@
+"""NVIDIA's semantic-segmentation code (hierarchical multi-scale attention)."""

@@ -1,0 +1,1 @@
+"""PaddleSeg's CityscapesSOTA."""

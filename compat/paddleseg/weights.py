@@ -1,0 +1,188 @@
+"""PaddleSeg's checkpoints: {name: array} in `.pdparams`, whose names become ours by rule, and the momentum in the
+`.pdopt` beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from network.weights import pickled, safe_load
+from network.weights.formats import Weights
+from utils.errors import UserError
+
+LAYOUT = "paddle"
+_INTERNAL = "StructuredToParameterName@@"  # {name: the name that the optimizer's file has it under}
+_SPLIT = "UnpackBigParamInfor@@"  # {name: shape and parts} of arrays too big for an old pickle
+_VELOCITY = "_velocity_0"
+_STATISTICS = {"_mean": "running_mean", "_variance": "running_var"}
+
+_CONTEXT, _HEAD = "ocr.ocr_distri_head.object_context_block", "head.spatial_ocr.attention_block"
+# A layer's place there, and here that of its convolution and of its norm. `{b}` is the number of the group b, `{b0}`
+# the same counted from 0.
+_LAYERS = [
+    (r"backbone.conv_layer1_(?P<n>\d)", "backbone.conv{n}", "backbone.bn{n}"),
+    (
+        r"backbone.la1.bb_layer2_(?P<b>\d+).conv(?P<n>\d)",
+        "backbone.layer1.{b0}.conv{n}",
+        "backbone.layer1.{b0}.bn{n}",
+    ),
+    (
+        r"backbone.la1.bb_layer2_(?P<b>\d+).conv_down",
+        "backbone.layer1.{b0}.downsample.0",
+        "backbone.layer1.{b0}.downsample.1",
+    ),
+    # Stage 1 has one branch: layer 1 of its transition continues it, every other one begins a branch.
+    (r"backbone.tr1.transition_tr1_layer_1", "backbone.transition1.0.0", "backbone.transition1.0.1"),
+    (
+        r"backbone.tr(?P<t>\d).transition_tr\d_layer_(?P<b>\d)",
+        "backbone.transition{t}.{b0}.0.0",
+        "backbone.transition{t}.{b0}.0.1",
+    ),
+    (
+        r"backbone.st(?P<s>\d).stage_st\d_(?P<m>\d+).branches_func.bb_st\d_\d+_branch_layer_(?P<b>\d)_(?P<k>\d+).conv(?P<n>\d)",
+        "backbone.stage{s}.{m0}.branches.{b0}.{k0}.conv{n}",
+        "backbone.stage{s}.{m0}.branches.{b0}.{k0}.bn{n}",
+    ),
+    (
+        r"backbone.st(?P<s>\d).stage_st\d_(?P<m>\d+).fuse_func.residual_st\d_\d+_layer_(?P<i>\d)_(?P<j>\d)",
+        "backbone.stage{s}.{m0}.fuse_layers.{i0}.{j0}.0",
+        "backbone.stage{s}.{m0}.fuse_layers.{i0}.{j0}.1",
+    ),
+    (
+        r"backbone.st(?P<s>\d).stage_st\d_(?P<m>\d+).fuse_func.residual_st\d_\d+_layer_(?P<i>\d)_(?P<j>\d)_(?P<k>\d)",
+        "backbone.stage{s}.{m0}.fuse_layers.{i0}.{j0}.{k0}.0",
+        "backbone.stage{s}.{m0}.fuse_layers.{i0}.{j0}.{k0}.1",
+    ),
+    (rf"{_HEAD}.f_pixel.0", f"{_CONTEXT}.f_pixel.0", f"{_CONTEXT}.f_pixel.1.0"),
+    (rf"{_HEAD}.f_pixel.1", f"{_CONTEXT}.f_pixel.2", f"{_CONTEXT}.f_pixel.3.0"),
+    (rf"{_HEAD}.f_object.0", f"{_CONTEXT}.f_object.0", f"{_CONTEXT}.f_object.1.0"),
+    (rf"{_HEAD}.f_object.1", f"{_CONTEXT}.f_object.2", f"{_CONTEXT}.f_object.3.0"),
+    (rf"{_HEAD}.f_down", f"{_CONTEXT}.f_down.0", f"{_CONTEXT}.f_down.1.0"),
+    (rf"{_HEAD}.f_up", f"{_CONTEXT}.f_up.0", f"{_CONTEXT}.f_up.1.0"),
+    (
+        r"head.spatial_ocr.conv1x1.0",
+        "ocr.ocr_distri_head.conv_bn_dropout.0",
+        "ocr.ocr_distri_head.conv_bn_dropout.1.0",
+    ),
+    (r"head.conv3x3_ocr", "ocr.conv3x3_ocr.0", "ocr.conv3x3_ocr.1.0"),
+    (r"head.aux_head.0", "ocr.aux_head.0", "ocr.aux_head.1.0"),
+    (r"scale_attn.atten_head.(?P<n>\d)", "scale_attn.conv{n}", "scale_attn.bn{n}"),
+]
+_BARE = {  # layers without a norm
+    "head.aux_head.1": "ocr.aux_head.2",
+    "head.cls_head": "ocr.cls_head",
+    "scale_attn.atten_head.2": "scale_attn.conv2",
+}
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file is Paddle's, by its suffix."""
+    return path.suffix in pickled.SUFFIXES
+
+
+def rename(name: str) -> str:
+    """Our name of an entry; one of another network keeps its own, but for the running statistics."""
+    place, _, entry = name.rpartition(".")
+    entry = _STATISTICS.get(entry, entry)
+    short = place.removeprefix("ocrnet.")
+    if short in _BARE:
+        return f"{_BARE[short]}.{entry}"
+    layer, _, kind = short.rpartition(".")
+    for pattern, convolution, norm in _LAYERS if kind in ("_conv", "_batch_norm") else ():
+        if found := re.fullmatch(pattern.replace(".", r"\."), layer):
+            numbers = {key: int(digits) for key, digits in found.groupdict().items()}
+            numbers |= {f"{key}0": number - 1 for key, number in numbers.items()}
+            return f"{(convolution if kind == '_conv' else norm).format(**numbers)}.{entry}"
+    return f"{place}.{entry}" if place else entry
+
+
+def parse(content: Any) -> Weights | None:
+    """The weights, or None if there are no arrays where this layout has them."""
+    arrays = _arrays(content)
+    if not arrays:
+        return None
+    state = {rename(name): _tensor(x) for name, x in arrays.items()}
+    classes = state.get("ocr.cls_head.bias")
+    table = content.get(_INTERNAL)
+    internal = table.items() if isinstance(table, dict) else ()
+    return Weights(
+        state=state,
+        layout=LAYOUT,
+        arch=_arch(state),
+        num_classes=len(classes) if classes is not None else None,
+        internal={rename(str(name)): str(known) for name, known in internal},
+    )
+
+
+def _arch(state: Mapping[str, Tensor]) -> str:
+    """The network that has such names; none if it is not one of the two that are known here."""
+    if "ocr.cls_head.bias" not in state:
+        return ""
+    return "ocrnet.HRNet_Mscale" if any(name.startswith("scale_attn.") for name in state) else "ocrnet.HRNet"
+
+
+def _arrays(content: Any) -> dict[str, np.ndarray]:
+    """The arrays of a file, split ones whole again; empty if it holds none. A tensor may be (name, array)."""
+    if not isinstance(content, dict):
+        return {}
+    entries = {key: x[1] if isinstance(x, tuple) and len(x) == 2 else x for key, x in content.items()}
+    found = {key: x for key, x in entries.items() if isinstance(key, str) and isinstance(x, np.ndarray)}
+    split = content.get(_SPLIT)
+    for name, told in split.items() if isinstance(split, dict) else ():
+        try:
+            parts = [found.pop(part) for part in told["slices"]]
+            found[name] = np.concatenate(parts).reshape([int(side) for side in told["OriginShape"]])
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"the parts of {name!r} do not fit together; write or download the file again") from None
+    return found
+
+
+def _tensor(x: np.ndarray) -> Tensor:
+    """As a tensor; what Paddle writes as uint16 are the bits of bfloat16."""
+    return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16) if x.dtype == np.uint16 else torch.from_numpy(x)
+
+
+class Momentum(NamedTuple):
+    """Content of a `.pdopt`: velocities by our names, what SGD has to be fed; iterations done and their last rate, both
+    None if the file has no schedule.
+    """
+
+    path: Path
+    velocities: dict[str, Tensor]
+    iterations: int | None
+    rate: float | None
+
+
+def momentum(path: Path, weights: Weights) -> Momentum:
+    """The optimizer's state in the `.pdopt` beside a `.pdparams` with `weights`.
+
+    Raises UserError if there is none, or if the two do not belong together.
+    """
+    file = path.with_suffix(".pdopt")
+    if not file.is_file():
+        raise UserError(f"checkpoint {path} has no {file.name} beside it with its optimizer; use --snapshot alone")
+    content = safe_load.read(file)
+    try:
+        arrays = _arrays(content)
+    except UserError as error:
+        raise UserError(f"checkpoint {file}: {error}") from None
+    found = {name: arrays.get(known + _VELOCITY) for name, known in weights.internal.items()}
+    velocities = {name: _tensor(x) for name, x in found.items() if x is not None}
+    if not velocities:
+        raise UserError(f"{file}: no momentum in it for the parameters of {path.name}; give the one saved with it")
+    schedule = content.get("LR_Scheduler")
+    schedule = schedule if isinstance(schedule, dict) else {}
+    done, rate = schedule.get("last_epoch"), schedule.get("last_lr")
+    return Momentum(
+        file,
+        velocities,
+        done if isinstance(done, int) and done >= 0 else None,
+        rate if isinstance(rate, float) else None,
+    )

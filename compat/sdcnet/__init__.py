@@ -1,0 +1,1 @@
+"""The sdcnet branch of NVIDIA's code."""

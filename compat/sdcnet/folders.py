@@ -1,0 +1,69 @@
+"""Pictures as eval.py of NVIDIA's sdcnet branch writes them: --dump_images."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.submission import id_table
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.files import write_file
+from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_array, wrong_pixels
+
+WHITE = 255
+
+
+class Folders:
+    """Writes, of every image, four PNG of its size:
+
+    `rgb/<name>_color.png`: train ids with the dataset's palette; `pred/<name>.png`: grey, the dataset's own ids;
+    `compose/<name>_compose.png`: RGBA, half image, half class colours; of a labelled image `diff/<name>_diff.png`: that
+    blend where the prediction is wrong, white where it is right or the truth is ignored.
+    """
+
+    extras: tuple[str, ...] = ()
+
+    def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
+        self.run_dir, self.spec = run_dir, spec
+        self._ids = id_table(spec)
+        self._colours = colorize(np.arange(256, dtype=np.uint8), spec.palette)
+        self._written = self._compared = 0
+
+    def add(self, item: EvalItem) -> None:
+        """Write the pictures of one image."""
+        name, classes = file_stem(item.name), to_array(item.prediction.classes)
+        blend = self._blend(item.image, classes)
+        files = {
+            f"rgb/{name}_color.png": encode_indexed(classes, self._colours),
+            f"pred/{name}.png": encode_png(self._ids[classes]),
+            f"compose/{name}_compose.png": _png(blend),
+        }
+        if item.label is not None:
+            wrong = wrong_pixels(classes, item.label, self.spec.ignore_label)  # (H, W)
+            diff = np.where(wrong[..., None], np.asarray(blend)[..., :3], np.uint8(WHITE))  # (H, W, 3)
+            files[f"diff/{name}_diff.png"] = encode_png(diff)
+            self._compared += 1
+        for file, data in files.items():
+            write_file(self.run_dir / file, data)
+        self._written += 1
+
+    def _blend(self, image: np.ndarray, classes: np.ndarray) -> Image.Image:
+        colours = Image.fromarray(colorize(classes, self.spec.palette))
+        return Image.blend(Image.fromarray(image).convert("RGBA"), colours.convert("RGBA"), 0.5)
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Say how many, and that there is no diff where no image has a label."""
+        written, compared = sum(ranks.gather(self._written)), sum(ranks.gather(self._compared))
+        folders = "rgb, pred, compose and diff" if compared else "rgb, pred and compose"
+        return f"{written} images in {folders} of {self.run_dir}"
+
+
+def _png(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, "PNG", compress_level=1)
+    return data.getvalue()

@@ -1,0 +1,43 @@
+"""Whether a file's classes are those of a dataset, in the same order and with the same label values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from datasets.palette import distinct
+from utils.contracts import DatasetSpec
+
+
+def ids_of(spec: DatasetSpec) -> list[int]:
+    """The label value of each class."""
+    return list(spec.train_to_id or range(spec.num_classes))
+
+
+def spec_of(name: str, names: Sequence[str], ids: Sequence[int]) -> DatasetSpec:
+    """Classes that a file names, in colours unlike each other; without `ids` their labels hold train ids."""
+    of_values = {255: 255, **{value: train for train, value in enumerate(ids)}} if ids else None
+    return DatasetSpec(name, tuple(names), distinct(len(names)), id_to_train=of_values, train_to_id=tuple(ids))
+
+
+def other_count(names: Sequence[str], spec: DatasetSpec) -> str:
+    """How many classes a file that names its own has, where they are not as many as in `spec`, as text; else empty."""
+    as_many = len(names) in (0, spec.num_classes)
+    return "" if as_many else f"{len(names)} there, {spec.num_classes} in {spec.name} here"
+
+
+def other_names(names: Sequence[str], spec: DatasetSpec) -> str:
+    """The first class of another name than in `spec`, as text; empty where all agree, or are not as many."""
+    differ = [(theirs, ours) for theirs, ours in zip(names, spec.classes, strict=False) if theirs != ours]
+    if len(names) != spec.num_classes or not differ:
+        return ""
+    theirs, ours = differ[0]
+    return f"{theirs!r} there is {ours!r} in {spec.name} here"
+
+
+def other_ids(ids: Sequence[int], spec: DatasetSpec) -> str:
+    """The first class of another label value than in `spec`, as text; empty where all agree, or are not as many."""
+    differ = [(name, *both) for name, *both in zip(spec.classes, ids, ids_of(spec), strict=False) if both[0] != both[1]]
+    if len(ids) != spec.num_classes or not differ:
+        return ""
+    name, theirs, ours = differ[0]
+    return f"{name!r} was {theirs} in the labels, in {spec.name} it is {ours}"

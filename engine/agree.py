@@ -1,0 +1,45 @@
+"""What the processes of a run have to agree on, compared before the first step."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from network.weights import pairs
+from utils import digest
+from utils.distributed import DistributedContext
+from utils.errors import UserError
+
+
+def compare(ranks: DistributedContext, facts: Callable[[], Mapping[str, str]]) -> None:
+    """UserError, the same on all processes, where one of them has another fact than the main one.
+
+    `facts` gives {what: as text or digest}; with a single process it is not called.
+    """
+    if ranks.world == 1:
+        return
+    told = ranks.gather((socket.gethostname(), dict(facts())))
+    (home, ours), *others = told
+    for rank, (host, theirs) in enumerate(others, start=1):
+        for what in [*ours, *(key for key in theirs if key not in ours)]:
+            if theirs.get(what) != ours.get(what):
+                raise UserError(
+                    f"process {rank} on {host} has {what} {theirs.get(what, 'unset')}, process 0 on {home} "
+                    f"{ours.get(what, 'unset')}: start all processes with the same command, code and files"
+                )
+
+
+def start_facts(
+    options: Mapping[str, Any], start: Path | None, classes: Sequence[object], code: Path
+) -> dict[str, str]:
+    """What to compare before anything is read: options, the checkpoint to start from, classes and their label values,
+    the source code below `code`, torch. A process's own number is left out.
+    """
+    facts = {"the code of digest": digest.of_code(code), "torch": str(torch.__version__)}
+    facts |= {f"the option {name}": repr(value) for name, value in options.items() if not name.endswith("_rank")}
+    facts["the starting point"] = f"{start} (digest {digest.of_files(pairs.parts(start))})" if start else "none"
+    return facts | {"the classes of digest": digest.of_names(classes)}

@@ -1,0 +1,243 @@
+"""Masks, overlays and a legend for pictures and videos, from a checkpoint alone: demo.py and demo_folder.py."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+import inference
+from datasets import folder
+from datasets.base import Item
+from datasets.files import search
+from datasets.look import bits_of_folder
+from datasets.pictures import PictureError, read_turned
+from datasets.results import Older, check_apart
+from engine.log import RunLog
+from engine.runlock import FolderLock
+from engine.session import Run, Start, load_for_evaluation, placed
+from evaluation.legend import Legend
+from evaluation.sinks.submission import id_table
+from inference import trained
+from inference.predict import Predictor
+from inference.video import Preview, VideoSink, VideoSource
+from utils import amp, distributed
+from utils.cli import exit_code, place_to_write
+from utils.errors import UserError
+from utils.files import write_file
+from utils.progress import progress
+from utils.visualize import colorize, encode_png, overlay, to_array
+
+_WRITES = ("color_mask", "overlap", "pred_mask", "result")  # what names of files that a demo writes begin with
+
+# What the published commands mean where they say nothing.
+ARCH, SNAPSHOT, SAVE_DIR = "deepv3.DeepWV3Plus", "./pretrained_models/cityscapes_best.pth", "./save"
+
+Drive = Callable[[argparse.Namespace, Sequence[str], str], None]
+
+
+@dataclass(frozen=True)
+class RenderedMasks:
+    """Of one picture: `pred_mask` (H, W) label ids, `color_mask` and `overlap` (H, W, 3), all uint8.
+
+    Label ids are uint16 where one is above 255.
+    """
+
+    pred_mask: np.ndarray
+    color_mask: np.ndarray
+    overlap: np.ndarray
+
+
+@dataclass
+class Renderer:
+    """From pictures to what is shown of them; counts the classes on the way."""
+
+    run: Run
+    predictor: Predictor
+    legend: Legend = field(init=False)
+    turned: int = field(default=0, init=False)
+    older: Older = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.legend = Legend(self.run.spec)
+        self.older = Older(self.run.folder, [f"**/{kind}*" for kind in _WRITES])
+
+    def read(self, path: str, bits: int) -> np.ndarray:
+        """A picture, upright; PictureError for one that cannot be read."""
+        image, turned = read_turned(path, upright=True, bits=bits)
+        self.turned += turned
+        return image
+
+    def range(self, paths: list[str]) -> int:
+        """Bits that the values of pictures use, with a line where that is fewer than the files have."""
+        bits, note = bits_of_folder(paths, self.run.cfg.DATASET.IMAGE_BITS)
+        if note:
+            self.run.log.line(note)
+        return bits
+
+    def paint(self, image: np.ndarray) -> RenderedMasks:
+        """(H, W, 3) uint8 RGB -> its masks."""
+        spec = self.run.spec
+        (prediction,) = self.predictor([image])
+        classes = to_array(prediction.classes)  # (H, W)
+        self.legend.add(classes)
+        return RenderedMasks(
+            id_table(spec)[classes], colorize(classes, spec.palette), overlay(image, classes, spec.palette)
+        )
+
+    def write(self, image: np.ndarray, stem: str = "") -> None:
+        """`color_mask`, `overlap` and `pred_mask`, of a picture "sub/x" sub/color_mask_x.png and so on.
+
+        With --visualize `result`, too: the picture and its colours side by side.
+        """
+        place, painted = self.run.folder / stem, self.paint(image)
+        pictures = dict(vars(painted))
+        if self.run.cfg.EVAL.VISUALIZE:
+            pictures["result"] = np.hstack([image, painted.color_mask])  # (H, 2W, 3)
+        for kind, picture in pictures.items():
+            path = place.with_name(f"{kind}_{place.name}.png") if stem else place / f"{kind}.png"
+            write_file(path, encode_png(picture))
+
+    def finish(self) -> None:
+        """The legend, as a picture and in words."""
+        path = self.run.folder / "legend.png"
+        write_file(path, encode_png(self.legend.picture()))
+        lines = [f"classes above 0.1 % of the pixels, {path}", *self.legend.lines()]
+        if self.turned:
+            lines.append(f"{self.turned} pictures carry a turn (EXIF): turned upright, as viewers show them")
+        self.run.log.line("\n".join(filter(None, [*lines, self.older.note()])))
+
+
+def parser(what: str) -> argparse.ArgumentParser:
+    """The command line; what else stands on it goes to the options of train.py."""
+    p = argparse.ArgumentParser(
+        description=what,
+        epilog="Further flags and KEY VALUE pairs as train.py takes them: --arch, --dataset, --n_scales, --fp16, ...",
+        allow_abbrev=False,
+    )
+    p.add_argument("--snapshot", default=SNAPSHOT, help="checkpoint, which may tell its network and classes")
+    p.add_argument(
+        "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
+    )
+    return p
+
+
+@contextmanager
+def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Renderer]:
+    """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
+    cfg, spec, net, _ = trained.build([*rest, *words], preferred=ARCH)
+    ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    if ranks.world > 1:
+        raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")
+    lock = FolderLock()
+    note = lock.take(Path(cfg.RESULT_DIR), command)
+    log = RunLog(Path(cfg.RESULT_DIR), name="demo.log")
+    try:
+        run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
+        notes = [line for line in (note, run.precision.note) if line]
+        log.line("\n".join([command, f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}", *notes]))
+        load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
+        made = Renderer(run, inference.build_predictor(cfg, placed(run, net), run.precision, log.line))
+        try:
+            yield made
+        except KeyboardInterrupt:
+            made.finish()
+            raise
+        made.finish()
+    finally:
+        log.close()
+        lock.release()
+
+
+def paint_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Masks and overlay of one picture."""
+    if args.max_frames:
+        raise UserError("--max_frames is of a video or a camera: leave it out, or give --demo-video")
+    read_turned(path)  # a file that is none is said before the network is built
+    with painter(args, rest, command) as made:
+        made.write(made.read(path, made.range([path])))
+
+
+def paint_folder(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Those of all pictures in any depth of a folder. What cannot be read is left out, and an error at the end."""
+    items, left_out = _pictures(path, args.save_dir), 0
+    with painter(args, rest, command) as made:
+        bits = made.range([item.image for item in items])
+        if note := search(Path(path), [args.save_dir]).note:
+            made.run.log.line(note)
+        for item in progress(items, "pictures", len(items), lines=20):
+            try:
+                image = made.read(item.image, bits)
+            except PictureError as error:
+                made.run.log.line(f"left out: {error}")
+                left_out += 1
+                continue
+            made.write(image, item.name)
+    if left_out:
+        raise UserError(f"{left_out} of {len(items)} pictures could not be read (named above); the others are done")
+
+
+def _pictures(source: str, target: str) -> list[Item]:
+    """Pictures under `source`, those of `target` inside it left out. Named by their paths, each unlike the others."""
+    check_apart(source, target, "--save-dir", made=False)
+    return folder.tree(source, target)
+
+
+def paint_video(path: str, most: int, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Overlay and colours as videos, label ids as a picture a frame. `most`: frames at most, 0: all.
+
+    A camera ends by Ctrl-C, or q in its window; that is no error.
+    """
+    source = VideoSource(path)
+    total = min(most, source.count) if most and source.count else most or source.count
+    try:
+        with painter(args, rest, command) as made:
+            done = _paint_frames(made, source, islice(source, most) if most else iter(source), total)
+            if done < total and not source.is_camera:
+                made.run.log.line(f"warning: {path} tells of {total} frames, {done} of them could be read")
+    except KeyboardInterrupt:
+        if not source.is_camera:
+            raise
+    finally:
+        source.close()
+
+
+def _paint_frames(made: Renderer, source: VideoSource, frames: Iterator[np.ndarray], total: int) -> int:
+    """Paint and write frame by frame; gives how many there were."""
+    place, window = made.run.folder, Preview("streetscale: q ends")
+    sinks = {kind: VideoSink(place / kind, source.rate) for kind in ("overlap", "color_mask")}
+    done = 0
+    try:
+        for image in progress(frames, "frames", total, lines=20):
+            painted = made.paint(image)
+            write_file(place / f"pred_mask_{done:06d}.png", encode_png(painted.pred_mask))
+            for kind, sink in sinks.items():
+                sink.add(getattr(painted, kind))
+            done += 1
+            if source.is_camera and window.show(painted.overlap):
+                break
+    finally:
+        for sink in sinks.values():
+            sink.close()
+        names = ", ".join(sink.path.name if sink.path else f"{kind}_*.png" for kind, sink in sinks.items())
+        made.run.log.line(f"{done} frames in {place}: {names}, pred_mask_*.png")
+    return done
+
+
+def main(script: str, options: argparse.ArgumentParser, drive: Drive, argv: Sequence[str] | None) -> int:
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args, rest = options.parse_known_args(words)
+    command = f"python {script} {shlex.join(words)}"
+    try:
+        return exit_code(lambda: drive(args, rest, command), args.save_dir, "what is done is written")
+    finally:
+        distributed.close()

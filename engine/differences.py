@@ -1,0 +1,46 @@
+"""What an evaluation does otherwise than the training of its checkpoint, where no weight shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from compat.paddleseg import weights as paddle
+from network.weights import metadata, safe_load
+from network.weights.checksum import is_ours
+
+# What changes what a network says: compared where a command line names the network, and the file does not.
+_UNSEEN = ("MODEL.ALIGN_CORNERS", "MODEL.OFFSET_THRESHOLD", "MODEL.ITERATIVE_REFINEMENT", "MODEL.LOGITS")
+_UNSEEN += ("DATASET.MEAN", "DATASET.STD", "PUBLISHED")
+
+
+def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
+    """A line for each option that no weight shows and that an evaluation has otherwise than its file's training.
+
+    `options`: {key: value} of the evaluation, by the rule `rule`.
+    """
+    content = safe_load.read(path)
+    told = metadata.of_content(content, path, options["MODEL.ARCH"])
+    now = {**options, "PUBLISHED": metadata.slips(options["PUBLISHED"])}
+    lines, same = [], "the scores of training need the same"
+    for key in _UNSEEN:
+        was = told.get(key, "" if key == "PUBLISHED" and is_ours(content) else now[key])
+        if was != now[key]:
+            lines.append(f"trained with {key} {was!r}, evaluated with {now[key]!r}: {same}")
+    sizes = told.get("DATASET.IMG_SIZES", "")
+    if sizes and not options["DATASET.IMG_SIZES"] and options["EVAL.RULE"] == "auto":
+        lines.append(f"trained with --imgSize {sizes}, evaluated without: add it for the scores of training")
+    before = content.get("config") or {} if is_ours(content) else {}
+    validated = _rule(before)
+    if validated not in ("", rule) and not (sizes or options["EVAL.INFERENCE_MODE"]) and options["EVAL.RULE"] == "auto":
+        lines.append(f"its training was validated by the rule {validated}, not {rule}: --eval_rule {validated}")
+    return lines
+
+
+def _rule(before: Mapping[str, Any]) -> str:
+    """The rule by which a run of such options validated; empty where it was the usual one, or follows from sizes."""
+    if before.get("EVAL.RULE", "auto") != "auto":
+        return before["EVAL.RULE"]
+    paddles = any(paddle.is_own(Path(before.get(key) or "")) for key in ("SNAPSHOT", "RESUME"))
+    return "paddle" if paddles and not before.get("DATASET.IMG_SIZES") else ""

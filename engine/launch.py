@@ -1,0 +1,117 @@
+"""One command on several GPUs of this machine: a process on each, without another launcher (--device 0-3)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+
+from utils import gpus
+from utils.distributed import LAUNCHED
+from utils.errors import UserError
+from utils.processes import fate
+from utils.rendezvous import number
+
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_PATIENCE = 15.0  # seconds in which the others may end by themselves once one has failed, and again after SIGTERM
+_PAUSE = 0.1
+
+
+def on(devices: str, command: Sequence[str]) -> int | None:
+    """Run `command` (a script and its words) on GPUs like "0-3" or "0,2,4"; gives the exit code when all have ended.
+
+    None where this process has to do the work: as one of those that were started so, or on a single GPU, which is the
+    only one that it sees from then on. To be called before CUDA is used. UserError for GPUs that are not there, and
+    where another launcher has started several processes already.
+    """
+    env = os.environ
+    if LAUNCHED in env:
+        threading.Thread(target=_end_with, args=(int(env[LAUNCHED]),), daemon=True).start()
+        return None
+    if "LOCAL_RANK" in env or any(number(env, name, 1) > 1 for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
+        raise UserError(f"--device {devices} starts its processes itself: leave it out with torchrun or srun")
+    names = gpus.visible(gpus.numbers(devices, torch.cuda.device_count()))
+    if len(names) == 1:
+        gpus.one(devices)
+        return None
+    processes: list[subprocess.Popen[bytes]] = []
+    with _signals_passed_on(processes):
+        for added in environments(names):
+            # In a session of its own: the terminal's signals reach this process alone, which passes them on.
+            started = subprocess.Popen([sys.executable, *command], env=env | added, start_new_session=True)
+            processes.append(started)
+        return supervised(processes)
+
+
+def _end_with(parent: int) -> None:
+    """Ask this process to stop when the one that has started it is gone, which no signal can tell after SIGKILL."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def environments(names: Sequence[str]) -> list[dict[str, str]]:
+    """What the process on each GPU finds in its environment: what torch's process group asks for, and its threads."""
+    world = str(len(names))
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // len(names))))
+    common = {LAUNCHED: str(os.getpid()), "CUDA_VISIBLE_DEVICES": ",".join(names), "OMP_NUM_THREADS": threads}
+    common |= {"WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _free_port()}
+    return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(names))]
+
+
+def _free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def supervised(processes: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Wait for all. The exit code of the first that failed, as shells count; else 0.
+
+    Where one has failed the others end by themselves, or after a while are ended: they would wait for it.
+    """
+    failed, since, last_words = 0, 0.0, [signal.SIGTERM, signal.SIGKILL]
+    while any(process.poll() is None for process in processes):
+        time.sleep(_PAUSE)
+        if not failed:
+            failed, since = _first_failure(processes), time.monotonic()
+            dead = [rank for rank, process in enumerate(processes) if (process.poll() or 0) < 0]
+            if failed and dead:  # it could not say why itself
+                print(f"error: process {dead[0]} has died {fate(processes[dead[0]].poll() or 0)}", file=sys.stderr)
+        elif last_words and time.monotonic() - since > _PATIENCE:
+            _send(processes, last_words.pop(0))
+            since = time.monotonic()
+    return failed or _first_failure(processes)
+
+
+def _first_failure(processes: Sequence[subprocess.Popen[bytes]]) -> int:
+    codes = [process.poll() or 0 for process in processes]
+    return next((code if code > 0 else 128 - code for code in codes if code), 0)
+
+
+def _send(processes: Sequence[subprocess.Popen[bytes]], number: int) -> None:
+    for process in processes:
+        process.send_signal(number)  # nothing happens where it has ended
+
+
+@contextmanager
+def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        _send(processes, number)
+
+    heard = [number for number in _PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]  # nohup: no SIGHUP
+    before = [(number, signal.signal(number, pass_on)) for number in heard]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

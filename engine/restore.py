@@ -1,0 +1,225 @@
+"""Starting from a file: what it fixes about the network, and continuing a run from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from compat.paddleseg import weights as paddle
+from datasets import classes
+from engine import checkpoint, optimizer_state
+from engine.state import TrainState
+from network.weights import Weights, finite, load, metadata, parse, read_file, safe_load
+from network.weights.checksum import is_ours
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.errors import UserError
+
+# What a resume, or its launcher, changes by itself.
+_EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK")
+# What counts for a start alone.
+_OVER = (
+    *metadata.WEIGHT_FILES,
+    "MODEL.INIT_DECODER",
+    "TRAIN.START_EPOCH",
+    "TRAIN.RESTORE_OPTIMIZER",
+    "TRAIN.RESTORE_NET",
+    "TRAIN.APEX",
+)
+_SHARED = ("TRAIN.SYNCBN", "LOSS.NORM")  # of several processes
+
+
+def resume(
+    path: Path,
+    state: TrainState,
+    options: Mapping[str, Any],
+    ranks: DistributedContext,
+    length: int,
+    unread: Collection[str] = (),
+    spec: DatasetSpec | None = None,
+) -> str:
+    """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch, PaddleSeg's with
+    weights, momentum and iterations. Gives some lines.
+
+    `options`: {key: value} of this run, of which `unread` have no effect on it; `length`: batches of its epoch; `spec`:
+    its classes, compared with the file's. Raises UserError if the file is of another network, optimizer, dataset, order
+    of classes or seed.
+    """
+    content = safe_load.read(path)
+    named = content.get("arch") if is_ours(content) else parse(content, path).arch
+    arch = options["MODEL.ARCH"]
+    if named and named != arch:
+        raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")
+    _check_rounds(content, path, options)
+    if is_ours(content):
+        _check_classes(content, path, spec)
+        changes = _changes(content, options, ranks, path, unread)
+        for kind in ("net", "ema"):
+            finite.check(content[kind] or {}, f"--resume {path}")
+        taken = state.unpack(checkpoint.whole(content, path), ranks)
+        _reopen_round(state, content.get("config") or {}, options)
+        where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
+        return f"resumed from {path}, all {len(content['net'])} entries: {where}{taken}{changes}"
+    report = load(state.net, path)
+    taken = restore_optimizer(path, state)
+    if state.ema:
+        state.ema.net.load_state_dict(state.net.state_dict())
+    if paddle.is_own(path):
+        done = _place(path, state, length, int(options["TRAIN.ACCUM"]))
+        _check_left(path, options, state, length)
+    else:
+        state.epoch = parse(content, path).epoch
+        done = f"epoch {state.epoch} done"
+    return f"{report}\nresumed from {path}: {done}{taken}"
+
+
+def _check_classes(content: Mapping[str, Any], path: Path, spec: DatasetSpec | None) -> None:
+    """Checkpoints from before label values were recorded are compared by names alone."""
+    if spec is None:
+        return
+    names, ids = content.get("class_names") or (), content.get("class_ids") or ()
+    odd = classes.other_count(names, spec) or classes.other_names(names, spec) or classes.other_ids(ids, spec)
+    if odd:
+        raise UserError(f"--resume {path} was trained on other classes: {odd}; keep them, or use --snapshot")
+
+
+def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
+    """With --max_iters a file counts in rounds of --save_interval iterations, else in epochs: that must not change.
+
+    NVIDIA's count in epochs; PaddleSeg's in iterations, which have a place in either.
+    """
+    if paddle.is_own(path):
+        return
+    before = content.get("config") or {} if is_ours(content) else {}
+    was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
+    if was != (options["TRAIN.SAVE_INTERVAL"] if options["TRAIN.MAX_ITERS"] else 0):
+        flag = "--epoch_iters" if options["TRAIN.EPOCH_ITERS"] else "--max_iters"
+        advice = f"--max_iters and --save_interval {was}" if was else f"--max_epoch, without {flag}"
+        advice = f"--epoch_iters {was}" if before.get("TRAIN.EPOCH_ITERS") else advice
+        raise UserError(f"--resume {path} counts in {'iterations' if was else 'epochs'}: go on with {advice}")
+
+
+def _check_left(path: Path, options: Mapping[str, Any], state: TrainState, length: int) -> None:
+    """UserError where a file of PaddleSeg has done all iterations: nothing would be trained or written."""
+    done = (state.epoch + 1) * length + state.iteration
+    total = options["TRAIN.MAX_ITERS"] or options["TRAIN.MAX_EPOCH"] * length
+    if done >= total:
+        flag = "--max_iters" if options["TRAIN.MAX_ITERS"] else "--max_epoch"
+        raise UserError(f"--resume {path} has {done} iterations done, of {total} here: raise {flag}, or use --snapshot")
+
+
+def _reopen_round(state: TrainState, before: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """The last round of a budget ends with it. Where the budget is larger now, the round is not over."""
+    was, steps = before.get("TRAIN.MAX_ITERS", 0), before.get("TRAIN.SAVE_INTERVAL", 0)
+    if 0 < was < options["TRAIN.MAX_ITERS"] and was % steps and (state.epoch + 1) * steps > was:
+        state.epoch, state.iteration = was // steps - 1, was % steps
+
+
+def _place(path: Path, state: TrainState, length: int, accum: int) -> str:
+    """Stand where the schedule of a Paddle file stands, in epochs of `length` batches. Gives what that is."""
+    told = paddle.momentum(path, read_file(path))
+    if told.iterations is None:
+        return f"no schedule in {told.path.name}, so from epoch 0"
+    state.step = told.iterations
+    finished, state.iteration = divmod(told.iterations * accum, length)
+    state.epoch = finished - 1
+    rate = "" if told.rate is None else f", learning rate there {told.rate:.6g}"
+    return (
+        f"{told.iterations} iterations done there, in epochs of {length} batches epoch {state.epoch} and "
+        f"{state.iteration} batches of the next{rate}"
+    )
+
+
+def _changes(
+    content: Mapping[str, Any],
+    options: Mapping[str, Any],
+    ranks: DistributedContext,
+    path: Path,
+    unread: Collection[str],
+) -> str:
+    """Options that differ from those of the file, as text; UserError where the run would not be the same any more."""
+    before = content.get("config") or {}
+    changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
+    for key in ("DATASET.NAME", "SEED", "OPTIM.NAME"):
+        if key in changed:
+            was, now = changed[key]
+            raise UserError(f"--resume {path}: {key} was {was}, now {now}; keep it, or start anew with --snapshot")
+    _check_place(content, before, options, ranks, path)
+    idle = {*unread, *_OVER, *(_SHARED if ranks.world == 1 else ())}
+    shown = {k: f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED}
+    effective = ", ".join(text for key, text in shown.items() if key not in idle)
+    without = ", ".join(text for key, text in shown.items() if key in idle)
+    return (f"\nchanged options: {effective}" if effective else "") + (
+        f"\nchanged, without effect on what goes on here: {without}" if without else ""
+    )
+
+
+def _check_place(
+    content: Mapping[str, Any],
+    before: Mapping[str, Any],
+    options: Mapping[str, Any],
+    ranks: DistributedContext,
+    path: Path,
+) -> None:
+    """UserError where a run stands within an epoch, and the rest of it would not fit to what is done."""
+    now = options["TRAIN.ACCUM"]
+    if content["iteration"] % now:
+        raise UserError(
+            f"--resume {path} stands within an epoch after {content['iteration']} batches, which --accum {now} does "
+            f"not divide: keep --accum {before.get('TRAIN.ACCUM', 1)} until the epoch is over"
+        )
+    layouts = [(content["world"], before["TRAIN.BATCH_SIZE"]), (ranks.world, options["TRAIN.BATCH_SIZE"])]
+    batches = [world * size for world, size in layouts]
+    if content["iteration"] and batches[0] != batches[1]:
+        raise UserError(
+            f"--resume {path} stands within an epoch of global batches of {batches[0]} images, not {batches[1]}: "
+            "keep processes times --bs_trn until the epoch is over"
+        )
+    if content["iteration"] and options["DATASET.IMG_SIZES"] and layouts[0] != layouts[1]:
+        world, size = layouts[0]  # a process's images are of one orientation, so that others would make a batch
+        raise UserError(
+            f"--resume {path} stands within an epoch of --imgSize on {world} process(es) with --bs_trn {size}: "
+            "keep both until the epoch is over"
+        )
+
+
+def restore_optimizer(path: Path, state: TrainState) -> str:
+    """Take over the optimizer's state of a file. Gives a remark on what was taken or did not fit."""
+    weights, remark = read_file(path), ""
+    saved = weights.optimizer
+    if paddle.is_own(path):
+        saved, remark = _from_paddle(path, weights, state)
+    if not saved:
+        raise UserError(f"checkpoint {path} holds no optimizer state: leave --restore_optimizer out, or use --snapshot")
+    try:
+        remark += optimizer_state.take_over(state.optimizer, state.net, saved, weights.optimizer_names)
+        remark += optimizer_state.other_settings(state.optimizer, saved)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; take its --optimizer, or its weights alone with --snapshot") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the optimizer state of {path} is of another network or optimizer: {reason}") from None
+    # Weights are taken where shapes agree, so the state of the others cannot be used either.
+    differs = optimizer_state.differs
+    odd = [p for p, slots in state.optimizer.state.items() if any(differs(x, p) for x in slots.values())]
+    for parameter in odd:
+        del state.optimizer.state[parameter]
+    return remark + (f"; the optimizer starts anew for {len(odd)} parameters of another shape" if odd else "")
+
+
+def _from_paddle(path: Path, weights: Weights, state: TrainState) -> tuple[dict[str, Any], str]:
+    """A `.pdopt` as the state of our optimizer, which goes by the parameters' positions; and what of it is taken."""
+    told, groups = paddle.momentum(path, weights), state.optimizer.state_dict()["param_groups"]
+    if not isinstance(state.optimizer, torch.optim.SGD):
+        raise UserError(
+            f"{told.path} holds the momentum of SGD: use --optimizer sgd, or --snapshot without the optimizer"
+        )
+    own = optimizer_state.parameter_names(state.optimizer, state.net)
+    slots = {i: {"momentum_buffer": told.velocities[name]} for i, name in enumerate(own) if name in told.velocities}
+    return {
+        "state": slots,
+        "param_groups": groups,
+    }, f"; momentum of {len(slots)} of {len(own)} parameters from {told.path}"

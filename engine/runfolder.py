@@ -1,0 +1,113 @@
+"""The folder of a run: what stands in it is of this run alone."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine import curves
+from engine.runlock import NAME, FolderLock
+from utils.errors import UserError
+
+CHECKPOINTS = "*checkpoint_ep*.pth"
+# Files that tell of a run's results, and those that go with them. Folders are left: their names are anybody's.
+RESULTS = (CHECKPOINTS, "events.out.tfevents.*", "report.html", "confusion.csv", "per_image.csv", "conditions.csv")
+BESIDE = ("*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*", "metrics.csv", "hparams.json", "train.log")
+SCRIPTS, SUBMITTED = ("train_cmd.sh", "submit_cmd.sh"), "job.json"
+_SHOWN = 4
+
+
+def enter(
+    folder: Path, lock: FolderLock, command: str, mode: str, start: Path | None, resumes: bool, part: str = ""
+) -> tuple[Path, list[str]]:
+    """Take the folder of a run, alone, and set aside what is not of it. Gives where it writes, and lines for its log.
+
+    `mode`: of an evaluation, else empty; `start`, `resumes`: the checkpoint to start from, and whether to continue it;
+    `part`: names one of several evaluations that share a folder. UserError where another run is in it, or where the
+    new run's checkpoints would take the place of the one that it starts from.
+    """
+    folder = place(folder, mode)
+    within = start is not None and start.resolve().parent == folder.resolve()
+    notes = [lock.take(folder, command, f"{part}.{NAME}" if part else NAME)]
+    if start is not None and within and not resumes and start.match(CHECKPOINTS):
+        lock.release()
+        raise UserError(f"{start} stands where the new run's checkpoints will: move it, or give another --result_dir")
+    if not part and not (within and resumes):
+        notes.append(start_clean(folder))
+    return folder, [note for note in notes if note]
+
+
+def place(folder: Path, mode: str) -> Path:
+    """Where an evaluation `mode` (empty: a training) writes: beside a training, in a folder of its own below it."""
+    trained = any(folder.glob(CHECKPOINTS)) or any(row[:1] == ["train"] for row in _rows(folder))
+    return folder / f"eval_{mode}" if mode and trained else folder
+
+
+def start_clean(folder: Path) -> str:
+    """Set aside what an earlier run has left, since its scores and curves are not those of a new one. Gives a line.
+
+    A start that failed before its first result leaves nothing to set aside. UserError and OSError as moving gives them.
+    """
+    if not any(_found(folder, *RESULTS)) and all(row[:1] == ["start"] for row in _rows(folder)):
+        if (folder / "metrics.csv").is_file():
+            (folder / "metrics.csv").unlink()  # the time of that start
+        return ""
+    scripts = () if (folder / SUBMITTED).exists() else SCRIPTS  # else they are of the job that runs
+    files = list(_found(folder, *RESULTS, *BESIDE, *scripts))
+    return f"{folder} has files of an earlier run, which are no part of this one: {_set_aside(folder, files)}"
+
+
+def go_back(folder: Path, start: Path, epoch: int, step: int) -> str:
+    """Take out what came after the checkpoint `start` (`epoch` finished, `step` of the curves). Gives a line or none.
+
+    What is made again is dropped. Scores and checkpoints of later epochs are set aside.
+    """
+    later = [file for file in _found(folder, "best_checkpoint_ep*.pth", "checkpoint_ep*.pth") if _number(file) > epoch]
+    later = [file for file in later if not file.samefile(start)]
+    kept = (folder / "metrics.csv").read_bytes() if (folder / "metrics.csv").is_file() else b""
+    phases, points = curves.cut_rows(folder / "metrics.csv", epoch), curves.cut_events(folder, epoch, step)
+    lines = []
+    if later or "val" in phases:
+        lines.append(f"goes back to epoch {epoch}, and does the later ones again: {_set_aside(folder, later, kept)}")
+    if points:
+        lines.append(f"{points} points of tensorboard's curves came after the checkpoint: taken out, they come again")
+    return "\n".join(lines)
+
+
+def _rows(folder: Path) -> Iterator[list[str]]:
+    file = folder / "metrics.csv"
+    return csv.reader(file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else [])
+
+
+def _found(folder: Path, *patterns: str) -> Iterator[Path]:
+    return (file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file())
+
+
+def _number(file: Path) -> int:
+    found = re.search(r"_ep(\d+)\.pth$", file.name)
+    return int(found[1]) if found else -1
+
+
+def _set_aside(folder: Path, files: list[Path], metrics: bytes = b"") -> str:
+    """Move files into a new folder below theirs, and write `metrics` there. Gives some text on it."""
+    aside = _unused(folder / time.strftime("before-%Y%m%d-%H%M%S"))
+    aside.mkdir()
+    for file in files:
+        shutil.move(file, aside / file.name)
+    names = [file.name for file in files]
+    if metrics:
+        (aside / "metrics.csv").write_bytes(metrics)
+        names.append("metrics.csv as it was")
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"set aside in {aside}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _unused(path: Path) -> Path:
+    number = 2
+    while path.exists():
+        path, number = path.with_name(f"{path.name.partition('_')[0]}_{number}"), number + 1
+    return path

@@ -1,0 +1,276 @@
+"""What a run is made of: from options and a checkpoint to network, optimizer, criterion, data and log."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+from yacs.config import CfgNode
+
+import config
+import datasets
+import inference
+import loss
+import network
+from datasets import classes
+from datasets.base import listed
+from engine import agree, checkpoint, differences, preflight, restore, runfolder
+from engine.ema import ModelEma
+from engine.log import RunLog
+from engine.runlock import FolderLock
+from engine.state import BufferGuard, TrainState
+from network.memory_layout import crashes_channels_last
+from slurm.leave import leave
+from utils import amp, distributed
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+
+@dataclass
+class Run:
+    """What every part of a run needs to know."""
+
+    cfg: CfgNode
+    spec: DatasetSpec
+    ranks: distributed.DistributedContext
+    log: RunLog
+    precision: amp.Precision
+    words: str  # of the command line, quoted
+    lock: FolderLock = field(default_factory=FolderLock)
+
+    @property
+    def command(self) -> str:
+        """How this run was started."""
+        return f"{distributed.launcher()} train.py {self.words}"
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.log.run_dir
+
+    def close(self) -> None:
+        """Close the log, and let others into the folder."""
+        self.log.close()
+        self.lock.release()
+
+    def facts(self, mean_iu: float) -> dict[str, Any]:
+        """What a checkpoint says of its run."""
+        return {
+            "arch": self.cfg.MODEL.ARCH,
+            "num_classes": self.cfg.DATASET.NUM_CLASSES,
+            "class_names": list(self.spec.classes),
+            "class_ids": classes.ids_of(self.spec),
+            "mean_iu": mean_iu,
+            "command": self.command,
+            "config": config.flat(self.cfg),
+        }
+
+
+@dataclass
+class Trainer:
+    """The moving parts of training; `forward` is the network as it is called: wrapped where distributed."""
+
+    state: TrainState
+    net: network.Net
+    forward: torch.nn.Module
+    criterion: loss.Criterion
+    lr: Callable[[int, int, int], float]
+    loader: datasets.TrainLoader
+    guard: BufferGuard
+
+
+class Start(NamedTuple):
+    """What a run starts from: a checkpoint to take weights from, or to continue (`resumes`), or nothing."""
+
+    path: Path | None = None
+    resumes: bool = False
+    notes: Sequence[str] = ()
+
+
+def starting_point(cfg: CfgNode) -> Start:
+    """The file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot.
+
+    A batch script sets STREETSCALE_RESUME=auto, since it may be started again: its run then goes on, if there is one.
+    """
+    folder = Path(cfg.RESULT_DIR)
+    again = os.environ.get("STREETSCALE_RESUME") == "auto" and not cfg.EVAL.MODE and any(_checkpoints(folder))
+    if cfg.RESUME == "auto" or again:
+        newest, notes = checkpoint.newest(folder)
+        if newest:
+            return Start(newest, True, notes)
+    named = Path(cfg.RESUME or cfg.SNAPSHOT)
+    if not (cfg.RESUME == "auto" or again or cfg.EVAL.MODE or cfg.OPTIONS.SUMMARY):
+        for old in _checkpoints(folder):
+            if not (cfg.RESUME and named.exists() and old.samefile(named)):  # its successor would delete it
+                advice = "--resume auto continues it, or give another --result_dir"
+                raise UserError(f"{folder} holds a run already ({old.name}): {advice}")
+    if cfg.RESUME and cfg.RESUME != "auto":
+        return Start(named, True)
+    return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
+
+
+def _checkpoints(folder: Path) -> Iterator[Path]:
+    return folder.glob("last_checkpoint_ep*.pth")
+
+
+def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, words: str, start: Start) -> Run:
+    """A run with its log, alone in its folder. An evaluation beside a training gets a folder of its own below it.
+
+    UserError where another run is in the folder, or where a process of this one was started otherwise than the others.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
+    spec, lock, e = datasets.spec(cfg), FolderLock(), cfg.EVAL
+    told = [*spec.classes, *classes.ids_of(spec)]
+    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, told, Path(__file__).parents[1]))
+    part = f"part{e.SPLIT_INDEX}of{e.SPLIT_COUNT}" if e.SPLIT_COUNT > 1 else ""
+    asked = (Path(cfg.RESULT_DIR), lock, f"train.py {words}", e.MODE, start.path, start.resumes, part)
+    folder, notes = distributed.from_main(ranks, lambda: runfolder.enter(*asked))
+    precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
+    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main), precision, words, lock)
+    for note in notes:
+        run.log.line(note)
+    return run
+
+
+def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
+    """All weights of `net` from the file. UserError if one is missing there, since its score would mean nothing, and
+    where the processes do not see the same images.
+    """
+    if start.path is None:
+        raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
+    report = network.weights.load(net, start.path)
+    run.log.line(f"{report}\nevaluated by the rule {inference.rule_name(run.cfg)}")
+    has_labels = run.cfg.EVAL.MODE != "folder" or run.cfg.EVAL.LABELS
+    if has_labels and (odd := classes.other_names(report.class_names, run.spec)):
+        places = "--dataset, --classes and --data_root"
+        raise UserError(f"{start.path} was trained on other classes: {odd}; check {places}")
+    if odd := classes.other_ids(report.class_ids, run.spec):
+        run.log.line(f"warning: other label values than in training: {odd}; masks and labels go by the latter")
+    mode = run.cfg.EVAL.MODE
+    # Built for several processes alone: `compare` asks for it then.
+    agree.compare(
+        run.ranks, lambda: {f"{mode} images": listed(datasets.build_val(run.cfg, run.ranks, mode).dataset.items)}
+    )
+    for line in differences.of(start.path, config.flat(run.cfg), inference.rule_name(run.cfg)):
+        run.log.line(f"warning: {line}")
+    lacking = [*report.skipped, *report.missing]
+    if lacking:
+        told = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
+        raise UserError(
+            f"{start.path} ({told}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
+            f"{len(lacking)} entries are missing or of another shape, {lacking[0]} first; check --arch and --dataset"
+        )
+
+
+def log_header(run: Run, notes: Sequence[str]) -> None:
+    """What a reader of the log wants to know first, and the options as a file."""
+    cfg, log, gpus = run.cfg, run.log, torch.cuda.device_count()
+    log.start(config.hparams(cfg))
+    log.line(run.command)
+    log.line(
+        f"{cfg.MODEL.ARCH}, {cfg.DATASET.NAME}, {run.ranks.world} process(es) on {run.ranks.device.type}, "
+        f"run folder {run.folder}"
+    )
+    for note in (*notes, run.precision.note):
+        if note:
+            log.line(f"warning: {note}")
+    if cfg.WITHOUT_EFFECT:
+        log.line(f"warning: without effect: {' '.join(cfg.WITHOUT_EFFECT)}")
+    if run.ranks.world == 1 and gpus > 1:
+        log.line(f"one of {gpus} GPUs is used: --device 0-{gpus - 1} uses all")
+
+
+def write_batch_script(run: Run) -> None:
+    """`train_cmd.sh`, which runs or queues this command again, unless there is one already."""
+    nodes, here = distributed.layout()
+    launch = "python" if distributed.launcher() == "python" else f"torchrun --nproc_per_node={here}"
+    command = f"{launch} {shlex.quote(str(Path(__file__).resolve().parents[1] / 'train.py'))} {run.words}"
+    gpus = here if run.ranks.device.type == "cuda" else 0
+    if run.ranks.is_main and (note := leave(run.folder, command, bool(run.cfg.EVAL.MODE), nodes, gpus)):
+        run.log.line(note)
+
+
+def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
+    """Network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
+    cfg, ranks, log = run.cfg, run.ranks, run.log
+    if start.path is None:
+        log.line(network.start_trunk(cfg, net))
+    elif not start.resumes:
+        log.line(network.start_snapshot(cfg, net, start.path))
+        if odd := classes.other_names(network.weights.read_file(start.path).class_names, run.spec):
+            log.line(f"warning: {start.path} was trained on other classes: {odd}; the head starts with theirs")
+    preflight.check_batchnorm(cfg, net, ranks)
+    net = placed(run, net)
+    if cfg.TRAIN.SYNCBN:
+        distributed.sync_batchnorm(net, ranks)
+    ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
+    optimizer = loss.optimizer.build(cfg, net)
+    state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
+    loader = datasets.build_train(cfg, ranks, run.folder)
+    splits = {"training": loader.dataset} | ({"val": loader.validation.dataset} if loader.validation else {})
+    agree.compare(ranks, lambda: {f"{split} images": listed(part.items) for split, part in splits.items()})
+    torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
+    if start.path and start.resumes:
+        unread = config.unread(cfg)
+        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), unread, run.spec))
+        _go_back(run, start.path, state, len(loader))
+    elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
+        log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
+    for note in preflight.notes(cfg, state, len(loader)):
+        log.line(f"note: {note}")
+    if cfg.TRAIN.COMPILE:
+        log.line(network.compile_parts(net))
+    if loader.sampler.note:
+        log.line(f"warning: {loader.sampler.note}")
+    for line in datasets.audit_labels(cfg, ranks, loader):
+        log.once(line)
+    criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
+    return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
+
+
+def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
+    """Take out of the run folder what came after the checkpoint: its curves have each step once."""
+    if run.ranks.is_main:
+        one = run.cfg.TRAIN.SAVE_INTERVAL if run.cfg.TRAIN.MAX_ITERS else length
+        note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * one + state.iteration)
+        if note:
+            run.log.line(note)
+
+
+def validation(run: Run, mode: str) -> datasets.EvalLoader:
+    """The images of an evaluation; what there is to say of them is said once a run."""
+    loader = datasets.build_val(run.cfg, run.ranks, mode)
+    for note in loader.dataset.notes:
+        run.log.once(note)
+    return loader
+
+
+def placed(run: Run, net: network.Net) -> network.Net:
+    """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
+    cfg, device = run.cfg, run.ranks.device
+    # A search for the fastest kernels pays for sizes that come again.
+    torch.backends.cudnn.benchmark = not (cfg.OPTIONS.DETERMINISTIC or cfg.DATASET.IMG_SIZES)
+    torch.use_deterministic_algorithms(cfg.OPTIONS.DETERMINISTIC, warn_only=True)
+    auto = device.type == "cpu" or run.precision.dtype is not None
+    last = {"on": True, "off": False, "auto": auto}[cfg.TRAIN.CHANNELS_LAST]
+    if last and device.type == "cpu" and not cfg.EVAL.MODE and (name := crashes_channels_last(net)):
+        why = f"torch's backward pass of {name}, a strided 1x1 convolution of few channels, crashes in channels-last"
+        if cfg.TRAIN.CHANNELS_LAST == "on":
+            raise UserError(f"{why} on a CPU: leave --channels_last on out, or raise --width_mult")
+        run.log.line(f"note: {why}: --channels_last off is taken")
+        last = False
+    return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def wrapped(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
+    """The network as training calls it."""
+    if ranks.world == 1:
+        return net
+    devices = [ranks.device] if ranks.device.type == "cuda" else None
+    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)

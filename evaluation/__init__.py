@@ -1,0 +1,1 @@
+"""Scores of predictions, and what becomes of them: sinks, charts, the report."""

@@ -1,0 +1,264 @@
+"""Counts of (true class, predicted class) and the scores that follow from them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from utils.distributed import DistributedContext
+from utils.files import write_file
+
+Floats = NDArray[np.float64]
+ALL_CLASSES, OVERALL = "mean IoU, absent = 0", "overall score"  # names of ADE20K's two figures
+_EXACT = 1 << 24  # cv2 counts in float32, exact up to here
+
+
+class ConfusionMatrix:
+    """Counts pixels: rows truth, columns prediction, int64 on `device`. Ignored pixels are not counted."""
+
+    def __init__(self, num_classes: int, ignore_label: int = 255, device: torch.device | str = "cpu") -> None:
+        assert 0 < num_classes <= 256
+        self.num_classes = num_classes
+        self.ignore_label = ignore_label
+        # Row K collects the ignored pixels, row K + 1 labels that are neither a class nor ignored.
+        self._rows = torch.zeros(num_classes + 2, num_classes, dtype=torch.int64, device=device)
+        self._reduced = False
+
+    def update(self, pred: Tensor | np.ndarray, label: Tensor | np.ndarray) -> Tensor:
+        """Count one image: (H, W) classes and (H, W) labels. Returns this image's own counts (K, K)."""
+        assert not self._reduced, "the counts are the sum over all ranks already"
+        if tuple(pred.shape) != tuple(label.shape):
+            raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ in size")
+        pred, label = torch.as_tensor(pred), torch.as_tensor(label)
+        on_host = self._rows.device.type == "cpu" and pred.dtype == torch.uint8 and label.dtype == torch.uint8
+        rows = self._histogram(pred, label) if on_host else self._bincount(pred, label)
+        self._rows += rows
+        return rows[: self.num_classes]
+
+    def _bincount(self, pred: Tensor, label: Tensor) -> Tensor:
+        """One pass on the device: (H, W), (H, W) -> (K + 2, K)."""
+        k = self.num_classes
+        pred, label = pred.to(self._rows.device).long(), label.to(self._rows.device).long()
+        row = torch.where((label >= 0) & (label < k), label, k + 1)
+        row = torch.where(label == self.ignore_label, k, row)
+        return torch.bincount((row * k + pred).flatten(), minlength=(k + 2) * k).view(k + 2, k)
+
+    def _histogram(self, pred: Tensor, label: Tensor) -> Tensor:
+        """The same for uint8 on the host, about twice as fast: (H, W), (H, W) -> (K + 2, K)."""
+        k, table = self.num_classes, np.zeros((256, 256), np.int64)
+        step = max(1, _EXACT // pred.shape[1])
+        for top in range(0, pred.shape[0], step):
+            pair = [np.ascontiguousarray(x[top : top + step].numpy()) for x in (label, pred)]
+            table += cv2.calcHist(pair, [0, 1], None, [256, 256], [0, 256, 0, 256]).astype(np.int64)
+        ignored = table[self.ignore_label].copy() if self.ignore_label < 256 else np.zeros_like(table[0])
+        if self.ignore_label < 256:
+            table[self.ignore_label] = 0
+        assert not table[:, k:].any(), f"predicted classes beyond {k - 1}"
+        rows = np.concatenate([table[:k], ignored[None], table[k:].sum(0, keepdims=True)])[:, :k]
+        return torch.from_numpy(rows)
+
+    def merge(self, other: ConfusionMatrix) -> None:
+        """Add another matrix's counts."""
+        self._rows += other._rows.to(self._rows.device)
+
+    def reduce(self, ranks: DistributedContext) -> None:
+        """Sum over the ranks, in place; once, at the end."""
+        assert not self._reduced, "the counts were summed over the ranks already"
+        self._rows = ranks.sum(self._rows)
+        self._reduced = True
+
+    @property
+    def counts(self) -> Tensor:
+        """(K, K) int64. ValueError if a label was neither a class nor the ignore label."""
+        stray = int(self._rows[-1].sum())
+        if stray:
+            raise ValueError(
+                f"{stray} pixels with a label that is neither in 0..{self.num_classes - 1} nor the ignore label "
+                f"{self.ignore_label}"
+            )
+        return self._rows[: self.num_classes]
+
+    def scores(self, categories: Sequence[str] = ()) -> Scores:
+        """The scores of the counts so far."""
+        return Scores.of(self.counts, categories)
+
+
+def _ratio(part: Floats | NDArray[np.int64], whole: Floats | NDArray[np.int64]) -> Floats:
+    """part / whole, NaN where whole is 0."""
+    whole = np.asarray(whole, np.float64)
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def _mean(values: Floats) -> float:
+    """Mean of the defined values, NaN if there is none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores as pure functions of `counts` (K, K) int64, rows truth, columns prediction.
+
+    Per-class arrays are (K,) float64 with NaN where undefined; means leave the undefined out. Pixels whose truth is
+    ignored are in no count, as in the official Cityscapes evaluation, neither for classes nor for categories.
+    """
+
+    counts: NDArray[np.int64]
+    categories: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, counts: Tensor | np.ndarray, categories: Sequence[str] = ()) -> Scores:
+        """From a tensor on any device."""
+        array = counts.cpu().numpy() if isinstance(counts, Tensor) else counts
+        return cls(np.asarray(array, np.int64), tuple(categories))
+
+    @cached_property
+    def hits(self) -> NDArray[np.int64]:
+        """Right pixels a class."""
+        return np.diagonal(self.counts)
+
+    @cached_property
+    def missed(self) -> NDArray[np.int64]:
+        """Pixels of the class that were called something else (false negatives)."""
+        return self.counts.sum(1) - self.hits
+
+    @cached_property
+    def invented(self) -> NDArray[np.int64]:
+        """Pixels of other classes that were called this one (false positives)."""
+        return self.counts.sum(0) - self.hits
+
+    @cached_property
+    def pixels(self) -> int:
+        """Counted pixels."""
+        return int(self.counts.sum())
+
+    @cached_property
+    def wrong(self) -> int:
+        """Wrong pixels."""
+        return self.pixels - int(self.hits.sum())
+
+    @cached_property
+    def iou(self) -> Floats:
+        """hits / (hits + missed + invented); NaN for a class that neither occurs nor is predicted."""
+        return _ratio(self.hits, self.hits + self.missed + self.invented)
+
+    @cached_property
+    def precision(self) -> Floats:
+        """hits / predicted."""
+        return _ratio(self.hits, self.hits + self.invented)
+
+    @cached_property
+    def recall(self) -> Floats:
+        """hits / present."""
+        return _ratio(self.hits, self.hits + self.missed)
+
+    @cached_property
+    def share(self) -> Floats:
+        """Share of the class in the truth."""
+        return _ratio(self.counts.sum(1), np.full(len(self.counts), self.pixels))
+
+    @property
+    def mean_iu(self) -> float:
+        """Mean IoU over the defined classes, in 0..1."""
+        return _mean(self.iou)
+
+    @property
+    def mean_iu_all(self) -> float:
+        """Mean IoU over all classes, where an undefined one counts 0: the definition of ADE20K's published tables."""
+        return float(np.nan_to_num(self.iou).mean()) if self.pixels else float("nan")
+
+    @property
+    def overall(self) -> float:
+        """Mean of `mean_iu_all` and `acc`: the score of ADE20K's published tables."""
+        return (self.mean_iu_all + self.acc) / 2
+
+    @property
+    def acc(self) -> float:
+        """Share of right pixels."""
+        return float(self.hits.sum() / self.pixels) if self.pixels else float("nan")
+
+    @property
+    def acc_cls(self) -> float:
+        """Mean recall."""
+        return _mean(self.recall)
+
+    @property
+    def fwavacc(self) -> float:
+        """IoU weighted by the share of the class in the truth."""
+        here = self.share > 0
+        return float((self.share[here] * self.iou[here]).sum()) if here.any() else float("nan")
+
+    @cached_property
+    def category_iou(self) -> dict[str, float]:
+        """IoU of each category: its classes taken as one; confusion among them does not count as wrong."""
+        names = list(dict.fromkeys(self.categories))
+        if not names:
+            return {}
+        member = np.array([[c == name for c in self.categories] for name in names], np.int64)
+        assert member.shape[1] == len(self.counts), "one category a class"
+        merged = Scores(member @ self.counts @ member.T)
+        return dict(zip(names, merged.iou.tolist(), strict=True))
+
+    @property
+    def mean_category_iou(self) -> float:
+        """Mean over the defined categories."""
+        return _mean(np.array(list(self.category_iou.values())))
+
+    def normalised(self) -> Floats:
+        """Rows of `counts` divided by their sums: what became of each class; NaN rows for absent ones."""
+        return _ratio(self.counts, np.broadcast_to(self.counts.sum(1, keepdims=True), self.counts.shape))
+
+    def write(self, path: Path, class_names: Sequence[str]) -> None:
+        """The counts as CSV: a row a true class, a column a predicted one."""
+        text = io.StringIO(newline="")
+        rows = csv.writer(text)
+        rows.writerow(["true / predicted", *class_names])
+        rows.writerows([name, *row] for name, row in zip(class_names, self.counts.tolist(), strict=True))
+        write_file(path, text.getvalue().encode())
+
+    def summary(self) -> dict[str, float]:
+        """The numbers of the whole, for logs and files."""
+        names = ("mean_iu", "acc", "acc_cls", "fwavacc", "mean_iu_all", "overall")
+        return {name: getattr(self, name) for name in names}
+
+
+def percent(value: float) -> str:
+    """0.5 -> "50.00"; undefined -> "-"."""
+    return "-" if np.isnan(value) else f"{100 * value:.2f}"
+
+
+def table_rows(scores: Scores, class_names: Sequence[str]) -> list[tuple[str, str, str, str, str]]:
+    """(class, IoU, precision, recall, share) a class, in percent as text."""
+    columns = (scores.iou, scores.precision, scores.recall, scores.share)
+    return [(name, *(percent(c[i]) for c in columns)) for i, name in enumerate(class_names)]  # type: ignore[misc]
+
+
+def format_table(scores: Scores, class_names: Sequence[str]) -> str:
+    """The table for a terminal: one class a line, then the means; percent.
+
+    TP, FP, FN: right, invented and missed pixels of the class, as a share of all that are counted.
+    """
+    parts = np.stack([scores.hits, scores.invented, scores.missed], axis=1)  # (K, 3)
+    parts = _ratio(parts, np.full(parts.shape, scores.pixels))
+    rows = [("class", "IoU", "precision", "recall", "share", "TP", "FP", "FN")]
+    rows += [(*row, *map(percent, part)) for row, part in zip(table_rows(scores, class_names), parts, strict=True)]
+    foot = [("mean IoU", scores.mean_iu), ("pixel accuracy", scores.acc), ("class accuracy", scores.acc_cls)]
+    if scores.categories:
+        foot.append(("mean category IoU", scores.mean_category_iou))
+    foot += [(ALL_CLASSES, scores.mean_iu_all), (OVERALL, scores.overall)]
+    wide = max(len(name) for name in [*class_names, *(name for name, _ in foot)])
+    lines = [f"{r[0]:<{wide}}  " + "  ".join(f"{cell:>9}" for cell in r[1:]) for r in rows]
+    rule = "-" * len(lines[0])
+    last = [f"{n:<{wide}}  {percent(v):>9}" for n, v in foot]
+    last[-1] += f"  (mean of pixel accuracy and {ALL_CLASSES})"
+    return "\n".join([lines[0], rule, *lines[1:], rule, *last])

@@ -1,0 +1,205 @@
+"""One self-contained HTML page a run: what was learnt, how well, and what it looks like."""
+
+from __future__ import annotations
+
+import base64
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from evaluation.charts import Series, confusion_chart, line_chart
+from evaluation.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
+from evaluation.sinks.coverage import Covered
+from evaluation.sinks.gallery import Row
+from evaluation.sinks.seedmaps import NOTABLE
+from utils.files import write_file
+from utils.names import shown, valid
+
+MAX_ROWS = 24
+History = Sequence[Mapping[str, float]]
+# Chart title -> (where, key in the history, name of the line).
+CHARTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Loss": (("train", "loss", "training"), ("val", "loss", "validation")),
+    "Mean IoU": (("val", "mean_iu", "validation"),),
+    "Learning rate": (("train", "lr", "learning rate"),),
+}
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that the page shows; what is empty is left out.
+
+    `train`, `val`: rows of the history with `epoch` and scores (`loss`, `lr`; `mean_iu` in 0..1).
+    `facts`: further tiles (name, value), for instance ("images", "500"). `note`: what differs from a plain
+    evaluation, for instance tiles. `versions`: see `environment`. `rows`: pictures, the worst first.
+    `coverage`: what of each class automatic labels have kept. `conditions`: scores in fog, at night, ...
+    """
+
+    title: str
+    command: str
+    date: str
+    class_names: Sequence[str]
+    palette: Sequence[tuple[int, int, int]]
+    scores: Scores | None = None
+    rows: Sequence[Row] = ()
+    train: History = ()
+    val: History = ()
+    facts: Sequence[tuple[str, str]] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    coverage: Sequence[Covered] = ()
+    conditions: Mapping[str, Scores] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A class in the bar chart: name, CSS colour, width in percent, value as text."""
+
+    name: str
+    colour: str
+    width: str
+    value: str
+
+
+class Report:
+    """The page of a run folder: `report.html`."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = Path(run_dir) / "report.html"
+
+    def write(self, data: ReportData) -> Path:
+        """Write the page, replacing an older one whole or not at all. UserError if it cannot be written."""
+        write_file(self.path, valid(render(data)).encode())
+        return self.path
+
+
+def environment(device: torch.device | None = None) -> dict[str, str]:
+    """Versions and machine, for the page's last lines."""
+    found = {"Python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    if device is not None and device.type == "cuda":
+        found["device"] = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+    else:
+        found["device"] = f"CPU, {torch.get_num_threads()} threads"
+    return found | {"system": f"{platform.system()} {platform.machine()}"}
+
+
+def render(data: ReportData) -> str:
+    """The page as text. Pure: the same data give the same page."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    pages = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    scores = data.scores if data.scores is not None and data.scores.pixels else None
+    view: dict[str, Any] = {
+        "data": data,
+        "tiles": tiles(data),
+        "charts": charts(data),
+        "bars": bars(data, scores) if scores else [],
+        "confusion": Markup(confusion_chart(scores.normalised(), data.class_names)) if scores else "",
+        "table": table_rows(scores, data.class_names) if scores else [],
+        "categories": [(n, percent(v)) for n, v in scores.category_iou.items()] if scores else [],
+        "legend": [(n, colour(c)) for n, c in zip(data.class_names, data.palette, strict=True)],
+        "rows": [picture_row(row) for row in data.rows[:MAX_ROWS]],
+        "coverage": coverage_rows(data),
+        "conditions": condition_rows(data),
+        "notable": NOTABLE,
+    }
+    return pages.get_template("report.html.j2").render(view)
+
+
+def tiles(data: ReportData) -> list[tuple[str, str]]:
+    """(name, value) of the summary on top."""
+    found: list[tuple[str, str]] = []
+    if data.scores is not None and data.scores.pixels:
+        found += [
+            ("mean IoU", f"{percent(data.scores.mean_iu)} %"),
+            ("pixel accuracy", f"{percent(data.scores.acc)} %"),
+        ]
+        if data.scores.categories:
+            found.append(("category IoU", f"{percent(data.scores.mean_category_iou)} %"))
+        for name, value in ((ALL_CLASSES, data.scores.mean_iu_all), (OVERALL, data.scores.overall)):
+            found.append((name, f"{percent(value)} %"))
+    scored = [row for row in data.val if np.isfinite(row.get("mean_iu", np.nan))]
+    if scored:
+        best = max(scored, key=lambda row: row["mean_iu"])
+        found.append(("best epoch", f"{best['epoch']:.0f} ({percent(best['mean_iu'])} %)"))
+    return [*found, *data.facts]
+
+
+def charts(data: ReportData) -> list[tuple[str, list[str], Markup]]:
+    """(title, names of the lines, SVG) of the curves for which there are at least two points."""
+    found = []
+    for title, lines in CHARTS.items():
+        series = []
+        for where, key, name in lines:
+            history = data.train if where == "train" else data.val
+            points = [(row["epoch"], row[key]) for row in history if np.isfinite(row.get(key, np.nan))]
+            series += [Series(name, points)] if points else []
+        if series and max(len(s.points) for s in series) > 1:
+            found.append((title, [s.name for s in series], Markup(line_chart(title, series))))
+    return found
+
+
+def bars(data: ReportData, scores: Scores) -> list[Bar]:
+    """IoU of each class, the best first, the undefined last."""
+    order = sorted(range(len(data.class_names)), key=lambda k: -np.nan_to_num(scores.iou[k], nan=-1.0))
+    return [
+        Bar(
+            data.class_names[k],
+            colour(data.palette[k]),
+            f"{100 * np.nan_to_num(scores.iou[k]):.2f}",
+            percent(scores.iou[k]),
+        )
+        for k in order
+    ]
+
+
+def condition_rows(data: ReportData) -> list[tuple[str, list[str]]]:
+    """(class, its IoU in each condition), the mean last."""
+    rows = [(n, [percent(float(s.iou[i])) for s in data.conditions.values()]) for i, n in enumerate(data.class_names)]
+    rows.append(("mean IoU", [percent(scores.mean_iu) for scores in data.conditions.values()]))
+    return rows if data.conditions else []
+
+
+def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:
+    """Each class's bar, the share of its pixels that was kept, and further cells: share of all kept, pixels, images."""
+    total = sum(one.kept for one in data.coverage)
+    found = []
+    for one, rgb in zip(data.coverage, data.palette if data.coverage else (), strict=True):
+        kept = one.kept / one.predicted if one.predicted else np.nan
+        bar = Bar(one.name, colour(rgb), f"{100 * np.nan_to_num(kept):.2f}", percent(kept))
+        share = percent(one.kept / total if total else np.nan)
+        found.append((bar, [share, f"{one.kept:,}", f"{one.predicted:,}", f"{one.images:,}"]))
+    return found
+
+
+def colour(rgb: Sequence[int]) -> str:
+    """CSS text of a colour: (0, 0, 142) -> "#00008e"."""
+    return "#" + "".join(f"{channel:02x}" for channel in rgb)
+
+
+def picture_row(row: Row) -> dict[str, Any]:
+    """A row for the template: title, facts, and its rows of pictures."""
+    facts = [f"IoU {percent(row.mean_iu)} %"] if row.mean_iu is not None else []
+    facts += [f"{percent(row.wrong)} % of the pixels wrong"] if row.wrong is not None else []
+    return {
+        "name": shown(row.name),
+        "facts": facts,
+        "panels": [panels(row, found) for found in (row.panels, row.seeds) if found],
+    }
+
+
+def panels(row: Row, found: Mapping[str, bytes]) -> list[tuple[str, str, str]]:
+    """(caption, alternative text, data URI) of pictures of a row."""
+    return [(caption, f"{caption} of {shown(row.name)}", data_uri(data)) for caption, data in found.items()]
+
+
+def data_uri(data: bytes) -> str:
+    """JPEG or PNG bytes as a data URI."""
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

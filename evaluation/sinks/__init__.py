@@ -1,0 +1,160 @@
+"""Consumers of an evaluation. `build(cfg, ...)` makes those that the options ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compat.csail.sidebyside import SideBySide
+from compat.paddleseg.pseudocolor import PseudoColor
+from compat.sdcnet.folders import Folders
+from evaluation.metrics import ConfusionMatrix, Scores
+from evaluation.sinks.autolabels import AutoLabels
+from evaluation.sinks.base import ALONE, EvalItem, Sink
+from evaluation.sinks.conditions import Conditions
+from evaluation.sinks.gallery import Gallery, Row
+from evaluation.sinks.images import Images
+from evaluation.sinks.labelmaps import LabelMaps
+from evaluation.sinks.older import Older
+from evaluation.sinks.perimage import PerImage
+from evaluation.sinks.scales import ScaleScores
+from evaluation.sinks.seedmaps import OUTPUTS as SEEDS
+from evaluation.sinks.submission import Submission
+from evaluation.sinks.worst import Worst
+from utils.contracts import DatasetSpec, EvalBatch, Prediction
+from utils.distributed import DistributedContext
+
+__all__ = [
+    "AutoLabels",
+    "Conditions",
+    "EvalItem",
+    "Folders",
+    "Gallery",
+    "Images",
+    "LabelMaps",
+    "Older",
+    "PerImage",
+    "PseudoColor",
+    "Row",
+    "ScaleScores",
+    "SideBySide",
+    "Sink",
+    "Sinks",
+    "Submission",
+    "Worst",
+    "build",
+    "items",
+    "scale_outputs",
+]
+
+
+class Sinks(list[Sink]):
+    """Several consumers as one."""
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Outputs of the network that one of them would like to see."""
+        return tuple(dict.fromkeys(name for sink in self for name in sink.extras))
+
+    @property
+    def rows(self) -> list[Row]:
+        """Pictures for the report, on the main rank after `close`."""
+        return [row for sink in self if isinstance(sink, Gallery) for row in sink.rows]
+
+    @property
+    def scale_scores(self) -> dict[str, Scores]:
+        """Scores of the single scales by output name, after `close`; empty unless --log_msinf_to_tb."""
+        return {name: one for sink in self if isinstance(sink, ScaleScores) for name, one in sink.scores.items()}
+
+    @property
+    def conditions(self) -> dict[str, Scores]:
+        """Scores by condition after `close`; empty where the dataset has none."""
+        return {name: one for sink in self if isinstance(sink, Conditions) for name, one in sink.scores.items()}
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What a row of metrics.csv says beyond the scores of all images: the mean IoU of each condition."""
+        return {f"mean_iu_{name}": scores.mean_iu for name, scores in self.conditions.items()}
+
+    def add(self, item: EvalItem) -> None:
+        """Give the item to all."""
+        for sink in self:
+            sink.add(item)
+
+    def close(self, ranks: DistributedContext = ALONE) -> list[str]:
+        """Close all, on every rank; their lines for the log."""
+        return [line for sink in self if (line := sink.close(ranks))]
+
+
+def items(
+    batch: EvalBatch, predictions: Sequence[Prediction], confusion: ConfusionMatrix | None = None
+) -> Iterator[EvalItem]:
+    """What the sinks take of a batch. Images with a label are counted in `confusion` on the way, each once."""
+    for name, image, label, prediction in zip(batch["name"], batch["image"], batch["label"], predictions, strict=True):
+        counts = None
+        if label is not None and confusion is not None:
+            counts = confusion.update(prediction.classes, label).cpu().numpy()
+        yield EvalItem(name, image, label, prediction, counts)
+
+
+def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:
+    """Names of a multi-scale network's outputs: ("attn", (0.5, 1.0)) -> ("attn_05x", "attn_10x")."""
+    return tuple(f"{kind}_{str(float(scale)).replace('.', '')}x" for scale in sorted(set(scales)))
+
+
+def build(
+    cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int, conditions: Mapping[str, str] | None = None
+) -> Sinks:
+    """The sinks of a run folder for `expected` images over all ranks; `conditions`: {name: condition} of images.
+
+    Always the pictures for the report and, unless --eval with --no_metrics, the IoU per image. Submission and
+    auto-labels are label ids. Everything else as the options of the group EVAL say.
+    """
+    options, run_dir = cfg.EVAL, Path(run_dir)
+    hierarchical = _numbers(cfg.MODEL.N_SCALES) or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
+    averaged = (options.DEFAULT_SCALE, *_numbers(options.EXTRA_SCALES)) if options.MULTI_SCALE else ()
+    if options.INFERENCE_MODE and not options.SINGLE_SCALE:
+        averaged = _numbers(options.SCALES)
+    maps, single = scale_outputs("attn", hierarchical) + SEEDS, scale_outputs("pred", (*hierarchical, *averaged))
+    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES.split(",") if side)
+    sinks = Sinks([Gallery(spec, extras=maps, seed=cfg.SEED, single=_first_pass(cfg, averaged))])
+    if not (options.MODE and options.NO_METRICS):
+        sinks.append(PerImage(run_dir / "per_image.csv", spec))
+        if conditions:
+            sinks.append(Conditions(run_dir / "conditions.csv", spec, conditions))
+    if options.LOG_MSINF_TO_TB:
+        sinks.append(ScaleScores(spec, single))
+    if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
+        shown = (*single, *maps) if options.DUMP_ASSETS else ()
+        sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, shown))
+    if options.DUMP_IMAGES:
+        sinks.append(Folders(run_dir, spec))
+    if options.VISUALIZE:
+        sinks.append(SideBySide(run_dir / "result", spec))
+    if options.DUMP_PSEUDO_COLOR:
+        sinks.append(PseudoColor(run_dir))
+    if options.DUMP_PALETTE:
+        sinks.append(LabelMaps(run_dir / "test_results", spec))
+    if options.DUMP_TOPN:
+        sinks.append(Worst(run_dir / "topn", spec, options.DUMP_TOPN, options.DUMP_TOPN_ALL))
+    if options.DUMP_FOR_SUBMISSION:
+        sinks.append(Submission(run_dir, spec, expected))
+    if options.DUMP_FOR_AUTO_LABELLING:
+        upright = options.MODE == "folder" and not options.LABELS
+        sinks.append(AutoLabels(run_dir / "autolabelled", spec, made={"upright": True} if upright else {}))
+    if options.MODE:
+        sinks.append(Older(run_dir))
+    return sinks
+
+
+def _first_pass(cfg: Any, averaged: Sequence[float]) -> str:
+    """Of several passes that are averaged, the one whose further outputs are kept; empty where there is one."""
+    sides = [side for side in cfg.DATASET.IMG_SIZES.split(",") if side]
+    if len(sides) > 1:
+        return f"short side {sides[0]}"
+    return f"scale {averaged[0]:g}x" if len({*averaged}) > 1 else ""
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(",") if part.strip())

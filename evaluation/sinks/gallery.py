@@ -1,0 +1,128 @@
+"""Small pictures of the worst and of some random images, for the report."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass, field
+
+from evaluation.metrics import Scores
+from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.visualize import colorize, encode_jpeg, encode_png, error_map, heat, shrink
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An image in the report: `panels` caption -> JPEG or PNG bytes. Scores are None without a label.
+
+    `seeds`: likewise, of a network with offset vectors; a row of their own.
+    """
+
+    name: str
+    mean_iu: float | None
+    wrong: float | None
+    panels: dict[str, bytes]
+    seeds: dict[str, bytes] = field(default_factory=dict)
+
+
+def attention_caption(name: str) -> str:
+    """ "attn_05x" -> "attention 0.5x"."""
+    digits = name.removeprefix("attn_").removesuffix("x")
+    return f"attention {digits[0]}.{digits[1:]}x" if digits.isdigit() and len(digits) > 1 else name
+
+
+SEED_CAPTIONS = {  # in the order in which they are shown: the classes below truth and prediction
+    "arrows": "arrows to the seeds",
+    "initial": "initial",
+    "seed": "seeds",
+    "seed_confidence": "confidence in the seed",
+}
+
+
+class Gallery:
+    """Keeps `worst` images with the largest share of wrong pixels, and `some` at random (all at random without labels).
+
+    Pictures are at most `long_edge` pixels wide or high, so a whole gallery stays within a few megabytes. `rows`, the
+    worst first, is there on the main rank after `close`. `single`: of which pass the network's maps of seeds are, where
+    the prediction is an average over several; for their captions.
+    """
+
+    def __init__(
+        self,
+        spec: DatasetSpec,
+        worst: int = 16,
+        some: int = 8,
+        long_edge: int = 512,
+        extras: tuple[str, ...] = (),
+        seed: int = 0,
+        single: str = "",
+    ) -> None:
+        self.spec, self.extras, self.single = spec, extras, single
+        self.worst, self.some, self.long_edge = worst, some, long_edge
+        self.rows: list[Row] = []
+        self._seed = seed
+        self._random = random.Random(seed)
+        self._seen = 0
+        self._heap: list[tuple[float, str, Row]] = []  # names are unique, so rows are never compared
+        self._kept: list[Row] = []
+
+    def add(self, item: EvalItem) -> None:
+        """Keep the image if it is among the worst so far, or if the dice say so."""
+        scores = None if item.counts is None else Scores(item.counts)
+        wrong = scores.wrong / scores.pixels if scores and scores.pixels else None
+        row: Row | None = None
+        if wrong is not None and (len(self._heap) < self.worst or wrong > self._heap[0][0]):
+            row = self._row(item, scores, wrong)
+            heapq.heappush(self._heap, (wrong, item.name, row))
+            if len(self._heap) > self.worst:
+                heapq.heappop(self._heap)
+        # Reservoir: every image of the rank is kept with the same probability.
+        room = self.some if item.label is not None else self.some + self.worst
+        place = self._seen if self._seen < room else self._random.randrange(self._seen + 1)
+        if place < room:
+            self._kept[place : place + 1] = [row or self._row(item, scores, wrong)]
+        self._seen += 1
+
+    def _row(self, item: EvalItem, scores: Scores | None, wrong: float | None) -> Row:
+        prediction, palette = item.prediction, self.spec.palette
+        colours = [("truth", item.label), ("prediction", prediction.classes)]
+        panels = {"image": encode_jpeg(shrink(item.image, self.long_edge))}
+        for caption, classes in colours:
+            if classes is not None:
+                small = shrink(colorize(classes, palette), self.long_edge, smooth=False)
+                panels[caption] = encode_png(small, level=9)
+        if item.label is not None:
+            errors = error_map(item.image, prediction.classes, item.label, self.spec.ignore_label)
+            panels["error"] = encode_jpeg(shrink(errors, self.long_edge))
+        for name in self.extras:
+            if name in prediction.extras and name not in OUTPUTS:
+                map_ = shrink(heat(prediction.extras[name]), self.long_edge)
+                panels[attention_caption(name)] = encode_jpeg(map_)
+        return Row(item.name, scores.mean_iu if scores else None, wrong, panels, self._seeds(item))
+
+    def _seeds(self, item: EvalItem) -> dict[str, bytes]:
+        """What a network with offset vectors adds; of others nothing."""
+        pictures = seed_pictures(shrink(item.image, self.long_edge), item.prediction.extras, self.spec.palette)
+        blended = any(name.startswith("attn_") for name in item.prediction.extras)
+        of = self.single or ("scales blended" if blended else "")
+        found = {}
+        for name, caption in SEED_CAPTIONS.items() if pictures else ():
+            flat = name in ("initial", "seed")
+            data = encode_png(pictures[name], level=9) if flat else encode_jpeg(pictures[name], quality=90)
+            found[f"{caption}, {of}" if of else caption] = data
+        return found
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Join the ranks' rows on the main one."""
+        worst = sorted((e for part in ranks.gather(self._heap) for e in part), key=lambda e: (-e[0], e[1]))
+        rows = {name: row for _, name, row in worst[: self.worst]}
+        others = sorted((row for part in ranks.gather(self._kept) for row in part), key=lambda row: row.name)
+        others = [row for row in others if row.name not in rows]
+        room = self.some + (0 if worst else self.worst)
+        chosen = random.Random(self._seed).sample(others, min(room, len(others)))
+        if ranks.is_main:
+            self.rows = [*rows.values(), *sorted(chosen, key=lambda row: row.name)]
+        return None

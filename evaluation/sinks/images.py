@@ -1,0 +1,62 @@
+"""Pictures of some or all images: --dump_assets, --dump_all_images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.files import write_file
+from utils.visualize import colorize, encode_png, error_map, file_stem, heat, overlay
+
+ABOUT = 10
+
+
+class Images:
+    """Writes `<name>_{input,prediction,composite,confidence}.png`, with a label `_truth` and `_error`, and with
+    `extras` a `_pred_05x` (class colours) or `_attn_05x` (viridis, 0 to 1) for each output that is there. With those of
+    seed pixels among them `_{arrows,initial,seed,seed_confidence}.png`, see `seed_pictures`.
+
+    About ten images spread over `expected` of all ranks, or `everything`.
+    """
+
+    def __init__(
+        self, folder: Path, spec: DatasetSpec, expected: int, everything: bool = False, extras: tuple[str, ...] = ()
+    ) -> None:
+        self.folder, self.spec, self.extras = folder, spec, extras
+        self._every = 1 if everything else max(1, expected // ABOUT)
+        self._seen = self._written = 0
+
+    def add(self, item: EvalItem) -> None:
+        """Write the pictures of every n-th image."""
+        if self._seen % self._every == 0:
+            for kind, picture in self._pictures(item).items():
+                write_file(self.folder / f"{file_stem(item.name)}_{kind}.png", encode_png(picture))
+            self._written += 1
+        self._seen += 1
+
+    def _pictures(self, item: EvalItem) -> dict[str, np.ndarray]:
+        prediction, palette = item.prediction, self.spec.palette
+        pictures = {
+            "input": item.image,
+            "prediction": colorize(prediction.classes, palette),
+            "composite": overlay(item.image, prediction.classes, palette),
+            "confidence": heat(prediction.confidence),
+        }
+        if item.label is not None:
+            pictures["truth"] = colorize(item.label, palette)
+            pictures["error"] = error_map(item.image, prediction.classes, item.label, self.spec.ignore_label)
+        shown = {name: prediction.extras[name] for name in self.extras if name in prediction.extras}
+        pictures |= seed_pictures(item.image, shown, palette)
+        for name, value in shown.items():  # (C, h, w)
+            if name not in OUTPUTS:
+                pictures[name] = heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
+        return pictures
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Say how many."""
+        return f"{sum(ranks.gather(self._written))} images in {self.folder}"

@@ -1,0 +1,27 @@
+"""What an older run has left in the folder of an evaluation, and this one has not replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets import results
+from evaluation.sinks.base import ALONE, EvalItem
+from utils.distributed import DistributedContext
+
+_TABLES = ("per_image.csv", "conditions.csv", "submit.zip")
+
+
+class Older:
+    """Looks at the folder before the first image, and again after the last: closed after all other sinks."""
+
+    extras: tuple[str, ...] = ()
+
+    def __init__(self, run_dir: Path) -> None:
+        self._before = results.Older(run_dir, [*(f"{name}/**/*" for name in results.FOLDERS), *_TABLES])
+
+    def add(self, item: EvalItem) -> None:
+        """Nothing to do."""
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Say what is left of the older run."""
+        return self._before.note() if ranks.is_main else None

@@ -1,0 +1,47 @@
+"""IoU of every image, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.metrics import Scores
+from evaluation.sinks.base import ALONE, EvalItem
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.files import write_file
+from utils.names import shown
+
+
+class PerImage:
+    """`per_image.csv`: image, mean IoU over its classes, pixels, wrong pixels, IoU of each class (empty: undefined)."""
+
+    extras: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, spec: DatasetSpec) -> None:
+        self.path, self.spec = path, spec
+        self._rows: list[list[str]] = []
+
+    def add(self, item: EvalItem) -> None:
+        """Take note of one image; without a label there is nothing to note."""
+        if item.counts is None:
+            return
+        scores = Scores(item.counts)
+        values = (scores.mean_iu, *scores.iou.tolist())
+        mean, *classes = ("" if np.isnan(v) else f"{v:.6f}" for v in values)
+        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.wrong), *classes])
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Write all ranks' rows in the order of their names."""
+        rows = sorted(row for part in ranks.gather(self._rows) for row in part)
+        if not rows or not ranks.is_main:
+            return None
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "mean_iou", "pixels", "wrong", *self.spec.classes])
+        writer.writerows(rows)
+        write_file(self.path, text.getvalue().encode())
+        return f"IoU of {len(rows)} images in {self.path}"

@@ -1,0 +1,43 @@
+"""Scores of the single scales beside the fused one: --log_msinf_to_tb."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from evaluation.metrics import ConfusionMatrix, Scores
+from evaluation.sinks.base import ALONE, EvalItem
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.resize import resize
+
+
+class ScaleScores:
+    """Counts the class map of every scale against the truth. `scores` by output name, on all ranks after `close`.
+
+    `extras`: names of the scales' logits, such as "pred_05x"; those that the network does not have get no score.
+    """
+
+    def __init__(self, spec: DatasetSpec, extras: tuple[str, ...]) -> None:
+        self.spec, self.extras = spec, extras
+        self.scores: dict[str, Scores] = {}
+        self._counted: dict[str, ConfusionMatrix] = {}
+
+    def add(self, item: EvalItem) -> None:
+        """Count one image."""
+        for name in self.extras if item.label is not None else ():
+            if name in item.prediction.extras:
+                logits = resize(item.prediction.extras[name][None], item.label.shape)  # type: ignore[union-attr]
+                classes = logits.argmax(1)[0].to(torch.uint8).cpu()  # (H, W)
+                empty = ConfusionMatrix(self.spec.num_classes, self.spec.ignore_label)
+                self._counted.setdefault(name, empty).update(classes, item.label)  # type: ignore[arg-type]
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Sum over the ranks."""
+        parts = ranks.gather({name: matrix.counts.numpy() for name, matrix in self._counted.items()})
+        for name in self.extras:
+            counts = [part[name] for part in parts if name in part]
+            if counts:
+                self.scores[name] = Scores.of(np.sum(counts, axis=0))
+        means = [f"{name} {100 * scores.mean_iu:.2f}" for name, scores in self.scores.items()]
+        return f"mean IoU of the single scales: {', '.join(means)}" if means else None

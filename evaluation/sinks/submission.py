@@ -1,0 +1,73 @@
+"""Predictions for a benchmark server: --dump_for_submission."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.sinks.base import ALONE, EvalItem
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.errors import UserError
+from utils.files import cannot_write, whole, write_file
+from utils.names import valid
+from utils.visualize import encode_png, file_stem, to_array
+
+
+def id_table(spec: DatasetSpec) -> np.ndarray:
+    """(256,) from train ids to the dataset's own ids; unchanged where it has no others. uint16 if one is above 255."""
+    table = np.arange(256, dtype=np.uint16 if max(spec.train_to_id, default=0) > 255 else np.uint8)
+    table[: len(spec.train_to_id)] = spec.train_to_id
+    return table
+
+
+class Submission:
+    """Writes `submit/<image name>.png` (grey, the dataset's own ids) and at the end `submit.zip` with exactly these.
+
+    Cityscapes' server takes any `<city>_<sequence>_<frame>*.png`, which the image's own name is.
+    """
+
+    extras: tuple[str, ...] = ()
+
+    def __init__(self, run_dir: Path, spec: DatasetSpec, expected: int) -> None:
+        self.folder, self.archive = run_dir / "submit", run_dir / "submit.zip"
+        self.expected = expected
+        self._table = id_table(spec)
+        self._names: list[str] = []
+
+    def add(self, item: EvalItem) -> None:
+        """Write one image's ids."""
+        name = f"{file_stem(item.name)}.png"
+        # An archive is uploaded: here the smaller file wins over the faster one.
+        write_file(self.folder / name, encode_png(self._table[to_array(item.prediction.classes)], level=6))
+        self._names.append(name)
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Pack all ranks' files. UserError if there are not as many as the split has images."""
+        names = sorted(name for part in ranks.gather(self._names) for name in part)
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise UserError(
+                f"{len(twice)} images share a name, for instance {twice[0]}: their predictions were mixed up"
+            )
+        if len(names) != self.expected:
+            raise UserError(
+                f"{self.folder} has {len(names)} predictions, but the split has {self.expected} images; "
+                "nothing was packed. Evaluate the whole split"
+            )
+        if ranks.is_main:
+            self._pack(names)
+        ranks.barrier()
+        return f"{len(names)} predictions in {self.archive}"
+
+    def _pack(self, names: list[str]) -> None:
+        try:
+            self.archive.parent.mkdir(parents=True, exist_ok=True)
+            with whole(self.archive) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+                for name in names:  # PNG is compressed already
+                    archive.write(self.folder / name, valid(name))
+        except OSError as error:
+            raise cannot_write(self.archive, error) from error

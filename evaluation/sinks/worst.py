@@ -1,0 +1,123 @@
+"""The images with the most wrong pixels of each class: --dump_topn."""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import html
+import io
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+
+from evaluation.sinks.base import ALONE, EvalItem
+from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
+from utils.files import write_file
+from utils.names import shown
+from utils.visualize import colorize, encode_jpeg, encode_png, error_map, file_stem
+
+KINDS = {"input": "jpg", "truth": "png", "prediction": "png", "error": "png"}
+
+
+class Entry(NamedTuple):
+    """An image in a class's list; the smallest is the first to go."""
+
+    wrong: int
+    name: str
+
+
+class Worst:
+    """Keeps the `count` worst images of each class: most pixels of the class missed or invented.
+
+    Pictures are written when an image enters a list and removed when it has left the last one, so memory stays small
+    and no second pass over the images is needed. `everything` keeps all pictures. At the end: `topn/index.html`
+    and `topn/index.csv` over all ranks.
+    """
+
+    extras: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path, spec: DatasetSpec, count: int, everything: bool = False) -> None:
+        self.folder, self.spec, self.count, self.everything = folder, spec, count, everything
+        self._lists: list[list[Entry]] = [[] for _ in spec.classes]
+        self._written: set[str] = set()
+
+    def add(self, item: EvalItem) -> None:
+        """Enter one image where it is among the worst."""
+        if item.counts is None or item.label is None:
+            return
+        wrong = item.counts.sum(0) + item.counts.sum(1) - 2 * np.diagonal(item.counts)  # (K,) invented + missed
+        left = set()
+        for entries, pixels in zip(self._lists, wrong.tolist(), strict=True):
+            if pixels:
+                heapq.heappush(entries, Entry(pixels, item.name))
+                if len(entries) > self.count:
+                    left.add(heapq.heappop(entries).name)
+        if self.everything or item.name in self._listed():
+            self._write(item)
+        self._remove(left - self._listed())
+
+    def _listed(self) -> set[str]:
+        return {entry.name for entries in self._lists for entry in entries}
+
+    def _write(self, item: EvalItem) -> None:
+        assert item.label is not None
+        classes, palette = item.prediction.classes, self.spec.palette
+        pictures = {
+            "input": encode_jpeg(item.image, 92),
+            "truth": encode_png(colorize(item.label, palette)),
+            "prediction": encode_png(colorize(classes, palette)),
+            "error": encode_png(error_map(item.image, classes, item.label, self.spec.ignore_label)),
+        }
+        for kind, data in pictures.items():
+            write_file(self.folder / self._file(item.name, kind), data)
+        self._written.add(item.name)
+
+    @staticmethod
+    def _file(name: str, kind: str) -> str:
+        return f"{file_stem(name)}_{kind}.{KINDS[kind]}"
+
+    def _remove(self, names: set[str]) -> None:
+        for name in () if self.everything else sorted(names & self._written):
+            for kind in KINDS:
+                (self.folder / self._file(name, kind)).unlink(missing_ok=True)
+            self._written.discard(name)
+
+    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+        """Join the ranks' lists, remove pictures that are in none any more, write the index."""
+        joined = ranks.gather(self._lists)
+        self._lists = [
+            sorted((e for lists in joined for e in lists[k]), key=lambda e: (-e.wrong, e.name))[: self.count]
+            for k in range(len(self.spec.classes))
+        ]
+        self._remove(self._written - self._listed())
+        ranks.barrier()
+        if ranks.is_main:
+            write_file(self.folder / "index.csv", self._csv().encode())
+            write_file(self.folder / "index.html", self._html().encode())
+        return f"the {self.count} worst images of each class: {self.folder / 'index.html'}"
+
+    def _csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["class", "rank", "wrong_pixels", "image"])
+        for name, entries in zip(self.spec.classes, self._lists, strict=True):
+            writer.writerows([name, rank, e.wrong, shown(e.name)] for rank, e in enumerate(entries, start=1))
+        return text.getvalue()
+
+    def _html(self) -> str:
+        parts = [
+            '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+            "<title>Worst images by class</title><style>body{font:15px system-ui;margin:16px;max-width:1400px}",
+            "div{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:4px}img{width:100%}</style>",
+        ]
+        for name, entries in zip(self.spec.classes, self._lists, strict=True):
+            parts.append(f"<h2>{html.escape(name)}</h2>")
+            for entry in entries:
+                files = {kind: quote(self._file(entry.name, kind), errors="surrogateescape") for kind in KINDS}
+                pictures = "".join(f'<img src="{f}" alt="{kind}" loading="lazy">' for kind, f in files.items())
+                title = f"{html.escape(shown(entry.name))}: {entry.wrong} wrong pixels"
+                parts.append(f"<p>{title}</p><div>{pictures}</div>")
+        return "\n".join(parts) + "\n"

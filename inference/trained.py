@@ -1,0 +1,88 @@
+"""A trained network from its file alone: the options, the classes and their colours, without any dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yacs.config import CfgNode
+
+import config
+import datasets
+import network
+from datasets import classes
+from network import guess
+from network.weights import Weights, metadata, parse, safe_load
+from network.weights.checksum import is_ours
+from utils import gpus
+from utils.contracts import DatasetSpec
+from utils.errors import UserError
+
+
+class Trained(NamedTuple):
+    """A trained network, its weights random still, with its options and classes; `told`: what its file says of them."""
+
+    cfg: CfgNode
+    spec: DatasetSpec
+    net: network.Net
+    told: dict[str, Any]
+
+
+def build(words: Sequence[str], preferred: str = "", scales: str = "") -> Trained:
+    """The network of the file that --snapshot of a command line names; what the line says wins over the file.
+
+    `preferred`: of several networks that an unnamed state dict fits, the one to take. `scales`: as --n_scales, for a
+    network that combines scales. UserError where the network cannot be told, or the classes are none of the dataset's.
+    """
+    combined = {"MODEL.N_SCALES": scales} if scales else {}
+    cfg = config.load(words, combined)
+    gpus.one(cfg.OPTIONS.DEVICES)
+    path = Path(cfg.SNAPSHOT)
+    content = safe_load.read(path)
+    weights = parse(content, path)
+    told: dict[str, Any] = {}
+    if is_ours(content) or weights.options or (weights.arch and not cfg.MODEL.ARCH):
+        told = metadata.of_file(path, cfg.MODEL.ARCH)
+    elif not cfg.MODEL.ARCH:
+        told = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
+    count = len(weights.class_names) or weights.num_classes
+    told |= combined | ({"DATASET.NUM_CLASSES": count} if count else {})
+    cfg = config.load(words, told)
+    return Trained(cfg, classes_of(cfg, weights), network.build(cfg), told)
+
+
+def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
+    """`preferred`, if the names and shapes of a state dict are its; else UserError with those whose they are."""
+    fits = guess.fitting(weights.state, network.settings(cfg))
+    if preferred in fits:
+        return preferred
+    of = f"; its entries are those of {' or '.join(fits)}" if fits else ""
+    raise UserError(f"checkpoint {cfg.SNAPSHOT} does not name its network: give --arch{of}")
+
+
+def classes_of(cfg: CfgNode, weights: Weights) -> DatasetSpec:
+    """The dataset's classes, or those of the checkpoint, with its label values, where it was trained on others."""
+    spec = _known(cfg, weights.class_names)
+    if spec is None:
+        name = f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})"
+        return classes.spec_of(name, weights.class_names, weights.class_ids)
+    if cfg.DATASET.NUM_CLASSES != spec.num_classes:
+        raise UserError(
+            f"{cfg.SNAPSHOT} has {cfg.DATASET.NUM_CLASSES} classes, {cfg.DATASET.NAME} {spec.num_classes}: "
+            "name theirs with --dataset"
+        )
+    return spec
+
+
+def _known(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec | None:
+    """The dataset's classes, None where the file names others; they may stand in its folder, which need not be here."""
+    if names and cfg.DATASET.NAME == "list" and not cfg.DATASET.CLASSES:
+        return None  # nobody has declared any but the file
+    try:
+        spec = datasets.spec(cfg)
+    except UserError:
+        if names:
+            return None
+        raise
+    return spec if not names or tuple(names) == spec.classes else None

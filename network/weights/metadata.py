@@ -1,0 +1,55 @@
+"""What a checkpoint says of its network and its data, as options by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from compat.csail import weights as csail
+from network.weights import pairs, parse, safe_load
+from network.weights.checksum import is_ours
+from utils.errors import UserError
+
+# Options of the run that a checkpoint of ours brings along where the command line names no network.
+_RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
+_RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING", "DATASET.CAMVID_CLASSES")
+_SLIPS = ("grid_false",)  # names of PUBLISHED that are the network's, not its training's
+_FILES = ("TRUNK_WEIGHTS", "OFFSET_PRETRAINED", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT")
+WEIGHT_FILES = tuple(f"MODEL.{name}" for name in _FILES)  # options that name files of weights to start from
+
+
+def of_start(path: Path, arch: str) -> dict[str, Any]:
+    """`of_file`, for a command line that names the network `arch` or, empty, none. What a pair of files tells always
+    counts, since only some of it can be named; other files are silent where the line speaks.
+    """
+    return {} if arch and not pairs.is_pair(path) else of_file(path, arch)
+
+
+def of_file(path: Path, arch: str = "") -> dict[str, Any]:
+    """{config key: value} that a file tells of its network: all of MODEL.* for ours, else the arch, if it has one.
+
+    Raises UserError where a file does not tell enough, and the command line names no network `arch`.
+    """
+    return of_content(safe_load.read(path), path, arch)
+
+
+def of_content(content: Any, path: Path, arch: str) -> dict[str, Any]:
+    """The same of a file that is read already."""
+    if is_ours(content):
+        options: Mapping[str, Any] = content.get("config") or {}
+        network = {k for k in options if k.startswith("MODEL.") and k not in WEIGHT_FILES}
+        told = {k: v for k, v in options.items() if k in _RECORDED or k in network}
+        kept = slips(options.get("PUBLISHED"))
+        return told | ({"PUBLISHED": kept} if kept else {})
+    weights = parse(content, path)
+    if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
+        asked = csail.question(weights) if weights.arch else "give --arch"
+        raise UserError(f"checkpoint {path} does not name its network: {asked}")
+    return {"MODEL.ARCH": weights.arch, **weights.options}
+
+
+def slips(names: Any) -> str:
+    """Those of PUBLISHED's names that are the network's; text with commas."""
+    words = names.split(",") if isinstance(names, str) else names or ()
+    return ",".join(name for name in _SLIPS if name in [str(word).strip() for word in words])

@@ -1,0 +1,43 @@
+"""Which signals ask a run to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from engine import launch
+from engine.stop import StopRequest
+from utils.distributed import DistributedContext
+
+ALL = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+@pytest.fixture(autouse=True)
+def signals_restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in ALL}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_each_of_them_asks(number: signal.Signals) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    stop = StopRequest()
+    assert not stop.asked(DistributedContext())
+    os.kill(os.getpid(), number)
+    assert stop.asked(DistributedContext()) and stop.exit_code == 128 + number
+
+
+def test_nohup_is_left_alone() -> None:
+    """A closed terminal is nothing to a run that was started so, nor to one on several GPUs."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = StopRequest()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not stop.asked(DistributedContext()) and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    with launch._signals_passed_on([]):
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN

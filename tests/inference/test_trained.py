@@ -1,0 +1,103 @@
+"""What a checkpoint says of its classes holds in every command: names, and the label values of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pictures import write_image
+
+import config
+import demo
+import network
+import train
+from datasets import labelrecord
+from datasets.lists import spec_of
+from engine import checkpoint
+from inference import trained
+from scripts import auto_label
+from utils.errors import UserError
+
+IDS = [[1, 2, 3], [0, 255, 7], [300, 65535, 2]]
+NAMES = ["sky", "road", "car"]
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def made(tiny_words: Callable[[Path, Path], list[str]], tmp_path: Path) -> Make:
+    """A checkpoint of a list's three classes, weights random."""
+
+    def make(ids: Sequence[int], names: Sequence[str] = NAMES, **more: Any) -> Path:
+        words = ["--dataset", "list", "--num_class", "3", *tiny_words(tmp_path, tmp_path)[4:]]
+        cfg = config.load(words)
+        facts = {"class_names": list(names), "class_ids": list(ids), "config": config.flat(cfg), "arch": cfg.MODEL.ARCH}
+        net = network.build(cfg)
+        checkpoint.save({"net": net.state_dict(), "ema": None, "epoch": 0, **facts, **more}, tmp_path / "own.pth")
+        return tmp_path / "own.pth"
+
+    write_image(tmp_path / "images/a.png", np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    return make
+
+
+def classes(folder: Path, ids: Sequence[int], names: Sequence[str] = NAMES) -> Path:
+    """A class file."""
+    (folder / "classes.yaml").write_text(json.dumps({"names": list(names), "ids": list(ids)}))
+    return folder / "classes.yaml"
+
+
+@pytest.mark.parametrize("names", [NAMES, ["class 0", "class 1", "class 2"]])
+@pytest.mark.parametrize("ids", [*IDS, []])
+def test_label_values_are_those_of_the_file(made: Make, ids: list[int], names: list[str]) -> None:
+    """Also where classes that are merely numbered have such names; files from before they were recorded have none."""
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made(ids, names))]
+    spec = trained.build(words).spec
+    assert spec.classes == tuple(names) and spec.train_to_id == tuple(ids)
+    right = dict(zip(ids or range(3), range(3), strict=True))
+    assert spec.values() == {255: 255} | right
+
+
+def test_a_class_file_wins(made: Make, tmp_path: Path) -> None:
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made([1, 2, 3]))]
+    spec = trained.build([*words, "--dataset", "list", "--classes", str(classes(tmp_path, [4, 5, 6]))]).spec
+    assert spec.train_to_id == (4, 5, 6)
+
+
+@pytest.mark.parametrize("ids", IDS)
+def test_masks_hold_them(made: Make, tmp_path: Path, ids: list[int]) -> None:
+    words = ["--snapshot", str(made(ids)), "--demo-image", str(tmp_path / "images/a.png")]
+    assert demo.main([*words, "--save-dir", str(tmp_path / "out")]) == 0
+    mask = cv2.imread(str(tmp_path / "out/pred_mask.png"), cv2.IMREAD_UNCHANGED)
+    assert mask is not None and {*np.unique(mask).tolist()} <= {*ids}
+
+
+@pytest.mark.parametrize("odd", [{"epoch": "three"}, {"mean_iu": None}, {"mean_iu": "high"}])
+def test_odd_facts_are_no_traceback(made: Make, odd: dict[str, Any]) -> None:
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made([1, 2, 3], **odd))]
+    assert trained.build(words).spec.train_to_id == (1, 2, 3)
+
+
+@pytest.mark.parametrize("names", [["road", "sky", "car"], ["sky", "road", "truck"], ["sky ", "Road", "car"]])
+def test_labels_of_a_folder_are_of_the_same_classes(
+    made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]
+) -> None:
+    """Without labels names are the caller's own."""
+    write_image(tmp_path / "labels/a.png", np.ones((32, 32), np.uint8))
+    words = ["--eval", "folder", "--eval_folder", str(tmp_path / "images"), "--snapshot", str(made([1, 2, 3]))]
+    words += ["--dataset", "list", "--classes", str(classes(tmp_path, [1, 2, 3], names)), "--num_workers", "0"]
+    words += ["--result_dir", str(tmp_path / "r")]
+    assert train.main([*words, "--eval_labels", str(tmp_path / "labels")]) == 2
+    assert "was trained on other classes: " in (said := capsys.readouterr().err) and "--classes" in said
+    assert train.main(words) == 0
+
+
+@pytest.mark.parametrize("now", [[1, 2, 4], [3, 2, 1], [0, 1, 2]])
+def test_automatic_labels_of_other_values_are_not_mixed(tmp_path: Path, now: list[int]) -> None:
+    labelrecord.write(tmp_path, spec_of(str(classes(tmp_path, [1, 2, 3])), 0), {})
+    auto_label.check_out(tmp_path, spec_of(str(classes(tmp_path, [1, 2, 3])), 0), {})
+    with pytest.raises(UserError, match="has labels of other values .* was . in the labels, in list"):
+        auto_label.check_out(tmp_path, spec_of(str(classes(tmp_path, now)), 0), {})

@@ -1,0 +1,205 @@
+"""The ground: every pixel below the horizon is looked up in the street's plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from toyworld import ids
+from toyworld.canvas import SHIFT, Canvas
+from toyworld.street import ASPHALT, BAYS, BED, COBBLE, GRASS, PAVING, PLAZA, Street
+from toyworld.textures import TILE, noise_tile
+
+LABELS = {
+    ASPHALT: ids.ROAD, PAVING: ids.SIDEWALK, GRASS: ids.TERRAIN, BAYS: ids.PARKING, BED: ids.RAIL, PLAZA: ids.GROUND,
+    COBBLE: ids.SIDEWALK,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Colours (7, 3) by kind of ground, slab sizes in metres, an offset into the noise, and lane patches."""
+
+    colours: np.ndarray
+    slab: tuple[float, float]
+    offset: tuple[float, float]
+    patches: list[tuple[float, float, float, float, float]]
+    zebra: float
+    paint: float
+    worn: float
+
+
+def surface(rng: np.random.Generator, street: Street) -> Surface:
+    """Draw the materials of a street. Paving is lighter than the asphalt beside it, but shares its range of grey."""
+    grey = rng.uniform(72, 128)
+    asphalt = grey * np.array([1.0, 1.0, 1.0]) + rng.uniform(-6, 6, 3)
+    warm = rng.uniform(0.0, 0.14)
+    paving = rng.uniform(grey + 26, min(200, grey + 90)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
+    if rng.random() < 0.2:
+        paving = rng.uniform(110, 160) * np.array([1.18, 0.92, 0.84])  # red brick
+    dry = rng.random() ** 1.3
+    grass = (1 - dry) * np.array([76, 104, 46]) + dry * np.array([128, 116, 76])
+    grass = grass * rng.uniform(0.65, 1.3)
+    stone = rng.uniform(85, 130) * np.array([1.03, 1.0, 0.95])
+    colours = np.stack([asphalt, paving, grass, 0.92 * paving, stone * 0.9, asphalt * 1.15, stone])
+    slab = (float(rng.choice([0.6, 0.9, 1.4])), float(rng.choice([0.6, 0.9, 1.4])))
+    left, right = street.road
+    patches = [
+        (rng.uniform(left, right), rng.uniform(0.4, 1.6), s, rng.uniform(1, 9), rng.uniform(0.72, 1.15))
+        for s in rng.uniform(4, 60, int(rng.integers(2, 7)))
+    ]
+    offset = (float(rng.uniform(0, 500)), float(rng.uniform(0, 500)))
+    return Surface(
+        colours.astype(np.float32), slab, offset, patches, rng.uniform(0.45, 0.6), rng.uniform(165, 235), rng.random()
+    )
+
+
+def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.ndarray, np.ndarray]:
+    """Paint the ground. Returns the first row below the horizon and (h, W) float32 maps of u and s of that part."""
+    camera = canvas.camera
+    horizon = camera.centre[1] - camera.focal * np.tan(camera.pitch)
+    top = int(np.clip(np.ceil(horizon + 0.004 * camera.focal), 0, camera.shape[0] - 1))
+    rays = camera.rays(top=top)
+    depth = camera.position[1] / np.maximum(-rays[..., 1], 1e-3)
+    s = camera.position[2] + depth * rays[..., 2]
+    u = camera.position[0] + depth * rays[..., 0] - 0.5 * street.bend * s * s
+    kind = np.asarray(street.kinds, np.uint8)[np.digitize(u, street.edges)]
+    left, right = street.road
+    for a, b in street.crossings:
+        between = (s > a) & (s < b)
+        kind[between] = ASPHALT
+        walk = ((s > a - 2.5) & (s < b + 2.5) & ~between) & ((u < left) | (u > right))
+        kind[walk] = PAVING
+    table = np.zeros(8, np.uint8)
+    table[list(LABELS)] = list(LABELS.values())
+    canvas.label[top:] = table[kind]
+    canvas.nearness[top:] = 1.0 / depth
+    if canvas.draft:
+        return top, u, s
+    footprint = depth * depth / (camera.focal * camera.position[1])  # metres along the street in a pixel
+    colour = _material(look, kind, u, s, footprint, canvas.light.snow)
+    _markings(colour, street, look, kind, u, s)
+    _tracks(colour, street, kind, u, s)
+    light = canvas.light.shade(np.array([0.0, 1.0, 0.0]))
+    canvas.image[top:] = np.clip(colour * light, 0, 255).astype(np.uint8)
+    return top, u, s
+
+
+def _sample(tile: np.ndarray, u: np.ndarray, s: np.ndarray, scale: float, offset: tuple[float, float]) -> np.ndarray:
+    column = ((u + offset[0]) * scale).astype(np.int32) & (TILE - 1)
+    row = ((s + offset[1]) * scale).astype(np.int32) & (TILE - 1)
+    return tile[row, column]
+
+
+def _material(
+    look: Surface, kind: np.ndarray, u: np.ndarray, s: np.ndarray, footprint: np.ndarray, snow: bool
+) -> np.ndarray:
+    """(h, W, 3) float32 colours of unmarked ground."""
+    sharp = np.clip(0.06 / footprint, 0.12, 1).astype(np.float32)
+    fine = _sample(noise_tile(1), u, s, 22, look.offset) * sharp
+    middle = _sample(noise_tile(3), u, s, 9, look.offset)
+    coarse = _sample(noise_tile(8), u, s, 4, look.offset)
+    strength = np.array([0.085, 0.04, 0.20, 0.06, 0.22, 0.11, 0.08], np.float32)[kind]
+    tone = 1 + strength * fine + 0.055 * middle + 0.07 * coarse
+    for name, (a, b) in ((PAVING, look.slab), (COBBLE, (0.22, 0.2)), (BAYS, (0.3, 0.25))):
+        _slabs(tone, kind == name, u, s, a, b, footprint)
+    road = kind == ASPHALT
+    tone[road & (np.abs(middle) < 0.03) & (coarse > 0.3) & (footprint < 0.12)] *= 0.72  # cracks
+    for pu, pw, ps, pl, dark in look.patches:
+        tone[road & (np.abs(u - pu) < pw) & (np.abs(s - ps) < pl)] *= dark
+    colour = look.colours[kind] * tone[..., None]
+    green = kind == GRASS
+    colour[green] *= 1 + 0.16 * coarse[green][:, None] * np.array([1.0, 0.1, 0.3], np.float32)
+    if snow:
+        _snow(colour, kind, middle, coarse, u)
+    return colour
+
+
+def _slabs(
+    tone: np.ndarray, where: np.ndarray, u: np.ndarray, s: np.ndarray, a: float, b: float, footprint: np.ndarray
+) -> None:
+    """Joints between slabs of a x b metres, each slab of its own tone, fading where a pixel spans several."""
+    if not where.any():
+        return
+    u, s, size = u[where] / a, s[where] / b, footprint[where]
+    iu, js = np.floor(u).astype(np.int32), np.floor(s).astype(np.int32)
+    fade = np.clip(1.5 - size / b, 0, 1)
+    joint = (u - iu < 0.06 / a) | (s - js < 0.06 / b + 0.5 * np.minimum(size, b) / b)
+    own = noise_tile(1, 7)[(js * 31) & (TILE - 1), (iu * 17 + js) & (TILE - 1)]
+    tone[where] *= 1 + fade * (0.11 * own - 0.42 * joint)
+
+
+def _snow(colour: np.ndarray, kind: np.ndarray, middle: np.ndarray, coarse: np.ndarray, u: np.ndarray) -> None:
+    cover = np.array([0.30, 0.72, 0.92, 0.6, 0.8, 0.72, 0.7], np.float32)[kind]
+    rut = np.where(kind == ASPHALT, 0.25 * np.cos(2 * np.pi * u / 1.7), 0).astype(np.float32)
+    white = np.clip(cover + 0.22 * middle + 0.16 * coarse + rut, 0.05, 0.97)[..., None]
+    colour *= 1 - white
+    colour += white * np.array([226, 231, 240], np.float32)
+
+
+def _markings(
+    colour: np.ndarray, street: Street, look: Surface, kind: np.ndarray, u: np.ndarray, s: np.ndarray
+) -> None:
+    road = kind == ASPHALT
+    clear = road.copy()
+    for a, b in street.crossings:
+        clear &= (s < a - 6) | (s > b)
+    paint = np.zeros_like(road)
+    for line, style in street.lines:
+        near = (np.abs(u - line) < (0.07 if style == "edge" else 0.085)) & clear
+        if style != "edge":
+            near[near] = s[near] % 9 < (3.4 if style == "dash" else 5)
+        paint |= near
+    for start in street.zebras:
+        across = road & (s > start) & (s < start + 3.4)
+        across[across] = u[across] % 1.1 < look.zebra
+        paint |= across
+    for a, _ in street.crossings:
+        stop = road & (np.abs(s - a + 1.4) < 0.28)
+        lanes = np.array([lane for lane, way in street.lanes if way > 0])
+        stop[stop] = (np.abs(u[stop][:, None] - lanes) < 1.4).any(1)
+        paint |= stop
+    _wear(colour, paint, look, u, s)
+    _kerbs(colour, street, look, u, s)
+
+
+def _wear(colour: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
+    """Put worn paint onto the asphalt."""
+    u, s, below = u[paint], s[paint], colour[paint]
+    fresh = _sample(noise_tile(3), u, s, 14, look.offset) <= 0.4 + 1.8 * look.worn
+    colour[paint] = np.where(fresh[:, None], 0.3 * below + 0.7 * look.paint, below)
+
+
+def _kerbs(colour: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
+    for side in (0, 1):
+        kerb = np.abs(u - street.road[side]) < 0.11
+        for a, b in street.crossings:
+            kerb &= (s < a) | (s > b)
+        colour[kerb] = 0.45 * colour[kerb] + 0.55 * np.float32(min(200, look.colours[PAVING].mean() * 1.15))
+
+
+def _tracks(colour: np.ndarray, street: Street, kind: np.ndarray, u: np.ndarray, s: np.ndarray) -> None:
+    if not street.tracks:
+        return
+    bed = (kind == BED) & (s % 0.7 < 0.26)
+    for track in street.tracks:
+        beside = np.abs(np.abs(u - track) - 0.72)
+        colour[bed & (np.abs(u - track) < 1.25)] *= 0.66  # sleepers
+        colour[beside < 0.10] *= 0.6
+        colour[beside < 0.045] = (150, 148, 146)
+
+
+def cast_shadow(canvas: Canvas, top: int, hulls: list[np.ndarray], strength: float, soft: float) -> None:
+    """Darken the ground under polygons (N, 2) of world (X, Z)."""
+    mask = np.zeros(canvas.camera.shape, np.uint8)
+    for hull in hulls:
+        points = np.column_stack([hull[:, 0], np.zeros(len(hull)), hull[:, 1]])
+        corners = canvas.project(canvas.seen_from(points))
+        if corners is not None:
+            cv2.fillPoly(mask, [corners], 255, shift=SHIFT)
+    dark = cv2.GaussianBlur(mask, (0, 0), soft)[top:]
+    ground = canvas.image[top:]
+    factor = cv2.convertScaleAbs(dark, alpha=-strength, beta=255.0)
+    ground[:] = cv2.multiply(ground, cv2.merge([factor] * 3), scale=1 / 255)

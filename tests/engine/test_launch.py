@@ -103,7 +103,7 @@ def test_each_process_finds_its_place(tmp_path: Path) -> None:
     """Words and environment; it is not started a second time, and its records say how it was."""
     script = tmp_path / "script.py"
     script.write_text(
-        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom utils import distributed, launch\n"
+        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom engine import launch\nfrom utils import distributed\n"
         "assert launch.on('0,3', ['nothing.py']) is None and distributed.launcher() == 'python'\n"
         "names = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE', 'CUDA_VISIBLE_DEVICES', 'MASTER_PORT')\n"
         f"place = os.path.join({str(tmp_path)!r}, os.environ['RANK'])\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from options.archs import ANY, ARCHS, ATROUS, OCR, PLAIN, Arch
+from options import archs
+from options.archs import ANY, ATROUS, OCR, PLAIN, Arch
 from options.table import OPTIONS
 
 Values = Mapping[str, Any]  # {key: value} of every option
@@ -21,7 +22,7 @@ class Row(NamedTuple):
 
 
 def _arch(values: Values) -> Arch:
-    return ARCHS[values["MODEL.ARCH"]]
+    return archs.find(values["MODEL.ARCH"])
 
 
 def _by_name(values: Values) -> bool:
@@ -58,7 +59,7 @@ def _plain_losses(values: Values) -> bool:
 
 
 def _second_head(values: Values) -> bool:
-    return _arch(values).head == ANY and values["MODEL.DECODER"].endswith("deepsup") and _plain_losses(values)
+    return "deepsup" in archs.outputs(_arch(values), values["MODEL.DECODER"]) and _plain_losses(values)
 
 
 def _auxiliary(values: Values) -> bool:

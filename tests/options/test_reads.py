@@ -23,7 +23,7 @@ FIELDS = {
     "MODEL.FC_DIM": "fc_dim",
     "MODEL.HRNET_WIDTH": "width",
     "MODEL.OCR_EXTRA.STAGE4.NUM_MODULES": "stages",
-    "MODEL.OCR_EXTRA.STAGE4_2.NUM_MODULES": "twins",
+    "MODEL.OCR_EXTRA.STAGE4_2.NUM_MODULES": "second_branch",
     "MODEL.OCR.MID_CHANNELS": "mid_channels",
     "MODEL.OCR.KEY_CHANNELS": "key_channels",
     "MODEL.OCR.DROPOUT": "ocr_dropout",

@@ -71,7 +71,7 @@ def _losses(values: Values) -> set[str]:
     if values["LOSS.TERMS"]:
         return {term.strip().partition(":")[0] for term in values["LOSS.TERMS"].split(",")}
     chosen = (("rmi", "RMI"), ("weighted", "IMG_WT"), ("relaxation", "JOINTWTBORDER"))
-    offsets = values["MODEL.ARCH"] in ARCHS and _arch(values).offsets
+    offsets = values["MODEL.ARCH"] in archs.ARCHS and _arch(values).offsets
     return {next((name for name, key in chosen if values[f"LOSS.{key}"]), "ohem" if offsets else "ce")}
 
 
@@ -158,7 +158,7 @@ TRAINING = (
 def unread(values: Values) -> dict[str, str]:
     """{key: what it is of} of the options that a run with these values does not read."""
     rows = NETWORK if values["EVAL.MODE"] else (*NETWORK, *TRAINING)
-    named = values["MODEL.ARCH"] in ARCHS
+    named = values["MODEL.ARCH"] in archs.ARCHS or "+" in values["MODEL.ARCH"]
     left = [row for row in rows if (named or not row.network) and not row.reads(values)]
     return {key: row.of for row in left for key in row.keys}
 
@@ -190,7 +190,7 @@ def _carried(key: str, values: Values) -> bool:
     The shape of HRNet and OCR is such a block; --save_interval beside a --max_iters that may be 0; and the second
     head's weight, in those of all scene-parsing networks.
     """
-    parsing = values["MODEL.ARCH"] in ARCHS and _arch(values).head == ANY
+    parsing = values["MODEL.ARCH"] in archs.ARCHS and _arch(values).head == ANY
     return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL")) or (
         key == "LOSS.DEEP_SUP_SCALE" and parsing
     )

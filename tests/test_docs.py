@@ -30,7 +30,7 @@ CSAIL_OLDER = (
     "--imgSize --imgMaxSize --padding_constant --segm_downsampling_rate --random_flip --seed --ckpt --disp_iter "
     "--visualize --result --gpu_id"
 )
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 SDCNET = json.loads((GOLDEN / "sdcnet" / "options.json").read_text())["entry_points"]
 PADDLE = json.loads((GOLDEN / "paddle" / "options.json").read_text())
 FENCE = re.compile(r"```\n(.*?)```", re.S)
@@ -50,7 +50,8 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
-COMMANDS = [(page.name, line) for page in PAGES for line in commands(page)]
+# tests/test_extending.py runs the command of its page, which needs what that page adds.
+COMMANDS = [(page.name, line) for page in PAGES if page.name != "extending.md" for line in commands(page)]
 
 
 def test_pages_have_commands() -> None:

@@ -34,4 +34,6 @@ def _check_names() -> None:
     for name in _OURS:
         found = getattr(sys.modules.get(name), "__file__", None)
         if name in sys.modules and (not found or here not in Path(found).resolve().parents):
-            raise ImportError(f"a module {name!r} is loaded already, from {found}: call the predictor in its own process")
+            raise ImportError(
+                f"a module {name!r} is loaded already, from {found}: call the predictor in its own process"
+            )

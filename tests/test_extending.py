@@ -1,4 +1,4 @@
-"""docs/extending.md is true: its blocks are written, its rows added, and a network of all five is trained and scored."""
+"""docs/extending.md is true: its blocks are written, its rows added, and what all five make is trained and scored."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_workflows_call_what_there_is(name: str) -> None:
 
 def test_both_ends_of_what_is_supported_are_tested() -> None:
     rows = WORKFLOWS["tests"]["jobs"]["quick"]["strategy"]["matrix"]["include"]
-    pythons = sorted((Version(row["python"]) for row in rows))
+    pythons = sorted(Version(row["python"]) for row in rows)
     assert OLDEST and pythons[0] == Version(OLDEST[1]) and pythons[-1] > pythons[0]
     (torch,) = [package for package in wanted() if package.name == "torch"]
     (oldest,) = [row["constraint"] for row in rows if row["constraint"]]

@@ -22,20 +22,26 @@ PARTS = ("a loss", "a dataset", "a trunk", "a head", "a sink")
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "logs", "assets", "docs", "tests")
 
 
+def place_of(context: str, lines: list[str], name: str) -> int:
+    """Where the one line `context` ends in a file; behind ` ...` it may go on."""
+    start = context.removesuffix(" ...")
+    found = [i for i, line in enumerate(lines) if line == context or (start != context and line.startswith(start))]
+    assert len(found) == 1, f"{name} has {len(found)} lines {context!r}"
+    return found[0] + 1
+
+
 def add_rows(block: str, root: Path) -> None:
-    """Apply a difference: lines with `+` follow the last line above them that has none."""
-    path, lines, place = root, [""], 0
-    for line in block.splitlines():
-        if line.startswith("--- "):
-            path = root / line[4:]
-            lines = path.read_text().split("\n")
-        elif line.startswith("+"):
-            lines.insert(place, line[1:])
+    """Apply a difference: lines with `+` follow the line above them."""
+    for part in block.split("--- ")[1:]:
+        name, *rows = part.splitlines()
+        lines, place = (root / name).read_text().split("\n"), 0
+        for row in rows:
+            if not row.startswith("+"):
+                place = place_of(row[1:], lines, name)
+                continue
+            lines.insert(place, row[1:])
             place += 1
-        else:
-            assert lines.count(line[1:]) == 1, f"{path.name} has not one line {line[1:]!r}"
-            place = lines.index(line[1:]) + 1
-        path.write_text("\n".join(lines)) if path.is_file() else None
+        (root / name).write_text("\n".join(lines))
 
 
 def squares(folder: Path, count: int, rng: np.random.Generator) -> None:

@@ -11,14 +11,14 @@ import pytest
 from pictures import write_image
 from PIL import Image
 
-from datasets import toy
+import toyworld
 
 
 @pytest.fixture(scope="session")
 def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Embedded scenes, few and small, in the Cityscapes layout."""
     root = tmp_path_factory.mktemp("scenes") / "toy"
-    toy.generate(root, counts={"train": 8, "val": 4}, size=(64, 128), workers=1)
+    toyworld.write(root, counts={"train": 8, "val": 4}, size=(64, 128), workers=1)
     return root
 
 

@@ -17,8 +17,9 @@ import pytest
 
 import config
 import datasets
+import toyworld
 import train
-from datasets import cityscapes, folder, toy
+from datasets import cityscapes, folder
 from engine.log import RunLog
 from evaluation.sinks.autolabels import AutoLabels, place, thresholds
 from evaluation.sinks.coverage import Coverage
@@ -37,7 +38,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fine and coarse scenes in the Cityscapes layout."""
     root = tmp_path_factory.mktemp("coarse") / "scenes"
     counts = {"train": 8, "val": 2, "train_extra": 4}
-    toy.generate(root, ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
+    toyworld.write(root, ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
     return root
 
 
@@ -170,7 +171,7 @@ def test_training_on_the_labels(run: list[str], labelled: Path, tmp_path: Path) 
     """The published recipe, with coarse images in the first epoch only. Fewer fine ones make no crop of each class."""
     fine, root = 20, tmp_path / "more"
     counts = {"train": fine, "val": 2, "train_extra": 4}
-    toy.generate(root, ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
+    toyworld.write(root, ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
     words = [*run, "--data_root", str(root), "--result_dir", str(tmp_path / "student"), "--max_epoch", "2", *RECIPE]
     words += ["--custom_coarse_prob", "0.05", "DATASET.CITYSCAPES_CUSTOMCOARSE", str(labelled)]
     # A teacher of two steps knows the commonest classes alone, which the recipe does not boost.
@@ -196,7 +197,7 @@ def test_labels_of_any_folder_find_their_images(teacher: str, tmp_path: Path) ->
     label(teacher, tmp_path / "images", tmp_path / "out", "--scales", "1.0")
     (tmp_path / "link").symlink_to(tmp_path / "out" / "train_extra")
     for labels in ("out", "out/train_extra", "link"):
-        found = folder.items(str(tmp_path / "images"), str(tmp_path / labels))
+        found = folder.split(str(tmp_path / "images"), str(tmp_path / labels)).items
         place = tmp_path / ("out/train_extra" if labels == "out" else labels)
         of = {Path(i.image).relative_to(tmp_path / "images").as_posix(): Path(str(i.label)) for i in found}
         expected = {"a/x.png": "a/x_png", "a/x.jpg": "a/x_jpg", "b_prob.png": "b_prob_png"}

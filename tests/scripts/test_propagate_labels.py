@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+import toyworld
 import train
 from benchmarks import propagation_gain
-from datasets import snippets, toy
+from datasets import snippets
 from datasets.pictures import read_image
 from datasets.reading import read_label
 from engine.checkpoint import load
@@ -31,7 +32,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sequences of 5 frames with all that is known of them."""
     root = tmp_path_factory.mktemp("sequences") / "scenes"
     counts = {"train": 4, "val": 2, "sequences": 4, "frames": 5}
-    toy.generate(root, ("fine", "sequence", "motion"), counts=counts, size=(128, 256), workers=1)
+    toyworld.write(root, ("fine", "sequence", "motion"), counts=counts, size=(128, 256), workers=1)
     return root
 
 

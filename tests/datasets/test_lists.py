@@ -45,10 +45,10 @@ def test_two_columns_three_and_one(root: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("images/a/x_leftImg8bit.png", "line 2: 1 columns; an image and its label are 2, with colours 3"),
+        ("images/a/x_leftImg8bit.png", "line 2: 1 columns; an image and its label are 2, with colors 3"),
         (
             "a b c d",
-            "line 2: 4 columns; an image and its label are 2, with colours 3; blanks part columns, so that names",
+            "line 2: 4 columns; an image and its label are 2, with colors 3; blanks part columns, so that names",
         ),
         ("images/a/y.png labels/a/x_gtFine_labelIds.png", r"line 2: .*images/a/y\.png is not there; is .* the folder"),
         ("images/a/x_leftImg8bit.png labels/none.png", r"line 2: .*labels/none\.png is not there"),

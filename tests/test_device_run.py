@@ -6,24 +6,28 @@ import csv
 import os
 import shlex
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from runs import ROOT, finish, folder, into, last, placed, rows
+import torch
+from forked import Process
+from runs import finish, folder, into, last, placed, rows
 
 import train
+from utils.cli import start
 
-TWO = "import sys, torch; torch.cuda.device_count = lambda: 2; import train; sys.exit(train.main())"
+
+def train_on_two_gpus(words: list[str]) -> int:
+    """train.py on a machine with two GPUs."""
+    torch.cuda.device_count = lambda: 2
+    return start(train.main)
 
 
-def on_two(words: list[str]) -> subprocess.Popen[str]:
-    """train.py on a machine with two GPUs, which the processes that it starts do not see."""
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "-1,-1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen([sys.executable, "-c", TWO, *words], cwd=ROOT, env=env, text=True, **pipes)
+def on_two(words: list[str]) -> Process:
+    """Such a process; those that it starts do not see the GPUs, and are interpreters of their own."""
+    env = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "-1,-1"}
+    return Process(train_on_two_gpus, words, os.environ | env)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +71,6 @@ def interrupted(tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path
 def stopped_by(name: str, words: list[str], output: Path) -> None:
     """Train on two GPUs until a signal ends that in the second epoch; what was printed goes into a file."""
     process = on_two([*words, "--device", "0,1", "--bs_trn", "2", "--max_epoch", "80", "--val_freq", "80"])
-    assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch 1 "):
             process.send_signal(getattr(signal, f"SIG{name}"))

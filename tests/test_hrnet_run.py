@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from runs import ROOT, finish, python, rows, torchrun
+from runs import ROOT, finish, on_ranks, python, rows, torchrun
 from shared import hrnet_file
 
 import config
@@ -162,7 +162,15 @@ def test_our_recipe_takes_the_same_words(root: Path) -> None:
     assert len(list((root / "run/eval_test/test_results").glob("*.png"))) == 2
 
 
-def test_gpus_of_a_file_are_as_many_processes_as_the_launcher_starts(words: list[str], root: Path) -> None:
+def test_gpus_of_a_file_are_as_many_processes_as_there_are_ranks(words: list[str], root: Path) -> None:
+    finish(*on_ranks([*words, "TRAIN.END_EPOCH", "1"]))
+    (row,) = rows(["--result_dir", str(root / "output/cityscapes/net")], "train")
+    assert np.isfinite(row["loss"])
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_ranks(words: list[str], root: Path) -> None:
+    """Quick: the same above with the variables that torchrun sets; tests/utils/test_rendezvous.py reads them."""
     finish(python([*words, "TRAIN.END_EPOCH", "1"], *torchrun(2)))
     (row,) = rows(["--result_dir", str(root / "output/cityscapes/net")], "train")
     assert np.isfinite(row["loss"])

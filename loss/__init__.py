@@ -25,6 +25,7 @@ from loss.dice import Dice
 from loss.offset import SeedConfidence
 from loss.relaxation import Relaxation
 from loss.rmi import RMI
+from options import archs
 from utils.distributed import DistributedContext
 from utils.errors import UserError, nearest
 
@@ -44,35 +45,6 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "rmi_ce": partial(RMI, region=False),
 }
 
-# Nets with the output `aux`: OCR's soft object regions.
-AUXILIARY = frozenset(
-    {"ocrnet.HRNet", "ocrnet.HRNet_Mscale", "ocrnet.OCRNetASPP", "offset.HRNet_OCR", "offset.HRNet_OCR_Mscale"}
-)
-# Nets that align corners whatever the options say, and give maps smaller than the image.
-ALIGNED = frozenset({"offset.HRNet_OCR", "offset.HRNet_OCR_Mscale"})
-# Nets that give the prediction of each of two training scales, too.
-TWO_SCALES = frozenset(
-    {
-        "attnscale.DeepV3R50BP",
-        "mscale2.DeepV3R50",
-        "ocrnet.HRNet_Mscale",
-        "mscale.DeepV3R50",
-        "mscale.DeepV3W38",
-        "mscale.DeepV3W38Fuse",
-        "mscale.DeepV3W38Fuse2",
-        "mscale.DeepV3X71",
-        "mscale.DeeperW38",
-        "mscale.DeeperX71",
-        "mscale.HRNet",
-        "mscale.HRNet_ASP",
-        "offset.DeepV3PlusW38_Mscale",
-        "offset.HRNet_Mscale",
-        "offset.HRNet_OCR_Mscale",
-    }
-)
-# Nets that are trained with all scales of --n_scales, and give the prediction of each.
-ALL_SCALES = frozenset({"attnscale.DeepV3R50", "attnscale.DeepV3R50B", "attnscale.DeepV3W38"})
-
 # A loss and the epochs in which it holds: (loss, start, stop).
 Phases = Sequence[tuple[nn.Module, float, float]]
 
@@ -82,7 +54,9 @@ def build(cfg: Any, ranks: DistributedContext | None = None) -> Criterion:
     # A mean per rank is what one process on its own would compute.
     ranks = ranks if ranks is not None and cfg.LOSS.NORM == "global" else DistributedContext()
     terms = _listed(cfg, ranks) if cfg.LOSS.TERMS else _by_outputs(cfg, ranks)
-    align_corners = cfg.MODEL.ALIGN_CORNERS or cfg.MODEL.ARCH in ALIGNED
+    # Maps of the head's own size are enlarged here as the network would; a lone `pred` has the image's size.
+    aligned = _arch(cfg).aligned and bool(_outputs(cfg))
+    align_corners = cfg.MODEL.ALIGN_CORNERS or aligned
     return Criterion(terms, cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, align_corners)
 
 
@@ -129,12 +103,13 @@ def _by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
     # Under RMI the other terms are trained with its cross entropy part alone.
     plain = [(_loss(cfg, "rmi_ce", ranks), 0, math.inf)] if cfg.LOSS.RMI else main
     terms = _terms("main", "pred", 1.0, main) + _seeds(cfg, "", 1.0, plain)
-    if cfg.MODEL.ARCH in AUXILIARY:
+    given = _outputs(cfg)
+    if "aux" in given:
         auxiliary = main if cfg.LOSS.OCR_AUX_RMI else plain
         terms += _terms("aux", "aux", cfg.LOSS.OCR_ALPHA, auxiliary) + _seeds(cfg, "_aux", cfg.LOSS.OCR_ALPHA, plain)
-    if _offsets(cfg):
+    if "confidence" in given:
         terms.append(Term("confidence", SeedConfidence.OUTPUTS, 1.0, _loss(cfg, "confidence", ranks)))
-    if cfg.MODEL.ARCH.removeprefix("offset.") == "encoder_decoder" and cfg.MODEL.DECODER.endswith("deepsup"):
+    if "deepsup" in given:
         terms += _terms("deepsup", "deepsup", cfg.LOSS.DEEP_SUP_SCALE, plain)
     single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
     for scale in _training_scales(cfg.MODEL) if cfg.LOSS.SUPERVISED_MSCALE_WT else ():
@@ -145,7 +120,15 @@ def _by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
 
 def _offsets(cfg: Any) -> bool:
     """True for networks with offset vectors: outputs `initial`, `seed`, `offset` and `confidence` beside `pred`."""
-    return cfg.MODEL.ARCH.startswith("offset.")
+    return _arch(cfg).offsets
+
+
+def _arch(cfg: Any) -> archs.Arch:
+    return archs.find(cfg.MODEL.ARCH)
+
+
+def _outputs(cfg: Any) -> frozenset[str]:
+    return archs.outputs(_arch(cfg), cfg.MODEL.DECODER)
 
 
 def _seeds(cfg: Any, end: str, weight: float, phases: Phases) -> list[Term]:
@@ -156,9 +139,8 @@ def _seeds(cfg: Any, end: str, weight: float, phases: Phases) -> list[Term]:
 
 def _training_scales(model: Any) -> Sequence[float]:
     """Scales whose predictions the network gives in training."""
-    if model.ARCH in ALL_SCALES:
-        return sorted(float(scale) for scale in model.N_SCALES.split(",") if scale.strip())
-    return (model.MSCALE_LO_SCALE, 1.0) if model.ARCH in TWO_SCALES else ()
+    scales = [float(scale) for scale in model.N_SCALES.split(",") if scale.strip()]
+    return archs.training_scales(archs.find(model.ARCH), scales, model.MSCALE_LO_SCALE)
 
 
 def scale_output(scale: float) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from loss.cross_entropy import at_least_single
+from utils.amp import upcast_to_float32
 from utils.contracts import Outputs
 from utils.errors import UserError
 from utils.resize import resize
@@ -81,7 +81,7 @@ class Criterion(nn.Module):
         return sum((count for count in counts if count is not None), torch.zeros((), dtype=torch.int64))
 
     def _fit(self, output: Tensor, label: Tensor) -> Tensor:
-        return resize(at_least_single(output), label.shape[-2:], self.align_corners)
+        return resize(upcast_to_float32(output), label.shape[-2:], self.align_corners)
 
     def _check(self, outputs: Outputs, label: Tensor) -> None:
         scores = [name for term in self.terms if len(term.outputs) == 1 for name in term.outputs if name in outputs]

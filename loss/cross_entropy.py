@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 
 _SKIP = -100  # what F.cross_entropy leaves out
@@ -21,11 +22,6 @@ _SKIP = -100  # what F.cross_entropy leaves out
 # Weights of Cityscapes' 19 classes, as published with HRNet (Wang et al., arXiv:1908.07919).
 CITYSCAPES = (0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023, 0.9539, 0.9843, 1.1116,
               0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507)  # fmt: skip
-
-
-def at_least_single(logits: Tensor) -> Tensor:
-    """Half types as float32, others as they are: a sum over an image's pixels overflows or stalls in half."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def valid_pixels(label: Tensor, num_classes: int, ignore_label: int) -> Tensor:
@@ -63,7 +59,7 @@ def pixel_losses(logits: Tensor, label: Tensor, valid: Tensor, weight: Tensor | 
     """
     # Not reduced here: the reducing kernel is not deterministic on a GPU.
     return F.cross_entropy(
-        at_least_single(logits), label.masked_fill(~valid, _SKIP), weight, ignore_index=_SKIP, reduction="none"
+        upcast_to_float32(logits), label.masked_fill(~valid, _SKIP), weight, ignore_index=_SKIP, reduction="none"
     )
 
 
@@ -175,7 +171,7 @@ class BootstrappedCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         valid = valid_pixels(label, self.num_classes, self.ignore_label)
-        weight = at_least_single(logits.new_tensor(self.weight)) if self.weight else None
+        weight = upcast_to_float32(logits.new_tensor(self.weight)) if self.weight else None
         losses = pixel_losses(logits, label, valid, weight).flatten(1)  # (N, HW)
         largest = losses.topk(min(self.min_pixels, losses.shape[1])).values.mean(1)
         hard = losses > self.threshold
@@ -226,7 +222,9 @@ class HardPixelCrossEntropy(nn.Module):
     def _kept(self, logits: Tensor, losses: Tensor, label: Tensor, valid: Tensor) -> Tensor:
         own = (-losses).exp()
         if self.probabilities:
-            own = at_least_single(logits).gather(1, label.where(valid, torch.zeros_like(label)).unsqueeze(1)).squeeze(1)
+            own = (
+                upcast_to_float32(logits).gather(1, label.where(valid, torch.zeros_like(label)).unsqueeze(1)).squeeze(1)
+            )
         own = own.masked_fill(~valid, torch.inf)
         hardest = own.flatten().topk(min(self.keep + 1, own.numel()), largest=False).values  # from hard to easy
         place = (valid.sum() - 1).clamp(0, len(hardest) - 1)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from loss.cross_entropy import at_least_single, image_mean, one_hot, valid_pixels
+from loss.cross_entropy import image_mean, one_hot, valid_pixels
+from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -48,7 +49,7 @@ class Dice(nn.Module):
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
-        logits = at_least_single(logits)
+        logits = upcast_to_float32(logits)
         valid = valid_pixels(label, self.num_classes, self.ignore_label).unsqueeze(1)  # (N, 1, H, W)
         truth = one_hot(label, self.num_classes) & valid  # (N, K, H, W)
         if self.published in ("dice_v2.0", "dice_v2.1"):

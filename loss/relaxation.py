@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from loss.cross_entropy import at_least_single, class_weights, image_mean, one_hot, valid_pixels
+from loss.cross_entropy import class_weights, image_mean, one_hot, valid_pixels
+from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 
 
@@ -86,7 +87,7 @@ class Relaxation(nn.Module):
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
-        logits = at_least_single(logits)
+        logits = upcast_to_float32(logits)
         target, twice = self.target(label)
         known = target[:, :-1]  # (N, K, H, W)
         count = known.sum(1)  # (N, H, W)

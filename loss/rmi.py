@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from loss.cross_entropy import at_least_single, image_mean, one_hot, valid_pixels
+from loss.cross_entropy import image_mean, one_hot, valid_pixels
+from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 
 _SIDE = 3  # of a region
@@ -67,7 +68,7 @@ class RMI(nn.Module):
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
-        logits = at_least_single(logits)
+        logits = upcast_to_float32(logits)
         valid = valid_pixels(label, self.num_classes, self.ignore_label).unsqueeze(1)  # (N, 1, H, W)
         onehot = (one_hot(label, self.num_classes) & valid).to(logits.dtype)  # (N, K, H, W)
         bce = self._cross_entropy(logits, onehot, valid)

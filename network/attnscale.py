@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from network.layers import at_least_float32
 from network.mscale import MultiScale, scale_name
+from utils.amp import upcast_to_float32
 from utils.contracts import Outputs
 from utils.resize import resize
 
@@ -46,7 +46,7 @@ class AttentionToScale(MultiScale):
 
     def _weights(self, features: Mapping[float, Tensor], size: Sequence[int]) -> dict[float, Tensor]:
         """Features (N, C, h, w) by scale, in the head's order -> weights (N, 1, ...) by scale; H x W is `size`."""
-        weights = at_least_float32(self.scale_attn(torch.cat(list(features.values()), dim=1)))
+        weights = upcast_to_float32(self.scale_attn(torch.cat(list(features.values()), dim=1)))
         return {scale: weights[:, i : i + 1] for i, scale in enumerate(sorted(features))}
 
 
@@ -64,7 +64,7 @@ class PairwiseAttentionToScale(AttentionToScale):
         scales = sorted(features)
         weights: dict[float, Tensor] = {}
         for lower, higher in zip(scales, scales[1:], strict=False):
-            pair = at_least_float32(self.scale_attn(torch.cat([features[lower], features[higher]], dim=1)))
+            pair = upcast_to_float32(self.scale_attn(torch.cat([features[lower], features[higher]], dim=1)))
             pair = resize(pair, size, self.align_corners)  # (N, 2, H, W)
             shares = {lower: pair[:, :1], higher: pair[:, 1:]}
             if lower in weights:

@@ -114,8 +114,3 @@ def _norm_kept(norm: _BatchNorm) -> Iterator[None]:
         yield
     finally:
         norm.momentum, norm.num_batches_tracked = momentum, count
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Half types as float32, others as they are: maps of several scales are fused in full precision."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

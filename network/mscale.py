@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from network.layers import at_least_float32
 from network.net import Net, Parts
+from utils.amp import upcast_to_float32
 from utils.contracts import Outputs
 from utils.resize import resize, resize_by
 
@@ -123,7 +123,7 @@ class MultiScale(Net):
 
     def _fit(self, outputs: Outputs, size: Sequence[int]) -> Outputs:
         """Maps in at least float32 at this size."""
-        return {name: resize(at_least_float32(x), size, self.align_corners) for name, x in outputs.items()}
+        return {name: resize(upcast_to_float32(x), size, self.align_corners) for name, x in outputs.items()}
 
     def _add_scale(self, fused: Outputs, view: Outputs, scale: float) -> tuple[Outputs, Outputs]:
         """Fuse one more, smaller scale; also returns this scale's own maps under their output names."""

@@ -1,61 +1,108 @@
-"""What each --arch is made of, as plain data: from it follows which options a network reads. Imports no torch."""
+"""The table of networks: what each --arch is made of, as plain data, and what follows from it. Imports no torch."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from utils.errors import UserError, nearest
 
 
 class Arch(NamedTuple):
-    """A trunk, a head, and how scales are combined: not at all, or one of SCALES. `offsets`: with offset vectors."""
+    """A trunk, a head, and how scales are combined: not at all, or by one of SCALES.
+
+    `aligned`: corners are aligned in every resizing, whatever --align_corners says. `offsets`: an offset head beside
+    the head. `more`: what a published name fixes beyond that, for the constructors in `network`.
+    """
 
     trunk: str
     head: str
     scales: str = ""
+    aligned: bool = False
     offsets: bool = False
+    more: Mapping[str, Any] = {}
 
 
-# How several scales become one: attention of each scale over the larger ones; with pyramids blended, too; attention
-# from the features of two scales; weights of all scales at once; the same in pairs.
-SCALES = ("hierarchical", "fused", "paired", "all", "pairs")
-ATROUS = ("aspp", "ocr_aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
-OCR = ("ocr", "ocr_aspp", "offset_ocr")
+TRUNKS = {
+    "hrnet": "HRNetV2, one map at 1/4 of the image; its shape is chosen by options",
+    "resnet50": "ResNet-50 at stride 8",
+    "se_resnext50": "SE-ResNeXt-50 32x4d at stride 8",
+    "se_resnext101": "SE-ResNeXt-101 32x4d at stride 8",
+    "wide_resnet38": "Wide-ResNet-38 at stride 8",
+    "xception71": "Xception-71 at stride 8",
+    "resnet18dilated": "ResNet-18 of scene parsing (a stem of three convolutions) at stride 8",
+    "resnet50dilated": "ResNet-50 of scene parsing at stride 8",
+    "resnet101dilated": "ResNet-101 of scene parsing at stride 8",
+    "resnext101dilated": "ResNeXt-101 of scene parsing at stride 8",
+    "mobilenetv2dilated": "MobileNetV2 at stride 8",
+}
+HEADS = {
+    "plain": "two 3x3 convolutions and the classifier",
+    "pointwise": "HRNet's own, of 1x1 convolutions",
+    "aspp": "ASPP, squeezed, then as plain",
+    "deeplab": "DeepLabV3: ASPP, then as plain",
+    "deeplab_plus": "DeepLabV3+: ASPP beside the finest features, then as plain",
+    "deeper": "DeeperLab's decoder: ASPP, two steps up beside earlier features",
+    "ocr": "object-contextual representations; --ocr_aspp: behind an ASPP",
+    "c1": "one 3x3 convolution and the classifier",
+    "c1_deepsup": "c1 with a second head on the map before the last",
+    "ppm": "pyramid pooling (PSPNet)",
+    "ppm_deepsup": "ppm with a second head on the map before the last",
+    "upernet": "pyramid pooling and a feature pyramid over all maps, 512 channels",
+    "upernet_lite": "upernet with 256 channels",
+}
+SCALES = {
+    "hierarchical": "attention of each scale over the next larger one",
+    "fused": "the same, with ASPP pyramids blended between scales, too",
+    "paired": "attention from the features of two scales",
+    "all": "weights of all scales at once, from the features of all",
+    "pairs": "weights of two neighboring scales at a time",
+}
+ATROUS = ("aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
+OCR = ("ocr", "offset_ocr")
 PLAIN = ("plain", "aspp", "deeplab", "deeplab_plus", "deeper")  # heads whose width can be chosen
 ANY = "chosen by its own options"
 
 ARCHS: dict[str, Arch] = {
     "attnscale.DeepV3R50": Arch("resnet50", "deeplab_plus", "all"),
-    "attnscale.DeepV3R50B": Arch("resnet50", "deeplab_plus", "all"),
+    "attnscale.DeepV3R50B": Arch("resnet50", "deeplab_plus", "all", more={"norm": True}),
     "attnscale.DeepV3R50BP": Arch("resnet50", "deeplab_plus", "pairs"),
     "attnscale.DeepV3W38": Arch("wide_resnet38", "deeplab_plus", "all"),
     "basic.HRNet": Arch("hrnet", "plain"),
     "basic.HRNet_ASP": Arch("hrnet", "aspp"),
-    "deeper.DeeperW38": Arch("wide_resnet38", "deeper"),
-    "deeper.DeeperX71": Arch("xception71", "deeper"),
-    "deepv3.DeepR50V3PlusD_m1": Arch("resnet50", "deeplab_plus"),
-    "deepv3.DeepSRNX50V3PlusD_m1": Arch("se_resnext50", "deeplab_plus"),
-    "deepv3.DeepSRNX101V3PlusD_m1": Arch("se_resnext101", "deeplab_plus"),
-    "deepv3.DeepWV3Plus": Arch("wide_resnet38", "deeplab_plus"),
+    "deeper.DeeperW38": Arch("wide_resnet38", "deeper", more={"trunk_name": "trunk"}),
+    "deeper.DeeperX71": Arch("xception71", "deeper", more={"trunk_name": "trunk"}),
+    "deepv3.DeepR50V3PlusD_m1": Arch(
+        "resnet50", "deeplab_plus", aligned=True, more={"trunk_name": "", "init_all": True}
+    ),
+    "deepv3.DeepSRNX50V3PlusD_m1": Arch(
+        "se_resnext50", "deeplab_plus", aligned=True, more={"trunk_name": "", "init_all": True}
+    ),
+    "deepv3.DeepSRNX101V3PlusD_m1": Arch(
+        "se_resnext101", "deeplab_plus", aligned=True, more={"trunk_name": "", "init_all": True}
+    ),
+    "deepv3.DeepWV3Plus": Arch("wide_resnet38", "deeplab_plus", aligned=True, more={"trunk_name": ""}),
     "deepv3.DeepV3PlusR50": Arch("resnet50", "deeplab_plus"),
     "deepv3.DeepV3PlusSRNX50": Arch("se_resnext50", "deeplab_plus"),
     "deepv3.DeepV3PlusSRNX101": Arch("se_resnext101", "deeplab_plus"),
     "deepv3.DeepV3PlusW38": Arch("wide_resnet38", "deeplab_plus"),
-    "deepv3.DeepV3PlusW38I": Arch("wide_resnet38", "deeplab_plus"),
+    "deepv3.DeepV3PlusW38I": Arch("wide_resnet38", "deeplab_plus", more={"init_all": True}),
     "deepv3.DeepV3PlusX71": Arch("xception71", "deeplab_plus"),
     "deepv3.DeepV3R50": Arch("resnet50", "deeplab"),
     "encoder_decoder": Arch(ANY, ANY),
     "mscale.DeepV3R50": Arch("resnet50", "deeplab_plus", "hierarchical"),
     "mscale.DeepV3W38": Arch("wide_resnet38", "deeplab_plus", "hierarchical"),
     "mscale.DeepV3W38Fuse": Arch("wide_resnet38", "deeplab_plus", "fused"),
-    "mscale.DeepV3W38Fuse2": Arch("wide_resnet38", "deeplab_plus", "fused"),
+    "mscale.DeepV3W38Fuse2": Arch("wide_resnet38", "deeplab_plus", "fused", more={"attentions": 2}),
     "mscale.DeepV3X71": Arch("xception71", "deeplab_plus", "hierarchical"),
     "mscale.DeeperW38": Arch("wide_resnet38", "deeper", "hierarchical"),
     "mscale.DeeperX71": Arch("xception71", "deeper", "hierarchical"),
-    "mscale.HRNet": Arch("hrnet", "plain", "hierarchical"),
+    "mscale.HRNet": Arch("hrnet", "plain", "hierarchical", more={"head_name": "cls_head"}),
     "mscale.HRNet_ASP": Arch("hrnet", "aspp", "hierarchical"),
     "mscale2.DeepV3R50": Arch("resnet50", "deeplab_plus", "paired"),
     "ocrnet.HRNet": Arch("hrnet", "ocr"),
     "ocrnet.HRNet_Mscale": Arch("hrnet", "ocr", "hierarchical"),
-    "ocrnet.OCRNetASPP": Arch("hrnet", "ocr_aspp"),
+    "ocrnet.OCRNetASPP": Arch("hrnet", "ocr", more={"ocr_aspp": True}),
     "offset.DeepV3PlusR50": Arch("resnet50", "deeplab_plus", offsets=True),
     "offset.DeepV3PlusSRNX50": Arch("se_resnext50", "deeplab_plus", offsets=True),
     "offset.DeepV3PlusSRNX101": Arch("se_resnext101", "deeplab_plus", offsets=True),
@@ -64,8 +111,72 @@ ARCHS: dict[str, Arch] = {
     "offset.DeepV3PlusX71": Arch("xception71", "deeplab_plus", offsets=True),
     "offset.HRNet": Arch("hrnet", "pointwise", offsets=True),
     "offset.HRNet_Mscale": Arch("hrnet", "pointwise", "hierarchical", offsets=True),
-    "offset.HRNet_OCR": Arch("hrnet", "offset_ocr", offsets=True),
-    "offset.HRNet_OCR_Mscale": Arch("hrnet", "offset_ocr", "hierarchical", offsets=True),
+    "offset.HRNet_OCR": Arch("hrnet", "offset_ocr", aligned=True, offsets=True),
+    "offset.HRNet_OCR_Mscale": Arch("hrnet", "offset_ocr", "hierarchical", aligned=True, offsets=True),
     "offset.encoder_decoder": Arch(ANY, ANY, offsets=True),
     "seg_hrnet.HRNet": Arch("hrnet", "pointwise"),
 }
+
+
+def find(name: str) -> Arch:
+    """The row of a published name, or of a free one: "trunk+head" or "trunk+head+scales". UserError for another."""
+    if not name:
+        raise UserError(f"--arch has no default; choose one of {', '.join(sorted(ARCHS))}")
+    if "+" in name:
+        return _free(*name.split("+", 2))
+    if name not in ARCHS:
+        raise UserError(f"unknown --arch {name!r}{nearest(name, ARCHS)} Known: {', '.join(sorted(ARCHS))}")
+    return ARCHS[name]
+
+
+def canonical(name: str) -> str:
+    """The name that is recorded: a network that has a published name goes by that. UserError for one without a row."""
+    row = find(name)
+    return next((known for known, other in ARCHS.items() if "+" in name and other == row), name)
+
+
+def _free(trunk: str, head: str, scales: str = "") -> Arch:
+    for flag, word, table in (("--trunk", trunk, TRUNKS), ("--head", head, HEADS), ("--scales", scales, SCALES)):
+        if word not in table and (word or flag != "--scales"):
+            raise UserError(f"unknown {flag} {word!r}{nearest(word, table)}; known: {', '.join(table)}")
+    if reason := refusal(trunk, head, scales):
+        raise UserError(f"--trunk {trunk} with --head {head}{f' and --scales {scales}' if scales else ''}: {reason}")
+    return Arch(trunk, head, scales)
+
+
+def refusal(trunk: str, head: str, scales: str = "") -> str:
+    """Why this combination makes no sense; empty where it does."""
+    if trunk == "hrnet" and head in ("deeplab_plus", "deeper"):
+        return "hrnet gives one map, this head reads finer ones, too; take aspp or deeplab"
+    if trunk == "hrnet" and head.endswith("_deepsup"):
+        return f"hrnet gives one map, this head supervises the one before; take {head.removesuffix('_deepsup')}"
+    if trunk != "hrnet" and head == "pointwise":
+        return "this is the head of hrnet alone; take plain"
+    if scales == "fused" and head != "deeplab_plus":
+        return "the ASPP pyramids of deeplab_plus are fused, other heads have none; take hierarchical"
+    return ""
+
+
+def outputs(arch: Arch, decoder: str = "") -> frozenset[str]:
+    """Names of what the network gives at its head's resolution beside `pred`; `decoder`: that of --arch_decoder."""
+    return frozenset(_outputs(arch, decoder if arch.head == ANY else arch.head))
+
+
+def _outputs(arch: Arch, head: str) -> Iterator[str]:
+    if arch.head in OCR:
+        yield "aux"
+    if arch.offsets:
+        yield from ("initial", "seed", "offset", "confidence")
+        yield from ("initial_aux", "seed_aux") if arch.head in OCR else ()
+    if head.endswith("deepsup"):
+        yield "deepsup"
+
+
+def training_scales(arch: Arch, scales: Sequence[float], lower: float) -> tuple[float, ...]:
+    """The scales that training sees, and whose single predictions the network gives then; none with one scale.
+
+    `scales`: those of --n_scales, `lower` that of --mscale_lo_scale.
+    """
+    if arch.scales == "all":
+        return tuple(sorted(scales))
+    return (lower, 1.0) if arch.scales else ()

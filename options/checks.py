@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from yacs.config import CfgNode
 
+from options.archs import ARCHS
 from options.table import OPTIONS, PUBLISHED, get
 from options.values import numbers
 from utils.errors import nearest
@@ -80,7 +81,7 @@ def _offset_problems(cfg: CfgNode) -> Iterator[str]:
     if longest != -1 and not 0 < longest <= 2:
         yield f"MODEL.OFFSET_THRESHOLD lies above 0 and at most at 2, the whole side, or is -1, not {longest}"
     for key in [key for key in ("FREEZED_PAR", "OFFSET_PRETRAINED") if m[key]]:
-        if m.ARCH and not m.ARCH.startswith("offset."):
+        if m.ARCH in ARCHS and not ARCHS[m.ARCH].offsets:
             yield f"MODEL.{key} is of networks with offset vectors: take an --arch offset...., or leave it out"
 
 

@@ -6,6 +6,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
+
+def upcast_to_float32(x: Tensor) -> Tensor:
+    """Half types as float32, others as they are: sums over an image overflow or stall in half."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from network.layers import at_least_float32
+from utils.amp import upcast_to_float32
 from utils.seeds import grid, sample
 
 
@@ -46,7 +46,7 @@ class SeedSampling:
 
     def read(self, raw: Tensor) -> Seeds:
         """The head's map (N, 3, h, w) -> offsets and confidence, in at least float32."""
-        raw = at_least_float32(raw)
+        raw = upcast_to_float32(raw)
         offset = raw[:, :2].tanh() * self.threshold
         for _ in range(self.refinements):
             offset = offset + sample(offset, _positions(offset), self.align_corners, padding="zeros")
@@ -54,7 +54,7 @@ class SeedSampling:
 
     def settle(self, scores: Tensor, seeds: Seeds) -> Scores:
         """A head's scores (N, K, h, w) with those of the seeds: (1 - confidence) * initial + confidence * seed."""
-        initial = at_least_float32(scores)
+        initial = upcast_to_float32(scores)
         initial = initial if self.logits else initial.softmax(1)
         seed = sample(initial, _positions(seeds.offset), self.align_corners)
         return Scores(initial, seed, torch.lerp(initial, seed, seeds.confidence))

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from loss import LOSSES
-from loss.cross_entropy import at_least_single
+from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 
 K, IGNORE = 5, 255
@@ -42,7 +42,7 @@ def make(case, ranks=None, ignore=IGNORE):
     if name != "confidence":
         return loss
     # Offset and confidence are read from the logits here, as the network reads them from its head.
-    return lambda logits, label: loss(*(f(at_least_single(logits)) for f in (offset, confidence)), label)
+    return lambda logits, label: loss(*(f(upcast_to_float32(logits)) for f in (offset, confidence)), label)
 
 
 def offset(logits):

@@ -21,7 +21,7 @@ NARROW = {
     "width": 4,
     "width_mult": 0.25,
     "stages": tuple(Stage(1, (1,) * n) for n in (1, 2, 3, 4)),
-    "twins": (Stage(1, (1,) * 4),),
+    "second_branch": (Stage(1, (1,) * 4),),
     "mid_channels": 16,
     "key_channels": 8,
     "head_channels": 8,

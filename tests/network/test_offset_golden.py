@@ -26,8 +26,8 @@ from .conftest import GOLDEN, weight  # isort: skip
 OFFSET = GOLDEN / "offset"
 MANIFESTS = {
     "branched_seg_hrnet_w48_cityscapes": ("offset.HRNet", {}),
-    "branched_seg_hrnet_w48_offset_branch3": ("offset.HRNet", {"twins": TWINS[1:]}),
-    "branched_seg_hrnet_w48_offset_branch2": ("offset.HRNet", {"twins": TWINS}),
+    "branched_seg_hrnet_w48_offset_branch3": ("offset.HRNet", {"second_branch": TWINS[1:]}),
+    "branched_seg_hrnet_w48_offset_branch2": ("offset.HRNet", {"second_branch": TWINS}),
     "ovenet_seg_hrnet_ocr_w48_cityscapes": ("offset.HRNet_OCR", {}),
     "seg_hrnet_w48": ("seg_hrnet.HRNet", {}),
 }

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 import config
-import loss
 import network
 from network.families import Settings
-from options import reads
+from options import archs, reads
 from options.archs import ARCHS
 from utils.errors import UserError
 
@@ -23,7 +22,7 @@ FIELDS = {
     "MODEL.FC_DIM": "fc_dim",
     "MODEL.HRNET_WIDTH": "width",
     "MODEL.OCR_EXTRA.STAGE4.NUM_MODULES": "stages",
-    "MODEL.OCR_EXTRA.STAGE4_2.NUM_MODULES": "twins",
+    "MODEL.OCR_EXTRA.STAGE4_2.NUM_MODULES": "second_branch",
     "MODEL.OCR.MID_CHANNELS": "mid_channels",
     "MODEL.OCR.KEY_CHANNELS": "key_channels",
     "MODEL.OCR.DROPOUT": "ocr_dropout",
@@ -86,10 +85,20 @@ def test_table_says_what_constructors_read(arch: str) -> None:
 
 def test_loss_terms_agree_with_the_table() -> None:
     """Networks whose loss has the auxiliary term, and those that have a term a scale."""
-    read = {arch: reads.unread(config.defaults() | {"MODEL.ARCH": arch}) for arch in ARCHS}
-    assert {arch for arch in ARCHS if "LOSS.OCR_ALPHA" not in read[arch]} == loss.AUXILIARY
-    scaled = {arch for arch in ARCHS if "LOSS.SUPERVISED_MSCALE_WT" not in read[arch]}
-    assert scaled == loss.TWO_SCALES | loss.ALL_SCALES
+    for arch, row in ARCHS.items():
+        unread = reads.unread(config.defaults() | {"MODEL.ARCH": arch})
+        assert ("LOSS.OCR_ALPHA" not in unread) == ("aux" in archs.outputs(row)) == ("OCR" in arch.upper())
+        scales = archs.training_scales(row, (2.0, 1.0), 0.25)
+        assert ("LOSS.SUPERVISED_MSCALE_WT" not in unread) == bool(scales)
+        assert scales == ((1.0, 2.0) if row.scales == "all" else (0.25, 1.0) if row.scales else ())
+        assert row.offsets == arch.startswith("offset.")
+
+
+def test_unknown_names_are_told_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"unknown --arch 'ocrnet.HRNet_mscale'; did you mean .*ocrnet.HRNet_Mscale"):
+        archs.find("ocrnet.HRNet_mscale")
+    with pytest.raises(UserError, match="--arch has no default"):
+        archs.find("")
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def stopped(words: list[str], monkeypatch: pytest.MonkeyPatch, steps: int) -> No
     """Train until a signal has been heard after so many steps."""
     calls = iter(range(100))
     with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "asked", lambda self, ranks: next(calls) + 1 == steps)
+        patch.setattr(StopRequest, "requested", lambda self, ranks: next(calls) + 1 == steps)
         patch.setattr(StopRequest, "exit_code", 143)
         assert train.main(words) == 143
 
@@ -468,10 +468,10 @@ def test_a_run_is_alone_in_its_folder(tiny_run: list[str], capsys: pytest.Captur
 
 def test_stop_request_agrees_over_ranks() -> None:
     stop = StopRequest()
-    assert not stop.asked(DistributedContext())
+    assert not stop.requested(DistributedContext())
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(0.01)
-    assert stop.asked(DistributedContext()) and stop.exit_code == 143
+    assert stop.requested(DistributedContext()) and stop.exit_code == 143
 
 
 def test_file_in_the_run_folder_stops_the_run(tiny_run: list[str]) -> None:
@@ -488,10 +488,10 @@ def test_file_in_the_run_folder_stops_the_run(tiny_run: list[str]) -> None:
 def test_only_the_main_rank_looks_for_the_file(tmp_path: Path) -> None:
     (tmp_path / "preempt").touch()
     stop = StopRequest(tmp_path / "preempt")
-    assert stop.asked(DistributedContext()) and not stop.asked(DistributedContext(rank=1))
+    assert stop.requested(DistributedContext()) and not stop.requested(DistributedContext(rank=1))
     os.kill(os.getpid(), signal.SIGUSR1)
     time.sleep(0.01)
-    assert stop.asked(DistributedContext(rank=1))
+    assert stop.requested(DistributedContext(rank=1))
 
 
 def test_checkpoint_of_other_classes_is_not_scored(

@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 from yacs.config import CfgNode
@@ -43,11 +44,10 @@ from engine.session import (
     validation,
     write_batch_script,
 )
-from engine.state import TrainState
+from engine.state import BatchLoss, TrainState
 from engine.stop import StopRequest
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix
-from inference.evalrule import normalise
 from network.summary import summary
 from network.weights import metadata
 from options.help import help_text
@@ -92,7 +92,7 @@ def fit(run: Run, trainer: Trainer) -> int:
 def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest) -> bool:
     """The epoch after the last finished one, from the iteration it stands at. False if it was asked to stop."""
     cfg, state = run.cfg, trainer.state
-    epoch, healthy = state.epoch + 1, True
+    epoch = state.epoch + 1
     trainer.loader.set_epoch(epoch, start=state.iteration)
     trainer.net.start_epoch(epoch)
     total = len(trainer.loader)
@@ -107,26 +107,30 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
         value = backward(run, trainer, batch, epoch, group, sync=step_now)
-        healthy = count(run, state, value, batch) and healthy
+        state.unread.append(BatchLoss(state.iteration, value, batch["name"]))
         if step_now:
-            optimizer_step(run, trainer, lr, healthy)
+            optimizer_step(run, trainer, lr)
             state.settle()
-            healthy = True
-        figures = meter.tick(value, lr)
-        progress.figures(**figures)
+        meter.tick()
         if state.iteration % cfg.TRAIN.LOG_EVERY == 0 or state.iteration == total:
+            record_losses(run, state)
+            figures = meter.figures(float(value), lr)
+            progress.figures(**figures)
             text = " ".join(f"{name} {figure}" for name, figure in figures.items())
             run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
-            run.log.scalars({"train/step_loss": value, "train/lr": lr}, before + state.iteration)
+            run.log.scalars({"train/step_loss": float(value), "train/lr": lr}, before + state.iteration)
         if step_now and stop.requested(run.ranks):
             return False
     return True
 
 
-def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> float:
-    """Forward and backward pass of one of `group` batches; gradients are added up. Gives the loss over all ranks."""
-    cfg, forward, device = run.cfg, trainer.forward, run.ranks.device
-    image = normalise(batch["image"].to(device, non_blocking=True), inference.eval_rule(cfg))  # (N, 3, H, W)
+def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> Tensor:
+    """Forward and backward pass of one of `group` batches; gradients are added up.
+
+    Gives the loss over all ranks, a float64 scalar that the device may still be computing.
+    """
+    forward, device = trainer.forward, run.ranks.device
+    image = trainer.normalize(batch["image"].to(device, non_blocking=True))  # (N, 3, H, W)
     label = batch["label"].to(device, non_blocking=True)  # (N, h, w)
     trainer.guard.keep()
     wait = forward.no_sync() if isinstance(forward, DistributedDataParallel) and not sync else nullcontext()
@@ -135,41 +139,46 @@ def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, s
             outputs = forward(image, label.shape[-2:])
         total, _ = trainer.criterion(outputs, label, epoch)
         run.precision.scaler.scale(total / group).backward()
-    value = float(run.ranks.sum(total.detach())) / run.ranks.world
-    if not math.isfinite(value):
-        trainer.guard.restore()
+    value = run.ranks.sum(total.detach()).double() / run.ranks.world
+    trainer.guard.check(value)
     return value
 
 
-def count(run: Run, state: TrainState, value: float, batch: Batch) -> bool:
-    """Add a finite loss to the epoch's mean. Of another one say which files it came from; too many end the run."""
-    if math.isfinite(value):
-        state.loss_sum, state.loss_count, state.bad_steps = state.loss_sum + value, state.loss_count + 1, 0
-        return True
-    state.bad_steps += 1
-    names = ", ".join(name for part in run.ranks.gather(batch["name"]) for name in part)
-    where = f"loss {value} in epoch {state.epoch + 1}, iteration {state.iteration}: {names}"
-    run.log.line(f"{where}; the step is left out")
-    if state.bad_steps >= run.cfg.TRAIN.NAN_PATIENCE:
-        advice = "lower --lr, or --grad_clip 1"
-        raise UserError(f"{state.bad_steps} losses in a row were not finite, the last: {where}; {advice}")
-    return False
+def record_losses(run: Run, state: TrainState) -> None:
+    """Add finite losses since the last call to the epoch's mean, and name the files of the others.
+
+    Waits for the device. UserError where too many losses in a row were not finite.
+    """
+    for batch, value in state.read_losses():
+        if math.isfinite(value):
+            state.loss_sum, state.loss_count, state.bad_steps = state.loss_sum + value, state.loss_count + 1, 0
+            continue
+        state.bad_steps += 1
+        names = ", ".join(name for part in run.ranks.gather(batch.names) for name in part)
+        where = f"loss {value} in epoch {state.epoch + 1}, iteration {batch.iteration}: {names}"
+        run.log.line(f"{where}; the step is left out")
+        if state.bad_steps >= run.cfg.TRAIN.NAN_PATIENCE:
+            advice = "lower --lr, or --grad_clip 1"
+            raise UserError(f"{state.bad_steps} losses in a row were not finite, the last: {where}; {advice}")
 
 
-def optimizer_step(run: Run, trainer: Trainer, lr: float, healthy: bool) -> None:
-    """Clip, step, follow with the moving average, zero. What is not finite is dropped, on all ranks alike."""
-    cfg, state, scaler = run.cfg, trainer.state, run.precision.scaler
-    if healthy and (cfg.TRAIN.GRAD_CLIP or not scaler.is_enabled()):
-        scaler.unscale_(state.optimizer)
-        norm = clip_grad_norm_(state.net.parameters(), cfg.TRAIN.GRAD_CLIP or math.inf)
-        healthy = scaler.is_enabled() or bool(norm.isfinite())  # a scaler looks for itself, and lowers its scale
-    if healthy:
-        loss.optimizer.set_rate(state.optimizer, lr)
+def optimizer_step(run: Run, trainer: Trainer, lr: float) -> None:
+    """Clip, step, follow with the moving average, zero. What is not finite is left out, on all ranks alike."""
+    state, scaler, finite = trainer.state, run.precision.scaler, trainer.guard.take()
+    loss.optimizer.set_rate(state.optimizer, lr)
+    if not scaler.is_enabled():
+        norm = clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP or math.inf)
+        finite &= norm.isfinite()
+        loss.optimizer.step_if(state.optimizer, finite)
+    elif finite:  # a scaler finds infinite gradients itself, and lowers its scale; a loss must not make it do so
+        if run.cfg.TRAIN.GRAD_CLIP:
+            scaler.unscale_(state.optimizer)
+            clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP)
         scaler.step(state.optimizer)
         scaler.update()
-        state.step += 1
-        if state.ema:
-            state.ema.update(state.net)
+    state.step += finite
+    if state.ema:
+        state.ema.update(state.net, finite)
     state.optimizer.zero_grad(set_to_none=True)
 
 
@@ -185,6 +194,7 @@ def rescue(run: Run, state: TrainState) -> str:
 def save(run: Run, state: TrainState, epoch: int) -> None:
     """Write the last checkpoint, and one to keep every SAVE_EVERY epochs. All ranks call it."""
     cfg = run.cfg
+    record_losses(run, state)
     packed = state.pack(run.ranks, run.facts(run.log.best("val", "mean_iu")))
     if run.ranks.is_main:
         path = checkpoint.save_last(packed, run.folder, epoch)

@@ -24,12 +24,13 @@ from engine import agree, checkpoint, differences, preflight, restore, runfolder
 from engine.ema import ModelEma
 from engine.log import RunLog
 from engine.runlock import FolderLock
-from engine.state import BufferGuard, TrainState
+from engine.state import FiniteGuard, TrainState
 from network.memory_layout import crashes_channels_last
 from slurm.leave import leave
 from utils import amp, distributed
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
+from utils.normalization import Normalization
 
 
 @dataclass
@@ -82,7 +83,8 @@ class Trainer:
     criterion: loss.Criterion
     lr: Callable[[int, int, int], float]
     loader: datasets.TrainLoader
-    guard: BufferGuard
+    normalize: Normalization
+    guard: FiniteGuard
 
 
 class Start(NamedTuple):
@@ -231,7 +233,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     for line in datasets.audit_labels(cfg, ranks, loader):
         log.once(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
-    return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, BufferGuard(net))
+    normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
+    return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, normalize, FiniteGuard(net))
 
 
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:

@@ -10,7 +10,6 @@ torchrun --nproc_per_node=8 train.py ...                                   and o
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +20,6 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from yacs.config import CfgNode
 
 import config
 import datasets
@@ -31,7 +29,7 @@ import network
 from engine import checkpoint, launch
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
-from engine.outcome import Evaluation, end, publish_results
+from engine.outcome import Evaluation, log_results, publish_results
 from engine.session import (
     Run,
     Trainer,
@@ -41,11 +39,11 @@ from engine.session import (
     open_run,
     starting_point,
     to_device,
-    validation,
     write_batch_script,
 )
 from engine.state import BatchLoss, TrainState
-from engine.stop import StopRequest
+from engine.stop import StopRequest, terminable
+from engine.validation import validation, validation_due, validation_missing
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix
 from network.summary import summary
@@ -202,20 +200,6 @@ def save(run: Run, state: TrainState, epoch: int) -> None:
             checkpoint.copy_as(path, run.folder / f"checkpoint_ep{epoch}.pth")
 
 
-def validation_due(cfg: CfgNode, epoch: int) -> bool:
-    """Every VAL_FREQ epochs, and after the last one; never without DO_EVAL."""
-    last = epoch + 1 == cfg.TRAIN.MAX_EPOCH
-    return cfg.TRAIN.DO_EVAL and epoch >= 0 and (last or (epoch + 1) % cfg.TRAIN.VAL_FREQ == 0)
-
-
-def validation_missing(run: Run, state: TrainState) -> bool:
-    """Whether the run ended between a checkpoint and its validation; the main rank's files decide for all."""
-    done = any(row["epoch"] == state.epoch for row in run.log.history("val"))
-    there = (run.folder / f"last_checkpoint_ep{state.epoch}.pth").is_file()
-    owes = there and not done and state.iteration == 0 and validation_due(run.cfg, state.epoch)
-    return run.ranks.gather(owes)[0]
-
-
 def validate(run: Run, state: TrainState) -> None:
     """Score the validation images; the checkpoint of the best epoch so far is kept under its own name."""
     try:
@@ -244,50 +228,55 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     for batch in log.progress(loader, mode):
         predictions = predictor(batch["image"], extras=writers.extras)
         notes.update(prediction.note for prediction in predictions if prediction.note)
-        for item in sinks.items(batch, predictions, confusion):
+        for item in sinks.items(batch, predictions):
+            if item.label is not None:
+                item.counts = confusion.update(item.prediction.classes, item.label).cpu().numpy()
             writers.add(item)
     confusion.reduce(ranks)
-    seen = end(run, loader, writers)
+    found = writers.results(ranks)
+    seen = log_results(run, loader, found)
     notes = {seen.note, *(note for part in ranks.gather(notes) for note in part)} - {""}
     facts = {"images": str(seen.total - len(seen.left_out)), "evaluated in": f"{time.perf_counter() - began:.1f} s"}
-    return Evaluation(
-        confusion.scores(run.spec.categories), writers, "; ".join(sorted(notes)), facts, len(seen.left_out)
-    )
+    scores = confusion.scores(run.spec.categories)
+    return Evaluation(scores, found, "; ".join(sorted(notes)), facts, len(seen.left_out))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code: 0, 2 for a user's mistake, 128 + signal where a signal ended it."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if "--help" in words or "-h" in words:
-        print(help_text(full="all" in words))
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "--help" in argv or "-h" in argv:
+        print(help_text(full="all" in argv))
         return 0
     try:
-        return exit_code(lambda: drive(words), stopped="--resume auto goes on with a training", explain=explain)
+        with terminable():
+            return exit_code(
+                lambda: run_command(argv), stopped="--resume auto goes on with a training", explain=explain
+            )
     finally:
         distributed.close()
 
 
-def drive(words: list[str]) -> int:
+def run_command(argv: Sequence[str]) -> int:
     """Build what the command line asks for, then fit or evaluate."""
-    cfg = config.load(words)
+    cfg = config.load(argv)
     if cfg.OPTIONS.DEVICES and not cfg.OPTIONS.SUMMARY:
-        code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *words])
+        code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *argv])
         if code is not None:
             return code
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     start = starting_point(cfg)
     if start.path:
-        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(argv, metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:
         crop = [int(side) for side in cfg.DATASET.CROP_SIZE.split(",")]
         print(summary(net, (crop[0], crop[-1])))
         return 0
-    run = open_run(cfg, ranks, shlex.join(words), start)
+    run = open_run(cfg, ranks, argv, start)
     try:
         log_header(run, start.notes)
-        write_batch_script(run)
+        write_batch_script(run, argv)
         if cfg.EVAL.MODE:
             load_for_evaluation(run, net, start)
             code = publish_results(run, evaluate(run, to_device(run, net), cfg.EVAL.MODE), "val", epoch=0)
@@ -295,7 +284,7 @@ def drive(words: list[str]) -> int:
             code = fit(run, build_trainer(run, net, start))
         if code in (0, 2) and (run.folder / "report.html").exists():
             run.log.line(f"report: {run.folder / 'report.html'}")
-        ranks.barrier()  # nobody leaves while others still talk to it
+        run.ranks.barrier()  # nobody leaves while others still talk to it
         return code
     except (Exception, KeyboardInterrupt) as error:
         run.log.note(last_words(error))

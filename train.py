@@ -47,7 +47,7 @@ from engine.state import TrainState
 from engine.stop import StopRequest
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix
-from inference.evalrule import normalise
+from inference.rule import normalise
 from network.summary import summary
 from network.weights import metadata
 from options.help import help_text

@@ -42,7 +42,7 @@ from engine.log import RunLog  # noqa: E402
 from engine.session import Run, Trainer, placed  # noqa: E402
 from engine.state import BufferGuard, TrainState  # noqa: E402
 from evaluation.metrics import ConfusionMatrix  # noqa: E402
-from inference.evalrule import normalise  # noqa: E402
+from inference.rule import normalise  # noqa: E402
 from utils import amp  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import Batch  # noqa: E402

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from inference.evalrule import EvalRule
 from inference.passes import evaluating
+from inference.rule import EvalRule
 from network.weights import finite
 from utils.errors import UserError
 

@@ -42,8 +42,8 @@ from evaluation.metrics import percent  # noqa: E402
 from evaluation.report import Covered, Report, ReportData, environment  # noqa: E402
 from evaluation.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
 from evaluation.sinks.coverage import Coverage  # noqa: E402
-from inference import trained  # noqa: E402
-from inference.trained import Trained  # noqa: E402
+from inference import from_file  # noqa: E402
+from inference.from_file import Trained  # noqa: E402
 from network.weights import pairs  # noqa: E402
 from transforms import Pipeline  # noqa: E402
 from utils import amp, digest, distributed, madefrom  # noqa: E402
@@ -97,7 +97,7 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     """
     words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     words += ["--result_dir", str(args.out), *rest]
-    found = trained.build(words, scales=args.scales)
+    found = from_file.build(words, scales=args.scales)
     if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
@@ -105,7 +105,7 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     else:
         one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
         words += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
-    return found._replace(cfg=config.load(words, found.told))
+    return found._replace(cfg=config.load(words, found.metadata))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:

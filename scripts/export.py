@@ -28,9 +28,9 @@ from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
 from inference import (
     export,  # noqa: E402
-    trained,  # noqa: E402
+    from_file,  # noqa: E402
 )
-from inference.evalrule import EvalRule, normalise  # noqa: E402
+from inference.rule import EvalRule, normalise  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
@@ -64,13 +64,13 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     export.check(args.out, args.fixed)
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
     # Sizes of evaluation that a file records are not asked for here.
-    cfg, spec, net, _ = trained.build(["--imgSize", "", *rest, *words])
+    cfg, spec, net, _ = from_file.build(["--imgSize", "", *rest, *words])
     report = network.weights.load(net, args.snapshot)
     lacking = [*report.skipped, *report.missing]
     if lacking:
         raise UserError(f"{args.snapshot} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
     rule = inference.eval_rule(cfg)
-    around = rule.scales != (1.0,) or rule.short_sides or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
+    around = rule.scales != (1.0,) or rule.short_edge_sizes or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
     if around or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     module = export.Deployed(net, rule, args.output, args.uint8)

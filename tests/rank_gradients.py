@@ -12,7 +12,7 @@ import datasets
 import inference
 import loss
 import network
-from inference.evalrule import normalise
+from inference.rule import normalise
 from utils import distributed
 
 

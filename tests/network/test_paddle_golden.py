@@ -13,7 +13,8 @@ from golden.fill import fill, image
 from torch import Tensor, nn
 
 from compat.paddleseg import weights as paddle
-from inference.predict import RULES, EvalRule, Predictor
+from inference import RULES, Predictor
+from inference.rule import EvalRule
 from network.mscale import MultiScale
 from network.net import Net
 from utils.resize import resize, resize_by

@@ -44,7 +44,7 @@ from evaluation.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
 from evaluation.sinks.coverage import Coverage  # noqa: E402
 from inference import from_file  # noqa: E402
 from inference.from_file import Trained  # noqa: E402
-from network.weights import pairs  # noqa: E402
+from network.weights import layouts  # noqa: E402
 from transforms import Pipeline  # noqa: E402
 from utils import amp, digest, distributed, madefrom  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
@@ -112,7 +112,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
     made: dict[str, Any] = {
-        "sha256": digest.of_files(pairs.parts(Path(cfg.SNAPSHOT))),
+        "sha256": digest.of_files(layouts.files(Path(cfg.SNAPSHOT))),
         "images": str(Path(cfg.EVAL.FOLDER).resolve()),
     }
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}

@@ -4,20 +4,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from network.weights import pickled, safe_load
-from network.weights.formats import Weights
+from compat.paddleseg import pickled
+from network.weights import safe_load
+from network.weights.formats import Momentum, Weights
+from network.weights.layouts import Layout
 from utils.errors import UserError
 
-LAYOUT = "paddle"
 _INTERNAL = "StructuredToParameterName@@"  # {name: the name that the optimizer's file has it under}
 _SPLIT = "UnpackBigParamInfor@@"  # {name: shape and parts} of arrays too big for an old pickle
 _VELOCITY = "_velocity_0"
@@ -82,9 +85,14 @@ _BARE = {  # layers without a norm
 }
 
 
-def is_own(path: Path) -> bool:
+def is_own(path: str | os.PathLike[str]) -> bool:
     """Whether a file is Paddle's, by its suffix."""
-    return path.suffix in pickled.SUFFIXES
+    return Path(path).suffix in pickled.SUFFIXES
+
+
+def read(path: str | os.PathLike[str]) -> Any:
+    """Content of such a file, with NumPy's arrays; errors as `safe_load.single`."""
+    return safe_load.single(Path(path), pickled.load)
 
 
 def rename(name: str) -> str:
@@ -103,21 +111,21 @@ def rename(name: str) -> str:
     return f"{place}.{entry}" if place else entry
 
 
-def parse(content: Any) -> Weights | None:
-    """The weights, or None if there are no arrays where this layout has them."""
-    arrays = _arrays(content)
+def parse(content: Any, place: str = "") -> Weights | None:
+    """The weights, or None if there are no arrays where this layout has them, or torch's `state_dict` is."""
+    arrays = {} if place or not isinstance(content, dict) or "state_dict" in content else _arrays(content)
     if not arrays:
         return None
     state = {rename(name): _tensor(x) for name, x in arrays.items()}
     classes = state.get("ocr.cls_head.bias")
     table = content.get(_INTERNAL)
-    internal = table.items() if isinstance(table, dict) else ()
+    internal = {rename(str(ours)): str(theirs) for ours, theirs in (table if isinstance(table, dict) else {}).items()}
     return Weights(
         state=state,
-        layout=LAYOUT,
+        layout="paddle",
         arch=_arch(state),
         num_classes=len(classes) if classes is not None else None,
-        internal={rename(str(name)): str(known) for name, known in internal},
+        momentum=partial(momentum, internal=internal),
     )
 
 
@@ -130,8 +138,6 @@ def _arch(state: Mapping[str, Tensor]) -> str:
 
 def _arrays(content: Any) -> dict[str, np.ndarray]:
     """The arrays of a file, split ones whole again; empty if it holds none. A tensor may be (name, array)."""
-    if not isinstance(content, dict):
-        return {}
     entries = {key: x[1] if isinstance(x, tuple) and len(x) == 2 else x for key, x in content.items()}
     found = {key: x for key, x in entries.items() if isinstance(key, str) and isinstance(x, np.ndarray)}
     split = content.get(_SPLIT)
@@ -149,19 +155,8 @@ def _tensor(x: np.ndarray) -> Tensor:
     return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16) if x.dtype == np.uint16 else torch.from_numpy(x)
 
 
-class Momentum(NamedTuple):
-    """Content of a `.pdopt`: velocities by our names, what SGD has to be fed; iterations done and their last rate, both
-    None if the file has no schedule.
-    """
-
-    path: Path
-    velocities: dict[str, Tensor]
-    iterations: int | None
-    rate: float | None
-
-
-def momentum(path: Path, weights: Weights) -> Momentum:
-    """The optimizer's state in the `.pdopt` beside a `.pdparams` with `weights`.
+def momentum(path: Path, internal: Mapping[str, str]) -> Momentum:
+    """The optimizer's state in the `.pdopt` beside a `.pdparams`; `internal`: {our name of an entry: the optimizer's}.
 
     Raises UserError if there is none, or if the two do not belong together.
     """
@@ -173,7 +168,7 @@ def momentum(path: Path, weights: Weights) -> Momentum:
         arrays = _arrays(content)
     except UserError as error:
         raise UserError(f"checkpoint {file}: {error}") from None
-    found = {name: arrays.get(known + _VELOCITY) for name, known in weights.internal.items()}
+    found = {name: arrays.get(known + _VELOCITY) for name, known in internal.items()}
     velocities = {name: _tensor(x) for name, x in found.items() if x is not None}
     if not velocities:
         raise UserError(f"{file}: no momentum in it for the parameters of {path.name}; give the one saved with it")
@@ -186,3 +181,6 @@ def momentum(path: Path, weights: Weights) -> Momentum:
         done if isinstance(done, int) and done >= 0 else None,
         rate if isinstance(rate, float) else None,
     )
+
+
+LAYOUT = Layout("paddle", parse, is_own=is_own, read=read)

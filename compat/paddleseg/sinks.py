@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from evaluation.sinks.base import ALONE, EvalItem
+from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
 from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array
@@ -47,3 +49,8 @@ class PseudoColor:
     def close(self, ranks: DistributedContext = ALONE) -> str | None:
         """Say how many."""
         return f"{sum(ranks.gather(self._written))} images in {self.added} and {self.pseudo}"
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[PseudoColor]:
+    """What the options ask for."""
+    return [PseudoColor(run_dir)] if cfg.EVAL.DUMP_PSEUDO_COLOR else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -67,3 +68,8 @@ def _png(picture: Image.Image) -> bytes:
     data = io.BytesIO()
     picture.save(data, "PNG", compress_level=1)
     return data.getvalue()
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[Folders]:
+    """What the options ask for."""
+    return [Folders(run_dir, spec)] if cfg.EVAL.DUMP_IMAGES else []

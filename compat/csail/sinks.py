@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,3 +38,8 @@ class SideBySide:
         """Say how many, and what stands beside them."""
         beside = "truth and prediction" if sum(ranks.gather(self._labelled)) else "prediction"
         return f"{sum(ranks.gather(self._written))} images beside their {beside} in {self.folder}"
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[SideBySide]:
+    """What the options ask for."""
+    return [SideBySide(run_dir / "result", spec)] if cfg.EVAL.VISUALIZE else []

@@ -70,7 +70,7 @@ _IMAGE_TREES = ("leftImg8bit_trainvaltest/leftImg8bit", "leftImg8bit")
 _FINE_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
 _EXTRA_TREES = ("leftImg8bit_trainextra/leftImg8bit/train_extra", "leftImg8bit/train_extra")
 _COARSE_TREES = ("gtCoarse/gtCoarse/train_extra", "gtCoarse/train_extra")
-_AUTO_TREES = ("train_extra", ".")  # ours and NVIDIA's; PaddleSeg's, which has the cities at once
+_AUTO_TREES = ("train_extra", ".")  # as they are published; with the cities at once
 
 # Automatic labels are wrong where the car's hood and the rectified border are.
 _MASK_ROWS, _MASK_COLUMNS = (15, 840), (14, 2030)

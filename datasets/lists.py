@@ -1,4 +1,4 @@
-"""Lists of files, as the HRNet family keeps them: a line an image, with its label behind it."""
+"""Lists of files: a line an image, with its label behind it."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ def size_of(images: Tensor) -> Size:
 class TestTimeAugmentation:
     """A network under a rule, on a device. Called inside `evaluating` and inference mode."""
 
+    __test__ = False  # to pytest its name is a test's
+
     def __init__(
         self,
         net: Callable[..., Any],

@@ -10,6 +10,7 @@ import compat
 import config
 import network
 from inference.rule import PLAIN, EvalRule, Way
+from utils.errors import UserError
 
 # The first that suits is taken; ours suits everything.
 WAYS: dict[str, Way] = {name: way for room in compat.parts("rules") for name, way in room.WAYS.items()}
@@ -32,7 +33,10 @@ def eval_rule(cfg: Any) -> EvalRule:
 
     Raises UserError for scales that cannot be used, or a way whose room is not here.
     """
-    options, way = cfg.EVAL, WAYS[rule_name(cfg)]
+    name, options = rule_name(cfg), cfg.EVAL
+    if name not in WAYS:
+        raise UserError(f"--eval_rule {name} is of a room that is not here; there are {', '.join(WAYS)}")
+    way = WAYS[name]
     extra = network.scale_list(options.EXTRA_SCALES, "--extra_scales", with_one=False) if options.MULTI_SCALE else ()
     rule = replace(
         way.rule,

@@ -27,7 +27,7 @@ from datasets.pictures import read_image
 from engine import checkpoint
 from evaluation.sinks.submission import id_table
 from inference import Predictor, from_file
-from network.weights import metadata, pairs
+from network.weights import layouts, metadata
 from scripts import auto_label, export
 from utils import digest
 
@@ -209,7 +209,7 @@ def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
 def test_a_teacher_is_told_by_both_files(folder: Path, nameless: Path, tmp_path: Path) -> None:
     other = parsing_pairs.write(tmp_path / "other", epoch=20)
     torch.save({"conv_last.bias": torch.zeros(150)}, other / "decoder_epoch_20.pth")
-    codes = [digest.of_files(pairs.parts(path)) for path in (folder, nameless, other)]
+    codes = [digest.of_files(layouts.files(path)) for path in (folder, nameless, other)]
     assert codes[0] == codes[1] != codes[2]
 
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,7 +103,8 @@ def test_arrays_that_are_stored_otherwise(save) -> None:
         assert sorted(file.state) == ["big.weight", "half.weight", "named.running_mean"]
         assert file.state["big.weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
         assert file.state["half.weight"].dtype == torch.bfloat16 and file.state["half.weight"].tolist() == [1.5, -2]
-        assert file.internal == {"named.running_mean": "w_0"} and file.arch == ""
+        assert isinstance(file.momentum, partial) and file.arch == ""
+        assert file.momentum.keywords == {"internal": {"named.running_mean": "w_0"}}
 
 
 @pytest.mark.parametrize(

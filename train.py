@@ -47,7 +47,7 @@ from engine.state import TrainState
 from engine.stop import StopRequest
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix
-from inference.rule import normalise
+from inference.rule import normalize
 from network.summary import summary
 from network.weights import metadata
 from options.help import help_text
@@ -126,7 +126,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
 def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> float:
     """Forward and backward pass of one of `group` batches; gradients are added up. Gives the loss over all ranks."""
     cfg, forward, device = run.cfg, trainer.forward, run.ranks.device
-    image = normalise(batch["image"].to(device, non_blocking=True), inference.eval_rule(cfg))  # (N, 3, H, W)
+    image = normalize(batch["image"].to(device, non_blocking=True), inference.eval_rule(cfg))  # (N, 3, H, W)
     label = batch["label"].to(device, non_blocking=True)  # (N, h, w)
     trainer.guard.keep()
     wait = forward.no_sync() if isinstance(forward, DistributedDataParallel) and not sync else nullcontext()

@@ -1,4 +1,4 @@
-"""The single inference path: images in, predictions out, whatever the rule, the sizes and the memory.
+"""The single inference path: images in, predictions out, by any rule, of any size, in the memory there is.
 
 N batch, K classes, H x W image, h x w scaled input.
 """
@@ -50,7 +50,7 @@ class Predictor:
     with blended overlap. If memory runs out all the same, tiles of half the size, and again down to 64 pixels;
     `Prediction.note` and a line to `log` say so. `autocast`: the type for automatic mixed precision.
     The network's training or evaluation mode is restored after each call. The scores of the first batch have to be
-    finite: else UserError, or without `strict` a line to `log`. `spec`: the network's classes and their colours, for
+    finite: else UserError, or without `strict` a line to `log`. `spec`: the network's classes and their colors, for
     whoever reads the predictions.
     """
 
@@ -85,7 +85,7 @@ class Predictor:
     ) -> list[Prediction]:
         """One `Prediction` an image, in order; images may differ in size, equal ones are taken together.
 
-        images: (H, W, 3) uint8 RGB arrays or tensors, float (H, W, 3) arrays or (3, H, W) tensors as normalised.
+        images: (H, W, 3) uint8 RGB arrays or tensors, float (H, W, 3) arrays or (3, H, W) tensors as normalized.
         scores: keep the averaged map (K, H, W); on the host if the image was done in tiles.
         extras: names of further outputs, those of the first scale without mirroring, float (C, h, w) at the size the
             network gives (at the image's size from tiles). With several scales "pred_20x" is the one of scale 2.0.

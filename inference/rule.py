@@ -31,15 +31,15 @@ SIZE_RULES: dict[str, Callable[[float], int]] = {
 class EvalRule:
     """How an image becomes inputs of a network and its outputs one map. `dataclasses.replace` changes a field.
 
-    `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image, too; `flip_vertical`: the image
-    upside down; both: turned by 180 degrees, too. `mirror_first`: before scaling, which only "pil_nearest" minds.
+    `mean`, `std`: of RGB in 0..1. `scales`: of the input; `flip`: the mirror image as well; `flip_vertical`: the
+    image upside down; both: turned by 180 degrees. `mirror_first`: before scaling, which only "pil_nearest" minds.
     `short_edge_sizes`: in place of `scales`, of each image those at which its short edge has these pixels, or its long
     edge `max_long_edge`, the smaller of both. `base_long_edge`: scale 1 has the long edge at so many pixels; 0: at its
     own.
     `size_rule`: side of a scaled input, a name of SIZE_RULES; then up to a multiple of `multiple`.
     `resize`: who makes the scaled input: "torch" (on the device), "cv2" (linear), "pil" (bilinear, smooths when it
     shrinks; "pil_bicubic" and "pil_nearest" likewise). `resize_first`: cv2 and pil resize the uint8 image, else the
-    normalised one.
+    normalized one.
     `use_given_scale_factor`: networks of several scales resize their input by the scale itself, not by the ratio of
     the rounded sizes (see `utils.resize.resize_by`).
     `align_corners`: of torch's resizing, of inputs and of the logits on their way back to the size of the image.
@@ -126,8 +126,8 @@ class Way(NamedTuple):
     fill: Callable[[Any, EvalRule], EvalRule] = lambda _, rule: rule
 
 
-def normalise(images: Tensor, rule: EvalRule) -> Tensor:
-    """(N, 3, H, W) uint8 -> float32 with the rule's mean and deviation taken out; floats are normalised already."""
+def normalize(images: Tensor, rule: EvalRule) -> Tensor:
+    """(N, 3, H, W) uint8 -> float32 with the rule's mean and deviation taken out; floats are normalized already."""
     if images.is_floating_point():
         return images
     mean = torch.tensor(rule.mean, device=images.device).view(1, 3, 1, 1) * 255
@@ -155,11 +155,11 @@ _HOST: dict[str, Callable[[np.ndarray, Size], np.ndarray]] = {
 
 
 def prepare(images: Tensor, size: Size, rule: EvalRule, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """(N, 3, H, W) uint8, or float as normalised already -> (N, 3, *size) normalised, on `device`."""
+    """(N, 3, H, W) uint8, or float as normalized already -> (N, 3, *size) normalized, on `device`."""
     if rule.resize == "torch" or tuple(images.shape[-2:]) == size:
-        return resize(normalise(images.to(device), rule), size, rule.align_corners).to(dtype)
+        return resize(normalize(images.to(device), rule), size, rule.align_corners).to(dtype)
     if not rule.resize_first:
-        images = normalise(images, rule)
+        images = normalize(images, rule)
     arrays = images.permute(0, 2, 3, 1).cpu().numpy()  # (N, H, W, 3)
     scaled = np.stack([_HOST[rule.resize](np.ascontiguousarray(a), size) for a in arrays])
-    return normalise(torch.from_numpy(scaled).permute(0, 3, 1, 2).to(device), rule).to(dtype)
+    return normalize(torch.from_numpy(scaled).permute(0, 3, 1, 2).to(device), rule).to(dtype)

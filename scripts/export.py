@@ -30,7 +30,7 @@ from inference import (
     export,  # noqa: E402
     from_file,  # noqa: E402
 )
-from inference.rule import EvalRule, normalise  # noqa: E402
+from inference.rule import EvalRule, normalize  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
@@ -130,7 +130,7 @@ def _picture(args: argparse.Namespace, module: export.Deployed, rule: EvalRule, 
     if args.fixed and (image.shape[0] < size[0] or image.shape[1] < size[1]):
         raise UserError(f"{args.image} is {image.shape[1]}x{image.shape[0]} pixels, smaller than --size {args.size}")
     tensor = torch.from_numpy(image[: size[0], : size[1]].copy() if args.fixed else image)[None]  # (1, H, W, 3)
-    return tensor if module.raw else normalise(tensor.permute(0, 3, 1, 2), rule)
+    return tensor if module.raw else normalize(tensor.permute(0, 3, 1, 2), rule)
 
 
 def _input(args: argparse.Namespace) -> str:

@@ -12,7 +12,7 @@ import datasets
 import inference
 import loss
 import network
-from inference.rule import normalise
+from inference.rule import normalize
 from utils import distributed
 
 
@@ -25,7 +25,7 @@ def main(out: str, words: list[str]) -> None:
     forward = DistributedDataParallel(net) if ranks.world > 1 else net
     criterion = loss.build(cfg, ranks)
     batch = next(iter(datasets.build_train(cfg, ranks)))
-    image = normalise(batch["image"], inference.eval_rule(cfg)).double()
+    image = normalize(batch["image"], inference.eval_rule(cfg)).double()
     total, _ = criterion(forward(image, batch["label"].shape[-2:]), batch["label"], 0)
     total.backward()
     value = ranks.sum(total.detach()) / ranks.world

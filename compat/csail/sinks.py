@@ -17,7 +17,7 @@ from utils.visualize import colorize, encode_png, file_stem
 class SideBySide:
     """Writes `<folder>/<name>.png` of every image: itself, its truth where there is one, and the prediction, in a row.
 
-    Truth and prediction in the dataset's colours; pixels without a truth are black.
+    Truth and prediction in the dataset's colors; pixels without a truth are black.
     """
 
     extras: tuple[str, ...] = ()

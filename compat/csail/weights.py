@@ -72,7 +72,7 @@ def _options(folder: str, base: str, decoder: str, classes: int | None) -> dict[
 
 
 def encoder_of(names: Mapping[str, Tensor]) -> str:
-    """The encoder that has such entries, whatever its dilation; empty if it is none that is known here."""
+    """The encoder that has such entries, of any dilation; empty if it is none that is known here."""
     if any(name.startswith("features.") for name in names):
         return "mobilenetv2"
     if any(name.startswith("stage2.") for name in names):
@@ -122,7 +122,7 @@ def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
 
 
 def _with_extra(state: Mapping[str, Tensor], momentum: float) -> dict[str, Tensor]:
-    """The state with the buffers of a synchronised batch norm behind each norm's own.
+    """The state with the buffers of a synchronized batch norm behind each norm's own.
 
     They hold the running statistics as sums over a decaying count of steps. 1 / momentum is the count that a long
     training ends at, so that one that goes on from here moves as slowly.

@@ -1,6 +1,6 @@
 """Bare pickles of arrays, as Paddle saves them, read without calling anything that the file names.
 
-The few names that such a file needs stand for makers of our own, which look at what they get; whatever else it asks
+The few names that such a file needs stand for makers of our own, which look at what they get; all else that it asks
 for is refused.
 """
 

@@ -1,4 +1,4 @@
-"""What a weight file holds, whatever its layout."""
+"""What a weight file holds, in any layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-# Buffers of a synchronised batch norm that some files have beside the running statistics; no network of ours uses them.
+# Buffers of a synchronized batch norm that some files have beside the running statistics; no network of ours uses them.
 EXTRA = ("_tmp_running_mean", "_tmp_running_var", "_running_iter")
 
 

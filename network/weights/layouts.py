@@ -27,7 +27,7 @@ class Layout(NamedTuple):
 
     Of layouts that torch's reader does not read: `is_own(path)` tells them by the path, `read(path)` gives the content
     without calling anything that a file names, `files(path)` the files that the path names. `always`: what such a file
-    tells of its network counts beside an --arch, too.
+    tells of its network counts beside an --arch as well.
     """
 
     name: str

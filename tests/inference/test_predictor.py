@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from evaluation.metrics import ConfusionMatrix
 from inference import RULES, Predictor
 from inference.memory import PeakTracker
-from inference.rule import EvalRule, normalise, prepare
+from inference.rule import EvalRule, normalize, prepare
 from inference.tiles import starts, weights
 from network.mscale import MultiScale
 from network.net import Parts
@@ -88,7 +88,7 @@ def test_odd_sizes_keep_their_order_and_equal_ones_go_together() -> None:
 
 def test_inputs_of_every_kind_agree() -> None:
     net, picture = Pointwise(), photo(9, 14)
-    array = normalise(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)[0]
+    array = normalize(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)[0]
     inputs = [picture, torch.from_numpy(picture), array, array.permute(1, 2, 0).numpy()]
     first, *others = Predictor(net)(inputs)
     assert all(torch.equal(first.classes, o.classes) for o in others)
@@ -158,7 +158,7 @@ def test_what_is_averaged(average: str) -> None:
     net, picture = Pointwise(), photo(16, 24)
     rule = replace(NVIDIA, scales=(0.5, 1.0), average=average)
     (got,) = Predictor(net, rule)([picture], scores=True)
-    x = normalise(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)
+    x = normalize(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)
 
     def up(y: Tensor) -> Tensor:
         return F.interpolate(y, size=(16, 24), mode="bilinear")

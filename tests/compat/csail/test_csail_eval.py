@@ -18,7 +18,7 @@ import config
 import inference
 from inference import RULES, Predictor
 from inference.memory import PeakTracker
-from inference.rule import EvalRule, normalise, prepare
+from inference.rule import EvalRule, normalize, prepare
 from utils.errors import UserError
 
 TABLE = json.loads((GOLDEN / "csail" / "eval_size_table.json").read_text())
@@ -145,7 +145,7 @@ def test_options_give_the_rule() -> None:
     assert inference.rule_name(config.load(["--eval_rule", "csail", "--imgSize", "300"])) == "csail"
     assert inference.eval_rule(config.load([*WORDS, "--imgSize", ""])) == RULES["nvidia"]
     images = torch.from_numpy(noise(4, 4)).permute(2, 0, 1)[None]
-    assert torch.equal(normalise(images, RULE), normalise(images, RULES["nvidia"]))
+    assert torch.equal(normalize(images, RULE), normalize(images, RULES["nvidia"]))
 
 
 @pytest.mark.parametrize(

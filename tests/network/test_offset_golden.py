@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from golden import fill
+from narrow_nets import GOLDEN, weight
 from torch import Tensor
 
 import config
@@ -20,8 +21,6 @@ from network import weights
 from network.families import Settings
 from network.trunk.hrnet import TWINS
 from utils.resize import resize
-
-from .conftest import GOLDEN, weight  # isort: skip
 
 OFFSET = GOLDEN / "offset"
 MANIFESTS = {

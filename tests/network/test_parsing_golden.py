@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from golden import fill
+from narrow_nets import GOLDEN, weight
 from torch import Tensor, nn
 
 import config
@@ -19,8 +20,6 @@ from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
 from utils.contracts import Outputs
 from utils.errors import UserError
-
-from .conftest import GOLDEN, weight  # isort: skip
 
 CSAIL = GOLDEN / "csail"
 MANIFESTS = sorted(path.stem for path in CSAIL.glob("*coder_*.json"))

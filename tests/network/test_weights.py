@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import fill
+from narrow_nets import GOLDEN
 
 from compat.nvidia import weights as nvidia
 from network import weights
 from network.weights import plain, safe_load
 from utils.errors import UserError
-
-from .conftest import GOLDEN  # isort: skip
 
 SAMPLES = [GOLDEN / "nvidia" / f"sample_{kind}.pth" for kind in ("zip", "legacy")]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from narrow_nets import GOLDEN
 from torch import Tensor
 
 import config
@@ -19,8 +20,6 @@ from network.weights import metadata
 from scripts import convert_checkpoint
 from utils.errors import UserError
 from utils.seeds import grid
-
-from .conftest import GOLDEN  # isort: skip
 
 Save = Callable[..., Path]
 CLASSES = {"loss.criterion.weight": torch.ones(5)}

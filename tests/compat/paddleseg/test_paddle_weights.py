@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import fill
+from narrow_nets import GOLDEN
 from torch import nn
 
 from compat.paddleseg import weights as paddle
@@ -25,8 +26,6 @@ from network.weights import metadata
 from scripts.convert_checkpoint import main as convert
 from utils.distributed import DistributedContext
 from utils.errors import UserError
-
-from .conftest import GOLDEN  # isort: skip
 
 PADDLE = GOLDEN / "paddle"
 FILES = {

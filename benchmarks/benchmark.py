@@ -39,7 +39,7 @@ from benchmarks import baselines, measure  # noqa: E402
 from benchmarks.measure import Pair  # noqa: E402
 from datasets.centroids import tile_centroids  # noqa: E402
 from engine.log import RunLog  # noqa: E402
-from engine.session import Run, Trainer, placed  # noqa: E402
+from engine.session import Run, Trainer, to_device  # noqa: E402
 from engine.state import BufferGuard, TrainState  # noqa: E402
 from evaluation.metrics import ConfusionMatrix  # noqa: E402
 from inference.rule import normalize  # noqa: E402
@@ -165,7 +165,7 @@ def evaluation(job: Job) -> Pair:
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg).to(job.device).eval()
     run = our_run(job)
-    predictor = inference.build_predictor(cfg, placed(run, copy.deepcopy(net)), run.precision, print)
+    predictor = inference.build_predictor(cfg, to_device(run, copy.deepcopy(net)), run.precision, print)
     mean, std = cfg.DATASET.MEAN, cfg.DATASET.STD
 
     def baseline() -> np.ndarray:
@@ -212,7 +212,7 @@ def our_run(job: Job) -> Run:
 def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
     """The step of train.py, from the uint8 batch on."""
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
-    net = placed(run, net)
+    net = to_device(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
     criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate(cfg)
     trainer = Trainer(state, net, net, criterion, lr, loader, BufferGuard(net))

@@ -43,11 +43,16 @@ def load(checkpoint: str | Path, device: str | torch.device = "cpu", *argv: str)
     """
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)]
     cfg, spec, net, _ = build([*argv, *words])
-    report = weights_of(net, cfg.SNAPSHOT)
-    if not report.complete:
-        lacking = [*report.skipped, *report.missing]
-        raise UserError(f"{checkpoint} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
+    fill(net, cfg)
     return Predictor(net.to(device), eval_rule(cfg), device, spec=spec)
+
+
+def fill(net: network.Net, cfg: CfgNode) -> None:
+    """All weights of `net` from the file of --snapshot. UserError if one is missing there."""
+    report = weights_of(net, cfg.SNAPSHOT)
+    lacking = [*report.skipped, *report.missing]
+    if lacking:
+        raise UserError(f"{cfg.SNAPSHOT} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
 
 
 def build(argv: Sequence[str], preferred: str = "", scales: str = "") -> Trained:

@@ -23,7 +23,6 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import inference  # noqa: E402
-import network  # noqa: E402
 from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
 from inference import (
@@ -65,10 +64,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
     # Sizes of evaluation that a file records are not asked for here.
     cfg, spec, net, _ = from_file.build(["--imgSize", "", *rest, *argv])
-    report = network.weights.load(net, args.snapshot)
-    lacking = [*report.skipped, *report.missing]
-    if lacking:
-        raise UserError(f"{args.snapshot} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
+    from_file.fill(net, cfg)
     rule = inference.eval_rule(cfg)
     around = rule.scales != (1.0,) or rule.short_edge_sizes or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
     if around or len(rule.flips) > 1:

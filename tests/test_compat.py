@@ -77,11 +77,13 @@ def look(tree):
         "rules": list(inference.RULES),
     }
 
+children = []
 for tree in sorted(Path(sys.argv[1]).iterdir()):
-    child = os.fork()
-    if child == 0:
+    children.append(os.fork())
+    if children[-1] == 0:
         (tree / "found.json").write_text(json.dumps(look(tree)))
         os._exit(0)
+for child in children:
     os.waitpid(child, 0)
 """
 

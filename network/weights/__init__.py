@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from network.net import Net
 from network.trunk.hrnet import SECOND_BRANCH
-from network.weights import finite, inert, own, places, plain, safe_load, trunks
+from network.weights import finite, inert, layouts, own, places, plain, safe_load, trunks
 from network.weights.formats import Weights
-from network.weights.layouts import layouts
 from network.weights.report import LoadReport, shortened
 from utils.errors import UserError
 
@@ -55,7 +54,7 @@ def _parse(content: Any, ema: bool, known: Mapping[str, Tensor] | None) -> Weigh
     """A file of any other system."""
     moved, place, note = places.settled(content, ema, known)
     place = "" if place and "state_dict" in content else place
-    parsers = [*(layout.parse for layout in layouts()), plain.parse]
+    parsers = [*(layout.parse for layout in layouts.known()), plain.parse]
     weights = next(filter(None, (parse(moved, place) for parse in parsers)), None)
     names = sorted(set(inert.names_in(content)))
     unread = f"left unread beside the weights: {shortened(names)}" if names else ""
@@ -64,7 +63,7 @@ def _parse(content: Any, ema: bool, known: Mapping[str, Tensor] | None) -> Weigh
 
 def writers() -> dict[str, tuple[Callable[[Weights], Mapping[str, Any]], str]]:
     """{layout: (what gives {name of a file below a folder, "" for a file alone: content}, a help's words on it)}."""
-    found = {layout.name: (layout.write, layout.about) for layout in layouts() if layout.write}
+    found = {layout.name: (layout.write, layout.about) for layout in layouts.known() if layout.write}
     return found | {"plain": (plain.write, "{name: tensor} and nothing else")}
 
 
@@ -82,7 +81,7 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
     known = net.state_dict()
     weights = parse(safe_load.read(path), path, ema, known)
     state: Mapping[str, Tensor] = weights.state
-    for layout in layouts():
+    for layout in layouts.known():
         state = layout.fitting(state, known.keys())
     state, note = places.unwrapped(state, known)
     weights = replace(weights, state=state, notes=(*weights.notes, *([note] if note else [])))

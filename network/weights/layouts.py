@@ -41,14 +41,14 @@ class Layout(NamedTuple):
     always: bool = False
 
 
-def layouts() -> list[Layout]:
+def known() -> list[Layout]:
     """All of them; the first whose `parse` knows a file has it."""
     return [room.LAYOUT for room in compat.parts("weights")]
 
 
 def of_path(path: str | os.PathLike[str]) -> Layout | None:
     """The layout that reads what a path names by itself, None: torch does."""
-    return next((layout for layout in layouts() if layout.is_own(path)), None)
+    return next((layout for layout in known() if layout.is_own(path)), None)
 
 
 def files(path: Path) -> tuple[Path, ...]:

@@ -87,7 +87,7 @@ def rename(name: str) -> str:
 
 def parse(content: Any, place: str = "") -> Weights | None:
     """The weights, or None if there are no arrays where this layout has them, or torch's `state_dict` is."""
-    arrays = {} if place or not isinstance(content, dict) or "state_dict" in content else _arrays(content)
+    arrays = {} if place or (isinstance(content, dict) and "state_dict" in content) else _arrays(content)
     if not arrays:
         return None
     state = {rename(name): _tensor(x) for name, x in arrays.items()}
@@ -112,6 +112,8 @@ def _arch(state: Mapping[str, Tensor]) -> str:
 
 def _arrays(content: Any) -> dict[str, np.ndarray]:
     """The arrays of a file, split ones whole again; empty if it holds none. A tensor may be (name, array)."""
+    if not isinstance(content, dict):
+        return {}
     entries = {key: x[1] if isinstance(x, tuple) and len(x) == 2 else x for key, x in content.items()}
     found = {key: x for key, x in entries.items() if isinstance(key, str) and isinstance(x, np.ndarray)}
     split = content.get(_SPLIT)

@@ -121,7 +121,7 @@ def _place(momentum: Momentum, state: TrainState, length: int, accum: int) -> st
     """Stand where the schedule of another system's file stands, in epochs of `length` batches. Gives what that is."""
     if momentum.iterations is None:
         return f"no schedule in {momentum.path.name}, so from epoch 0"
-    state.step = momentum.iterations
+    state.step.fill_(momentum.iterations)
     finished, state.iteration = divmod(momentum.iterations * accum, length)
     state.epoch = finished - 1
     rate = "" if momentum.rate is None else f", learning rate there {momentum.rate:.6g}"

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from network.mscale import scale_name
+from utils.normalization import Normalization
 from utils.resize import resize, rounded_up, short_side_scale
 
 Size = tuple[int, int]
@@ -128,11 +129,7 @@ class Way(NamedTuple):
 
 def normalize(images: Tensor, rule: EvalRule) -> Tensor:
     """(N, 3, H, W) uint8 -> float32 with the rule's mean and deviation taken out; floats are normalized already."""
-    if images.is_floating_point():
-        return images
-    mean = torch.tensor(rule.mean, device=images.device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(rule.std, device=images.device).view(1, 3, 1, 1) * 255
-    return (images.float() - mean) / std
+    return Normalization(rule.mean, rule.std, images.device)(images)
 
 
 def _cv2(image: np.ndarray, size: Size) -> np.ndarray:

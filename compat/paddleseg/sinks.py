@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array
 
 COLOR = 0.4  # its share in the overlay; the image has the rest
@@ -46,9 +47,10 @@ class PseudoColor:
         write_file(self.pseudo / name, encode_indexed(classes, self._table))
         self._written += 1
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""
-        return f"{sum(ranks.gather(self._written))} images in {self.added} and {self.pseudo}"
+        written = counted(sum(ranks.gather(self._written)), "image")
+        return Results([f"{written} in {self.added} and {self.pseudo}"])
 
 
 def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[PseudoColor]:

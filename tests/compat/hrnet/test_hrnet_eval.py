@@ -88,7 +88,7 @@ def test_options() -> None:
     words = ["--arch", "basic.HRNet", "--eval_rule", "hrnet", "--base_size", "1920", "--piece", "1080,1920"]
     scales = ["--multi_scale_inference", "--default_scale", "0.5", "--extra_scales", "0.75,1.0", "--do_flip"]
     rule = inference.eval_rule(config.load([*words, *scales]))
-    assert (rule.base, rule.piece, rule.scales, rule.flip) == (1920, (1080, 1920), (0.5, 0.75, 1.0), True)
+    assert (rule.base_long_edge, rule.piece, rule.scales, rule.flip) == (1920, (1080, 1920), (0.5, 0.75, 1.0), True)
     assert rule.average == "exp" and rule.resize == "cv2" and not rule.resize_first
     assert inference.eval_rule(config.load(words)).scales == (1.0,)
     for wrong in (["--base_size", "1920"], ["--piece", "512,1024"]):

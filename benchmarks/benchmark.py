@@ -39,8 +39,9 @@ from benchmarks import baselines, measure  # noqa: E402
 from benchmarks.measure import Pair  # noqa: E402
 from datasets.centroids import tile_centroids  # noqa: E402
 from engine.log import RunLog  # noqa: E402
-from engine.session import Run, Trainer, to_device  # noqa: E402
+from engine.session import Run, to_device  # noqa: E402
 from engine.state import FiniteGuard, TrainState  # noqa: E402
+from engine.training import Trainer  # noqa: E402
 from evaluation.metrics import ConfusionMatrix  # noqa: E402
 from inference.rule import normalize  # noqa: E402
 from utils import amp  # noqa: E402

@@ -31,6 +31,7 @@ from utils import amp, distributed
 from utils.cli import exit_code, place_to_write
 from utils.errors import UserError
 from utils.files import write_file
+from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import colorize, encode_png, overlay, to_array
 
@@ -110,7 +111,8 @@ class Renderer:
         write_file(path, encode_png(self.legend.picture()))
         lines = [f"classes above 0.1 % of the pixels, {path}", *self.legend.lines()]
         if self.turned:
-            lines.append(f"{self.turned} pictures carry a turn (EXIF): turned upright, as viewers show them")
+            carry = f"{counted(self.turned, 'picture')} carr{'ies' if self.turned == 1 else 'y'} a turn (EXIF)"
+            lines.append(f"{carry}: turned upright, as viewers show them")
         self.run.log.line("\n".join(filter(None, [*lines, self.older.note()])))
 
 

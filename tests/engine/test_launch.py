@@ -155,7 +155,7 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     script.write_text(
         "import os, signal, sys, time\n"
         f"signal.signal(signal.SIG{name}, lambda number, frame: sys.exit(40 + int(os.environ['RANK'])))\n"
-        "print('ready', os.getpgid(0) == os.getpid(), flush=True)\ntime.sleep(60)\nsys.exit(1)\n"
+        "os.write(1, f'ready {os.getpgid(0) == os.getpid()}\\n'.encode())\ntime.sleep(60)\nsys.exit(1)\n"
     )
     process = Process(launched_on_two, [str(script)], os.environ)
     assert [process.stdout.readline() for _ in range(2)] == ["ready True\n"] * 2

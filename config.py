@@ -1,7 +1,7 @@
 """From a command line to the yacs tree: the table in `options` makes the tree, the flags and `--help`.
 
 Precedence: defaults < `--cfg FILE.yaml` (several allowed, in order) < flags < trailing `KEY VALUE` pairs.
-Flags of NVIDIA's train.py keep their names, defaults and meaning; "" is "off" for a string, -1 or 0 for a number as
+Published flags keep their names, defaults and meaning; "" is "off" for a string, -1 or 0 for a number as
 its help says. `load` gives a frozen CfgNode.
 """
 
@@ -94,10 +94,10 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> Par
         idle += system.idle(asked)
         values.update({key: coerce(OPTIONS[key], value, key) for key, value in placed.items()})
         filed |= placed.keys()
-    values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
+    values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # some commands write it
     if "MODEL.ARCH" not in given | pairs and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
         values["MODEL.ARCH"] = "encoder_decoder"
-    # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
+    # Published commands that slide have no training crop: their --crop_size is the window.
     if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):
         values["EVAL.WINDOW"] = coerce(OPTIONS["EVAL.WINDOW"], given["DATASET.CROP_SIZE"], "sliding: --crop_size")
     if values["TRAIN.EPOCH_ITERS"] > 0:

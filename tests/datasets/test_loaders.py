@@ -251,6 +251,7 @@ def reader(tmp_path: Path, write_file: Any) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.run
 def test_signals_to_the_group_leave_loaders_at_work(reader: subprocess.Popen[str]) -> None:
     """And the program ends without waiting for them, even in the middle of a pass."""
     os.killpg(reader.pid, signal.SIGTERM)
@@ -258,6 +259,7 @@ def test_signals_to_the_group_leave_loaders_at_work(reader: subprocess.Popen[str
     assert (reader.returncode, output) == (0, "7\n")
 
 
+@pytest.mark.run
 def test_loaders_end_when_the_program_is_killed(reader: subprocess.Popen[str]) -> None:
     reader.kill()
     output, _ = reader.communicate(timeout=60)  # waits until nobody holds the other end any more

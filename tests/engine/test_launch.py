@@ -100,6 +100,7 @@ def test_two_launchers_are_one_line(env: dict[str, str], monkeypatch: pytest.Mon
         launch.on("0-1", ["nothing.py"])
 
 
+@pytest.mark.run
 def test_each_process_finds_its_place(tmp_path: Path) -> None:
     """Words and environment; it is not started a second time, and its records say how it was."""
     script = tmp_path / "script.py"
@@ -164,6 +165,7 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     assert process.returncode in (40, 41)
 
 
+@pytest.mark.run
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """Even where it has no time to say so."""
     script = tmp_path / "script.py"

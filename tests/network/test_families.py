@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from narrow_nets import one_of_each
 from torch import nn
 
 import config
@@ -20,8 +21,6 @@ from network.trunk.resnet import ResNet, SEResNeXt
 from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71
 from utils.errors import UserError
-
-from .conftest import one_of_each  # isort: skip
 
 TRUNKS = {
     "attnscale.DeepV3R50": ResNet,

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+from narrow_nets import one_of_each
 from yacs.config import CfgNode
 
 import network
 from network.layers import set_bn_momentum
 from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
-
-from .conftest import one_of_each  # isort: skip
 
 ARCHS = sorted(network.NETS)
 

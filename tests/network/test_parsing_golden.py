@@ -21,6 +21,8 @@ from network.families_parsing import DECODERS, ENCODERS
 from utils.contracts import Outputs
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run  # networks of full width
+
 CSAIL = GOLDEN / "csail"
 MANIFESTS = sorted(path.stem for path in CSAIL.glob("*coder_*.json"))
 NETS = sorted(path.stem for path in CSAIL.glob("*.npz") if path.stem.startswith(("hrnet", "mobilenet", "resne")))

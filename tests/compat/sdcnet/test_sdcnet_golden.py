@@ -24,6 +24,8 @@ from network.weights import metadata
 from utils.distributed import DistributedContext, SyncBatchNorm, sync_batchnorm
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run  # networks of full width
+
 SDCNET = GOLDEN / "sdcnet"
 ARCHS = ("DeepR50V3PlusD_m1", "DeepSRNX101V3PlusD_m1", "DeepSRNX50V3PlusD_m1", "DeepWV3Plus")
 FORWARD = {"DeepR50V3PlusD_m1": (96, 128), "DeepSRNX50V3PlusD_m1": (97, 129), "DeepWV3Plus": (96, 128)}

@@ -104,7 +104,7 @@ def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> tuple[lis
 def data(job: Job) -> Pair:
     """One process: decode, scale, crop, flip, colour jitter. Ours leaves normalisation to the device."""
     images, labels = write_cityscapes(job.folder, job.size, 8)
-    spec, crop = datasets.spec("cityscapes"), transforms.parse_size(job.cfg.DATASET.CROP_SIZE)
+    spec, crop = datasets.spec("cityscapes"), job.cfg.DATASET.CROP_SIZE
     assert spec.id_to_train is not None
     ids = dict(spec.id_to_train)
     turn = iter(range(1 << 30))
@@ -238,7 +238,7 @@ PAIRS: dict[str, Callable[[Job], Pair]] = {
 @contextmanager
 def prepared(args: argparse.Namespace, rest: Sequence[str]) -> Iterator[Job]:
     """The job of a command line; its files are gone afterwards, and thread counts as before."""
-    cfg = config.load(rest, recorded={"MODEL.ARCH": PUBLISHED_ARCH})
+    cfg = config.load(rest, checkpoint_config={"MODEL.ARCH": PUBLISHED_ARCH})
     size = transforms.parse_size(args.size)
     threads = cv2.getNumThreads(), torch.get_num_threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

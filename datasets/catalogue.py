@@ -78,7 +78,7 @@ def _ade20k(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
 
 
 def _acdc(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
-    conditions = [name.strip() for name in cfg.DATASET.CONDITIONS.split(",") if name.strip()] or acdc.CONDITIONS
+    conditions = cfg.DATASET.CONDITIONS or acdc.CONDITIONS
     return Split.plain(acdc.items(cfg.DATASET.ROOT or cfg.DATASET.ACDC_DIR, mode, conditions))
 
 
@@ -223,11 +223,7 @@ def _coarse(cfg: Any) -> cityscapes.Coarse | None:
     )
 
 
-def _classes(text: str, flag: str) -> tuple[int, ...]:
-    try:
-        classes = tuple(int(part) for part in str(text).split(",") if part.strip())
-    except ValueError:
-        classes = (-1,)
+def _classes(classes: tuple[int, ...], flag: str) -> tuple[int, ...]:
     if any(not 0 <= c < cityscapes.SPEC.num_classes for c in classes):
-        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {text!r}")
+        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {classes}")
     return classes

@@ -120,7 +120,7 @@ class Canvas:
 
 def sampler(cfg: Any, ranks: DistributedContext, listing: Split, most_steps: int = 0) -> OrientationSampler:
     """Batches of the fine images of a listing as DATASET.IMG_SIZES asks."""
-    shorts = [int(side) for side in cfg.DATASET.IMG_SIZES.split(",")]
+    shorts = [*cfg.DATASET.IMG_SIZES]
     standing = upright(listing.items[: listing.fine])
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 

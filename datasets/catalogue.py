@@ -225,5 +225,5 @@ def _coarse(cfg: Any) -> cityscapes.Coarse | None:
 
 def _classes(classes: tuple[int, ...], flag: str) -> tuple[int, ...]:
     if any(not 0 <= c < cityscapes.SPEC.num_classes for c in classes):
-        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {classes}")
+        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {','.join(map(str, classes))!r}")
     return classes

@@ -26,6 +26,7 @@ from loss.offset import SeedConfidence
 from loss.relaxation import Relaxation
 from loss.rmi import RMI
 from options import archs
+from options.kinds import joined
 from utils.distributed import DistributedContext
 from utils.errors import UserError, nearest
 
@@ -186,7 +187,7 @@ def _class_weights(cfg: Any) -> tuple[float, ...]:
     weights = CITYSCAPES if given == "cityscapes" else given
     if len(weights) != classes or min(weights) < 0 or not any(weights):
         advice = f"give auto, none, cityscapes (19 classes), or {classes} numbers from 0 on"
-        raise UserError(f"LOSS.CLASS_WEIGHTS {','.join(map(str, weights))!r}: {advice}")
+        raise UserError(f"LOSS.CLASS_WEIGHTS {joined(given)!r}: {advice}")
     return weights
 
 
@@ -198,5 +199,5 @@ def _strict(cfg: Any) -> tuple[int, ...]:
     ids = cfg.LOSS.STRICT_BDR_CLS
     if any(not 0 <= i < cfg.DATASET.NUM_CLASSES for i in ids):
         last = cfg.DATASET.NUM_CLASSES - 1
-        raise UserError(f"--strict_bdr_cls {ids} must be train ids from 0 to {last}, separated by commas")
+        raise UserError(f"--strict_bdr_cls {joined(ids)!r} must be train ids from 0 to {last}, separated by commas")
     return ids

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+MOST_GPUS = 1000  # of a machine: a typing error makes no list that fills the memory
 _OFF = (None, "None")  # runx writes a YAML null as the word None
 
 
@@ -97,6 +98,8 @@ def _gpus(value: Any) -> tuple[int, ...]:
         if match is None:
             raise ValueError
         first, last = int(match[1]), int(match[2] or match[1])
+        if max(first, last) > MOST_GPUS:
+            raise ValueError
         found += range(first, last + 1) if first <= last else range(first, last - 1, -1)
     return tuple(dict.fromkeys(found))
 

@@ -115,5 +115,5 @@ def test_some_images_are_of_all_conditions(scenes: Path, words: list[str], shown
     found = [list(loader.dataset.conditions.values()) for loader in loaders]
     assert list(dict.fromkeys(found[0])) == list(dict.fromkeys(found[1])) == shown
     assert len(found[0]) == min(
-        cfg.EVAL.NUM_IMAGES or 7, 2 * len(cfg.DATASET.CONDITIONS.split(",")) if cfg.DATASET.CONDITIONS else 8
+        cfg.EVAL.NUM_IMAGES or 7, 2 * len(cfg.DATASET.CONDITIONS) if cfg.DATASET.CONDITIONS else 8
     )

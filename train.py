@@ -30,7 +30,7 @@ import network
 from engine import checkpoint, launch
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
-from engine.outcome import Evaluation, end, show
+from engine.outcome import Evaluation, end, publish_results
 from engine.session import (
     Run,
     Trainer,
@@ -38,8 +38,8 @@ from engine.session import (
     load_for_evaluation,
     log_header,
     open_run,
-    placed,
     starting_point,
+    to_device,
     validation,
     write_batch_script,
 )
@@ -73,7 +73,7 @@ def fit(run: Run, trainer: Trainer) -> int:
         if not goes_on:
             save(run, state, state.epoch + 1)
             if run.ranks.is_main:
-                stop.answered()
+                stop.acknowledge()
             where = f"epoch {state.epoch + 1}, iteration {state.iteration}"
             run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
@@ -117,7 +117,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
             text = " ".join(f"{name} {figure}" for name, figure in figures.items())
             run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
             run.log.scalars({"train/step_loss": value, "train/lr": lr}, before + state.iteration)
-        if step_now and stop.asked(run.ranks):
+        if step_now and stop.requested(run.ranks):
             return False
     return True
 
@@ -217,7 +217,7 @@ def validate(run: Run, state: TrainState) -> None:
     if run.ranks.is_main and result.scores.mean_iu >= run.log.best("val", "mean_iu"):
         # Before the score is written: whoever stops in between validates again.
         checkpoint.save_best(run.folder, state.epoch, result.scores.mean_iu)
-    show(run, result, "val", state.epoch)
+    publish_results(run, result, "val", state.epoch)
 
 
 def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
@@ -278,7 +278,7 @@ def drive(words: list[str]) -> int:
         write_batch_script(run)
         if cfg.EVAL.MODE:
             load_for_evaluation(run, net, start)
-            code = show(run, evaluate(run, placed(run, net), cfg.EVAL.MODE), "val", epoch=0)
+            code = publish_results(run, evaluate(run, to_device(run, net), cfg.EVAL.MODE), "val", epoch=0)
         else:
             code = fit(run, build_trainer(run, net, start))
         if code in (0, 2) and (run.folder / "report.html").exists():

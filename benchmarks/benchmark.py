@@ -34,15 +34,15 @@ import inference  # noqa: E402
 import loss  # noqa: E402
 import network  # noqa: E402
 import train  # noqa: E402
-import transforms  # noqa: E402
 from benchmarks import baselines, measure  # noqa: E402
 from benchmarks.measure import Pair  # noqa: E402
 from datasets.centroids import tile_centroids  # noqa: E402
 from engine.log import RunLog  # noqa: E402
-from engine.session import Run, Trainer, placed  # noqa: E402
+from engine.session import Run, Trainer, to_device  # noqa: E402
 from engine.state import BufferGuard, TrainState  # noqa: E402
 from evaluation.metrics import ConfusionMatrix  # noqa: E402
 from inference.evalrule import normalise  # noqa: E402
+from options.table import OPTIONS  # noqa: E402
 from utils import amp  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import Batch  # noqa: E402
@@ -165,7 +165,7 @@ def evaluation(job: Job) -> Pair:
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg).to(job.device).eval()
     run = our_run(job)
-    predictor = inference.build_predictor(cfg, placed(run, copy.deepcopy(net)), run.precision, print)
+    predictor = inference.build_predictor(cfg, to_device(run, copy.deepcopy(net)), run.precision, print)
     mean, std = cfg.DATASET.MEAN, cfg.DATASET.STD
 
     def baseline() -> np.ndarray:
@@ -212,7 +212,7 @@ def our_run(job: Job) -> Run:
 def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
     """The step of train.py, from the uint8 batch on."""
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
-    net = placed(run, net)
+    net = to_device(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
     criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate(cfg)
     trainer = Trainer(state, net, net, criterion, lr, loader, BufferGuard(net))
@@ -239,7 +239,7 @@ PAIRS: dict[str, Callable[[Job], Pair]] = {
 def prepared(args: argparse.Namespace, rest: Sequence[str]) -> Iterator[Job]:
     """The job of a command line; its files are gone afterwards, and thread counts as before."""
     cfg = config.load(rest, checkpoint_config={"MODEL.ARCH": PUBLISHED_ARCH})
-    size = transforms.parse_size(args.size)
+    size = OPTIONS["DATASET.CROP_SIZE"].coerce(args.size, "--size")
     threads = cv2.getNumThreads(), torch.get_num_threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -44,17 +44,17 @@ def _has_labels(cfg: CfgNode) -> bool:
     return bool(labelled) and not cfg.EVAL.NO_METRICS
 
 
-def show(run: Run, result: Evaluation, phase: str, epoch: int) -> int:
+def publish_results(run: Run, result: Evaluation, phase: str, epoch: int) -> int:
     """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard.
 
     Gives the exit code: 0, or 2 where pictures were left out.
     """
     if run.ranks.is_main:
-        _show(run, result, phase, epoch)
+        _publish(run, result, phase, epoch)
     return 2 if result.left_out else 0
 
 
-def _show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
+def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
     cfg, log, scores = run.cfg, run.log, result.scores
     if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
         log.metric(phase, scores.summary() | result.writers.figures, epoch)

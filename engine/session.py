@@ -206,7 +206,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         if odd := classes.other_names(network.weights.read_file(start.path).class_names, run.spec):
             log.line(f"warning: {start.path} was trained on other classes: {odd}; the head starts with theirs")
     preflight.check_batchnorm(cfg, net, ranks)
-    net = placed(run, net)
+    net = to_device(run, net)
     if cfg.TRAIN.SYNCBN:
         distributed.sync_batchnorm(net, ranks)
     ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
@@ -231,7 +231,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     for line in datasets.audit_labels(cfg, ranks, loader):
         log.once(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
-    return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
+    return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, BufferGuard(net))
 
 
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
@@ -251,7 +251,7 @@ def validation(run: Run, mode: str) -> datasets.EvalLoader:
     return loader
 
 
-def placed(run: Run, net: network.Net) -> network.Net:
+def to_device(run: Run, net: network.Net) -> network.Net:
     """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
     cfg, device = run.cfg, run.ranks.device
     # A search for the fastest kernels pays for sizes that come again.
@@ -268,7 +268,7 @@ def placed(run: Run, net: network.Net) -> network.Net:
     return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
 
 
-def wrapped(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
+def wrap_ddp(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
     """The network as training calls it."""
     if ranks.world == 1:
         return net

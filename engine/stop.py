@@ -10,7 +10,7 @@ from utils.distributed import DistributedContext
 
 
 class StopRequest:
-    """Installs the handlers; `asked(ranks)` is True on all ranks once one of them was asked to stop.
+    """Installs the handlers; `requested(ranks)` is True on all ranks once one of them was asked to stop.
 
     `file` asks by being there: signals do not reach the processes of every launcher on every node, a file in the run
     folder does. The main rank looks for it.
@@ -29,12 +29,12 @@ class StopRequest:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
 
-    def asked(self, ranks: DistributedContext) -> bool:
+    def requested(self, ranks: DistributedContext) -> bool:
         """Whether to stop now; the ranks agree."""
         by_file = ranks.is_main and self._file is not None and self._file.exists()
         return ranks.any(self.signal is not None or by_file)
 
-    def answered(self) -> None:
+    def acknowledge(self) -> None:
         """The checkpoint stands: the file has done its work, and would stop the next start."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)

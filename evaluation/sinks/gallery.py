@@ -23,7 +23,7 @@ class Row:
 
     name: str
     mean_iu: float | None
-    wrong: float | None
+    error_rate: float | None
     panels: dict[str, bytes]
     seeds: dict[str, bytes] = field(default_factory=dict)
 
@@ -72,21 +72,21 @@ class Gallery:
     def add(self, item: EvalItem) -> None:
         """Keep the image if it is among the worst so far, or if the dice say so."""
         scores = None if item.counts is None else Scores(item.counts)
-        wrong = scores.wrong / scores.pixels if scores and scores.pixels else None
+        error_rate = scores.errors / scores.pixels if scores and scores.pixels else None
         row: Row | None = None
-        if wrong is not None and (len(self._heap) < self.worst or wrong > self._heap[0][0]):
-            row = self._row(item, scores, wrong)
-            heapq.heappush(self._heap, (wrong, item.name, row))
+        if error_rate is not None and (len(self._heap) < self.worst or error_rate > self._heap[0][0]):
+            row = self._row(item, scores, error_rate)
+            heapq.heappush(self._heap, (error_rate, item.name, row))
             if len(self._heap) > self.worst:
                 heapq.heappop(self._heap)
         # Reservoir: every image of the rank is kept with the same probability.
         room = self.some if item.label is not None else self.some + self.worst
         place = self._seen if self._seen < room else self._random.randrange(self._seen + 1)
         if place < room:
-            self._kept[place : place + 1] = [row or self._row(item, scores, wrong)]
+            self._kept[place : place + 1] = [row or self._row(item, scores, error_rate)]
         self._seen += 1
 
-    def _row(self, item: EvalItem, scores: Scores | None, wrong: float | None) -> Row:
+    def _row(self, item: EvalItem, scores: Scores | None, error_rate: float | None) -> Row:
         prediction, palette = item.prediction, self.spec.palette
         colours = [("truth", item.label), ("prediction", prediction.classes)]
         panels = {"image": encode_jpeg(shrink(item.image, self.long_edge))}
@@ -101,7 +101,7 @@ class Gallery:
             if name in prediction.extras and name not in OUTPUTS:
                 map_ = shrink(heat(prediction.extras[name]), self.long_edge)
                 panels[attention_caption(name)] = encode_jpeg(map_)
-        return Row(item.name, scores.mean_iu if scores else None, wrong, panels, self._seeds(item))
+        return Row(item.name, scores.mean_iu if scores else None, error_rate, panels, self._seeds(item))
 
     def _seeds(self, item: EvalItem) -> dict[str, bytes]:
         """What a network with offset vectors adds; of others nothing."""

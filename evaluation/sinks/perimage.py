@@ -32,7 +32,7 @@ class PerImage:
         scores = Scores(item.counts)
         values = (scores.mean_iu, *scores.iou.tolist())
         mean, *classes = ("" if np.isnan(v) else f"{v:.6f}" for v in values)
-        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.wrong), *classes])
+        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.errors), *classes])
 
     def close(self, ranks: DistributedContext = ALONE) -> str | None:
         """Write all ranks' rows in the order of their names."""

@@ -27,9 +27,9 @@ def signals_restored() -> Iterator[None]:
 def test_each_of_them_asks(number: signal.Signals) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     stop = StopRequest()
-    assert not stop.asked(DistributedContext())
+    assert not stop.requested(DistributedContext())
     os.kill(os.getpid(), number)
-    assert stop.asked(DistributedContext()) and stop.exit_code == 128 + number
+    assert stop.requested(DistributedContext()) and stop.exit_code == 128 + number
 
 
 def test_nohup_is_left_alone() -> None:
@@ -37,7 +37,7 @@ def test_nohup_is_left_alone() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stop = StopRequest()
     os.kill(os.getpid(), signal.SIGHUP)
-    assert not stop.asked(DistributedContext()) and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert not stop.requested(DistributedContext()) and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     with launch._signals_passed_on([]):
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN

@@ -309,7 +309,7 @@ def test_the_gallery_has_the_worst_first_and_some_more(tmp_path: Path) -> None:
     on_two_ranks(work)
     assert [row.name for row in found[:3]] == ["i19", "i18", "i17"] and len(found) == 5
     assert len({row.name for row in found}) == 5
-    assert found[0].wrong == 19 / 159
+    assert found[0].error_rate == 19 / 159
     assert list(found[0].panels) == ["image", "truth", "prediction", "error", "attention 0.5x"]
     for data in found[0].panels.values():
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (4, 10, 3)
@@ -322,7 +322,7 @@ def test_a_gallery_without_labels_is_random_and_reaches_the_end() -> None:
     sink.close()
     names = [row.name for row in sink.rows]
     assert len(names) == 4 and names[-1] > "i020", "a reservoir does not only hold the first ones"
-    assert list(sink.rows[0].panels) == ["image", "prediction"] and sink.rows[0].wrong is None
+    assert list(sink.rows[0].panels) == ["image", "prediction"] and sink.rows[0].error_rate is None
 
 
 def test_scores_of_single_scales_over_two_ranks() -> None:

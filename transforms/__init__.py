@@ -75,7 +75,8 @@ def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     steps: list[Transform] = []
     if cfg.AUG.RAND_AUGMENT:
         fill = mean_colour(cfg.DATASET.MEAN)
-        steps.append(RandAugment(*cfg.AUG.RAND_AUGMENT, fill, spec.ignore_label))
+        count, magnitude = cfg.AUG.RAND_AUGMENT
+        steps.append(RandAugment(count, float(magnitude), fill, spec.ignore_label))
     if cfg.AUG.COLOR:
         steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))
     if cfg.AUG.BBLUR:

@@ -15,8 +15,8 @@ import pytest
 from pictures import write_image
 from PIL import Image
 
+import toyworld
 import train
-from datasets import toy
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 def tiny_scenes(once: Callable[..., Path]) -> Path:
     """Embedded scenes, few and small, in the Cityscapes layout."""
     counts = {"train": 8, "val": 4}
-    return once("scenes", lambda root: toy.generate(root / "toy", counts=counts, size=(64, 128), workers=1)) / "toy"
+    return once("scenes", lambda root: toyworld.write(root / "toy", counts=counts, size=(64, 128), workers=1)) / "toy"
 
 
 @pytest.fixture(scope="session")

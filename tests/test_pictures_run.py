@@ -134,7 +134,7 @@ def test_automatic_labels_are_upright_and_read_so(
     assert all(line in said.out for line in [TURNED, *LINES]) and "(named above)" in said.err
     assert sizes(out / "train_extra", "*.png")["turned.png"] == (64, 32)
     (photos / "bad.png").unlink()
-    items = folder.items(str(photos), str(out))
+    items = folder.split(str(photos), str(out)).items
     turned = next(item for item in items if item.name == "turned")
     assert turned.upright and read_turned(turned.image, turned.upright)[0].shape == (64, 32, 3)
 

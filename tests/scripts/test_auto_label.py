@@ -16,8 +16,9 @@ from runs import finish
 
 import config
 import datasets
+import toyworld
 import train
-from datasets import cityscapes, folder, toy
+from datasets import cityscapes, folder
 from engine.log import RunLog
 from evaluation.sinks.autolabels import AutoLabels, place, thresholds
 from evaluation.sinks.coverage import Coverage
@@ -36,7 +37,7 @@ def scenes(once: Callable[..., Path]) -> Path:
     counts = {"train": 8, "val": 2, "train_extra": 4}
 
     def draw(folder: Path) -> None:
-        toy.generate(folder / "scenes", ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
+        toyworld.write(folder / "scenes", ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
 
     return once("coarse", draw) / "scenes"
 
@@ -204,7 +205,7 @@ def test_labels_of_any_folder_find_their_images(teacher: str, tmp_path: Path) ->
     label(teacher, tmp_path / "images", tmp_path / "out", "--scales", "1.0")
     (tmp_path / "link").symlink_to(tmp_path / "out" / "train_extra")
     for labels in ("out", "out/train_extra", "link"):
-        found = folder.items(str(tmp_path / "images"), str(tmp_path / labels))
+        found = folder.split(str(tmp_path / "images"), str(tmp_path / labels)).items
         place = tmp_path / ("out/train_extra" if labels == "out" else labels)
         of = {Path(i.image).relative_to(tmp_path / "images").as_posix(): Path(str(i.label)) for i in found}
         expected = {"a/x.png": "a/x_png", "a/x.jpg": "a/x_jpg", "b_prob.png": "b_prob_png"}

@@ -143,5 +143,5 @@ def test_labels_of_train_ids_are_read_where_there_are_no_others(tmp_path: Path) 
             path = tmp_path / tree / split / city / f"{city}_000000_000001_{end}.png"
             path.parent.mkdir(parents=True)
             Image.fromarray(np.full((4, 8), 3, np.uint8)).save(path)
-    (item,) = cityscapes.listing(str(tmp_path), "train").items
+    (item,) = cityscapes.split(str(tmp_path), "train").items
     assert item.train_ids and item.label is not None and item.label.endswith("_gtFine_labelTrainIds.png")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+import toyworld
 import train
 from benchmarks import propagation_gain
-from datasets import snippets, toy
+from datasets import snippets
 from datasets.pictures import read_image
 from datasets.reading import read_label
 from engine.checkpoint import load
@@ -32,7 +33,7 @@ def scenes(once: Callable[..., Path]) -> Path:
     counts = {"train": 4, "val": 2, "sequences": 4, "frames": 5}
 
     def draw(folder: Path) -> None:
-        toy.generate(folder / "scenes", ("fine", "sequence", "motion"), counts=counts, size=(128, 256), workers=1)
+        toyworld.write(folder / "scenes", ("fine", "sequence", "motion"), counts=counts, size=(128, 256), workers=1)
 
     return once("sequences", draw) / "scenes"
 

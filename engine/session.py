@@ -24,12 +24,13 @@ from engine import agree, checkpoint, differences, preflight, restore, runfolder
 from engine.ema import ModelEma
 from engine.log import RunLog
 from engine.runlock import FolderLock
-from engine.state import BufferGuard, TrainState
+from engine.state import FiniteGuard, TrainState
 from network.memory_layout import crashes_channels_last
 from slurm.leave import leave
 from utils import amp, distributed
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
+from utils.normalization import Normalization
 
 
 @dataclass
@@ -41,13 +42,8 @@ class Run:
     ranks: distributed.DistributedContext
     log: RunLog
     precision: amp.Precision
-    words: str  # of the command line, quoted
+    command: str  # how this run was started
     lock: FolderLock = field(default_factory=FolderLock)
-
-    @property
-    def command(self) -> str:
-        """How this run was started."""
-        return f"{distributed.launcher()} train.py {self.words}"
 
     @property
     def folder(self) -> Path:
@@ -82,7 +78,8 @@ class Trainer:
     criterion: loss.Criterion
     lr: Callable[[int, int, int], float]
     loader: datasets.TrainLoader
-    guard: BufferGuard
+    normalize: Normalization
+    guard: FiniteGuard
 
 
 class Start(NamedTuple):
@@ -119,20 +116,21 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
     return folder.glob("last_checkpoint_ep*.pth")
 
 
-def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, words: str, start: Start) -> Run:
+def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence[str], start: Start) -> Run:
     """A run with its log, alone in its folder. An evaluation beside a training gets a folder of its own below it.
 
     UserError where another run is in the folder, or where a process of this one was started otherwise than the others.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
     spec, lock, e = datasets.spec(cfg), FolderLock(), cfg.EVAL
-    told = [*spec.classes, *classes.ids_of(spec)]
-    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, told, Path(__file__).parents[1]))
+    known = [*spec.classes, *classes.ids_of(spec)]
+    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, known, Path(__file__).parents[1]))
     part = f"part{e.SPLIT_INDEX}of{e.SPLIT_COUNT}" if e.SPLIT_COUNT > 1 else ""
-    asked = (Path(cfg.RESULT_DIR), lock, f"train.py {words}", e.MODE, start.path, start.resumes, part)
-    folder, notes = distributed.from_main(ranks, lambda: runfolder.enter(*asked))
+    command = f"train.py {shlex.join(argv)}"
+    place = (Path(cfg.RESULT_DIR), lock, command, e.MODE, start.path, start.resumes, part)
+    folder, notes = distributed.from_main(ranks, lambda: runfolder.enter(*place))
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
-    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main), precision, words, lock)
+    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main), precision, f"{distributed.launcher()} {command}", lock)
     for note in notes:
         run.log.line(note)
     return run
@@ -186,11 +184,11 @@ def log_header(run: Run, notes: Sequence[str]) -> None:
         log.line(f"one of {gpus} GPUs is used: --device 0-{gpus - 1} uses all")
 
 
-def write_batch_script(run: Run) -> None:
-    """`train_cmd.sh`, which runs or queues this command again, unless there is one already."""
+def write_batch_script(run: Run, argv: Sequence[str]) -> None:
+    """Write `train_cmd.sh`, which runs or queues this command again, unless there is one already."""
     nodes, here = distributed.layout()
     launch = "python" if distributed.launcher() == "python" else f"torchrun --nproc_per_node={here}"
-    command = f"{launch} {shlex.quote(str(Path(__file__).resolve().parents[1] / 'train.py'))} {run.words}"
+    command = f"{launch} {shlex.quote(str(Path(__file__).resolve().parents[1] / 'train.py'))} {shlex.join(argv)}"
     gpus = here if run.ranks.device.type == "cuda" else 0
     if run.ranks.is_main and (note := leave(run.folder, command, bool(run.cfg.EVAL.MODE), nodes, gpus)):
         run.log.line(note)
@@ -231,7 +229,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     for line in datasets.audit_labels(cfg, ranks, loader):
         log.once(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
-    return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, BufferGuard(net))
+    normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
+    return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, normalize, FiniteGuard(net))
 
 
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
@@ -241,14 +240,6 @@ def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
         note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * one + state.iteration)
         if note:
             run.log.line(note)
-
-
-def validation(run: Run, mode: str) -> datasets.EvalLoader:
-    """The images of an evaluation; what there is to say of them is said once a run."""
-    loader = datasets.build_val(run.cfg, run.ranks, mode)
-    for note in loader.dataset.notes:
-        run.log.once(note)
-    return loader
 
 
 def to_device(run: Run, net: network.Net) -> network.Net:

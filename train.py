@@ -32,8 +32,6 @@ from engine.meter import StepMeter
 from engine.outcome import Evaluation, log_results, publish_results
 from engine.session import (
     Run,
-    Trainer,
-    build_trainer,
     load_for_evaluation,
     log_header,
     open_run,
@@ -43,6 +41,7 @@ from engine.session import (
 )
 from engine.state import BatchLoss, TrainState
 from engine.stop import StopRequest, terminable
+from engine.training import Trainer, build_trainer
 from engine.validation import validation, validation_due, validation_missing
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from narrow_nets import filled, full, golden, narrow  # noqa: F401
 from pictures import write_image
 from PIL import Image
 

@@ -105,7 +105,7 @@ def test_evaluate_files_of_theirs(words: list[str], root: Path) -> None:
         kaiming(part)
     folder = root / "output/cityscapes/net"
     folder.mkdir(parents=True)
-    torch.save(hrnet.layout(Weights(net.state_dict(), "ours")), folder / "final_state.pth")
+    torch.save(hrnet.write(Weights(net.state_dict(), "ours"))[""], folder / "final_state.pth")
     assert train.main(["--eval", "val", *words, *SEVERAL]) == 0
     several = scores(folder)
     named = ["TEST.MODEL_FILE", str(folder / "final_state.pth"), "OUTPUT_DIR", f"{root}/named"]
@@ -124,7 +124,7 @@ def test_frozen_parts_come_from_two_files(words: list[str], root: Path) -> None:
         torch.manual_seed(seed)
         net = network.build(config.load([*words, "MODEL.ARCH", "seg_hrnet.HRNet"]))
         files.append(root / f"plain{seed}.pth")
-        torch.save(hrnet.layout(Weights(net.state_dict(), "ours")), files[-1])
+        torch.save(hrnet.write(Weights(net.state_dict(), "ours"))[""], files[-1])
     words += ["MODEL.FREEZED_PAR", "True", "MODEL.PRETRAINED", str(files[0]), "TRAIN.END_EPOCH", "1"]
     assert train.main([*words, "MODEL.OFFSET_PRETRAINED", f"{root}/none.pth"]) == 2
     words += ["OUTPUT_DIR", f"{root}/again", "MODEL.OFFSET_PRETRAINED", str(files[1]), "TRAIN.LR", "1e-9"]

@@ -7,9 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from compat.csail.sidebyside import SideBySide
-from compat.paddleseg.pseudocolor import PseudoColor
-from compat.sdcnet.folders import Folders
+import compat
 from evaluation.sinks.autolabels import AutoLabels
 from evaluation.sinks.base import ALONE, EvalItem, Results, Row, Sink
 from evaluation.sinks.conditions import Conditions
@@ -29,17 +27,14 @@ __all__ = [
     "AutoLabels",
     "Conditions",
     "EvalItem",
-    "Folders",
     "Gallery",
     "Images",
     "LabelMaps",
     "Older",
     "PerImage",
-    "PseudoColor",
     "Results",
     "Row",
     "ScaleScores",
-    "SideBySide",
     "Sink",
     "Sinks",
     "Submission",
@@ -110,12 +105,8 @@ def build(
     if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
         shown = (*single, *maps) if options.DUMP_ASSETS else ()
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, shown))
-    if options.DUMP_IMAGES:
-        sinks.append(Folders(run_dir, spec))
-    if options.VISUALIZE:
-        sinks.append(SideBySide(run_dir / "result", spec))
-    if options.DUMP_PSEUDO_COLOR:
-        sinks.append(PseudoColor(run_dir))
+    for room in compat.parts("sinks"):
+        sinks += room.build(cfg, spec, run_dir)
     if options.DUMP_PALETTE:
         sinks.append(LabelMaps(run_dir / "test_results", spec))
     if options.DUMP_TOPN:

@@ -18,8 +18,9 @@ import loss
 import train
 from engine.ema import ModelEma
 from engine.log import RunLog
-from engine.session import Run, Trainer
+from engine.session import Run
 from engine.state import BatchLoss, FiniteGuard, TrainState
+from engine.training import Trainer
 from loss.criterion import Criterion, Term
 from loss.cross_entropy import CrossEntropy
 from utils import amp

@@ -17,20 +17,20 @@ import pytest
 import torch
 from PIL import Image
 
+from compat.csail.sinks import SideBySide
+from compat.paddleseg.sinks import PseudoColor
+from compat.sdcnet.sinks import Folders
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix, Scores
 from evaluation.sinks import (
     AutoLabels,
     EvalItem,
-    Folders,
     Gallery,
     Images,
     LabelMaps,
     Older,
     PerImage,
-    PseudoColor,
     ScaleScores,
-    SideBySide,
     Sink,
     Submission,
     Worst,

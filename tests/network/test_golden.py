@@ -5,11 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden.fill import image, labels
+from narrow_nets import GOLDEN
 
 import network
 from utils.resize import resize
-
-from .conftest import GOLDEN  # isort: skip
 
 OTHERS = {*network.ALIGNED, *network.families_offset.NETS, "encoder_decoder"}  # not among NVIDIA's
 MANIFESTS = [(name, 19) for name in sorted(set(network.NETS) - OTHERS)] + [("ocrnet.HRNet_Mscale_mapillary65", 65)]

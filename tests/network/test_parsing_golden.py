@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 import torch
 from golden import fill
+from narrow_nets import GOLDEN, weight
 from torch import Tensor, nn
 
 import config
 import loss
 import network
-from inference import export
-from inference.predict import RULES, EvalRule, Predictor
+from inference import RULES, Predictor, export
+from inference.rule import EvalRule
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
 from utils.contracts import Outputs
 from utils.errors import UserError
-
-from .conftest import GOLDEN, weight  # isort: skip
 
 CSAIL = GOLDEN / "csail"
 MANIFESTS = sorted(path.stem for path in CSAIL.glob("*coder_*.json"))
@@ -110,7 +109,7 @@ def test_probabilities_through_the_predictor(name: str) -> None:
         def given(x: Tensor, size: list[int], inputs: dict[tuple[int, ...], Tensor] = inputs) -> Outputs:
             return net(inputs[tuple(x.shape[2:])], size=size)
 
-        predictor = Predictor(given, replace(rule, short_sides=tuple(sides[shape] for shape in inputs)))  # type: ignore[index]
+        predictor = Predictor(given, replace(rule, short_edge_sizes=tuple(sides[shape] for shape in inputs)))  # type: ignore[index]
         (got,) = predictor([np.zeros((*size, 3), np.uint8)], scores=True)
         assert got.scores is not None
         golden.close(file, got.scores[None])

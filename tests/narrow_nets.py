@@ -1,4 +1,4 @@
-"""Networks as tests need them: narrow for logic, full width with the golden weights."""
+"""Fixtures: networks as tests need them, narrow for logic, full width with the golden weights."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from network.families import Settings
 from network.net import Net
 from network.trunk.hrnet import Stage
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 
 NARROW = {
     "width": 4,

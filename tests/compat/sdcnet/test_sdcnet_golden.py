@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden.fill import image
+from narrow_nets import GOLDEN
 from torch import Tensor
 
 import config
@@ -22,8 +23,6 @@ from network.trunk.wide_resnet import WideResNet38
 from network.weights import metadata
 from utils.distributed import DistributedContext, SyncBatchNorm, sync_batchnorm
 from utils.errors import UserError
-
-from .conftest import GOLDEN  # isort: skip
 
 SDCNET = GOLDEN / "sdcnet"
 ARCHS = ("DeepR50V3PlusD_m1", "DeepSRNX101V3PlusD_m1", "DeepSRNX50V3PlusD_m1", "DeepWV3Plus")

@@ -37,7 +37,7 @@ def eval_rule(cfg: Any) -> EvalRule:
     if name not in WAYS:
         raise UserError(f"--eval_rule {name} is of a room that is not here; there are {', '.join(WAYS)}")
     way = WAYS[name]
-    extra = network.scale_list(options.EXTRA_SCALES, "--extra_scales", with_one=False) if options.MULTI_SCALE else ()
+    extra = options.EXTRA_SCALES if options.MULTI_SCALE else ()
     rule = replace(
         way.rule,
         average="probabilities" if "softmax_sum" in cfg.PUBLISHED else way.rule.average,

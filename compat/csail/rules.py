@@ -10,7 +10,7 @@ from inference.rule import EvalRule, Way
 
 def _fill(cfg: Any, rule: EvalRule) -> EvalRule:
     data = cfg.DATASET
-    sides = tuple(int(side) for side in data.IMG_SIZES.split(","))
+    sides = data.IMG_SIZES
     return replace(rule, short_edge_sizes=sides, max_long_edge=data.IMG_MAX_SIZE, multiple=data.PADDING)
 
 

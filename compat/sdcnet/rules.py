@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import network
 from inference.rule import EvalRule, Way
 
 _WHOLE = EvalRule(
@@ -25,7 +24,7 @@ def _fill(cfg: Any, rule: EvalRule) -> EvalRule:
         average="logits",
         mean=(0.0, 0.0, 0.0) if plain else rule.mean,
         std=(1.0, 1.0, 1.0) if plain else rule.std,
-        scales=(1.0,) if options.SINGLE_SCALE else network.scale_list(options.SCALES, "--scales", with_one=False),
+        scales=(1.0,) if options.SINGLE_SCALE else options.SCALES,
         flip=not options.NO_FLIP,
         window=options.WINDOW if rule.window else 0,
         window_overlap=options.SLIDING_OVERLAP,

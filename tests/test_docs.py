@@ -83,7 +83,7 @@ def test_links(page: Path) -> None:
         assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design_notes.md"])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/design_notes.md"])
 def test_files_that_are_named_exist(page: str) -> None:
     found = re.findall(r"`((?:[\w.-]+/)+(?:[\w-]+\.\w+)?)`", (ROOT / page).read_text())
     assert len(found) > 3
@@ -216,6 +216,10 @@ def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     asked = {name for page in PAGES for name in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.M)}
     assert {"train", "test"} <= asked <= targets
+
+
+def test_the_architecture_is_two_pages_long() -> None:
+    assert len((ROOT / "docs/architecture.md").read_text().splitlines()) <= 125
 
 
 def test_the_readme_counts_the_networks() -> None:

@@ -50,7 +50,6 @@ from evaluation.metrics import ConfusionMatrix
 from inference.evalrule import normalise
 from network.summary import summary
 from network.weights import metadata
-from options.help import help_text
 from utils import distributed
 from utils.cli import exit_code, start
 from utils.contracts import Batch
@@ -249,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code: 0, 2 for a user's mistake, 128 + signal where a signal ended it."""
     words = list(sys.argv[1:] if argv is None else argv)
     if "--help" in words or "-h" in words:
-        print(help_text(full="all" in words))
+        print(config.help_text(next((topic for topic in ("all", "arch") if topic in words), "")))
         return 0
     try:
         return exit_code(lambda: drive(words), stopped="--resume auto goes on with a training", explain=explain)
@@ -271,8 +270,7 @@ def drive(words: list[str]) -> int:
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:
-        crop = [int(side) for side in cfg.DATASET.CROP_SIZE.split(",")]
-        print(summary(net, (crop[0], crop[-1])))
+        print(summary(net, cfg.DATASET.CROP_SIZE))
         return 0
     run = open_run(cfg, ranks, shlex.join(words), start)
     try:

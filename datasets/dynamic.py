@@ -120,7 +120,7 @@ class Canvas:
 
 def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int = 0) -> OrientationSampler:
     """Batches of the fine images of a split as DATASET.IMG_SIZES asks."""
-    shorts = [int(side) for side in cfg.DATASET.IMG_SIZES.split(",")]
+    shorts = cfg.DATASET.IMG_SIZES
     standing = upright(split.items[: split.fine])
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import config
 from compat.paddleseg import weights as paddle
 from network.weights import metadata, safe_load
 from network.weights.checksum import is_ours
@@ -21,7 +22,7 @@ def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
     `options`: {key: value} of the evaluation, by the rule `rule`.
     """
     content = safe_load.read(path)
-    told = metadata.of_content(content, path, options["MODEL.ARCH"])
+    told = config.as_written(metadata.of_content(content, path, options["MODEL.ARCH"]))
     now = {**options, "PUBLISHED": metadata.slips(options["PUBLISHED"])}
     lines, same = [], "the scores of training need the same"
     for key in _UNSEEN:

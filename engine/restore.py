@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+import config
 from compat.paddleseg import weights as paddle
 from datasets import classes
 from engine import checkpoint, optimizer_state
@@ -141,7 +142,7 @@ def _changes(
     unread: Collection[str],
 ) -> str:
     """Options that differ from those of the file, as text; UserError where the run would not be the same any more."""
-    before = content.get("config") or {}
+    before = config.as_written(content.get("config") or {})
     changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
     for key in ("DATASET.NAME", "SEED", "OPTIM.NAME"):
         if key in changed:

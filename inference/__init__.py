@@ -34,17 +34,15 @@ def eval_rule(cfg: Any) -> EvalRule:
     options, rule = cfg.EVAL, predict.RULES[rule_name(cfg)]
     scales = (cfg.EVAL.DEFAULT_SCALE,)
     if cfg.EVAL.MULTI_SCALE:
-        scales = tuple(
-            dict.fromkeys((*scales, *network.scale_list(cfg.EVAL.EXTRA_SCALES, "--extra_scales", with_one=False)))
-        )
+        scales = tuple(dict.fromkeys((*scales, *options.EXTRA_SCALES)))
     if options.INFERENCE_MODE:
         return _inference_mode(cfg, rule)
     if rule == predict.RULES["csail"]:
-        sides = tuple(int(side) for side in cfg.DATASET.IMG_SIZES.split(","))
-        rule = replace(rule, short_sides=sides, longest=cfg.DATASET.IMG_MAX_SIZE, multiple=cfg.DATASET.PADDING)
+        rule = replace(
+            rule, short_sides=cfg.DATASET.IMG_SIZES, longest=cfg.DATASET.IMG_MAX_SIZE, multiple=cfg.DATASET.PADDING
+        )
     if rule == predict.RULES["hrnet"]:
-        height, width = options.PIECE
-        rule = replace(rule, base=options.BASE_SIZE, piece=(height, width))
+        rule = replace(rule, base=options.BASE_SIZE, piece=options.PIECE)
     return replace(
         rule,
         average="probabilities" if "softmax_sum" in cfg.PUBLISHED else rule.average,
@@ -66,7 +64,7 @@ def _inference_mode(cfg: Any, rule: EvalRule) -> EvalRule:
         rule,
         mean=(0.0, 0.0, 0.0) if plain else tuple(cfg.DATASET.MEAN),
         std=(1.0, 1.0, 1.0) if plain else tuple(cfg.DATASET.STD),
-        scales=(1.0,) if options.SINGLE_SCALE else network.scale_list(options.SCALES, "--scales", with_one=False),
+        scales=(1.0,) if options.SINGLE_SCALE else options.SCALES,
         flip=not options.NO_FLIP,
         flip_vertical=options.AUG_EVAL and options.FLIP_VERTICAL,
         window=options.WINDOW if rule.window else 0,

@@ -116,7 +116,8 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
         "images": str(Path(cfg.EVAL.FOLDER).resolve()),
     }
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
-    made |= {key: config.get(cfg, key) for key in DECISIVE} | {"upright": True, "PUBLISHED": ",".join(cfg.PUBLISHED)}
+    options = config.flat(cfg)
+    made |= {key: options[key] for key in (*DECISIVE, "PUBLISHED")} | {"upright": True}
     check_out(out, run.spec, made)
     made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()
@@ -154,7 +155,8 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
         return
     if list(record.ids) != ids_of(spec):
         raise UserError(f"{out} has labels of other values ({other_ids(record.ids, spec)}): {cure}")
-    before = config.defaults() | record.made  # an option that the record does not know of had no effect yet
+    # An option that the record does not know of had no effect yet.
+    before = config.as_written(config.defaults()) | record.made | config.as_written(record.made)
     for key, value in made.items():
         if before.get(key) != value:
             change = "" if isinstance(value, dict) else f" {before.get(key)!r} there, {value!r} now"

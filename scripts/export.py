@@ -75,7 +75,8 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     module = export.Deployed(net, rule, args.output, args.uint8)
     export.check_scores(module, rule, size)
-    told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": cfg.MODEL.N_SCALES, "input": _input(args)}
+    scales = ",".join(map(str, cfg.MODEL.N_SCALES))
+    told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": scales, "input": _input(args)}
     about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
     about |= {"size": size if args.fixed else None, "classes": spec.classes, "palette": spec.palette}
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ from network.weights import metadata, pairs
 from scripts import auto_label, export
 from utils import digest
 
-SIZES = {"IMG_SIZES": "300,375,450,525,600", "IMG_MAX_SIZE": 1000, "PADDING": 8}
+SIZES = {"IMG_SIZES": (300, 375, 450, 525, 600), "IMG_MAX_SIZE": 1000, "PADDING": 8}
 NAMED = ["--arch_encoder", SMALL[0], "--arch_decoder", SMALL[1]]
 
 
@@ -94,17 +94,17 @@ class TestTold:
     @pytest.mark.parametrize(
         ("words", "key", "value"),
         [
-            (["--imgSize", "200", "300"], "IMG_SIZES", "200,300"),
-            (["--imgSize", ""], "IMG_SIZES", ""),
+            (["--imgSize", "200", "300"], "IMG_SIZES", (200, 300)),
+            (["--imgSize", ""], "IMG_SIZES", ()),
             (["--padding_constant", "32"], "PADDING", 32),
             (["DATASET.IMG_MAX_SIZE", "700"], "IMG_MAX_SIZE", 700),
             (["--dataset", "ade20k"], "PADDING", 8),
-            (["--dataset", "toy"], "IMG_SIZES", ""),  # sizes are those of the file's own dataset
+            (["--dataset", "toy"], "IMG_SIZES", ()),  # sizes are those of the file's own dataset
         ],
     )
     def test_the_line_wins(self, folder: Path, words: Sequence[str], key: str, value: object) -> None:
         cfg = config.load(words, metadata.of_start(folder, ""))
-        assert sizes(cfg) == (SIZES | ({"IMG_SIZES": ""} if "toy" in words else {})) | {key: value}
+        assert sizes(cfg) == (SIZES | ({"IMG_SIZES": ()} if "toy" in words else {})) | {key: value}
 
     def test_by_a_checkpoint_of_ours(self, tmp_path: Path) -> None:
         words = [
@@ -122,7 +122,7 @@ class TestTold:
         cfg = config.load(words)
         checkpoint.save({"net": {"x": torch.zeros(1)}, "config": config.flat(cfg)}, tmp_path / "own.pth")
         again = config.load([], metadata.of_start(tmp_path / "own.pth", ""))
-        assert sizes(again) == {"IMG_SIZES": "24,32", "IMG_MAX_SIZE": 80, "PADDING": 16}
+        assert sizes(again) == {"IMG_SIZES": (24, 32), "IMG_MAX_SIZE": 80, "PADDING": 16}
         assert again.DATASET.NAME == "ade20k" and again.MODEL.ENCODER == SMALL[0]
         assert metadata.of_start(tmp_path / "own.pth", "encoder_decoder") == {}
 
@@ -204,7 +204,7 @@ def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
     cfg = auto_label.teacher(auto_label.parser().parse_args(words), []).cfg
     assert cfg.DATASET.IMG_SIZES == SIZES["IMG_SIZES"] and not cfg.EVAL.MULTI_SCALE
     cfg = auto_label.teacher(auto_label.parser().parse_args(words), ["--imgSize", ""]).cfg
-    assert cfg.EVAL.MULTI_SCALE and cfg.EVAL.EXTRA_SCALES == "0.5,2.0"
+    assert cfg.EVAL.MULTI_SCALE and cfg.EVAL.EXTRA_SCALES == (0.5, 2.0)
 
 
 def test_a_teacher_is_told_by_both_files(folder: Path, nameless: Path, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleC
 from transforms.randaugment import RandAugment
 from transforms.short_side import ShortSide
 from utils.contracts import DatasetSpec, Sample
-from utils.errors import UserError
 
 Transform = Callable[[Sample, random.Random], Sample]
 
@@ -48,7 +47,7 @@ def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:
 
 def _paddle(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     """PaddleSeg's order: resize, pad and crop, flip, colours; an image without new colours is float, and normalised."""
-    size = parse_size(cfg.DATASET.CROP_SIZE)
+    size = cfg.DATASET.CROP_SIZE
     steps = [ResizeCrop(size, cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX, ignore=spec.ignore_label), RandomFlip()]
     if cfg.AUG.COLOR or cfg.AUG.HUE:
         return [*steps, Distort(cfg.AUG.COLOR, cfg.AUG.HUE)]
@@ -58,7 +57,7 @@ def _paddle(cfg: Any, spec: DatasetSpec) -> list[Transform]:
 def _nvidia(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     """NVIDIA's order: scale and crop, flip, RandAugment, colours, blur."""
     fill = mean_colour(cfg.DATASET.MEAN)
-    size = None if cfg.DATASET.FULL_CROP else parse_size(cfg.DATASET.CROP_SIZE)
+    size = None if cfg.DATASET.FULL_CROP else cfg.DATASET.CROP_SIZE
     crop = RandomScaleCrop(
         size,
         cfg.AUG.SCALE_MIN,
@@ -76,7 +75,7 @@ def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     steps: list[Transform] = []
     if cfg.AUG.RAND_AUGMENT:
         fill = mean_colour(cfg.DATASET.MEAN)
-        steps.append(RandAugment(*parse_randaugment(cfg.AUG.RAND_AUGMENT), fill, spec.ignore_label))
+        steps.append(RandAugment(*cfg.AUG.RAND_AUGMENT, fill, spec.ignore_label))
     if cfg.AUG.COLOR:
         steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))
     if cfg.AUG.BBLUR:
@@ -93,26 +92,6 @@ def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:
     return Pipeline(
         (FixedSize(size, cfg.DATASET.MAPILLARY_CROP_VAL, mean_colour(cfg.DATASET.MEAN), spec.ignore_label),)
     )
-
-
-def parse_size(text: str | int) -> tuple[int, int]:
-    """`"896"` -> (896, 896), `"512,1024"` -> (512, 1024), that is (h, w)."""
-    try:
-        numbers = [int(part) for part in str(text).split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2) or min(numbers) < 1:
-        raise UserError(f'--crop_size takes one positive number or "height,width", not {text!r}')
-    return numbers[0], numbers[-1]
-
-
-def parse_randaugment(text: str) -> tuple[int, float]:
-    """`"N,M"` -> (operations, magnitude)."""
-    try:
-        count, magnitude = text.split(",")
-        return int(count), float(magnitude)
-    except ValueError:
-        raise UserError(f'--rand_augment takes "N,M" (operations, magnitude 0 to 30), not {text!r}') from None
 
 
 def mean_colour(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:

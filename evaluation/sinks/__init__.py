@@ -112,12 +112,12 @@ def build(
     auto-labels are label ids. Everything else as the options of the group EVAL say.
     """
     options, run_dir = cfg.EVAL, Path(run_dir)
-    hierarchical = _numbers(cfg.MODEL.N_SCALES) or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
-    averaged = (options.DEFAULT_SCALE, *_numbers(options.EXTRA_SCALES)) if options.MULTI_SCALE else ()
+    hierarchical = cfg.MODEL.N_SCALES or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
+    averaged = (options.DEFAULT_SCALE, *options.EXTRA_SCALES) if options.MULTI_SCALE else ()
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
-        averaged = _numbers(options.SCALES)
+        averaged = options.SCALES
     maps, single = scale_outputs("attn", hierarchical) + SEEDS, scale_outputs("pred", (*hierarchical, *averaged))
-    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES.split(",") if side)
+    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES)
     sinks = Sinks([Gallery(spec, extras=maps, seed=cfg.SEED, single=_first_pass(cfg, averaged))])
     if not (options.MODE and options.NO_METRICS):
         sinks.append(PerImage(run_dir / "per_image.csv", spec))
@@ -150,11 +150,7 @@ def build(
 
 def _first_pass(cfg: Any, averaged: Sequence[float]) -> str:
     """Of several passes that are averaged, the one whose further outputs are kept; empty where there is one."""
-    sides = [side for side in cfg.DATASET.IMG_SIZES.split(",") if side]
+    sides = cfg.DATASET.IMG_SIZES
     if len(sides) > 1:
         return f"short side {sides[0]}"
     return f"scale {averaged[0]:g}x" if len({*averaged}) > 1 else ""
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(",") if part.strip())

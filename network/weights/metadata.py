@@ -9,6 +9,7 @@ from typing import Any
 from compat.csail import weights as csail
 from network.weights import pairs, parse, safe_load
 from network.weights.checksum import is_ours
+from options import kinds
 from utils.errors import UserError
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
@@ -51,5 +52,5 @@ def of_content(content: Any, path: Path, arch: str) -> dict[str, Any]:
 
 def slips(names: Any) -> str:
     """Those of PUBLISHED's names that are the network's; text with commas."""
-    words = names.split(",") if isinstance(names, str) else names or ()
-    return ",".join(name for name in _SLIPS if name in [str(word).strip() for word in words])
+    found = kinds.names.read(names)
+    return ",".join(name for name in _SLIPS if name in found)

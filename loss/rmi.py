@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from loss.cross_entropy import image_mean, one_hot, valid_pixels
+from loss.pixels import PixelLoss, image_mean, one_hot
 from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 
@@ -47,7 +47,7 @@ def log_det_given(target: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
     return factor.diagonal(dim1=-2, dim2=-1)[..., given.shape[-2] :].log().sum(-1), info == 0
 
 
-class RMI(nn.Module):
+class RMI(PixelLoss):
     """Half binary cross entropy, half region mutual information; with `region` off the full binary cross entropy.
 
     Binary cross entropy: sum over classes and valid pixels / (valid pixels of all ranks + 1). Region term: per class
@@ -61,15 +61,14 @@ class RMI(nn.Module):
     def __init__(
         self, num_classes: int, ignore_label: int = 255, ranks: DistributedContext | None = None, region: bool = True
     ) -> None:
-        super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
+        super().__init__(num_classes, ignore_label, ranks)
         self.region = region
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         logits = upcast_to_float32(logits)
-        valid = valid_pixels(label, self.num_classes, self.ignore_label).unsqueeze(1)  # (N, 1, H, W)
+        valid = self.valid(label).unsqueeze(1)  # (N, 1, H, W)
         onehot = (one_hot(label, self.num_classes) & valid).to(logits.dtype)  # (N, K, H, W)
         bce = self._cross_entropy(logits, onehot, valid)
         if not self.region:

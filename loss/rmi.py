@@ -2,7 +2,7 @@
 arXiv:1910.12037).
 
 N images of this process, K classes, H x W pixels, h x w after pooling, P = (h - 2) * (w - 2) regions.
-A region is the 3x3 neighbourhood of a pooled pixel, that is, a point in 9 dimensions; y is such a point of the label,
+A region is the 3x3 neighborhood of a pooled pixel, that is, a point in 9 dimensions; y is such a point of the label,
 p of the prediction. The loss is a lower bound of -I(y; p), up to a constant (eq. 12 and 13 there):
 1/2 log det(S_yy - S_yp S_pp^-1 S_yp^T), with S the covariances over the regions of one image and class.
 """
@@ -25,7 +25,7 @@ _FLOOR = 1e-6  # added to the probabilities
 
 
 def regions(pooled: Tensor) -> Tensor:
-    """3x3 neighbourhoods as centred points in double: (N, K, h, w) -> (N, K, 9, P)."""
+    """3x3 neighborhoods as centered points in double: (N, K, h, w) -> (N, K, 9, P)."""
     h, w = pooled.shape[-2] - _SIDE + 1, pooled.shape[-1] - _SIDE + 1
     shifts = [pooled[..., y : y + h, x : x + w] for y in range(_SIDE) for x in range(_SIDE)]
     points = torch.stack(shifts, dim=2).flatten(3).double()  # (N, K, 9, P)

@@ -1,7 +1,7 @@
 """From a command line to the yacs tree: the table in `options` makes the tree, the flags and `--help`.
 
 Precedence: defaults < `--cfg FILE.yaml` (several allowed, in order) < flags < trailing `KEY VALUE` pairs.
-Flags of NVIDIA's train.py keep their names, defaults and meaning; "" is "off" for a string, -1 or 0 for a number as
+Published flags keep their names, defaults and meaning; "" is "off" for a string, -1 or 0 for a number as
 its help says. `load` gives a frozen CfgNode.
 """
 
@@ -141,14 +141,14 @@ def _overrides(system: ForeignConfig, context: ParseContext) -> dict[str, Any]:
 
 def _name_network(values: dict[str, Any], chosen: Collection[str]) -> None:
     """The network's recorded name; UserError for an unknown one."""
-    name = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
+    name = values["MODEL.ARCH"].removeprefix("network.")  # some commands write it
     if "MODEL.ARCH" not in chosen and {"MODEL.ENCODER", "MODEL.DECODER"} & {*chosen}:
         name = "encoder_decoder"
     values["MODEL.ARCH"] = archs.canonical(name) if name else ""
 
 
 def _set_window(values: dict[str, Any], flags: Mapping[str, Any], chosen: Collection[str]) -> None:
-    """eval.py of the sdcnet branch has no training crop: its --crop_size is the window."""
+    """Published commands that slide have no training crop: their --crop_size is the window."""
     slides = bool(values["EVAL.MODE"]) and values["EVAL.INFERENCE_MODE"] == "sliding"
     if slides and "DATASET.CROP_SIZE" in flags and "EVAL.WINDOW" not in chosen:
         crop = OPTIONS["DATASET.CROP_SIZE"].written(flags["DATASET.CROP_SIZE"])

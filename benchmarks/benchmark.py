@@ -38,15 +38,17 @@ from benchmarks import baselines, measure  # noqa: E402
 from benchmarks.measure import Pair  # noqa: E402
 from datasets.centroids import tile_centroids  # noqa: E402
 from engine.log import RunLog  # noqa: E402
-from engine.session import Run, Trainer, to_device  # noqa: E402
-from engine.state import BufferGuard, TrainState  # noqa: E402
+from engine.session import Run, to_device  # noqa: E402
+from engine.state import FiniteGuard, TrainState  # noqa: E402
+from engine.training import Trainer  # noqa: E402
 from evaluation.metrics import ConfusionMatrix  # noqa: E402
-from inference.evalrule import normalise  # noqa: E402
+from inference.rule import normalize  # noqa: E402
 from options.table import OPTIONS  # noqa: E402
 from utils import amp  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import Batch  # noqa: E402
 from utils.distributed import DistributedContext  # noqa: E402
+from utils.normalization import Normalization  # noqa: E402
 
 PUBLISHED_ARCH = "ocrnet.HRNet_Mscale"
 
@@ -190,7 +192,7 @@ def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch
     cfg = job.cfg
     optimizer = torch.optim.SGD(net.parameters(), cfg.OPTIM.LR, cfg.OPTIM.MOMENTUM, weight_decay=cfg.OPTIM.WEIGHT_DECAY)
     scaler = torch.amp.GradScaler(job.device.type, enabled=job.half)
-    floats = normalise(image, inference.eval_rule(cfg))  # a loader worker did this
+    floats = normalize(image, inference.eval_rule(cfg))  # a loader worker did this
 
     def step() -> float:
         x, y = floats.to(job.device), label.to(job.device)
@@ -215,13 +217,14 @@ def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tenso
     net = to_device(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
     criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate(cfg)
-    trainer = Trainer(state, net, net, criterion, lr, loader, BufferGuard(net))
+    normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, job.device)
+    trainer = Trainer(state, net, net, criterion, lr, loader, normalize, FiniteGuard(net))
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:
         value = train.backward(run, trainer, batch, epoch=0, group=1, sync=True)
-        train.optimizer_step(run, trainer, cfg.OPTIM.LR, healthy=True)
-        return value
+        train.optimizer_step(run, trainer, cfg.OPTIM.LR)
+        return float(value)
 
     return step
 

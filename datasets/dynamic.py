@@ -1,6 +1,6 @@
 """Batches whose size changes from one to the next: whole images, upright with upright and lying with lying ones.
 
-As CSAIL's scene parsing trains (Zhou et al., arXiv:1608.05442): every process has a batch, and so a size, of its own.
+As scene parsing is trained (Zhou et al., arXiv:1608.05442): every process has a batch, and so a size, of its own.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import config
-from compat.paddleseg import weights as paddle
+import inference
 from network.weights import metadata, safe_load
 from network.weights.checksum import is_ours
 
@@ -43,5 +43,5 @@ def _rule(before: Mapping[str, Any]) -> str:
     """The rule by which a run of such options validated; empty where it was the usual one, or follows from sizes."""
     if before.get("EVAL.RULE", "auto") != "auto":
         return before["EVAL.RULE"]
-    paddles = any(paddle.is_own(Path(before.get(key) or "")) for key in ("SNAPSHOT", "RESUME"))
-    return "paddle" if paddles and not before.get("DATASET.IMG_SIZES") else ""
+    by_files = inference.suiting({key: before.get(key) for key in ("SNAPSHOT", "RESUME")})
+    return "" if before.get("DATASET.IMG_SIZES") or by_files == inference.suiting({}) else by_files

@@ -120,12 +120,14 @@ def start_trunk(cfg: Any, net: Net) -> str:
     if not files and cfg.MODEL.WIDTH_MULT == 1:
         files = [file for file in _published_trunk(cfg.MODEL, net) if file and Path(file).is_file()]
     random = "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
-    return weights.with_twins(net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED)
+    return weights.load_with_second_branch(
+        net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED
+    )
 
 
 def start_snapshot(cfg: Any, net: Net, path: Path) -> str:
     """Weights of a whole network from a file, as far as they fit. Gives some lines."""
-    return weights.with_twins(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
+    return weights.load_with_second_branch(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
 
 
 def _published_trunk(model: Any, net: Net) -> tuple[str, ...]:

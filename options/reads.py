@@ -33,7 +33,7 @@ def refused(values: Values, given: Collection[str]) -> Iterator[str]:
 def notes(values: Values, given: Collection[str], from_files: Collection[str]) -> list[str]:
     """What option files ask for and is not read: a recipe may carry what another network of it reads.
 
-    PaddleSeg's flips do nothing, there as here, unless they are switched on.
+    The two flips of --aug_eval do nothing unless that is given.
     """
     flips = {"--flip_horizontal": "EVAL.FLIP_HORIZONTAL", "--flip_vertical": "EVAL.FLIP_VERTICAL"}
     idle = {} if values["EVAL.AUG_EVAL"] else flips

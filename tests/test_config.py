@@ -588,7 +588,7 @@ def test_published_defaults_of_evaluation() -> None:
     flags = json.loads((GOLDEN / "sdcnet/options.json").read_text())["entry_points"]["eval.py"]
     published = {flag["flags"][-1]: flag["default"] for flag in flags}
     rule = inference.eval_rule(config.load([*SDCNET, "-im", published["--inference_mode"]]))
-    assert rule == inference.predict.RULES["sdcnet"]
+    assert rule == inference.RULES["sdcnet"]
     assert rule.scales == tuple(float(scale) for scale in published["--scales"].split(","))
     assert rule.window == published["--crop_size"] and rule.flip is not published["--no_flip"]
     assert rule.window_overlap == 1 / 3 and published["--sliding_overlap"] == "1 / 3"
@@ -611,11 +611,11 @@ def test_published_evaluation_translates(script: str, scales: tuple[float, ...])
     cfg = config.load(shlex.split(line.replace("${1}", "best.pth").replace("${2}", "OUT").replace("network.", "")))
     assert (cfg.SNAPSHOT, cfg.RESULT_DIR, cfg.EVAL.DUMP_IMAGES, cfg.DATASET.CV) == ("best.pth", "OUT", True, 0)
     assert cfg.EVAL.MODE == ("test" if script.startswith("submit") else "val")
-    assert inference.eval_rule(cfg) == replace(inference.predict.RULES["sdcnet"], scales=scales)
+    assert inference.eval_rule(cfg) == replace(inference.RULES["sdcnet"], scales=scales)
 
 
 def test_without_an_inference_mode_nothing_changes() -> None:
-    assert inference.eval_rule(config.load(SDCNET)) == inference.predict.RULES["nvidia"]
+    assert inference.eval_rule(config.load(SDCNET)) == inference.RULES["nvidia"]
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,8 @@ import train
 from datasets.pictures import read_image
 from engine import checkpoint
 from evaluation.sinks.submission import id_table
-from inference import trained
-from inference.predict import Predictor
-from network.weights import metadata, pairs
+from inference import Predictor, from_file
+from network.weights import layouts, metadata
 from scripts import auto_label, export
 from utils import digest
 
@@ -78,7 +77,7 @@ def sizes(cfg: CfgNode) -> dict[str, object]:
 
 class TestTold:
     def test_by_the_folder(self, folder: Path) -> None:
-        found = trained.build(["--snapshot", str(folder)])
+        found = from_file.build(["--snapshot", str(folder)])
         assert (found.cfg.MODEL.ARCH, found.cfg.MODEL.ENCODER, found.cfg.MODEL.DECODER) == (
             "encoder_decoder",
             *SMALL[:2],
@@ -87,7 +86,7 @@ class TestTold:
 
     def test_the_rest_where_the_line_names_the_network(self, nameless: Path) -> None:
         files = ",".join(str(nameless / f"{kind}_epoch_20.pth") for kind in ("encoder", "decoder"))
-        found = trained.build(["--snapshot", files, "--arch_encoder", SMALL[0]])
+        found = from_file.build(["--snapshot", files, "--arch_encoder", SMALL[0]])
         assert (found.cfg.MODEL.ENCODER, found.cfg.MODEL.DECODER) == SMALL[:2]
         assert found.spec.name == "ade20k" and sizes(found.cfg) == SIZES
 
@@ -131,7 +130,7 @@ def test_a_demo(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str])
     out = picture.parent / "out"
     words = ["--dataset", "ade20k", "--demo-image", str(picture), "--snapshot", str(folder), "--save-dir", str(out)]
     assert demo.main([*words, "--visualize"]) == 0
-    found = trained.build(["--snapshot", str(folder)])
+    found = from_file.build(["--snapshot", str(folder)])
     classes = expected(found.cfg, read_image(str(picture)))
     with Image.open(out / "pred_mask.png") as stored:
         assert np.array_equal(np.array(stored), id_table(found.spec)[classes])
@@ -149,7 +148,7 @@ def test_an_evaluation(nameless: Path, picture: Path) -> None:
     out, words = picture.parents[1] / "run", ["--snapshot", str(nameless), *NAMED]
     evaluated = ["--eval", "folder", "--eval_folder", str(picture.parent), "--dump_for_submission"]
     assert train.main([*words, *evaluated, "--num_workers", "0", "--result_dir", str(out)]) == 0
-    classes = expected(trained.build(words).cfg, read_image(str(picture)))
+    classes = expected(from_file.build(words).cfg, read_image(str(picture)))
     (written,) = (out / "submit").rglob("x.png")
     with Image.open(written) as stored:
         assert np.array_equal(np.array(stored), classes + 1)
@@ -173,7 +172,7 @@ def test_a_photograph(folder: Path, tmp_path: Path) -> None:
     write_image(photo, read_image(str(shared_path("data/photos/nyc.jpg")))[::2, ::2])
     words = ["--demo-image", str(photo), "--snapshot", str(folder), "--save-dir", str(tmp_path)]
     assert demo.main(words) == 0
-    classes = expected(trained.build(["--snapshot", str(folder)]).cfg, read_image(str(photo)))
+    classes = expected(from_file.build(["--snapshot", str(folder)]).cfg, read_image(str(photo)))
     with Image.open(tmp_path / "pred_mask.png") as stored:
         assert np.array_equal(np.array(stored), classes + 1)
 
@@ -210,7 +209,7 @@ def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
 def test_a_teacher_is_told_by_both_files(folder: Path, nameless: Path, tmp_path: Path) -> None:
     other = parsing_pairs.write(tmp_path / "other", epoch=20)
     torch.save({"conv_last.bias": torch.zeros(150)}, other / "decoder_epoch_20.pth")
-    codes = [digest.of_files(pairs.parts(path)) for path in (folder, nameless, other)]
+    codes = [digest.of_files(layouts.files(path)) for path in (folder, nameless, other)]
     assert codes[0] == codes[1] != codes[2]
 
 

@@ -32,7 +32,7 @@ class Pipeline:
 def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
     """The steps of AUG.TABLE, or those of whole images; at the end the label's stride."""
     whole = bool(cfg.DATASET.IMG_SIZES)
-    crops = _paddle if cfg.AUG.TABLE == "paddle" else _nvidia
+    crops = _padded_crops if cfg.AUG.TABLE == "paddle" else _scaled_crops
     steps = _whole(cfg, spec) if whole else crops(cfg, spec)
     if cfg.DATASET.LABEL_STRIDE > 1:
         steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE, spec.ignore_label if whole else None))
@@ -40,13 +40,13 @@ def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
 
 
 def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """CSAIL's order: flip, resize; colors and blur, which it has none of, as with crops. Padding follows."""
+    """Flip, resize; colors and blur as with crops, none by default of such recipes. Padding follows."""
     normalise = Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
     return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalise]
 
 
-def _paddle(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """PaddleSeg's order: resize, pad and crop, flip, colors; an image without new colors is float, and normalised."""
+def _padded_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """Resize, pad and crop, flip, colors; an image without new colors is float, and normalised."""
     size = cfg.DATASET.CROP_SIZE
     steps = [ResizeCrop(size, cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX, ignore=spec.ignore_label), RandomFlip()]
     if cfg.AUG.COLOR or cfg.AUG.HUE:
@@ -54,8 +54,8 @@ def _paddle(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     return [*steps, Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))]
 
 
-def _nvidia(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """NVIDIA's order: scale and crop, flip, RandAugment, colors, blur."""
+def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """Scale and crop, flip, RandAugment, colors, blur."""
     fill = mean_color(cfg.DATASET.MEAN)
     size = None if cfg.DATASET.FULL_CROP else cfg.DATASET.CROP_SIZE
     crop = RandomScaleCrop(
@@ -75,7 +75,8 @@ def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     steps: list[Transform] = []
     if cfg.AUG.RAND_AUGMENT:
         fill = mean_color(cfg.DATASET.MEAN)
-        steps.append(RandAugment(*cfg.AUG.RAND_AUGMENT, fill, spec.ignore_label))
+        count, magnitude = cfg.AUG.RAND_AUGMENT
+        steps.append(RandAugment(count, float(magnitude), fill, spec.ignore_label))
     if cfg.AUG.COLOR:
         steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))
     if cfg.AUG.BBLUR:

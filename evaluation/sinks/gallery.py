@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import heapq
 import random
-from dataclasses import dataclass, field
 
 from evaluation.metrics import Scores
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results, Row
 from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.visualize import colorize, encode_jpeg, encode_png, error_map, heat, shrink
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An image in the report: `panels` caption -> JPEG or PNG bytes. Scores are None without a label.
-
-    `seeds`: likewise, of a network with offset vectors; a row of their own.
-    """
-
-    name: str
-    mean_iu: float | None
-    error_rate: float | None
-    panels: dict[str, bytes]
-    seeds: dict[str, bytes] = field(default_factory=dict)
 
 
 def attention_caption(name: str) -> str:
@@ -45,8 +30,8 @@ SEED_CAPTIONS = {  # in the order in which they are shown: the classes below tru
 class Gallery:
     """Keeps `worst` images with the largest share of wrong pixels, and `some` at random (all at random without labels).
 
-    Pictures are at most `long_edge` pixels wide or high, so a whole gallery stays within a few megabytes. `rows`, the
-    worst first, is there on the main rank after `close`. `single`: of which pass the network's maps of seeds are, where
+    Pictures are at most `long_edge` pixels wide or high, so a whole gallery stays within a few megabytes. The results
+    have rows, the worst first, on the main rank. `single`: of which pass the network's maps of seeds are, where
     the prediction is an average over several; for their captions.
     """
 
@@ -62,7 +47,6 @@ class Gallery:
     ) -> None:
         self.spec, self.extras, self.single = spec, extras, single
         self.worst, self.some, self.long_edge = worst, some, long_edge
-        self.rows: list[Row] = []
         self._seed = seed
         self._random = random.Random(seed)
         self._seen = 0
@@ -115,7 +99,7 @@ class Gallery:
             found[f"{caption}, {of}" if of else caption] = data
         return found
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Join the ranks' rows on the main one."""
         worst = sorted((e for part in ranks.gather(self._heap) for e in part), key=lambda e: (-e[0], e[1]))
         rows = {name: row for _, name, row in worst[: self.worst]}
@@ -123,6 +107,4 @@ class Gallery:
         others = [row for row in others if row.name not in rows]
         room = self.some + (0 if worst else self.worst)
         chosen = random.Random(self._seed).sample(others, min(room, len(others)))
-        if ranks.is_main:
-            self.rows = [*rows.values(), *sorted(chosen, key=lambda row: row.name)]
-        return None
+        return Results(rows=[*rows.values(), *sorted(chosen, key=lambda row: row.name)] if ranks.is_main else ())

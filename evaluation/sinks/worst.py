@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
@@ -85,7 +85,7 @@ class Worst:
                 (self.folder / self._file(name, kind)).unlink(missing_ok=True)
             self._written.discard(name)
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Join the ranks' lists, remove pictures that are in none any more, write the index."""
         joined = ranks.gather(self._lists)
         self._lists = [
@@ -97,7 +97,7 @@ class Worst:
         if ranks.is_main:
             write_file(self.folder / "index.csv", self._csv().encode())
             write_file(self.folder / "index.html", self._html().encode())
-        return f"the {self.count} worst images of each class: {self.folder / 'index.html'}"
+        return Results([f"the {self.count} worst images of each class: {self.folder / 'index.html'}"])
 
     def _csv(self) -> str:
         text = io.StringIO()

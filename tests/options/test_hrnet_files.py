@@ -133,7 +133,13 @@ def test_published_file_for_cityscapes(load: Load) -> None:
     weights = {term.name: term.weight for term in loss.build(cfg).terms}
     assert weights == {"main": 1.0, "initial": 0.5, "seed": 0.5, "confidence": 1.0}
     rule = inference.eval_rule(cfg)
-    assert (rule.base, rule.piece, rule.scales, rule.flip, rule.average) == (2048, (1024, 2048), (1.0,), False, "exp")
+    assert (rule.base_long_edge, rule.piece, rule.scales, rule.flip, rule.average) == (
+        2048,
+        (1024, 2048),
+        (1.0,),
+        False,
+        "exp",
+    )
 
 
 def test_published_file_for_acdc(load: Load) -> None:
@@ -237,7 +243,7 @@ def test_documented_evaluations(load: Load, recipe: str) -> None:
     )
     cfg = run(*words)
     rule = inference.eval_rule(cfg)
-    assert sorted(rule.scales) == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75] and rule.flip and rule.base == 2048
+    assert sorted(rule.scales) == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75] and rule.flip and rule.base_long_edge == 2048
     assert (cfg.SNAPSHOT, cfg.RESUME, cfg.EVAL.MODE, cfg.EVAL.DUMP_PALETTE) == ("x.pth", "", "val", False)
     cfg = run(*words, "DATASET.TEST_SET", "list/cityscapes/test.lst")
     root = "data" if recipe == "published" else "/big/data"

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import colorize, encode_png, file_stem
 
 
 class SideBySide:
     """Writes `<folder>/<name>.png` of every image: itself, its truth where there is one, and the prediction, in a row.
 
-    Truth and prediction in the dataset's colours; pixels without a truth are black.
+    Truth and prediction in the dataset's colors; pixels without a truth are black.
     """
 
     extras: tuple[str, ...] = ()
@@ -33,7 +35,12 @@ class SideBySide:
         self._written += 1
         self._labelled += item.label is not None
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many, and what stands beside them."""
         beside = "truth and prediction" if sum(ranks.gather(self._labelled)) else "prediction"
-        return f"{sum(ranks.gather(self._written))} images beside their {beside} in {self.folder}"
+        return Results([f"{counted(sum(ranks.gather(self._written)), 'image')} beside their {beside} in {self.folder}"])
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[SideBySide]:
+    """What the options ask for."""
+    return [SideBySide(run_dir / "result", spec)] if cfg.EVAL.VISUALIZE else []

@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 from yacs.config import CfgNode
 
-from compat.csail import options as csail
-from compat.hrnet import options as hrnet
-from compat.paddleseg import options as paddleseg
+import compat
 from options import reads
 from options.checks import problems
 from options.files import Words
@@ -25,8 +23,9 @@ from options.table import NEGATED, OPTIONS, SEVERAL, WITHOUT_EFFECT, defaults, f
 from options.values import WORDS, coerce
 from utils.errors import UserError, nearest
 
-# Whose option files are read beside ours.
-SYSTEMS = (paddleseg.SYSTEM, csail.SYSTEM, hrnet.SYSTEM)
+# Whose option files are read beside ours, and their flags that are no option's.
+SYSTEMS: tuple[System, ...] = tuple(room.SYSTEM for room in compat.parts("options"))
+LEGACY_FLAGS = {flag: text for system in SYSTEMS for flag, text in system.legacy_flags.items()}
 
 
 class Parsed(NamedTuple):
@@ -165,7 +164,7 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], list[str], dict[
             loose.append(word)
         elif flag == "--cfg":
             files.append(_value(flag, equals, attached, argv))
-        elif flag in csail.FLAGS:
+        elif flag in LEGACY_FLAGS:
             older[flag] = _value(flag, equals, attached, argv)
         elif flag in NEGATED:
             given[NEGATED[flag]] = not _switch(flag, equals, attached, argv)
@@ -183,7 +182,7 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], list[str], dict[
                     value += f",{argv.pop(0)}"
                 given[option.key] = coerce(option, value, flag)
         else:
-            everything = [*known, *NEGATED, *WITHOUT_EFFECT, *csail.FLAGS, "--cfg", "--help"]
+            everything = [*known, *NEGATED, *WITHOUT_EFFECT, *LEGACY_FLAGS, "--cfg", "--help"]
             raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")
     return files, given, loose, older, idle
 

@@ -23,12 +23,40 @@ class Arch(NamedTuple):
     more: Mapping[str, Any] = {}
 
 
+TRUNKS = {
+    "hrnet": "HRNetV2, one map at 1/4 of the image; its shape is chosen by options",
+    "resnet50": "ResNet-50 at stride 8",
+    "se_resnext50": "SE-ResNeXt-50 32x4d at stride 8",
+    "se_resnext101": "SE-ResNeXt-101 32x4d at stride 8",
+    "wide_resnet38": "Wide-ResNet-38 at stride 8",
+    "xception71": "Xception-71 at stride 8",
+    "resnet18dilated": "ResNet-18 of scene parsing (a stem of three convolutions) at stride 8",
+    "resnet50dilated": "ResNet-50 of scene parsing at stride 8",
+    "resnet101dilated": "ResNet-101 of scene parsing at stride 8",
+    "resnext101dilated": "ResNeXt-101 of scene parsing at stride 8",
+    "mobilenetv2dilated": "MobileNetV2 at stride 8",
+}
+HEADS = {
+    "plain": "two 3x3 convolutions and the classifier",
+    "pointwise": "HRNet's own, of 1x1 convolutions",
+    "aspp": "ASPP, squeezed, then as plain",
+    "deeplab": "DeepLabV3: ASPP, then as plain",
+    "deeplab_plus": "DeepLabV3+: ASPP beside the finest features, then as plain",
+    "deeper": "DeeperLab's decoder: ASPP, two steps up beside earlier features",
+    "ocr": "object-contextual representations; --ocr_aspp: behind an ASPP",
+    "c1": "one 3x3 convolution and the classifier",
+    "c1_deepsup": "c1 with a second head on the map before the last",
+    "ppm": "pyramid pooling (PSPNet)",
+    "ppm_deepsup": "ppm with a second head on the map before the last",
+    "upernet": "pyramid pooling and a feature pyramid over all maps, 512 channels",
+    "upernet_lite": "upernet with 256 channels",
+}
 SCALES = {
     "hierarchical": "attention of each scale over the next larger one",
     "fused": "the same, with ASPP pyramids blended between scales, too",
     "paired": "attention from the features of two scales",
     "all": "weights of all scales at once, from the features of all",
-    "pairs": "weights of two neighbouring scales at a time",
+    "pairs": "weights of two neighboring scales at a time",
 }
 ATROUS = ("aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
 OCR = ("ocr", "offset_ocr")
@@ -91,12 +119,42 @@ ARCHS: dict[str, Arch] = {
 
 
 def find(name: str) -> Arch:
-    """The row of a published name; UserError, with the nearest ones, for another."""
+    """The row of a published name, or of a free one: "trunk+head" or "trunk+head+scales". UserError for another."""
     if not name:
         raise UserError(f"--arch has no default; choose one of {', '.join(sorted(ARCHS))}")
+    if "+" in name:
+        return _free(*name.split("+", 2))
     if name not in ARCHS:
         raise UserError(f"unknown --arch {name!r}{nearest(name, ARCHS)} Known: {', '.join(sorted(ARCHS))}")
     return ARCHS[name]
+
+
+def canonical(name: str) -> str:
+    """The name that is recorded: a network that has a published name goes by that. UserError for one without a row."""
+    row = find(name)
+    return next((known for known, other in ARCHS.items() if "+" in name and other == row), name)
+
+
+def _free(trunk: str, head: str, scales: str = "") -> Arch:
+    for flag, word, table in (("--trunk", trunk, TRUNKS), ("--head", head, HEADS), ("--scales", scales, SCALES)):
+        if word not in table and (word or flag != "--scales"):
+            raise UserError(f"unknown {flag} {word!r}{nearest(word, table)}; known: {', '.join(table)}")
+    if reason := refusal(trunk, head, scales):
+        raise UserError(f"--trunk {trunk} with --head {head}{f' and --scales {scales}' if scales else ''}: {reason}")
+    return Arch(trunk, head, scales)
+
+
+def refusal(trunk: str, head: str, scales: str = "") -> str:
+    """Why this combination makes no sense; empty where it does."""
+    if trunk == "hrnet" and head in ("deeplab_plus", "deeper"):
+        return "hrnet gives one map, this head reads finer ones, too; take aspp or deeplab"
+    if trunk == "hrnet" and head.endswith("_deepsup"):
+        return f"hrnet gives one map, this head supervises the one before; take {head.removesuffix('_deepsup')}"
+    if trunk != "hrnet" and head == "pointwise":
+        return "this is the head of hrnet alone; take plain"
+    if scales == "fused" and head != "deeplab_plus":
+        return "the ASPP pyramids of deeplab_plus are fused, other heads have none; take hierarchical"
+    return ""
 
 
 def outputs(arch: Arch, decoder: str = "") -> frozenset[str]:

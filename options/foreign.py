@@ -31,7 +31,8 @@ class System(NamedTuple):
     `name`: how messages call it. `is_theirs(tree)`: whether a file is one of its. `read(tree)`: what the file tells,
     with its defaults. `recipe`: {our key: value} of what its code does without an option. `translated(told)`: (their
     key, our key, value) of what has a counterpart. `keys`: those that pairs may have behind such a file; `anywhere`:
-    and behind files of ours. `places`: {our key: value} of what takes several words. `idle`: what has no effect.
+    and behind files of ours. `legacy_flags`: {flag: help} of those that are no alias of one key. `places`: {our key:
+    value} of what takes several words. `idle`: what has no effect.
     """
 
     name: str
@@ -41,5 +42,6 @@ class System(NamedTuple):
     recipe: Mapping[str, Any] = {}
     keys: Mapping[str, Any] = {}
     anywhere: bool = False
+    legacy_flags: Mapping[str, str] = {}
     places: Callable[[Asked], dict[str, Any]] = lambda _: {}
     idle: Callable[[Asked], list[str]] = lambda _: []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compat.csail import options as csail
+import compat
 from options.table import ASSETS_PATH, GROUPS, NEGATED, WITHOUT_EFFECT
 
 
@@ -27,8 +27,9 @@ def help_text(full: bool = False) -> str:
                 lines.append(f"  {'':<34} one of: {', '.join(c for c in option.choices if c)}")
         lines.append("")
     if full:
-        lines += ["Older flags of CSAIL's scene parsing, made into the keys above"]
-        lines += [*(f"  {flag:<34} {text}" for flag, text in csail.FLAGS.items()), ""]
+        for system in [room.SYSTEM for room in compat.parts("options") if room.SYSTEM.legacy_flags]:
+            lines += [f"Older flags of {system.name}, made into the keys above"]
+            lines += [*(f"  {flag:<34} {text}" for flag, text in system.legacy_flags.items()), ""]
         lines += ["Accepted, without effect (they never had one)", "  " + " ".join(WITHOUT_EFFECT), ""]
     lines.append("python train.py --help all lists every option with its key.")
     return "\n".join(lines)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from options.archs import ANY, ARCHS, ATROUS, OCR, PLAIN, Arch
+from options import archs
+from options.archs import ANY, ATROUS, OCR, PLAIN, Arch
 from options.table import OPTIONS
 
 Values = Mapping[str, Any]  # {key: value} of every option
@@ -21,7 +22,7 @@ class Row(NamedTuple):
 
 
 def _arch(values: Values) -> Arch:
-    return ARCHS[values["MODEL.ARCH"]]
+    return archs.find(values["MODEL.ARCH"])
 
 
 def _by_name(values: Values) -> bool:
@@ -58,7 +59,7 @@ def _plain_losses(values: Values) -> bool:
 
 
 def _second_head(values: Values) -> bool:
-    return _arch(values).head == ANY and values["MODEL.DECODER"].endswith("deepsup") and _plain_losses(values)
+    return "deepsup" in archs.outputs(_arch(values), values["MODEL.DECODER"]) and _plain_losses(values)
 
 
 def _auxiliary(values: Values) -> bool:
@@ -70,7 +71,7 @@ def _losses(values: Values) -> set[str]:
     if values["LOSS.TERMS"]:
         return {term.strip().partition(":")[0] for term in values["LOSS.TERMS"].split(",")}
     chosen = (("rmi", "RMI"), ("weighted", "IMG_WT"), ("relaxation", "JOINTWTBORDER"))
-    offsets = values["MODEL.ARCH"] in ARCHS and _arch(values).offsets
+    offsets = values["MODEL.ARCH"] in archs.ARCHS and _arch(values).offsets
     return {next((name for name, key in chosen if values[f"LOSS.{key}"]), "ohem" if offsets else "ce")}
 
 
@@ -157,7 +158,7 @@ TRAINING = (
 def unread(values: Values) -> dict[str, str]:
     """{key: what it is of} of the options that a run with these values does not read."""
     rows = NETWORK if values["EVAL.MODE"] else (*NETWORK, *TRAINING)
-    named = values["MODEL.ARCH"] in ARCHS
+    named = values["MODEL.ARCH"] in archs.ARCHS or "+" in values["MODEL.ARCH"]
     left = [row for row in rows if (named or not row.network) and not row.reads(values)]
     return {key: row.of for row in left for key in row.keys}
 
@@ -189,7 +190,7 @@ def _carried(key: str, values: Values) -> bool:
     The shape of HRNet and OCR is such a block; --save_interval beside a --max_iters that may be 0; and the second
     head's weight, in those of all scene-parsing networks.
     """
-    parsing = values["MODEL.ARCH"] in ARCHS and _arch(values).head == ANY
+    parsing = values["MODEL.ARCH"] in archs.ARCHS and _arch(values).head == ANY
     return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL")) or (
         key == "LOSS.DEEP_SUP_SCALE" and parsing
     )

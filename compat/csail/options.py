@@ -206,4 +206,4 @@ def _check(told: Mapping[str, Any], older: Mapping[str, str], mode: str, given: 
         raise UserError("--result is of --eval: --ckpt and --id say where a training writes")
 
 
-SYSTEM = System("CSAIL", is_theirs, read, translated, RECIPE, KEYS, False, places, idle)
+SYSTEM = System("CSAIL", is_theirs, read, translated, RECIPE, KEYS, False, FLAGS, places, idle)

@@ -256,4 +256,4 @@ def _is_there(asked: Asked, file: Any) -> bool:
     return os.path.isfile(path)
 
 
-SYSTEM = System("the HRNet family", is_theirs, read, translated, RECIPE, KEYS, True, places, idle)
+SYSTEM = System("the HRNet family", is_theirs, read, translated, RECIPE, KEYS, True, {}, places, idle)

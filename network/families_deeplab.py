@@ -75,7 +75,7 @@ class Deeper(Family):
         super().__init__(trunk, s)
         fine, middle = trunk.levels[:2]
         if not fine.stride < middle.stride <= trunk.joined.stride:
-            raise UserError("the deeper decoder goes up in two steps: it needs a trunk with two maps finer than its last")
+            raise UserError("the deeper decoder goes up in two steps: take a trunk with two maps before its last")
         squeezed_middle, squeezed_fine = DEEPER
         self.channels = channels = s.head_channels
         self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)

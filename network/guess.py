@@ -7,16 +7,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from network.compose import compose
 from network.families import Settings
+from network.tables import compose
 from network.weights import places
 from options.archs import ARCHS
 from utils.errors import UserError
 
 
 def fitting(state: Mapping[str, Tensor], settings: Settings) -> list[str]:
-    """Names of ARCHS, alphabetically, whose entries with these `settings` have the file's names and shapes, all of them,
-    or all below one prefix.
+    """Names of ARCHS, alphabetically, whose entries with these `settings` have the file's names and shapes.
+
+    That is all of them, or all below one prefix.
 
     Batch counters do not count. The networks are built without memory.
     """

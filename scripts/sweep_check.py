@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import config
+from options import archs
 from options.table import LISTED, flags
 from slurm.submit import check_plain
 from utils.errors import UserError, nearest
@@ -151,7 +152,6 @@ def _asked(place: str, words: list[str], run: Values, more: tuple[str, ...] = ()
     """{key: value} of every option of the command that runx makes, with `more` words behind it."""
     # Late: --help and mistakes in settings answer at once, without torch.
     import datasets
-    import network
 
     given = [*words]
     for name, value in _flags(run).items():
@@ -159,12 +159,11 @@ def _asked(place: str, words: list[str], run: Values, more: tuple[str, ...] = ()
         given += [] if isinstance(value, bool) or value == "None" else [f"--{name}", *str(value).split()]
     try:
         options = config.flat(config.load([*given, *more], dry=True))
-        for flag, key, known in (
-            ("--dataset", "DATASET.NAME", datasets.DATASETS),
-            ("--arch", "MODEL.ARCH", network.NETS),
-        ):
-            if options[key] and options[key] not in known:
-                raise UserError(f"unknown {flag} {options[key]!r}{nearest(options[key], known)}")
+        name, known = options["DATASET.NAME"], datasets.DATASETS
+        if name and name not in known:
+            raise UserError(f"unknown --dataset {name!r}{nearest(name, known)}")
+        if options["MODEL.ARCH"]:
+            archs.find(options["MODEL.ARCH"])
     except UserError as error:
         raise UserError(f"{place}: {'; '.join(str(error).splitlines())}") from None
     return options

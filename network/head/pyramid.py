@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from network.layers import conv, conv_bn_relu
 from network.trunk import Features
@@ -20,7 +20,6 @@ from utils.resize import resize
 BINS = (1, 2, 3, 6)  # places along a side that a map is pooled to
 POOLED = 512  # channels of a pooled map
 DROPOUT = 0.1
-
 
 
 def block(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:

@@ -14,6 +14,7 @@ import network
 from network.families import Settings
 from network.net import Net
 from network.trunk.hrnet import Stage
+from options.archs import ARCHS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -37,7 +38,7 @@ def narrow() -> Callable[..., Net]:
         torch.manual_seed(0)
         chosen = NARROW | ({} if "HRNet" in arch or "OCR" in arch else {"width_mult": 0.125})
         chosen |= {"scales": (0.5, 1.0, 2.0)} if arch.startswith("attnscale.") else {}
-        return network.NETS[arch](Settings(num_classes, **(chosen | settings)))  # type: ignore[arg-type]
+        return network.compose(ARCHS[arch], Settings(num_classes, **(chosen | settings)))  # type: ignore[arg-type]
 
     return make
 
@@ -48,7 +49,7 @@ def full() -> Callable[..., Net]:
 
     def make(arch: str, num_classes: int = 19, **settings: object) -> Net:
         with torch.device("meta"):
-            return network.NETS[arch](Settings(num_classes, **settings))  # type: ignore[arg-type]
+            return network.compose(ARCHS[arch], Settings(num_classes, **settings))  # type: ignore[arg-type]
 
     return make
 

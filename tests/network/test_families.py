@@ -13,11 +13,11 @@ from network import weights
 from network.attnscale import PairwiseAttentionToScale
 from network.batchnorm_check import single_value
 from network.mscale import MultiScale, fuse
-from network.trunk.encoder_resnet import EncoderResNet
 from network.trunk.hrnet import HRNet
-from network.trunk.resnet import ResNet, SEResNeXt
+from network.trunk.resnet import DeepStemResNet, ResNet, SEResNeXt
 from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71
+from options.archs import ARCHS
 from utils.errors import UserError
 
 TRUNKS = {
@@ -40,7 +40,7 @@ TRUNKS = {
     "deepv3.DeepV3PlusX71": Xception71,
     "deepv3.DeepV3R50": ResNet,
     "deepv3.DeepWV3Plus": WideResNet38,
-    "encoder_decoder": EncoderResNet,
+    "encoder_decoder": DeepStemResNet,
     "mscale.DeepV3R50": ResNet,
     "mscale.DeepV3W38": WideResNet38,
     "mscale.DeepV3W38Fuse": WideResNet38,
@@ -64,7 +64,7 @@ TRUNKS = {
     "offset.HRNet_Mscale": HRNet,
     "offset.HRNet_OCR": HRNet,
     "offset.HRNet_OCR_Mscale": HRNet,
-    "offset.encoder_decoder": EncoderResNet,
+    "offset.encoder_decoder": DeepStemResNet,
     "seg_hrnet.HRNet": HRNet,
 }
 SEVERAL = sorted(n for n in TRUNKS if n.startswith(("attnscale.", "mscale")) or n.endswith("_Mscale"))
@@ -77,7 +77,7 @@ def image(*shape: int) -> torch.Tensor:
 
 
 def test_every_name_is_in_the_table() -> None:
-    assert set(TRUNKS) == set(network.NETS)
+    assert set(TRUNKS) == set(ARCHS)
     assert len(TRUNKS) == 45
 
 
@@ -221,7 +221,7 @@ def test_init_decoder(arch: str) -> None:
     words = ["--arch", arch, "--width_mult", "0.05", "--init_decoder"]
     words += ["--n_scales", "0.5,1.0"] if "scale" in arch else []
     net = network.build(config.load([*words, "--aspp_bot_ch", "64", "--segattn_bot_ch", "64"]))
-    convolution = net.aspp.features[1][0]
+    convolution = net.parts()["aspp"].features[1][0]
     assert convolution.weight.std().item() == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.1)
     if arch == "mscale2.DeepV3R50":
         assert net.scale_attn[-2].weight.std() < 0.02
@@ -258,11 +258,9 @@ def test_fused_pyramids_take_the_smaller_scales_where_it_is_trusted(narrow, atte
     net.scale_attn = Constant(0.0, attention)
     x = image(1, 3, 64, 96)
     smaller = torch.nn.functional.interpolate(x, (32, 48), mode="bilinear")
-    pyramid = plain.aspp(plain.backbone(smaller if attention else x)["out"])
-    expected = plain.maps(
-        plain, x, lambda own: torch.nn.functional.interpolate(pyramid, own.shape[-2:], mode="bilinear")
-    )
-    expected = torch.nn.functional.interpolate(expected[0]["pred"], (64, 96), mode="bilinear")
+    pyramid = plain.aspp(plain.joined(smaller if attention else x))
+    expected = plain.maps(x, lambda own: torch.nn.functional.interpolate(pyramid, own.shape[-2:], mode="bilinear"))
+    expected = torch.nn.functional.interpolate(expected.outputs["pred"], (64, 96), mode="bilinear")
     torch.testing.assert_close(net(x)["pred"], expected)
 
 
@@ -283,8 +281,8 @@ def test_paired_attention_reads_both_scales(narrow) -> None:
     x = image(1, 3, 64, 96)
     out = net(x)
     torch.testing.assert_close(out["pred"], fuse(out["pred_05x"], out["attn_05x"], out["pred_10x"]))
-    small = net._look(x, 0.5, None)[1]
-    large = torch.nn.functional.interpolate(net._look(x, 1.0, None)[1], small.shape[-2:], mode="bilinear")
+    small = net._forward_scale(x, 0.5, None)[1]
+    large = torch.nn.functional.interpolate(net._forward_scale(x, 1.0, None)[1], small.shape[-2:], mode="bilinear")
     attention = net.scale_attn(torch.cat([small, large], dim=1))
     torch.testing.assert_close(out["attn_05x"], torch.nn.functional.interpolate(attention, (32, 48), mode="bilinear"))
     torch.testing.assert_close(out["attn_10x"].shape, torch.Size((1, 1, 64, 96)))

@@ -1,4 +1,4 @@
-"""A network from its row of the table: trunk, head, offsets, scales. One row here for each name that the table knows."""
+"""A network from its row of the table: trunk, head, offsets, scales. Every name of the table has a builder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from network.families import OCR, Atrous, Family, Plain, Settings
-from network.families_deeplab import DeepLab, DeepLabPlus, Deeper
+from network.families_deeplab import Deeper, DeepLab, DeepLabPlus
 from network.families_offset import ParallelOCR, Pointwise, WithOffsets
 from network.families_parsing import DECODERS, ENCODERS, STRIDES, Parsing, decoder_name, encoder
 from network.net import Net

@@ -91,7 +91,7 @@ class Family(Net):
         """Image (N, 3, H, W) -> maps at the head's resolution."""
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
-        """Normalised image (N, 3, H, W) -> `pred` (N, K, *size), by default H x W, and the other outputs at h x w.
+        """Normalized image (N, 3, H, W) -> `pred` (N, K, *size), by default H x W, and the other outputs at h x w.
 
         `keep`: the names wanted, None for all.
         """

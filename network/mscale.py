@@ -63,7 +63,7 @@ class MultiScale(Net):
         self.use_given_scale_factor = False
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
-        """Normalised image (N, 3, H, W) -> fused `pred` (N, K, *size), by default H x W, and the maps named above.
+        """Normalized image (N, 3, H, W) -> fused `pred` (N, K, *size), by default H x W, and the maps named above.
 
         `size` is a last resize of `pred` only. `keep`: the names wanted, None for all; the others are freed at once.
         """

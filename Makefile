@@ -1,11 +1,16 @@
 # make train      set up .venv, train on the embedded street scenes, write the report
+# make quick      the tests of single parts, in about a minute
+# make fix        format the code, and mend what the linter can mend
 # make test       lint, types and the quick tests
 # make test-full  the same, then the slow tests, and those of a real Slurm where it is installed
+# make lock       write requirements.lock anew: the versions in .venv, with which the tests have passed
 # make clean      remove .venv, caches and runs of make train
 
 PYTHON ?= python3
 # Flags for train.py, for instance ARGS="--seed 1 --max_epoch 4"
 ARGS ?=
+# LOCK=1 installs the exact versions of requirements.lock instead of the newest that the lists of packages allow
+LOCK ?=
 # Arguments for pytest, for instance PYTEST="tests/test_config.py"
 PYTEST ?=
 ifndef RUN
@@ -16,11 +21,23 @@ BIN := .venv/bin
 # The larger setting where there is a GPU; asked for when a rule needs it, since torch is not installed before.
 QUICKSTART = scripts/cfg/quickstart$(shell $(BIN)/python -c 'import torch; print("_gpu" * torch.cuda.is_available())').yaml
 RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What is installed: one of the two lists, or, for both, the locked tree of versions with its checksums.
+TRAIN_LIST = $(if $(LOCK),--require-hashes -r requirements.lock,-r requirements.txt)
+DEV_LIST = $(if $(LOCK),--require-hashes -r requirements.lock,-r requirements-dev.txt)
 
-.PHONY: train test test-full test-slow test-slurm lint setup clean
+.PHONY: train quick fix test test-full test-slow test-slurm lint lock setup clean
 
 train: .venv/.train
 	$(BIN)/python train.py --cfg $(QUICKSTART) --result_dir "$(RUN)" $(ARGS)
+
+# The folders of tests/ mirror the code; whole runs, the documentation and the layers are files beside them.
+quick: .venv/.dev
+	$(RUN_TESTS) -m "not slow and not slurm" $(or $(PYTEST),tests/*/)
+
+fix: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 test: lint
 	$(RUN_TESTS) -m "not slow and not slurm" $(PYTEST)
@@ -47,13 +64,21 @@ setup: .venv/.train
 	  { echo "Python 3.10 or newer is needed, $(PYTHON) is not: make ... PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || \
 	  { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
-	@echo "installing requirements.txt into .venv (torch is large: some minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "installing $(if $(LOCK),requirements.lock,requirements.txt) into .venv (torch is large: some minutes)"
+	@$(INSTALL) $(TRAIN_LIST)
 	@touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.train
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(INSTALL) $(DEV_LIST)
 	@touch $@
+
+# Python 3.10 has older releases of some packages, so that the versions in .venv bind from 3.11 on. `typing` binds
+# everywhere: its later releases are for Python 2.
+lock: .venv/.dev
+	$(INSTALL) "uv>=0.5"
+	$(BIN)/python -m pip freeze | sed -E "/^(torch|torchvision|typing)==/!s/$$/ ; python_full_version >= '3.11'/" > .venv/tested.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --constraints .venv/tested.txt requirements-dev.txt -o requirements.lock
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache logs/quickstart-*

@@ -144,7 +144,7 @@ def _tree(values: dict[str, Any]) -> CfgNode:
 def _fill_classes(cfg: CfgNode) -> None:
     import datasets  # late: `--help` and wrong flags answer at once, without torch
 
-    datasets.settle(cfg)
+    datasets.resolve(cfg)
     if cfg.DATASET.NUM_CLASSES == 0:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 

@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Paint what the command line names."""
     if args.demo_image is not None:
         demonstrate.paint_image(args.demo_image, args, rest, command)
@@ -34,7 +34,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
-    return demonstrate.main("demo.py", parser(), drive, argv)
+    return demonstrate.main("demo.py", parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ torchrun --nproc_per_node=8 train.py ...                                   and o
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -18,9 +17,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from yacs.config import CfgNode
 
 import config
 import datasets
@@ -30,24 +29,22 @@ import network
 from engine import checkpoint, launch
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
-from engine.outcome import Evaluation, end, show
+from engine.outcome import Evaluation, log_results, publish_results
 from engine.session import (
     Run,
-    Trainer,
-    build_trainer,
     load_for_evaluation,
     log_header,
     open_run,
-    placed,
     starting_point,
-    validation,
+    to_device,
     write_batch_script,
 )
-from engine.state import TrainState
-from engine.stop import StopRequest
+from engine.state import BatchLoss, TrainState
+from engine.stop import StopRequest, terminable
+from engine.training import Trainer, build_trainer
+from engine.validation import validation, validation_due, validation_missing
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix
-from inference.evalrule import normalise
 from network.summary import summary
 from network.weights import metadata
 from options.help import help_text
@@ -74,7 +71,7 @@ def fit(run: Run, trainer: Trainer) -> int:
         if not goes_on:
             save(run, state, state.epoch + 1)
             if run.ranks.is_main:
-                stop.answered()
+                stop.acknowledge()
             where = f"epoch {state.epoch + 1}, iteration {state.iteration}"
             run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
@@ -92,7 +89,7 @@ def fit(run: Run, trainer: Trainer) -> int:
 def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest) -> bool:
     """The epoch after the last finished one, from the iteration it stands at. False if it was asked to stop."""
     cfg, state = run.cfg, trainer.state
-    epoch, healthy = state.epoch + 1, True
+    epoch = state.epoch + 1
     trainer.loader.set_epoch(epoch, start=state.iteration)
     trainer.net.start_epoch(epoch)
     total = len(trainer.loader)
@@ -107,26 +104,30 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
         value = backward(run, trainer, batch, epoch, group, sync=step_now)
-        healthy = count(run, state, value, batch) and healthy
+        state.unread.append(BatchLoss(state.iteration, value, batch["name"]))
         if step_now:
-            optimizer_step(run, trainer, lr, healthy)
+            optimizer_step(run, trainer, lr)
             state.settle()
-            healthy = True
-        figures = meter.tick(value, lr)
-        progress.figures(**figures)
+        meter.tick()
         if state.iteration % cfg.TRAIN.LOG_EVERY == 0 or state.iteration == total:
+            record_losses(run, state)
+            figures = meter.figures(float(value), lr)
+            progress.figures(**figures)
             text = " ".join(f"{name} {figure}" for name, figure in figures.items())
             run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
-            run.log.scalars({"train/step_loss": value, "train/lr": lr}, before + state.iteration)
-        if step_now and stop.asked(run.ranks):
+            run.log.scalars({"train/step_loss": float(value), "train/lr": lr}, before + state.iteration)
+        if step_now and stop.requested(run.ranks):
             return False
     return True
 
 
-def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> float:
-    """Forward and backward pass of one of `group` batches; gradients are added up. Gives the loss over all ranks."""
-    cfg, forward, device = run.cfg, trainer.forward, run.ranks.device
-    image = normalise(batch["image"].to(device, non_blocking=True), inference.eval_rule(cfg))  # (N, 3, H, W)
+def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> Tensor:
+    """Forward and backward pass of one of `group` batches; gradients are added up.
+
+    Gives the loss over all ranks, a float64 scalar that the device may still be computing.
+    """
+    forward, device = trainer.forward, run.ranks.device
+    image = trainer.normalize(batch["image"].to(device, non_blocking=True))  # (N, 3, H, W)
     label = batch["label"].to(device, non_blocking=True)  # (N, h, w)
     trainer.guard.keep()
     wait = forward.no_sync() if isinstance(forward, DistributedDataParallel) and not sync else nullcontext()
@@ -135,41 +136,46 @@ def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, s
             outputs = forward(image, label.shape[-2:])
         total, _ = trainer.criterion(outputs, label, epoch)
         run.precision.scaler.scale(total / group).backward()
-    value = float(run.ranks.sum(total.detach())) / run.ranks.world
-    if not math.isfinite(value):
-        trainer.guard.restore()
+    value = run.ranks.sum(total.detach()).double() / run.ranks.world
+    trainer.guard.check(value)
     return value
 
 
-def count(run: Run, state: TrainState, value: float, batch: Batch) -> bool:
-    """Add a finite loss to the epoch's mean. Of another one say which files it came from; too many end the run."""
-    if math.isfinite(value):
-        state.loss_sum, state.loss_count, state.bad_steps = state.loss_sum + value, state.loss_count + 1, 0
-        return True
-    state.bad_steps += 1
-    names = ", ".join(name for part in run.ranks.gather(batch["name"]) for name in part)
-    where = f"loss {value} in epoch {state.epoch + 1}, iteration {state.iteration}: {names}"
-    run.log.line(f"{where}; the step is left out")
-    if state.bad_steps >= run.cfg.TRAIN.NAN_PATIENCE:
-        advice = "lower --lr, or --grad_clip 1"
-        raise UserError(f"{state.bad_steps} losses in a row were not finite, the last: {where}; {advice}")
-    return False
+def record_losses(run: Run, state: TrainState) -> None:
+    """Add finite losses since the last call to the epoch's mean, and name the files of the others.
+
+    Waits for the device. UserError where too many losses in a row were not finite.
+    """
+    for batch, value in state.read_losses():
+        if math.isfinite(value):
+            state.loss_sum, state.loss_count, state.bad_steps = state.loss_sum + value, state.loss_count + 1, 0
+            continue
+        state.bad_steps += 1
+        names = ", ".join(name for part in run.ranks.gather(batch.names) for name in part)
+        where = f"loss {value} in epoch {state.epoch + 1}, iteration {batch.iteration}: {names}"
+        run.log.line(f"{where}; the step is left out")
+        if state.bad_steps >= run.cfg.TRAIN.NAN_PATIENCE:
+            advice = "lower --lr, or --grad_clip 1"
+            raise UserError(f"{state.bad_steps} losses in a row were not finite, the last: {where}; {advice}")
 
 
-def optimizer_step(run: Run, trainer: Trainer, lr: float, healthy: bool) -> None:
-    """Clip, step, follow with the moving average, zero. What is not finite is dropped, on all ranks alike."""
-    cfg, state, scaler = run.cfg, trainer.state, run.precision.scaler
-    if healthy and (cfg.TRAIN.GRAD_CLIP or not scaler.is_enabled()):
-        scaler.unscale_(state.optimizer)
-        norm = clip_grad_norm_(state.net.parameters(), cfg.TRAIN.GRAD_CLIP or math.inf)
-        healthy = scaler.is_enabled() or bool(norm.isfinite())  # a scaler looks for itself, and lowers its scale
-    if healthy:
-        loss.optimizer.set_rate(state.optimizer, lr)
+def optimizer_step(run: Run, trainer: Trainer, lr: float) -> None:
+    """Clip, step, follow with the moving average, zero. What is not finite is left out, on all ranks alike."""
+    state, scaler, finite = trainer.state, run.precision.scaler, trainer.guard.take()
+    loss.optimizer.set_rate(state.optimizer, lr)
+    if not scaler.is_enabled():
+        norm = clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP or math.inf)
+        finite &= norm.isfinite()
+        loss.optimizer.step_if(state.optimizer, finite)
+    elif finite:  # a scaler finds infinite gradients itself, and lowers its scale; a loss must not make it do so
+        if run.cfg.TRAIN.GRAD_CLIP:
+            scaler.unscale_(state.optimizer)
+            clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP)
         scaler.step(state.optimizer)
         scaler.update()
-        state.step += 1
-        if state.ema:
-            state.ema.update(state.net)
+    state.step += finite
+    if state.ema:
+        state.ema.update(state.net, finite)
     state.optimizer.zero_grad(set_to_none=True)
 
 
@@ -185,25 +191,12 @@ def rescue(run: Run, state: TrainState) -> str:
 def save(run: Run, state: TrainState, epoch: int) -> None:
     """Write the last checkpoint, and one to keep every SAVE_EVERY epochs. All ranks call it."""
     cfg = run.cfg
+    record_losses(run, state)
     packed = state.pack(run.ranks, run.facts(run.log.best("val", "mean_iu")))
     if run.ranks.is_main:
         path = checkpoint.save_last(packed, run.folder, epoch)
         if cfg.TRAIN.SAVE_EVERY and state.iteration == 0 and (epoch + 1) % cfg.TRAIN.SAVE_EVERY == 0:
             checkpoint.copy_as(path, run.folder / f"checkpoint_ep{epoch}.pth")
-
-
-def validation_due(cfg: CfgNode, epoch: int) -> bool:
-    """Every VAL_FREQ epochs, and after the last one; never without DO_EVAL."""
-    last = epoch + 1 == cfg.TRAIN.MAX_EPOCH
-    return cfg.TRAIN.DO_EVAL and epoch >= 0 and (last or (epoch + 1) % cfg.TRAIN.VAL_FREQ == 0)
-
-
-def validation_missing(run: Run, state: TrainState) -> bool:
-    """Whether the run ended between a checkpoint and its validation; the main rank's files decide for all."""
-    done = any(row["epoch"] == state.epoch for row in run.log.history("val"))
-    there = (run.folder / f"last_checkpoint_ep{state.epoch}.pth").is_file()
-    owes = there and not done and state.iteration == 0 and validation_due(run.cfg, state.epoch)
-    return run.ranks.gather(owes)[0]
 
 
 def validate(run: Run, state: TrainState) -> None:
@@ -218,7 +211,7 @@ def validate(run: Run, state: TrainState) -> None:
     if run.ranks.is_main and result.scores.mean_iu >= run.log.best("val", "mean_iu"):
         # Before the score is written: whoever stops in between validates again.
         checkpoint.save_best(run.folder, state.epoch, result.scores.mean_iu)
-    show(run, result, "val", state.epoch)
+    publish_results(run, result, "val", state.epoch)
 
 
 def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
@@ -234,58 +227,63 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     for batch in log.progress(loader, mode):
         predictions = predictor(batch["image"], extras=writers.extras)
         notes.update(prediction.note for prediction in predictions if prediction.note)
-        for item in sinks.items(batch, predictions, confusion):
+        for item in sinks.items(batch, predictions):
+            if item.label is not None:
+                item.counts = confusion.update(item.prediction.classes, item.label).cpu().numpy()
             writers.add(item)
     confusion.reduce(ranks)
-    seen = end(run, loader, writers)
+    found = writers.results(ranks)
+    seen = log_results(run, loader, found)
     notes = {seen.note, *(note for part in ranks.gather(notes) for note in part)} - {""}
     facts = {"images": str(seen.total - len(seen.left_out)), "evaluated in": f"{time.perf_counter() - began:.1f} s"}
-    return Evaluation(
-        confusion.scores(run.spec.categories), writers, "; ".join(sorted(notes)), facts, len(seen.left_out)
-    )
+    scores = confusion.scores(run.spec.categories)
+    return Evaluation(scores, found, "; ".join(sorted(notes)), facts, len(seen.left_out))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code: 0, 2 for a user's mistake, 128 + signal where a signal ended it."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if "--help" in words or "-h" in words:
-        print(help_text(full="all" in words))
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "--help" in argv or "-h" in argv:
+        print(help_text(full="all" in argv))
         return 0
     try:
-        return exit_code(lambda: drive(words), stopped="--resume auto goes on with a training", explain=explain)
+        with terminable():
+            return exit_code(
+                lambda: run_command(argv), stopped="--resume auto goes on with a training", explain=explain
+            )
     finally:
         distributed.close()
 
 
-def drive(words: list[str]) -> int:
+def run_command(argv: Sequence[str]) -> int:
     """Build what the command line asks for, then fit or evaluate."""
-    cfg = config.load(words)
+    cfg = config.load(argv)
     if cfg.OPTIONS.DEVICES and not cfg.OPTIONS.SUMMARY:
-        code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *words])
+        code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *argv])
         if code is not None:
             return code
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     start = starting_point(cfg)
     if start.path:
-        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(argv, metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:
         crop = [int(side) for side in cfg.DATASET.CROP_SIZE.split(",")]
         print(summary(net, (crop[0], crop[-1])))
         return 0
-    run = open_run(cfg, ranks, shlex.join(words), start)
+    run = open_run(cfg, ranks, argv, start)
     try:
         log_header(run, start.notes)
-        write_batch_script(run)
+        write_batch_script(run, argv)
         if cfg.EVAL.MODE:
             load_for_evaluation(run, net, start)
-            code = show(run, evaluate(run, placed(run, net), cfg.EVAL.MODE), "val", epoch=0)
+            code = publish_results(run, evaluate(run, to_device(run, net), cfg.EVAL.MODE), "val", epoch=0)
         else:
             code = fit(run, build_trainer(run, net, start))
         if code in (0, 2) and (run.folder / "report.html").exists():
             run.log.line(f"report: {run.folder / 'report.html'}")
-        ranks.barrier()  # nobody leaves while others still talk to it
+        run.ranks.barrier()  # nobody leaves while others still talk to it
         return code
     except (Exception, KeyboardInterrupt) as error:
         run.log.note(last_words(error))

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor, nn
-from torchvision import transforms as tv
 
 Triple = Sequence[float]
 
@@ -62,6 +61,8 @@ def training_sample(
     image, label = image.crop(box), label.crop(box)
     if random.random() < 0.5:
         image, label = ImageOps.mirror(image), ImageOps.mirror(label)
+    from torchvision import transforms as tv  # here, since it imports half of torch's compiler
+
     image = tv.ColorJitter(colour, colour, colour, colour)(image)
     tensor = tv.Normalize(mean, std)(tv.ToTensor()(image))
     return tensor, torch.from_numpy(np.array(label, dtype=np.int32)).long()
@@ -97,6 +98,8 @@ def predict(
 
     `half`: fp16 autocast. A net with scale attention combines its `scales` as published, see `n_scale_logits`.
     """
+    from torchvision import transforms as tv  # as above
+
     x = tv.Normalize(mean, std)(tv.ToTensor()(image)).unsqueeze(0).to(device)  # (1, 3, H, W)
     with torch.no_grad(), torch.autocast(device.type, torch.float16, enabled=half):
         logits = n_scale_logits(net, x)["pred"] if hasattr(net, "scale_attn") else net(x)["pred"]

@@ -39,14 +39,16 @@ from benchmarks import baselines, measure  # noqa: E402
 from benchmarks.measure import Pair  # noqa: E402
 from datasets.centroids import tile_centroids  # noqa: E402
 from engine.log import RunLog  # noqa: E402
-from engine.session import Run, Trainer, placed  # noqa: E402
-from engine.state import BufferGuard, TrainState  # noqa: E402
+from engine.session import Run, to_device  # noqa: E402
+from engine.state import FiniteGuard, TrainState  # noqa: E402
+from engine.training import Trainer  # noqa: E402
 from evaluation.metrics import ConfusionMatrix  # noqa: E402
 from inference.evalrule import normalise  # noqa: E402
 from utils import amp  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import Batch  # noqa: E402
 from utils.distributed import DistributedContext  # noqa: E402
+from utils.normalization import Normalization  # noqa: E402
 
 PUBLISHED_ARCH = "ocrnet.HRNet_Mscale"
 
@@ -165,7 +167,7 @@ def evaluation(job: Job) -> Pair:
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg).to(job.device).eval()
     run = our_run(job)
-    predictor = inference.build_predictor(cfg, placed(run, copy.deepcopy(net)), run.precision, print)
+    predictor = inference.build_predictor(cfg, to_device(run, copy.deepcopy(net)), run.precision, print)
     mean, std = cfg.DATASET.MEAN, cfg.DATASET.STD
 
     def baseline() -> np.ndarray:
@@ -212,16 +214,17 @@ def our_run(job: Job) -> Run:
 def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
     """The step of train.py, from the uint8 batch on."""
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
-    net = placed(run, net)
+    net = to_device(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
     criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate(cfg)
-    trainer = Trainer(state, net, net, criterion, lr, loader, BufferGuard(net))
+    normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, job.device)
+    trainer = Trainer(state, net, net, criterion, lr, loader, normalize, FiniteGuard(net))
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:
         value = train.backward(run, trainer, batch, epoch=0, group=1, sync=True)
-        train.optimizer_step(run, trainer, cfg.OPTIM.LR, healthy=True)
-        return value
+        train.optimizer_step(run, trainer, cfg.OPTIM.LR)
+        return float(value)
 
     return step
 

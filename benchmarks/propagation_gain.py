@@ -71,8 +71,8 @@ def draw(args: argparse.Namespace) -> Path:
     scenes, counts = args.out / "scenes", {"train": args.labelled, "val": args.val, "sequences": args.labelled}
     seed = ("--seed", str(args.scene_seed))
     counts["frames"] = 2 * args.propagate + 3  # a prediction looks one frame further
-    words = [word for name, count in counts.items() for word in ("--count", f"{name}={count}")]
-    call("scripts/make_scenes.py", str(scenes), "--parts", "fine,sequence,motion", "--size", args.size, *seed, *words)
+    argv = [word for name, count in counts.items() for word in ("--count", f"{name}={count}")]
+    call("scripts/make_scenes.py", str(scenes), "--parts", "fine,sequence,motion", "--size", args.size, *seed, *argv)
     return scenes
 
 
@@ -80,8 +80,8 @@ def figures(scenes: Path, names: Sequence[str], reach: int, rest: Sequence[str])
     """A table: for each source and number of steps, mean IoU of all pixels, and of those that pass the check."""
     lines = ["| flow | steps | mIoU, all pixels | mIoU, passing the check | share passing |", "|---|---|---|---|---|"]
     for name in names:
-        words = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", name, "--propagate", str(reach), *rest]
-        flows = flows_of(propagate_labels.parser().parse_args(words))
+        argv = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", name, "--propagate", str(reach), *rest]
+        flows = flows_of(propagate_labels.parser().parse_args(argv))
         for k, (whole, kept, share) in quality(scenes, flows, reach).items():
             lines.append(f"| {name} | {k} | {percent(whole)} | {percent(kept)} | {percent(share)} |")
     return "\n".join(lines)
@@ -113,15 +113,15 @@ def quality(scenes: Path, flows: Flows, reach: int) -> dict[int, tuple[float, fl
 
 def _mean_iou(counts: Tensor) -> float:
     """Of true classes as rows and classes found as columns (K + 1, K + 1), the last being none, over the K classes."""
-    hits = counts.diagonal()[:-1].double()
-    return float((hits / (counts.sum(0) + counts.sum(1))[:-1].sub(hits)).nanmean())
+    tp = counts.diagonal()[:-1].double()
+    return float((tp / (counts.sum(0) + counts.sum(1))[:-1].sub(tp)).nanmean())
 
 
 def propagated(args: argparse.Namespace, scenes: Path, rest: Sequence[str]) -> Path:
     """Labelled and propagated frames, with the same images to validate on."""
     out = args.out / f"propagated_{args.flow}"
-    words = ["--source_dir", str(scenes), "--target_dir", str(out), "--flow", args.flow]
-    call("scripts/propagate_labels.py", *words, "--propagate", str(args.propagate), "--ignore_inconsistent", *rest)
+    argv = ["--source_dir", str(scenes), "--target_dir", str(out), "--flow", args.flow]
+    call("scripts/propagate_labels.py", *argv, "--propagate", str(args.propagate), "--ignore_inconsistent", *rest)
     for tree in ("leftImg8bit", "gtFine"):
         if not (out / tree / "val").exists():
             (out / tree / "val").symlink_to(scenes / tree / "val", target_is_directory=True)

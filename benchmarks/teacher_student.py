@@ -51,8 +51,8 @@ def pair(args: argparse.Namespace, seed: str) -> tuple[float, float]:
     train(args, seed, teacher)
     snapshot = str(teacher / f"last_checkpoint_ep{args.epochs - 1}.pth")
     images = str(scenes / "leftImg8bit" / "train_extra")
-    words = ["--snapshot", snapshot, "--images", images, "--out", str(labels), "--threshold", args.threshold]
-    call("scripts/auto_label.py", *words, "--scales", "0.5,1.0,2.0")
+    argv = ["--snapshot", snapshot, "--images", images, "--out", str(labels), "--threshold", args.threshold]
+    call("scripts/auto_label.py", *argv, "--scales", "0.5,1.0,2.0")
     train(args, seed, student, *COARSE, "DATASET.CITYSCAPES_CUSTOMCOARSE", str(labels))
     return final(teacher), final(student)
 
@@ -60,11 +60,11 @@ def pair(args: argparse.Namespace, seed: str) -> tuple[float, float]:
 def train(args: argparse.Namespace, seed: str, folder: Path, *more: str) -> None:
     """One training of the quickstart's network; its coarse images, if any, are left out for the last seventh."""
     lower = str(args.epochs * 9 // 10)  # the second scale for the last tenth, as in the quickstart
-    words = ["--cfg", "scripts/cfg/quickstart.yaml", "--data_root", str(args.out / "scenes"), "--seed", seed]
-    words += ["--train_fraction", str(args.fraction), "--max_epoch", str(args.epochs), "--val_freq", str(args.epochs)]
+    argv = ["--cfg", "scripts/cfg/quickstart.yaml", "--data_root", str(args.out / "scenes"), "--seed", seed]
+    argv += ["--train_fraction", str(args.fraction), "--max_epoch", str(args.epochs), "--val_freq", str(args.epochs)]
     # All crops class-uniform: it is their share that coarse images have a part in.
-    words += ["--class_uniform_pct", "1.0", "--max_cu_epoch", str(args.epochs * 6 // 7), "--second_scale_from", lower]
-    train_once(folder, words, more)
+    argv += ["--class_uniform_pct", "1.0", "--max_cu_epoch", str(args.epochs * 6 // 7), "--second_scale_from", lower]
+    train_once(folder, argv, more)
 
 
 if __name__ == "__main__":

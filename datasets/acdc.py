@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from datasets import cityscapes
 from datasets.base import Item
+from datasets.entry import DatasetEntry
 from datasets.files import images_in
-from datasets.folder import unlike
-from datasets.reading import find_folder, found, require_label
+from datasets.reading import find_folder, listing_for_message, require_label, unique_names
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, nearest
 
@@ -21,36 +22,37 @@ SPEC: DatasetSpec = replace(cityscapes.SPEC, name="acdc", train_to_id=())
 _IMAGE = "_rgb_anon"
 
 
-def items(root: str, mode: str, conditions: Sequence[str] = CONDITIONS) -> list[Item]:
-    """Items of `mode` (train, val, trainval or test), condition by condition, by path.
+def items(root: str, mode: str, cfg: Any) -> list[Item]:
+    """Items of `mode` (train, val or test), condition by condition as --conditions has them, by path.
 
     `<root>/rgb_anon/<condition>/<mode>/<sequence>/*_rgb_anon.png` with labels `<root>/gt/..._gt_labelIds.png`; test
     images have none. UserError names a condition that is unknown, or whose folder is not there.
     """
+    conditions = [name.strip() for name in cfg.DATASET.CONDITIONS.split(",") if name.strip()] or CONDITIONS
     for condition in conditions:
         if condition not in CONDITIONS:
             near = nearest(condition, CONDITIONS)
             raise UserError(f"unknown condition {condition!r} of ACDC{near}; known: {', '.join(CONDITIONS)}")
     images = find_folder(root, ("rgb_anon",), "ACDC images")
-    parts = ("train", "val") if mode == "trainval" else (mode,)
     paired = [
         (condition, path, _label(path, images, labelled=mode != "test"))
         for condition in conditions
-        for part in parts
-        for path in _frames(images, condition, part)
+        for path in _frames(images, condition, mode)
     ]
     stems = [path.stem for _, path, _ in paired]
-    names = unlike([[stem, f"{condition}__{stem}"] for (condition, _, _), stem in zip(paired, stems, strict=True)])
+    names = unique_names(
+        [[stem, f"{condition}__{stem}"] for (condition, _, _), stem in zip(paired, stems, strict=True)]
+    )
     return [
         Item(str(path), label, name, condition=condition)
         for (condition, path, label), name in zip(paired, names, strict=True)
     ]
 
 
-def _frames(images: Path, condition: str, part: str) -> Iterator[Path]:
-    folder = images / condition / part
+def _frames(images: Path, condition: str, mode: str) -> Iterator[Path]:
+    folder = images / condition / mode
     if not folder.is_dir():
-        there = found(folder.parent) if folder.parent.is_dir() else found(images)
+        there = listing_for_message(folder.parent if folder.parent.is_dir() else images)
         advice = "complete it, or name those that are there with --conditions"
         raise UserError(f"ACDC: the folder {folder} does not exist (found there: {there}); {advice}")
     paths = [path for path in images_in(folder, recursive=True) if path.stem.endswith(_IMAGE)]
@@ -70,3 +72,6 @@ def _label(image: Path, images: Path, labelled: bool) -> str | None:
         return None
     place = images.parent / "gt" / image.parent.relative_to(images)
     return require_label(place / f"{image.stem.removesuffix(_IMAGE)}_gt_labelIds.png", image)
+
+
+DATASET = DatasetEntry(SPEC, items, root="ACDC_DIR", complete=with_condition, reads=("CONDITIONS",))

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets.pictures import WHOLE, PictureError, read_turned
-from datasets.reading import colour_table, label_lut, read_label, read_painted, remap_labels
+from datasets.reading import color_lut, label_lut, read_label, read_rgb_encoded, remap_labels
 from utils import digest
 from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample
 from utils.errors import UserError, in_short
@@ -24,8 +24,8 @@ from utils.errors import UserError, in_short
 class Item(NamedTuple):
     """Files of one image. `train_ids`: the label holds train ids, not the dataset's own; None: nobody has said it yet.
 
-    `confidence` and `human` belong to automatic labels: an 8-bit map of their probability, and the coarse label
-    that a person drew. `auto`: the label is an automatic one, which LabelRules clean. `size`: (H, W) by a list.
+    `pseudo_label`: a network made the label, and a PseudoLabelFilter cleans it, by its `confidence` (an 8-bit map of
+    its probability) and the `coarse_label` that a person drew. `size`: (H, W) by a list.
     `condition`: weather or light that scores are told apart by. `upright`: the image is turned by its EXIF tag, since
     there is no label over the stored pixels, or one over the turned ones.
     """
@@ -35,8 +35,8 @@ class Item(NamedTuple):
     name: str
     train_ids: bool | None = False
     confidence: str | None = None
-    human: str | None = None
-    auto: bool = False
+    coarse_label: str | None = None
+    pseudo_label: bool = False
     size: tuple[int, int] | None = None
     condition: str = ""
     upright: bool = False
@@ -52,47 +52,50 @@ def listed(items: Sequence[Item]) -> str:
 class Split:
     """Items of one split: the first `fine` make an epoch, the rest (coarse ones) come in by class centroids only.
 
-    The last len(`origins`) are frames around fine ones, whose places `origins` tells. `notes`: what the log should say.
+    The last len(`source_index`) are frames beside fine ones, `source_index` the places of these. `notes`: what the log
+    should say.
     """
 
-    items: list[Item]
+    items: Sequence[Item]
     fine: int
-    refine: LabelRules | None = None
+    filter_pseudo_labels: PseudoLabelFilter | None = None
     boost: tuple[int, ...] = ()
-    origins: tuple[int, ...] = ()
+    source_index: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def coarse(self) -> range:
         """Places of the coarse items."""
-        return range(self.fine, len(self.items) - len(self.origins))
+        return range(self.fine, len(self.items) - len(self.source_index))
 
     @classmethod
-    def plain(cls, items: list[Item], notes: tuple[str, ...] = ()) -> Split:
+    def plain(cls, items: Sequence[Item], notes: tuple[str, ...] = ()) -> Split:
         """A split without coarse items."""
         return cls(items, len(items), notes=notes)
 
 
 @dataclass(frozen=True)
-class LabelRules:
-    """How automatic labels (items with `auto`) are cleaned.
+class PseudoLabelFilter:
+    """What is left of a pseudo-label.
 
-    Pixels less probable than `min_confidence` are ignored; pixels of `human_classes`, probable or not, take the
-    coarse human label; outside rows `rows` and columns `columns` (first, one past the last) everything is ignored.
+    Pixels less probable than `min_confidence` are ignored; pixels of `coarse_label_classes`, probable or not, take the
+    label that a person drew; outside `rows` and `columns` (first, one past the last) everything is ignored.
     """
 
     min_confidence: float = 0.0
-    human_classes: tuple[int, ...] = ()
+    coarse_label_classes: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
 
-    def apply(self, label: np.ndarray, confidence: np.ndarray | None, human: np.ndarray | None, ignore: int) -> None:
-        """Clean `label` (H, W) in place; `confidence` (H, W) uint8 = probability * 255, `human` (H, W) train ids."""
+    def __call__(
+        self, label: np.ndarray, confidence: np.ndarray | None, coarse_label: np.ndarray | None, ignore: int
+    ) -> None:
+        """Clean `label` in place: all (H, W), `confidence` uint8 = probability * 255, `coarse_label` train ids."""
         doubtful = confidence is not None and confidence < self.min_confidence * 255
-        of_human = np.isin(label, self.human_classes)
+        replaced = np.isin(label, self.coarse_label_classes)
         label[doubtful] = ignore
-        if human is not None:
-            np.copyto(label, human, where=of_human)
+        if coarse_label is not None:
+            np.copyto(label, coarse_label, where=replaced)
         for axis, span in enumerate((self.rows, self.columns)):
             if span is not None:
                 edge = np.moveaxis(label, axis, 0)
@@ -121,21 +124,21 @@ class WorkerError:
 class SegmentationDataset(Dataset):
     """`dataset[draw] -> Sample`: read, map labels to train ids, transform with a generator seeded by the draw.
 
-    `draw` is a `CropRequest`, an (index, centre) pair or an index; the last two seed the generator by the index.
+    `draw` is a `CropRequest`, an (index, crop_center) pair or an index; the last two seed the generator by the index.
     Mistakes in the files raise UserError. `notes`: what the log should say of the items. `image_bits`: as `read_image`.
     """
 
     items: Sequence[Item]
     spec: DatasetSpec
     transform: Callable[[Sample, random.Random], Sample]
-    refine: LabelRules | None = None
+    filter_pseudo_labels: PseudoLabelFilter | None = None
     notes: tuple[str, ...] = ()
     image_bits: int = WHOLE
     _tables: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
-    _paints: np.ndarray | None = field(init=False, repr=False)
+    _color_to_id: np.ndarray | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._paints = colour_table(self.spec.colours) if self.spec.colours else None
+        self._color_to_id = color_lut(self.spec.color_to_id) if self.spec.color_to_id else None
         self._tables = (label_lut(self.spec), label_lut(self.spec, train_ids=True))
 
     @property
@@ -147,7 +150,7 @@ class SegmentationDataset(Dataset):
         return len(self.items)
 
     def __getitem__(self, draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Sample:
-        index, centre, seed, short = _as_draw(draw)
+        index, crop_center, seed, short = _as_draw(draw)
         item = self.items[index]
         image, turned = read_turned(item.image, item.upright, self.image_bits)
         if item.size is not None and item.size != image.shape[:2]:
@@ -160,37 +163,38 @@ class SegmentationDataset(Dataset):
                 f"{item.label} is {label.shape[1]}x{label.shape[0]} pixels, "
                 f"its image {item.image} {image.shape[1]}x{image.shape[0]}"
             )
-        sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), centre, short)
+        sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), crop_center, short)
         sample = self.transform(sample, random.Random(seed))
         sample.turned = turned
         return sample
 
     def label(self, index: int) -> np.ndarray | None:
-        """(H, W) uint8 train ids of an item, cleaned if it is an automatic one; None without a label."""
+        """(H, W) uint8 train ids of an item, cleaned if it is a pseudo-label; None without a label."""
         item = self.items[index]
         if item.label is None:
             return None
         label = self._mapped(item.label, item.train_ids)
-        if self.refine is not None and item.auto:
+        if self.filter_pseudo_labels is not None and item.pseudo_label:
             confidence = read_label(item.confidence) if item.confidence else None
-            human = self._mapped(item.human, False) if item.human else None
-            for other, path in ((confidence, item.confidence), (human, item.human)):
+            coarse = self._mapped(item.coarse_label, False) if item.coarse_label else None
+            for other, path in ((confidence, item.confidence), (coarse, item.coarse_label)):
                 if other is not None and other.shape != label.shape:
                     raise UserError(f"{path} and {item.label} differ in size")
-            self.refine.apply(label, confidence, human, self.spec.ignore_label)
+            self.filter_pseudo_labels(label, confidence, coarse, self.spec.ignore_label)
         return label
 
     def _mapped(self, path: str, train_ids: bool | None) -> np.ndarray:
         assert train_ids is not None, f"nobody has said what ids {path} holds"
-        values = read_label(path) if self._paints is None else read_painted(path, self._paints, self.spec.name)
+        rgb = self._color_to_id
+        values = read_label(path) if rgb is None else read_rgb_encoded(path, rgb, self.spec.name)
         return remap_labels(values, self._tables[train_ids], path, self.spec)
 
 
 def _as_draw(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> CropRequest:
     if isinstance(draw, CropRequest):
         return draw
-    index, centre = draw if isinstance(draw, tuple) else (draw, None)
-    return CropRequest(index, centre, index)
+    index, crop_center = draw if isinstance(draw, tuple) else (draw, None)
+    return CropRequest(index, crop_center, index)
 
 
 @dataclass

@@ -1,11 +1,16 @@
-"""CamVid (Brostow et al. 2009): 11 classes in the SegNet layout, or the original's pictures painted in 32 colours."""
+"""CamVid (Brostow et al. 2009): 11 classes in the SegNet layout, or the original's labels, RGB-encoded in 32 colors."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
+from datasets.adjacent import FrameLocator, shifted
 from datasets.base import Item, Split
+from datasets.cityscapes import CV_ALL
+from datasets.entry import DatasetEntry
 from datasets.files import images_in, some_images
 from datasets.reading import find_folder
 from datasets.repeated import once
@@ -31,13 +36,13 @@ _VOID = 11
 SPEC = DatasetSpec(
     name="camvid",
     classes=tuple(name for name, _ in _CLASSES),
-    palette=tuple(colour for _, colour in _CLASSES),
+    palette=tuple(color for _, color in _CLASSES),
     id_to_train={**{c: c for c in range(len(_CLASSES))}, _VOID: 255},
     train_to_id=tuple(range(len(_CLASSES))),
 )
 
-# What the original paints: name, colour, and which of the 11 classes SegNet makes of it (none: void).
-_PAINTED = (
+# What the original encodes: name, color, and which of the 11 classes SegNet makes of it (none: void).
+_ENCODED = (
     ("Animal", (64, 128, 64), "Pedestrian"),
     ("Archway", (192, 0, 128), "Building"),
     ("Bicyclist", (0, 128, 192), "Bicyclist"),
@@ -71,42 +76,51 @@ _PAINTED = (
     ("Wall", (64, 192, 0), "Building"),
     ("Void", (0, 0, 0), ""),
 )
-_COLOURS = {colour: value for value, (_, colour, _) in enumerate(_PAINTED)}
-_FEW = {value: SPEC.classes.index(few) if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_PAINTED)}
-_ALL = {value: value if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_PAINTED)}
+_COLOR_TO_ID = {color: value for value, (_, color, _) in enumerate(_ENCODED)}
+_FEW = {value: SPEC.classes.index(few) if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_ENCODED)}
+_ALL = {value: value if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_ENCODED)}
 
-# The original's pictures, painted with SegNet's 11 classes, and with all 31 that are not void.
-PAINTED_SPEC = replace(SPEC, id_to_train=_FEW, colours=_COLOURS)
+# The original's labels with SegNet's 11 classes, and with all 31 that are not void.
+RGB_SPEC = replace(SPEC, id_to_train=_FEW, color_to_id=_COLOR_TO_ID)
 ALL_SPEC = DatasetSpec(
     name="camvid",
-    classes=tuple(name for name, _, few in _PAINTED if few),
-    palette=tuple(colour for _, colour, few in _PAINTED if few),
+    classes=tuple(name for name, _, few in _ENCODED if few),
+    palette=tuple(color for _, color, few in _ENCODED if few),
     id_to_train=_ALL,
-    train_to_id=tuple(range(len(_PAINTED) - 1)),
-    colours=_COLOURS,
+    train_to_id=tuple(range(len(_ENCODED) - 1)),
+    color_to_id=_COLOR_TO_ID,
 )
 
 _TREES = ("", "LargeScale/CamVid/", "CamVid/")
 _STILLS = ("701_StillsRaw_full", "images/701_StillsRaw_full")
-_PAINTINGS = ("LabeledApproved_full", "labels/LabeledApproved_full", "LabeledApproved_full/LabeledApproved_full")
+_RGB_LABELS = ("LabeledApproved_full", "labels/LabeledApproved_full", "LabeledApproved_full/LabeledApproved_full")
 
 
-def spec(root: str, classes: str = "11") -> DatasetSpec:
-    """Classes of what lies in `root`; all of the painted ones if `classes` is "32" (void is no class)."""
-    if not _painted(root):
+def read_spec(root: str, cfg: Any) -> DatasetSpec:
+    """Classes of what lies in `root`; of RGB-encoded labels all with DATASET.CAMVID_CLASSES 32 (void is no class)."""
+    classes = cfg.DATASET.CAMVID_CLASSES
+    if not _rgb_encoded(root):
         if classes != "11":
             raise UserError(f"DATASET.CAMVID_CLASSES {classes}: the labels in {root} have SegNet's 11; leave it out")
         return SPEC
-    return PAINTED_SPEC if classes == "11" else ALL_SPEC
+    return RGB_SPEC if classes == "11" else ALL_SPEC
 
 
-def listing(root: str, mode: str) -> Split:
-    """Items of `mode` (train, val, test or trainval) of either layout, in the order of the list file if any."""
-    if mode == "trainval":
-        train, val = listing(root, "train"), listing(root, "val")
-        return Split.plain(train.items + val.items, train.notes + val.notes)
-    if _painted(root):
-        return _painted_listing(root, mode)
+def items(root: str, mode: str, cfg: Any) -> Split:
+    """Items of `mode` (train, val or test) of either layout, in the order of the list file if any.
+
+    As published, --cv 3 trains on train and val, and validates on the test images where they are.
+    """
+    parts = [mode]
+    if cfg.DATASET.CV == CV_ALL:
+        parts = {"train": ["train", "val"], "val": ["test" if _has_test(root) else "val"]}.get(mode, parts)
+    splits = [_split(root, part) for part in parts]
+    return Split.plain([item for split in splits for item in split.items], sum((split.notes for split in splits), ()))
+
+
+def _split(root: str, mode: str) -> Split:
+    if _rgb_encoded(root):
+        return _rgb_split(root, mode)
     folder = find_folder(root, (tree + mode for tree in _TREES), f"CamVid {mode} images")
     labels = find_folder(str(folder.parent), (f"{mode}annot",), f"CamVid {mode} labels")
     images = {path.stem: path for path in some_images(folder)}
@@ -116,40 +130,40 @@ def listing(root: str, mode: str) -> Split:
     return Split.plain(*once(((n, _item(name, images, annotations, folder, labels)) for n, name in names), str(file)))
 
 
-def has_test(root: str) -> bool:
+def _has_test(root: str) -> bool:
     """Whether test images with labels are there."""
-    return _painted(root) or any((Path(root) / f"{tree}testannot").is_dir() for tree in _TREES)
+    return _rgb_encoded(root) or any((Path(root) / f"{tree}testannot").is_dir() for tree in _TREES)
 
 
-def _painted(root: str) -> bool:
-    """Whether the original's pictures lie in `root`, and no annotations in the SegNet layout."""
+def _rgb_encoded(root: str) -> bool:
+    """Whether the original's files lie in `root`, and no annotations in the SegNet layout."""
     base = Path(root)
     segnet = any((base / f"{tree}{mode}annot").is_dir() for tree in _TREES for mode in ("train", "val", "test"))
     return not segnet and any((base / stills).is_dir() for stills in _STILLS)
 
 
-def _painted_listing(root: str, mode: str) -> Split:
+def _rgb_split(root: str, mode: str) -> Split:
     """Those that train.txt, val.txt and test.txt in `root` name if they are there, else by SegNet's division."""
     folder = find_folder(root, _STILLS, "CamVid images")
-    labels = find_folder(root, _PAINTINGS, "CamVid's painted labels")
+    labels = find_folder(root, _RGB_LABELS, "CamVid's RGB-encoded labels")
     images = {path.stem: path for path in images_in(folder)}
-    paintings = {path.stem.removesuffix("_L"): path for path in images_in(labels)}
+    annotations = {path.stem.removesuffix("_L"): path for path in images_in(labels)}
     lists = {split: Path(root) / f"{split}.txt" for split in ("train", "val", "test")}
     lacking = [path.name for path in lists.values() if not path.is_file()]
     if 0 < len(lacking) < len(lists):
         raise UserError(
             f"{root} has no {' and no '.join(lacking)} beside its other lists: put all three there, or none"
         )
-    split = [(n, name) for n, name in enumerate(images) if lacking and _split(name) == mode]
-    names = split if lacking else _listed(lists[mode])
+    divided = [(n, name) for n, name in enumerate(images) if lacking and _segnet_split(name) == mode]
+    names = divided if lacking else _listed(lists[mode])
     if not names:
         raise UserError(f"no image of CamVid's {mode} split in {folder}; a list {root}/{mode}.txt would name others")
     place = Path(root) / mode
-    found = ((n, _item(name, images, paintings, place, labels, "_L")) for n, name in names)
+    found = ((n, _item(name, images, annotations, place, labels, "_L")) for n, name in names)
     return Split.plain(*once(found, str(lists[mode])))
 
 
-def _split(name: str) -> str:
+def _segnet_split(name: str) -> str:
     """SegNet's division of the 701 frames, by sequence and frame; UserError for a frame of another sequence."""
     sequence, _, frame = name.rpartition("_")
     number = int(frame.lstrip("f")) if frame.lstrip("f").isdecimal() else -1
@@ -177,3 +191,27 @@ def _item(
     if name not in annotations:
         raise UserError(f"image without label: {images[name]} needs {labels / name}{ending}.png")
     return Item(str(images[name]), str(annotations[name]), name)
+
+
+_FRAME = re.compile(r"(.+_f?)(\d+)")
+
+
+def adjacent_frames(root: str, cfg: Any) -> FrameLocator:
+    """Frames <sequence>_<frame> of any number of digits, as each sequence has them, below <split> and <split>annot."""
+    base = Path(cfg.DATASET.AUG_DIR) if cfg.DATASET.AUG_DIR else Path(root) / "camvid_aug3" / "CamVid"
+    if _rgb_encoded(root):
+        raise UserError(
+            f"--maxSkip: {root} is CamVid's RGB-encoded original; frames with labels are of the SegNet layout"
+        )
+
+    def files(item: Item, shift: int) -> tuple[Path, Path] | None:
+        split, stem = Path(item.image).parent.name, shifted(item.name, _FRAME, shift)
+        return (base / split / f"{stem}.png", base / f"{split}annot" / f"{stem}.png") if stem else None
+
+    return FrameLocator(files, f"looked for {base}/train/*.png and {base}/trainannot/*.png")
+
+
+DATASET = DatasetEntry(
+    SPEC, items, root="CAMVID_DIR", read_spec=read_spec, adjacent_frames=adjacent_frames,
+    reads_in_training=("MAX_SKIP",),
+)  # fmt: skip

@@ -107,12 +107,12 @@ def build(
 def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int, small_tile: bool) -> str:
     """Digest of all that the centroids depend on: files (name, size, time), class map, cleaning rules, tile."""
     spec = dataset.spec
-    head = [_VERSION, tile, small_tile, spec.num_classes, repr(dataset.refine)]
+    head = [_VERSION, tile, small_tile, spec.num_classes, repr(dataset.filter_pseudo_labels)]
     tables = [label_lut(spec).tolist(), label_lut(spec, train_ids=True).tolist()]
     digest = hashlib.sha256(json.dumps([head, tables]).encode())
     for index in indices:
         item = dataset.items[index]
-        files = [_stamp(path) for path in (item.label, item.confidence, item.human)]
+        files = [_stamp(path) for path in (item.label, item.confidence, item.coarse_label)]
         digest.update(json.dumps([index, item.train_ids, files]).encode())
     return digest.hexdigest()
 

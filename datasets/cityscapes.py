@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets import labelrecord
-from datasets.base import Item, LabelRules, Split
+from datasets.adjacent import FrameLocator, shifted
+from datasets.base import Item, PseudoLabelFilter, Split
+from datasets.entry import DatasetEntry
 from datasets.files import visible
-from datasets.neighbours import Place, of_cityscapes
-from datasets.reading import find_folder, found, require_label
+from datasets.reading import find_folder, listing_for_message, require_label
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
-# name, raw id, category, colour; the train id is the position.
+# name, raw id, category, color; the train id is the position.
 _CLASSES = (
     ("road", 7, "flat", (128, 64, 128)),
     ("sidewalk", 8, "flat", (244, 35, 232)),
@@ -44,7 +47,7 @@ _TRAIN_OF = {raw: train for train, (_, raw, _, _) in enumerate(_CLASSES)}
 SPEC = DatasetSpec(
     name="cityscapes",
     classes=tuple(name for name, _, _, _ in _CLASSES),
-    palette=tuple(colour for _, _, _, colour in _CLASSES),
+    palette=tuple(color for _, _, _, color in _CLASSES),
     ignore_label=_IGNORE,
     id_to_train={raw: _TRAIN_OF.get(raw, _IGNORE) for raw in _RAW_IDS},
     also_train_ids=True,
@@ -70,25 +73,61 @@ _IMAGE_TREES = ("leftImg8bit_trainvaltest/leftImg8bit", "leftImg8bit")
 _FINE_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
 _EXTRA_TREES = ("leftImg8bit_trainextra/leftImg8bit/train_extra", "leftImg8bit/train_extra")
 _COARSE_TREES = ("gtCoarse/gtCoarse/train_extra", "gtCoarse/train_extra")
-_AUTO_TREES = ("train_extra", ".")  # ours and NVIDIA's; PaddleSeg's, which has the cities at once
+_PSEUDO_TREES = ("train_extra", ".")  # in a folder of that name, or the cities at once
 
-# Automatic labels are wrong where the car's hood and the rectified border are.
+# Pseudo-labels are wrong where the car's hood and the rectified border are.
 _MASK_ROWS, _MASK_COLUMNS = (15, 840), (14, 2030)
 
 
 @dataclass(frozen=True)
 class Coarse:
-    """Coarse images beside the fine ones: whose centroids are boosted, and how automatic labels are cleaned.
+    """Coarse images beside the fine ones: whose centroids are boosted, and how pseudo-labels are filtered.
 
-    `min_prob` below 0: the coarse labels that people drew; otherwise the automatic ones in `auto_root`. `boost` empty:
-    all classes.
+    `min_confidence` below 0: the coarse labels that people drew; otherwise the pseudo-labels in `pseudo_root`. `boost`
+    empty: all classes.
     """
 
     boost: tuple[int, ...] = ()
-    min_prob: float = -1.0
-    human_classes: tuple[int, ...] = ()
+    min_confidence: float = -1.0
+    coarse_label_classes: tuple[int, ...] = ()
     mask_border: bool = False
-    auto_root: str = ""
+    pseudo_root: str = ""
+
+    @classmethod
+    def of(cls, options: Any) -> Coarse | None:
+        """What the options DATASET.* say of coarse images; None if they do not ask for them."""
+        o = options
+        if o.CUSTOM_COARSE_DROPOUT_CLASSES and o.CUSTOM_COARSE_PROB < 0:
+            flag = "--custom_coarse_dropout_classes"
+            raise UserError(f"{flag} is for automatic labels: add --custom_coarse_prob, or leave it out")
+        if not (o.COARSE_BOOST_CLASSES or o.ONLY_COARSE or o.COARSE_MULTIPLE or o.CUSTOM_COARSE_PROB >= 0):
+            return None
+        return cls(
+            _classes(o.COARSE_BOOST_CLASSES, "--coarse_boost_classes"),
+            o.CUSTOM_COARSE_PROB,
+            _classes(o.CUSTOM_COARSE_DROPOUT_CLASSES, "--custom_coarse_dropout_classes"),
+            o.MASK_OUT_CITYSCAPES,
+            o.CITYSCAPES_CUSTOMCOARSE,
+        )
+
+    def filter(self) -> PseudoLabelFilter:
+        """What is left of a pseudo-label."""
+        return PseudoLabelFilter(
+            max(self.min_confidence, 0.0),
+            self.coarse_label_classes,
+            _MASK_ROWS if self.mask_border else None,
+            _MASK_COLUMNS if self.mask_border else None,
+        )
+
+
+def _classes(text: str, flag: str) -> tuple[int, ...]:
+    try:
+        classes = tuple(int(part) for part in str(text).split(",") if part.strip())
+    except ValueError:
+        classes = (-1,)
+    if any(not 0 <= c < SPEC.num_classes for c in classes):
+        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {text!r}")
+    return classes
 
 
 def split_cities(cv: int, in_train: Sequence[str], in_val: Sequence[str], mode: str) -> list[str]:
@@ -110,7 +149,12 @@ def split_cities(cv: int, in_train: Sequence[str], in_val: Sequence[str], mode: 
     return [name for name in every if (name in held_out) == (mode == "val")]
 
 
-def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> Split:
+def items(root: str, mode: str, cfg: Any) -> Split:
+    """The files of `mode` (train, val or test) as --cv divides them, for training with the coarse ones asked for."""
+    return split(root, mode, cfg.DATASET.CV, Coarse.of(cfg.DATASET) if mode == "train" else None)
+
+
+def split(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> Split:
     """Items of `mode` (train, val, trainval, test) of either published tree; UserError if something is missing."""
     images = find_folder(root, _IMAGE_TREES, "Cityscapes images")
     if mode == "test":
@@ -118,30 +162,40 @@ def listing(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> 
         return Split.plain(_pair(images, folders, None))
     what = "Cityscapes fine labels" + (", which coarse images only add to" if coarse else "")
     labels = find_folder(root, _FINE_TREES, what)
-    in_train, in_val = (_cities(images / split) for split in ("train", "val"))
-    items = _pair(images, split_cities(cv, in_train, in_val, mode), labels)
+    in_train, in_val = (_cities(images / part) for part in ("train", "val"))
+    fine = _pair(images, split_cities(cv, in_train, in_val, mode), labels)
     if coarse is None:
-        return Split.plain(items)
-    extra = _auto_items(root, coarse) if coarse.min_prob >= 0 else _coarse_items(root)
-    rules = LabelRules(
-        max(coarse.min_prob, 0.0),
-        coarse.human_classes,
-        _MASK_ROWS if coarse.mask_border else None,
-        _MASK_COLUMNS if coarse.mask_border else None,
-    )
-    return Split(items + extra, len(items), rules, coarse.boost or tuple(range(SPEC.num_classes)))
+        return Split.plain(fine)
+    extra = _pseudo_items(root, coarse) if coarse.min_confidence >= 0 else _coarse_items(root)
+    return Split(fine + extra, len(fine), coarse.filter(), coarse.boost or tuple(range(SPEC.num_classes)))
 
 
-def frames_around(root: str, what: str) -> Place:
-    """Where frames around training images lie, in either published tree below `root`; UserError if neither is there."""
-    images, labels = (find_folder(root, trees, what) for trees in (_IMAGE_TREES, _FINE_TREES))
-    return of_cityscapes(images / "train", labels / "train")
+_FRAME = re.compile(r"(.+_\d+_)(\d{6})(_leftImg8bit)?")
+
+
+def adjacent_frames(root: str, cfg: Any) -> FrameLocator:
+    """Frames <city>_<sequence>_<frame>, raw ids or train ids as the item has them, in --aug_dir or the folder cs_aug.
+
+    UserError if neither published tree is there.
+    """
+    place = cfg.DATASET.AUG_DIR or str(Path(root) / "cs_aug")
+    what = "frames with propagated labels (--aug_dir)"
+    images, labels = (find_folder(place, trees, what) / "train" for trees in (_IMAGE_TREES, _FINE_TREES))
+
+    def files(item: Item, shift: int) -> tuple[Path, Path] | None:
+        city, stem = Path(item.image).parent.name, shifted(item.name, _FRAME, shift)
+        if stem is None:
+            return None
+        kind = "labelTrainIds" if item.train_ids else "labelIds"
+        return images / city / f"{stem}_leftImg8bit.png", labels / city / f"{stem}_gtFine_{kind}.png"
+
+    return FrameLocator(files, f"looked in {place}")
 
 
 def _cities(folder: Path) -> list[str]:
     if not folder.is_dir():
-        around = folder.parent
-        raise UserError(f"Cityscapes images: no folder {folder.name} in {around}; found there: {found(around)}")
+        there = listing_for_message(folder.parent)
+        raise UserError(f"Cityscapes images: no folder {folder.name} in {folder.parent}; found there: {there}")
     return [entry.name for entry in visible(folder.iterdir()) if entry.is_dir()]
 
 
@@ -185,28 +239,42 @@ def _coarse_items(root: str) -> list[Item]:
     return items
 
 
-def _auto_items(root: str, coarse: Coarse) -> list[Item]:
-    """Images of train_extra that have an automatic label. Without a record nobody knows yet what ids these hold."""
+def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
+    """Images of train_extra that have a pseudo-label. Without a record nobody knows yet what ids these hold."""
     images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
-    autos = find_folder(coarse.auto_root, _AUTO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
-    record = labelrecord.check(Path(coarse.auto_root), SPEC)
-    humans = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.human_classes else None
+    pseudo = find_folder(coarse.pseudo_root, _PSEUDO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
+    record = labelrecord.check(Path(coarse.pseudo_root), SPEC)
+    drawn = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.coarse_label_classes else None
+    train_ids, upright = record.holds_train_ids(SPEC) if record else None, bool(record and record.upright)
     items = []
     for city in _extra_cities(images):
         for path, stem in _frames(city):
-            auto = autos / city.name / path.name
-            if auto.is_file():
-                probability = _beside(auto.with_name(f"{auto.stem}_prob.png"), auto) if coarse.min_prob > 0 else None
-                human = _beside(humans / city.name / f"{stem}_gtCoarse_labelIds.png", auto) if humans else None
-                items.append(Item(str(path), str(auto), path.stem, False, probability, human, auto=True))
+            label = pseudo / city.name / path.name
+            if label.is_file():
+                confidence = (
+                    _beside(label.with_name(f"{label.stem}_prob.png"), label) if coarse.min_confidence > 0 else None
+                )
+                coarse_label = _beside(drawn / city.name / f"{stem}_gtCoarse_labelIds.png", label) if drawn else None
+                items.append(
+                    Item(str(path), str(label), path.stem, train_ids, confidence, coarse_label, True, upright=upright)
+                )
     if not items:
-        raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {autos} for the images in {images}")
-    train_ids = record.holds_train_ids(SPEC) if record else None
-    upright = bool(record and record.upright)
-    return [item._replace(train_ids=train_ids, upright=upright) for item in items]
+        raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {pseudo} for the images in {images}")
+    return items
 
 
-def _beside(path: Path, auto: Path) -> str:
+def _beside(path: Path, label: Path) -> str:
     if not path.is_file():
-        raise UserError(f"automatic label {auto} needs {path}")
+        raise UserError(f"automatic label {label} needs {path}")
     return str(path)
+
+
+# Options that datasets without coarse images do not have.
+IN_TRAINING = (
+    "COARSE_BOOST_CLASSES", "CUSTOM_COARSE_PROB", "CUSTOM_COARSE_DROPOUT_CLASSES", "ONLY_COARSE", "COARSE_MULTIPLE",
+    "MASK_OUT_CITYSCAPES", "MAX_SKIP",
+)  # fmt: skip
+
+DATASET = DatasetEntry(
+    SPEC, items, root="CITYSCAPES_DIR", adjacent_frames=adjacent_frames, reads_in_training=IN_TRAINING
+)

@@ -21,7 +21,7 @@ from datasets.files import images_in
 from datasets.loaders import Loader
 from datasets.look import bits_beside
 from datasets.pictures import read_image
-from datasets.reading import found
+from datasets.reading import listing_for_message
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.snippets import numbered
 from utils.contracts import CropRequest
@@ -57,7 +57,9 @@ def listing(folder: str, split: str, length: int, rate: int = 1) -> Split:
             raise UserError(f"{frames[number]} and {path} are the same frame; keep one of them")
         frames[number] = path
     if not sequences:
-        raise UserError(f"frames {root}: no images whose names end with a number; found there: {found(root)}")
+        raise UserError(
+            f"frames {root}: no images whose names end with a number; found there: {listing_for_message(root)}"
+        )
     clips = [clip for frames in sequences.values() for clip in _windows(frames, length, rate)]
     gaps = sum(b - a > rate for frames in sequences.values() for a, b in pairwise(sorted(frames)))
     frames = sum(map(len, sequences.values()))

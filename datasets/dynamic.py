@@ -118,10 +118,10 @@ class Canvas:
         return replace(sample, image=image, label=label)
 
 
-def sampler(cfg: Any, ranks: DistributedContext, listing: Split, most_steps: int = 0) -> OrientationSampler:
-    """Batches of the fine images of a listing as DATASET.IMG_SIZES asks."""
+def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int = 0) -> OrientationSampler:
+    """Batches of the fine images of a split as DATASET.IMG_SIZES asks."""
     shorts = [int(side) for side in cfg.DATASET.IMG_SIZES.split(",")]
-    standing = upright(listing.items[: listing.fine])
+    standing = upright(split.items[: split.fine])
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 
 

@@ -1,4 +1,4 @@
-"""Any folder of images, of any sizes, with labels in a second folder or none."""
+"""Any folder of images, of any sizes, with labels in a second folder or none; as a dataset with own classes, too."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from datasets import cityscapes, labelids, labelrecord
+from datasets import cityscapes, classfile, labelids, labelrecord
 from datasets.base import Item, Split
+from datasets.entry import DatasetEntry
 from datasets.files import EXTENSIONS, Found, search
-from datasets.reading import found, require_label
+from datasets.reading import listing_for_message, require_label, unique_names
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.visualize import file_stem
@@ -25,30 +27,24 @@ _ENDINGS = (
 )  # fmt: skip
 
 
-def listing(
-    images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto", results: str = ""
-) -> Split:
-    """`items`, and a note on results that were left out; below `results`, where a run writes, nothing is a picture."""
+def split(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto", results: str = "") -> Split:
+    """All images under a folder, by path; with labels of the same stem from under `labels`.
+
+    `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by the names of the files.
+    Images without labels, and those of pseudo-labels that are upright, are `upright`. Below `results`, where a run
+    writes, nothing is a picture; a note says which folders of results were left out.
+    """
     found = _images(images, labels, results)
     notes = (found.note,) if found.note else ()
     return Split.plain(_items(found, images, labels, spec, label_ids, results), notes)
 
 
-def items(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto") -> list[Item]:
-    """All images under a folder, by path; with labels of the same stem from under `labels`.
-
-    `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by the names of the files.
-    Images without labels, and those of automatic labels that are upright, are `upright`.
-    """
-    return listing(images, labels, spec, label_ids).items
-
-
 def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: str, results: str) -> list[Item]:
     root, paths = Path(images), seen.paths
-    names = unlike([_name_choices(path.relative_to(root)) for path in paths])
+    names = unique_names([_name_choices(path.relative_to(root)) for path in paths])
     if not labels:
         return [Item(str(path), None, name, upright=True) for path, name in zip(paths, names, strict=True)]
-    # Automatic labels say what they hold, and are called as `tree` calls their images.
+    # Pseudo-labels say what they hold, and are called as `tree` calls their images.
     folder = _folder(labels, "labels")
     for home, place in ((folder, folder / "train_extra"), (folder.resolve().parent, folder)):
         record = labelrecord.check(home, spec)
@@ -59,15 +55,17 @@ def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: 
     else:
         record, of = None, _label_index(folder)
         files = [str(_label_of(path, root, of, labels)) for path in paths]
-        _check_unlike(paths, files)
+        _check_one_image_each(paths, files)
     by_record = record.holds_train_ids(spec) if record and label_ids == "auto" else None
-    train_ids = [labelids.told(label, spec, label_ids) if by_record is None else by_record for label in files]
+    train_ids = [
+        labelids.holds_train_ids(label, spec, label_ids) if by_record is None else by_record for label in files
+    ]
     upright = bool(record and record.upright)
     found = zip(paths, files, names, train_ids, strict=True)
     return [Item(str(path), label, name, ids, upright=upright) for path, label, name, ids in found]
 
 
-def _check_unlike(images: Sequence[Path], labels: Sequence[str]) -> None:
+def _check_one_image_each(images: Sequence[Path], labels: Sequence[str]) -> None:
     """UserError where two images would have the same label."""
     owner: dict[str, Path] = {}
     for image, label in zip(images, labels, strict=True):
@@ -91,7 +89,7 @@ def tree(images: str, *without: str) -> list[Item]:
         place = path.relative_to(root)
         short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
         choices.append([long] if short.endswith("_prob") else [short, long])
-    return [Item(str(path), None, name, upright=True) for path, name in zip(paths, unlike(choices), strict=True)]
+    return [Item(str(path), None, name, upright=True) for path, name in zip(paths, unique_names(choices), strict=True)]
 
 
 def _images(images: str, *without: str) -> Found:
@@ -99,7 +97,7 @@ def _images(images: str, *without: str) -> Found:
     root = _folder(images, "images")
     seen = search(root, [path for path in without if path])
     if not seen.paths:
-        raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {found(root)}")
+        raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {listing_for_message(root)}")
     return seen
 
 
@@ -108,21 +106,8 @@ def _folder(path: str, what: str) -> Path:
     if folder.is_dir():
         return folder
     parent = folder.parent
-    around = f"; in {parent} there is {found(parent)}" if parent.is_dir() else ""
+    around = f"; in {parent} there is {listing_for_message(parent)}" if parent.is_dir() else ""
     raise UserError(f"the folder of {what} {path} does not exist{around}")
-
-
-def unlike(choices: list[list[str]]) -> list[str]:
-    """A file name for each image, unlike all others: the first of its choices that no other image has.
-
-    `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
-    side. Where another image could have all of them, too, the place in the list is appended to the last.
-    """
-    times = Counter(choice for own in choices for choice in own)
-    return [
-        next((choice for choice in own if times[choice] == 1), f"{own[-1]}_{place:06d}")
-        for place, own in enumerate(choices)
-    ]
 
 
 def _name_choices(path: Path) -> list[str]:
@@ -165,3 +150,31 @@ def _label_of(path: Path, root: Path, of: dict[str, Path], labels: str) -> Path:
         if name in of:
             return of[name]
     raise UserError(f"image without label: {path} has no file {key}.png (or the like) under {labels}")
+
+
+def _folders(root: str, mode: str, cfg: Any) -> tuple[Path, Path | None]:
+    """Images and labels of a mode: `images` and `labels` below `root`/`mode`, or else below `root`."""
+    base = Path(cfg.DATASET.ROOT or cfg.EVAL.FOLDER or root)
+    base = base / mode if (base / mode).is_dir() else base
+    images = base / "images" if (base / "images").is_dir() else base
+    return images, base / "labels" if (base / "labels").is_dir() else None
+
+
+def items(root: str, mode: str, cfg: Any) -> Split:
+    """`<root>/images` and `<root>/labels` (or <root>/<mode>/...), or a folder of images alone."""
+    images, labels = _folders(root, mode, cfg)
+    return split(str(images), str(labels or ""), read_spec(root, cfg), cfg.EVAL.LABEL_IDS)
+
+
+def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001
+    """The classes of --classes, or Cityscapes'."""
+    return classfile.read(cfg.DATASET.CLASSES, "folder") if cfg.DATASET.CLASSES else SPEC
+
+
+def training_labels(root: str, cfg: Any) -> dict[str, list[str]]:
+    """{folder: its labels} of training and validation, which may be the same."""
+    folders = dict.fromkeys(_folders(root, mode, cfg)[1] for mode in ("train", "val"))
+    return {str(labels): [str(path) for path in label_files(labels)] for labels in folders if labels}
+
+
+DATASET = DatasetEntry(SPEC, items, read_spec=read_spec, label_files=training_labels, reads=("CLASSES",))

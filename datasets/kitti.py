@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from datasets import cityscapes
 from datasets.base import Item
+from datasets.entry import DatasetEntry
 from datasets.files import some_images
 from datasets.reading import find_folder, require_label
 from utils.errors import UserError
@@ -23,8 +25,9 @@ VAL_FRAMES = (
 _TEST_TREES = ("testing/image_2", "test/image_2")
 
 
-def items(root: str, mode: str, cv: int = 0) -> list[Item]:
-    """Items of `mode` (train, val, trainval or test), by name; with --cv 3 all frames are "train" and "val"."""
+def items(root: str, mode: str, cfg: Any) -> list[Item]:
+    """Items of `mode` (train, val or test), by name; with --cv 3 all frames are "train" and "val"."""
+    cv = cfg.DATASET.CV
     if mode == "test":
         return [
             Item(str(path), None, path.stem)
@@ -33,7 +36,7 @@ def items(root: str, mode: str, cv: int = 0) -> list[Item]:
     images = some_images(find_folder(root, ("training/image_2",), "KITTI images"))
     labels = find_folder(root, ("training/semantic",), "KITTI labels")
     paired = [Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in images]
-    if mode == "trainval" or cv == cityscapes.CV_ALL:
+    if cv == cityscapes.CV_ALL:
         return paired
     if len(paired) != FRAMES:
         raise UserError(
@@ -41,3 +44,6 @@ def items(root: str, mode: str, cv: int = 0) -> list[Item]:
             f"validation: complete the folder, or take all of them with --cv {cityscapes.CV_ALL}"
         )
     return [item for place, item in enumerate(paired) if (place in VAL_FRAMES[cv]) == (mode == "val")]
+
+
+DATASET = DatasetEntry(SPEC, items, root="KITTI_DIR")

@@ -27,7 +27,7 @@ class Guess(NamedTuple):
     note: str
 
 
-def told(label: str, spec: DatasetSpec, label_ids: str = "auto") -> bool | None:
+def holds_train_ids(label: str, spec: DatasetSpec, label_ids: str = "auto") -> bool | None:
     """Whether a label file holds train ids: `label_ids` ("raw", "train") says it, the dataset, or the file's name.
 
     None: nobody says it.
@@ -40,7 +40,7 @@ def told(label: str, spec: DatasetSpec, label_ids: str = "auto") -> bool | None:
     return True if "labelTrainIds" in name else False if "labelIds" in name else None
 
 
-def untold(items: Sequence[Item]) -> list[str]:
+def undecided(items: Sequence[Item]) -> list[str]:
     """Label files of which nobody says what they hold."""
     return [item.label for item in items if item.label is not None and item.train_ids is None]
 
@@ -65,7 +65,7 @@ def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
     return Guess(True, f"note: labels are read as train ids, since {why}; --label_ids raw reads Cityscapes' own ids")
 
 
-def settle(listing: Split, guess: Guess) -> Split:
-    """The listing with what was guessed of the labels that nobody speaks for."""
-    items = [item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in listing.items]
-    return replace(listing, items=items, notes=listing.notes + (guess.note,) * bool(guess.note))
+def resolve(split: Split, guess: Guess) -> Split:
+    """The split with what was guessed of the labels that nobody speaks for."""
+    items = [item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in split.items]
+    return replace(split, items=items, notes=split.notes + (guess.note,) * bool(guess.note))

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from datasets import catalogue, pictures
+from datasets import pictures, splits
 from datasets.base import Split
 from datasets.files import images_in
 from utils.distributed import DistributedContext
@@ -38,29 +38,29 @@ def bits_beside(folder: Path) -> tuple[int, str]:
     return bits_of([str(path) for path in images_in(folder)], 0)
 
 
-def image_bits(cfg: Any, ranks: DistributedContext, listing: Split, mode: str) -> tuple[int, str]:
+def image_bits(cfg: Any, ranks: DistributedContext, split: Split, mode: str) -> tuple[int, str]:
     """As `bits_of`, for a split of a run. Training and validation see the same range: that of both together."""
-    given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in listing.items]
+    given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in split.items]
     if given or mode == "folder":
         return bits_of_folder(own, given)
     if not pictures.deep(pictures.spread(own, pictures.LOOKED_AT)):
         return 0, ""
-    splits = (_images(cfg, ranks, split) for split in ("train", "val"))
-    return bits_of([path for paths in splits for path in paths] or own, given, 2 * pictures.LOOKED_AT)
+    both = (_images(cfg, ranks, part) for part in ("train", "val"))
+    return bits_of([path for paths in both for path in paths] or own, given, 2 * pictures.LOOKED_AT)
 
 
-def _images(cfg: Any, ranks: DistributedContext, split: str) -> list[str]:
+def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
     """A split's fine images, none where it is not there."""
     try:
-        found = catalogue.listing(cfg, split, ranks)
+        split = splits.load(cfg, mode, ranks)
     except UserError:
         return []
-    return [item.image for item in found.items[: found.fine]]
+    return [item.image for item in split.items[: split.fine]]
 
 
-def turned_note(listing: Split) -> str:
+def turned_note(split: Split) -> str:
     """What the log should say of training images that ask for a turn, by some of them; empty where none does."""
-    some = pictures.spread([item.image for item in listing.items if not item.upright], pictures.LOOKED_AT)
+    some = pictures.spread([item.image for item in split.items if not item.upright], pictures.LOOKED_AT)
     count = pictures.turned(some)
     if not count:
         return ""

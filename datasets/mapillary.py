@@ -1,4 +1,4 @@
-"""Mapillary Vistas (Neuhold et al. 2017): classes and colours from its own config file, v1.x and v2.0 trees."""
+"""Mapillary Vistas (Neuhold et al. 2017): classes and colors from its own config file, v1.x and v2.0 trees."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.base import Item
+from datasets.cityscapes import CV_ALL
+from datasets.entry import DatasetEntry
 from datasets.files import some_images
-from datasets.reading import find_folder, found, require_label
+from datasets.reading import find_folder, listing_for_message, require_label
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -57,7 +59,7 @@ _CLASSES = (
 SPEC = DatasetSpec(
     name="mapillary",
     classes=tuple(name for name, _ in _CLASSES),
-    palette=tuple(colour for _, colour in _CLASSES),
+    palette=tuple(color for _, color in _CLASSES),
     id_to_train={**{c: c for c in range(len(_CLASSES))}, len(_CLASSES): _IGNORE},
     train_to_id=tuple(range(len(_CLASSES))),
 )
@@ -75,9 +77,9 @@ def release_of(root: str, wanted: str = "") -> tuple[str, Path | None]:
     return wanted or "v1.2", None
 
 
-def spec(root: str, wanted: str = "") -> DatasetSpec:
-    """Classes and colours as the config file under `root` has them; without one, the 65 of v1.2."""
-    name, config = release_of(root, wanted)
+def read_spec(root: str, cfg: Any) -> DatasetSpec:
+    """Classes and colors as the config file under `root` has them; without one, the 65 of v1.2."""
+    name, config = release_of(root, cfg.DATASET.MAPILLARY_RELEASE)
     if config is not None:
         return read_config(config)
     if name != "v1.2":
@@ -85,13 +87,21 @@ def spec(root: str, wanted: str = "") -> DatasetSpec:
     return SPEC
 
 
-def items(root: str, wanted: str, mode: str) -> list[Item]:
-    """Images of `mode` (train, val, trainval, test), each with its label but those of the test split."""
-    name, config = release_of(root, wanted)
+def resolve(root: str, cfg: Any) -> None:
+    """Write into `cfg` which release is read, where it does not say so."""
+    cfg.DATASET.MAPILLARY_RELEASE = cfg.DATASET.MAPILLARY_RELEASE or release_of(root)[0]
+
+
+def items(root: str, mode: str, cfg: Any) -> list[Item]:
+    """Images of `mode` (train, val or test) with their labels, test images without; --cv 3 trains on train and val."""
+    name, config = release_of(root, cfg.DATASET.MAPILLARY_RELEASE)
     if config is None:
         raise UserError(_missing(root, name))
-    if mode == "trainval":
-        return items(root, wanted, "train") + items(root, wanted, "val")
+    both = mode == "train" and cfg.DATASET.CV == CV_ALL
+    return [item for part in (("train", "val") if both else (mode,)) for item in _items(root, name, part)]
+
+
+def _items(root: str, name: str, mode: str) -> list[Item]:
     split = SPLITS[mode]
     images = find_folder(root, (f"{split}/images",), f"Mapillary {split} images")
     paths = some_images(images)
@@ -109,7 +119,7 @@ def _missing(root: str, name: str) -> str:
         RELEASES[name].configs if name != "v1.2" else [c for r in RELEASES.values() for c in r.configs]
     )
     base = Path(root)
-    there = f"found there: {found(base)}" if base.is_dir() else "there is no such folder"
+    there = f"found there: {listing_for_message(base)}" if base.is_dir() else "there is no such folder"
     return (
         f"Mapillary: its classes stand in {looked}, which {root} does not have ({there}); --data_root names the folder"
     )
@@ -142,8 +152,11 @@ def read_config(path: Path) -> DatasetSpec:
 
 
 def _entry(label: dict[str, Any]) -> tuple[str, tuple[int, int, int]]:
-    """Name and colour of a class; ValueError if they are none."""
+    """Name and color of a class; ValueError if they are none."""
     red, green, blue = (int(channel) for channel in label["color"])
     if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
-        raise ValueError(f"colour {label['color']}")
+        raise ValueError(f"color {label['color']}")
     return str(label["readable"]), (red, green, blue)
+
+
+DATASET = DatasetEntry(SPEC, items, root="MAPILLARY_DIR", read_spec=read_spec, resolve=resolve, val_size=VAL_SIZE)

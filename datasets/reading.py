@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -53,23 +54,23 @@ def size_of(path: str) -> tuple[int, int]:
 
 @_naming
 def read_label(path: str) -> np.ndarray:
-    """(H, W) uint8 or uint16 ids as they are stored; the indices of a palette file, not its colours."""
+    """(H, W) uint8 or uint16 ids as they are stored; the indices of a palette file, not its colors."""
     return ids_in(read_complete(path), path)
 
 
-def colour_table(colours: Mapping[tuple[int, int, int], int]) -> np.ndarray:
-    """(2^24,) uint8: one more than the value that colour R * 65536 + G * 256 + B stands for; 0 where it is none."""
+def color_lut(color_to_id: Mapping[tuple[int, int, int], int]) -> np.ndarray:
+    """(2^24,) uint8: one more than the value that color R * 65536 + G * 256 + B stands for; 0 where it is none."""
     table = np.zeros(1 << 24, np.uint8)  # zeros cost no memory until they are read
-    for (red, green, blue), value in colours.items():
+    for (red, green, blue), value in color_to_id.items():
         table[(red << 16) | (green << 8) | blue] = value + 1
     return table
 
 
 @_naming
-def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
-    """(H, W) uint8 values of a label painted in colours; UserError with file, colour and pixel count for another one.
+def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
+    """(H, W) uint8 values of an RGB-encoded label; UserError with file, color and pixel count for another one.
 
-    `table` as `colour_table` makes it, `name` the dataset's.
+    `table` as `color_lut` makes it, `name` the dataset's.
     """
     data = read_complete(path)
     bgr = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -83,7 +84,7 @@ def read_painted(path: str, table: np.ndarray, name: str) -> np.ndarray:
     bad, pixels = np.unique(key[values == 0], return_counts=True)
     shown = [f"({c >> 16}, {c >> 8 & 255}, {c & 255}) ({n} pixels)" for c, n in zip(bad[:4], pixels, strict=False)]
     more = f" and {bad.size - 4} more" if bad.size > 4 else ""
-    raise UserError(f"{path}: colour {', '.join(shown)}{more} is no class of {name}")
+    raise UserError(f"{path}: color {', '.join(shown)}{more} is no class of {name}")
 
 
 def read_complete(path: str) -> bytes:
@@ -164,10 +165,10 @@ def find_folder(root: str, candidates: Iterable[str], what: str) -> Path:
     looked = " or ".join(tried)
     if not base.is_dir():
         raise UserError(f"{what}: the folder {root} does not exist (looked for {looked} in it)")
-    raise UserError(f"{what}: looked for {looked} in {root}; found there: {found(base)}")
+    raise UserError(f"{what}: looked for {looked} in {root}; found there: {listing_for_message(base)}")
 
 
-def found(folder: Path, limit: int = 8) -> str:
+def listing_for_message(folder: Path, limit: int = 8) -> str:
     """Names in `folder` for an error message."""
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
     more = f", ... ({len(names)} in all)" if len(names) > limit else ""
@@ -179,3 +180,16 @@ def require_label(label: Path, image: Path) -> str:
     if not label.is_file():
         raise UserError(f"image without label: {image} needs {label}")
     return str(label)
+
+
+def unique_names(choices: list[list[str]]) -> list[str]:
+    """A file name for each image that no other has: the first of its choices that no other image has.
+
+    `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
+    side. Where another image could have all of them, too, the place in the list is appended to the last.
+    """
+    times = Counter(choice for own in choices for choice in own)
+    return [
+        next((choice for choice in own if times[choice] == 1), f"{own[-1]}_{place:06d}")
+        for place, own in enumerate(choices)
+    ]

@@ -22,11 +22,11 @@ Centroids = Mapping[int, np.ndarray]
 def draw_epoch(
     images: Sequence[int], centroids: Centroids, num_classes: int, share: float, rng: random.Random
 ) -> list[Crop]:
-    """One epoch's (item, centre) pairs: first random items, then each class's (Zhu et al. 2019, section 3.3).
+    """One epoch's (item, crop_center) pairs: first random items, then each class's (Zhu et al. 2019, section 3.3).
 
     With N images, every class gets floor(N * share / num_classes) crops round its centroids; a class without
     centroids gets none and nothing takes its place. The remaining N - per_class * num_classes items are drawn
-    from the images, without a centre. Within a group nothing repeats before everything has been used. Share 0
+    from the images, without a center. Within a group nothing repeats before everything has been used. Share 0
     gives the images in their own order.
     """
     if share <= 0:
@@ -111,7 +111,7 @@ class ClassUniformSampler(Sampler[list[CropRequest]]):
         if self.share <= 0 or crops_per_class(len(self.images), self.share, self.num_classes):
             return ""
         text = f"{len(self.images)} images at --class_uniform_pct {self.share} make less than one crop a class"
-        unused = ", so no coarse image and no frame around is drawn" if self.late is not None else ""
+        unused = ", so no coarse image and no adjacent frame is drawn" if self.late is not None else ""
         return f"{text}: nothing is drawn class-uniformly{unused}"
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
@@ -128,7 +128,7 @@ class ClassUniformSampler(Sampler[list[CropRequest]]):
             more = int(len(self.images) * (1 + self.multiple)) - len(self.images) if self.coarse else 0
             crops += [(self.coarse[i], None) for i in _cycled(len(self.coarse), more, rng)]
             rng.shuffle(crops)
-            draws = [CropRequest(index, centre, rng.getrandbits(63)) for index, centre in crops]
+            draws = [CropRequest(index, center, rng.getrandbits(63)) for index, center in crops]
             whole = self.batch_size * self.world
             steps = len(draws) // whole
             steps = min(steps, self.most_steps) if self.most_steps else steps
@@ -147,14 +147,14 @@ class ClassUniformSampler(Sampler[list[CropRequest]]):
 
 @dataclass
 class IterationBasedSampler(Sampler[list[CropRequest]]):
-    """The epochs of `sampler` one after another, cut into rounds of `steps` batches; `budget` batches in all.
+    """The epochs of `sampler` one after another, cut into rounds of `steps` batches; `max_iters` batches in all.
 
     A round stands in for an epoch of the run, so that it can be entered in the middle like one.
     """
 
     sampler: Epochs
     steps: int
-    budget: int
+    max_iters: int
     epoch: int = field(default=0, init=False)
     start: int = field(default=0, init=False)
 
@@ -169,7 +169,7 @@ class IterationBasedSampler(Sampler[list[CropRequest]]):
 
     def __len__(self) -> int:
         """Batches of the round: `steps`, fewer in the last."""
-        return max(0, min(self.steps, self.budget - self.epoch * self.steps))
+        return max(0, min(self.steps, self.max_iters - self.epoch * self.steps))
 
     def __iter__(self) -> Iterator[list[CropRequest]]:
         skip, left = self.epoch * self.steps + self.start, len(self) - self.start

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.files import images_in, visible
-from datasets.reading import find_folder, found
+from datasets.reading import find_folder, listing_for_message
 from utils.errors import UserError
 
 _FRAME_TREES = ("leftImg8bit_sequence_trainvaltest/leftImg8bit_sequence", "leftImg8bit_sequence")
@@ -153,4 +153,4 @@ def numbered(paths: Iterable[Path]) -> Iterator[tuple[str, int, Path]]:
 
 
 def _found(folder: Path) -> str:
-    return found(folder) if folder.is_dir() else "no such folder"
+    return listing_for_message(folder) if folder.is_dir() else "no such folder"

@@ -1,109 +1,46 @@
-"""Embedded street scenes in the layout of Cityscapes, generated instead of downloaded.
-
-`python scripts/make_scenes.py ROOT --parts fine,coarse` writes them; `render` makes a single one in memory.
-"""
+"""The embedded street scenes: Cityscapes' classes and layout, drawn where they are asked for and not there."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from datasets import cityscapes
+from datasets.entry import DatasetEntry
 
-from toyworld import parts as scenes
-from toyworld.scene import photograph
-from toyworld.store import check_ours, is_complete, locked, publish
-from toyworld.weather import CONDITIONS
-from utils.errors import UserError, nearest
-from utils.workers import in_processes
-
-SIZE = (256, 512)
+_FOLDERS = {"fine": "gtFine/train", "coarse": "gtCoarse/train_extra", "test": "leftImg8bit/test"}
 
 
-def render(
-    index: int,
-    seed: int = 0,
-    split: str = "train",
-    condition: str = "clear",
-    size: tuple[int, int] = SIZE,
-    time: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """One scene: image (H, W, 3) uint8 RGB and raw Cityscapes label ids (H, W) uint8.
+def prepare(root: str, mode: str, cfg: Any) -> None:
+    """Draw the parts that a mode needs and that are not there; what somebody put or drew there himself stays.
 
-    A pure function of its arguments. `split`: train, val, test or train_extra; `condition`: clear, fog, night, rain
-    or snow, the same street in other weather; `time`: frames (1/17 s) that the camera has driven on.
+    Coarse images bring fine ones along: beside somebody's own they are drawn as those were.
     """
-    known(split, scenes.SPLITS, "split")
-    known(condition, CONDITIONS, "condition")
-    check_size(size)
-    return photograph(scenes.scene(seed, scenes.SPLITS[split], index, condition), size, time)
+    import toyworld  # it brings the renderer, which nothing else needs
+
+    coarse = mode == "train" and cityscapes.Coarse.of(cfg.DATASET) is not None
+    default = {"seed": 0, "size": list(toyworld.SIZE), "counts": toyworld.COUNTS}
+    as_fine: dict[str, Any] = {}
+    for part in ["fine"] + ["coarse"] * coarse + ["test"] * (mode == "test"):
+        marker = Path(root) / f"toy_{part}.json"
+        try:
+            found = json.loads(marker.read_text())
+            own = bool(found["complete"]) and any(found[key] != value for key, value in default.items())
+            if part == "fine" and own:
+                as_fine = {"seed": found["seed"], "counts": found["counts"], "size": tuple(found["size"])}
+        except (OSError, ValueError, KeyError):
+            own = not marker.exists() and (Path(root) / _FOLDERS[part]).exists()
+        if not own:
+            toyworld.write(root, (part,), **(as_fine if part == "coarse" else {}))
 
 
-def generate(
-    root: Path,
-    parts: Sequence[str] = ("fine",),
-    seed: int = 0,
-    counts: Mapping[str, int] | None = None,
-    size: tuple[int, int] = SIZE,
-    workers: int | None = None,
-) -> None:
-    """Write parts of the data set below `root`; what is there already, complete and of the same seed, stays.
-
-    `parts`: fine (train and val), test, coarse (brings fine along), sequence, motion (labels of all frames of the
-    sequences, and flow between them), fog, night, rain, snow.
-    `counts`: pictures a split, see `scenes.parts.COUNTS`. `size`: (H, W). `workers`: processes; None: one a core up to
-    four. The files do not depend on it. Raises UserError for unknown names and for a folder with other data.
-    """
-    root = Path(root)
-    for part in parts:
-        known(part, scenes.PARTS, "part")
-    for name in counts or {}:
-        known(name, scenes.COUNTS, "count")
-    check_size(size)
-    counts = {**scenes.COUNTS, **(counts or {})}
-    wanted = [p for p in scenes.PARTS if p in parts or (p == "fine" and "coarse" in parts)]
-    with locked(root):
-        for part in wanted:
-            _part(root, part, seed, counts, size, workers)
-
-
-def known(name: str, names: Iterable[str], what: str) -> None:
-    """Raise UserError, with the nearest name, unless `name` is one of `names`."""
-    names = list(names)
-    if name not in names:
-        raise UserError(
-            f"unknown {what} {name!r} of the embedded scenes{nearest(name, names)}; known: {', '.join(names)}"
-        )
-
-
-def check_size(size: tuple[int, int]) -> None:
-    """Raise UserError for a size that cannot be drawn."""
-    if len(size) != 2 or min(size) < 32 or any(n % 2 for n in size):
-        raise UserError(f"size {size} of the embedded scenes: give two even numbers (H, W) of at least 32")
-
-
-def _part(
-    root: Path, part: str, seed: int, counts: Mapping[str, int], size: tuple[int, int], workers: int | None
-) -> None:
-    jobs = scenes.jobs(part, counts)
-    key = {"version": scenes.VERSION, "seed": seed, "size": list(size), "counts": scenes.relevant(part, counts)}
-    files = [name for job in jobs for name in job.files()]
-    if is_complete(root, part, key, files):
-        return
-    check_ours(root, part, scenes.folders(part))
-    for left in root.glob(f".toy_{part}_*"):  # of a run that was killed: we hold the lock
-        shutil.rmtree(left, ignore_errors=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".toy_{part}_", dir=root))
-    try:
-        for name in scenes.folders(part):
-            (staged / name).mkdir(parents=True)
-        in_processes(_task, [(job, staged, root, seed, size) for job in jobs], f"scenes: {part}", workers)
-        publish(staged, root, part, key, scenes.folders(part))
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-
-
-def _task(task: tuple) -> None:
-    scenes.run(*task)
+DATASET = DatasetEntry(
+    replace(cityscapes.SPEC, name="toy"),
+    cityscapes.items,
+    root="TOY_DIR",
+    prepare=prepare,
+    adjacent_frames=cityscapes.adjacent_frames,
+    reads_in_training=cityscapes.IN_TRAINING,
+)

@@ -22,7 +22,7 @@ from datasets.pictures import PictureError, read_turned
 from datasets.results import Older, check_apart
 from engine.log import RunLog
 from engine.runlock import FolderLock
-from engine.session import Run, Start, load_for_evaluation, placed
+from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation.legend import Legend
 from evaluation.sinks.submission import id_table
 from inference import trained
@@ -32,6 +32,7 @@ from utils import amp, distributed
 from utils.cli import exit_code, place_to_write
 from utils.errors import UserError
 from utils.files import write_file
+from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import colorize, encode_png, overlay, to_array
 
@@ -40,7 +41,7 @@ _WRITES = ("color_mask", "overlap", "pred_mask", "result")  # what names of file
 # What the published commands mean where they say nothing.
 ARCH, SNAPSHOT, SAVE_DIR = "deepv3.DeepWV3Plus", "./pretrained_models/cityscapes_best.pth", "./save"
 
-Drive = Callable[[argparse.Namespace, Sequence[str], str], None]
+Command = Callable[[argparse.Namespace, Sequence[str], str], None]
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class Renderer:
         write_file(path, encode_png(self.legend.picture()))
         lines = [f"classes above 0.1 % of the pixels, {path}", *self.legend.lines()]
         if self.turned:
-            lines.append(f"{self.turned} pictures carry a turn (EXIF): turned upright, as viewers show them")
+            carry = f"{counted(self.turned, 'picture')} carr{'ies' if self.turned == 1 else 'y'} a turn (EXIF)"
+            lines.append(f"{carry}: turned upright, as viewers show them")
         self.run.log.line("\n".join(filter(None, [*lines, self.older.note()])))
 
 
@@ -132,8 +134,8 @@ def parser(what: str) -> argparse.ArgumentParser:
 @contextmanager
 def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Renderer]:
     """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
-    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
-    cfg, spec, net, _ = trained.build([*rest, *words], preferred=ARCH)
+    argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
+    cfg, spec, net, _ = trained.build([*rest, *argv], preferred=ARCH)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")
@@ -145,7 +147,7 @@ def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iter
         notes = [line for line in (note, run.precision.note) if line]
         log.line("\n".join([command, f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}", *notes]))
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
-        made = Renderer(run, inference.build_predictor(cfg, placed(run, net), run.precision, log.line))
+        made = Renderer(run, inference.build_predictor(cfg, to_device(run, net), run.precision, log.line))
         try:
             yield made
         except KeyboardInterrupt:
@@ -232,12 +234,12 @@ def _paint_frames(made: Renderer, source: VideoSource, frames: Iterator[np.ndarr
     return done
 
 
-def main(script: str, options: argparse.ArgumentParser, drive: Drive, argv: Sequence[str] | None) -> int:
+def main(script: str, options: argparse.ArgumentParser, run: Command, argv: Sequence[str] | None) -> int:
     """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    args, rest = options.parse_known_args(words)
-    command = f"python {script} {shlex.join(words)}"
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args, rest = options.parse_known_args(argv)
+    command = f"python {script} {shlex.join(argv)}"
     try:
-        return exit_code(lambda: drive(args, rest, command), args.save_dir, "what is done is written")
+        return exit_code(lambda: run(args, rest, command), args.save_dir, "what is done is written")
     finally:
         distributed.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class ModelEma:
@@ -17,17 +17,19 @@ class ModelEma:
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.net = copy.deepcopy(net).eval().requires_grad_(False)
-        self.decay, self.steps = decay, 0
+        self.decay = decay
+        self.steps = torch.zeros((), dtype=torch.int64, device=next(net.parameters()).device)
 
     @torch.no_grad()
-    def update(self, net: nn.Module) -> None:
-        """After each optimizer step."""
-        self.steps += 1
-        weight = 1.0 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for mine, other in zip(self.net.parameters(), net.parameters(), strict=True):
-            mine.lerp_(other, weight)
-        for mine, other in zip(self.net.buffers(), net.buffers(), strict=True):
+    def update(self, net: nn.Module, taken: Tensor) -> None:
+        """Follow `net` after an optimizer step; nothing moves where `taken`, a bool scalar on the device, is false."""
+        self.steps += taken
+        share = ((1 + self.steps).double() / (10 + self.steps)).clamp(max=self.decay)  # of what it was
+        weight = torch.where(taken, 1.0 - share, 0.0)
+        pairs = [*zip(self.net.parameters(), net.parameters(), strict=True)]
+        pairs += zip(self.net.buffers(), net.buffers(), strict=True)
+        for mine, other in pairs:
             if mine.is_floating_point():
-                mine.lerp_(other, weight)
+                mine.lerp_(other, weight.to(mine.dtype))
             else:
-                mine.copy_(other)
+                mine.copy_(torch.where(taken, other, mine))

@@ -12,7 +12,7 @@ from utils.errors import UserError
 def last_words(error: BaseException) -> str:
     """What a log says of the error that ended its run."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by Ctrl-C: --resume auto goes on with a training"
+        return f"stopped by {str(error) or 'Ctrl-C'}: --resume auto goes on with a training"
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     return f"error: {kind}{' '.join(str(error).split())}"
 

@@ -10,18 +10,26 @@ import torch
 
 
 class StepMeter:
-    """Keeps a running speed over the steps of a run; `images` a step over all processes, `steps` left in the run."""
+    """Keeps a running speed over the steps of a run; `images` a step over all processes, `steps` left in the run.
+
+    The host runs ahead of the device, so that a speed is that of all steps between two waits for a loss.
+    """
 
     def __init__(self, images: int, steps: int, device: torch.device) -> None:
         self.images, self.steps, self.device = images, steps, device
-        self._last, self._seconds = time.perf_counter(), 0.0
+        self._last, self._seconds, self._ticks = time.perf_counter(), 0.0, 0
 
-    def tick(self, loss: float, lr: float) -> dict[str, str]:
-        """Text of the figures after one more step, data loading included."""
-        now = time.perf_counter()
-        taken, self._last = now - self._last, now
-        self._seconds = taken if not self._seconds else 0.9 * self._seconds + 0.1 * taken
+    def tick(self) -> None:
+        """Count one more step."""
         self.steps -= 1
+        self._ticks += 1
+
+    def figures(self, loss: float, lr: float) -> dict[str, str]:
+        """Give the text of the figures after the step whose `loss` is known, data loading included."""
+        now = time.perf_counter()
+        taken, kept = (now - self._last) / self._ticks, 0.9**self._ticks
+        self._seconds = taken if not self._seconds else kept * self._seconds + (1 - kept) * taken
+        self._last, self._ticks = now, 0
         return {
             "loss": f"{loss:.4f}",
             "lr": f"{lr:.2e}",
@@ -32,7 +40,7 @@ class StepMeter:
 
     def pause(self) -> None:
         """Leave out the time until now (validation, saving)."""
-        self._last = time.perf_counter()
+        self._last, self._ticks = time.perf_counter(), 0
 
 
 def peak_bytes(device: torch.device) -> int:

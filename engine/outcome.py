@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from yacs.config import CfgNode
 
@@ -18,22 +19,22 @@ PICTURES = 4  # images that tensorboard gets of each validation
 
 
 class Evaluation(NamedTuple):
-    """Outcome of an evaluation: scores, what the sinks keep for the report, what differs from a plain pass, figures.
+    """Outcome of an evaluation: scores, what the sinks have found, what differs from a plain pass, figures.
 
     `left_out`: pictures that could not be read.
     """
 
     scores: Scores
-    writers: sinks.Sinks
+    found: sinks.Results
     note: str
     facts: Mapping[str, str]
     left_out: int = 0
 
 
-def end(run: Run, loader: EvalLoader, writers: sinks.Sinks) -> Seen:
-    """Close the sinks and say what came of it, and what was met in the pictures."""
+def log_results(run: Run, loader: EvalLoader, found: sinks.Results) -> Seen:
+    """Say what the sinks have found, and what was met in the pictures; gives the latter."""
     seen = loader.seen(run.ranks)
-    for line in (*writers.close(run.ranks), *(seen.lines if run.cfg.EVAL.MODE else ())):
+    for line in (*found.lines, *(seen.lines if run.cfg.EVAL.MODE else ())):
         run.log.line(line)
     return seen
 
@@ -44,42 +45,46 @@ def _has_labels(cfg: CfgNode) -> bool:
     return bool(labelled) and not cfg.EVAL.NO_METRICS
 
 
-def show(run: Run, result: Evaluation, phase: str, epoch: int) -> int:
+def publish_results(run: Run, result: Evaluation, phase: str, epoch: int) -> int:
     """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard.
 
     Gives the exit code: 0, or 2 where pictures were left out.
     """
     if run.ranks.is_main:
-        _show(run, result, phase, epoch)
+        _publish(run, result, phase, epoch)
     return 2 if result.left_out else 0
 
 
-def _show(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
+def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
     cfg, log, scores = run.cfg, run.log, result.scores
     if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
-        log.metric(phase, scores.summary() | result.writers.figures, epoch)
+        by_condition = {f"mean_iu_{name}": one.mean_iu for name, one in result.found.conditions.items()}
+        log.metric(phase, scores.summary() | by_condition, epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
     if not scores.pixels and _has_labels(cfg):
         best = "" if cfg.EVAL.MODE else f" of epoch {epoch}, and it cannot become the best checkpoint"
         log.line(f"warning: no pixel of the labels counts, so there is no score{best}")
-    data = ReportData(
-        title=f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
-        command=run.command,
-        date=time.strftime("%Y-%m-%d %H:%M"),
-        class_names=run.spec.classes,
-        palette=run.spec.palette,
+    write_report(
+        run,
+        f"{cfg.MODEL.ARCH} on {cfg.DATASET.NAME}",
         scores=scores,
-        rows=result.writers.rows,
+        rows=result.found.rows,
         train=log.history("train"),
         val=log.history("val"),
         facts=list(result.facts.items()),
-        versions=environment(run.ranks.device),
         note=result.note,
-        conditions=result.writers.conditions,
+        conditions=result.found.conditions,
     )
-    Report(run.folder).write(data)
-    for row in result.writers.rows[:PICTURES]:
+    for row in result.found.rows[:PICTURES]:
         for caption, encoded in (row.panels | row.seeds).items():
             log.picture(f"{row.name}/{caption}", encoded, epoch)
-    log.scalars({f"val/{name}": value.mean_iu for name, value in result.writers.scale_scores.items()}, epoch)
+    log.scalars({f"val/{name}": value.mean_iu for name, value in result.found.scale_scores.items()}, epoch)
+
+
+def write_report(run: Run, title: str, **shown: Any) -> Path:
+    """Write the HTML page of a run's folder; `shown`: what it shows beside the run's facts, fields of `ReportData`."""
+    date, spec = time.strftime("%Y-%m-%d %H:%M"), run.spec
+    versions = environment(run.ranks.device)
+    data = ReportData(title, run.command, date, spec.classes, spec.palette, versions=versions, **shown)
+    return Report(run.folder).write(data)

@@ -123,7 +123,7 @@ def _place(path: Path, state: TrainState, length: int, accum: int) -> str:
     told = paddle.momentum(path, read_file(path))
     if told.iterations is None:
         return f"no schedule in {told.path.name}, so from epoch 0"
-    state.step = told.iterations
+    state.step.fill_(told.iterations)
     finished, state.iteration = divmod(told.iterations * accum, length)
     state.epoch = finished - 1
     rate = "" if told.rate is None else f", learning rate there {told.rate:.6g}"

@@ -1,30 +1,26 @@
-"""What a run is made of: from options and a checkpoint to network, optimizer, criterion, data and log."""
+"""A run and what it starts from: its folder, its log, its checkpoint, and its network on the device."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
 
 import config
 import datasets
 import inference
-import loss
 import network
 from datasets import classes
 from datasets.base import listed
-from engine import agree, checkpoint, differences, preflight, restore, runfolder
-from engine.ema import ModelEma
+from engine import agree, checkpoint, differences, runfolder
 from engine.log import RunLog
 from engine.runlock import FolderLock
-from engine.state import BufferGuard, TrainState
 from network.memory_layout import crashes_channels_last
 from slurm.leave import leave
 from utils import amp, distributed
@@ -41,13 +37,8 @@ class Run:
     ranks: distributed.DistributedContext
     log: RunLog
     precision: amp.Precision
-    words: str  # of the command line, quoted
+    command: str  # how this run was started
     lock: FolderLock = field(default_factory=FolderLock)
-
-    @property
-    def command(self) -> str:
-        """How this run was started."""
-        return f"{distributed.launcher()} train.py {self.words}"
 
     @property
     def folder(self) -> Path:
@@ -70,19 +61,6 @@ class Run:
             "command": self.command,
             "config": config.flat(self.cfg),
         }
-
-
-@dataclass
-class Trainer:
-    """The moving parts of training; `forward` is the network as it is called: wrapped where distributed."""
-
-    state: TrainState
-    net: network.Net
-    forward: torch.nn.Module
-    criterion: loss.Criterion
-    lr: Callable[[int, int, int], float]
-    loader: datasets.TrainLoader
-    guard: BufferGuard
 
 
 class Start(NamedTuple):
@@ -119,20 +97,21 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
     return folder.glob("last_checkpoint_ep*.pth")
 
 
-def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, words: str, start: Start) -> Run:
+def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence[str], start: Start) -> Run:
     """A run with its log, alone in its folder. An evaluation beside a training gets a folder of its own below it.
 
     UserError where another run is in the folder, or where a process of this one was started otherwise than the others.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
     spec, lock, e = datasets.spec(cfg), FolderLock(), cfg.EVAL
-    told = [*spec.classes, *classes.ids_of(spec)]
-    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, told, Path(__file__).parents[1]))
+    known = [*spec.classes, *classes.ids_of(spec)]
+    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, known, Path(__file__).parents[1]))
     part = f"part{e.SPLIT_INDEX}of{e.SPLIT_COUNT}" if e.SPLIT_COUNT > 1 else ""
-    asked = (Path(cfg.RESULT_DIR), lock, f"train.py {words}", e.MODE, start.path, start.resumes, part)
-    folder, notes = distributed.from_main(ranks, lambda: runfolder.enter(*asked))
+    command = f"train.py {shlex.join(argv)}"
+    place = (Path(cfg.RESULT_DIR), lock, command, e.MODE, start.path, start.resumes, part)
+    folder, notes = distributed.from_main(ranks, lambda: runfolder.enter(*place))
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
-    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main), precision, words, lock)
+    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main), precision, f"{distributed.launcher()} {command}", lock)
     for note in notes:
         run.log.line(note)
     return run
@@ -186,72 +165,17 @@ def log_header(run: Run, notes: Sequence[str]) -> None:
         log.line(f"one of {gpus} GPUs is used: --device 0-{gpus - 1} uses all")
 
 
-def write_batch_script(run: Run) -> None:
-    """`train_cmd.sh`, which runs or queues this command again, unless there is one already."""
+def write_batch_script(run: Run, argv: Sequence[str]) -> None:
+    """Write `train_cmd.sh`, which runs or queues this command again, unless there is one already."""
     nodes, here = distributed.layout()
     launch = "python" if distributed.launcher() == "python" else f"torchrun --nproc_per_node={here}"
-    command = f"{launch} {shlex.quote(str(Path(__file__).resolve().parents[1] / 'train.py'))} {run.words}"
+    command = f"{launch} {shlex.quote(str(Path(__file__).resolve().parents[1] / 'train.py'))} {shlex.join(argv)}"
     gpus = here if run.ranks.device.type == "cuda" else 0
     if run.ranks.is_main and (note := leave(run.folder, command, bool(run.cfg.EVAL.MODE), nodes, gpus)):
         run.log.line(note)
 
 
-def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
-    """Network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
-    cfg, ranks, log = run.cfg, run.ranks, run.log
-    if start.path is None:
-        log.line(network.start_trunk(cfg, net))
-    elif not start.resumes:
-        log.line(network.start_snapshot(cfg, net, start.path))
-        if odd := classes.other_names(network.weights.read_file(start.path).class_names, run.spec):
-            log.line(f"warning: {start.path} was trained on other classes: {odd}; the head starts with theirs")
-    preflight.check_batchnorm(cfg, net, ranks)
-    net = placed(run, net)
-    if cfg.TRAIN.SYNCBN:
-        distributed.sync_batchnorm(net, ranks)
-    ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
-    optimizer = loss.optimizer.build(cfg, net)
-    state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
-    loader = datasets.build_train(cfg, ranks, run.folder)
-    splits = {"training": loader.dataset} | ({"val": loader.validation.dataset} if loader.validation else {})
-    agree.compare(ranks, lambda: {f"{split} images": listed(part.items) for split, part in splits.items()})
-    torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
-    if start.path and start.resumes:
-        unread = config.unread(cfg)
-        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), unread, run.spec))
-        _go_back(run, start.path, state, len(loader))
-    elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
-        log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
-    for note in preflight.notes(cfg, state, len(loader)):
-        log.line(f"note: {note}")
-    if cfg.TRAIN.COMPILE:
-        log.line(network.compile_parts(net))
-    if loader.sampler.note:
-        log.line(f"warning: {loader.sampler.note}")
-    for line in datasets.audit_labels(cfg, ranks, loader):
-        log.once(line)
-    criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
-    return Trainer(state, net, wrapped(net, ranks), criterion, lr, loader, BufferGuard(net))
-
-
-def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
-    """Take out of the run folder what came after the checkpoint: its curves have each step once."""
-    if run.ranks.is_main:
-        one = run.cfg.TRAIN.SAVE_INTERVAL if run.cfg.TRAIN.MAX_ITERS else length
-        note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * one + state.iteration)
-        if note:
-            run.log.line(note)
-
-
-def validation(run: Run, mode: str) -> datasets.EvalLoader:
-    """The images of an evaluation; what there is to say of them is said once a run."""
-    loader = datasets.build_val(run.cfg, run.ranks, mode)
-    for note in loader.dataset.notes:
-        run.log.once(note)
-    return loader
-
-
-def placed(run: Run, net: network.Net) -> network.Net:
+def to_device(run: Run, net: network.Net) -> network.Net:
     """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
     cfg, device = run.cfg, run.ranks.device
     # A search for the fastest kernels pays for sizes that come again.
@@ -266,11 +190,3 @@ def placed(run: Run, net: network.Net) -> network.Net:
         run.log.line(f"note: {why}: --channels_last off is taken")
         last = False
     return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
-
-
-def wrapped(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
-    """The network as training calls it."""
-    if ranks.world == 1:
-        return net
-    devices = [ranks.device] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine import checkpoint, optimizer_state
 from engine.ema import ModelEma
@@ -16,32 +16,55 @@ from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 
-class BufferGuard:
-    """Running statistics from before a step: the forward pass moves them even where the step is then left out."""
+class FiniteGuard:
+    """Finds losses that are not finite on the device, so that the host need not wait for their values.
+
+    A forward pass moves the running statistics of `net` even where its step is then left out: they are put back.
+    """
 
     def __init__(self, net: nn.Module) -> None:
-        self._live = list(net.buffers())
-        self._kept = [buffer.clone() for buffer in self._live]
+        buffers = list(net.buffers())
+        self._groups = [[b for b in buffers if b.dtype == kind] for kind in dict.fromkeys(b.dtype for b in buffers)]
+        self._kept: list[Tensor] = []
+        self._finite: list[Tensor] = []
 
+    @torch.no_grad()
     def keep(self) -> None:
-        """Remember them now."""
-        _copy(self._live, self._kept)
+        """Remember the running statistics from before a forward pass."""
+        self._kept = [_joined(group) for group in self._groups]
 
-    def restore(self) -> None:
-        """Put them back."""
-        _copy(self._kept, self._live)
+    @torch.no_grad()
+    def check(self, loss: Tensor) -> None:
+        """Note whether the scalar `loss` is finite; where it is not, put the running statistics back."""
+        finite = loss.isfinite()
+        for group, kept in zip(self._groups, self._kept, strict=True):
+            parts = torch.where(finite, _joined(group), kept).split([buffer.numel() for buffer in group])
+            torch._foreach_copy_(group, [part.view_as(b) for part, b in zip(parts, group, strict=True)])
+        self._finite.append(finite)
+
+    def take(self) -> Tensor:
+        """Give a bool scalar on the device, whether every loss since the last call is finite; begin anew."""
+        finite, self._finite = torch.stack(self._finite).all(), []
+        return finite
 
 
-@torch.no_grad()
-def _copy(source: list[torch.Tensor], target: list[torch.Tensor]) -> None:
-    for mine, other in zip(target, source, strict=True):
-        mine.copy_(other)
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+class BatchLoss(NamedTuple):
+    """The loss of one batch over all ranks, a float64 scalar that may still be computed, and the batch's files."""
+
+    iteration: int
+    value: Tensor
+    names: Sequence[str]
 
 
 @dataclass
 class TrainState:
     """Network, optimizer and counters. `epoch` is the last finished one (-1: none), `iteration` the batches done in
-    the epoch after it, `step` the optimizer steps of the run; `loss_sum` over the epoch's `loss_count` batches."""
+    the epoch after it, `step` the optimizer steps of the run, counted on the device; `loss_sum` is the sum over the
+    epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -49,11 +72,15 @@ class TrainState:
     ema: ModelEma | None = None
     epoch: int = -1
     iteration: int = 0
-    step: int = 0
+    step: Tensor = field(init=False)  # int64 scalar
     loss_sum: float = 0.0
     loss_count: int = 0
     bad_steps: int = 0  # in a row, without a finite loss
-    _settled: tuple[int, float, int, int] = (0, 0.0, 0, 0)
+    unread: list[BatchLoss] = field(default_factory=list)
+    _settled: int = 0
+
+    def __post_init__(self) -> None:
+        self.step = torch.zeros((), dtype=torch.int64, device=next(self.net.parameters()).device)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -61,12 +88,20 @@ class TrainState:
         return self.ema.net if self.ema else self.net
 
     def settle(self) -> None:
-        """The counters belong to the weights: no batch waits for its step."""
-        self._settled = self.iteration, self.loss_sum, self.loss_count, self.bad_steps
+        """Note that the weights have all batches so far: none waits for its step."""
+        self._settled = self.iteration
 
     def back(self) -> None:
-        """The counters of the last `settle`: the batches since, whose gradients are lost, are to be done again."""
-        self.iteration, self.loss_sum, self.loss_count, self.bad_steps = self._settled
+        """Return to the last `settle`: the batches since, whose gradients are lost, are to be done again."""
+        self.iteration = self._settled
+        self.unread = [batch for batch in self.unread if batch.iteration <= self._settled]
+
+    def read_losses(self) -> list[tuple[BatchLoss, float]]:
+        """Give the unread losses that the weights have, with their values; this waits for the device."""
+        settled = [batch for batch in self.unread if batch.iteration <= self._settled]
+        self.unread = self.unread[len(settled) :]
+        values = torch.stack([batch.value for batch in settled]).tolist() if settled else []
+        return list(zip(settled, values, strict=True))
 
     def finish_epoch(self) -> float:
         """Close the epoch in progress; gives its mean loss."""
@@ -79,7 +114,7 @@ class TrainState:
         return {
             "epoch": self.epoch,
             "iteration": self.iteration,
-            "step": self.step,
+            "step": int(self.step),
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
             "bad_steps": self.bad_steps,
@@ -88,7 +123,7 @@ class TrainState:
             "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
             "net": self.net.state_dict(),
             "ema": self.ema.net.state_dict() if self.ema else None,
-            "ema_steps": self.ema.steps if self.ema else 0,
+            "ema_steps": int(self.ema.steps) if self.ema else 0,
             "optimizer": self.optimizer.state_dict(),
             "optimizer_names": optimizer_state.parameter_names(self.optimizer, self.net),
             "scaler": self.scaler.state_dict(),
@@ -104,7 +139,7 @@ class TrainState:
             self.net.load_state_dict(state["net"])
             if self.ema and state["ema"] is not None:
                 self.ema.net.load_state_dict(state["ema"])
-                self.ema.steps = state["ema_steps"]
+                self.ema.steps.fill_(state["ema_steps"])
             names = state.get("optimizer_names", ())
             remark = optimizer_state.take_over(self.optimizer, self.net, state["optimizer"], names)
         except (RuntimeError, ValueError) as error:
@@ -114,7 +149,8 @@ class TrainState:
             self.ema.net.load_state_dict(state["net"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-        self.epoch, self.iteration, self.step = state["epoch"], state["iteration"], state["step"]
+        self.epoch, self.iteration = state["epoch"], state["iteration"]
+        self.step.fill_(state["step"])
         self.loss_sum, self.loss_count, self.bad_steps = state["loss_sum"], state["loss_count"], state["bad_steps"]
         # With another number of processes there is no state for the new ones: they keep their seeded start.
         if ranks.rank < len(state["rng"]):

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from utils.distributed import DistributedContext
 
 
+class Terminated(KeyboardInterrupt):
+    """A signal has ended a command that was in no step of a training; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise Terminated where a signal asks this command to end, until a StopRequest takes the signals over."""
+    if threading.current_thread() is not threading.main_thread():  # signals are handled in the main one alone
+        yield
+        return
+    before = {number: signal.signal(number, _terminate) for number in _ending_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """Signals that ask a command to end; a run under nohup wants to know nothing of a closed terminal."""
+    hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    return [signal.SIGTERM, signal.SIGUSR1, *hangup]
+
+
 class StopRequest:
-    """Installs the handlers; `asked(ranks)` is True on all ranks once one of them was asked to stop.
+    """Installs the handlers; `requested(ranks)` is True on all ranks once one of them was asked to stop.
 
     `file` asks by being there: signals do not reach the processes of every launcher on every node, a file in the run
     folder does. The main rank looks for it.
@@ -19,9 +54,7 @@ class StopRequest:
     def __init__(self, file: Path | None = None) -> None:
         self.signal: signal.Signals | None = None
         self._file = file
-        # Of a closed terminal a run under nohup wants to know nothing.
-        hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, *hangup):
+        for number in (signal.SIGINT, *_ending_signals()):
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -29,12 +62,12 @@ class StopRequest:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
 
-    def asked(self, ranks: DistributedContext) -> bool:
+    def requested(self, ranks: DistributedContext) -> bool:
         """Whether to stop now; the ranks agree."""
         by_file = ranks.is_main and self._file is not None and self._file.exists()
         return ranks.any(self.signal is not None or by_file)
 
-    def answered(self) -> None:
+    def acknowledge(self) -> None:
         """The checkpoint stands: the file has done its work, and would stop the next start."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)

@@ -123,19 +123,19 @@ class Scores:
         return cls(np.asarray(array, np.int64), tuple(categories))
 
     @cached_property
-    def hits(self) -> NDArray[np.int64]:
-        """Right pixels a class."""
+    def tp(self) -> NDArray[np.int64]:
+        """True positives: right pixels of each class."""
         return np.diagonal(self.counts)
 
     @cached_property
-    def missed(self) -> NDArray[np.int64]:
-        """Pixels of the class that were called something else (false negatives)."""
-        return self.counts.sum(1) - self.hits
+    def fn(self) -> NDArray[np.int64]:
+        """False negatives: pixels of the class that were predicted as another one."""
+        return self.counts.sum(1) - self.tp
 
     @cached_property
-    def invented(self) -> NDArray[np.int64]:
-        """Pixels of other classes that were called this one (false positives)."""
-        return self.counts.sum(0) - self.hits
+    def fp(self) -> NDArray[np.int64]:
+        """False positives: pixels of other classes that were predicted as this one."""
+        return self.counts.sum(0) - self.tp
 
     @cached_property
     def pixels(self) -> int:
@@ -143,24 +143,24 @@ class Scores:
         return int(self.counts.sum())
 
     @cached_property
-    def wrong(self) -> int:
-        """Wrong pixels."""
-        return self.pixels - int(self.hits.sum())
+    def errors(self) -> int:
+        """How many counted pixels are wrong."""
+        return self.pixels - int(self.tp.sum())
 
     @cached_property
     def iou(self) -> Floats:
-        """hits / (hits + missed + invented); NaN for a class that neither occurs nor is predicted."""
-        return _ratio(self.hits, self.hits + self.missed + self.invented)
+        """tp / (tp + fn + fp); NaN for a class that neither occurs nor is predicted."""
+        return _ratio(self.tp, self.tp + self.fn + self.fp)
 
     @cached_property
     def precision(self) -> Floats:
-        """hits / predicted."""
-        return _ratio(self.hits, self.hits + self.invented)
+        """tp / predicted."""
+        return _ratio(self.tp, self.tp + self.fp)
 
     @cached_property
     def recall(self) -> Floats:
-        """hits / present."""
-        return _ratio(self.hits, self.hits + self.missed)
+        """tp / present."""
+        return _ratio(self.tp, self.tp + self.fn)
 
     @cached_property
     def share(self) -> Floats:
@@ -185,7 +185,7 @@ class Scores:
     @property
     def acc(self) -> float:
         """Share of right pixels."""
-        return float(self.hits.sum() / self.pixels) if self.pixels else float("nan")
+        return float(self.tp.sum() / self.pixels) if self.pixels else float("nan")
 
     @property
     def acc_cls(self) -> float:
@@ -246,9 +246,9 @@ def table_rows(scores: Scores, class_names: Sequence[str]) -> list[tuple[str, st
 def format_table(scores: Scores, class_names: Sequence[str]) -> str:
     """The table for a terminal: one class a line, then the means; percent.
 
-    TP, FP, FN: right, invented and missed pixels of the class, as a share of all that are counted.
+    TP, FP, FN: true positives, false positives and false negatives, as a share of all counted pixels.
     """
-    parts = np.stack([scores.hits, scores.invented, scores.missed], axis=1)  # (K, 3)
+    parts = np.stack([scores.tp, scores.fp, scores.fn], axis=1)  # (K, 3)
     parts = _ratio(parts, np.full(parts.shape, scores.pixels))
     rows = [("class", "IoU", "precision", "recall", "share", "TP", "FP", "FN")]
     rows += [(*row, *map(percent, part)) for row, part in zip(table_rows(scores, class_names), parts, strict=True)]

@@ -186,7 +186,7 @@ def colour(rgb: Sequence[int]) -> str:
 def picture_row(row: Row) -> dict[str, Any]:
     """A row for the template: title, facts, and its rows of pictures."""
     facts = [f"IoU {percent(row.mean_iu)} %"] if row.mean_iu is not None else []
-    facts += [f"{percent(row.wrong)} % of the pixels wrong"] if row.wrong is not None else []
+    facts += [f"{percent(row.error_rate)} % of the pixels wrong"] if row.error_rate is not None else []
     return {
         "name": shown(row.name),
         "facts": facts,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
@@ -89,6 +89,20 @@ def set_rate(optimizer: Optimizer, lr: float) -> None:
     """Give every group the schedule's rate `lr`, times the group's own factor."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
+
+
+def step_if(optimizer: Optimizer, finite: Tensor) -> None:
+    """Take a step where `finite`, a bool scalar on the device, is true, and change nothing where it is false.
+
+    A fused optimizer decides on the device, as a GradScaler lets it. Others, and all of them in their first step, which
+    makes their slots, wait for the value.
+    """
+    if optimizer.defaults.get("fused") and optimizer.state:
+        optimizer.found_inf = finite.logical_not().float()  # type: ignore[attr-defined]
+        optimizer.step()
+        del optimizer.found_inf  # type: ignore[attr-defined]
+    elif finite:
+        optimizer.step()
 
 
 def _params(net: nn.Module, s: Settings) -> Params:

@@ -135,9 +135,6 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
     for flag, path in (("--list_train", d.LIST_TRAIN), ("--list_val", d.LIST_VAL), ("--list_test", d.LIST_TEST)):
         if path.endswith(".odgt") and d.NAME != "ade20k":
             yield f"{flag} is a list of ADE20K: add --dataset ade20k, or leave it out"
-    for flag, given, name in (("--conditions", d.CONDITIONS, "acdc"), ("--classes", d.CLASSES, "list")):
-        if given and d.NAME != name:
-            yield f"{flag} is of --dataset {name}: add that, or leave it out"
     for flag, given in (("--conditions", d.CONDITIONS), ("--maxSkip", d.MAX_SKIP)):
         if given and d.LIST_TRAIN:
             yield f"--list_train names all training images itself: leave {flag} out"

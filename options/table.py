@@ -45,7 +45,7 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.LIST_TRAIN", "", "list of training images and labels, .lst or ADE20K's .odgt; empty: the folder says", "--list_train"),
             o("DATASET.LIST_VAL", "", "the same for validation", "--list_val"),
             o("DATASET.LIST_TEST", "", "list of test images for --eval test", "--list_test"),
-            o("DATASET.CLASSES", "", "--dataset list: YAML file of the classes' names, label values, colours", "--classes"),
+            o("DATASET.CLASSES", "", "--dataset list or folder: YAML file of the classes' names, label values, colors", "--classes"),
             o("DATASET.CONDITIONS", "", "acdc: those of fog,night,rain,snow that are used; empty: all", "--conditions"),
             o("DATASET.AUG_DIR", "", "frames with propagated labels; empty: cs_aug or camvid_aug3/CamVid in the dataset", "--aug_dir"),
             o("DATASET.TOY_DIR", "ASSETS_PATH/data/toy", "where the embedded scenes are written"),

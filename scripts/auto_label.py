@@ -36,7 +36,7 @@ from datasets.reading import label_lut, read_label, remap_labels  # noqa: E402
 from engine import agree  # noqa: E402
 from engine.log import RunLog  # noqa: E402
 from engine.runlock import FolderLock  # noqa: E402
-from engine.session import Run, Start, load_for_evaluation, placed  # noqa: E402
+from engine.session import Run, Start, load_for_evaluation, to_device  # noqa: E402
 from evaluation import sinks  # noqa: E402
 from evaluation.metrics import percent  # noqa: E402
 from evaluation.report import Covered, Report, ReportData, environment  # noqa: E402
@@ -95,17 +95,17 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     """What the checkpoint and the command line say; scales are averaged where the network does not fuse them, nor has
     sizes of its own (--imgSize), which are averaged then.
     """
-    words = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
-    words += ["--result_dir", str(args.out), *rest]
-    found = trained.build(words, scales=args.scales)
+    argv = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
+    argv += ["--result_dir", str(args.out), *rest]
+    found = trained.build(argv, scales=args.scales)
     if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
-        words += ["EVAL.SCALES", args.scales]
+        argv += ["EVAL.SCALES", args.scales]
     else:
         one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
-        words += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
-    return found._replace(cfg=config.load(words, found.told))
+        argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
+    return found._replace(cfg=config.load(argv, found.told))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
@@ -164,7 +164,7 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
 def label(job: Job, net: network.Net) -> Seen:
     """Predict what is left and write it, but for pictures that cannot be read; what was met in them."""
     cfg, ranks, log = job.run.cfg, job.run.ranks, job.run.log
-    predictor = inference.build_predictor(cfg, placed(job.run, net), job.run.precision, log.line)
+    predictor = inference.build_predictor(cfg, to_device(job.run, net), job.run.precision, log.line)
     dataset = SegmentationDataset(job.left, job.run.spec, Pipeline(), image_bits=job.bits)
     workers = cfg.DATASET.NUM_WORKERS
     loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient=True)
@@ -260,9 +260,9 @@ def drive(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    args, rest = parser().parse_known_args(words)
-    command = f"{distributed.launcher()} scripts/auto_label.py {shlex.join(words)}"
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args, rest = parser().parse_known_args(argv)
+    command = f"{distributed.launcher()} scripts/auto_label.py {shlex.join(argv)}"
     try:
         return exit_code(lambda: drive(args, rest, command), args.out)
     finally:

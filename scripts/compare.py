@@ -64,7 +64,7 @@ def read(path: Path) -> Plan:
     """The plan in a YAML file; UserError for anything else."""
     tree = yamlfile.load(path)
     try:
-        variants = {name: _words(words) for name, words in tree["variants"].items()}
+        variants = {name: _words(argv) for name, argv in tree["variants"].items()}
         if not variants:
             raise KeyError
         return Plan(_words(tree.get("common")), variants)
@@ -84,12 +84,12 @@ def _words(text: str | None) -> list[str]:
 def check(plan: Plan, more: Sequence[str]) -> None:
     """UserError for words that train.py would refuse, before the first training, and for two variants in one folder."""
     folders: dict[str, str] = {}
-    for name, words in plan.variants.items():
+    for name, argv in plan.variants.items():
         other = folders.setdefault(_folder(name), name)
         if other != name:
             raise UserError(f"{other!r} and {name!r} would write to one folder, {_folder(name)}: name them differently")
         try:
-            config.load([*plan.common, *words, *more], dry=True)
+            config.load([*plan.common, *argv, *more], dry=True)
         except UserError as error:
             raise UserError(f"variant {name!r}: {'; '.join(str(error).splitlines())}") from None
 
@@ -102,30 +102,30 @@ def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) ->
     """Train each variant with each seed, seed after seed, so that variants can be compared early."""
     folders: dict[str, dict[str, Path]] = {name: {} for name in plan.variants}
     for seed in seeds:
-        for name, words in plan.variants.items():
+        for name, argv in plan.variants.items():
             folder = out / _folder(name) / f"seed{seed}"
-            train_once(folder, [*plan.common, *words, "--seed", seed], more, f"{name}, seed {seed}")
+            train_once(folder, [*plan.common, *argv, "--seed", seed], more, f"{name}, seed {seed}")
             folders[name][seed] = folder
     return folders
 
 
-def train_once(folder: Path, words: Sequence[str], more: Sequence[str], title: str = "") -> None:
+def train_once(folder: Path, argv: Sequence[str], more: Sequence[str], title: str = "") -> None:
     """A training to its end, unless `finished` in its folder says that it was; UserError where that was another one."""
-    finished, said = folder / FINISHED, shlex.join([*words, *more])
+    finished, said = folder / FINISHED, shlex.join([*argv, *more])
     before = finished.read_text(encoding="utf-8") if finished.exists() else None
     if before and before != said + "\n":  # empty: from before it was written down
         raise UserError(f"{folder} has a training of other words: {before.strip()}; give another --out, or delete it")
     if before is None:
         print(f"{title}: {folder}" if title else folder, flush=True)
-        call("train.py", *words, "--result_dir", str(folder), "--resume", "auto", *more)
+        call("train.py", *argv, "--result_dir", str(folder), "--resume", "auto", *more)
         finished.write_text(said + "\n", encoding="utf-8")
 
 
-def call(script: str, *words: str) -> None:
+def call(script: str, *argv: str) -> None:
     """Run a script of ours to its end; UserError where it fails (it has said why)."""
-    code = subprocess.run([sys.executable, script, *words], cwd=ROOT, check=False).returncode
+    code = subprocess.run([sys.executable, script, *argv], cwd=ROOT, check=False).returncode
     if code:
-        raise UserError(f"{script} {shlex.join(words)} ended with {code}; its own words stand above")
+        raise UserError(f"{script} {shlex.join(argv)} ended with {code}; its own words stand above")
 
 
 def final(folder: Path, figure: str = MEAN) -> float:

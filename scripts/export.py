@@ -62,9 +62,9 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """Build, load, write, compare, tell."""
     size = _size(args.size)
     export.check(args.out, args.fixed)
-    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
+    argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
     # Sizes of evaluation that a file records are not asked for here.
-    cfg, spec, net, _ = trained.build(["--imgSize", "", *rest, *words])
+    cfg, spec, net, _ = trained.build(["--imgSize", "", *rest, *argv])
     report = network.weights.load(net, args.snapshot)
     lacking = [*report.skipped, *report.missing]
     if lacking:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets import toy  # noqa: E402
-from toyworld import parts  # noqa: E402
+import toyworld  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 
@@ -21,11 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Write the embedded street scenes as files in the Cityscapes layout.")
     parser.add_argument("root", type=place_to_write, help="folder to write to")
-    parser.add_argument("--parts", default="fine", help=f"comma list of {', '.join(parts.PARTS)}")
+    parser.add_argument("--parts", default="fine", help=f"comma list of {', '.join(toyworld.PARTS)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", default="256x512", help="height x width")
     parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--count", action="append", default=[], metavar="NAME=N", help=f"of {', '.join(parts.COUNTS)}")
+    parser.add_argument(
+        "--count", action="append", default=[], metavar="NAME=N", help=f"of {', '.join(toyworld.COUNTS)}"
+    )
     args = parser.parse_args(argv)
     try:
         counts = {name: int(number) for name, _, number in (item.partition("=") for item in args.count)}
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def draw(args: argparse.Namespace, size: tuple[int, int], counts: dict[str, int]) -> None:
     """Write the scenes of `size` (H, W) and say where they are."""
-    toy.generate(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
+    toyworld.write(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
     print(f"scenes are in {args.root}")
 
 

@@ -136,8 +136,8 @@ def check_resources(file: Path, asked: dict[str, Any], written: dict[str, Any]) 
             raise UserError(f"{file}: unknown resource {name!r}{nearest(str(name), names)}")
         sweep_check.check_read(f"{file}: RESOURCES: {name}", value, written.get(name, str(value)), name in texts)
         submit.check_plain(f"{file}: RESOURCES: {name}:", value)
-    words = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
-    submit.resources(submit.parser().parse_args(words), Cluster())
+    argv = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
+    submit.resources(submit.parser().parse_args(argv), Cluster())
 
 
 def check_farm(settings: dict[str, Any]) -> None:
@@ -162,9 +162,9 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | None = None) -> int:
     """`python -m runx.runx` with our settings, in which nothing is relative."""
-    words = ["-i"] * args.interactive + ["-n"] * args.no_run
+    argv = ["-i"] * args.interactive + ["-n"] * args.no_run
     for name in ("tag", "exp_name"):
-        words += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
+        argv += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
     environment = {"ASSETS_PATH": str(ROOT / "assets"), **os.environ}  # the copy of the code has no assets beside it
     if collect:
         environment[submit.COLLECT] = str(collect)
@@ -173,7 +173,7 @@ def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | Non
         (Path(folder) / "sweep").mkdir()
         copy = Path(folder) / "sweep" / args.experiment.name  # in plain UTF-8, which alone runx reads
         copy.write_text(textfile.read(args.experiment), encoding="utf-8")
-        command = [sys.executable, "-m", "runx.runx", str(copy), "-c", f"{folder}/settings", *words]
+        command = [sys.executable, "-m", "runx.runx", str(copy), "-c", f"{folder}/settings", *argv]
         return subprocess.run(command, env=environment, check=False).returncode
 
 

@@ -40,13 +40,13 @@ def check(file: Path, experiment: Values, written: Values) -> None:
     runs = [run for run in _runs(sets) if not run.get(SKIP)]
     if not runs:
         raise UserError(f"{file}: {SKIP} leaves no run")
-    words = _behind_train(experiment["CMD"])
-    if words is None:
+    argv = _behind_train(experiment["CMD"])
+    if argv is None:
         print(f"note: {file}: CMD calls no train.py, so its flags are not checked")
         return
     names = dict.fromkeys(name for run in runs for name in run)
     varying = [name for name in names if any(str(run.get(name)) != str(runs[0].get(name)) for run in runs)]
-    _check_runs(file, words, {_called(run, varying, i): run for i, run in enumerate(runs, 1)})
+    _check_runs(file, argv, {_called(run, varying, i): run for i, run in enumerate(runs, 1)})
 
 
 def _check_value(place: str, name: str, value: Any, written: Any) -> None:
@@ -95,8 +95,8 @@ def _runs(sets: list[Values]) -> Iterator[dict[str, Any]]:
 
 def _behind_train(command: str) -> list[str] | None:
     """Words behind train.py; None for another command."""
-    words = shlex.split(command)
-    return next((words[i + 1 :] for i, word in enumerate(words) if Path(word).name == "train.py"), None)
+    argv = shlex.split(command)
+    return next((argv[i + 1 :] for i, word in enumerate(argv) if Path(word).name == "train.py"), None)
 
 
 def _called(run: Values, varying: list[str], number: int) -> str:
@@ -105,15 +105,15 @@ def _called(run: Values, varying: list[str], number: int) -> str:
     return f"run {number} ({differs})" if differs else f"run {number}"
 
 
-def _check_runs(file: Path, words: list[str], runs: Mapping[str, Values]) -> None:
+def _check_runs(file: Path, argv: list[str], runs: Mapping[str, Values]) -> None:
     """UserError for the first run that train.py would refuse, that does something else, or what another one does."""
     seen: dict[str, str] = {}
     for called, run in runs.items():
         place = f"{file}, {called}" if len(runs) > 1 else str(file)
         _check_tag(place, run)
         _check_names(place, run)
-        options = _asked(place, words, run)
-        _check_left_out(place, words, run, options)
+        options = _asked(place, argv, run)
+        _check_left_out(place, argv, run, options)
         if options["RESULT_DIR"] != "LOGDIR":
             folder = options["RESULT_DIR"]
             raise UserError(f"{place}: it would write to {folder}, not to its own folder: give result_dir: LOGDIR")
@@ -148,12 +148,12 @@ def _flags(run: Values) -> dict[str, Any]:
     return {name: value for name, value in run.items() if name not in (TAG, SKIP, *FOR_SLURM)}
 
 
-def _asked(place: str, words: list[str], run: Values, more: tuple[str, ...] = ()) -> dict[str, Any]:
+def _asked(place: str, argv: list[str], run: Values, more: tuple[str, ...] = ()) -> dict[str, Any]:
     """{key: value} of every option of the command that runx makes, with `more` words behind it."""
     # Late: --help and mistakes in settings answer at once, without torch.
     import datasets
 
-    given = [*words]
+    given = [*argv]
     for name, value in _flags(run).items():
         given += [f"--{name}"] if value is True else []
         given += [] if isinstance(value, bool) or value == "None" else [f"--{name}", *str(value).split()]
@@ -169,12 +169,12 @@ def _asked(place: str, words: list[str], run: Values, more: tuple[str, ...] = ()
     return options
 
 
-def _check_left_out(place: str, words: list[str], run: Values, options: Values) -> None:
+def _check_left_out(place: str, argv: list[str], run: Values, options: Values) -> None:
     """runx leaves out what is false, and the text None: the recipe's value stays, or that of an option file."""
     for name, value in _flags(run).items():
         if value is not False and value != "None":
             continue
         said = "false" if value is False else "None"
-        if _asked(place, words, run, (f"--{name}", said)) != options:
+        if _asked(place, argv, run, (f"--{name}", said)) != options:
             cure = f'"{said}" in quotes' if value is False else "null without quotes"
             raise UserError(f"{place}: {name}: {said} is left out by runx, and the recipe has it on: write {cure}")

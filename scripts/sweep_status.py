@@ -46,12 +46,12 @@ class Status(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; gives the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if len(words) != 1 or words[0].startswith("-"):
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if len(argv) != 1 or argv[0].startswith("-"):
         print(__doc__)
-        return 0 if words in (["--help"], ["-h"]) else 2
+        return 0 if argv in (["--help"], ["-h"]) else 2
     try:
-        folder = experiment(words[0])
+        folder = experiment(argv[0])
         rows = survey(folder, queue())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -165,7 +165,7 @@ def train_epoch(run: Run, stop: StopRequest) -> bool:
         if run.step % args.print_freq == 0:
             pace = (time.perf_counter() - began) / count
             run.log.line(f"epoch {epoch} step {run.iteration}/{total}, {named(sums / count)}, {pace:.2f} s a step")
-        if stop.asked(DistributedContext()) and run.iteration < total:
+        if stop.requested(DistributedContext()) and run.iteration < total:
             return False
     run.epoch, run.iteration = epoch, 0
     run.log.metric("train", {**numbers(sums / count), "lr": lr}, epoch)
@@ -229,7 +229,7 @@ def fit(run: Run) -> int:
     while run.epoch + 1 < args.epochs:
         if not train_epoch(run, stop):
             run.save()
-            stop.answered()
+            stop.acknowledge()
             run.log.line("stopped; the same command with --resume auto goes on from here")
             return stop.exit_code
         done, last = run.epoch + 1, run.epoch + 1 == args.epochs

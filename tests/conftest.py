@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,15 +15,35 @@ import pytest
 from pictures import write_image
 from PIL import Image
 
-from datasets import toy
+import toyworld
+import train
 
 
 @pytest.fixture(scope="session")
-def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`once(name, make)`: a folder that `make(folder)` fills; one worker of pytest does, and all of them read it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = base / f"once-{name}", base / f"once-{name}.done"
+        with open(base / f"once-{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker whose `make` has failed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_scenes(once: Callable[..., Path]) -> Path:
     """Embedded scenes, few and small, in the Cityscapes layout."""
-    root = tmp_path_factory.mktemp("scenes") / "toy"
-    toy.generate(root, counts={"train": 8, "val": 4}, size=(64, 128), workers=1)
-    return root
+    counts = {"train": 8, "val": 4}
+    return once("scenes", lambda root: toyworld.write(root / "toy", counts=counts, size=(64, 128), workers=1)) / "toy"
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +70,24 @@ def tiny_words() -> Callable[[Path, Path], list[str]]:
 def tiny_run(tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path, tmp_path: Path) -> list[str]:
     """Command line of such a training on small scenes; its folder is `tmp_path`/run."""
     return tiny_words(tiny_scenes, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path, once: Callable[..., Path]) -> list[str]:
+    """Command line of a training that has ended: 4 epochs, the last one validated, with dropout and a moving average.
+
+    All tests share its folder, beside which lies stdout.txt: `runs.copied` for those that write into it.
+    """
+
+    def line(folder: Path) -> list[str]:
+        words = [*tiny_words(tiny_scenes, folder), "--max_epoch", "4", "--val_freq", "4", "--save_every", "2"]
+        return [*words, "--ema", "0.9", "MODEL.OCR.DROPOUT", "0.5"]
+
+    def make(folder: Path) -> None:
+        with open(folder / "stdout.txt", "w") as stream, contextlib.redirect_stdout(stream):
+            assert train.main(line(folder)) == 0
+
+    return line(once("trained", make))
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
-"""Worker of test_train: loss and gradients of one global batch in double precision, written by the main rank."""
+"""Worker of test_train: losses and gradients of one global batch in double precision, on one rank or several."""
 
 from __future__ import annotations
 
-import sys
+import json
+from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
+from yacs.config import CfgNode
 
 import config
 import datasets
@@ -14,12 +16,20 @@ import loss
 import network
 from inference.evalrule import normalise
 from utils import distributed
+from utils.distributed import DistributedContext
 
 
-def main(out: str, words: list[str]) -> None:
-    """One backward pass with the options `words`; {"loss", "grad"} goes to the file `out`."""
-    cfg = config.load(words)
+def main(words: list[str]) -> int:
+    """One backward pass for each command line of a JSON table {file: words}; {"loss", "grad"} goes to the file."""
     ranks = distributed.init()
+    for path, line in json.loads(words[0]).items():
+        one_pass(Path(path), config.load(line), ranks)
+    distributed.close()
+    return 0
+
+
+def one_pass(path: Path, cfg: CfgNode, ranks: DistributedContext) -> None:
+    """What one pass finds, to `path`, written by the main rank."""
     torch.manual_seed(0)
     net = distributed.sync_batchnorm(network.build(cfg).double(), ranks).train()
     forward = DistributedDataParallel(net) if ranks.world > 1 else net
@@ -30,10 +40,5 @@ def main(out: str, words: list[str]) -> None:
     total.backward()
     value = ranks.sum(total.detach()) / ranks.world
     if ranks.is_main:
-        torch.save({"loss": value, "grad": {n: p.grad for n, p in net.named_parameters()}}, out)
+        torch.save({"loss": value, "grad": {n: p.grad for n, p in net.named_parameters()}}, path)
     ranks.barrier()
-    distributed.close()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])

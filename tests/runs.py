@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from forked import Process, ranks
 
+import train
 from engine.checkpoint import load
 from engine.log import RunLog
+from utils.cli import start
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,11 +25,22 @@ def folder(words: Sequence[str]) -> Path:
     return Path(words[list(words).index("--result_dir") + 1])
 
 
-def into(words: Sequence[str], name: str) -> list[str]:
+def placed(words: Sequence[str], run: Path) -> list[str]:
     """The same command line with another run folder."""
     new = list(words)
-    new[new.index("--result_dir") + 1] = str(folder(words).with_name(name))
+    new[new.index("--result_dir") + 1] = str(run)
     return new
+
+
+def into(words: Sequence[str], name: str) -> list[str]:
+    """The same command line with a run folder beside the other one."""
+    return placed(words, folder(words).with_name(name))
+
+
+def copied(words: Sequence[str], place: Path) -> list[str]:
+    """The command line of a run whose folder is a copy, `place`/run."""
+    shutil.copytree(folder(words), place / "run")
+    return placed(words, place / "run")
 
 
 def last(words: Sequence[str]) -> dict:
@@ -66,8 +81,23 @@ def torchrun(processes: int) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    """Output of a process that has to succeed."""
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
+def train_on_command(words: list[str]) -> int:
+    """What the file train.py does as a script."""
+    return start(train.main)
+
+
+def forked(words: Sequence[str]) -> Process:
+    """train.py as a process that need not import torch."""
+    return Process(train_on_command, words, os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def on_ranks(words: Sequence[str], world: int = 2) -> list[Process]:
+    """train.py as the processes that a launcher starts."""
+    return ranks(train_on_command, words, world)
+
+
+def finish(*processes: subprocess.Popen[str] | Process) -> str:
+    """Output of processes that have to succeed."""
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert all(process.returncode == 0 for process in processes), outputs
+    return "".join(outputs)

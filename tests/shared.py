@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yacs.config import CfgNode
+
+from options.table import OPTIONS
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -39,3 +42,9 @@ def hrnet_file(name: str = "cityscapes") -> dict[str, Any]:
         group, _, leaf = key.partition(".")
         tree[group][leaf] = value
     return tree
+
+
+def dataset_options(**changed: Any) -> CfgNode:
+    """Options DATASET.* with their defaults but for those `changed`, as the entry of a dataset is given them."""
+    defaults = {key.split(".")[1]: o.default for key, o in OPTIONS.items() if key.startswith("DATASET.")}
+    return CfgNode({"DATASET": CfgNode({**defaults, **changed})})

@@ -157,7 +157,9 @@ def test_options_of_train_pass_through(own: Path, shape: list[str], tmp_path: Pa
     assert not np.array_equal(expected(shape, image), expected(shape, image, n_scales="0.5,1.0,2.0"))
 
 
-def test_a_folder_of_all_sorts(own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_all_sorts(
+    own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Grey, transparent, turned by EXIF, two of one name, one a level down; what cannot be read is named."""
     source = tmp_path / "pictures"
     (source / "deep").mkdir(parents=True)
@@ -173,13 +175,13 @@ def test_a_folder_of_all_sorts(own: Path, shape: list[str], tmp_path: Path, monk
     (source / "bad.jpg").write_bytes(b"no picture")
     (source / "notes.txt").write_text("none either")
     words = ["--demo-folder", "pictures", "--snapshot", str(own), "--save-dir", "pictures/out"]
-    ran = alone("demo_folder.py", tmp_path, *words)
-    assert ran.returncode == 2 and "Traceback" not in ran.stderr
-    assert ran.stderr.splitlines()[-1].startswith("error: 1 of 7 pictures could not be read")
-    (left_out,) = [line for line in ran.stdout.splitlines() if line.startswith("left out")]
-    assert "bad.jpg" in left_out
-    assert "pictures 7/7" in ran.stderr
     monkeypatch.chdir(tmp_path)
+    assert demo_folder.main(words) == 2
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1].startswith("error: 1 of 7 pictures could not be read")
+    (left_out,) = [line for line in said.out.splitlines() if line.startswith("left out")]
+    assert "bad.jpg" in left_out
+    assert "pictures 7/7" in said.err
     assert demo_folder.main(words) == 2  # what was written inside the folder is no picture of it
     out = source / "out"
     names = {"rgba": rgb, "grey": np.dstack([grey] * 3), "twin_png": rgb, "twin_bmp": 255 - rgb}
@@ -213,11 +215,14 @@ def write_video(path: Path, frames: int = 5) -> Path:
     return sink.path
 
 
-def test_a_video_from_a_checkpoint_alone(own: Path, shape: list[str], tmp_path: Path) -> None:
+def test_a_video_from_a_checkpoint_alone(
+    own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     video = write_video(tmp_path / "drive.mp4")
-    ran = alone("demo.py", tmp_path, "--demo-video", video.name, "--snapshot", str(own), "--save-dir", "out")
-    assert ran.returncode == 0, ran.stderr
-    assert "frames 5/5" in ran.stderr
+    monkeypatch.chdir(tmp_path)
+    assert demo.main(["--demo-video", video.name, "--snapshot", str(own), "--save-dir", "out"]) == 0
+    said = capfd.readouterr()
+    assert "frames 5/5" in said.err
     source = VideoSource(str(video))
     frames = list(source)
     assert len(frames) == 5 and source.rate == 5 and frames[0].shape == (60, 84, 3)  # an odd side is padded
@@ -228,7 +233,7 @@ def test_a_video_from_a_checkpoint_alone(own: Path, shape: list[str], tmp_path: 
         legend.add(classes)
         with Image.open(tmp_path / "out" / f"pred_mask_{number:06d}.png") as stored:
             assert np.array_equal(np.array(stored), ids[classes])
-    assert "\n".join(legend.lines()) in ran.stdout
+    assert "\n".join(legend.lines()) in said.out
     for kind in ("overlap", "color_mask"):
         written = VideoSource(str(next((tmp_path / "out").glob(f"{kind}.*"))))
         assert len(list(written)) == 5 and written.rate == 5

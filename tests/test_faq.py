@@ -31,7 +31,7 @@ from engine import checkpoint, preflight, restore, session
 from engine.endings import explain
 from engine.log import RunLog
 from engine.runlock import FolderLock
-from engine.state import TrainState
+from engine.state import BatchLoss, TrainState
 from network import weights
 from network.weights import safe_load
 from scripts import sweep
@@ -229,9 +229,10 @@ def _nan(root: Path, patch: pytest.MonkeyPatch) -> None:
     def steps() -> None:
         with opened(root / "run", "--nan_patience", "2") as run:
             state = state_of(nn.Linear(1, 1))
+            state.unread += [BatchLoss(iteration, torch.tensor(torch.nan), ["a", "b"]) for iteration in (6, 7)]
             state.iteration = 7
-            for _ in range(2):
-                train.count(run, state, float("nan"), {"name": ["a", "b"]})  # type: ignore[typeddict-item]
+            state.settle()
+            train.record_losses(run, state)
 
     told(steps)
     net = nn.ModuleDict({"fc": nn.Linear(1, 1)})

@@ -22,7 +22,7 @@ ALLOWED = {
     "config": {"options", "datasets", "compat", *BASE},
     "compat": {"options", "datasets", "network", "evaluation", *BASE},
     "network": {"compat", "options", *BASE},
-    "datasets": {"toyworld", "transforms", *BASE},
+    "datasets": {"toyworld", "transforms", "options", *BASE},
     "toyworld": BASE,
     "options": {"compat", *BASE},
     "transforms": BASE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from runs import assert_same_end, finish, folder, into, last, python, rows, torchrun
+from runs import assert_same_end, finish, folder, into, last, on_ranks, rows
 
 import config
 import datasets
@@ -63,40 +63,43 @@ def test_two_processes_of_different_sizes_equal_one_that_adds_up(words: list[str
         shapes.append([batch["image"].shape for batch in batches])
     assert any(mine != other for mine, other in zip(*shapes, strict=True)) and len(shapes[0]) == 2
     one, two = into([*words, "--accum", "2"], "one"), into([*words, "--loss_norm", "rank"], "two")
-    finish(python(one))
-    finish(python(two, *torchrun(2)))
+    assert train.main(one) == 0
+    finish(*on_ranks(two))
     ours, theirs = rows(two, "train"), rows(one, "train")
     assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in theirs], rel=1e-5)
     assert len(ours) == 2 and ours[1]["loss"] != ours[0]["loss"]
 
 
-def test_it_resumes_to_the_bit_and_evaluates_each_image_once(words: list[str]) -> None:
+def test_it_resumes_to_the_bit_and_evaluates_each_image_once(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """--syncbn over batches of different sizes, --epoch_iters across the end of the images."""
     words = [*words, "--syncbn", "--epoch_iters", "3", "--save_every", "1"]
     whole, parts = into(words, "whole"), into(words, "parts")
-    finish(python(whole, *torchrun(2)))
+    finish(*on_ranks(whole))
     folder(parts).mkdir()
     first = folder(whole) / "checkpoint_ep0.pth"
     (folder(parts) / "last_checkpoint_ep0.pth").write_bytes(first.read_bytes())
     table = (folder(whole) / "metrics.csv").read_text().splitlines(keepends=True)
     (folder(parts) / "metrics.csv").write_text("".join(table[:3]))  # start, train 0, val 0
-    finish(python([*parts, "--resume", "auto"], *torchrun(2)))
+    finish(*on_ranks([*parts, "--resume", "auto"]))
     assert_same_end(whole, parts)
     best = next(folder(whole).glob("best_checkpoint_ep*.pth"))
-    scores, counted = [], sum(height * width for height, width in SIZES[:VALIDATION])
-    for name, launcher in (("e1", ()), ("e2", torchrun(2))):
-        told = into(["--eval", "val", "--snapshot", str(best), *words], name)
-        assert "evaluated by the rule csail" in finish(python(told, *launcher))
-        scores.append((folder(told) / "confusion.csv").read_text())
-    assert scores[0] == scores[1]
-    pixels = sum(int(value) for line in scores[0].splitlines()[1:] for value in line.split(",")[-150:])
+    counted = sum(height * width for height, width in SIZES[:VALIDATION])
+    one, two = (into(["--eval", "val", "--snapshot", str(best), *words], name) for name in ("e1", "e2"))
+    assert train.main(one) == 0 and "evaluated by the rule csail" in capsys.readouterr().out
+    assert "evaluated by the rule csail" in finish(*on_ranks(two))
+    score = (folder(one) / "confusion.csv").read_text()
+    assert (folder(two) / "confusion.csv").read_text() == score
+    pixels = sum(int(value) for line in score.splitlines()[1:] for value in line.split(",")[-150:])
     assert pixels + _unlabelled(words) == counted
     # The file brings its sizes along; where the line names the network it is silent, but that is said.
     alone = ["--eval", "val", "--snapshot", str(best), "--root_dataset", words[words.index("--root_dataset") + 1]]
     alone += ["--num_workers", "0", "--result_dir", str(folder(words).with_name("e3"))]
-    assert "evaluated by the rule csail" in finish(python(alone))
-    assert (folder(alone) / "confusion.csv").read_text() == scores[0]
-    said = finish(python(into([*alone, *NETWORK, "--dataset", "ade20k"], "e4")))
+    assert train.main(alone) == 0 and "evaluated by the rule csail" in capsys.readouterr().out
+    assert (folder(alone) / "confusion.csv").read_text() == score
+    assert train.main(into([*alone, *NETWORK, "--dataset", "ade20k"], "e4")) == 0
+    said = capsys.readouterr().out
     assert "evaluated by the rule nvidia" in said and "warning: trained with --imgSize 24,32,40, evaluated wi" in said
 
 
@@ -106,7 +109,7 @@ def test_a_resume_within_an_epoch_keeps_its_batches(
     """As many images in all are not enough: two processes would queue up other ones."""
     words = [*words, "--epoch_iters", "3"]
     with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "asked", lambda self, ranks: True)
+        patch.setattr(StopRequest, "requested", lambda self, ranks: True)
         patch.setattr(StopRequest, "exit_code", 143)
         assert train.main(words) == 143
     for change in (["--epoch_iters", "2"], ["--epoch_iters", "0"]):
@@ -114,7 +117,7 @@ def test_a_resume_within_an_epoch_keeps_its_batches(
         assert "counts in iterations: go on with --epoch_iters 3" in capsys.readouterr().err
     plain = into(words, "plain")
     with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "asked", lambda self, ranks: True)
+        patch.setattr(StopRequest, "requested", lambda self, ranks: True)
         patch.setattr(StopRequest, "exit_code", 143)
         assert train.main([*plain, "--epoch_iters", "0"]) == 143
     assert train.main([*plain, "--resume", "auto"]) == 2

@@ -108,7 +108,7 @@ def test_a_folder_is_shown(snapshot: str, photos: Path, tmp_path: Path, capsys: 
     words = ["--demo-folder", str(photos), "--snapshot", snapshot, "--save-dir"]
     assert demo_folder.main([*words, str(out)]) == 2
     said = capsys.readouterr()
-    assert "1 of 5 pictures could not be read" in said.err and "1 pictures carry a turn (EXIF)" in said.out
+    assert "1 of 5 pictures could not be read" in said.err and "1 picture carries a turn (EXIF)" in said.out
     assert sizes(out, "pred_mask_*")["pred_mask_turned.png"] == (64, 32)
     (photos / "dot.png").unlink()
     (photos / "bad.png").unlink()
@@ -134,7 +134,7 @@ def test_automatic_labels_are_upright_and_read_so(
     assert all(line in said.out for line in [TURNED, *LINES]) and "(named above)" in said.err
     assert sizes(out / "train_extra", "*.png")["turned.png"] == (64, 32)
     (photos / "bad.png").unlink()
-    items = folder.items(str(photos), str(out))
+    items = folder.split(str(photos), str(out)).items
     turned = next(item for item in items if item.name == "turned")
     assert turned.upright and read_turned(turned.image, turned.upright)[0].shape == (64, 32, 3)
 

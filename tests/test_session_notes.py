@@ -11,7 +11,7 @@ from pictures import write_image
 import config
 import datasets
 import network
-from engine import checkpoint, session
+from engine import checkpoint, session, validation
 from engine.log import RunLog
 from utils import amp
 from utils.distributed import DistributedContext
@@ -39,7 +39,7 @@ def test_notes_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
         for line in datasets.audit_labels(cfg, ranks, datasets.build_train(cfg, ranks)):
             log.once(line)
     for _ in range(2):
-        assert len(session.validation(run, "val").dataset) == 2
+        assert len(validation.validation(run, "val").dataset) == 2
     log.close()
     printed = capsys.readouterr().out
     assert printed.count(TWICE.format(path)) == printed.count(GUESS.format(path)) == 1

@@ -1,1 +1,113 @@
-"""Procedural street scenes: a small world in metres, drawn from back to front. `datasets.toy` writes them as files."""
+"""Procedural street scenes: a small world in metres, drawn from back to front.
+
+`write(root, parts)` leaves them as files in the layout of Cityscapes (so does `python scripts/make_scenes.py ROOT`);
+`render` makes a single one in memory.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from toyworld import parts as scenes
+from toyworld.parts import COUNTS, PARTS
+from toyworld.scene import photograph
+from toyworld.store import check_ours, is_complete, locked, publish
+from toyworld.weather import CONDITIONS
+from utils.errors import UserError, nearest
+from utils.workers import in_processes
+
+__all__ = ["COUNTS", "PARTS", "SIZE", "render", "write"]
+
+SIZE = (256, 512)
+
+
+def render(
+    index: int,
+    seed: int = 0,
+    split: str = "train",
+    condition: str = "clear",
+    size: tuple[int, int] = SIZE,
+    time: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One scene: image (H, W, 3) uint8 RGB and raw Cityscapes label ids (H, W) uint8.
+
+    A pure function of its arguments. `split`: train, val, test or train_extra; `condition`: clear, fog, night, rain
+    or snow, the same street in other weather; `time`: frames (1/17 s) that the camera has driven on.
+    """
+    check_known(split, scenes.SPLITS, "split")
+    check_known(condition, CONDITIONS, "condition")
+    check_size(size)
+    return photograph(scenes.scene(seed, scenes.SPLITS[split], index, condition), size, time)
+
+
+def write(
+    root: str | Path,
+    parts: Sequence[str] = ("fine",),
+    seed: int = 0,
+    counts: Mapping[str, int] | None = None,
+    size: tuple[int, int] = SIZE,
+    workers: int | None = None,
+) -> None:
+    """Write parts of the data set below `root`; what is there already, complete and of the same seed, stays.
+
+    `parts`: fine (train and val), test, coarse (brings fine along), sequence, motion (labels of all frames of the
+    sequences, and flow between them), fog, night, rain, snow.
+    `counts`: pictures a split, see COUNTS. `size`: (H, W). `workers`: processes; None: one a core up to
+    four. The files do not depend on it. Raises UserError for unknown names and for a folder with other data.
+    """
+    root = Path(root)
+    for part in parts:
+        check_known(part, PARTS, "part")
+    for name in counts or {}:
+        check_known(name, COUNTS, "count")
+    check_size(size)
+    counts = {**COUNTS, **(counts or {})}
+    wanted = [p for p in PARTS if p in parts or (p == "fine" and "coarse" in parts)]
+    with locked(root):
+        for part in wanted:
+            _part(root, part, seed, counts, size, workers)
+
+
+def check_known(name: str, names: Iterable[str], what: str) -> None:
+    """Raise UserError, with the nearest name, unless `name` is one of `names`."""
+    names = list(names)
+    if name not in names:
+        raise UserError(
+            f"unknown {what} {name!r} of the embedded scenes{nearest(name, names)}; known: {', '.join(names)}"
+        )
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise UserError for a size that cannot be drawn."""
+    if len(size) != 2 or min(size) < 32 or any(n % 2 for n in size):
+        raise UserError(f"size {size} of the embedded scenes: give two even numbers (H, W) of at least 32")
+
+
+def _part(
+    root: Path, part: str, seed: int, counts: Mapping[str, int], size: tuple[int, int], workers: int | None
+) -> None:
+    jobs = scenes.jobs(part, counts)
+    key = {"version": scenes.VERSION, "seed": seed, "size": list(size), "counts": scenes.relevant(part, counts)}
+    files = [name for job in jobs for name in job.files()]
+    if is_complete(root, part, key, files):
+        return
+    check_ours(root, part, scenes.folders(part))
+    for left in root.glob(f".toy_{part}_*"):  # of a run that was killed: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".toy_{part}_", dir=root))
+    try:
+        for name in scenes.folders(part):
+            (staged / name).mkdir(parents=True)
+        in_processes(_task, [(job, staged, root, seed, size) for job in jobs], f"scenes: {part}", workers)
+        publish(staged, root, part, key, scenes.folders(part))
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _task(task: tuple) -> None:
+    scenes.run(*task)

@@ -185,4 +185,4 @@ class BilateralBlur:
 
 
 def _with_image(sample: Sample, image: np.ndarray) -> Sample:
-    return Sample(image, sample.label, sample.name, sample.size, sample.centre)
+    return Sample(image, sample.label, sample.name, sample.size, sample.crop_center)

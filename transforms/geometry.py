@@ -150,7 +150,7 @@ class RandomScaleCrop:
         scale *= rng.uniform(self.scale_min, self.scale_max)
         whole = (max(1, int(height * scale)), max(1, int(width * scale)))
         size = self.size or sample.size
-        centre = (None, None) if sample.centre is None else [int(c * scale) for c in sample.centre]
+        centre = (None, None) if sample.crop_center is None else [int(c * scale) for c in sample.crop_center]
         left = draw_offset(whole[1], size[1], centre[0], self.slide, rng)
         top = draw_offset(whole[0], size[0], centre[1], self.slide, rng)
         return Window(whole, (top, left), size)
@@ -174,7 +174,7 @@ def resize_plain(sample: Sample, factor: float) -> Sample:
     label = sample.label
     if label is not None:
         label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
-    return Sample(image, label, sample.name, sample.size, sample.centre)
+    return Sample(image, label, sample.name, sample.size, sample.crop_center)
 
 
 def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int) -> Sample:
@@ -206,7 +206,7 @@ class ResizeCrop:
         """`sample` cut to the crop size; its centre is used up."""
         factor = rng.uniform(self.scale_min, self.scale_max)
         resized = resize_plain(sample, factor)
-        centre = (None, None) if sample.centre is None else [int(c * factor) for c in sample.centre[::-1]]
+        centre = (None, None) if sample.crop_center is None else [int(c * factor) for c in sample.crop_center[::-1]]
         top, left = (
             draw_offset(max(resized.image.shape[axis], self.size[axis]), self.size[axis], centre[axis], False, rng)
             for axis in (0, 1)
@@ -249,7 +249,7 @@ class RandomFlip:
         if rng.random() >= self.p:
             return sample
         label = None if sample.label is None else cv2.flip(sample.label, 1)
-        return replace(sample, image=cv2.flip(sample.image, 1), label=label, centre=None)
+        return replace(sample, image=cv2.flip(sample.image, 1), label=label, crop_center=None)
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,6 @@ class RandAugment:
         level = min(1.0, self.magnitude / MAX_MAGNITUDE)
         if name in COLOR:
             image = COLOR[name](sample.image, level, sign)
-            return Sample(image, sample.label, sample.name, sample.size, sample.centre)
+            return Sample(image, sample.label, sample.name, sample.size, sample.crop_center)
         matrix = GEOMETRIC[name](math.copysign(level, sign), *sample.image.shape[:2])
         return warp(sample, matrix, self.fill, self.ignore)

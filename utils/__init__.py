@@ -1,1 +1,1 @@
-"""One subject a file: distributed, checkpoint, metrics, log, visualize, sinks, report, memory."""
+"""What every room may use, one subject a file: contracts, errors, files, processes of a run, names, pictures."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,9 +40,9 @@ def exit_code(
     except OSError as error:
         where = error.filename or place or type(error).__name__
         return _failed(f"{where}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        print(f"stopped: {stopped}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"stopped{f' by {stop}' if str(stop) else ''}: {stopped}", file=sys.stderr)
+        return 128 + getattr(stop, "number", signal.SIGINT)
     except Exception as error:
         if line := explain(error):
             return _failed(line)

@@ -21,15 +21,16 @@ class Sample:
 
     `image`: (H, W, 3) uint8 RGB, or float32, which is taken as normalised already.
     `label`: (H, W) uint8 train ids with the dataset's ignore label, or None.
-    `size`: (H, W) of the file. `centre`: (x, y) in pixels of the file that a crop has to cover, or None. `short`: the
-    short side that its batch has in common, 0 where crops make it one size. `turned`: the file asks for a turn (EXIF).
+    `size`: (H, W) of the file. `crop_center`: (x, y) in pixels of the file that a crop has to cover, or None.
+    `short`: the short side that its batch has in common, 0 where crops make it one size. `turned`: the file asks for a
+    turn (EXIF).
     """
 
     image: np.ndarray
     label: np.ndarray | None
     name: str
     size: tuple[int, int]
-    centre: tuple[int, int] | None = None
+    crop_center: tuple[int, int] | None = None
     short: int = 0
     turned: bool = False
 
@@ -41,7 +42,7 @@ class CropRequest(NamedTuple):
     """
 
     index: int
-    centre: tuple[int, int] | None
+    crop_center: tuple[int, int] | None
     seed: int
     short: int = 0
 
@@ -86,7 +87,7 @@ class DatasetSpec:
 
     `also_train_ids`: files may hold train ids in place of these values, as Cityscapes' converted ones do.
     `train_to_id` is the way back for submissions, `categories` the category of each class (empty: none),
-    `palette` an RGB colour a class. `colours`: labels are painted, and which colour stands for which label value.
+    `palette` an RGB color a class. `color_to_id`: labels are RGB-encoded, and which color stands for which label value.
     """
 
     name: str
@@ -97,7 +98,7 @@ class DatasetSpec:
     also_train_ids: bool = False
     train_to_id: tuple[int, ...] = ()
     categories: tuple[str, ...] = ()
-    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    color_to_id: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

@@ -45,8 +45,8 @@ class DistributedContext:
         return total
 
     def any(self, flag: bool) -> bool:
-        """True on every rank if `flag` is true on one of them."""
-        return bool(self.sum(torch.tensor(int(flag), device=self.device)).item())
+        """True on every rank if `flag` is true on one of them; the hosts agree, without a wait for their devices."""
+        return bool(self.sum(torch.tensor(int(flag))).item()) if self.world > 1 else flag
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""
@@ -98,7 +98,7 @@ def init(local_rank: int = 0) -> DistributedContext:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
     store = dist.PrefixStore("streetscale", rendezvous.join(rank, world))  # type: ignore[attr-defined]
     # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
-    backend, longest = "nccl" if device.type == "cuda" else "gloo", timedelta(minutes=60)
+    backend, longest = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timedelta(minutes=60)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=longest)
     return DistributedContext(rank, world, local, device)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import colorize, encode_png, file_stem
 
 
@@ -33,7 +34,7 @@ class SideBySide:
         self._written += 1
         self._labelled += item.label is not None
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many, and what stands beside them."""
         beside = "truth and prediction" if sum(ranks.gather(self._labelled)) else "prediction"
-        return f"{sum(ranks.gather(self._written))} images beside their {beside} in {self.folder}"
+        return Results([f"{counted(sum(ranks.gather(self._written)), 'image')} beside their {beside} in {self.folder}"])

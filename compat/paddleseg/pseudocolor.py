@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array
 
 COLOUR = 0.4  # its share in the overlay; the image has the rest
@@ -44,6 +45,7 @@ class PseudoColor:
         write_file(self.pseudo / name, encode_indexed(classes, self._table))
         self._written += 1
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""
-        return f"{sum(ranks.gather(self._written))} images in {self.added} and {self.pseudo}"
+        written = counted(sum(ranks.gather(self._written)), "image")
+        return Results([f"{written} in {self.added} and {self.pseudo}"])

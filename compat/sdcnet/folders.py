@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_array, wrong_pixels
 
 WHITE = 255
@@ -56,11 +57,11 @@ class Folders:
         colours = Image.fromarray(colorize(classes, self.spec.palette))
         return Image.blend(Image.fromarray(image).convert("RGBA"), colours.convert("RGBA"), 0.5)
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many, and that there is no diff where no image has a label."""
         written, compared = sum(ranks.gather(self._written)), sum(ranks.gather(self._compared))
         folders = "rgb, pred, compose and diff" if compared else "rgb, pred and compose"
-        return f"{written} images in {folders} of {self.run_dir}"
+        return Results([f"{counted(written, 'image')} in {folders} of {self.run_dir}"])
 
 
 def _png(picture: Image.Image) -> bytes:

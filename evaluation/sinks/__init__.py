@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from compat.csail.sidebyside import SideBySide
 from compat.paddleseg.pseudocolor import PseudoColor
 from compat.sdcnet.folders import Folders
-from evaluation.metrics import ConfusionMatrix, Scores
 from evaluation.sinks.autolabels import AutoLabels
-from evaluation.sinks.base import ALONE, EvalItem, Sink
+from evaluation.sinks.base import ALONE, EvalItem, Results, Row, Sink
 from evaluation.sinks.conditions import Conditions
-from evaluation.sinks.gallery import Gallery, Row
+from evaluation.sinks.gallery import Gallery
 from evaluation.sinks.images import Images
 from evaluation.sinks.labelmaps import LabelMaps
 from evaluation.sinks.older import Older
@@ -36,6 +36,7 @@ __all__ = [
     "Older",
     "PerImage",
     "PseudoColor",
+    "Results",
     "Row",
     "ScaleScores",
     "SideBySide",
@@ -57,45 +58,26 @@ class Sinks(list[Sink]):
         """Outputs of the network that one of them would like to see."""
         return tuple(dict.fromkeys(name for sink in self for name in sink.extras))
 
-    @property
-    def rows(self) -> list[Row]:
-        """Pictures for the report, on the main rank after `close`."""
-        return [row for sink in self if isinstance(sink, Gallery) for row in sink.rows]
-
-    @property
-    def scale_scores(self) -> dict[str, Scores]:
-        """Scores of the single scales by output name, after `close`; empty unless --log_msinf_to_tb."""
-        return {name: one for sink in self if isinstance(sink, ScaleScores) for name, one in sink.scores.items()}
-
-    @property
-    def conditions(self) -> dict[str, Scores]:
-        """Scores by condition after `close`; empty where the dataset has none."""
-        return {name: one for sink in self if isinstance(sink, Conditions) for name, one in sink.scores.items()}
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """What a row of metrics.csv says beyond the scores of all images: the mean IoU of each condition."""
-        return {f"mean_iu_{name}": scores.mean_iu for name, scores in self.conditions.items()}
-
     def add(self, item: EvalItem) -> None:
         """Give the item to all."""
         for sink in self:
             sink.add(item)
 
-    def close(self, ranks: DistributedContext = ALONE) -> list[str]:
-        """Close all, on every rank; their lines for the log."""
-        return [line for sink in self if (line := sink.close(ranks))]
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
+        """What all of them have found, in their order; every rank calls it."""
+        found = [sink.results(ranks) for sink in self]
+        return Results(
+            [line for one in found for line in one.lines],
+            [row for one in found for row in one.rows],
+            dict(chain.from_iterable(one.scale_scores.items() for one in found)),
+            dict(chain.from_iterable(one.conditions.items() for one in found)),
+        )
 
 
-def items(
-    batch: EvalBatch, predictions: Sequence[Prediction], confusion: ConfusionMatrix | None = None
-) -> Iterator[EvalItem]:
-    """What the sinks take of a batch. Images with a label are counted in `confusion` on the way, each once."""
-    for name, image, label, prediction in zip(batch["name"], batch["image"], batch["label"], predictions, strict=True):
-        counts = None
-        if label is not None and confusion is not None:
-            counts = confusion.update(prediction.classes, label).cpu().numpy()
-        yield EvalItem(name, image, label, prediction, counts)
+def items(batch: EvalBatch, predictions: Sequence[Prediction]) -> Iterator[EvalItem]:
+    """What the sinks take of a batch, image by image; its pixels are not counted yet."""
+    parts = (batch["name"], batch["image"], batch["label"], predictions)
+    return (EvalItem(name, image, label, found) for name, image, label, found in zip(*parts, strict=True))
 
 
 def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:

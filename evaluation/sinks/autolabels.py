@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from datasets import labelrecord
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from evaluation.sinks.coverage import Coverage
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError, nearest
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import encode_png, file_stem, to_array
 
 _CITY = re.compile(r"(?P<city>[^_]+)_\d{6}_\d{6}_leftImg8bit")
@@ -109,9 +110,9 @@ class AutoLabels:
             self.coverage.add(item.name, *counts)
         self._count += 1
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many and where."""
         total = sum(ranks.gather(self._count))
         if ranks.is_main and total:
             labelrecord.write(self.folder, self.spec, self.made)
-        return f"{total} automatic labels in {self.folder}"
+        return Results([f"{counted(total, 'automatic label')} in {self.folder}"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
+from evaluation.metrics import Scores
 from utils.contracts import Prediction
 from utils.distributed import DistributedContext
 
@@ -28,6 +30,33 @@ class EvalItem:
     counts: np.ndarray | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An image in the report: `panels` caption -> JPEG or PNG bytes. Scores are None without a label.
+
+    `seeds`: likewise, of a network with offset vectors; a row of their own.
+    """
+
+    name: str
+    mean_iu: float | None
+    error_rate: float | None
+    panels: dict[str, bytes]
+    seeds: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What sinks have found once all images are in: lines for the log, pictures for the report, further scores.
+
+    `scale_scores`: scores of single scales, by the name of the output; `conditions`: scores in fog, at night, ...
+    """
+
+    lines: Sequence[str] = ()
+    rows: Sequence[Row] = ()
+    scale_scores: Mapping[str, Scores] = field(default_factory=dict)
+    conditions: Mapping[str, Scores] = field(default_factory=dict)
+
+
 class Sink(Protocol):
     """Reads every item of this rank and alters none. `extras`: outputs of the network that it would like to see."""
 
@@ -37,6 +66,6 @@ class Sink(Protocol):
         """Take one image of this rank."""
         ...
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
-        """After the last image, on every rank: put the ranks' parts together. A line for the log, or None."""
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
+        """Put the ranks' parts together, on every rank and once, after the last image; give what came of it."""
         ...

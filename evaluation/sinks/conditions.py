@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Scores, percent
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
 
 
 class Conditions:
-    """`conditions.csv`: IoU of each class in each condition and in all. `scores` by condition after `close`.
+    """Writes `conditions.csv`: IoU of each class in each condition and in all. The results have the scores.
 
     `of`: the condition of each image, by its name.
     """
@@ -26,7 +26,6 @@ class Conditions:
 
     def __init__(self, path: Path, spec: DatasetSpec, of: Mapping[str, str]) -> None:
         self.path, self.spec, self.of = path, spec, of
-        self.scores: dict[str, Scores] = {}
         self._counts: dict[str, np.ndarray] = {}
 
     def add(self, item: EvalItem) -> None:
@@ -35,18 +34,18 @@ class Conditions:
             condition = self.of[item.name]
             self._counts[condition] = self._counts.get(condition, 0) + item.counts  # type: ignore[operator]
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Sum over the ranks; the main one writes the file."""
         parts = ranks.gather(self._counts)
         found = sorted({condition for part in parts for condition in part})
         sums = {name: np.sum([part[name] for part in parts if name in part], axis=0) for name in found}
         if not sums:
-            return None
-        self.scores = {name: Scores.of(counts) for name, counts in sums.items()}
-        every = {**self.scores, "all": Scores.of(np.sum(list(sums.values()), axis=0))}
+            return Results()
+        scores = {name: Scores.of(counts) for name, counts in sums.items()}
+        every = {**scores, "all": Scores.of(np.sum(list(sums.values()), axis=0))}
         if ranks.is_main:
             write_file(self.path, self._csv(every).encode())
-        return self._table(every)
+        return Results([self._table(every)], conditions=scores)
 
     def _csv(self, every: Mapping[str, Scores]) -> str:
         text = io.StringIO()

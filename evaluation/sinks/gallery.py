@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import heapq
 import random
-from dataclasses import dataclass, field
 
 from evaluation.metrics import Scores
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results, Row
 from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.visualize import colorize, encode_jpeg, encode_png, error_map, heat, shrink
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An image in the report: `panels` caption -> JPEG or PNG bytes. Scores are None without a label.
-
-    `seeds`: likewise, of a network with offset vectors; a row of their own.
-    """
-
-    name: str
-    mean_iu: float | None
-    wrong: float | None
-    panels: dict[str, bytes]
-    seeds: dict[str, bytes] = field(default_factory=dict)
 
 
 def attention_caption(name: str) -> str:
@@ -45,8 +30,8 @@ SEED_CAPTIONS = {  # in the order in which they are shown: the classes below tru
 class Gallery:
     """Keeps `worst` images with the largest share of wrong pixels, and `some` at random (all at random without labels).
 
-    Pictures are at most `long_edge` pixels wide or high, so a whole gallery stays within a few megabytes. `rows`, the
-    worst first, is there on the main rank after `close`. `single`: of which pass the network's maps of seeds are, where
+    Pictures are at most `long_edge` pixels wide or high, so a whole gallery stays within a few megabytes. The results
+    have rows, the worst first, on the main rank. `single`: of which pass the network's maps of seeds are, where
     the prediction is an average over several; for their captions.
     """
 
@@ -62,7 +47,6 @@ class Gallery:
     ) -> None:
         self.spec, self.extras, self.single = spec, extras, single
         self.worst, self.some, self.long_edge = worst, some, long_edge
-        self.rows: list[Row] = []
         self._seed = seed
         self._random = random.Random(seed)
         self._seen = 0
@@ -72,21 +56,21 @@ class Gallery:
     def add(self, item: EvalItem) -> None:
         """Keep the image if it is among the worst so far, or if the dice say so."""
         scores = None if item.counts is None else Scores(item.counts)
-        wrong = scores.wrong / scores.pixels if scores and scores.pixels else None
+        error_rate = scores.errors / scores.pixels if scores and scores.pixels else None
         row: Row | None = None
-        if wrong is not None and (len(self._heap) < self.worst or wrong > self._heap[0][0]):
-            row = self._row(item, scores, wrong)
-            heapq.heappush(self._heap, (wrong, item.name, row))
+        if error_rate is not None and (len(self._heap) < self.worst or error_rate > self._heap[0][0]):
+            row = self._row(item, scores, error_rate)
+            heapq.heappush(self._heap, (error_rate, item.name, row))
             if len(self._heap) > self.worst:
                 heapq.heappop(self._heap)
         # Reservoir: every image of the rank is kept with the same probability.
         room = self.some if item.label is not None else self.some + self.worst
         place = self._seen if self._seen < room else self._random.randrange(self._seen + 1)
         if place < room:
-            self._kept[place : place + 1] = [row or self._row(item, scores, wrong)]
+            self._kept[place : place + 1] = [row or self._row(item, scores, error_rate)]
         self._seen += 1
 
-    def _row(self, item: EvalItem, scores: Scores | None, wrong: float | None) -> Row:
+    def _row(self, item: EvalItem, scores: Scores | None, error_rate: float | None) -> Row:
         prediction, palette = item.prediction, self.spec.palette
         colours = [("truth", item.label), ("prediction", prediction.classes)]
         panels = {"image": encode_jpeg(shrink(item.image, self.long_edge))}
@@ -101,7 +85,7 @@ class Gallery:
             if name in prediction.extras and name not in OUTPUTS:
                 map_ = shrink(heat(prediction.extras[name]), self.long_edge)
                 panels[attention_caption(name)] = encode_jpeg(map_)
-        return Row(item.name, scores.mean_iu if scores else None, wrong, panels, self._seeds(item))
+        return Row(item.name, scores.mean_iu if scores else None, error_rate, panels, self._seeds(item))
 
     def _seeds(self, item: EvalItem) -> dict[str, bytes]:
         """What a network with offset vectors adds; of others nothing."""
@@ -115,7 +99,7 @@ class Gallery:
             found[f"{caption}, {of}" if of else caption] = data
         return found
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Join the ranks' rows on the main one."""
         worst = sorted((e for part in ranks.gather(self._heap) for e in part), key=lambda e: (-e[0], e[1]))
         rows = {name: row for _, name, row in worst[: self.worst]}
@@ -123,6 +107,4 @@ class Gallery:
         others = [row for row in others if row.name not in rows]
         room = self.some + (0 if worst else self.worst)
         chosen = random.Random(self._seed).sample(others, min(room, len(others)))
-        if ranks.is_main:
-            self.rows = [*rows.values(), *sorted(chosen, key=lambda row: row.name)]
-        return None
+        return Results(rows=[*rows.values(), *sorted(chosen, key=lambda row: row.name)] if ranks.is_main else ())

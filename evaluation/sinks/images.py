@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import colorize, encode_png, error_map, file_stem, heat, overlay
 
 ABOUT = 10
@@ -57,6 +58,6 @@ class Images:
                 pictures[name] = heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
         return pictures
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""
-        return f"{sum(ranks.gather(self._written))} images in {self.folder}"
+        return Results([f"{counted(sum(ranks.gather(self._written)), 'image')} in {self.folder}"])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import encode_indexed, encode_png, file_stem, to_array
 
 
@@ -38,7 +39,7 @@ class LabelMaps:
         write_file(self.folder / f"{file_stem(item.name)}.png", data)
         self._written += 1
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""
         how = "with colours" if self._ids.dtype == np.uint8 else "of 16 bits, without colours (ids above 255),"
-        return f"{sum(ranks.gather(self._written))} label maps {how} in {self.folder}"
+        return Results([f"{counted(sum(ranks.gather(self._written)), 'label map')} {how} in {self.folder}"])

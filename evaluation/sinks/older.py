@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets import results
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.distributed import DistributedContext
 
 _TABLES = ("per_image.csv", "conditions.csv", "submit.zip")
@@ -22,6 +22,7 @@ class Older:
     def add(self, item: EvalItem) -> None:
         """Nothing to do."""
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say what is left of the older run."""
-        return self._before.note() if ranks.is_main else None
+        note = self._before.note() if ranks.is_main else ""
+        return Results([note] if note else ())

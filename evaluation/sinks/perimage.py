@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Scores
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
 from utils.names import shown
+from utils.plural import counted
 
 
 class PerImage:
@@ -32,16 +33,16 @@ class PerImage:
         scores = Scores(item.counts)
         values = (scores.mean_iu, *scores.iou.tolist())
         mean, *classes = ("" if np.isnan(v) else f"{v:.6f}" for v in values)
-        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.wrong), *classes])
+        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.errors), *classes])
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Write all ranks' rows in the order of their names."""
         rows = sorted(row for part in ranks.gather(self._rows) for row in part)
         if not rows or not ranks.is_main:
-            return None
+            return Results()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "mean_iou", "pixels", "wrong", *self.spec.classes])
         writer.writerows(rows)
         write_file(self.path, text.getvalue().encode())
-        return f"IoU of {len(rows)} images in {self.path}"
+        return Results([f"IoU of {counted(len(rows), 'image')} in {self.path}"])

@@ -6,21 +6,20 @@ import numpy as np
 import torch
 
 from evaluation.metrics import ConfusionMatrix, Scores
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.resize import resize
 
 
 class ScaleScores:
-    """Counts the class map of every scale against the truth. `scores` by output name, on all ranks after `close`.
+    """Counts the class map of every scale against the truth. The results have the scores, on all ranks.
 
     `extras`: names of the scales' logits, such as "pred_05x"; those that the network does not have get no score.
     """
 
     def __init__(self, spec: DatasetSpec, extras: tuple[str, ...]) -> None:
         self.spec, self.extras = spec, extras
-        self.scores: dict[str, Scores] = {}
         self._counted: dict[str, ConfusionMatrix] = {}
 
     def add(self, item: EvalItem) -> None:
@@ -32,12 +31,13 @@ class ScaleScores:
                 empty = ConfusionMatrix(self.spec.num_classes, self.spec.ignore_label)
                 self._counted.setdefault(name, empty).update(classes, item.label)  # type: ignore[arg-type]
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Sum over the ranks."""
         parts = ranks.gather({name: matrix.counts.numpy() for name, matrix in self._counted.items()})
+        scores = {}
         for name in self.extras:
             counts = [part[name] for part in parts if name in part]
             if counts:
-                self.scores[name] = Scores.of(np.sum(counts, axis=0))
-        means = [f"{name} {100 * scores.mean_iu:.2f}" for name, scores in self.scores.items()]
-        return f"mean IoU of the single scales: {', '.join(means)}" if means else None
+                scores[name] = Scores.of(np.sum(counts, axis=0))
+        means = ", ".join(f"{name} {100 * one.mean_iu:.2f}" for name, one in scores.items())
+        return Results([f"mean IoU of the single scales: {means}"] if means else (), scale_scores=scores)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.files import cannot_write, whole, write_file
 from utils.names import valid
+from utils.plural import counted
 from utils.visualize import encode_png, file_stem, to_array
 
 
@@ -45,7 +46,7 @@ class Submission:
         write_file(self.folder / name, encode_png(self._table[to_array(item.prediction.classes)], level=6))
         self._names.append(name)
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Pack all ranks' files. UserError if there are not as many as the split has images."""
         names = sorted(name for part in ranks.gather(self._names) for name in part)
         twice = [name for name, count in Counter(names).items() if count > 1]
@@ -61,7 +62,7 @@ class Submission:
         if ranks.is_main:
             self._pack(names)
         ranks.barrier()
-        return f"{len(names)} predictions in {self.archive}"
+        return Results([f"{counted(len(names), 'prediction')} in {self.archive}"])
 
     def _pack(self, names: list[str]) -> None:
         try:

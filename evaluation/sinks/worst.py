@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem
+from evaluation.sinks.base import ALONE, EvalItem, Results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
@@ -22,15 +22,15 @@ from utils.visualize import colorize, encode_jpeg, encode_png, error_map, file_s
 KINDS = {"input": "jpg", "truth": "png", "prediction": "png", "error": "png"}
 
 
-class Entry(NamedTuple):
+class RankedImage(NamedTuple):
     """An image in a class's list; the smallest is the first to go."""
 
-    wrong: int
+    errors: int
     name: str
 
 
 class Worst:
-    """Keeps the `count` worst images of each class: most pixels of the class missed or invented.
+    """Keeps the `count` worst images of each class: most false negatives and positives of the class.
 
     Pictures are written when an image enters a list and removed when it has left the last one, so memory stays small
     and no second pass over the images is needed. `everything` keeps all pictures. At the end: `topn/index.html`
@@ -41,26 +41,26 @@ class Worst:
 
     def __init__(self, folder: Path, spec: DatasetSpec, count: int, everything: bool = False) -> None:
         self.folder, self.spec, self.count, self.everything = folder, spec, count, everything
-        self._lists: list[list[Entry]] = [[] for _ in spec.classes]
+        self._lists: list[list[RankedImage]] = [[] for _ in spec.classes]
         self._written: set[str] = set()
 
     def add(self, item: EvalItem) -> None:
         """Enter one image where it is among the worst."""
         if item.counts is None or item.label is None:
             return
-        wrong = item.counts.sum(0) + item.counts.sum(1) - 2 * np.diagonal(item.counts)  # (K,) invented + missed
+        errors = item.counts.sum(0) + item.counts.sum(1) - 2 * np.diagonal(item.counts)  # (K,) fp + fn
         left = set()
-        for entries, pixels in zip(self._lists, wrong.tolist(), strict=True):
+        for ranked, pixels in zip(self._lists, errors.tolist(), strict=True):
             if pixels:
-                heapq.heappush(entries, Entry(pixels, item.name))
-                if len(entries) > self.count:
-                    left.add(heapq.heappop(entries).name)
+                heapq.heappush(ranked, RankedImage(pixels, item.name))
+                if len(ranked) > self.count:
+                    left.add(heapq.heappop(ranked).name)
         if self.everything or item.name in self._listed():
             self._write(item)
         self._remove(left - self._listed())
 
     def _listed(self) -> set[str]:
-        return {entry.name for entries in self._lists for entry in entries}
+        return {image.name for ranked in self._lists for image in ranked}
 
     def _write(self, item: EvalItem) -> None:
         assert item.label is not None
@@ -85,11 +85,11 @@ class Worst:
                 (self.folder / self._file(name, kind)).unlink(missing_ok=True)
             self._written.discard(name)
 
-    def close(self, ranks: DistributedContext = ALONE) -> str | None:
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Join the ranks' lists, remove pictures that are in none any more, write the index."""
         joined = ranks.gather(self._lists)
         self._lists = [
-            sorted((e for lists in joined for e in lists[k]), key=lambda e: (-e.wrong, e.name))[: self.count]
+            sorted((e for lists in joined for e in lists[k]), key=lambda e: (-e.errors, e.name))[: self.count]
             for k in range(len(self.spec.classes))
         ]
         self._remove(self._written - self._listed())
@@ -97,14 +97,14 @@ class Worst:
         if ranks.is_main:
             write_file(self.folder / "index.csv", self._csv().encode())
             write_file(self.folder / "index.html", self._html().encode())
-        return f"the {self.count} worst images of each class: {self.folder / 'index.html'}"
+        return Results([f"the {self.count} worst images of each class: {self.folder / 'index.html'}"])
 
     def _csv(self) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["class", "rank", "wrong_pixels", "image"])
-        for name, entries in zip(self.spec.classes, self._lists, strict=True):
-            writer.writerows([name, rank, e.wrong, shown(e.name)] for rank, e in enumerate(entries, start=1))
+        for name, ranked in zip(self.spec.classes, self._lists, strict=True):
+            writer.writerows([name, rank, e.errors, shown(e.name)] for rank, e in enumerate(ranked, start=1))
         return text.getvalue()
 
     def _html(self) -> str:
@@ -113,11 +113,11 @@ class Worst:
             "<title>Worst images by class</title><style>body{font:15px system-ui;margin:16px;max-width:1400px}",
             "div{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:4px}img{width:100%}</style>",
         ]
-        for name, entries in zip(self.spec.classes, self._lists, strict=True):
+        for name, ranked in zip(self.spec.classes, self._lists, strict=True):
             parts.append(f"<h2>{html.escape(name)}</h2>")
-            for entry in entries:
-                files = {kind: quote(self._file(entry.name, kind), errors="surrogateescape") for kind in KINDS}
+            for image in ranked:
+                files = {kind: quote(self._file(image.name, kind), errors="surrogateescape") for kind in KINDS}
                 pictures = "".join(f'<img src="{f}" alt="{kind}" loading="lazy">' for kind, f in files.items())
-                title = f"{html.escape(shown(entry.name))}: {entry.wrong} wrong pixels"
+                title = f"{html.escape(shown(image.name))}: {image.errors} wrong pixels"
                 parts.append(f"<p>{title}</p><div>{pictures}</div>")
         return "\n".join(parts) + "\n"

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from runs import folder, rows
+from shared import dataset_options
 
 import config
 import datasets
+import toyworld
 import train
-from datasets import acdc, toy
+from datasets import acdc
 from evaluation.sinks.submission import id_table
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -25,12 +27,15 @@ CONDITIONS = ["fog", "night", "rain", "snow"]
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Embedded scenes in the four conditions, which lie as ACDC does."""
     root = tmp_path_factory.mktemp("acdc") / "scenes"
-    toy.generate(root, CONDITIONS, counts={"adverse_train": 2, "adverse_val": 1}, size=(64, 128), workers=1)
+    toyworld.write(root, CONDITIONS, counts={"adverse_train": 2, "adverse_val": 1}, size=(64, 128), workers=1)
     return root
 
 
 def test_items_of_each_condition(scenes: Path) -> None:
-    train_items, val_items = acdc.items(str(scenes), "train"), acdc.items(str(scenes), "val")
+    train_items, val_items = (
+        acdc.items(str(scenes), "train", dataset_options()),
+        acdc.items(str(scenes), "val", dataset_options()),
+    )
     assert [item.condition for item in train_items] == [name for name in CONDITIONS for _ in range(2)]
     assert [item.condition for item in val_items] == CONDITIONS
     for item in train_items:
@@ -38,14 +43,14 @@ def test_items_of_each_condition(scenes: Path) -> None:
         assert item.label.endswith("_gt_labelIds.png") and Path(item.label).is_file()
     # The same street is drawn in all conditions, so that stems alone would meet.
     assert len({item.name for item in train_items}) == 8 and train_items[0].name.startswith("fog__")
-    assert len(acdc.items(str(scenes), "trainval", ["night"])) == 3
+    assert len(acdc.items(str(scenes), "val", dataset_options(CONDITIONS="night"))) == 1
 
 
 def test_stems_that_are_unlike_stay(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
     for condition, stem in (("fog", "GOPR0475_frame_000247"), ("snow", "GOPR0122_frame_000161")):
         place = tmp_path / "rgb_anon" / condition / "test" / stem[:8]
         write_file(place / f"{stem}_rgb_anon.png", np.zeros((32, 64, 3), np.uint8))
-    items = acdc.items(str(tmp_path), "test", ["fog", "snow"])
+    items = acdc.items(str(tmp_path), "test", dataset_options(CONDITIONS="fog,snow"))
     assert [(item.name, item.label) for item in items] == [
         ("GOPR0475_frame_000247_rgb_anon", None),
         ("GOPR0122_frame_000161_rgb_anon", None),
@@ -58,14 +63,14 @@ def test_submissions_are_train_ids() -> None:
 
 def test_what_can_be_wrong(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown condition 'fig' of ACDC; did you mean 'fog'\?; known: fog, night"):
-        acdc.items(str(scenes), "train", ["fig"])
+        acdc.items(str(scenes), "train", dataset_options(CONDITIONS="fig"))
     with pytest.raises(UserError, match="looked for rgb_anon in"):
-        acdc.items(str(tmp_path), "train")
+        acdc.items(str(tmp_path), "train", dataset_options())
     (tmp_path / "rgb_anon" / "fog" / "train" / "GOPR").mkdir(parents=True)
     with pytest.raises(UserError, match=r"ACDC: no images \*_rgb_anon\.png in .*fog/train"):
-        acdc.items(str(tmp_path), "train", ["fog"])
+        acdc.items(str(tmp_path), "train", dataset_options(CONDITIONS="fog"))
     with pytest.raises(UserError, match=r"rgb_anon/night/train does not exist \(found there: fog/\); .*--conditions"):
-        acdc.items(str(tmp_path), "train", ["night"])
+        acdc.items(str(tmp_path), "train", dataset_options(CONDITIONS="night"))
 
 
 def test_labels_have_classes(scenes: Path) -> None:

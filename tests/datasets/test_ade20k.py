@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shared import GOLDEN
+from shared import GOLDEN, dataset_options
 from yacs.config import CfgNode
 
 import datasets
-from datasets import ade20k
+from datasets import ade20k, odgt
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -45,11 +45,14 @@ def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path
 
 def test_the_plain_folder_and_the_lists_hold_the_same(root: Path) -> None:
     for mode, split, count in (("train", "training", 3), ("val", "validation", 1)):
-        plain, listed = ade20k.items(str(root), mode), ade20k.listed(str(root / f"{split}.odgt"), str(root)).items
+        plain, listed = (
+            ade20k.items(str(root), mode, dataset_options()),
+            odgt.split(str(root / f"{split}.odgt"), str(root)).items,
+        )
         assert len(plain) == count
         assert [(i.image, i.label, i.name) for i in plain] == [(i.image, i.label, i.name) for i in listed]
-    assert len(ade20k.items(str(root / TREE), "trainval")) == 4
-    assert [item.size for item in ade20k.listed(str(root / "training.odgt"), str(root)).items] == [
+    assert len(ade20k.items(str(root / TREE), "train", dataset_options())) == 3
+    assert [item.size for item in odgt.split(str(root / "training.odgt"), str(root)).items] == [
         (40, 60),
         (60, 40),
         (50, 50),
@@ -59,11 +62,11 @@ def test_the_plain_folder_and_the_lists_hold_the_same(root: Path) -> None:
 def test_lists_of_another_editor_are_the_same(root: Path) -> None:
     """Windows' line ends and byte order mark, an empty line, absolute paths."""
     path = root / "training.odgt"
-    before = ade20k.listed(str(path), str(root))
+    before = odgt.split(str(path), str(root))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
-    assert ade20k.listed(str(path), str(root)) == before
+    assert odgt.split(str(path), str(root)) == before
     path.write_text(path.read_text(encoding="utf-8-sig").replace(f'"{TREE}', f'"{root}/{TREE}'))
-    assert ade20k.listed(str(path), "elsewhere") == before
+    assert odgt.split(str(path), "elsewhere") == before
 
 
 def test_it_trains_and_validates(root: Path, make_cfg: Make) -> None:
@@ -99,7 +102,7 @@ def test_a_broken_line_is_named(line: str, message: str, root: Path) -> None:
     lines = (root / "training.odgt").read_text().splitlines()
     (root / "training.odgt").write_bytes("\n".join([lines[0], line, lines[2]]).encode("latin1"))
     with pytest.raises(UserError, match=message):
-        ade20k.listed(str(root / "training.odgt"), str(root))
+        odgt.split(str(root / "training.odgt"), str(root))
 
 
 def test_what_else_can_be_wrong(root: Path, make_cfg: Make, write_file: Callable[[Path, np.ndarray], None]) -> None:
@@ -113,11 +116,11 @@ def test_what_else_can_be_wrong(root: Path, make_cfg: Make, write_file: Callable
         list(datasets.build_train(make_cfg(*words), DistributedContext()))
     (root / "empty.odgt").write_text("\n")
     with pytest.raises(UserError, match=r"empty\.odgt is empty"):
-        ade20k.listed(str(root / "empty.odgt"), str(root))
+        odgt.split(str(root / "empty.odgt"), str(root))
     with pytest.raises(UserError, match=r"cannot read the list .*none\.odgt: No such file"):
-        ade20k.listed(str(root / "none.odgt"), str(root))
+        odgt.split(str(root / "none.odgt"), str(root))
     (root / TREE / "annotations/validation/ADE_val_00000001.png").unlink()
     with pytest.raises(UserError, match=r"ADE_val_00000001\.jpg needs .*annotations/validation/ADE_val_00000001\.png"):
-        ade20k.items(str(root), "val")
+        ade20k.items(str(root), "val", dataset_options())
     with pytest.raises(UserError, match="--list_val is a list of ADE20K"):
         make_cfg("--dataset", "toy", "--list_val", "x.odgt")

@@ -12,7 +12,7 @@ from pictures import write_image
 from yacs.config import CfgNode
 
 import datasets
-from datasets import audit, catalogue, centroids
+from datasets import audit, centroids, splits
 from datasets.audit import class_pixels
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -121,8 +121,8 @@ def test_validation_is_listed_once_and_a_cache_that_cannot_be_kept_is_said(
 ) -> None:
     place = tmp_path / "centroids"
     place.write_text("a file in the way")
-    listing, modes = catalogue.listing, list[str]()
-    monkeypatch.setattr(catalogue, "listing", lambda cfg, mode, *more: modes.append(mode) or listing(cfg, mode, *more))
+    load, modes = splits.load, list[str]()
+    monkeypatch.setattr(splits, "load", lambda cfg, mode, *more: modes.append(mode) or load(cfg, mode, *more))
     lines = said(make_cfg, tmp_path, ALL_THERE, ALL_THERE)
     assert modes == ["train", "val"]
     (told,) = [line for line in lines if "centroids" in line]

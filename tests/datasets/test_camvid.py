@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shared import shared_path
+from shared import dataset_options, shared_path
 from yacs.config import CfgNode
 
 import datasets
@@ -18,10 +18,11 @@ from utils.errors import UserError
 
 def test_real_frames() -> None:
     root = str(shared_path("data/camvid"))
-    counts = {mode: len(camvid.listing(root, mode).items) for mode in ("train", "val", "trainval")}
-    assert counts == {"train": 367, "val": 101, "trainval": 468}
+    counts = {mode: len(camvid.items(root, mode, dataset_options()).items) for mode in ("train", "val")}
+    assert counts == {"train": 367, "val": 101}
+    assert len(camvid.items(root, "train", dataset_options(CV=3)).items) == 468
     for mode in ("train", "val"):
-        dataset = SegmentationDataset(camvid.listing(root, mode).items, camvid.SPEC, Pipeline())
+        dataset = SegmentationDataset(camvid.items(root, mode, dataset_options()).items, camvid.SPEC, Pipeline())
         seen = set()
         for index in (0, 50, 100):
             sample = dataset[index]
@@ -29,7 +30,7 @@ def test_real_frames() -> None:
             seen |= set(np.unique(sample.label).tolist())
         assert seen <= {*range(11), 255} and {0, 1, 3, 255} <= seen
     with pytest.raises(UserError, match="CamVid test images: looked for test .*found there: .*train/"):
-        camvid.listing(root, "test")
+        camvid.items(root, "test", dataset_options())
 
 
 @pytest.fixture
@@ -43,11 +44,11 @@ def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path
 
 
 def test_list_gives_names_only(root: Path) -> None:
-    items = camvid.listing(str(root), "train").items
+    items = camvid.items(str(root), "train", dataset_options()).items
     assert [item.name for item in items] == ["c", "a"]
     assert Path(items[0].image) == root / "train/c.jpg" and items[0].label == str(root / "trainannot/c.png")
     (root / "train.txt").unlink()
-    assert [item.name for item in camvid.listing(str(root), "train").items] == ["a", "b", "c"]
+    assert [item.name for item in camvid.items(str(root), "train", dataset_options()).items] == ["a", "b", "c"]
 
 
 def test_cv_3_trains_on_train_and_val(
@@ -76,56 +77,57 @@ def test_cv_3_trains_on_train_and_val(
 def test_missing_files(root: Path) -> None:
     (root / "trainannot/c.png").unlink()
     with pytest.raises(UserError, match=r"image without label: .*c\.jpg needs .*trainannot/c\.png"):
-        camvid.listing(str(root), "train")
+        camvid.items(str(root), "train", dataset_options())
     (root / "train/c.jpg").unlink()
     with pytest.raises(UserError, match=r"train\.txt names c, but there is no such image"):
-        camvid.listing(str(root), "train")
+        camvid.items(str(root), "train", dataset_options())
 
 
 @pytest.fixture
-def painted(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path:
+def rgb_encoded(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path:
     """Four frames of the original, one of each sequence, with all 32 colours."""
-    label = np.repeat(np.array(list(camvid.ALL_SPEC.colours), np.uint8)[None], 4, 0)  # (4, 32, 3)
+    label = np.repeat(np.array(list(camvid.ALL_SPEC.color_to_id), np.uint8)[None], 4, 0)  # (4, 32, 3)
     for name in ("0001TP_006690", "0006R0_f00930", "0016E5_07959", "Seq05VD_f00000"):
         write_file(tmp_path / f"701_StillsRaw_full/{name}.png", np.zeros((4, 32, 3), np.uint8))
         write_file(tmp_path / f"LabeledApproved_full/{name}_L.png", label)
     return tmp_path
 
 
-def test_the_painted_original_is_divided_as_segnet_did(painted: Path) -> None:
+def test_the_original_is_divided_as_segnet_did(rgb_encoded: Path) -> None:
     names = {
-        mode: [item.name for item in camvid.listing(str(painted), mode).items] for mode in ("train", "val", "test")
+        mode: [item.name for item in camvid.items(str(rgb_encoded), mode, dataset_options()).items]
+        for mode in ("train", "val", "test")
     }
     assert names == {"train": ["0001TP_006690", "0006R0_f00930"], "val": ["0016E5_07959"], "test": ["Seq05VD_f00000"]}
-    (painted / "val.txt").write_text("/somewhere/0001TP_006690.png /somewhere/0001TP_006690.png\n")
+    (rgb_encoded / "val.txt").write_text("/somewhere/0001TP_006690.png /somewhere/0001TP_006690.png\n")
     with pytest.raises(UserError, match="has no train.txt and no test.txt beside its other lists"):
-        camvid.listing(str(painted), "val")
+        camvid.items(str(rgb_encoded), "val", dataset_options())
     for mode in ("train", "test"):
-        (painted / f"{mode}.txt").write_text("Seq05VD_f00000.png\n")
-    assert [item.name for item in camvid.listing(str(painted), "val").items] == ["0001TP_006690"]
+        (rgb_encoded / f"{mode}.txt").write_text("Seq05VD_f00000.png\n")
+    assert [item.name for item in camvid.items(str(rgb_encoded), "val", dataset_options()).items] == ["0001TP_006690"]
 
 
 def test_segnets_division_is_that_of_its_lists() -> None:
     for mode in ("train", "val"):
         names = camvid._listed(Path(shared_path(f"data/camvid/{mode}.txt")))
-        assert {camvid._split(name) for _, name in names} == {mode}
+        assert {camvid._segnet_split(name) for _, name in names} == {mode}
 
 
 def test_a_frame_of_no_sequence_is_in_no_split(
-    painted: Path, write_file: Callable[[Path, np.ndarray], None], make_cfg: Callable[..., CfgNode]
+    rgb_encoded: Path, write_file: Callable[[Path, np.ndarray], None], make_cfg: Callable[..., CfgNode]
 ) -> None:
-    write_file(painted / "701_StillsRaw_full/holiday_000001.png", np.zeros((4, 32, 3), np.uint8))
+    write_file(rgb_encoded / "701_StillsRaw_full/holiday_000001.png", np.zeros((4, 32, 3), np.uint8))
     with pytest.raises(UserError, match="holiday_000001 is no frame of CamVid's four sequences"):
-        camvid.listing(str(painted), "train")
-    (painted / "701_StillsRaw_full/holiday_000001.png").unlink()
-    cfg = make_cfg("--dataset", "camvid", "--data_root", painted, "--maxSkip", "1", "--class_uniform_pct", "1")
-    with pytest.raises(UserError, match="is CamVid's painted original"):
+        camvid.items(str(rgb_encoded), "train", dataset_options())
+    (rgb_encoded / "701_StillsRaw_full/holiday_000001.png").unlink()
+    cfg = make_cfg("--dataset", "camvid", "--data_root", rgb_encoded, "--maxSkip", "1", "--class_uniform_pct", "1")
+    with pytest.raises(UserError, match="is CamVid's RGB-encoded original"):
         datasets.build_train(cfg, DistributedContext())
 
 
-def test_painted_labels_have_11_classes_or_all(painted: Path, make_cfg: Callable[..., CfgNode]) -> None:
+def test_rgb_encoded_labels_have_11_classes_or_all(rgb_encoded: Path, make_cfg: Callable[..., CfgNode]) -> None:
     for words, count in (((), 11), (("DATASET.CAMVID_CLASSES", "32"), 31)):
-        cfg = make_cfg("--dataset", "camvid", "--data_root", painted, *words)
+        cfg = make_cfg("--dataset", "camvid", "--data_root", rgb_encoded, *words)
         assert cfg.DATASET.NUM_CLASSES == count
         (batch,) = datasets.build_val(cfg, DistributedContext())
         label = batch["label"][0]
@@ -135,18 +137,22 @@ def test_painted_labels_have_11_classes_or_all(painted: Path, make_cfg: Callable
     assert set(camvid._FEW.values()) == {*range(11), 255}
 
 
-def test_a_colour_of_no_class_is_named(painted: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
+def test_a_color_of_no_class_is_named(rgb_encoded: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
     label = np.zeros((4, 32, 3), np.uint8)
     label[1, 2:5] = (1, 2, 3)
-    write_file(painted / "LabeledApproved_full/0016E5_07959_L.png", label)
-    dataset = SegmentationDataset(camvid.listing(str(painted), "val").items, camvid.spec(str(painted)), Pipeline())
-    with pytest.raises(UserError, match=r"0016E5_07959_L\.png: colour \(1, 2, 3\) \(3 pixels\) is no class of camvid"):
+    write_file(rgb_encoded / "LabeledApproved_full/0016E5_07959_L.png", label)
+    dataset = SegmentationDataset(
+        camvid.items(str(rgb_encoded), "val", dataset_options()).items,
+        camvid.read_spec(str(rgb_encoded), dataset_options()),
+        Pipeline(),
+    )
+    with pytest.raises(UserError, match=r"0016E5_07959_L\.png: color \(1, 2, 3\) \(3 pixels\) is no class of camvid"):
         dataset[0]
     with pytest.raises(UserError, match=r"0006R0_f00930\.png needs .*LabeledApproved_full/0006R0_f00930_L\.png"):
-        (painted / "LabeledApproved_full/0006R0_f00930_L.png").unlink()
-        camvid.listing(str(painted), "train")
+        (rgb_encoded / "LabeledApproved_full/0006R0_f00930_L.png").unlink()
+        camvid.items(str(rgb_encoded), "train", dataset_options())
 
 
-def test_all_classes_are_of_the_painted_original_alone(root: Path) -> None:
+def test_all_classes_are_of_the_original_alone(root: Path) -> None:
     with pytest.raises(UserError, match="CAMVID_CLASSES 32: the labels in .* have SegNet's 11"):
-        camvid.spec(str(root), "32")
+        camvid.read_spec(str(root), dataset_options(CAMVID_CLASSES="32"))

@@ -14,8 +14,8 @@ from yacs.config import CfgNode
 
 import datasets
 from datasets import cityscapes, labelids
-from datasets.base import LabelRules, SegmentationDataset
-from datasets.cityscapes import SPEC, TRAIN_CITIES, VAL_CITIES, Coarse, listing, split_cities
+from datasets.base import PseudoLabelFilter, SegmentationDataset
+from datasets.cityscapes import SPEC, TRAIN_CITIES, VAL_CITIES, Coarse, split, split_cities
 from evaluation.sinks import AutoLabels, EvalItem
 from transforms import Pipeline
 from utils.contracts import Prediction
@@ -42,7 +42,7 @@ def test_golden_image_counts(tmp_path: Path) -> None:
                 (tmp_path / folder / place / f"{city}_000000_{frame:06d}_{ending}.png").touch()
     for cv, facts in SPLITS.items():
         for mode in ("train", "val"):
-            items = listing(str(tmp_path), mode, int(cv)).items
+            items = split(str(tmp_path), mode, int(cv)).items
             assert len(items) == facts[f"n_{mode}_images"]
             assert {"/".join(Path(item.image).parts[-3:-1]) for item in items} == set(facts[mode])
 
@@ -62,32 +62,32 @@ def test_half_a_download_keeps_the_published_split() -> None:
 @pytest.mark.parametrize("zips", [True, False])
 def test_both_trees(tmp_path: Path, zips: bool, make_tree: Callable[..., Path]) -> None:
     root = str(make_tree(tmp_path / "tree", zips=zips))
-    counts = {mode: len(listing(root, mode).items) for mode in ("train", "val", "trainval", "test")}
+    counts = {mode: len(split(root, mode).items) for mode in ("train", "val", "trainval", "test")}
     assert counts == {"train": 6, "val": 3, "trainval": 9, "test": 3}
-    first = listing(root, "train").items[0]
+    first = split(root, "train").items[0]
     assert first.name == "aachen_000000_000000_leftImg8bit" and str(first.label).endswith("000000_gtFine_labelIds.png")
-    assert all(item.label is None for item in listing(root, "test").items)
-    sample = SegmentationDataset(listing(root, "train").items, SPEC, Pipeline())[0]
+    assert all(item.label is None for item in split(root, "test").items)
+    sample = SegmentationDataset(split(root, "train").items, SPEC, Pipeline())[0]
     assert sample.label is not None and set(np.unique(sample.label)) <= {*range(19), 255}
 
 
 def test_bad_trees(cityscapes_root: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="looked for leftImg8bit_trainvaltest/leftImg8bit or leftImg8bit .* nothing"):
-        listing(str(tmp_path / "empty"), "train")
+        split(str(tmp_path / "empty"), "train")
     label = next(cityscapes_root.glob("gtFine_trainvaltest/gtFine/train/ulm/*"))
     label.unlink()
     with pytest.raises(UserError, match=f"image without label: .*ulm.* needs .*{label.name}"):
-        listing(str(cityscapes_root), "train")
+        split(str(cityscapes_root), "train")
     shutil.rmtree(cityscapes_root / "gtFine_trainvaltest")
     with pytest.raises(
         UserError, match="fine labels: looked for gtFine_trainvaltest/gtFine or gtFine.*found there: left"
     ):
-        listing(str(cityscapes_root), "train")
+        split(str(cityscapes_root), "train")
     for image in cityscapes_root.glob("leftImg8bit_trainvaltest/leftImg8bit/test/*/*"):
         image.unlink()
     with pytest.raises(UserError, match="no images"):
-        listing(str(cityscapes_root), "test")
+        split(str(cityscapes_root), "test")
 
 
 def test_real_frame() -> None:
@@ -113,9 +113,9 @@ def coarse_root(cityscapes_root: Path, write_file: Callable[[Path, np.ndarray], 
         image = np.zeros((32, 64, 3), np.uint8)
         folder = cityscapes_root / "leftImg8bit_trainextra/leftImg8bit/train_extra/bonn"
         write_file(folder / f"{stem}_leftImg8bit.png", image)
-        human = np.zeros((32, 64), np.uint8)
-        human[:, :32] = 28
-        write_file(cityscapes_root / f"gtCoarse/gtCoarse/train_extra/bonn/{stem}_gtCoarse_labelIds.png", human)
+        drawn = np.zeros((32, 64), np.uint8)
+        drawn[:, :32] = 28
+        write_file(cityscapes_root / f"gtCoarse/gtCoarse/train_extra/bonn/{stem}_gtCoarse_labelIds.png", drawn)
         label = np.full((32, 64), auto_class, np.uint8)
         label[:, 60:] = 23  # sky
         write_file(auto / f"{stem}_leftImg8bit.png", label)
@@ -126,37 +126,37 @@ def coarse_root(cityscapes_root: Path, write_file: Callable[[Path, np.ndarray], 
 
 
 def coarse_labels(root: Path, **options: object) -> list[np.ndarray]:
-    coarse = Coarse(auto_root=str(root / "autolabelled"), **options)  # type: ignore[arg-type]
-    found = listing(str(root), "train", coarse=coarse)
-    found = labelids.settle(found, labelids.look({"automatic labels": labelids.untold(found.items)}, SPEC))
-    dataset = SegmentationDataset(found.items, SPEC, Pipeline(), found.refine)
+    coarse = Coarse(pseudo_root=str(root / "autolabelled"), **options)  # type: ignore[arg-type]
+    found = split(str(root), "train", coarse=coarse)
+    found = labelids.resolve(found, labelids.look({"automatic labels": labelids.undecided(found.items)}, SPEC))
+    dataset = SegmentationDataset(found.items, SPEC, Pipeline(), found.filter_pseudo_labels)
     labels = [dataset.label(i) for i in range(found.fine, len(found.items))]
     return [label for label in labels if label is not None]
 
 
-def test_human_coarse_labels(coarse_root: Path) -> None:
+def test_coarse_labels(coarse_root: Path) -> None:
     first, second = coarse_labels(coarse_root)
     for label in (first, second):
         assert (label[:, :32] == 15).all() and (label[:, 32:] == 255).all()
 
 
 def test_automatic_labels_below_the_probability_are_ignored(coarse_root: Path) -> None:
-    first, second = coarse_labels(coarse_root, min_prob=0.5)
+    first, second = coarse_labels(coarse_root, min_confidence=0.5)
     assert (first[:8] == 255).all() and (first[8:, :60] == 15).all() and (first[8:, 60:] == 10).all()
     assert (second[8:, :60] == 14).all()
-    assert (coarse_labels(coarse_root, min_prob=0.0)[0][:8, :60] == 15).all()
+    assert (coarse_labels(coarse_root, min_confidence=0.0)[0][:8, :60] == 15).all()
 
 
-def test_dropped_classes_take_the_human_label(coarse_root: Path) -> None:
-    first, second = coarse_labels(coarse_root, min_prob=0.0, human_classes=(15,))
+def test_dropped_classes_take_the_coarse_label(coarse_root: Path) -> None:
+    first, second = coarse_labels(coarse_root, min_confidence=0.0, coarse_label_classes=(15,))
     assert (first[:, :32] == 15).all() and (first[:, 32:60] == 255).all() and (first[:, 60:] == 10).all()
     assert (second[:, :60] == 14).all()  # no automatic bus in it
 
 
 def test_mask_keeps_the_published_rows_and_columns() -> None:
-    rules = LabelRules(rows=cityscapes._MASK_ROWS, columns=cityscapes._MASK_COLUMNS)
+    rules = PseudoLabelFilter(rows=cityscapes._MASK_ROWS, columns=cityscapes._MASK_COLUMNS)
     label = np.zeros((1024, 2048), np.uint8)
-    rules.apply(label, None, None, 255)
+    rules(label, None, None, 255)
     rows, columns = np.nonzero(label == 0)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (15, 839, 14, 2029)
     assert (label[15:840, 14:2030] == 0).all()
@@ -165,7 +165,7 @@ def test_mask_keeps_the_published_rows_and_columns() -> None:
 @pytest.mark.parametrize("min_prob", [0.0, 0.5])
 def test_mask_of_automatic_labels_alone(coarse_root: Path, min_prob: float) -> None:
     """At any probability; labels that people drew keep their border."""
-    for label in coarse_labels(coarse_root, min_prob=min_prob, mask_border=True):
+    for label in coarse_labels(coarse_root, min_confidence=min_prob, mask_border=True):
         assert (label[:15] == 255).all() and (label[:, :14] == 255).all() and (label[15:, 14:] != 255).all()
     for label in coarse_labels(coarse_root, mask_border=True):
         assert (label[:, :32] == 15).all()
@@ -181,7 +181,7 @@ def test_dumped_predictions_serve_as_automatic_labels(coarse_root: Path, tmp_pat
     sink.close()
     shutil.rmtree(coarse_root / "autolabelled")
     shutil.move(tmp_path / "run" / "autolabelled", coarse_root)
-    first, second = coarse_labels(coarse_root, min_prob=0.5)
+    first, second = coarse_labels(coarse_root, min_confidence=0.5)
     assert (first == 15).all()
     assert (second[:, :32] == 255).all() and (second[:, 32:] == 15).all()
 
@@ -190,13 +190,13 @@ def test_train_id_files_are_told_apart(coarse_root: Path, write_file: Callable[[
     for frame in range(2):
         path = coarse_root / f"autolabelled/train_extra/bonn/bonn_000000_{frame:06d}_leftImg8bit.png"
         write_file(path, np.full((32, 64), 13, np.uint8))
-    assert (coarse_labels(coarse_root, min_prob=0.0)[0] == 13).all()
+    assert (coarse_labels(coarse_root, min_confidence=0.0)[0] == 13).all()
 
 
 def test_missing_probability_is_named(coarse_root: Path) -> None:
     next(coarse_root.glob("autolabelled/*/*/*_prob.png")).unlink()
     with pytest.raises(UserError, match="automatic label .* needs .*_prob.png"):
-        coarse_labels(coarse_root, min_prob=0.5)
+        coarse_labels(coarse_root, min_confidence=0.5)
 
 
 def coarse_centres(make_cfg: Callable[..., CfgNode], root: Path, epoch: int, *flags: str) -> set[int]:
@@ -207,7 +207,7 @@ def coarse_centres(make_cfg: Callable[..., CfgNode], root: Path, epoch: int, *fl
     # Six fine images leave no class a crop of its own; forty times as many do.
     sampler = dataclasses.replace(sampler, images=list(sampler.images) * 40)
     sampler.set_epoch(epoch)
-    return {draw.index for draw in sampler.draws() if draw.centre}
+    return {draw.index for draw in sampler.draws() if draw.crop_center}
 
 
 def test_coarse_boost_until_max_cu_epoch(coarse_root: Path, make_cfg: Callable[..., CfgNode]) -> None:

@@ -29,14 +29,14 @@ Cfg = Callable[..., CfgNode]
 Write = Callable[[Path, np.ndarray], None]
 
 
-def add_coarse(root: Path, write_file: Write, human: int, auto: int) -> None:
-    """Two images of train_extra, all of raw id `human` as people drew them, and of `auto` as a network saw them."""
+def add_coarse(root: Path, write_file: Write, coarse: int, pseudo: int) -> None:
+    """Two images of train_extra, all of raw id `coarse` as people drew them, and of `pseudo` as a network saw them."""
     for frame in range(2):
         stem = f"bonn_000000_{frame:06d}"
         write_file(root / f"leftImg8bit/train_extra/bonn/{stem}_leftImg8bit.png", np.zeros((32, 64, 3), np.uint8))
-        label = np.full((32, 64), human, np.uint8)
+        label = np.full((32, 64), coarse, np.uint8)
         write_file(root / f"gtCoarse/train_extra/bonn/{stem}_gtCoarse_labelIds.png", label)
-        seen = np.full((32, 64), auto, np.uint8)
+        seen = np.full((32, 64), pseudo, np.uint8)
         seen[:, 60:] = 23  # a little sky, which tells raw ids from train ids
         write_file(root / f"auto/train_extra/bonn/{stem}_leftImg8bit.png", seen)
         write_file(root / f"auto/train_extra/bonn/{stem}_leftImg8bit_prob.png", np.full((32, 64), 200, np.uint8))
@@ -53,7 +53,7 @@ def make_root(tmp_path: Path, make_tree: Callable[..., Path], write_file: Write)
             assert label is not None
             label[np.isin(label, [SPEC.train_to_id[c] for c in without])] = 0
             write_file(path, label)
-        add_coarse(root, write_file, human=12, auto=12)
+        add_coarse(root, write_file, coarse=12, pseudo=12)
         return root
 
     return make
@@ -71,7 +71,7 @@ def draws(make_cfg: Cfg, root: Path, epoch: int, *flags: Any) -> list[CropReques
 
 def composition(made: list[CropRequest]) -> dict[str, int]:
     """The counts that are recorded."""
-    plain = [draw.index for draw in made if draw.centre is None]
+    plain = [draw.index for draw in made if draw.crop_center is None]
     return {
         "epoch_length": len(made),
         "random_items": len(plain),
@@ -103,7 +103,7 @@ def test_coarse_images_fill_a_rare_class_until_max_cu_epoch(
         made = draws(make_cfg, root, epoch, *flags)
         assert len(made) == case["epoch_length"] + coarse
         assert Counter(draw.index >= 100 for draw in made)[True] == coarse
-        assert all(draw.centre for draw in made if draw.index >= 100)
+        assert all(draw.crop_center for draw in made if draw.index >= 100)
 
 
 @pytest.mark.parametrize("flags", [(), ("--custom_coarse_prob", 0)], ids=["gtCoarse", "automatic"])
@@ -117,7 +117,7 @@ def test_whole_coarse_images_in_each_epoch(
     for epoch in (0, 3):
         made = draws(make_cfg, root, epoch, *flags)
         assert Counter(draw.index for draw in made if draw.index >= 4) == {4: 2, 5: 2}
-        assert len(made) == 8 and not any(draw.centre for draw in made if draw.index >= 4)
+        assert len(made) == 8 and not any(draw.crop_center for draw in made if draw.index >= 4)
 
 
 def test_tree_of_converted_labels(make_root: Callable[..., Path], make_cfg: Cfg, write_file: Write) -> None:

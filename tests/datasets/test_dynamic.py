@@ -113,7 +113,7 @@ def test_an_epoch_uses_each_image_once_and_processes_share_it() -> None:
 
 def test_rounds_go_on_from_one_pass_to_the_next() -> None:
     """--epoch_iters is such a round; a run may enter it in the middle."""
-    rounds = IterationBasedSampler(OrientationSampler([False] * 10, (8,), 4), steps=5, budget=10)
+    rounds = IterationBasedSampler(OrientationSampler([False] * 10, (8,), 4), steps=5, max_iters=10)
     batches = list(rounds)
     assert len(batches) == 5 and len({draw.index for batch in batches[:2] for draw in batch}) == 8
     rounds.set_epoch(0, start=3)

@@ -55,7 +55,7 @@ def test_results_of_any_run_are_no_pictures(tmp_path: Path, write_file: Write, r
     for name in records:
         (tmp_path / "older" / name).touch()
     assert names(tmp_path, str(tmp_path / "now")) == ["a.png"]
-    listing = folder.listing(str(tmp_path), results=str(tmp_path / "now"))
+    listing = folder.split(str(tmp_path), results=str(tmp_path / "now"))
     assert listing.notes == (f"not taken for pictures: results of a run in {tmp_path / 'older'}",)
     assert [item.name for item in listing.items] == ["a"] and listing.items[0].upright
 
@@ -108,7 +108,7 @@ def test_a_folder_that_is_closed_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_hidden_files_are_no_cities_and_no_frames(tiny_scenes: Path, tmp_path: Path) -> None:
-    expected = [item.name for item in cityscapes.listing(str(tiny_scenes), "val").items]
+    expected = [item.name for item in cityscapes.split(str(tiny_scenes), "val").items]
     root = tmp_path / "scenes"
     for tree in ("leftImg8bit", "gtFine"):
         (root / tree).mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_hidden_files_are_no_cities_and_no_frames(tiny_scenes: Path, tmp_path: P
     city = next(path for path in val.iterdir())
     (val / ".ipynb_checkpoints").mkdir()
     (city / f"._{expected[0]}.png").touch()
-    assert [item.name for item in cityscapes.listing(str(root), "val").items] == expected
+    assert [item.name for item in cityscapes.split(str(root), "val").items] == expected
 
 
 def test_what_an_older_run_has_left(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_recursive_odd_sizes_any_extension(tmp_path: Path, write_file: Write) ->
     for name, size in sizes.items():
         write_file(tmp_path / name, np.zeros((*size, 3), np.uint8))
     (tmp_path / "notes.txt").write_text("no image")
-    items = folder.items(str(tmp_path))
+    items = folder.split(str(tmp_path)).items
     assert [item.name for item in items] == ["a", "y", "b__x_png", "c__x_jpeg"]
     dataset = SegmentationDataset(items, folder.SPEC, Pipeline())
     assert [dataset[i].size for i in range(4)] == [(4, 4), (8, 3), (5, 7), (6, 2)]
@@ -42,7 +42,7 @@ def test_names_of_outputs_differ(tmp_path: Path, write_file: Write, files: tuple
     """Without their suffix, too, as those who write files use them."""
     for name in files:
         write_file(tmp_path / name, np.zeros((2, 2, 3), np.uint8))
-    names = [item.name for item in folder.items(str(tmp_path))]
+    names = [item.name for item in folder.split(str(tmp_path)).items]
     assert len({file_stem(name) for name in names}) == len(files), names
     assert not any("/" in name for name in names)
 
@@ -51,7 +51,7 @@ def test_names_of_outputs_differ(tmp_path: Path, write_file: Write, files: tuple
 def test_labels_by_stem(tmp_path: Path, write_file: Write, ids: str, stored: int) -> None:
     write_file(tmp_path / "images/u/one_leftImg8bit.jpg", np.zeros((4, 6, 3), np.uint8))
     write_file(tmp_path / "labels/one.png", np.full((4, 6), stored, np.uint8))
-    (item,) = folder.items(str(tmp_path / "images"), str(tmp_path / "labels"), label_ids=ids)
+    (item,) = folder.split(str(tmp_path / "images"), str(tmp_path / "labels"), label_ids=ids).items
     label = SegmentationDataset([item], folder.SPEC, Pipeline())[0].label
     assert label is not None and (label == 0).all()
 
@@ -61,7 +61,7 @@ def test_cityscapes_names_and_labels_inside_the_folder(tmp_path: Path, write_fil
         write_file(tmp_path / f"{city}/f_leftImg8bit.png", np.zeros((4, 6, 3), np.uint8))
         for kind, value in (("labelIds", 7), ("labelTrainIds", 0)):
             write_file(tmp_path / f"gt/{city}/f_gtFine_{kind}.png", np.full((4, 6), value, np.uint8))
-    items = folder.items(str(tmp_path), str(tmp_path / "gt"))
+    items = folder.split(str(tmp_path), str(tmp_path / "gt")).items
     assert [Path(str(item.label)).relative_to(tmp_path).as_posix() for item in items] == [
         "gt/a/f_gtFine_labelIds.png",
         "gt/b/f_gtFine_labelIds.png",
@@ -71,12 +71,12 @@ def test_cityscapes_names_and_labels_inside_the_folder(tmp_path: Path, write_fil
 
 def test_mistakes(tmp_path: Path, write_file: Write) -> None:
     with pytest.raises(UserError, match="the folder of images .*nowhere does not exist; in .* there is nothing"):
-        folder.items(str(tmp_path / "nowhere"))
+        folder.split(str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/a.txt").write_text("")
     with pytest.raises(UserError, match=r"no images \(.png.*found there: a.txt"):
-        folder.items(str(tmp_path / "empty"))
+        folder.split(str(tmp_path / "empty"))
     write_file(tmp_path / "images/one.png", np.zeros((4, 6, 3), np.uint8))
     Image.new("L", (6, 4)).save(tmp_path / "empty/two.png")
     with pytest.raises(UserError, match=r"image without label: .*one\.png has no file one\.png"):
-        folder.items(str(tmp_path / "images"), str(tmp_path / "empty"))
+        folder.split(str(tmp_path / "images"), str(tmp_path / "empty"))

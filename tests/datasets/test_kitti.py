@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shared import GOLDEN
+from shared import GOLDEN, dataset_options
 from yacs.config import CfgNode
 
 import datasets
@@ -31,33 +31,31 @@ def root(tmp_path: Path) -> Path:
 def test_the_published_splits(cv: int, root: Path) -> None:
     held_out = FACTS["val_indices"][str(cv)]
     assert list(kitti.VAL_FRAMES[cv]) == held_out
-    val, train = (kitti.items(str(root), mode, cv) for mode in ("val", "train"))
+    val, train = (kitti.items(str(root), mode, dataset_options(CV=cv)) for mode in ("val", "train"))
     assert [item.name for item in val] == [f"{number:06d}_10" for number in held_out]
     assert [item.name for item in train] == [f"{n:06d}_10" for n in range(200) if n not in held_out]
     assert all(Path(str(item.label)) == root / f"training/semantic/{item.name}.png" for item in val + train)
 
 
 def test_all_frames_and_those_of_the_test(root: Path) -> None:
-    everything = kitti.items(str(root), "trainval")
-    assert len(everything) == 200 and everything == kitti.items(str(root), "train", 3) == kitti.items(
-        str(root), "val", 3
-    )
-    shown = kitti.items(str(root), "test")
+    everything = kitti.items(str(root), "train", dataset_options(CV=3))
+    assert len(everything) == 200 and everything == kitti.items(str(root), "val", dataset_options(CV=3))
+    shown = kitti.items(str(root), "test", dataset_options())
     assert [item.name for item in shown] == ["000000_10", "000001_10"] and not any(item.label for item in shown)
     (root / "testing").rename(root / "test")
-    assert [item.name for item in kitti.items(str(root), "test")] == ["000000_10", "000001_10"]
+    assert [item.name for item in kitti.items(str(root), "test", dataset_options())] == ["000000_10", "000001_10"]
 
 
 def test_what_is_missing_is_named(root: Path) -> None:
     (root / "training/semantic/000003_10.png").unlink()
     with pytest.raises(UserError, match=r"000003_10\.png needs .*semantic/000003_10\.png"):
-        kitti.items(str(root), "train")
+        kitti.items(str(root), "train", dataset_options())
     (root / "training/image_2/000003_10.png").unlink()
     with pytest.raises(UserError, match="has 199 images, but split --cv 0 tells which of 200 .*--cv 3"):
-        kitti.items(str(root), "train")
-    assert len(kitti.items(str(root), "train", 3)) == 199
+        kitti.items(str(root), "train", dataset_options())
+    assert len(kitti.items(str(root), "train", dataset_options(CV=3))) == 199
     with pytest.raises(UserError, match="KITTI test images: the folder .* does not exist"):
-        kitti.items(str(root / "nowhere"), "test")
+        kitti.items(str(root / "nowhere"), "test", dataset_options())
 
 
 def test_frames_of_different_sizes_train_and_validate(

@@ -20,13 +20,13 @@ from datasets.base import ErrorCapturingDataset, Item, SegmentationDataset, Work
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
 from datasets.pictures import read_image
-from datasets.reading import colour_table, read_label, read_painted, size_of
+from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
 from transforms import Pipeline
 from utils.errors import UserError
 
 Damage = Callable[[Path, pytest.MonkeyPatch], str]
 
-COLOURS = colour_table({(0, 0, 0): 0})
+COLOURS = color_lut({(0, 0, 0): 0})
 IDS = np.arange(12).reshape(3, 4)
 SOME_COLOURS = [(i * 7919) % 256 for i in range(768)]
 
@@ -269,7 +269,7 @@ def test_whatever_is_raised_names_the_file(tmp_path: Path, monkeypatch: pytest.M
     assert isinstance(failure, WorkerError) and re.search(said, failure.message) and "\n" not in failure.message
 
 
-@pytest.mark.parametrize("read", [read_image, read_label, size_of, lambda path: read_painted(path, COLOURS, "x")])
+@pytest.mark.parametrize("read", [read_image, read_label, size_of, lambda path: read_rgb_encoded(path, COLOURS, "x")])
 def test_readers_outside_of_loaders_do_the_same(tmp_path: Path, read: Callable[[str], object]) -> None:
     for path in (tmp_path / "gone.png", tmp_path, Path("with\0zero.png")):
         with pytest.raises(UserError, match="cannot read") as caught:

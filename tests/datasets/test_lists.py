@@ -11,7 +11,7 @@ import pytest
 from yacs.config import CfgNode
 
 import datasets
-from datasets import lists
+from datasets import classfile, lists
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -33,22 +33,22 @@ def root(tmp_path: Path, write_file: Write) -> Path:
 
 
 def test_two_columns_three_and_one(root: Path) -> None:
-    items = lists.listing(str(root / "train.lst"), str(root), CITYSCAPES).items
+    items = lists.split(str(root / "train.lst"), str(root), CITYSCAPES).items
     assert [(item.name, item.train_ids) for item in items] == [("images__a__x", False), ("images__b__x", False)]
     assert [Path(str(item.label)).parent.name for item in items] == ["a", "b"]
-    (item,) = lists.listing(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False).items
+    (item,) = lists.split(str(root / "test.lst"), str(root), CITYSCAPES, labeled=False).items
     assert (item.name, item.label) == ("x", None)
-    (first, _) = lists.listing(str(root / "train.lst"), str(root), CITYSCAPES, labelled=False).items
+    (first, _) = lists.split(str(root / "train.lst"), str(root), CITYSCAPES, labeled=False).items
     assert first.label is None
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("images/a/x_leftImg8bit.png", "line 2: 1 columns; an image and its label are 2, with colours 3"),
+        ("images/a/x_leftImg8bit.png", "line 2: 1 columns; an image and its label are 2, with colors 3"),
         (
             "a b c d",
-            "line 2: 4 columns; an image and its label are 2, with colours 3; blanks part columns, so that names",
+            "line 2: 4 columns; an image and its label are 2, with colors 3; blanks part columns, so that names",
         ),
         ("images/a/y.png labels/a/x_gtFine_labelIds.png", r"line 2: .*images/a/y\.png is not there; is .* the folder"),
         ("images/a/x_leftImg8bit.png labels/none.png", r"line 2: .*labels/none\.png is not there"),
@@ -58,15 +58,15 @@ def test_a_wrong_line_is_named(root: Path, line: str, message: str) -> None:
     path = root / "train.lst"
     path.write_text(path.read_text().splitlines()[0] + f"\n{line}\n")
     with pytest.raises(UserError, match=message):
-        lists.listing(str(path), str(root), CITYSCAPES)
+        lists.split(str(path), str(root), CITYSCAPES)
 
 
 def test_lists_that_hold_nothing(root: Path) -> None:
     (root / "empty.lst").write_text("\n# nothing\n")
     with pytest.raises(UserError, match=r"the list .*empty\.lst is empty"):
-        lists.listing(str(root / "empty.lst"), str(root), CITYSCAPES)
+        lists.split(str(root / "empty.lst"), str(root), CITYSCAPES)
     with pytest.raises(UserError, match=r"cannot read the list .*none\.lst: No such file"):
-        lists.listing(str(root / "none.lst"), str(root), CITYSCAPES)
+        lists.split(str(root / "none.lst"), str(root), CITYSCAPES)
 
 
 def test_any_dataset_takes_lists(root: Path, make_cfg: Make) -> None:
@@ -132,9 +132,9 @@ def test_files_as_windows_saves_them(encoding: str, end: str, root: Path) -> Non
     """The list and the table of classes; their words are what was written."""
     for name, text in (("train.lst", (root / "train.lst").read_text()), ("c.yaml", "names:\n- no\n- 1.0\n- größe\n")):
         (root / name).write_bytes(text.replace("\n", end).encode(encoding))
-    spec = lists.spec_of(str(root / "c.yaml"), 0)
+    spec = classfile.read(str(root / "c.yaml"))
     assert spec.classes == ("no", "1.0", "größe")
-    assert [item.name for item in lists.listing(str(root / "train.lst"), str(root), spec).items] == [
+    assert [item.name for item in lists.split(str(root / "train.lst"), str(root), spec).items] == [
         "images__a__x",
         "images__b__x",
     ]
@@ -147,21 +147,21 @@ def test_names_in_any_encoding(name: bytes, root: Path) -> None:
     """Latin-1 as the disk has it, and blanks of Unicode in a name."""
     (root / os.fsdecode(name)).write_bytes((root / "images/a/x_leftImg8bit.png").read_bytes())
     (root / "test.lst").write_bytes(name + b"\n")
-    (item,) = lists.listing(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False).items
+    (item,) = lists.split(str(root / "test.lst"), str(root), CITYSCAPES, labeled=False).items
     assert os.fsencode(item.image) == os.fsencode(root) + b"/" + name
 
 
 def test_ids_are_what_is_written(tmp_path: Path) -> None:
     """Not in octal, as YAML reads 010."""
     (tmp_path / "c.yaml").write_text("names: [a, b]\nids: [010, 9]\nignore: [07]\n")
-    spec = lists.spec_of(str(tmp_path / "c.yaml"), 0)
+    spec = classfile.read(str(tmp_path / "c.yaml"))
     assert spec.train_to_id == (10, 9) and spec.id_to_train[7] == 255
 
 
 def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
     (root / "test.lst").write_bytes(b"\nstra\xdfe.png\n")
     with pytest.raises(UserError, match="line 2: byte 5, 0xDF, is no UTF-8: save the file as UTF-8"):
-        lists.listing(str(root / "test.lst"), str(root), CITYSCAPES, labelled=False)
+        lists.split(str(root / "test.lst"), str(root), CITYSCAPES, labeled=False)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
 def test_a_wrong_table_of_classes(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
-        lists.spec_of(str(tmp_path / "c.yaml"), 0)
+        classfile.read(str(tmp_path / "c.yaml"))
 
 
 def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
@@ -212,4 +212,4 @@ def test_what_is_missing(make_cfg: Make, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--dataset list needs a list .*: give --list_val FILE\.lst"):
         datasets.build_val(make_cfg("--dataset", "list", "--num_class", "3"), DistributedContext())
     with pytest.raises(UserError, match="cannot read --classes .*: No such file"):
-        lists.spec_of(str(tmp_path / "none.yaml"), 0)
+        classfile.read(str(tmp_path / "none.yaml"))

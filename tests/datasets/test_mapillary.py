@@ -157,6 +157,6 @@ def test_make_up_of_an_epoch(tmp_path: Path, make_mapillary: Make, make_cfg: Cfg
     cfg = make_cfg("--dataset", "mapillary", "--data_root", root, "--bs_trn", 1, "--class_uniform_pct", share)
     draws = datasets.build_train(cfg, DistributedContext()).sampler.draws()
     assert len(draws) == 140
-    plain = [draw.index for draw in draws if draw.centre is None]
+    plain = [draw.index for draw in draws if draw.crop_center is None]
     assert len(plain) == len(set(plain)) == 140 - 65
-    assert len([draw for draw in draws if draw.centre]) == 65
+    assert len([draw for draw in draws if draw.crop_center]) == 65

@@ -17,7 +17,7 @@ from datasets.base import Item, SegmentationDataset, Split
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
 from datasets.pictures import PictureError, read_image, read_turned
-from datasets.reading import colour_table, read_label, read_painted, size_of
+from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
 from datasets.turns import orientation
 from transforms import Pipeline
 from utils.distributed import DistributedContext
@@ -72,7 +72,7 @@ def test_labels_stay_as_they_are_stored(tmp_path: Path, kind: str, turn: int) ->
         image.save(path, exif=exif)
     if kind == "painted.tif":
         colours = {(int(r), int(g), int(b)): i for i, (r, g, b) in enumerate(RGB.reshape(-1, 3))}
-        right, found = np.arange(24).reshape(4, 6), read_painted(str(path), colour_table(colours), "own")
+        right, found = np.arange(24).reshape(4, 6), read_rgb_encoded(str(path), color_lut(colours), "own")
     else:
         right, found = ids, read_label(str(path))
     assert found.shape == right.shape and (found == right).all()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import dataset_options
 
-from datasets import ade20k, camvid, cityscapes, lists
+from datasets import camvid, cityscapes, lists, odgt
 from datasets.base import Split
 from utils.errors import UserError
 
@@ -25,30 +26,30 @@ def root(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path
 
 def lst(root: Path, rows: list[tuple[str, str]]) -> Split:
     (root / "x.lst").write_text("# a comment\n" + "".join(f"{image} {label}\n" for image, label in rows))
-    return lists.listing(str(root / "x.lst"), str(root), cityscapes.SPEC)
+    return lists.split(str(root / "x.lst"), str(root), cityscapes.SPEC)
 
 
 def test_list(root: Path, rows: list[tuple[str, str]]) -> Split:
     (root / "x.lst").write_text("# a comment\n" + "".join(f"{image}\n" for image, _ in rows))
-    return lists.listing(str(root / "x.lst"), str(root), cityscapes.SPEC, labelled=False)
+    return lists.split(str(root / "x.lst"), str(root), cityscapes.SPEC, labeled=False)
 
 
-def odgt(root: Path, rows: list[tuple[str, str]]) -> Split:
+def ade20k(root: Path, rows: list[tuple[str, str]]) -> Split:
     told = [{"fpath_img": image, "fpath_segm": label, "width": 6, "height": 4} for image, label in rows]
     (root / "x.lst").write_text("\n" + "".join(json.dumps(row) + "\n" for row in told))
-    return ade20k.listed(str(root / "x.lst"), str(root))
+    return odgt.split(str(root / "x.lst"), str(root))
 
 
 def segnet(root: Path, rows: list[tuple[str, str]]) -> Split:
     lines = [f"/SegNet/CamVid/train/{Path(image).name} {label}\n" for image, label in rows]
     (root / "train.txt").write_text("\n" + "".join(lines))
-    return camvid.listing(str(root), "train")
+    return camvid.items(str(root), "train", dataset_options())
 
 
 test_list.__test__ = False  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("read", [lst, test_list, odgt, segnet])
+@pytest.mark.parametrize("read", [lst, test_list, ade20k, segnet])
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -72,7 +73,7 @@ def test_a_line_that_stands_twice_counts_once(root: Path, read: Callable, rows: 
     assert listing.notes == ((f"note: {file}: {said}",) if said else ())
 
 
-@pytest.mark.parametrize("read", [lst, odgt])
+@pytest.mark.parametrize("read", [lst, ade20k])
 def test_an_image_with_two_labels_is_refused(root: Path, read: Callable) -> None:
     message = r"x\.lst, line 4: .*images/a\.png stands in line 2, too, with another label, .*labels/a\.png: keep one"
     with pytest.raises(UserError, match=message):
@@ -83,4 +84,4 @@ def test_an_image_with_two_sizes_is_refused(root: Path) -> None:
     told = [{"fpath_img": ROWS[0][0], "fpath_segm": ROWS[0][1], "width": 6, "height": height} for height in (4, 5)]
     (root / "x.odgt").write_text("".join(json.dumps(row) + "\n" for row in told))
     with pytest.raises(UserError, match="line 2: .*a.png stands in line 1, too, with another size, 6x4: keep one"):
-        ade20k.listed(str(root / "x.odgt"), str(root))
+        odgt.split(str(root / "x.odgt"), str(root))

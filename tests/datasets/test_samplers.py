@@ -96,7 +96,7 @@ def test_late_centroids_replace_the_first() -> None:
     one = sampler(4, late={c: rows + [0, 100, 0] for c, rows in centroids_of(5).items()}, late_from=2)
     for epoch, moved in ((0, False), (1, False), (2, True), (5, True)):
         one.set_epoch(epoch)
-        centres = [d.centre for d in one.draws() if d.centre]
+        centres = [d.crop_center for d in one.draws() if d.crop_center]
         assert centres and all((x >= 100) == moved for x, _ in centres)
 
 

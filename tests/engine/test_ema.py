@@ -22,7 +22,7 @@ def test_follows_with_the_decay() -> None:
         nn.init.constant_(p, 1.0)
     expected, decays = 0.0, []
     for n in range(1, 12):
-        ema.update(net)
+        ema.update(net, torch.tensor(True))
         decays.append(min(0.5, (1 + n) / (10 + n)))
         expected = decays[-1] * expected + (1 - decays[-1])
         for p in ema.net.parameters():
@@ -35,7 +35,7 @@ def test_running_statistics_follow_and_counters_are_copied() -> None:
     ema = ModelEma(net, 0.5)
     net.get_buffer("1.running_mean").fill_(4.0)
     net.get_buffer("1.num_batches_tracked").fill_(7)
-    ema.update(net)
+    ema.update(net, torch.tensor(True))
     decay = 2 / 11  # (1 + n) / (10 + n) in the first step
     torch.testing.assert_close(ema.net.get_buffer("1.running_mean"), torch.tensor([4.0 * (1 - decay)]))
     assert int(ema.net.get_buffer("1.num_batches_tracked")) == 7

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import Process
 
 from engine import launch
 from utils import distributed, gpus
@@ -140,20 +141,41 @@ def test_the_first_failure_is_told_and_nobody_is_left(
     assert said == (expected == 137)
 
 
+def launched_on_two(words: list[str]) -> int:
+    """`launch.on` where there are two GPUs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "device_count", lambda: 2)
+        return launch.on("0-1", words) or 0
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "USR1"])
+def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
+    """To every process, which the terminal itself does not reach; the end is theirs."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal, sys, time\n"
+        f"signal.signal(signal.SIG{name}, lambda number, frame: sys.exit(40 + int(os.environ['RANK'])))\n"
+        "print('ready', os.getpgid(0) == os.getpid(), flush=True)\ntime.sleep(60)\nsys.exit(1)\n"
+    )
+    process = Process(launched_on_two, [str(script)], os.environ)
+    assert [process.stdout.readline() for _ in range(2)] == ["ready True\n"] * 2
+    process.send_signal(getattr(signal, f"SIG{name}"))
+    process.communicate(timeout=60)
+    assert process.returncode in (40, 41)
+
+
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """Even where it has no time to say so."""
     script = tmp_path / "script.py"
     script.write_text(
-        f"import os, sys, time\nsys.path.insert(0, {str(ROOT)!r})\nfrom utils import launch\nlaunch.on('0-1', [])\n"
+        f"import os, sys, time\nsys.path.insert(0, {str(ROOT)!r})\nfrom engine import launch\nlaunch.on('0-1', [])\n"
         f"open(os.path.join({str(tmp_path)!r}, os.environ['RANK'] + '.pid'), 'w').write(str(os.getpid()))\n"
         "time.sleep(100)\n"
     )
-    code = "import torch; torch.cuda.device_count = lambda: 2; from engine import launch; "
-    parent = subprocess.Popen([sys.executable, "-c", f"{code}launch.on('0-1', [{str(script)!r}])"], cwd=ROOT)
+    parent = Process(launched_on_two, [str(script)], os.environ)
     files = [tmp_path / f"{rank}.pid" for rank in range(2)]
     until(lambda: all(file.exists() and file.read_text() for file in files))
     parent.send_signal(signal.SIGKILL)
-    parent.wait()
     until(lambda: not any(alive(int(file.read_text())) for file in files))
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from engine import launch
-from engine.stop import StopRequest
+from engine.stop import StopRequest, terminable
+from utils.cli import exit_code
 from utils.distributed import DistributedContext
 
 ALL = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -27,9 +28,9 @@ def signals_restored() -> Iterator[None]:
 def test_each_of_them_asks(number: signal.Signals) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     stop = StopRequest()
-    assert not stop.asked(DistributedContext())
+    assert not stop.requested(DistributedContext())
     os.kill(os.getpid(), number)
-    assert stop.asked(DistributedContext()) and stop.exit_code == 128 + number
+    assert stop.requested(DistributedContext()) and stop.exit_code == 128 + number
 
 
 def test_nohup_is_left_alone() -> None:
@@ -37,7 +38,25 @@ def test_nohup_is_left_alone() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stop = StopRequest()
     os.kill(os.getpid(), signal.SIGHUP)
-    assert not stop.asked(DistributedContext()) and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert not stop.requested(DistributedContext()) and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     with launch._signals_passed_on([]):
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_before_the_first_step_a_signal_ends_a_command_with_a_line(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    with terminable():
+        assert exit_code(lambda: os.kill(os.getpid(), number), stopped="start again") == 128 + number
+    assert capsys.readouterr().err == f"stopped by {number.name}: start again\n"
+    assert signal.getsignal(number) == before
+
+
+def test_a_training_takes_the_signals_over() -> None:
+    with terminable():
+        stop = StopRequest()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested(DistributedContext())

@@ -36,8 +36,8 @@ def test_an_asymmetric_case_by_hand(kind: type) -> None:
     assert scores.precision.tolist() == [1.0, 2 / 3]
     assert scores.recall.tolist() == [3 / 4, 1.0]
     assert scores.share.tolist() == [4 / 6, 2 / 6]
-    assert (scores.missed.tolist(), scores.invented.tolist()) == ([1, 0], [0, 1])
-    assert scores.acc == 5 / 6 and scores.acc_cls == 7 / 8 and scores.wrong == 1 and scores.pixels == 6
+    assert (scores.fn.tolist(), scores.fp.tolist()) == ([1, 0], [0, 1])
+    assert scores.acc == 5 / 6 and scores.acc_cls == 7 / 8 and scores.errors == 1 and scores.pixels == 6
     assert scores.fwavacc == pytest.approx(4 / 6 * 3 / 4 + 2 / 6 * 2 / 3)
 
 
@@ -68,7 +68,7 @@ def test_golden_numbers(name: str, kind: type) -> None:
     for key in ("mean_iu", "acc", "acc_cls", "fwavacc"):
         assert getattr(scores, key) == pytest.approx(want[key], rel=1e-9), key
     per_image = want["metrics_per_image"]  # false positives and negatives have each other's names there
-    assert scores.missed.tolist() == per_image["fp"] and scores.invented.tolist() == per_image["fn"]
+    assert scores.fn.tolist() == per_image["fp"] and scores.fp.tolist() == per_image["fn"]
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
@@ -76,10 +76,10 @@ def test_golden_table_with_precision_and_recall_exchanged(name: str) -> None:
     table = GOLDEN[name]["printed_table"]
     assert table["header"] == ["Id", "label", "iU_1.0", "TP", "FP", "FN", "Precision", "Recall"]
     scores = Scores.of(np.array(GOLDEN[name]["confusion"]))
-    for number, _, iou, hits, _, _, precision, recall in table["rows"]:
-        got = [100 * scores.iou[number], 100 * scores.hits[number] / scores.pixels]
+    for number, _, iou, tp, _, _, precision, recall in table["rows"]:
+        got = [100 * scores.iou[number], 100 * scores.tp[number] / scores.pixels]
         got += [scores.recall[number], scores.precision[number]]
-        want = [math.nan if v is None else v for v in (iou, hits, precision, recall)]
+        want = [math.nan if v is None else v for v in (iou, tp, precision, recall)]
         for g, w in zip(got, want, strict=True):
             assert (math.isnan(g) and (math.isnan(w) or w == 0)) or g == pytest.approx(w, rel=1e-9), (number, got, want)
 
@@ -91,8 +91,8 @@ def test_the_published_scores_of_scene_parsing() -> None:
     for pred, label in images:
         matrix.update(pred.astype(np.uint8), np.where(label < 0, 255, label).astype(np.uint8))
     scores = matrix.scores()
-    assert scores.hits.tolist() == want["metric_intersection"].tolist()
-    assert (scores.hits + scores.missed + scores.invented).tolist() == want["metric_union"].tolist()
+    assert scores.tp.tolist() == want["metric_intersection"].tolist()
+    assert (scores.tp + scores.fn + scores.fp).tolist() == want["metric_union"].tolist()
     np.testing.assert_allclose(np.nan_to_num(scores.iou), want["metric_iou"], rtol=1e-9)
     assert scores.mean_iu_all == pytest.approx(float(want["metric_miou"]), rel=1e-9)
     assert scores.acc == pytest.approx(float(want["metric_acc"]), rel=1e-9) and scores.pixels == want["metric_pix"]

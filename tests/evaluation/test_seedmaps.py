@@ -116,8 +116,7 @@ def item(extras: dict[str, Tensor]) -> EvalItem:
 def captions(extras: dict[str, Tensor], single: str = "") -> list[str]:
     sink = Gallery(SPEC, extras=(*extras, *OUTPUTS), long_edge=96, single=single)
     sink.add(item(extras))
-    sink.close()
-    (row,) = sink.rows
+    (row,) = sink.results().rows
     shapes = {cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape for data in row.seeds.values()}
     assert shapes <= {(48, 96, 3)} and list(row.panels)[:4] == ["image", "truth", "prediction", "error"]
     return list(row.seeds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from evaluation import sinks
-from evaluation.metrics import ConfusionMatrix
+from evaluation.metrics import ConfusionMatrix, Scores
 from evaluation.sinks import (
     AutoLabels,
     EvalItem,
@@ -106,7 +106,7 @@ def test_submission_has_the_ids_the_names_and_the_archive(tmp_path: Path) -> Non
     names = ["berlin_000001_000019_leftImg8bit", "berlin_000002_000019_leftImg8bit"]
     for name in names:
         sink.add(item(name, wrong=3))
-    line = sink.close()
+    (line,) = sink.results().lines
     with zipfile.ZipFile(tmp_path / "submit.zip") as archive:
         assert archive.namelist() == [f"{name}.png" for name in names]
         ids = cv2.imdecode(np.frombuffer(archive.read(f"{names[0]}.png"), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -125,7 +125,7 @@ def test_an_incomplete_submission_is_not_packed(tmp_path: Path, names: list[str]
     for name in names:
         sink.add(item(name))
     with pytest.raises(UserError, match=message):
-        sink.close()
+        sink.results()
     assert not (tmp_path / "submit.zip").exists()
 
 
@@ -134,7 +134,7 @@ def test_a_submission_leaves_out_what_an_older_run_left(tmp_path: Path) -> None:
     (tmp_path / "submit" / "old.png").write_bytes(b"")
     sink = Submission(tmp_path, SPEC, expected=1)
     sink.add(item("new"))
-    sink.close()
+    sink.results()
     assert zipfile.ZipFile(tmp_path / "submit.zip").namelist() == ["new.png"]
 
 
@@ -142,7 +142,7 @@ def test_auto_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None:
     sink = AutoLabels(tmp_path / "autolabelled", SPEC)
     sink.add(item("troisdorf_000000_000073_leftImg8bit", wrong=2))
     sink.add(item("holiday"))
-    sink.close()
+    sink.results()
     stem = tmp_path / "autolabelled" / "train_extra" / "troisdorf" / "troisdorf_000000_000073_leftImg8bit"
     ids = read(stem.with_suffix(".png"))
     assert ids[0, :3].tolist() == [26, 26, 7]
@@ -157,7 +157,7 @@ def test_about_ten_images_or_all(tmp_path: Path, expected: int, everything: bool
     for number in range(expected):
         sink.add(item(f"n{number:02d}"))
     assert len(list(tmp_path.glob("*_prediction.png"))) == written
-    assert sink.close() == f"{written} images in {tmp_path}"
+    assert sink.results().lines == [f"{written} images in {tmp_path}"]
 
 
 def test_image_files_hold_what_they_say(tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ def test_image_truth_and_prediction_lie_in_a_row(tmp_path: Path) -> None:
     sink, one = SideBySide(tmp_path / "result", SPEC), item("val/one.jpg", wrong=9)
     sink.add(one)
     sink.add(item("two", labelled=False))
-    line = sink.close()
-    assert line is not None and line.startswith("2 images") and line.endswith(str(tmp_path / "result"))
+    (line,) = sink.results().lines
+    assert line.startswith("2 images") and line.endswith(str(tmp_path / "result"))
     assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["two.png", "val__one.png"]
     colours = np.array([*SPEC.palette, *[(0, 0, 0)] * 253], np.uint8)
     assert one.label is not None and one.label[-1, -1] == 255
@@ -195,7 +195,7 @@ def test_pictures_as_the_sdcnet_branch_writes_them(tmp_path: Path) -> None:
     sink, one = Folders(tmp_path, SPEC), item("city/one_leftImg8bit.png", wrong=9)
     sink.add(one)
     sink.add(item("two", labelled=False))
-    assert sink.close() == f"2 images in rgb, pred, compose and diff of {tmp_path}"
+    assert sink.results().lines == [f"2 images in rgb, pred, compose and diff of {tmp_path}"]
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
     stem = "city__one_leftImg8bit"
     kinds = ("rgb/{}_color.png", "pred/{}.png", "compose/{}_compose.png", "diff/{}_diff.png")
@@ -219,7 +219,7 @@ def test_pictures_as_the_sdcnet_branch_writes_them(tmp_path: Path) -> None:
 def test_pictures_as_paddleseg_writes_them(tmp_path: Path) -> None:
     sink, one = PseudoColor(tmp_path), item("city/one.jpg")
     sink.add(one)
-    assert sink.close() == f"1 images in {tmp_path}/added_prediction and {tmp_path}/pseudo_color_prediction"
+    assert sink.results().lines == [f"1 image in {tmp_path}/added_prediction and {tmp_path}/pseudo_color_prediction"]
     with Image.open(tmp_path / "pseudo_color_prediction" / "city__one.png") as picture:
         assert picture.mode == "P" and np.array_equal(np.array(picture), one.prediction.classes.numpy())
         colours = np.array(picture.getpalette()).reshape(-1, 3)
@@ -237,7 +237,7 @@ def test_label_maps_have_ids_in_the_colours_of_their_classes(tmp_path: Path, ids
     spec, one = replace(SPEC, train_to_id=ids), item("city/one.png", wrong=9)
     sink = LabelMaps(tmp_path / "test_results", spec)
     sink.add(one)
-    assert sink.close() == f"1 label maps with colours in {tmp_path}/test_results"
+    assert sink.results().lines == [f"1 label map with colours in {tmp_path}/test_results"]
     classes, values = one.prediction.classes.numpy(), np.array(ids or (0, 1, 2))
     with Image.open(tmp_path / "test_results" / "city__one.png") as picture:
         assert picture.mode == "P" and np.array_equal(np.array(picture), values[classes])
@@ -255,7 +255,7 @@ def test_iou_of_every_image(tmp_path: Path) -> None:
         for number in range(ranks.rank, 3, 2):
             sink.add(item(f"image{number}", wrong=10 * number))
         sink.add(item("unlabelled", labelled=False))
-        sink.close(ranks)
+        sink.results(ranks)
 
     on_two_ranks(work)
     rows = list(csv.reader(path.open()))
@@ -272,7 +272,7 @@ def test_the_worst_images_of_each_class(tmp_path: Path) -> None:
         sink = Worst(tmp_path, SPEC, count=3)
         for number in range(ranks.rank, len(wrongs), ranks.world):
             sink.add(item(f"i{number}", wrong=wrongs[number]))
-        sink.close(ranks)
+        sink.results(ranks)
 
     on_two_ranks(work)
     rows = list(csv.reader((tmp_path / "index.csv").open()))[1:]
@@ -290,7 +290,7 @@ def test_all_pictures_of_the_worst_are_kept_if_asked(tmp_path: Path) -> None:
     sink = Worst(tmp_path, SPEC, count=1, everything=True)
     for number in range(4):
         sink.add(item(f"i{number}", wrong=number))
-    sink.close()
+    sink.results()
     assert len(list(tmp_path.glob("*_error.png"))) == 4
     assert len((tmp_path / "index.csv").read_text().splitlines()) == 1 + 2
 
@@ -302,14 +302,14 @@ def test_the_gallery_has_the_worst_first_and_some_more(tmp_path: Path) -> None:
         sink = Gallery(SPEC, worst=3, some=2, long_edge=10, extras=("attn_05x",))
         for number in range(ranks.rank, 20, ranks.world):
             sink.add(item(f"i{number:02d}", wrong=number))
-        sink.close(ranks)
-        found.extend(sink.rows)
-        assert ranks.is_main or not sink.rows
+        rows = sink.results(ranks).rows
+        found.extend(rows)
+        assert ranks.is_main or not rows
 
     on_two_ranks(work)
     assert [row.name for row in found[:3]] == ["i19", "i18", "i17"] and len(found) == 5
     assert len({row.name for row in found}) == 5
-    assert found[0].wrong == 19 / 159
+    assert found[0].error_rate == 19 / 159
     assert list(found[0].panels) == ["image", "truth", "prediction", "error", "attention 0.5x"]
     for data in found[0].panels.values():
         assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (4, 10, 3)
@@ -319,14 +319,14 @@ def test_a_gallery_without_labels_is_random_and_reaches_the_end() -> None:
     sink = Gallery(SPEC, worst=2, some=2)
     for number in range(200):
         sink.add(item(f"i{number:03d}", labelled=False))
-    sink.close()
-    names = [row.name for row in sink.rows]
+    rows = sink.results().rows
+    names = [row.name for row in rows]
     assert len(names) == 4 and names[-1] > "i020", "a reservoir does not only hold the first ones"
-    assert list(sink.rows[0].panels) == ["image", "prediction"] and sink.rows[0].wrong is None
+    assert list(rows[0].panels) == ["image", "prediction"] and rows[0].error_rate is None
 
 
 def test_scores_of_single_scales_over_two_ranks() -> None:
-    found: list[ScaleScores] = []
+    found: list[Mapping[str, Scores]] = []
 
     def work(ranks: DistributedContext) -> None:
         sink = ScaleScores(SPEC, ("pred_05x", "pred_20x"))
@@ -338,13 +338,12 @@ def test_scores_of_single_scales_over_two_ranks() -> None:
             one.prediction.extras["pred_05x"] = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1).expand(3, 4, 10)
             sink.add(one)
             sink.add(item("b", labelled=False))
-        sink.close(ranks)
-        found.append(sink)
+        found.append(sink.results(ranks).scale_scores)
 
     on_two_ranks(work)
-    for sink in found:
-        assert list(sink.scores) == ["pred_05x"]
-        assert sink.scores["pred_05x"].counts.tolist() == [[80, 80, 0], [79, 79, 0], [0, 0, 0]]
+    for scores in found:
+        assert list(scores) == ["pred_05x"]
+        assert scores["pred_05x"].counts.tolist() == [[80, 80, 0], [79, 79, 0], [0, 0, 0]]
 
 
 def options(sizes: str = "", **changes: Any) -> Any:
@@ -416,7 +415,7 @@ def test_all_files_lie_in_the_folder_that_was_not_there(tmp_path: Path, images: 
     assert len(writers) == 7
     for number in range(images):
         writers.add(item(f"i{number}", wrong=3))
-    writers.close()
+    writers.results()
     assert [path.name for path in tmp_path.rglob("*") if folder not in path.parents] == ["run", "eval"]
     written = {path.name for path in folder.iterdir()}
     always = {"topn", "submit.zip"}
@@ -449,14 +448,11 @@ def test_the_gallery_is_told_of_which_scale_seeds_are(tmp_path: Path, changes: d
     assert isinstance(gallery, Gallery) and gallery.single == single
 
 
-def test_items_of_a_batch_are_counted_once() -> None:
+def test_items_of_a_batch_come_in_their_order_and_uncounted() -> None:
     one, other = item("a", wrong=2), item("b", labelled=False)
     batch = {
         "image": [one.image, other.image], "label": [one.label, None], "name": ["a", "b"], "size": [(8, 20), (8, 20)]
     }  # fmt: skip
-    confusion = ConfusionMatrix(3)
-    got = list(sinks.items(batch, [one.prediction, other.prediction], confusion))  # type: ignore[arg-type]
-    assert np.array_equal(got[0].counts, one.counts) and got[1].counts is None  # type: ignore[arg-type]
-    assert np.array_equal(confusion.counts.numpy(), one.counts)  # type: ignore[arg-type]
-    uncounted = list(sinks.items(batch, [one.prediction, other.prediction]))  # type: ignore[arg-type]
-    assert uncounted[0].counts is None
+    got = list(sinks.items(batch, [one.prediction, other.prediction]))  # type: ignore[arg-type]
+    assert [found.name for found in got] == ["a", "b"] and got[0].counts is None
+    assert got[0].label is one.label and got[1].label is None and got[1].prediction is other.prediction

@@ -16,8 +16,7 @@ import config
 import demo
 import network
 import train
-from datasets import labelrecord
-from datasets.lists import spec_of
+from datasets import classfile, labelrecord
 from engine import checkpoint
 from inference import trained
 from scripts import auto_label
@@ -97,7 +96,7 @@ def test_labels_of_a_folder_are_of_the_same_classes(
 
 @pytest.mark.parametrize("now", [[1, 2, 4], [3, 2, 1], [0, 1, 2]])
 def test_automatic_labels_of_other_values_are_not_mixed(tmp_path: Path, now: list[int]) -> None:
-    labelrecord.write(tmp_path, spec_of(str(classes(tmp_path, [1, 2, 3])), 0), {})
-    auto_label.check_out(tmp_path, spec_of(str(classes(tmp_path, [1, 2, 3])), 0), {})
+    labelrecord.write(tmp_path, classfile.read(str(classes(tmp_path, [1, 2, 3]))), {})
+    auto_label.check_out(tmp_path, classfile.read(str(classes(tmp_path, [1, 2, 3]))), {})
     with pytest.raises(UserError, match="has labels of other values .* was . in the labels, in list"):
-        auto_label.check_out(tmp_path, spec_of(str(classes(tmp_path, now)), 0), {})
+        auto_label.check_out(tmp_path, classfile.read(str(classes(tmp_path, now))), {})

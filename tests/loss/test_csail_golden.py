@@ -56,7 +56,7 @@ def test_pixel_accuracy(published, label):
         confusion.update(pred, truth)
     scores = confusion.scores()
     assert scores.pixels == int(published["valid"])
-    assert scores.hits.sum() / scores.pixels == pytest.approx(float(published["acc"]), rel=1e-7)  # float32 there
+    assert scores.tp.sum() / scores.pixels == pytest.approx(float(published["acc"]), rel=1e-7)  # float32 there
 
 
 def test_intersection_and_union(published, label):
@@ -66,6 +66,6 @@ def test_intersection_and_union(published, label):
         confusion.update(pred, truth)
     scores = confusion.scores()
     assert scores.pixels == int(published["metric_pix"])
-    assert scores.hits.sum() / scores.pixels == pytest.approx(float(published["metric_acc"]), rel=1e-9)
-    assert (scores.hits == published["metric_intersection"]).all()
-    assert (scores.hits + scores.missed + scores.invented == published["metric_union"]).all()
+    assert scores.tp.sum() / scores.pixels == pytest.approx(float(published["metric_acc"]), rel=1e-9)
+    assert (scores.tp == published["metric_intersection"]).all()
+    assert (scores.tp + scores.fn + scores.fp == published["metric_union"]).all()

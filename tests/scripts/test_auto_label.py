@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from forked import ranks
+from runs import finish
 
 import config
 import datasets
+import toyworld
 import train
-from datasets import cityscapes, folder, toy
+from datasets import cityscapes, folder
 from engine.log import RunLog
 from evaluation.sinks.autolabels import AutoLabels, place, thresholds
 from evaluation.sinks.coverage import Coverage
@@ -28,28 +28,34 @@ from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.files import write_file
 
-ROOT = Path(__file__).parents[2]
 LEAST = "0.07"  # a teacher of two steps is hardly surer of anything than by chance, 1/19
 
 
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def scenes(once: Callable[..., Path]) -> Path:
     """Fine and coarse scenes in the Cityscapes layout."""
-    root = tmp_path_factory.mktemp("coarse") / "scenes"
     counts = {"train": 8, "val": 2, "train_extra": 4}
-    toy.generate(root, ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
-    return root
+
+    def draw(folder: Path) -> None:
+        toyworld.write(folder / "scenes", ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
+
+    return once("coarse", draw) / "scenes"
 
 
-@pytest.fixture(scope="module")
-def run(scenes: Path, tmp_path_factory: pytest.TempPathFactory, tiny_words: Callable[..., list[str]]) -> list[str]:
+@pytest.fixture(scope="session")
+def run(scenes: Path, once: Callable[..., Path], tiny_words: Callable[..., list[str]]) -> list[str]:
     """Command line of a teacher that has been trained, for one epoch."""
-    words = [*tiny_words(scenes, tmp_path_factory.mktemp("teacher")), "--max_epoch", "1", "--dataset", "cityscapes"]
-    assert train.main(words) == 0
-    return words
+
+    def line(folder: Path) -> list[str]:
+        return [*tiny_words(scenes, folder), "--max_epoch", "1", "--dataset", "cityscapes"]
+
+    def make(folder: Path) -> None:
+        assert train.main(line(folder)) == 0
+
+    return line(once("teacher", make))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def teacher(run: list[str]) -> str:
     """Its checkpoint."""
     return str(next(Path(run[run.index("--result_dir") + 1]).glob("best_checkpoint_ep*.pth")))
@@ -78,12 +84,10 @@ def picture(path: Path) -> np.ndarray:
     return found
 
 
-@pytest.fixture(scope="module")
-def labelled(teacher: str, scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def labelled(teacher: str, scenes: Path, once: Callable[..., Path]) -> Path:
     """train_extra with the labels of the teacher."""
-    out = tmp_path_factory.mktemp("labels") / "auto"
-    label(teacher, scenes / "leftImg8bit/train_extra", out)
-    return out
+    return once("labels", lambda folder: label(teacher, scenes / "leftImg8bit/train_extra", folder / "auto")) / "auto"
 
 
 def test_unsure_pixels_are_ignored(labelled: Path, scenes: Path) -> None:
@@ -149,14 +153,9 @@ def test_interrupted_and_resumed_gives_the_same_files(
 
 
 def test_several_processes_make_the_same_files(teacher: str, scenes: Path, labelled: Path, tmp_path: Path) -> None:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     words = command(teacher, scenes / "leftImg8bit/train_extra", tmp_path / "auto")
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launcher, "scripts/auto_label.py", *words], cwd=ROOT, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "auto labels 2/2" in done.stderr and "4 images, 0 of them" in done.stdout
+    output = finish(*ranks(auto_label.main, words))
+    assert "auto labels 2/2" in output and "4 images, 0 of them" in output
     assert content(tmp_path / "auto") == content(labelled)
 
 
@@ -166,11 +165,21 @@ RECIPE = (
 )
 
 
-def test_training_on_the_labels(run: list[str], labelled: Path, tmp_path: Path) -> None:
+def repeated(scenes: Path, root: Path, count: int) -> None:
+    """The scenes with as many fine training images, each of which is there several times under other names."""
+    shutil.copytree(scenes, root)
+    first = sorted(root.glob("leftImg8bit/train/*/*.png")), sorted(root.glob("gtFine/train/*/*_labelIds.png"))
+    for number in range(len(first[0]), count):
+        for paths in first:
+            source = paths[number % len(paths)]
+            _, _, end = source.name.split("_", 2)
+            source.with_name(f"{source.parent.name}_9{number:05d}_{end}").write_bytes(source.read_bytes())
+
+
+def test_training_on_the_labels(run: list[str], scenes: Path, labelled: Path, tmp_path: Path) -> None:
     """The published recipe, with coarse images in the first epoch only. Fewer fine ones make no crop of each class."""
     fine, root = 20, tmp_path / "more"
-    counts = {"train": fine, "val": 2, "train_extra": 4}
-    toy.generate(root, ("fine", "coarse"), counts=counts, size=(64, 128), workers=1)
+    repeated(scenes, root, fine)
     words = [*run, "--data_root", str(root), "--result_dir", str(tmp_path / "student"), "--max_epoch", "2", *RECIPE]
     words += ["--custom_coarse_prob", "0.05", "DATASET.CITYSCAPES_CUSTOMCOARSE", str(labelled)]
     # A teacher of two steps knows the commonest classes alone, which the recipe does not boost.
@@ -196,7 +205,7 @@ def test_labels_of_any_folder_find_their_images(teacher: str, tmp_path: Path) ->
     label(teacher, tmp_path / "images", tmp_path / "out", "--scales", "1.0")
     (tmp_path / "link").symlink_to(tmp_path / "out" / "train_extra")
     for labels in ("out", "out/train_extra", "link"):
-        found = folder.items(str(tmp_path / "images"), str(tmp_path / labels))
+        found = folder.split(str(tmp_path / "images"), str(tmp_path / labels)).items
         place = tmp_path / ("out/train_extra" if labels == "out" else labels)
         of = {Path(i.image).relative_to(tmp_path / "images").as_posix(): Path(str(i.label)) for i in found}
         expected = {"a/x.png": "a/x_png", "a/x.jpg": "a/x_jpg", "b_prob.png": "b_prob_png"}

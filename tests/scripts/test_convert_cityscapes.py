@@ -105,18 +105,20 @@ def test_table_is_the_published_one() -> None:
     assert palette[:20].tolist() == FACTS["palette_first_20_rgb"] and len(palette) == FACTS["palette_entries"]
 
 
-def test_automatic_labels(tmp_path: Path) -> None:
-    """As a process of its own, in two workers; then once more."""
+def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a process of its own, in two workers; then once more in this one."""
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     names = [Path(name).relative_to("convert_autolabelled") for name in FACTS["written"]]
     for name in names:
         path = tmp_path / "refinement_final/train_extra" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(values).save(path)
-    command = [sys.executable, "scripts/convert_cityscapes_autolabelling.py", "--dataset_root", str(tmp_path)]
-    for line in ("2 labels written, 0 were there", "0 labels written, 2 were there"):
-        done = subprocess.run([*command, "--num_workers", "2"], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0 and line in done.stdout, done.stderr
+    words = ["--dataset_root", str(tmp_path)]
+    command = [sys.executable, "scripts/convert_cityscapes_autolabelling.py", *words, "--num_workers", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "2 labels written, 0 were there" in done.stdout, done.stderr
+    assert convert_cityscapes_autolabelling.main([*words, "--num_workers", "1"]) == 0
+    assert "0 labels written, 2 were there" in capsys.readouterr().out
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.glob("convert_autolabelled/*/*")) == FACTS["written"]
     with Image.open(tmp_path / FACTS["written"][0]) as picture:
         assert picture.mode == FACTS["output_mode"]
@@ -141,5 +143,5 @@ def test_labels_of_train_ids_are_read_where_there_are_no_others(tmp_path: Path) 
             path = tmp_path / tree / split / city / f"{city}_000000_000001_{end}.png"
             path.parent.mkdir(parents=True)
             Image.fromarray(np.full((4, 8), 3, np.uint8)).save(path)
-    (item,) = cityscapes.listing(str(tmp_path), "train").items
+    (item,) = cityscapes.split(str(tmp_path), "train").items
     assert item.train_ids and item.label is not None and item.label.endswith("_gtFine_labelTrainIds.png")

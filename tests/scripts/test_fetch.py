@@ -19,6 +19,7 @@ import parsing_pairs
 import pytest
 from pictures import write_image
 from PIL import Image
+from shared import dataset_options
 
 from datasets import ade20k
 
@@ -199,7 +200,7 @@ def test_ade20k_lies_as_it_is_read(server: Server, tmp_path: Path) -> None:
     assert "needs 2 GB" in done.stdout and "2 images" in done.stdout
     assert files(target) == sorted(names)
     for mode in ("train", "val"):
-        (item,) = ade20k.items(str(target), mode)
+        (item,) = ade20k.items(str(target), mode, dataset_options())
         assert item.label and Path(item.label).is_file()
     again = run("download_ade20k.sh", target, **words)
     assert again.returncode == 0 and "is there already" in again.stdout and len(server.asked) == 1

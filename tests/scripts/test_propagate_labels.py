@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+import toyworld
 import train
 from benchmarks import propagation_gain
-from datasets import snippets, toy
+from datasets import snippets
 from datasets.pictures import read_image
 from datasets.reading import read_label
 from engine.checkpoint import load
@@ -26,13 +27,15 @@ STEM = "altheim_000000"
 Scenes = tuple[Path, list[str]]
 
 
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def scenes(once: Callable[..., Path]) -> Path:
     """Sequences of 5 frames with all that is known of them."""
-    root = tmp_path_factory.mktemp("sequences") / "scenes"
     counts = {"train": 4, "val": 2, "sequences": 4, "frames": 5}
-    toy.generate(root, ("fine", "sequence", "motion"), counts=counts, size=(128, 256), workers=1)
-    return root
+
+    def draw(folder: Path) -> None:
+        toyworld.write(folder / "scenes", ("fine", "sequence", "motion"), counts=counts, size=(128, 256), workers=1)
+
+    return once("sequences", draw) / "scenes"
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_steps_change_the_image_only_and_repeat(step: object) -> None:
     first, second = (step(before, random.Random(2)) for _ in range(2))  # type: ignore[operator]
     np.testing.assert_array_equal(first.image, second.image)
     assert first.image.dtype == np.uint8 and (first.image != RGB).any() and first.label is label
-    assert (before.image == RGB).all() and (first.name, first.size, first.centre) == ("name", (40, 60), (3, 4))
+    assert (before.image == RGB).all() and (first.name, first.size, first.crop_center) == ("name", (40, 60), (3, 4))
     assert (step(before, random.Random(1)).image != first.image).any()  # type: ignore[operator]
 
 

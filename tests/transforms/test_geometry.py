@@ -131,7 +131,7 @@ def test_crops_cover_their_centre_at_any_scale() -> None:
     step = RandomScaleCrop((30, 40), 0.5, 2.0)
     for seed in range(100):
         crop = step(Sample(np.zeros((100, 200, 3), np.uint8), label, "", (100, 200), (14, 82)), random.Random(seed))
-        assert crop.label is not None and crop.label.shape == (30, 40) and crop.centre is None
+        assert crop.label is not None and crop.label.shape == (30, 40) and crop.crop_center is None
         # The offset may fall on the centre itself or just before it (uniform in [c - crop, c]): then an edge remains.
         assert (crop.label == 1).any()
 

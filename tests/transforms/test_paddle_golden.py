@@ -103,7 +103,7 @@ def test_crop_covers_its_centre(seed):
     """The only pixel of its class is seen at twice the size."""
     label = np.zeros((46, 61), np.uint8)
     label[10:14, 50:54] = 7
-    source = Sample(TOLD["input"], label, "", (46, 61), centre=(52, 12))
+    source = Sample(TOLD["input"], label, "", (46, 61), crop_center=(52, 12))
     assert (ResizeCrop((20, 20), 2.0, 2.0)(source, random.Random(seed)).label == 7).any()
 
 

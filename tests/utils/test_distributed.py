@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
+from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 import torch
-import torch.multiprocessing as mp
+from runs import finish
 from torch import Tensor, nn
 
 from utils import distributed
@@ -46,17 +47,12 @@ def step(net: nn.Module, image: Tensor, weight: Tensor) -> dict[str, Tensor]:
     return found | {"eval": net.eval()(image.detach()).detach()}
 
 
-def worker(rank: int, port: int, folder: str) -> None:
-    os.environ.update(
-        RANK=str(rank),
-        WORLD_SIZE="2",
-        LOCAL_RANK=str(rank),
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-        CUDA_VISIBLE_DEVICES="",
-    )
+def worker(words: list[str]) -> int:
+    """What one of two processes finds goes into the folder words[0]."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
     ranks = distributed.init()
+    rank = ranks.rank
     part = slice(0, SIZES[0]) if rank == 0 else slice(SIZES[0], None)
     image, weight = make_data()
     found: dict[str, object] = {}
@@ -76,18 +72,15 @@ def worker(rank: int, port: int, folder: str) -> None:
         "gather": ranks.gather({"rank": rank}),
     }
     ranks.barrier()
-    torch.save(found, Path(folder) / f"{rank}.pt")
+    torch.save(found, Path(words[0]) / f"{rank}.pt")
     distributed.close()
+    return 0
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+def both(once: Callable[..., Path]) -> list[dict]:
     """What each of the two processes found."""
-    folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(worker, (port, str(folder)), nprocs=2)
+    folder = once("ranks", lambda folder: finish(*forked.ranks(worker, [str(folder)])))
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 

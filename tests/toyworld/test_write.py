@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from datasets import toy
+import toyworld
 from toyworld import ids, parts
 from toyworld.coarse import coarsen
 from utils.errors import UserError
@@ -48,7 +48,7 @@ def pairs(root: Path, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The 150 pictures that `make train` learns from."""
     root = tmp_path_factory.mktemp("scenes_full")
-    toy.generate(root)
+    toyworld.write(root)
     return root
 
 
@@ -56,22 +56,22 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A little of every part."""
     root = tmp_path_factory.mktemp("scenes_small")
-    toy.generate(root, parts.PARTS, counts=FEW, size=SMALL, workers=1)
+    toyworld.write(root, parts.PARTS, counts=FEW, size=SMALL, workers=1)
     return root
 
 
 def test_render_is_a_pure_function() -> None:
-    image, label = toy.render(3)
-    again = toy.render(3)
+    image, label = toyworld.render(3)
+    again = toyworld.render(3)
     assert image.shape == (256, 512, 3) and image.dtype == np.uint8
     assert label.shape == (256, 512) and label.dtype == np.uint8
     assert np.array_equal(image, again[0]) and np.array_equal(label, again[1])
-    for other in (toy.render(4), toy.render(3, seed=1), toy.render(3, split="val")):
+    for other in (toyworld.render(4), toyworld.render(3, seed=1), toyworld.render(3, split="val")):
         assert (other[1] != label).mean() > 0.05
 
 
 def test_files_do_not_depend_on_the_number_of_workers(small: Path, tmp_path: Path) -> None:
-    toy.generate(tmp_path, ("fine",), counts=FEW, size=SMALL, workers=2)
+    toyworld.write(tmp_path, ("fine",), counts=FEW, size=SMALL, workers=2)
     made, expected = files(tmp_path), files(small)
     assert len(made) == 6
     assert all(expected[name] == data for name, data in made.items())
@@ -110,14 +110,14 @@ def test_train_ids_follow_the_raw_ids(small: Path) -> None:
 
 def test_written_once(tmp_path: Path) -> None:
     counts = {"train": 1, "val": 1}
-    toy.generate(tmp_path, counts=counts, size=SMALL, workers=1)
+    toyworld.write(tmp_path, counts=counts, size=SMALL, workers=1)
     before, times = files(tmp_path), {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.png")}
-    toy.generate(tmp_path, counts=counts, size=SMALL, workers=1)
+    toyworld.write(tmp_path, counts=counts, size=SMALL, workers=1)
     assert times == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.png")}
     next(iter(times)).unlink()
-    toy.generate(tmp_path, counts=counts, size=SMALL, workers=1)
+    toyworld.write(tmp_path, counts=counts, size=SMALL, workers=1)
     assert files(tmp_path) == before
-    toy.generate(tmp_path, counts=counts, size=SMALL, seed=1, workers=1)
+    toyworld.write(tmp_path, counts=counts, size=SMALL, seed=1, workers=1)
     after = files(tmp_path)
     assert after.keys() == before.keys() and all(after[name] != before[name] for name in before)
 
@@ -131,11 +131,11 @@ def test_an_interrupted_generation_leaves_nothing_and_is_done_again(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(parts, "run", stop)
-        toy.generate(tmp_path, counts={"train": 1, "val": 1}, size=SMALL, workers=1)
+        toyworld.write(tmp_path, counts={"train": 1, "val": 1}, size=SMALL, workers=1)
     assert [p.name for p in tmp_path.iterdir()] == [".toy.lock"]
     killed = tmp_path / ".toy_fine_killed"
     killed.mkdir()
-    toy.generate(tmp_path, counts={"train": 1, "val": 1}, size=SMALL, workers=1)
+    toyworld.write(tmp_path, counts={"train": 1, "val": 1}, size=SMALL, workers=1)
     assert len(files(tmp_path)) == 4 and not killed.exists()
 
 
@@ -143,7 +143,7 @@ def test_real_data_is_not_replaced(tmp_path: Path) -> None:
     city = tmp_path / "leftImg8bit" / "train" / "aachen"
     city.mkdir(parents=True)
     with pytest.raises(UserError, match="does not hold generated scenes"):
-        toy.generate(tmp_path, counts=FEW, size=SMALL)
+        toyworld.write(tmp_path, counts=FEW, size=SMALL)
     assert city.exists()
 
 
@@ -157,12 +157,12 @@ def test_real_data_is_not_replaced(tmp_path: Path) -> None:
 )
 def test_mistakes_are_named(tmp_path: Path, arguments: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        toy.generate(tmp_path, **arguments)
+        toyworld.write(tmp_path, **arguments)
     assert not list(tmp_path.iterdir())
 
 
 def test_coarse_labels_lie_inside_the_fine_ones(small: Path) -> None:
-    fine = toy.render(0)[1]
+    fine = toyworld.render(0)[1]
     drawn = [(coarsen(fine), fine)]
     for path in (small / "gtCoarse" / "train").rglob("*.png"):
         drawn.append((read(path), read(small / path.relative_to(small).as_posix().replace("gtCoarse", "gtFine"))))
@@ -188,7 +188,7 @@ def test_the_camera_drives_on() -> None:
     """The label map five frames later looks like an enlarged part of the first, more than like the first itself."""
     gain = []
     for index in (1, 3, 6):
-        first, later = toy.render(index)[1], toy.render(index, time=6.0)[1]
+        first, later = toyworld.render(index)[1], toyworld.render(index, time=6.0)[1]
         zoomed = cv2.resize(first[6:-6, 12:-12], (512, 256), interpolation=cv2.INTER_NEAREST)
         gain.append((zoomed == later).mean() - (first == later).mean())
         assert (first == later).mean() > 0.6
@@ -196,10 +196,10 @@ def test_the_camera_drives_on() -> None:
 
 
 def test_every_weather_shows_the_same_street() -> None:
-    clear, label = toy.render(2, split="val")
+    clear, label = toyworld.render(2, split="val")
     shots = {}
     for condition in ("fog", "night", "rain", "snow"):
-        shots[condition], same = toy.render(2, split="val", condition=condition)
+        shots[condition], same = toyworld.render(2, split="val", condition=condition)
         assert (same == label).mean() > 0.995
     ground = np.isin(label, (ids.ROAD, ids.SIDEWALK, ids.TERRAIN))
     assert shots["night"].mean() < 0.6 * clear.mean()
@@ -209,7 +209,7 @@ def test_every_weather_shows_the_same_street() -> None:
 def test_fog_takes_the_contrast_out_of_the_distance() -> None:
     ratios = []
     for index in (0, 2, 4):
-        band = [toy.render(index, split="val", condition=name)[0][90:150].std() for name in ("fog", "clear")]
+        band = [toyworld.render(index, split="val", condition=name)[0][90:150].std() for name in ("fog", "clear")]
         ratios.append(band[0] / band[1])
     assert max(ratios) < 0.9 and np.mean(ratios) < 0.7
 

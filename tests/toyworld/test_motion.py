@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import toy
+import toyworld
 from datasets.reading import read_label
 from toyworld import ids, parts
 from toyworld.motion import motion, trace
@@ -103,7 +103,7 @@ def test_behind_the_camera_nothing_is_known(scene: Scene) -> None:
 
 def test_files(tmp_path: Path) -> None:
     counts = {"train": 1, "val": 1, "sequences": 1, "frames": 3}
-    toy.generate(tmp_path, ("fine", "motion"), counts=counts, size=(64, 128), workers=1)
+    toyworld.write(tmp_path, ("fine", "motion"), counts=counts, size=(64, 128), workers=1)
     made = parts.scene(0, 0, 0, "clear")
     stem = "altheim_000000"
     labels, flows = (tmp_path / f"{tree}_sequence" / "train" / "altheim" for tree in ("gtFine", "flow"))

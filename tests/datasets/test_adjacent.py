@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import dataset_options
 from yacs.config import CfgNode
 
 import datasets
-from datasets import neighbours
+from datasets import camvid
 from datasets.base import Item
 from datasets.loaders import TrainLoader
 from utils.distributed import DistributedContext
@@ -94,7 +95,7 @@ def test_mistakes_are_one_line(build: Callable[..., TrainLoader], root: Path, ma
         build(*USED)
     with pytest.raises(UserError, match="--maxSkip adds to class-uniform crops only"):
         build("--maxSkip", "1", "--class_uniform_pct", "0")
-    with pytest.raises(UserError, match="kitti has no frames around its images, cityscapes, camvid, toy have"):
+    with pytest.raises(UserError, match="--maxSkip: kitti does not read it, only cityscapes, camvid and toy do"):
         for name in ("image_2", "semantic"):
             for path in (root / "leftImg8bit_trainvaltest").rglob("*aachen*0_leftImg8bit.png"):
                 (root / "training" / name).mkdir(parents=True)
@@ -109,7 +110,7 @@ def test_mistakes_are_one_line(build: Callable[..., TrainLoader], root: Path, ma
     [("0001TP_006690", "0001TP_006692"), ("0006R0_f00930", "0006R0_f00932"), ("0016E5_00390", "0016E5_00392")],
 )
 def test_frames_of_camvid_keep_their_sequence_s_digits(name: str, expected: str) -> None:
-    place = neighbours.of_camvid(Path("aug"))
+    place = camvid.adjacent_frames("", dataset_options(AUG_DIR="aug")).files
     item = Item(f"/data/train/{name}.png", "x", name)
     assert place(item, 2) == (Path(f"aug/train/{expected}.png"), Path(f"aug/trainannot/{expected}.png"))
     assert place(item._replace(name="no frame"), 2) is None and place(item, -10_000) is None

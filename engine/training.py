@@ -1,0 +1,93 @@
+"""What a training is made of: the network with its starting weights, optimizer, criterion and data, perhaps resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+import config
+import datasets
+import loss
+import network
+from datasets import classes
+from datasets.base import listed
+from engine import agree, preflight, restore, runfolder
+from engine.ema import ModelEma
+from engine.session import Run, Start, to_device
+from engine.state import FiniteGuard, TrainState
+from utils import distributed
+from utils.normalization import Normalization
+
+
+@dataclass
+class Trainer:
+    """The moving parts of training; `forward` is the network as it is called: wrapped where distributed."""
+
+    state: TrainState
+    net: network.Net
+    forward: torch.nn.Module
+    criterion: loss.Criterion
+    lr: Callable[[int, int, int], float]
+    loader: datasets.TrainLoader
+    normalize: Normalization
+    guard: FiniteGuard
+
+
+def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
+    """Network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
+    cfg, ranks, log = run.cfg, run.ranks, run.log
+    if start.path is None:
+        log.line(network.start_trunk(cfg, net))
+    elif not start.resumes:
+        log.line(network.start_snapshot(cfg, net, start.path))
+        if odd := classes.other_names(network.weights.read_file(start.path).class_names, run.spec):
+            log.line(f"warning: {start.path} was trained on other classes: {odd}; the head starts with theirs")
+    preflight.check_batchnorm(cfg, net, ranks)
+    net = to_device(run, net)
+    if cfg.TRAIN.SYNCBN:
+        distributed.sync_batchnorm(net, ranks)
+    ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
+    optimizer = loss.optimizer.build(cfg, net)
+    state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
+    loader = datasets.build_train(cfg, ranks, run.folder)
+    splits = {"training": loader.dataset} | ({"val": loader.validation.dataset} if loader.validation else {})
+    agree.compare(ranks, lambda: {f"{split} images": listed(part.items) for split, part in splits.items()})
+    torch.manual_seed(cfg.SEED + 1 + ranks.rank)  # dropout differs between the ranks
+    if start.path and start.resumes:
+        unread = config.unread(cfg)
+        log.line(restore.resume(start.path, state, config.flat(cfg), ranks, len(loader), unread, run.spec))
+        _go_back(run, start.path, state, len(loader))
+    elif start.path and cfg.TRAIN.RESTORE_OPTIMIZER:
+        log.line(f"optimizer from {start.path}{restore.restore_optimizer(start.path, state)}")
+    for note in preflight.notes(cfg, state, len(loader)):
+        log.line(f"note: {note}")
+    if cfg.TRAIN.COMPILE:
+        log.line(network.compile_parts(net))
+    if loader.sampler.note:
+        log.line(f"warning: {loader.sampler.note}")
+    for line in datasets.audit_labels(cfg, ranks, loader):
+        log.once(line)
+    criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
+    normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
+    return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, normalize, FiniteGuard(net))
+
+
+def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
+    """Take out of the run folder what came after the checkpoint: its curves have each step once."""
+    if run.ranks.is_main:
+        one = run.cfg.TRAIN.SAVE_INTERVAL if run.cfg.TRAIN.MAX_ITERS else length
+        note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * one + state.iteration)
+        if note:
+            run.log.line(note)
+
+
+def wrap_ddp(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
+    """The network as training calls it."""
+    if ranks.world == 1:
+        return net
+    devices = [ranks.device] if ranks.device.type == "cuda" else None
+    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)

@@ -1,0 +1,152 @@
+"""What is not finite is left out on the device, and no step but a logged one waits for it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import config
+import datasets
+import loss
+import train
+from engine.ema import ModelEma
+from engine.log import RunLog
+from engine.session import Run
+from engine.state import BatchLoss, FiniteGuard, TrainState
+from engine.training import Trainer
+from loss.criterion import Criterion, Term
+from loss.cross_entropy import CrossEntropy
+from utils import amp
+from utils.distributed import DistributedContext
+from utils.errors import UserError
+from utils.normalization import Normalization
+
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "adamw": lambda p: torch.optim.AdamW(p, 0.1, fused=True),
+    "sgd": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9),
+    "fused sgd": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, fused=True),
+}
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often the host asks for a value, which on a GPU is a wait."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return func(*args, **(kwargs or {}))
+
+
+class Tiny(nn.Module):
+    """A convolution and a batch norm, with an output for 3 classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+
+    def forward(self, image: Tensor, size: object = None) -> dict[str, Tensor]:
+        return {"pred": self.part(image)}
+
+
+def batch(value: float = 0.0) -> Any:
+    image = torch.rand(2, 3, 4, 4)
+    image[0, 0, 0, 0] += value
+    return {"image": image, "label": torch.zeros(2, 4, 4, dtype=torch.int64), "name": [f"at {value}"] * 2, "size": []}
+
+
+@pytest.fixture
+def run(tmp_path: Any) -> Run:
+    cfg = config.load(["--dataset", "toy", "--arch", "basic.HRNet", "--crop_size", "64", "--nan_patience", "3"])
+    ranks = DistributedContext()
+    return Run(cfg, datasets.spec(cfg), ranks, RunLog(tmp_path, main=False), amp.build(False, "O1", ranks.device), "")
+
+
+def trainer_of(run: Run, make: Callable[[Any], torch.optim.Optimizer]) -> Trainer:
+    torch.manual_seed(0)
+    net: Any = Tiny()
+    state = TrainState(net, make(net.parameters()), run.precision.scaler, ModelEma(net, 0.9))
+    criterion = Criterion([Term("main", ("pred",), 1.0, CrossEntropy(3))], 3)
+    normalize = Normalization((0.5,) * 3, (0.2,) * 3, run.ranks.device)
+    nothing: Any = None
+    return Trainer(state, net, net, criterion, loss.schedule.rate(run.cfg), nothing, normalize, FiniteGuard(net))
+
+
+def step(run: Run, trainer: Trainer, value: float) -> None:
+    state, one = trainer.state, batch(value)
+    state.iteration += 1
+    found = train.backward(run, trainer, one, 0, 1, sync=True)
+    state.unread.append(BatchLoss(state.iteration, found, one["name"]))
+    train.optimizer_step(run, trainer, 0.1)
+    state.settle()
+
+
+def everything(state: TrainState) -> list[Tensor]:
+    slots = [x for slots in state.optimizer.state.values() for x in slots.values()]
+    assert state.ema is not None
+    parts = [*state.net.state_dict().values(), *state.ema.net.state_dict().values(), state.ema.steps, state.step]
+    return copy.deepcopy([*parts, *slots])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_a_step_that_is_not_finite_changes_nothing(run: Run, name: str, bad: float) -> None:
+    """Neither weights, slots and running statistics nor the moving average and the counts of steps."""
+    trainer = trainer_of(run, OPTIMIZERS[name])
+    step(run, trainer, 0.0)
+    before = everything(trainer.state)
+    step(run, trainer, bad)
+    assert all(torch.equal(x, y) for x, y in zip(before, everything(trainer.state), strict=True))
+    step(run, trainer, 0.0)
+    assert int(trainer.state.step) == 2 and not torch.equal(before[0], everything(trainer.state)[0])
+    train.record_losses(run, trainer.state)
+    assert trainer.state.loss_count == 2 and math.isfinite(trainer.state.loss_sum) and trainer.state.bad_steps == 0
+
+
+def test_the_first_step_may_be_the_bad_one(run: Run) -> None:
+    for make in OPTIMIZERS.values():
+        trainer = trainer_of(run, make)
+        step(run, trainer, math.nan)
+        assert int(trainer.state.step) == 0 and not trainer.state.optimizer.state
+        step(run, trainer, 0.0)
+        assert all(x.isfinite().all() for x in everything(trainer.state))
+
+
+def test_the_host_asks_for_nothing_in_a_step(run: Run) -> None:
+    """After the first one, which makes the optimizer's slots and checks the labels; a read of losses asks once."""
+    trainer = trainer_of(run, OPTIMIZERS["adamw"])
+    step(run, trainer, 0.0)
+    with Reads() as reads:
+        for value in (0.0, math.nan, 0.0):
+            step(run, trainer, value)
+        assert reads.count == 0
+        assert float(trainer.state.unread[-1].value) and reads.count == 1, "the counter counts"
+
+
+def test_too_many_in_a_row_end_the_run_and_name_the_files(run: Run) -> None:
+    trainer = trainer_of(run, OPTIMIZERS["adamw"])
+    for value in (math.nan, math.nan, 0.0, math.nan, math.inf, math.nan):
+        step(run, trainer, value)
+    with pytest.raises(
+        UserError, match="3 losses in a row were not finite, the last: loss nan in epoch 0, iteration 6: at"
+    ):
+        train.record_losses(run, trainer.state)
+
+
+def test_batches_without_their_step_are_read_later_or_done_again(run: Run) -> None:
+    state = trainer_of(run, OPTIMIZERS["adamw"]).state
+    for iteration in (1, 2, 3):
+        state.iteration = iteration
+        state.unread.append(BatchLoss(iteration, torch.tensor(float(iteration)), []))
+        if iteration == 2:
+            state.settle()
+    assert [value for _, value in state.read_losses()] == [1.0, 2.0] and len(state.unread) == 1
+    state.back()
+    assert (state.iteration, state.unread, state.read_losses()) == (2, [], [])

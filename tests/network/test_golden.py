@@ -5,12 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden.fill import image, labels
+from narrow_nets import GOLDEN
 
 from network.net import published
 from options.archs import ANY, ARCHS
 from utils.resize import resize
-
-from .conftest import GOLDEN  # isort: skip
 
 NVIDIAS = [name for name, row in ARCHS.items() if not (row.aligned or row.offsets or row.head in (ANY, "pointwise"))]
 MANIFESTS = [(name, 19) for name in NVIDIAS] + [("ocrnet.HRNet_Mscale_mapillary65", 65)]
@@ -44,6 +43,7 @@ def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> Non
     assert parameters == [key for key in manifest if not key.endswith(BUFFERS)]
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward(filled, golden, name: str) -> None:
     case, expected = golden("forward.json")[name], np.load(GOLDEN / "nvidia" / f"forward_{name}.npz")

@@ -5,11 +5,10 @@ import json
 
 import pytest
 import torch
+from narrow_nets import GOLDEN
 from torch import nn
 
 from options.archs import ARCHS
-
-from .conftest import GOLDEN  # isort: skip
 
 STATES = json.loads((GOLDEN / "states.json").read_text())
 

@@ -20,6 +20,14 @@ import toyworld
 import train
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What draws or trains for several tests is no test of a single part: the marker `run` is added."""
+    for item in items:
+        if "once" in getattr(item, "fixturenames", ()):
+            item.add_marker("run")
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
     """`once(name, make)`: a folder that `make(folder)` fills; one worker of pytest does, and all of them read it."""

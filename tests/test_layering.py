@@ -16,6 +16,7 @@ ALLOWED = {
     "train": {"config", "options", "engine", "datasets", "network", "inference", "evaluation", "loss", *BASE},
     "demo": {"engine", *BASE},
     "demo_folder": {"engine", *BASE},
+    "hubconf": {"inference"},
     "engine": {"config", "datasets", "network", "inference", "evaluation", "loss", "slurm", *BASE},
     "inference": {"config", "datasets", "network", "compat", *BASE},
     "evaluation": {"datasets", "compat", *BASE},

@@ -102,6 +102,7 @@ def test_two_launchers_are_one_line(env: dict[str, str], monkeypatch: pytest.Mon
         launch.on([0, 1], ["nothing.py"])
 
 
+@pytest.mark.run
 def test_each_process_finds_its_place(tmp_path: Path) -> None:
     """Words and environment; it is not started a second time, and its records say how it was."""
     script = tmp_path / "script.py"
@@ -157,7 +158,7 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     script.write_text(
         "import os, signal, sys, time\n"
         f"signal.signal(signal.SIG{name}, lambda number, frame: sys.exit(40 + int(os.environ['RANK'])))\n"
-        "print('ready', os.getpgid(0) == os.getpid(), flush=True)\ntime.sleep(60)\nsys.exit(1)\n"
+        "os.write(1, f'ready {os.getpgid(0) == os.getpid()}\\n'.encode())\ntime.sleep(60)\nsys.exit(1)\n"
     )
     process = Process(launched_on_two, [str(script)], os.environ)
     assert [process.stdout.readline() for _ in range(2)] == ["ready True\n"] * 2
@@ -166,6 +167,7 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     assert process.returncode in (40, 41)
 
 
+@pytest.mark.run
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """Even where it has no time to say so."""
     script = tmp_path / "script.py"

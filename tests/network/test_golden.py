@@ -41,6 +41,7 @@ def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> Non
     assert [key for key, _ in net.named_parameters()] == [key for key in manifest if not key.endswith(BUFFERS)]
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward(filled, golden, name: str) -> None:
     case, expected = golden("forward.json")[name], np.load(GOLDEN / "nvidia" / f"forward_{name}.npz")

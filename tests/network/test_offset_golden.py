@@ -22,6 +22,8 @@ from network.families import Settings
 from network.trunk.hrnet import TWINS
 from utils.resize import resize
 
+pytestmark = pytest.mark.run  # networks of full width
+
 OFFSET = GOLDEN / "offset"
 MANIFESTS = {
     "branched_seg_hrnet_w48_cityscapes": ("offset.HRNet", {}),

@@ -21,6 +21,8 @@ from network.families_parsing import DECODERS, ENCODERS
 from utils.contracts import Outputs
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run  # networks of full width
+
 CSAIL = GOLDEN / "csail"
 MANIFESTS = sorted(path.stem for path in CSAIL.glob("*coder_*.json"))
 NETS = sorted(path.stem for path in CSAIL.glob("*.npz") if path.stem.startswith(("hrnet", "mobilenet", "resne")))
@@ -200,9 +202,14 @@ PAIRS = [
     for end in (("",) if encoder == "hrnetv2" else ("", "dilated", "_dilated16"))
     for decoder in DECODERS
 ]
+# Quick: every encoder in each of its dilations, every decoder, and the pairs that are refused.
+COUNT = len(DECODERS)
+QUICK = {pair for i, pair in enumerate(PAIRS) if pair[0] == "hrnetv2" or i % COUNT == i // COUNT % COUNT}
+MARKED = [pytest.param(*pair, marks=[pytest.mark.slow] * (pair not in QUICK)) for pair in PAIRS]
+SLOW_WIDTHS = [pytest.param(mult, marks=pytest.mark.slow) for mult in (0.4, 0.75, 1.5)]
 
 
-@pytest.mark.parametrize("encoder, decoder", PAIRS, ids=lambda name: name)
+@pytest.mark.parametrize("encoder, decoder", MARKED, ids=lambda name: name)
 def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
     settings = Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625)
     if encoder == "hrnetv2" and decoder.endswith("deepsup"):
@@ -273,7 +280,7 @@ def test_batch_norm_moves_as_published() -> None:
     assert {m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.2}
 
 
-@pytest.mark.parametrize("mult", [0.03, 0.3, 0.4, 0.75, 1.5])
+@pytest.mark.parametrize("mult", [0.03, 0.3, *SLOW_WIDTHS])
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_any_width(encoder: str, mult: float) -> None:
     """Groups divide the channels, and the maps have the channels that the decoder was built for."""

@@ -20,6 +20,8 @@ from network.mscale import MultiScale
 from network.net import Net
 from utils.resize import resize, resize_by
 
+pytestmark = pytest.mark.run  # networks of full width
+
 PADDLE = GOLDEN / "paddle"
 LARGEST = json.loads((PADDLE / "eval_maxabs.json").read_text())
 IMAGE = torch.from_numpy(image("paddle_eval", (1, 3, 128, 192)))

@@ -25,7 +25,7 @@ ALLOWED = {
     "network": {"compat", "options", *BASE},
     "datasets": {"toyworld", "transforms", "options", *BASE},
     "toyworld": BASE,
-    "options": {"compat", *BASE},
+    "options": BASE,
     "transforms": BASE,
     "loss": {"options", *BASE},
     "slurm": BASE,

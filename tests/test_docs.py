@@ -117,13 +117,14 @@ def test_flags_and_keys_exist(page: Path) -> None:
     tools = (demo, demo_folder, submit, sweep, auto_label, export, propagate_labels)
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
-    if page.name == "extending.md":
-        known |= {"--dump_shares"}  # a row of that page
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too
         known |= {flag for options in PADDLE.values() for flag in options if flag.startswith("--")}
     if page.name == "coming_from_sdcnet.md":
         known |= {name for options in SDCNET.values() for option in options for name in option["flags"]}
     keys = set(config.OPTIONS)
+    if page.name == "extending.md":  # a row of that page
+        known.add("--dump_shares")
+        keys.add("EVAL.DUMP_SHARES")
     if page.name == "coming_from_csail.md":
         known |= {"--imgs", "--test_img", "--test_imgs", "--model_path", "--batch_size"}  # of test.py and eval.py there
         keys |= set(csail.KEYS)

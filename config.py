@@ -1,30 +1,30 @@
 """From a command line to the yacs tree: the table in `options` makes the tree, the flags and `--help`.
 
 Precedence: defaults < `--cfg FILE.yaml` (several allowed, in order) < flags < trailing `KEY VALUE` pairs.
-Flags of NVIDIA's train.py keep their names, defaults and meaning; "" is "off" for a string, -1 or 0 for a number as
+Published flags keep their names, defaults and meaning; "" is "off" for a string, -1 or 0 for a number as
 its help says. `load` gives a frozen CfgNode.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from yacs.config import CfgNode
 
 import compat
-from options import reads
+from options import archs, commandline, networks, reads
+from options import help as helptext
 from options.checks import problems
-from options.files import Words
+from options.files import Foreign
 from options.files import read as read_file
-from options.foreign import Asked, System
-from options.table import NEGATED, OPTIONS, SEVERAL, WITHOUT_EFFECT, defaults, flags, get
-from options.values import WORDS, coerce
+from options.foreign import ForeignConfig, ParseContext
+from options.table import OPTIONS, defaults, get
 from utils.errors import UserError, nearest
 
 # Whose option files are read beside ours, and their flags that are no option's.
-SYSTEMS: tuple[System, ...] = tuple(room.SYSTEM for room in compat.parts("options"))
+SYSTEMS: tuple[ForeignConfig, ...] = tuple(room.SYSTEM for room in compat.parts("options"))
 LEGACY_FLAGS = {flag: text for system in SYSTEMS for flag, text in system.legacy_flags.items()}
 
 
@@ -32,31 +32,28 @@ class Parsed(NamedTuple):
     """{key: value} of every option, flags without effect, keys that the command line changes, keys of its files."""
 
     values: dict[str, Any]
-    idle: list[str]
+    ignored: list[str]
     given: set[str]
-    filed: set[str]
+    from_files: set[str]
 
 
-def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None = None, dry: bool = False) -> CfgNode:
+def load(
+    words: Sequence[str] | None = None, checkpoint_config: Mapping[str, Any] | None = None, dry: bool = False
+) -> CfgNode:
     """Frozen configuration of a command line (without the program's name).
 
-    `recorded`: {key: value} that a checkpoint holds; they stand in place of the defaults. `dry`: nothing is looked
-    up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
+    `checkpoint_config`: {key: value} that a checkpoint holds; they stand in place of the defaults. `dry`: nothing is
+    looked up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
     problem in it, for what does not exist or contradicts itself.
     """
-    parsed = parse(argv or [], recorded)
+    recorded = checkpoint_config or {}
+    parsed = parse(words or [], recorded)
     # A checkpoint's sizes are those of its own dataset.
     if recorded and parsed.values["DATASET.NAME"] != recorded.get("DATASET.NAME"):
-        parsed = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
-    values = parsed.values
-    assets = os.path.expanduser(values["ASSETS_PATH"])
-    for key, value in values.items():
-        if isinstance(value, str):
-            values[key] = assets if key == "ASSETS_PATH" else value.replace("ASSETS_PATH", assets)
-            if value.startswith("~/"):  # in a YAML file and behind `--flag=` the shell does not do it
-                values[key] = os.path.expanduser(values[key])
+        parsed = parse(words or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
+    values = _expand_paths(parsed.values)
     cfg = _tree(values)
-    cfg.WITHOUT_EFFECT = [*parsed.idle, *reads.notes(values, parsed.given, parsed.filed)]
+    cfg.WITHOUT_EFFECT = [*parsed.ignored, *reads.notes(values, parsed.given, parsed.from_files)]
     if not dry:
         _fill_classes(cfg)
     found = [*problems(cfg), *reads.refused(values, parsed.given)]
@@ -66,46 +63,105 @@ def load(argv: Sequence[str] | None = None, recorded: Mapping[str, Any] | None =
     return cfg
 
 
-def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> Parsed:
-    """Command line -> what it says, paths and choices unchecked."""
-    values = defaults()
-    values.update({key: coerce(OPTIONS[key], value, key) for key, value in (recorded or {}).items() if key in OPTIONS})
-    files, given, loose, older, idle = _split(list(argv))
-    told: Words = {system.name: {} for system in SYSTEMS}
-    filed: set[str] = set()
-    later: set[str] = set()  # keys of files of ours behind one of others
-    for file in files:
-        found, ours = read_file(file, SYSTEMS, told)
-        values.update(found)
-        filed |= found.keys()
-        later = later | {*found} if ours and any(told.values()) else set()
-    pairs = _read_pairs(loose, told)
-    if (given | pairs).get("RESUME", "") not in ("", "auto"):  # a start that a file names is over then
+def parse(words: Sequence[str], checkpoint_config: Mapping[str, Any] | None = None) -> Parsed:
+    """Command line -> what it says, paths and contradictions unchecked."""
+    line = commandline.read([*words], LEGACY_FLAGS)
+    values = defaults() | from_record(checkpoint_config or {})
+    published = values["PUBLISHED"]  # a checkpoint's are its network's: others come on top
+    foreign: Foreign = {system.name: {} for system in SYSTEMS}
+    from_files, later = _read_files(line.files, values, foreign)
+    chosen = line.flags | _read_pairs(line.pairs, foreign)
+    if _resumes(chosen):  # a start that a file names is over then
         values["SNAPSHOT"] = ""
-    values.update(given)
-    values.update(pairs)
-    if slips := (recorded or {}).get("PUBLISHED"):  # a checkpoint's are its network's: others come on top
-        values["PUBLISHED"] = f"{slips},{values['PUBLISHED']}"
+    values |= chosen
+    values["PUBLISHED"] = tuple(dict.fromkeys((*published, *values["PUBLISHED"])))
+    ignored = line.ignored
     for system in SYSTEMS:
-        asked = Asked(told[system.name], older, values, {*given, *pairs, *later}, files)
-        placed = system.places(asked)
-        if values["RESUME"] not in ("", "auto"):
-            placed.pop("SNAPSHOT", None)
-        idle += system.idle(asked)
-        values.update({key: coerce(OPTIONS[key], value, key) for key, value in placed.items()})
-        filed |= placed.keys()
-    values["MODEL.ARCH"] = values["MODEL.ARCH"].removeprefix("network.")  # sdcnet's way to write it
-    if "MODEL.ARCH" not in given | pairs and {"MODEL.ENCODER", "MODEL.DECODER"} & {*given, *pairs}:
-        values["MODEL.ARCH"] = "encoder_decoder"
-    # eval.py of the sdcnet branch has no training crop: its --crop_size is the window.
-    if "DATASET.CROP_SIZE" in given and "EVAL.WINDOW" not in given | pairs and _slides(values):
-        values["EVAL.WINDOW"] = coerce(OPTIONS["EVAL.WINDOW"], given["DATASET.CROP_SIZE"], "sliding: --crop_size")
+        context = ParseContext(foreign[system.name], line.legacy, values, {*chosen, *later}, line.files)
+        overrides = _overrides(system, context)
+        ignored += system.ignored_flags(context)
+        values |= overrides
+        from_files |= overrides.keys()
+    _name_network(values, chosen)
+    _set_window(values, line.flags, chosen)
+    _count_iterations(values)
+    return Parsed(values, ignored, _asked(line.flags, chosen), from_files)
+
+
+def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """{key: value} of a checkpoint, of this code or an older one, in the options' types; other keys are left out."""
+    return {key: OPTIONS[key].coerce(value, key) for key, value in record.items() if key in OPTIONS}
+
+
+def as_written(record: Mapping[str, Any]) -> dict[str, Any]:
+    """{key: value} of a record, of this code or an older one, as `flat` writes it; what is no value any more stays."""
+    found = {}
+    for key in [key for key in record if key in OPTIONS]:
+        try:
+            found[key] = OPTIONS[key].written(OPTIONS[key].coerce(record[key], key))
+        except UserError:
+            found[key] = record[key]
+    return found
+
+
+def help_text(topic: str = "") -> str:
+    """The text of `--help`; `topic`: "all" options, or "arch", the networks."""
+    if topic == "arch":
+        return networks.text()
+    legacy = {system.name: system.legacy_flags for system in SYSTEMS if system.legacy_flags}
+    return helptext.help_text(topic == "all", legacy)
+
+
+def _read_files(files: Sequence[str], values: dict[str, Any], foreign: Foreign) -> tuple[set[str], set[str]]:
+    """Put what files say into `values`, in their order, and into `foreign` what others' say in their words.
+
+    Gives the keys of all files, and of those of ours that stand behind one of others.
+    """
+    everything: set[str] = set()
+    later: set[str] = set()
+    for file in files:
+        found, ours = read_file(file, SYSTEMS, foreign)
+        values |= found
+        everything |= found.keys()
+        later = later | {*found} if ours and any(foreign.values()) else set()
+    return everything, later
+
+
+def _resumes(values: Mapping[str, Any]) -> bool:
+    return values.get("RESUME", "") not in ("", "auto")
+
+
+def _overrides(system: ForeignConfig, context: ParseContext) -> dict[str, Any]:
+    """{key: value} of what takes several of another system's words."""
+    found = {key: OPTIONS[key].coerce(value, key) for key, value in system.overrides(context).items()}
+    if _resumes(context.values):
+        found.pop("SNAPSHOT", None)
+    return found
+
+
+def _name_network(values: dict[str, Any], chosen: Collection[str]) -> None:
+    """The network's recorded name; UserError for an unknown one."""
+    name = values["MODEL.ARCH"].removeprefix("network.")  # some commands write it
+    if "MODEL.ARCH" not in chosen and {"MODEL.ENCODER", "MODEL.DECODER"} & {*chosen}:
+        name = "encoder_decoder"
+    values["MODEL.ARCH"] = archs.canonical(name) if name else ""
+
+
+def _set_window(values: dict[str, Any], flags: Mapping[str, Any], chosen: Collection[str]) -> None:
+    """Published commands that slide have no training crop: their --crop_size is the window."""
+    slides = bool(values["EVAL.MODE"]) and values["EVAL.INFERENCE_MODE"] == "sliding"
+    if slides and "DATASET.CROP_SIZE" in flags and "EVAL.WINDOW" not in chosen:
+        crop = OPTIONS["DATASET.CROP_SIZE"].written(flags["DATASET.CROP_SIZE"])
+        values["EVAL.WINDOW"] = OPTIONS["EVAL.WINDOW"].coerce(crop, "sliding: --crop_size")
+
+
+def _count_iterations(values: dict[str, Any]) -> None:
+    """How long a run is: --epoch_iters and --test_mode as iterations, iterations as rounds of --save_interval."""
     if values["TRAIN.EPOCH_ITERS"] > 0:
         for key, flag in (("TRAIN.MAX_ITERS", "--max_iters"), ("TRAIN.SAVE_INTERVAL", "--save_interval")):
             if values[key] not in (OPTIONS[key].default, values["TRAIN.EPOCH_ITERS"]):
-                raise UserError(
-                    f"--epoch_iters with --max_epoch says how long a run and its epochs are: leave {flag} out"
-                )
+                said = "--epoch_iters with --max_epoch says how long a run and its epochs are"
+                raise UserError(f"{said}: leave {flag} out")
         values["TRAIN.MAX_ITERS"] = values["TRAIN.MAX_EPOCH"] * values["TRAIN.EPOCH_ITERS"]
         values["TRAIN.SAVE_INTERVAL"] = values["TRAIN.EPOCH_ITERS"]
     if values["OPTIONS.TEST_MODE"]:
@@ -114,18 +170,26 @@ def parse(argv: Sequence[str], recorded: Mapping[str, Any] | None = None) -> Par
         values["TRAIN.MAX_ITERS"] = min(22, values["TRAIN.MAX_ITERS"])
     if values["TRAIN.MAX_ITERS"] > 0:  # an epoch of the log, the checkpoints and the schedule is such a round
         values["TRAIN.MAX_EPOCH"] = -(-values["TRAIN.MAX_ITERS"] // max(1, values["TRAIN.SAVE_INTERVAL"]))
-    # A pair with the default is what a record of all options has.
-    asked = {*given, *(key for key, value in pairs.items() if value != OPTIONS[key].default)}
-    return Parsed(values, idle, asked, filed)
+
+
+def _asked(flags: Collection[str], chosen: Mapping[str, Any]) -> set[str]:
+    """Keys that the command line asks for: a pair with the default is what a record of all options has."""
+    return {*flags, *(key for key, value in chosen.items() if value != OPTIONS[key].default)}
+
+
+def _expand_paths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values whose texts have the folder of large files in place of its word, and of ~ the home."""
+    assets = os.path.expanduser(values["ASSETS_PATH"])
+    found = {key: value.replace("ASSETS_PATH", assets) if isinstance(value, str) else value
+             for key, value in values.items()}  # fmt: skip
+    # In a YAML file and behind `--flag=` the shell does not do it.
+    found |= {k: os.path.expanduser(v) for k, v in found.items() if isinstance(v, str) and v.startswith("~/")}
+    return found | {"ASSETS_PATH": assets}
 
 
 def unread(cfg: CfgNode) -> dict[str, str]:
     """{key: what it is of} of options that this run does not read."""
-    return reads.unread(flat(cfg))
-
-
-def _slides(values: Mapping[str, Any]) -> bool:
-    return bool(values["EVAL.MODE"]) and values["EVAL.INFERENCE_MODE"] == "sliding"
+    return reads.unread({key: get(cfg, key) for key in OPTIONS})
 
 
 def _tree(values: dict[str, Any]) -> CfgNode:
@@ -136,8 +200,6 @@ def _tree(values: dict[str, Any]) -> CfgNode:
         for parent in parents:
             node = node.setdefault(parent, CfgNode())
         node[leaf] = value
-    names = [name.strip() for name in values["PUBLISHED"].split(",")]
-    cfg.PUBLISHED = tuple(dict.fromkeys(name for name in names if name))
     return cfg
 
 
@@ -149,86 +211,25 @@ def _fill_classes(cfg: CfgNode) -> None:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 
 
-def _split(argv: list[str]) -> tuple[list[str], dict[str, Any], list[str], dict[str, str], list[str]]:
-    """Command line -> (cfg files, values by flag, words of KEY VALUE, older flags, flags without effect)."""
-    known = flags()
-    files: list[str] = []
-    given: dict[str, Any] = {}
-    older: dict[str, str] = {}
-    idle: list[str] = []
-    loose: list[str] = []
-    while argv:
-        word = argv.pop(0)
-        flag, equals, attached = word.partition("=")
-        if not word.startswith("-") or _is_number(word):
-            loose.append(word)
-        elif flag == "--cfg":
-            files.append(_value(flag, equals, attached, argv))
-        elif flag in LEGACY_FLAGS:
-            older[flag] = _value(flag, equals, attached, argv)
-        elif flag in NEGATED:
-            given[NEGATED[flag]] = not _switch(flag, equals, attached, argv)
-        elif flag in WITHOUT_EFFECT:
-            idle.append(flag)
-            take = _value if WITHOUT_EFFECT[flag] else _switch
-            take(flag, equals, attached, argv)
-        elif flag in known:
-            option = known[flag]
-            if isinstance(option.default, bool):
-                given[option.key] = _switch(flag, equals, attached, argv)
-            else:
-                value = _value(flag, equals, attached, argv)
-                while flag in SEVERAL and argv and _is_number(f"-{argv[0]}"):
-                    value += f",{argv.pop(0)}"
-                given[option.key] = coerce(option, value, flag)
-        else:
-            everything = [*known, *NEGATED, *WITHOUT_EFFECT, *LEGACY_FLAGS, "--cfg", "--help"]
-            raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")
-    return files, given, loose, older, idle
-
-
-def _is_number(word: str) -> bool:
-    return word[1:2].isdigit() or word[1:2] == "."
-
-
-def _value(flag: str, equals: str, attached: str, rest: list[str]) -> str:
-    if equals:
-        return attached
-    if not rest or (rest[0].startswith("--") and not _is_number(rest[0])):
-        raise UserError(f"{flag} needs a value")
-    return rest.pop(0)
-
-
-def _switch(flag: str, equals: str, attached: str, rest: list[str]) -> bool:
-    """A boolean flag stands alone, or is followed by true or false, 1 or 0."""
-    if not equals and not (rest and rest[0].lower() in ("true", "false", "1", "0")):
-        return True
-    word = attached if equals else rest.pop(0)
-    if word.lower() not in WORDS:
-        raise UserError(f"{flag} takes true or false, not {word!r}")
-    return WORDS[word.lower()]
-
-
-def _read_pairs(loose: list[str], told: Words) -> dict[str, Any]:
-    """KEY VALUE pairs. What they say in the words of another system is noted in `told`, too."""
+def _read_pairs(words: Sequence[str], foreign: Foreign) -> dict[str, Any]:
+    """{key: value} of KEY VALUE pairs. What they say in the words of another system goes into `foreign`, too."""
     values: dict[str, Any] = {}
-    while loose:
-        key = loose.pop(0)
-        system = _owner(key, told)
-        if not loose:
+    for i in range(0, len(words), 2):
+        key, system = words[i], _owner(words[i], foreign)
+        if i + 1 == len(words):
             raise UserError(f"key {key} needs a value after it")
-        value = loose.pop(0)
         if system is None:
-            values[key] = coerce(OPTIONS[key], value, key)
+            values[key] = OPTIONS[key].coerce(words[i + 1], key)
             continue
-        told[system.name][key] = value
-        values.update({ours: coerce(OPTIONS[ours], new, key) for _, ours, new in system.translated({key: value})})
+        foreign[system.name][key] = words[i + 1]
+        found = system.translate({key: words[i + 1]})
+        values |= {ours: OPTIONS[ours].coerce(value, key) for _, ours, value in found}
     return values
 
 
-def _owner(key: str, told: Words) -> System | None:
+def _owner(key: str, foreign: Foreign) -> ForeignConfig | None:
     """Whose key it is, None: ours. Behind a file of another system its keys come first."""
-    able = [system for system in SYSTEMS if told[system.name]]
+    able = [system for system in SYSTEMS if foreign[system.name]]
     for system in able:
         if key in system.keys:
             return system
@@ -246,8 +247,8 @@ def _owner(key: str, told: Words) -> System | None:
 
 
 def flat(cfg: CfgNode) -> dict[str, Any]:
-    """{dotted key: value} of every option, for files of record."""
-    return {key: ",".join(cfg.PUBLISHED) if key == "PUBLISHED" else get(cfg, key) for key in OPTIONS}
+    """{dotted key: value} of every option, for files of record: numbers, truths, text, lists of numbers."""
+    return {key: option.written(get(cfg, key)) for key, option in OPTIONS.items()}
 
 
 def hparams(cfg: CfgNode) -> dict[str, Any]:

@@ -47,7 +47,6 @@ from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix
 from network.summary import summary
 from network.weights import metadata
-from options.help import help_text
 from utils import distributed
 from utils.cli import exit_code, start
 from utils.contracts import Batch
@@ -244,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code: 0, 2 for a user's mistake, 128 + signal where a signal ended it."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if "--help" in argv or "-h" in argv:
-        print(help_text(full="all" in argv))
+        print(config.help_text(next((topic for topic in ("all", "arch") if topic in argv), "")))
         return 0
     try:
         with terminable():
@@ -269,8 +268,7 @@ def run_command(argv: Sequence[str]) -> int:
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:
-        crop = [int(side) for side in cfg.DATASET.CROP_SIZE.split(",")]
-        print(summary(net, (crop[0], crop[-1])))
+        print(summary(net, cfg.DATASET.CROP_SIZE))
         return 0
     run = open_run(cfg, ranks, argv, start)
     try:

@@ -34,7 +34,6 @@ import inference  # noqa: E402
 import loss  # noqa: E402
 import network  # noqa: E402
 import train  # noqa: E402
-import transforms  # noqa: E402
 from benchmarks import baselines, measure  # noqa: E402
 from benchmarks.measure import Pair  # noqa: E402
 from datasets.centroids import tile_centroids  # noqa: E402
@@ -43,7 +42,8 @@ from engine.session import Run, to_device  # noqa: E402
 from engine.state import FiniteGuard, TrainState  # noqa: E402
 from engine.training import Trainer  # noqa: E402
 from evaluation.metrics import ConfusionMatrix  # noqa: E402
-from inference.evalrule import normalise  # noqa: E402
+from inference.rule import normalize  # noqa: E402
+from options.table import OPTIONS  # noqa: E402
 from utils import amp  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.contracts import Batch  # noqa: E402
@@ -106,7 +106,7 @@ def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> tuple[lis
 def data(job: Job) -> Pair:
     """One process: decode, scale, crop, flip, colour jitter. Ours leaves normalisation to the device."""
     images, labels = write_cityscapes(job.folder, job.size, 8)
-    spec, crop = datasets.spec("cityscapes"), transforms.parse_size(job.cfg.DATASET.CROP_SIZE)
+    spec, crop = datasets.spec("cityscapes"), job.cfg.DATASET.CROP_SIZE
     assert spec.id_to_train is not None
     ids = dict(spec.id_to_train)
     turn = iter(range(1 << 30))
@@ -192,7 +192,7 @@ def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch
     cfg = job.cfg
     optimizer = torch.optim.SGD(net.parameters(), cfg.OPTIM.LR, cfg.OPTIM.MOMENTUM, weight_decay=cfg.OPTIM.WEIGHT_DECAY)
     scaler = torch.amp.GradScaler(job.device.type, enabled=job.half)
-    floats = normalise(image, inference.eval_rule(cfg))  # a loader worker did this
+    floats = normalize(image, inference.eval_rule(cfg))  # a loader worker did this
 
     def step() -> float:
         x, y = floats.to(job.device), label.to(job.device)
@@ -241,8 +241,8 @@ PAIRS: dict[str, Callable[[Job], Pair]] = {
 @contextmanager
 def prepared(args: argparse.Namespace, rest: Sequence[str]) -> Iterator[Job]:
     """The job of a command line; its files are gone afterwards, and thread counts as before."""
-    cfg = config.load(rest, recorded={"MODEL.ARCH": PUBLISHED_ARCH})
-    size = transforms.parse_size(args.size)
+    cfg = config.load(rest, checkpoint_config={"MODEL.ARCH": PUBLISHED_ARCH})
+    size = OPTIONS["DATASET.CROP_SIZE"].coerce(args.size, "--size")
     threads = cv2.getNumThreads(), torch.get_num_threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -28,7 +28,7 @@ def items(root: str, mode: str, cfg: Any) -> list[Item]:
     `<root>/rgb_anon/<condition>/<mode>/<sequence>/*_rgb_anon.png` with labels `<root>/gt/..._gt_labelIds.png`; test
     images have none. UserError names a condition that is unknown, or whose folder is not there.
     """
-    conditions = [name.strip() for name in cfg.DATASET.CONDITIONS.split(",") if name.strip()] or CONDITIONS
+    conditions = cfg.DATASET.CONDITIONS or CONDITIONS
     for condition in conditions:
         if condition not in CONDITIONS:
             near = nearest(condition, CONDITIONS)

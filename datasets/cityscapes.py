@@ -120,13 +120,9 @@ class Coarse:
         )
 
 
-def _classes(text: str, flag: str) -> tuple[int, ...]:
-    try:
-        classes = tuple(int(part) for part in str(text).split(",") if part.strip())
-    except ValueError:
-        classes = (-1,)
+def _classes(classes: tuple[int, ...], flag: str) -> tuple[int, ...]:
     if any(not 0 <= c < SPEC.num_classes for c in classes):
-        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {text!r}")
+        raise UserError(f"{flag} takes train ids 0 to 18, comma-separated, not {','.join(map(str, classes))!r}")
     return classes
 
 

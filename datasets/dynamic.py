@@ -1,6 +1,6 @@
 """Batches whose size changes from one to the next: whole images, upright with upright and lying with lying ones.
 
-As CSAIL's scene parsing trains (Zhou et al., arXiv:1608.05442): every process has a batch, and so a size, of its own.
+As scene parsing is trained (Zhou et al., arXiv:1608.05442): every process has a batch, and so a size, of its own.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Canvas:
 
 def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int = 0) -> OrientationSampler:
     """Batches of the fine images of a split as DATASET.IMG_SIZES asks."""
-    shorts = [int(side) for side in cfg.DATASET.IMG_SIZES.split(",")]
+    shorts = [*cfg.DATASET.IMG_SIZES]
     standing = upright(split.items[: split.fine])
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 

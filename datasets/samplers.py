@@ -77,7 +77,7 @@ class ClassUniformSampler(Sampler[list[CropRequest]]):
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same
     global batch. Besides come `multiple` times as many of `coarse`, whole, none twice before all have been used:
-    floor(images * (1 + multiple)) in all, as in PaddleSeg. `late` replaces `centroids` from epoch `late_from` on.
+    floor(images * (1 + multiple)) in all. `late` replaces `centroids` from epoch `late_from` on.
     `most_steps`: an epoch ends after so many; 0: when it is through.
     """
 

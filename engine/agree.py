@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from network.weights import pairs
+from network.weights import layouts
 from utils import digest
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -41,5 +41,5 @@ def start_facts(
     """
     facts = {"the code of digest": digest.of_code(code), "torch": str(torch.__version__)}
     facts |= {f"the option {name}": repr(value) for name, value in options.items() if not name.endswith("_rank")}
-    facts["the starting point"] = f"{start} (digest {digest.of_files(pairs.parts(start))})" if start else "none"
+    facts["the starting point"] = f"{start} (digest {digest.of_files(layouts.files(start))})" if start else "none"
     return facts | {"the classes of digest": digest.of_names(classes)}

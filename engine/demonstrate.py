@@ -25,8 +25,7 @@ from engine.runlock import FolderLock
 from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation.legend import Legend
 from evaluation.sinks.submission import id_table
-from inference import trained
-from inference.predict import Predictor
+from inference import Predictor, from_file
 from inference.video import Preview, VideoSink, VideoSource
 from utils import amp, distributed
 from utils.cli import exit_code, place_to_write
@@ -135,7 +134,7 @@ def parser(what: str) -> argparse.ArgumentParser:
 def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Renderer]:
     """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
     argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
-    cfg, spec, net, _ = trained.build([*rest, *argv], preferred=ARCH)
+    cfg, spec, net, _ = from_file.build([*rest, *argv], preferred=ARCH)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")

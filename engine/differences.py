@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compat.paddleseg import weights as paddle
+import config
+import inference
 from network.weights import metadata, safe_load
 from network.weights.checksum import is_ours
 
@@ -21,7 +22,7 @@ def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
     `options`: {key: value} of the evaluation, by the rule `rule`.
     """
     content = safe_load.read(path)
-    told = metadata.of_content(content, path, options["MODEL.ARCH"])
+    told = config.as_written(metadata.of_content(content, path, options["MODEL.ARCH"]))
     now = {**options, "PUBLISHED": metadata.slips(options["PUBLISHED"])}
     lines, same = [], "the scores of training need the same"
     for key in _UNSEEN:
@@ -42,5 +43,5 @@ def _rule(before: Mapping[str, Any]) -> str:
     """The rule by which a run of such options validated; empty where it was the usual one, or follows from sizes."""
     if before.get("EVAL.RULE", "auto") != "auto":
         return before["EVAL.RULE"]
-    paddles = any(paddle.is_own(Path(before.get(key) or "")) for key in ("SNAPSHOT", "RESUME"))
-    return "paddle" if paddles and not before.get("DATASET.IMG_SIZES") else ""
+    by_files = inference.suiting({key: before.get(key) for key in ("SNAPSHOT", "RESUME")})
+    return "" if before.get("DATASET.IMG_SIZES") or by_files == inference.suiting({}) else by_files

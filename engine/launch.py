@@ -26,8 +26,8 @@ _PATIENCE = 15.0  # seconds in which the others may end by themselves once one h
 _PAUSE = 0.1
 
 
-def on(devices: str, command: Sequence[str]) -> int | None:
-    """Run `command` (a script and its words) on GPUs like "0-3" or "0,2,4"; gives the exit code when all have ended.
+def on(devices: Sequence[int], command: Sequence[str]) -> int | None:
+    """Run `command` (a script and its words) on the GPUs of these numbers; gives the exit code when all have ended.
 
     None where this process has to do the work: as one of those that were started so, or on a single GPU, which is the
     only one that it sees from then on. To be called before CUDA is used. UserError for GPUs that are not there, and
@@ -38,8 +38,8 @@ def on(devices: str, command: Sequence[str]) -> int | None:
         threading.Thread(target=_end_with, args=(int(env[LAUNCHED]),), daemon=True).start()
         return None
     if "LOCAL_RANK" in env or any(number(env, name, 1) > 1 for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
-        raise UserError(f"--device {devices} starts its processes itself: leave it out with torchrun or srun")
-    names = gpus.visible(gpus.numbers(devices, torch.cuda.device_count()))
+        raise UserError("--device starts its processes itself: leave it out with torchrun or srun")
+    names = gpus.visible(gpus.present(devices, torch.cuda.device_count()))
     if len(names) == 1:
         gpus.one(devices)
         return None

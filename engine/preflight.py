@@ -41,10 +41,9 @@ def smallest_input(cfg: CfgNode) -> tuple[int, int]:
     """(H, W) of the smallest image that a step can see: the crop, or a square at the shortest of --imgSize."""
     d = cfg.DATASET
     if d.IMG_SIZES:
-        side = rounded_up(min(int(size) for size in d.IMG_SIZES.split(",")), d.PADDING)
+        side = rounded_up(min(d.IMG_SIZES), d.PADDING)
         return side, side
-    crop = [int(side) for side in d.CROP_SIZE.split(",")]
-    return crop[0], crop[-1]
+    return d.CROP_SIZE
 
 
 def notes(cfg: CfgNode, state: TrainState, batches: int) -> Iterator[str]:

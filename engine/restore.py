@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from compat.paddleseg import weights as paddle
+import config
 from datasets import classes
 from engine import checkpoint, optimizer_state
 from engine.state import TrainState
-from network.weights import Weights, finite, load, metadata, parse, read_file, safe_load
+from network.weights import finite, load, metadata, parse, read_file, safe_load
 from network.weights.checksum import is_ours
+from network.weights.formats import Momentum
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -41,19 +42,20 @@ def resume(
     unread: Collection[str] = (),
     spec: DatasetSpec | None = None,
 ) -> str:
-    """Continue the run that wrote `path`, ours exactly, NVIDIA's with weights, optimizer and epoch, PaddleSeg's with
-    weights, momentum and iterations. Gives some lines.
+    """Continue the run that wrote `path`: ours exactly; others' with weights, optimizer and epoch, or, where momentum
+    stands in a file beside it, with that and its iterations. Gives some lines.
 
     `options`: {key: value} of this run, of which `unread` have no effect on it; `length`: batches of its epoch; `spec`:
     its classes, compared with the file's. Raises UserError if the file is of another network, optimizer, dataset, order
     of classes or seed.
     """
     content = safe_load.read(path)
-    named = content.get("arch") if is_ours(content) else parse(content, path).arch
-    arch = options["MODEL.ARCH"]
+    weights = parse(content, path)
+    named, arch = weights.arch, options["MODEL.ARCH"]
     if named and named != arch:
         raise UserError(f"--resume {path} is of {named}, not of --arch {arch}: leave --arch out, or use --snapshot")
-    _check_rounds(content, path, options)
+    if weights.momentum is None:
+        _check_rounds(content, path, options)
     if is_ours(content):
         _check_classes(content, path, spec)
         changes = _changes(content, options, ranks, path, unread)
@@ -67,11 +69,11 @@ def resume(
     taken = restore_optimizer(path, state)
     if state.ema:
         state.ema.net.load_state_dict(state.net.state_dict())
-    if paddle.is_own(path):
-        done = _place(path, state, length, int(options["TRAIN.ACCUM"]))
+    if weights.momentum:
+        done = _place(weights.momentum(path), state, length, int(options["TRAIN.ACCUM"]))
         _check_left(path, options, state, length)
     else:
-        state.epoch = parse(content, path).epoch
+        state.epoch = weights.epoch
         done = f"epoch {state.epoch} done"
     return f"{report}\nresumed from {path}: {done}{taken}"
 
@@ -89,10 +91,8 @@ def _check_classes(content: Mapping[str, Any], path: Path, spec: DatasetSpec | N
 def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
     """With --max_iters a file counts in rounds of --save_interval iterations, else in epochs: that must not change.
 
-    NVIDIA's count in epochs; PaddleSeg's in iterations, which have a place in either.
+    Others' count in epochs; but not those that count in iterations, which have a place in either.
     """
-    if paddle.is_own(path):
-        return
     before = content.get("config") or {} if is_ours(content) else {}
     was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
     if was != (options["TRAIN.SAVE_INTERVAL"] if options["TRAIN.MAX_ITERS"] else 0):
@@ -103,7 +103,7 @@ def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
 
 
 def _check_left(path: Path, options: Mapping[str, Any], state: TrainState, length: int) -> None:
-    """UserError where a file of PaddleSeg has done all iterations: nothing would be trained or written."""
+    """UserError where another system's file has done all iterations: nothing would be trained or written."""
     done = (state.epoch + 1) * length + state.iteration
     total = options["TRAIN.MAX_ITERS"] or options["TRAIN.MAX_EPOCH"] * length
     if done >= total:
@@ -118,17 +118,16 @@ def _reopen_round(state: TrainState, before: Mapping[str, Any], options: Mapping
         state.epoch, state.iteration = was // steps - 1, was % steps
 
 
-def _place(path: Path, state: TrainState, length: int, accum: int) -> str:
-    """Stand where the schedule of a Paddle file stands, in epochs of `length` batches. Gives what that is."""
-    told = paddle.momentum(path, read_file(path))
-    if told.iterations is None:
-        return f"no schedule in {told.path.name}, so from epoch 0"
-    state.step.fill_(told.iterations)
-    finished, state.iteration = divmod(told.iterations * accum, length)
+def _place(momentum: Momentum, state: TrainState, length: int, accum: int) -> str:
+    """Stand where the schedule of another system's file stands, in epochs of `length` batches. Gives what that is."""
+    if momentum.iterations is None:
+        return f"no schedule in {momentum.path.name}, so from epoch 0"
+    state.step.fill_(momentum.iterations)
+    finished, state.iteration = divmod(momentum.iterations * accum, length)
     state.epoch = finished - 1
-    rate = "" if told.rate is None else f", learning rate there {told.rate:.6g}"
+    rate = "" if momentum.rate is None else f", learning rate there {momentum.rate:.6g}"
     return (
-        f"{told.iterations} iterations done there, in epochs of {length} batches epoch {state.epoch} and "
+        f"{momentum.iterations} iterations done there, in epochs of {length} batches epoch {state.epoch} and "
         f"{state.iteration} batches of the next{rate}"
     )
 
@@ -141,7 +140,7 @@ def _changes(
     unread: Collection[str],
 ) -> str:
     """Options that differ from those of the file, as text; UserError where the run would not be the same any more."""
-    before = content.get("config") or {}
+    before = config.as_written(content.get("config") or {})
     changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
     for key in ("DATASET.NAME", "SEED", "OPTIM.NAME"):
         if key in changed:
@@ -190,8 +189,8 @@ def restore_optimizer(path: Path, state: TrainState) -> str:
     """Take over the optimizer's state of a file. Gives a remark on what was taken or did not fit."""
     weights, remark = read_file(path), ""
     saved = weights.optimizer
-    if paddle.is_own(path):
-        saved, remark = _from_paddle(path, weights, state)
+    if weights.momentum:
+        saved, remark = _as_sgd(weights.momentum(path), state)
     if not saved:
         raise UserError(f"checkpoint {path} holds no optimizer state: leave --restore_optimizer out, or use --snapshot")
     try:
@@ -210,16 +209,14 @@ def restore_optimizer(path: Path, state: TrainState) -> str:
     return remark + (f"; the optimizer starts anew for {len(odd)} parameters of another shape" if odd else "")
 
 
-def _from_paddle(path: Path, weights: Weights, state: TrainState) -> tuple[dict[str, Any], str]:
-    """A `.pdopt` as the state of our optimizer, which goes by the parameters' positions; and what of it is taken."""
-    told, groups = paddle.momentum(path, weights), state.optimizer.state_dict()["param_groups"]
+def _as_sgd(momentum: Momentum, state: TrainState) -> tuple[dict[str, Any], str]:
+    """Velocities as the state of our optimizer, which goes by the parameters' positions; and what of them is taken."""
     if not isinstance(state.optimizer, torch.optim.SGD):
         raise UserError(
-            f"{told.path} holds the momentum of SGD: use --optimizer sgd, or --snapshot without the optimizer"
+            f"{momentum.path} holds the momentum of SGD: use --optimizer sgd, or --snapshot without the optimizer"
         )
     own = optimizer_state.parameter_names(state.optimizer, state.net)
-    slots = {i: {"momentum_buffer": told.velocities[name]} for i, name in enumerate(own) if name in told.velocities}
-    return {
-        "state": slots,
-        "param_groups": groups,
-    }, f"; momentum of {len(slots)} of {len(own)} parameters from {told.path}"
+    known = momentum.velocities
+    slots = {i: {"momentum_buffer": known[name]} for i, name in enumerate(own) if name in known}
+    saved = {"state": slots, "param_groups": state.optimizer.state_dict()["param_groups"]}
+    return saved, f"; momentum of {len(slots)} of {len(own)} parameters from {momentum.path}"

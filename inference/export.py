@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from inference.evalrule import EvalRule
 from inference.passes import evaluating
+from inference.rule import EvalRule
 from network.weights import finite
 from utils.errors import UserError
 
@@ -31,7 +31,7 @@ Runner = Callable[[np.ndarray], np.ndarray]
 class Deployed(nn.Module):
     """Image -> class map (N, H, W) int32, or probabilities or logits (N, K, H, W).
 
-    The image is normalised float (N, 3, H, W); with `raw` it is uint8 RGB (N, H, W, 3), normalised by the rule.
+    The image is normalized float (N, 3, H, W); with `raw` it is uint8 RGB (N, H, W, 3), normalized by the rule.
     """
 
     def __init__(self, net: nn.Module, rule: EvalRule, output: str = "argmax", raw: bool = False) -> None:

@@ -100,7 +100,7 @@ def bytes_per_pixel(run: Callable[[int, int], object], height: int = 128, width:
     """Peak bytes a pixel of one pass, measured: `run(height, width)` has to do the pass on such an input.
 
     An upper bound for larger inputs of any network whose maps grow with the image: what does not grow
-    (pooled vectors, class centres) is counted as if it did.
+    (pooled vectors, class centers) is counted as if it did.
     """
     with PeakTracker() as tracker:
         run(height, width)

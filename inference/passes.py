@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inference.evalrule import EvalRule, Size, prepare
+from inference.rule import EvalRule, Size, prepare
 from inference.windows import over_windows, square
 from network.mscale import MultiScale
 from utils.resize import resize
 
-_PIECE = 1 << 22  # elements that argmax and softmax take at once
+_AT_ONCE = 1 << 22  # elements that argmax and softmax take at once
 
 
 def size_of(images: Tensor) -> Size:
@@ -29,6 +29,8 @@ def size_of(images: Tensor) -> Size:
 
 class TestTimeAugmentation:
     """A network under a rule, on a device. Called inside `evaluating` and inference mode."""
+
+    __test__ = False  # to pytest its name is a test's
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class TestTimeAugmentation:
         else:
             kept = self._mirrored(straight, mirrored, scale, extras, size)
         total = kept.pop("pred")
-        if rule.back == "area" and total.shape[-2] >= size[0] and total.shape[-1] >= size[1]:
+        if rule.logit_resize == "area" and total.shape[-2] >= size[0] and total.shape[-1] >= size[1]:
             return F.interpolate(total, size=size, mode="area"), kept
         return resize(total, size, rule.align_corners), kept
 
@@ -122,7 +124,7 @@ class TestTimeAugmentation:
         """The network over an input (N, 3, h, w) of an image of `size`: at once, or in the rule's windows."""
         rule = self.rule
         if not rule.window:
-            return self.forward(x, extras, size if rule.direct else None)
+            return self.forward(x, extras, size if rule.resize_logits_once else None)
         window, overlap = square(rule.window, scale), rule.window_overlap
         return over_windows(
             lambda part: self.forward(part, extras), x, window, overlap, rule.align_corners, rule.published_counts
@@ -144,22 +146,22 @@ class TestTimeAugmentation:
             return {"pred": out}
         return {name: out[name] for name in ("pred", *extras) if name in out}
 
-    def decide(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """(K, h, W) averaged scores -> classes (h, W) uint8 and confidence (h, W) float32, in pieces of rows."""
+    def argmax(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """(K, h, W) averaged scores -> classes (h, W) uint8 and their probability (h, W) float32, in parts of rows."""
         k, rows, width = scores.shape
         classes = torch.empty(rows, width, dtype=torch.uint8, device=scores.device)
-        confidence = torch.empty(rows, width, device=scores.device)
-        step = max(1, _PIECE // (k * width))
+        max_prob = torch.empty(rows, width, device=scores.device)
+        step = max(1, _AT_ONCE // (k * width))
         for top in range(0, rows, step):
-            piece = scores[:, top : top + step]
-            best, where = piece.max(0)
+            part = scores[:, top : top + step]
+            best, where = part.max(0)
             classes[top : top + step] = where
             if self.rule.average == "logits":  # the largest softmax value
-                best = (piece - best).exp().sum(0).reciprocal()
+                best = (part - best).exp().sum(0).reciprocal()
             elif self.rule.average == "exp":
-                best = best / piece.sum(0)
-            confidence[top : top + step] = best
-        return classes, confidence
+                best = best / part.sum(0)
+            max_prob[top : top + step] = best
+        return classes, max_prob
 
     def precision(self) -> Any:
         """Context of the passes: mixed precision if asked."""

@@ -74,7 +74,7 @@ class VideoSource:
 class VideoSink:
     """Writes frames to `<stem>.mp4` (or .avi); where OpenCV has no codec, each to `<stem>_<number>.png`.
 
-    The codecs halve the colours, so that an odd side gets its last row or column twice.
+    The codecs halve the colors, so that an odd side gets its last row or column twice.
     """
 
     def __init__(self, stem: Path, rate: float) -> None:

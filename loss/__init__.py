@@ -26,6 +26,7 @@ from loss.offset import SeedConfidence
 from loss.relaxation import Relaxation
 from loss.rmi import RMI
 from options import archs
+from options.kinds import joined
 from utils.distributed import DistributedContext
 from utils.errors import UserError, nearest
 
@@ -64,8 +65,8 @@ def _listed(cfg: Any, ranks: DistributedContext) -> list[Term]:
     """LOSS.TERMS "dice:pred:1,dice:aux:0.4" -> a term each, of the loss with its options, in that order."""
     made: dict[str, nn.Module] = {}
     terms = []
-    for text in cfg.LOSS.TERMS.split(","):
-        name, output, weight = parse_term(text)
+    for name, output, weight in cfg.LOSS.TERMS:
+        _check_term(name, output, weight)
         if name not in made:
             made[name] = _loss(cfg, name, ranks)
         # Before the second scale is looked at there is no prediction of a single one.
@@ -73,26 +74,17 @@ def _listed(cfg: Any, ranks: DistributedContext) -> list[Term]:
         terms.append(Term(f"{name}_{output}", tuple(output.split("+")), weight, made[name], start))
     twice = [term.name for i, term in enumerate(terms) if term.name in {t.name for t in terms[:i]}]
     if twice:
-        raise UserError(f"--loss_terms {cfg.LOSS.TERMS!r} has {twice[0].replace('_', ':', 1)} twice: add their weights")
+        raise UserError(f"--loss_terms has {twice[0].replace('_', ':', 1)} twice: add their weights")
     return terms
 
 
-def parse_term(text: str) -> tuple[str, str, float]:
-    """ "dice:aux:0.4" -> ("dice", "aux", 0.4). What reads several outputs has them joined by "+"."""
-    name, _, rest = text.strip().partition(":")
-    output, _, number = rest.partition(":")
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = -1.0
-    if not output or not 0 <= weight < math.inf:
-        raise UserError(f"--loss_terms takes loss:output:weight,... (dice:pred:1,ce:aux:0.4), not {text.strip()!r}")
+def _check_term(name: str, output: str, weight: float) -> None:
+    """UserError for an unknown loss, and for one that reads another number of outputs."""
     if name not in LOSSES:
         raise UserError(f"--loss_terms: unknown loss {name!r}{nearest(name, LOSSES)}; known: {', '.join(LOSSES)}")
     reads = getattr(LOSSES[name], "OUTPUTS", ("pred",))
     if len(output.split("+")) != len(reads):
-        raise UserError(f"--loss_terms: give {name} as {name}:{'+'.join(reads)}:{number}, not {text.strip()!r}")
-    return name, output, weight
+        raise UserError(f"--loss_terms: give {name} as {name}:{'+'.join(reads)}:{weight:g}, not {output!r}")
 
 
 def _by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
@@ -139,8 +131,7 @@ def _seeds(cfg: Any, end: str, weight: float, phases: Phases) -> list[Term]:
 
 def _training_scales(model: Any) -> Sequence[float]:
     """Scales whose predictions the network gives in training."""
-    scales = [float(scale) for scale in model.N_SCALES.split(",") if scale.strip()]
-    return archs.training_scales(archs.find(model.ARCH), scales, model.MSCALE_LO_SCALE)
+    return archs.training_scales(archs.find(model.ARCH), model.N_SCALES, model.MSCALE_LO_SCALE)
 
 
 def scale_output(scale: float) -> str:
@@ -190,17 +181,13 @@ def _options(cfg: Any, name: str) -> dict[str, Any]:
 
 def _class_weights(cfg: Any) -> tuple[float, ...]:
     """LOSS.CLASS_WEIGHTS as numbers, empty for none; `auto`: Cityscapes' where a network was published with them."""
-    text, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.DATASET.NUM_CLASSES
-    if text in ("auto", "none", ""):
-        return CITYSCAPES if text == "auto" and _offsets(cfg) and classes == len(CITYSCAPES) else ()
-    try:
-        weights = CITYSCAPES if text == "cityscapes" else tuple(float(part) for part in text.split(","))
-    except ValueError:
-        weights = ()
-    if len(weights) != classes or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
-        raise UserError(
-            f"LOSS.CLASS_WEIGHTS {text!r}: give auto, none, cityscapes (19 classes), or {classes} numbers from 0 on"
-        )
+    given, classes = cfg.LOSS.CLASS_WEIGHTS, cfg.DATASET.NUM_CLASSES
+    if given in ("auto", "none", ""):
+        return CITYSCAPES if given == "auto" and _offsets(cfg) and classes == len(CITYSCAPES) else ()
+    weights = CITYSCAPES if given == "cityscapes" else given
+    if len(weights) != classes or min(weights) < 0 or not any(weights):
+        advice = f"give auto, none, cityscapes (19 classes), or {classes} numbers from 0 on"
+        raise UserError(f"LOSS.CLASS_WEIGHTS {joined(given)!r}: {advice}")
     return weights
 
 
@@ -209,12 +196,8 @@ def _loss(cfg: Any, name: str, ranks: DistributedContext, **more: Any) -> nn.Mod
 
 
 def _strict(cfg: Any) -> tuple[int, ...]:
-    text = cfg.LOSS.STRICT_BDR_CLS
-    try:
-        ids = tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        ids = (-1,)
+    ids = cfg.LOSS.STRICT_BDR_CLS
     if any(not 0 <= i < cfg.DATASET.NUM_CLASSES for i in ids):
         last = cfg.DATASET.NUM_CLASSES - 1
-        raise UserError(f"--strict_bdr_cls {text!r} must be train ids from 0 to {last}, separated by commas")
+        raise UserError(f"--strict_bdr_cls {joined(ids)!r} must be train ids from 0 to {last}, separated by commas")
     return ids

@@ -107,7 +107,7 @@ class WeightedCrossEntropy(nn.Module):
     """Cross entropy with a weight per class, averaged in each image, then over the images.
 
     Image i: sum over its pixels of w_y * nll / sum of w_y, with the weights of `class_weights`. Their shares are those
-    of the image itself, with `batch` those of the batch of all ranks. `published`: as in NVIDIA's code, the shares are
+    of the image itself, with `batch` those of the batch of all ranks. `published`: the shares are
     always the batch's, and the images are summed, so the value grows with their number.
     """
 

@@ -17,7 +17,7 @@ from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 _EPS = 1e-8
-_EARLIER_EPS = 1e-5  # of the variants of PaddleSeg 2.0 and 2.1
+_EARLIER_EPS = 1e-5  # of the published variants of 2.0 and 2.1
 
 
 class Dice(nn.Module):
@@ -25,7 +25,7 @@ class Dice(nn.Module):
 
     An absent class counts (its value is near 0), a `weight` per class multiplies its share of the mean. An image
     without a valid pixel is 0, and still one of the images.
-    `published`: "dice_v2.0" and "dice_v2.1" are PaddleSeg's of those releases: one sum over the pixels of all images of
+    `published`: "dice_v2.0" and "dice_v2.1" are those of such releases: one sum over the pixels of all images of
     all ranks, nothing to smooth; in 2.0 ignored pixels are uniform and part of P. "dice_labels" writes class 0 over the
     ignored labels of its caller, as from 2.6 on, so that every later term takes them for road.
     """

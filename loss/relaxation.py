@@ -64,7 +64,7 @@ class Relaxation(nn.Module):
     (pixels with a class set + 1), w as in `class_weights` with shares of the target, its ignore channel counted in the
     total; then the mean over the images of all ranks. `batch`: shares of the batch of all ranks.
     `reduced` is what training ends with: plain labels, and pixels on a boundary count twice.
-    `published`: as in NVIDIA's code, the pixel's 1 / (classes set) is summed over all images, and so are the images.
+    `published`: the pixel's 1 / (classes set) is summed over all images, and so are the images.
     That needs images of one size on all ranks.
     """
 

@@ -45,7 +45,7 @@ from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71
 from utils.errors import UserError, nearest
 
-__all__ = ["NETS", "Net", "build", "compile_parts", "scale_list"]
+__all__ = ["NETS", "Net", "build", "compile_parts"]
 __all__ += ["settings", "start_snapshot", "start_trunk", "weights"]
 
 # Networks that align corners, whatever --align_corners says.
@@ -120,12 +120,14 @@ def start_trunk(cfg: Any, net: Net) -> str:
     if not files and cfg.MODEL.WIDTH_MULT == 1:
         files = [file for file in _published_trunk(cfg.MODEL, net) if file and Path(file).is_file()]
     random = "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
-    return weights.with_twins(net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED)
+    return weights.load_with_second_branch(
+        net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED
+    )
 
 
 def start_snapshot(cfg: Any, net: Net, path: Path) -> str:
     """Weights of a whole network from a file, as far as they fit. Gives some lines."""
-    return weights.with_twins(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
+    return weights.load_with_second_branch(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
 
 
 def _published_trunk(model: Any, net: Net) -> tuple[str, ...]:
@@ -159,7 +161,7 @@ def settings(cfg: Any) -> Settings:
         old_attention=model.MSCALE_OLDARCH,
         attnscale_norm=model.ATTNSCALE_BN_HEAD,
         lo_scale=_lo_scale(model.MSCALE_LO_SCALE),
-        scales=scale_list(model.N_SCALES),
+        scales=_scales(model.N_SCALES),
         align_corners=model.ALIGN_CORNERS or model.ARCH in ALIGNED,
         grad_ckpt=model.GRAD_CKPT,
         freeze_trunk=model.FREEZE_TRUNK,
@@ -194,14 +196,10 @@ def _lo_scale(scale: float) -> float:
     return scale
 
 
-def scale_list(text: str, flag: str = "--n_scales", with_one: bool = True) -> tuple[float, ...]:
-    """ "0.5,1.0,2.0" -> (0.5, 1.0, 2.0); empty: none."""
-    try:
-        scales = tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise UserError(f"{flag} {text!r}: give numbers with commas, for instance 0.5,1.0,2.0") from None
-    if scales and ((with_one and 1.0 not in scales) or min(scales) <= 0 or len(set(scales)) < len(scales)):
-        raise UserError(f"{flag} {text!r}: give different positive scales{' with 1.0 among them' if with_one else ''}")
+def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
+    """Scales to be combined, none for the published ones; UserError where scale 1 is missing, or one stands twice."""
+    if scales and (1.0 not in scales or min(scales) <= 0 or len(set(scales)) < len(scales)):
+        raise UserError(f"--n_scales {scales}: give different positive scales with 1.0 among them")
     return scales
 
 

@@ -45,9 +45,14 @@ def bn_relu(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
+def _with_memory(module: nn.Module) -> Iterator[nn.Module]:
+    """The parts that can be filled: on the meta device, where shapes alone are asked for, each try takes long."""
+    return (part for part in module.modules() if not any(p.is_meta for p in part.parameters(recurse=False)))
+
+
 def kaiming(module: nn.Module) -> None:
     """Kaiming-normal convolutions (He et al., arXiv:1502.01852, fan out), batch norms at 1 and 0."""
-    for part in module.modules():
+    for part in _with_memory(module):
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
             if part.bias is not None:
@@ -59,7 +64,7 @@ def kaiming(module: nn.Module) -> None:
 
 def small_normal(module: nn.Module, spread: float = 0.001) -> None:
     """Convolutions normal with deviation `spread`, as HRNet's segmentation networks start; batch norms stay."""
-    for part in module.modules():
+    for part in _with_memory(module):
         if isinstance(part, nn.Conv2d):
             nn.init.normal_(part.weight, std=spread)
 

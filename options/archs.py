@@ -58,6 +58,12 @@ SCALES = {
     "all": "weights of all scales at once, from the features of all",
     "pairs": "weights of two neighboring scales at a time",
 }
+MORE = {
+    "attentions": "pyramids have an attention of their own",
+    "init_all": "all of the head starts Kaiming-normal",
+    "norm": "batch norm in the attention's head",
+    "ocr_aspp": "ASPP between trunk and head",
+}
 ATROUS = ("aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
 OCR = ("ocr", "offset_ocr")
 PLAIN = ("plain", "aspp", "deeplab", "deeplab_plus", "deeper")  # heads whose width can be chosen
@@ -133,6 +139,11 @@ def canonical(name: str) -> str:
     """The name that is recorded: a network that has a published name goes by that. UserError for one without a row."""
     row = find(name)
     return next((known for known, other in ARCHS.items() if "+" in name and other == row), name)
+
+
+def compose(trunk: str, head: str, scales: str = "") -> str:
+    """The name of a network by its parts. UserError for unknown ones, and for those that do not stand together."""
+    return canonical("+".join((trunk, head, scales) if scales else (trunk, head)))
 
 
 def _free(trunk: str, head: str, scales: str = "") -> Arch:

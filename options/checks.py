@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from yacs.config import CfgNode
 
-from options.archs import ARCHS
+from options import archs
+from options.kinds import joined
 from options.table import OPTIONS, PUBLISHED, get
-from options.values import numbers
 from utils.errors import nearest
 
 # Inside the program labels are bytes, of which one stands for what is ignored.
@@ -74,14 +74,10 @@ def _class_problems(cfg: CfgNode) -> Iterator[str]:
 def _offset_problems(cfg: CfgNode) -> Iterator[str]:
     """Options of networks with offset vectors."""
     m, longest = cfg.MODEL, cfg.MODEL.OFFSET_THRESHOLD
-    if not 0 <= cfg.LOSS.OHEM_THRES <= 1:
-        yield f"LOSS.OHEM_THRES lies between 0 and 1, not {cfg.LOSS.OHEM_THRES}"
-    if m.OFFSET_BRANCH not in (2, 3, 4):
-        yield f"MODEL.OFFSET_BRANCH is 2, 3 or 4, not {m.OFFSET_BRANCH}"
     if longest != -1 and not 0 < longest <= 2:
         yield f"MODEL.OFFSET_THRESHOLD lies above 0 and at most at 2, the whole side, or is -1, not {longest}"
     for key in [key for key in ("FREEZED_PAR", "OFFSET_PRETRAINED") if m[key]]:
-        if m.ARCH in ARCHS and not ARCHS[m.ARCH].offsets:
+        if m.ARCH and not archs.find(m.ARCH).offsets:
             yield f"MODEL.{key} is of networks with offset vectors: take an --arch offset...., or leave it out"
 
 
@@ -102,8 +98,6 @@ def _evaluation_problems(cfg: CfgNode) -> Iterator[str]:
     if e.RULE != "hrnet":
         for name in [name for name in ("BASE_SIZE", "PIECE") if e[name] != OPTIONS[f"EVAL.{name}"].default]:
             yield f"--{name.lower()} is of --eval_rule hrnet: add that, or leave it out"
-    if len(e.PIECE) != 2 or min(e.PIECE) < 1 or e.BASE_SIZE < 0:
-        yield f"--piece takes height,width and --base_size at least 0, not {e.PIECE} and {e.BASE_SIZE}"
     if e.RULE == "csail" and not cfg.DATASET.IMG_SIZES:
         yield "--eval_rule csail has no sizes: add --imgSize 300 375 450 525 600"
     if cfg.DATASET.IMG_SIZES and e.RULE in ("auto", "csail"):
@@ -147,13 +141,11 @@ def _mixing_problems(cfg: CfgNode) -> Iterator[str]:
 
 def _whole_problems(cfg: CfgNode) -> Iterator[str]:
     """Options of whole images without them, and those of crops beside them."""
-    d, sizes = cfg.DATASET, cfg.DATASET.IMG_SIZES.split(",")
+    d = cfg.DATASET
     if "wall_padding" in cfg.PUBLISHED and not d.IMG_SIZES:
         yield "--published wall_padding is of --imgSize: add that, or leave it out"
     if not d.IMG_SIZES:
         return
-    if not all(size.strip().isdecimal() and int(size) for size in sizes):
-        yield f"--imgSize takes whole numbers like 300 375 450, not {d.IMG_SIZES!r}"
     if d.PADDING > 0 and d.PADDING % max(1, d.LABEL_STRIDE):
         yield f"--padding_constant {d.PADDING} has to be a multiple of --segm_downsampling_rate {d.LABEL_STRIDE}"
     if cfg.EVAL.MODE:  # what a file says of its training does not matter
@@ -169,61 +161,15 @@ def _whole_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def _range_problems(cfg: CfgNode) -> Iterator[str]:
+    """Values outside their row's bounds, and what a bound does not say."""
+    yield from filter(None, (option.problem(get(cfg, key)) for key, option in OPTIONS.items()))
     if not cfg.EVAL.SCALES:
         yield "--scales is empty: give at least one, for instance 1.0"
-    several = {"--n_scales": cfg.MODEL.N_SCALES, "--extra_scales": cfg.EVAL.EXTRA_SCALES, "--scales": cfg.EVAL.SCALES}
-    for flag, text in several.items():
-        scales = numbers(text)
-        if text and (scales is None or min(scales) <= 0):
-            yield f"{flag} takes positive numbers like 0.5,1.0,2.0, not {text!r}"
-        elif flag == "--n_scales" and text and 1.0 not in (scales or []):
-            yield f"--n_scales must contain 1.0, not {text!r}"
+    if cfg.MODEL.N_SCALES and 1.0 not in cfg.MODEL.N_SCALES:
+        yield f"--n_scales must contain 1.0, not {joined(cfg.MODEL.N_SCALES)!r}"
+    for key in ("MODEL.N_SCALES", "EVAL.EXTRA_SCALES", "EVAL.SCALES"):
+        scales = get(cfg, key)
+        if len(set(scales)) < len(scales):
+            yield f"{OPTIONS[key].name} {joined(scales)!r}: give different positive scales"
     if cfg.DATASET.IMAGE_BITS and not 8 <= cfg.DATASET.IMAGE_BITS <= 16:
         yield f"--image_bits is 8 to 16, or 0 to go by the files, not {cfg.DATASET.IMAGE_BITS}"
-    crop = numbers(cfg.DATASET.CROP_SIZE)
-    if crop is None or len(crop) not in (1, 2) or min(crop) < 1 or any(c != int(c) for c in crop):
-        yield f'--crop_size takes one number or "height,width", not {cfg.DATASET.CROP_SIZE!r}'
-    yield from _list_problems(cfg)
-    for key in ("DATASET.CLASS_UNIFORM_PCT", "TRAIN.EMA", "OPTIM.MOMENTUM", "MODEL.OCR.DROPOUT"):
-        if not 0 <= get(cfg, key) <= 1:
-            yield f"{OPTIONS[key].name} lies between 0 and 1, not {get(cfg, key)}"
-    if not 0 < cfg.DATASET.TRAIN_FRACTION <= 1:
-        yield f"--train_fraction lies above 0 and at most at 1, not {cfg.DATASET.TRAIN_FRACTION}"
-    if not 0 <= cfg.DATASET.CV <= 3:
-        yield f"--cv is 0, 1, 2 or 3, not {cfg.DATASET.CV}"
-    for flag, value in (("--tile_overlap", cfg.EVAL.TILE_OVERLAP), ("--sliding_overlap", cfg.EVAL.SLIDING_OVERLAP)):
-        if not 0 <= value < 0.9:
-            yield f"{flag} lies between 0 and 0.9, not {value}"
-    for key in ("TRAIN.BATCH_SIZE", "TRAIN.ACCUM", "TRAIN.MAX_EPOCH", "TRAIN.VAL_FREQ", "TRAIN.LOG_EVERY",
-                "TRAIN.SAVE_INTERVAL", "EVAL.WINDOW", "EVAL.SPLIT_COUNT", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING",
-                "TRAIN.NAN_PATIENCE", "EVAL.BATCH_SIZE", "DATASET.LABEL_STRIDE", "AUG.SCALE_MIN", "EVAL.DEFAULT_SCALE",
-                "LOSS.BOOT_MIN_PIXELS", "LOSS.OHEM_KEEP", "DATASET.CLASS_UNIFORM_TILE", "MODEL.HRNET_WIDTH",
-                "MODEL.WIDTH_MULT", "OPTIM.LR", "MODEL.MSCALE_LO_SCALE"):  # fmt: skip
-        value = get(cfg, key)
-        if value <= 0:
-            yield f"{OPTIONS[key].name} must be above 0, not {value}"
-    for key in ("DATASET.NUM_WORKERS", "TRAIN.START_EPOCH", "TRAIN.GRAD_CLIP", "OPTIM.WARMUP", "EVAL.TILE",
-                "OPTIM.WEIGHT_DECAY", "DATASET.PRE_SIZE", "EVAL.DUMP_TOPN", "AUG.COLOR", "TRAIN.SAVE_EVERY",
-                "LOSS.BORDER_WINDOW", "LOSS.DICE_SMOOTH", "LOSS.BOOT_THRESHOLD", "SEED",
-                "TRAIN.MAX_ITERS", "OPTIM.END_LR", "AUG.HUE", "DATASET.COARSE_MULTIPLE", "DATASET.MAX_SKIP",
-                "MODEL.FC_DIM", "LOSS.DEEP_SUP_SCALE", "OPTIM.LR_DECODER", "TRAIN.EPOCH_ITERS", "EVAL.NUM_IMAGES",
-                "MODEL.ITERATIVE_REFINEMENT", "OPTIM.POLY_EXP", "OPTIM.REPOLY", "OPTIM.RESCALE",
-                "MODEL.SECOND_SCALE_FROM", "OPTIM.POLY_STEP", "DATASET.MAX_CU_EPOCH"):  # fmt: skip
-        value = get(cfg, key)
-        if value < 0:
-            yield f"{OPTIONS[key].name} must not be negative, it is {value}"
-
-
-def _list_problems(cfg: CfgNode) -> Iterator[str]:
-    for flag, key in (("--strict_bdr_cls", "LOSS.STRICT_BDR_CLS"), ("--rand_augment", "AUG.RAND_AUGMENT"),
-                      ("--coarse_boost_classes", "DATASET.COARSE_BOOST_CLASSES"),
-                      ("--custom_coarse_dropout_classes", "DATASET.CUSTOM_COARSE_DROPOUT_CLASSES")):  # fmt: skip
-        found = numbers(get(cfg, key))
-        if found is None or any(number != int(number) or number < 0 for number in found):
-            yield f"{flag} takes whole numbers with commas, not {get(cfg, key)!r}"
-        elif flag == "--rand_augment" and len(found) not in (0, 2):
-            yield f'--rand_augment takes "N,M", operations and magnitude, not {cfg.AUG.RAND_AUGMENT!r}'
-    for key in ("DATASET.MEAN", "DATASET.STD"):
-        value = get(cfg, key)
-        if len(value) != 3 or (key == "DATASET.STD" and min(value) <= 0):
-            yield f"{key} takes three numbers, for R, G, B{' (above 0)' if key == 'DATASET.STD' else ''}, not {value}"

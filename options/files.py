@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from options.foreign import System
+from options.foreign import ForeignConfig
 from options.table import OPTIONS
-from options.values import coerce
 from utils import yamlfile
 from utils.errors import UserError, nearest
 
-Words = dict[str, dict[str, Any]]  # what files and pairs say in the words of each system
+Foreign = dict[str, dict[str, Any]]  # what files and pairs say in the words of each system
 
 
-def read(file: str, systems: Sequence[System], told: Words) -> tuple[dict[str, Any], bool]:
-    """The values of a file, and whether it is one of ours; what others' files say goes into `told`, in their words.
+def read(file: str, systems: Sequence[ForeignConfig], foreign: Foreign) -> tuple[dict[str, Any], bool]:
+    """The values of a file, and whether it is one of ours; what others' files say goes into `foreign`, in their words.
 
     UserError, in one line, for a file that is none, has a section with nothing below it, or says what is no option.
     """
     where = f"--cfg {file}"
     theirs = {key for system in systems for key, (_, value) in system.keys.items() if isinstance(value, str)}
-    tree = yamlfile.load(file, where, theirs | {key for key in OPTIONS if isinstance(OPTIONS[key].default, str)})
+    tree = yamlfile.load(file, where, theirs | {key for key in OPTIONS if OPTIONS[key].textual})
     if tree is None:
         raise UserError(f"{where} is empty: give keys and values, or leave it out")
     if not isinstance(tree, dict):
@@ -32,15 +31,15 @@ def read(file: str, systems: Sequence[System], told: Words) -> tuple[dict[str, A
         _check(leaves, OPTIONS if system is None else system.keys or tree, theirs if system else ())
         found = [(key, key, value) for key, value in leaves]
         if system is not None:
-            told[system.name] |= system.read(tree)
+            foreign[system.name] |= system.read(tree)
             found = [(key, key, value) for key, value in system.recipe.items()]
-            found += system.translated(told[system.name])
+            found += system.translate(foreign[system.name])
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     for said, key, _ in found:
         if key not in OPTIONS:
             raise UserError(f"{where}: unknown key {said!r}{nearest(said, OPTIONS)}")
-    return {key: coerce(OPTIONS[key], value, f"{where}: {said}") for said, key, value in found}, system is None
+    return {key: OPTIONS[key].coerce(value, f"{where}: {said}") for said, key, value in found}, system is None
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

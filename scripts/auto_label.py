@@ -42,9 +42,9 @@ from evaluation.metrics import percent  # noqa: E402
 from evaluation.report import Covered, Report, ReportData, environment  # noqa: E402
 from evaluation.sinks.autolabels import AutoLabels, thresholds  # noqa: E402
 from evaluation.sinks.coverage import Coverage  # noqa: E402
-from inference import trained  # noqa: E402
-from inference.trained import Trained  # noqa: E402
-from network.weights import pairs  # noqa: E402
+from inference import from_file  # noqa: E402
+from inference.from_file import Trained  # noqa: E402
+from network.weights import layouts  # noqa: E402
 from transforms import Pipeline  # noqa: E402
 from utils import amp, digest, distributed, madefrom  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
@@ -97,7 +97,7 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     """
     argv = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     argv += ["--result_dir", str(args.out), *rest]
-    found = trained.build(argv, scales=args.scales)
+    found = from_file.build(argv, scales=args.scales)
     if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
@@ -105,18 +105,19 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
     else:
         one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
         argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
-    return found._replace(cfg=config.load(argv, found.told))
+    return found._replace(cfg=config.load(argv, found.metadata))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
     cfg, ranks, out = run.cfg, run.ranks, Path(run.cfg.RESULT_DIR)
     made: dict[str, Any] = {
-        "sha256": digest.of_files(pairs.parts(Path(cfg.SNAPSHOT))),
+        "sha256": digest.of_files(layouts.files(Path(cfg.SNAPSHOT))),
         "images": str(Path(cfg.EVAL.FOLDER).resolve()),
     }
     made |= {"thresholds": dict(zip(run.spec.classes, least, strict=True))}
-    made |= {key: config.get(cfg, key) for key in DECISIVE} | {"upright": True, "PUBLISHED": ",".join(cfg.PUBLISHED)}
+    options = config.flat(cfg)
+    made |= {key: options[key] for key in (*DECISIVE, "PUBLISHED")} | {"upright": True}
     check_out(out, run.spec, made)
     made["teacher"] = Path(cfg.SNAPSHOT).name
     ranks.barrier()
@@ -154,7 +155,8 @@ def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
         return
     if list(record.ids) != ids_of(spec):
         raise UserError(f"{out} has labels of other values ({other_ids(record.ids, spec)}): {cure}")
-    before = config.defaults() | record.made  # an option that the record does not know of had no effect yet
+    # An option that the record does not know of had no effect yet.
+    before = config.as_written(config.defaults()) | record.made | config.as_written(record.made)
     for key, value in made.items():
         if before.get(key) != value:
             change = "" if isinstance(value, dict) else f" {before.get(key)!r} there, {value!r} now"

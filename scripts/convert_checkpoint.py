@@ -1,11 +1,6 @@
-"""Rewrite a checkpoint in another layout.
+"""Rewrite a checkpoint in another layout; --help says which there are.
 
-python scripts/convert_checkpoint.py IN OUT --to nvidia    as NVIDIA's code saves and loads it
-python scripts/convert_checkpoint.py IN OUT --to hrnet     as HRNet's code and the one with offset vectors do
-python scripts/convert_checkpoint.py IN OUT --to plain     {name: tensor} and nothing else
-python scripts/convert_checkpoint.py IN OUT --to csail     a folder of encoder_epoch_K.pth and decoder_epoch_K.pth
-
-A folder of such a pair tells its network by its name alone: ade20k-ENCODER-DECODER.
+python scripts/convert_checkpoint.py IN OUT --to LAYOUT
 """
 
 from __future__ import annotations
@@ -13,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,34 +19,23 @@ import torch
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compat.csail import weights as csail  # noqa: E402
-from compat.hrnet import weights as hrnet  # noqa: E402
-from compat.nvidia import weights as nvidia  # noqa: E402
-from network.weights import (  # noqa: E402
-    Weights,
-    finite,  # noqa: E402
-    plain,
-    read_file,
-)
+from network.weights import finite, read_file, writers  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.files import cannot_write  # noqa: E402
-
-# Each gives {name of a file below OUT: content}; the name is empty where OUT itself is the file.
-LAYOUTS: dict[str, Callable[[Weights], Mapping[str, Any]]] = {
-    "csail": csail.layout,
-    "hrnet": lambda weights: {"": hrnet.layout(weights)},
-    "nvidia": lambda weights: {"": nvidia.layout(weights)},
-    "plain": lambda weights: {"": plain.layout(weights)},
-}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description="Rewrite a checkpoint in another layout.", allow_abbrev=False)
+    layouts = {name: about for name, (_, about) in writers().items()}
+    p = argparse.ArgumentParser(
+        description="Rewrite a checkpoint in another layout.",
+        epilog="layouts: " + "; ".join(f"{name}, {about}" for name, about in layouts.items()),
+        allow_abbrev=False,
+    )
     p.add_argument("source", metavar="IN", type=Path, help="checkpoint of any supported layout")
-    p.add_argument("target", metavar="OUT", type=place_to_write, help="file to write, or folder (csail)")
-    p.add_argument("--to", choices=sorted(LAYOUTS), required=True, help="layout of OUT")
-    p.add_argument("--arch", default="", help="network's name to write where IN does not tell it (nvidia)")
+    p.add_argument("target", metavar="OUT", type=place_to_write, help="file to write, or folder")
+    p.add_argument("--to", choices=sorted(layouts), required=True, help="layout of OUT")
+    p.add_argument("--arch", default="", help="network's name to write where IN does not tell it")
     p.add_argument("--raw", action="store_true", help="the trained weights even where IN has averaged ones (EMA)")
     return p
 
@@ -60,7 +44,8 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
     """Write `target`; returns one line about it. Every file appears whole or not at all."""
     weights = read_file(source, ema=not raw)
     weights = replace(weights, arch=weights.arch or arch)
-    contents = {target / name if name else target: content for name, content in LAYOUTS[to](weights).items()}
+    write, _ = writers()[to]
+    contents = {target / name if name else target: content for name, content in write(weights).items()}
     partial = {path: path.with_name(path.name + ".tmp") for path in contents}
     try:
         for path, content in contents.items():

@@ -3,7 +3,7 @@
 python scripts/convert_cityscapes.py --cityscapes_path DIR --num_workers 8
 
 Each <city>_..._gtFine_polygons.json gets its _gtFine_labelTrainIds.png beside it. Training here does not need them (it
-reads the _gtFine_labelIds.png that come with the dataset); PaddleSeg and others do. Started again it goes on.
+reads the _gtFine_labelIds.png that come with the dataset); other programs do. Started again it goes on.
 """
 
 from __future__ import annotations

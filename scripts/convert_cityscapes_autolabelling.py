@@ -1,4 +1,4 @@
-"""Published automatic labels of Cityscapes' coarse images -> labels of train ids, in PaddleSeg's tree.
+"""Published automatic labels of Cityscapes' coarse images -> labels of train ids, in folders of cities.
 
 python scripts/convert_cityscapes_autolabelling.py --dataset_root DIR
 

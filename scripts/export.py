@@ -23,14 +23,13 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import inference  # noqa: E402
-import network  # noqa: E402
 from datasets.look import bits_of_folder  # noqa: E402
 from datasets.pictures import read_image  # noqa: E402
 from inference import (
     export,  # noqa: E402
-    trained,  # noqa: E402
+    from_file,  # noqa: E402
 )
-from inference.evalrule import EvalRule, normalise  # noqa: E402
+from inference.rule import EvalRule, normalize  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_file  # noqa: E402
@@ -64,18 +63,16 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     export.check(args.out, args.fixed)
     argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
     # Sizes of evaluation that a file records are not asked for here.
-    cfg, spec, net, _ = trained.build(["--imgSize", "", *rest, *argv])
-    report = network.weights.load(net, args.snapshot)
-    lacking = [*report.skipped, *report.missing]
-    if lacking:
-        raise UserError(f"{args.snapshot} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
+    cfg, spec, net, _ = from_file.build(["--imgSize", "", *rest, *argv])
+    from_file.fill(net, cfg)
     rule = inference.eval_rule(cfg)
-    around = rule.scales != (1.0,) or rule.short_sides or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
+    around = rule.scales != (1.0,) or rule.short_edge_sizes or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
     if around or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     module = export.Deployed(net, rule, args.output, args.uint8)
     export.check_scores(module, rule, size)
-    told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": cfg.MODEL.N_SCALES, "input": _input(args)}
+    scales = ",".join(map(str, cfg.MODEL.N_SCALES))
+    told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": scales, "input": _input(args)}
     about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
     about |= {"size": size if args.fixed else None, "classes": spec.classes, "palette": spec.palette}
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +127,7 @@ def _picture(args: argparse.Namespace, module: export.Deployed, rule: EvalRule, 
     if args.fixed and (image.shape[0] < size[0] or image.shape[1] < size[1]):
         raise UserError(f"{args.image} is {image.shape[1]}x{image.shape[0]} pixels, smaller than --size {args.size}")
     tensor = torch.from_numpy(image[: size[0], : size[1]].copy() if args.fixed else image)[None]  # (1, H, W, 3)
-    return tensor if module.raw else normalise(tensor.permute(0, 3, 1, 2), rule)
+    return tensor if module.raw else normalize(tensor.permute(0, 3, 1, 2), rule)
 
 
 def _input(args: argparse.Namespace) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import config
-from options.table import LISTED, flags
+from options.table import flags
 from slurm.submit import check_plain
 from utils.errors import UserError, nearest
 
@@ -53,7 +53,7 @@ def _check_value(place: str, name: str, value: Any, written: Any) -> None:
     if value == []:
         raise UserError(f"{place}: an empty list makes no run at all: give values, or leave it out")
     option = flags().get(f"--{name}")
-    listed = option is not None and (option.key in LISTED or isinstance(option.default, list))
+    listed = option is not None and option.kind.several
     if listed and isinstance(value, list) and len(value) > 1 and not any(isinstance(one, str) for one in value):
         joined = ",".join(map(str, value))
         advice = f'for one run write "{joined}"; for a run each put every number in quotes'
@@ -66,7 +66,7 @@ def _check_value(place: str, name: str, value: Any, written: Any) -> None:
             raise UserError(f"{place} has no value: give one, or write null where it is to be off")
         if name != TAG and (found := PLACEHOLDER.search(str(one))):
             raise UserError(f"{place}: {found[0]} stands for a value: put it there")
-        check_read(place, one, text, option is not None and isinstance(option.default, str))
+        check_read(place, one, text, option is not None and option.textual)
         check_plain(f"{place}:", str(one).replace("{", "").replace("}", "") if name == TAG else one)
 
 
@@ -151,7 +151,6 @@ def _asked(place: str, argv: list[str], run: Values, more: tuple[str, ...] = ())
     """{key: value} of every option of the command that runx makes, with `more` words behind it."""
     # Late: --help and mistakes in settings answer at once, without torch.
     import datasets
-    import network
 
     given = [*argv]
     for name, value in _flags(run).items():
@@ -159,12 +158,8 @@ def _asked(place: str, argv: list[str], run: Values, more: tuple[str, ...] = ())
         given += [] if isinstance(value, bool) or value == "None" else [f"--{name}", *str(value).split()]
     try:
         options = config.flat(config.load([*given, *more], dry=True))
-        for flag, key, known in (
-            ("--dataset", "DATASET.NAME", datasets.DATASETS),
-            ("--arch", "MODEL.ARCH", network.NETS),
-        ):
-            if options[key] and options[key] not in known:
-                raise UserError(f"unknown {flag} {options[key]!r}{nearest(options[key], known)}")
+        if (name := options["DATASET.NAME"]) not in datasets.DATASETS:
+            raise UserError(f"unknown --dataset {name!r}{nearest(name, datasets.DATASETS)}")
     except UserError as error:
         raise UserError(f"{place}: {'; '.join(str(error).splitlines())}") from None
     return options

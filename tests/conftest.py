@@ -12,11 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from narrow_nets import filled, full, golden, narrow  # noqa: F401
 from pictures import write_image
 from PIL import Image
 
 import toyworld
 import train
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What draws or trains for several tests is no test of a single part: the marker `run` is added."""
+    for item in items:
+        if "once" in getattr(item, "fixturenames", ()):
+            item.add_marker("run")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import threading
@@ -72,6 +73,9 @@ def _run(target: Callable[[list[str]], int], words: list[str], env: dict[str, st
     output.close()
     sys.stdout, sys.stderr = (open(number, "w", buffering=1, encoding="utf-8", closefd=False) for number in (1, 2))
     sys.argv = ["train.py", *words]
+    for name in ("SIGTERM", "SIGHUP", "SIGUSR1"):  # whatever the tests were started with
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = target(words)
     finally:

@@ -14,7 +14,7 @@ import datasets
 import inference
 import loss
 import network
-from inference.evalrule import normalise
+from inference.rule import normalize
 from utils import distributed
 from utils.distributed import DistributedContext
 
@@ -35,7 +35,7 @@ def one_pass(path: Path, cfg: CfgNode, ranks: DistributedContext) -> None:
     forward = DistributedDataParallel(net) if ranks.world > 1 else net
     criterion = loss.build(cfg, ranks)
     batch = next(iter(datasets.build_train(cfg, ranks)))
-    image = normalise(batch["image"], inference.eval_rule(cfg)).double()
+    image = normalize(batch["image"], inference.eval_rule(cfg)).double()
     total, _ = criterion(forward(image, batch["label"].shape[-2:]), batch["label"], 0)
     total.backward()
     value = ranks.sum(total.detach()) / ranks.world

@@ -14,23 +14,19 @@ from shared import GOLDEN
 import config
 import inference
 import network
-from options.help import help_text
-from options.table import Option
+from options import archs, networks, table
+from options.option import Option
 from utils.errors import UserError
 
 PUBLISHED = json.loads((GOLDEN / "nvidia/options.json").read_text())["flags"]
 SCRIPTS = json.loads((GOLDEN / "nvidia/scripts.json").read_text())
 # "Off" or "unset" there is null; here it has the type of the option. Unset flags take the published value in effect.
 OFF = {
-    "coarse_boost_classes": "",
-    "custom_coarse_dropout_classes": "",
     "snapshot": "",
     "resume": "",
     "eval": "",
     "eval_folder": "",
-    "n_scales": "",
     "pre_size": 0,
-    "rand_augment": "",
     "custom_coarse_prob": -1.0,
     "aspp_bot_ch": 256,
     "set_cityscapes_root": "ASSETS_PATH/data/Cityscapes",
@@ -38,6 +34,8 @@ OFF = {
     "segattn_bot_ch": 256,
     "supervised_mscale_loss_wt": 0.0,
 }
+LISTS = ("coarse_boost_classes", "custom_coarse_dropout_classes", "n_scales", "rand_augment", "crop_size",
+         "strict_bdr_cls", "extra_scales")  # fmt: skip
 PARSERS = {"int": int, "float": float, "str": str, "store_true": bool}
 
 
@@ -51,7 +49,7 @@ def one_line(argv: list[str]) -> str:
 
 def option_of(flag: dict[str, Any]) -> Option | None:
     """Our option of a published flag; every spelling of it leads there. None if it never did anything."""
-    known = config.flags()
+    known = table.flags()
     options = {id(known.get(name)): known.get(name) for name in flag["flag"]}
     assert len(options) == 1
     return options.popitem()[1]
@@ -61,6 +59,8 @@ def ours(flag: dict[str, Any]) -> Any:
     """The published default as we write it."""
     if flag["dest"] == "arch":
         return ""  # its published default names a network that does not exist
+    if flag["dest"] in LISTS:
+        return flag["default"] or ""
     return OFF[flag["dest"]] if flag["default"] is None else flag["default"]
 
 
@@ -72,14 +72,14 @@ def test_103_flags() -> None:
 def test_published_flag(flag: dict[str, Any]) -> None:
     option = option_of(flag)
     name = flag["flag"][-1]
-    if name in config.NEGATED:
-        assert config.OPTIONS[config.NEGATED[name]].default is True and flag["default"] is False
+    if name in table.NEGATED:
+        assert config.OPTIONS[table.NEGATED[name]].default is True and flag["default"] is False
     elif option is None:
-        assert name in config.WITHOUT_EFFECT
-        assert config.WITHOUT_EFFECT[name] == (flag["type"] != "store_true")
+        assert name in table.WITHOUT_EFFECT
+        assert table.WITHOUT_EFFECT[name] == (flag["type"] != "store_true")
     else:
-        assert option.default == ours(flag)
-        assert type(option.default) is PARSERS[flag["type"]]
+        assert option.written(option.default) == ours(flag)
+        assert type(ours(flag)) is PARSERS[flag["type"]]
 
 
 @pytest.mark.parametrize("flag", PUBLISHED, ids=lambda flag: flag["dest"])
@@ -91,20 +91,20 @@ def test_published_flag_is_accepted(flag: dict[str, Any]) -> None:
     if (option := option_of(flag)) is not None:
         assert values[option.key] == (True if flag["type"] == "store_true" else option.default)
         assert not idle
-    elif flag["flag"][0] in config.WITHOUT_EFFECT:
+    elif flag["flag"][0] in table.WITHOUT_EFFECT:
         assert idle == flag["flag"] and values == config.defaults()
     else:
-        assert values[config.NEGATED[flag["flag"][0]]] is False
+        assert values[table.NEGATED[flag["flag"][0]]] is False
 
 
 def ours_or_any(flag: dict[str, Any]) -> Any:
-    return ours(flag) if flag["dest"] in OFF or flag["default"] is not None else "1"
+    return ours(flag) if flag["dest"] in (*OFF, *LISTS) or flag["default"] is not None else "1"
 
 
 def test_idle_flags_are_collected() -> None:
-    words = [[name, "1"] if takes else [name] for name, takes in config.WITHOUT_EFFECT.items()]
+    words = [[name, "1"] if takes else [name] for name, takes in table.WITHOUT_EFFECT.items()]
     cfg = config.load(["--arch", "basic.HRNet", *sum(words, [])])
-    assert cfg.WITHOUT_EFFECT == list(config.WITHOUT_EFFECT)
+    assert cfg.WITHOUT_EFFECT == list(table.WITHOUT_EFFECT)
     assert config.load([]).WITHOUT_EFFECT == []
 
 
@@ -129,11 +129,11 @@ def test_published_command_line(name: str) -> None:
 def test_every_word_arrives() -> None:
     argv = shlex.split(SCRIPTS["train_cityscapes_sota.yml"]["train_command"])
     cfg = config.load(argv[argv.index("train.py") + 1 :])
-    assert cfg.DATASET.CROP_SIZE == "1024,2048" and cfg.OPTIM.POLY_EXP == 2.0 and cfg.OPTIM.LR == 0.01
-    assert cfg.DATASET.COARSE_BOOST_CLASSES == "3,4,6,7,9,11,12,13,14,15,16,17,18"
-    assert cfg.DATASET.CUSTOM_COARSE_DROPOUT_CLASSES == "14,15,16" and cfg.DATASET.CUSTOM_COARSE_PROB == 0.5
+    assert cfg.DATASET.CROP_SIZE == (1024, 2048) and cfg.OPTIM.POLY_EXP == 2.0 and cfg.OPTIM.LR == 0.01
+    assert cfg.DATASET.COARSE_BOOST_CLASSES == (3, 4, 6, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18)
+    assert cfg.DATASET.CUSTOM_COARSE_DROPOUT_CLASSES == (14, 15, 16) and cfg.DATASET.CUSTOM_COARSE_PROB == 0.5
     assert cfg.DATASET.MASK_OUT_CITYSCAPES and cfg.LOSS.RMI and cfg.LOSS.SUPERVISED_MSCALE_WT == 0.05
-    assert cfg.MODEL.N_SCALES == "0.5,1.0,2.0" and cfg.TRAIN.MAX_EPOCH == 175 and cfg.DATASET.MAX_CU_EPOCH == 150
+    assert cfg.MODEL.N_SCALES == (0.5, 1.0, 2.0) and cfg.TRAIN.MAX_EPOCH == 175 and cfg.DATASET.MAX_CU_EPOCH == 150
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_flags_of_paddlesegs_val() -> None:
     """The three are switches, as there; probabilities come back with --published; scales of any spelling."""
     told = json.loads((GOLDEN / "paddle/options.json").read_text())["val.py"]
     for flag in ("--aug_eval", "--flip_horizontal", "--flip_vertical"):
-        assert told[flag]["action"] == "store_true" and config.flags()[flag].default is told[flag]["default"] is False
+        assert told[flag]["action"] == "store_true" and table.flags()[flag].default is told[flag]["default"] is False
     assert inference.eval_rule(config.load(["--published", "softmax_sum"])).average == "probabilities"
     for text in ("0.5,1,1.5,2,2.5", "0.5,1.0,1.5,2.0,2.5"):
         cfg = config.load(["--n_scales", text])
@@ -241,19 +241,102 @@ def test_yaml_types(yaml_file) -> None:
     )
     assert cfg.OPTIM.LR == 0.005 and type(cfg.OPTIM.LR) is float and type(cfg.OPTIM.POLY_EXP) is float
     assert cfg.TRAIN.MAX_EPOCH == 100 and type(cfg.TRAIN.MAX_EPOCH) is int and cfg.TRAIN.FP16 is True
-    assert cfg.SNAPSHOT == "" and cfg.DATASET.CROP_SIZE == "64,128" and cfg.MODEL.N_SCALES == "0.5,1.0"
-    assert cfg.MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == [1, 2] and cfg.EVAL.EXTRA_SCALES == "0.5"
+    assert cfg.SNAPSHOT == "" and cfg.DATASET.CROP_SIZE == (64, 128) and cfg.MODEL.N_SCALES == (0.5, 1.0)
+    assert cfg.MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == (1, 2) and cfg.EVAL.EXTRA_SCALES == (0.5,)
 
 
 def test_lists_on_the_command_line() -> None:
     for text in ("1,2", "[1, 2]", "(1,2)"):
-        assert config.load(["MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", text]).MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == [1, 2]
-    assert config.load(["DATASET.MEAN", "0,0.5,1"]).DATASET.MEAN == [0.0, 0.5, 1.0]
+        assert config.load(["MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS", text]).MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == (1, 2)
+    assert config.load(["DATASET.MEAN", "0,0.5,1"]).DATASET.MEAN == (0.0, 0.5, 1.0)
 
 
-def test_defaults_are_not_shared() -> None:
-    config.load([]).MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS.append(9)
-    assert config.load([]).MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS == [4, 4]
+def test_lists_have_their_type_and_are_records_again() -> None:
+    """Typed after parsing, plain data in records, and what an older record says as text is the same value."""
+    argv = ["--arch", "attnscale.DeepV3R50", "--n_scales", "0.5,1", "--crop_size", "64,128", "--imgSize", "300", "375"]
+    argv += [
+        "--gpus",
+        "gpu2-0,3",
+        "--loss_terms",
+        "ohem:pred:0.5,confidence:offset+confidence:1",
+        "--published",
+        "img_wt",
+    ]
+    values = config.parse(argv).values
+    assert values["MODEL.N_SCALES"] == (0.5, 1.0) and values["DATASET.CROP_SIZE"] == (64, 128)
+    assert values["DATASET.IMG_SIZES"] == (300, 375) and values["OPTIONS.DEVICES"] == (2, 1, 0, 3)
+    assert values["LOSS.TERMS"] == (("ohem", "pred", 0.5), ("confidence", "offset+confidence", 1.0))
+    record = config.as_written(values)
+    assert (record["MODEL.N_SCALES"], record["DATASET.CROP_SIZE"]) == ("0.5,1.0", "64,128")
+    assert record["LOSS.TERMS"] == "ohem:pred:0.5,confidence:offset+confidence:1" and record["PUBLISHED"] == "img_wt"
+    assert record["MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS"] == [4, 4] and record["EVAL.PIECE"] == [1024, 2048]
+    assert config.from_record(json.loads(json.dumps(record))) == values
+    assert config.as_written({"MODEL.N_SCALES": "0.5,1", "OPTIONS.DEVICES": "0-2", "DATASET.CROP_SIZE": "64,64"}) == {
+        "MODEL.N_SCALES": "0.5,1.0", "OPTIONS.DEVICES": "0,1,2", "DATASET.CROP_SIZE": "64"
+    }  # fmt: skip
+    assert config.as_written({"OPTIM.NAME": "lamb", "no.option": 1}) == {"OPTIM.NAME": "lamb"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "arch", "ignored"),
+    [
+        ("--trunk resnet50 --head ocr", "resnet50+ocr", []),
+        ("--trunk resnet50 --head ocr --scales hierarchical", "resnet50+ocr+hierarchical", []),
+        ("--head ocr --scales=hierarchical --trunk=hrnet", "ocrnet.HRNet_Mscale", []),  # as it is published
+        ("--arch resnet50+deeplab_plus+pairs", "attnscale.DeepV3R50BP", []),
+        ("--arch basic.HRNet --trunk resnet101", "basic.HRNet", ["--trunk"]),  # a published flag, without effect
+        ("--trunk resnet101", "", ["--trunk"]),
+    ],
+)
+def test_free_networks(argv: str, arch: str, ignored: list[str]) -> None:
+    cfg = config.load(argv.split())
+    assert (cfg.MODEL.ARCH, cfg.WITHOUT_EFFECT) == (arch, ignored)
+    assert config.load([], config.flat(cfg)).MODEL.ARCH == arch
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ("--trunk resnet --head ocr", "unknown --trunk 'resnet'"),
+        ("--trunk resnet50 --head ocrr", "unknown --head 'ocrr'; did you mean 'ocr'"),
+        ("--trunk resnet50 --head ocr --scales pair", "unknown --scales 'pair'; did you mean"),
+        ("--head ocr", "--head ocr names a part of a network: give --trunk, too"),
+        ("--trunk hrnet --scales paired", "names a part of a network: give --head, too"),
+        ("--scales hierarchical --arch basic.HRNet", "--scales hierarchical names a part of a network: give --trunk"),
+        ("--trunk hrnet --head ocr --arch basic.HRNet", "--arch names the whole network: leave it out"),
+        ("--arch basic.HRNt", "unknown --arch 'basic.HRNt'; did you mean 'basic.HRNet'"),
+        ("--arch resnet50+ocr+fused+pairs", "unknown --scales 'fused+pairs'"),
+        (
+            "--arch resnet50+ocr --hrnet_width 18",
+            "--hrnet_width is of networks with HRNet in their name, not of",
+        ),
+        ("--arch resnet50+ppm --n_scales 1.0", "--n_scales is of networks that combine scales, not of --arch resnet50"),
+    ],
+)
+def test_free_networks_that_are_none(argv: str, says: str) -> None:
+    assert says in one_line(argv.split())
+
+
+def test_every_combination_is_a_network_or_refused_with_the_reason() -> None:
+    """Nothing stands together by chance: of the 858 combinations 655 are networks."""
+    parts = [(t, h, s) for t in archs.TRUNKS for h in archs.HEADS for s in ("", *archs.SCALES)]
+    assert (len(parts), sum(not archs.refusal(*part) for part in parts)) == (858, 655)
+    assert not archs.refusal("hrnet", "upernet") and not archs.refusal("mobilenetv2dilated", "deeplab_plus", "fused")
+    for name, row in archs.ARCHS.items():
+        if row.trunk in archs.TRUNKS and row.head in archs.HEADS:
+            assert not archs.refusal(row.trunk, row.head, row.scales), name
+
+
+def test_page_of_the_networks_is_up_to_date() -> None:
+    """If not: python -m options.networks"""
+    assert networks.PAGE.read_text(encoding="utf-8") == networks.page()
+
+
+def test_help_lists_the_networks() -> None:
+    text = config.help_text("arch")
+    assert max(map(len, text.splitlines())) <= 140
+    for name in (*archs.ARCHS, *archs.TRUNKS, *archs.HEADS, *archs.SCALES):
+        assert name in text.split()
 
 
 def test_assets_path() -> None:
@@ -265,7 +348,7 @@ def test_assets_path() -> None:
 
 def test_none_of_a_sweep_is_off() -> None:
     """runx writes a null of its YAML as the word None."""
-    assert config.load(["--n_scales", "None", "--snapshot", "None"]).MODEL.N_SCALES == ""
+    assert config.load(["--n_scales", "None", "--snapshot", "None"]).MODEL.N_SCALES == ()
 
 
 def test_classes_of_the_dataset() -> None:
@@ -480,8 +563,8 @@ def test_all_problems_at_once() -> None:
 
 
 def test_help_has_every_flag_once() -> None:
-    text = help_text(full=True)
-    flags = [*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, "--cfg"]
+    text = config.help_text("all")
+    flags = [*table.flags(), *table.NEGATED, *table.WITHOUT_EFFECT, "--cfg"]
     for flag in flags:
         assert flag in text.replace(",", " ").replace("[--cfg", "--cfg").split(), flag
     listed = [line.split()[0].strip(",") for line in text.splitlines() if line.startswith("  -")]
@@ -491,7 +574,7 @@ def test_help_has_every_flag_once() -> None:
 
 
 def test_short_help_is_short() -> None:
-    text = help_text()
+    text = config.help_text()
     assert len(text.splitlines()) < 60 and "--arch" in text and "--help all" in text
     assert max(map(len, text.splitlines())) <= 120
 
@@ -505,12 +588,12 @@ def test_published_defaults_of_evaluation() -> None:
     flags = json.loads((GOLDEN / "sdcnet/options.json").read_text())["entry_points"]["eval.py"]
     published = {flag["flags"][-1]: flag["default"] for flag in flags}
     rule = inference.eval_rule(config.load([*SDCNET, "-im", published["--inference_mode"]]))
-    assert rule == inference.predict.RULES["sdcnet"]
+    assert rule == inference.RULES["sdcnet"]
     assert rule.scales == tuple(float(scale) for scale in published["--scales"].split(","))
     assert rule.window == published["--crop_size"] and rule.flip is not published["--no_flip"]
     assert rule.window_overlap == 1 / 3 and published["--sliding_overlap"] == "1 / 3"
     for name in ("--split_index", "--split_count", "--fixed_aspp_pool", "--dump_images", "--single_scale"):
-        assert config.flags()[name].default == published[name]
+        assert table.flags()[name].default == published[name]
 
 
 @pytest.mark.parametrize(
@@ -528,11 +611,11 @@ def test_published_evaluation_translates(script: str, scales: tuple[float, ...])
     cfg = config.load(shlex.split(line.replace("${1}", "best.pth").replace("${2}", "OUT").replace("network.", "")))
     assert (cfg.SNAPSHOT, cfg.RESULT_DIR, cfg.EVAL.DUMP_IMAGES, cfg.DATASET.CV) == ("best.pth", "OUT", True, 0)
     assert cfg.EVAL.MODE == ("test" if script.startswith("submit") else "val")
-    assert inference.eval_rule(cfg) == replace(inference.predict.RULES["sdcnet"], scales=scales)
+    assert inference.eval_rule(cfg) == replace(inference.RULES["sdcnet"], scales=scales)
 
 
 def test_without_an_inference_mode_nothing_changes() -> None:
-    assert inference.eval_rule(config.load(SDCNET)) == inference.predict.RULES["nvidia"]
+    assert inference.eval_rule(config.load(SDCNET)) == inference.RULES["nvidia"]
 
 
 @pytest.mark.parametrize(
@@ -559,7 +642,7 @@ def test_options_of_an_inference_mode(words: list[str], field: str, value: objec
 
 def test_a_training_crop_is_no_window() -> None:
     cfg = config.load(["--arch", "deepv3.DeepV3PlusR50", "-im", "sliding", "--crop_size", "368"])
-    assert cfg.DATASET.CROP_SIZE == "368" and cfg.EVAL.WINDOW == 1024
+    assert cfg.DATASET.CROP_SIZE == (368, 368) and cfg.EVAL.WINDOW == 1024
 
 
 def test_iterations_of_an_epoch() -> None:

@@ -29,8 +29,7 @@ import inference
 import network
 from engine import checkpoint, demonstrate
 from evaluation.legend import Legend
-from inference import trained
-from inference.predict import Predictor
+from inference import Predictor, from_file
 from inference.video import VideoSink, VideoSource
 from utils.errors import UserError
 
@@ -375,9 +374,9 @@ def test_a_file_that_two_networks_fit(shape: list[str], tmp_path: Path) -> None:
     narrow = [*shape, "--aspp_bot_ch", "8"]
     torch.save(made(["--arch", "deepv3.DeepV3PlusW38", *narrow]).state_dict(), tmp_path / "x.pth")
     words = ["--snapshot", str(tmp_path / "x.pth"), *narrow]
-    assert trained.build(words, preferred="deepv3.DeepV3PlusW38I").cfg.MODEL.ARCH == "deepv3.DeepV3PlusW38I"
+    assert from_file.build(words, preferred="deepv3.DeepV3PlusW38I").cfg.MODEL.ARCH == "deepv3.DeepV3PlusW38I"
     with pytest.raises(UserError, match=r"give --arch; .*deepv3\.DeepV3PlusW38 or deepv3\.DeepV3PlusW38I"):
-        trained.build(words, preferred="basic.HRNet")
+        from_file.build(words, preferred="basic.HRNet")
 
 
 class TestMistakes:

@@ -17,6 +17,7 @@ import demo_folder
 import network
 from compat.csail import options as csail
 from compat.hrnet import keys as hrnet_keys
+from options import table
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
 from scripts.sdcnet_options import parser as sdcnet_parser
 from slurm import submit
@@ -84,7 +85,7 @@ def test_links(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_and_keys_exist(page: Path) -> None:
     """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
-    known = {*config.flags(), *config.NEGATED, *config.WITHOUT_EFFECT, *csail.FLAGS, "--cfg", "--help"}
+    known = {*table.flags(), *table.NEGATED, *table.WITHOUT_EFFECT, *table.PARTS, *csail.FLAGS, "--cfg", "--help"}
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv"}
     known |= {

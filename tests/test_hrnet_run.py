@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,60 +30,38 @@ CITY = "leftImg8bit/{}/{}/{}_leftImg8bit.png gtFine/{}/{}/{}_gtFine_labelIds.png
 SEVERAL = ["TEST.SCALE_LIST", "0.5,1.0,1.25", "TEST.FLIP_TEST", "True"]
 
 
-def prepare(root: Path, tiny_scenes: Path) -> Path:
+@pytest.fixture
+def root(tiny_scenes: Path, tmp_path: Path) -> Path:
     """ROOT as it is there: cityscapes, and its lists beside it."""
-    (root / "data/list/cityscapes").mkdir(parents=True)
-    (root / "data/cityscapes").symlink_to(tiny_scenes)
+    (tmp_path / "data/list/cityscapes").mkdir(parents=True)
+    (tmp_path / "data/cityscapes").symlink_to(tiny_scenes)
     for split in ("train", "val"):
         stems = [
             path.name.removesuffix("_leftImg8bit.png") for path in tiny_scenes.glob(f"leftImg8bit/{split}/*/*.png")
         ]
         where = [(split, stem.split("_")[0], stem) * 2 for stem in sorted(stems)]
         lines = [CITY.format(*names) for names in where]
-        (root / f"data/list/cityscapes/{split}.lst").write_text("\n".join(lines) + "\n")
+        (tmp_path / f"data/list/cityscapes/{split}.lst").write_text("\n".join(lines) + "\n")
     images = [line.split()[0] for line in lines]
-    (root / "data/list/cityscapes/test.lst").write_text("\n".join(images[:2]) + "\n")
-    (root / "net.yaml").write_text(yaml.safe_dump(hrnet_file()))
-    return root
-
-
-@pytest.fixture
-def root(tiny_scenes: Path, tmp_path: Path) -> Path:
-    return prepare(tmp_path, tiny_scenes)
+    (tmp_path / "data/list/cityscapes/test.lst").write_text("\n".join(images[:2]) + "\n")
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump(hrnet_file()))
+    return tmp_path
 
 
 @pytest.fixture
 def words(root: Path) -> list[str]:
-    return command(root)
-
-
-def command(root: Path) -> list[str]:
     """The published file with the data and the output here."""
     return ["--cfg", str(root / "net.yaml"), *NARROW, "DATASET.ROOT", f"{root}/data/", "OUTPUT_DIR", f"{root}/output"]
-
-
-@pytest.fixture(scope="session")
-def first_epoch(tiny_scenes: Path, once: Callable[..., Path]) -> Path:
-    """The folder of a training of one epoch; `begun` copies it."""
-    return once("hrnet", lambda folder: train_one_epoch(prepare(folder, tiny_scenes)))
-
-
-def train_one_epoch(root: Path) -> None:
-    assert train.main([*command(root), "TRAIN.END_EPOCH", "1"]) == 0
-
-
-@pytest.fixture
-def begun(first_epoch: Path, root: Path) -> Path:
-    """The folder of a run whose first epoch is done."""
-    return Path(shutil.copytree(first_epoch / "output/cityscapes/net", root / "output/cityscapes/net"))
 
 
 def scores(folder: Path) -> str:
     return (folder / "confusion.csv").read_text()
 
 
-def test_train_go_on_evaluate(words: list[str], begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = begun
+def test_train_go_on_evaluate(words: list[str], root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The newest of the run is evaluated where no file is named; a list of test images means predictions."""
+    run = root / "output/cityscapes/net"
+    assert train.main([*words, "TRAIN.END_EPOCH", "1"]) == 0
     assert train.main(words) == 0  # TRAIN.RESUME true, as published
     output = capsys.readouterr().out
     assert "resumed from" in output and "changed options: TRAIN.MAX_EPOCH 1 -> 2" in output
@@ -96,6 +72,13 @@ def test_train_go_on_evaluate(words: list[str], begun: Path, capsys: pytest.Capt
     assert train.main(["--eval", "val", *words, *SEVERAL]) == 0
     assert f"weights from {run}/last_checkpoint_ep1.pth" in capsys.readouterr().out and scores(run / "eval_val")
 
+    assert train.main(["--eval", "val", *words, "DATASET.TEST_SET", "list/cityscapes/test.lst"]) == 0
+    found = list((run / "eval_test/test_results").glob("*.png"))
+    assert len(found) == 2 and not (run / "eval_test/confusion.csv").exists()
+    assert {Image.open(path).mode for path in found} == {"P"}
+    values = {int(x) for path in found for x in np.unique(np.asarray(Image.open(path)))}
+    assert values <= set(cityscapes.SPEC.train_to_id)
+
 
 def test_evaluate_files_of_theirs(words: list[str], root: Path) -> None:
     """Named, and by its place in a folder that they have trained in; with random weights that tell classes apart."""
@@ -105,7 +88,7 @@ def test_evaluate_files_of_theirs(words: list[str], root: Path) -> None:
         kaiming(part)
     folder = root / "output/cityscapes/net"
     folder.mkdir(parents=True)
-    torch.save(hrnet.layout(Weights(net.state_dict(), "ours")), folder / "final_state.pth")
+    torch.save(hrnet.write(Weights(net.state_dict(), "ours"))[""], folder / "final_state.pth")
     assert train.main(["--eval", "val", *words, *SEVERAL]) == 0
     several = scores(folder)
     named = ["TEST.MODEL_FILE", str(folder / "final_state.pth"), "OUTPUT_DIR", f"{root}/named"]
@@ -124,7 +107,7 @@ def test_frozen_parts_come_from_two_files(words: list[str], root: Path) -> None:
         torch.manual_seed(seed)
         net = network.build(config.load([*words, "MODEL.ARCH", "seg_hrnet.HRNet"]))
         files.append(root / f"plain{seed}.pth")
-        torch.save(hrnet.layout(Weights(net.state_dict(), "ours")), files[-1])
+        torch.save(hrnet.write(Weights(net.state_dict(), "ours"))[""], files[-1])
     words += ["MODEL.FREEZED_PAR", "True", "MODEL.PRETRAINED", str(files[0]), "TRAIN.END_EPOCH", "1"]
     assert train.main([*words, "MODEL.OFFSET_PRETRAINED", f"{root}/none.pth"]) == 2
     words += ["OUTPUT_DIR", f"{root}/again", "MODEL.OFFSET_PRETRAINED", str(files[1]), "TRAIN.LR", "1e-9"]
@@ -135,18 +118,6 @@ def test_frozen_parts_come_from_two_files(words: list[str], root: Path) -> None:
     pairs = [(name.replace("stage4.", "stage4_2."), x) for name, x in second.items() if name.startswith("stage4.")]
     found = [(trained[name], x) for name, x in pairs if name in trained and name.endswith("conv1.weight")]
     assert found and all(torch.allclose(mine, x, atol=1e-4) for mine, x in found)
-
-
-def test_predictions_of_test_images(words: list[str], begun: Path) -> None:
-    """A list of them means predictions, in Cityscapes' label ids."""
-    assert train.main(["--eval", "val", *words, "DATASET.TEST_SET", "list/cityscapes/test.lst"]) == 0
-    folder = begun / "eval_test"
-    found = list((folder / "test_results").glob("*.png"))
-    assert len(found) == 2 and not (folder / "confusion.csv").exists()
-    assert {Image.open(path).mode for path in found} == {"P"}
-    assert {int(x) for path in found for x in np.unique(np.asarray(Image.open(path)))} <= set(
-        cityscapes.SPEC.train_to_id
-    )
 
 
 def test_our_recipe_takes_the_same_words(root: Path) -> None:

@@ -26,13 +26,12 @@ import train
 from datasets.pictures import read_image
 from engine import checkpoint
 from evaluation.sinks.submission import id_table
-from inference import trained
-from inference.predict import Predictor
-from network.weights import metadata, pairs
+from inference import Predictor, from_file
+from network.weights import layouts, metadata
 from scripts import auto_label, export
 from utils import digest
 
-SIZES = {"IMG_SIZES": "300,375,450,525,600", "IMG_MAX_SIZE": 1000, "PADDING": 8}
+SIZES = {"IMG_SIZES": (300, 375, 450, 525, 600), "IMG_MAX_SIZE": 1000, "PADDING": 8}
 NAMED = ["--arch_encoder", SMALL[0], "--arch_decoder", SMALL[1]]
 
 
@@ -78,7 +77,7 @@ def sizes(cfg: CfgNode) -> dict[str, object]:
 
 class TestTold:
     def test_by_the_folder(self, folder: Path) -> None:
-        found = trained.build(["--snapshot", str(folder)])
+        found = from_file.build(["--snapshot", str(folder)])
         assert (found.cfg.MODEL.ARCH, found.cfg.MODEL.ENCODER, found.cfg.MODEL.DECODER) == (
             "encoder_decoder",
             *SMALL[:2],
@@ -87,24 +86,24 @@ class TestTold:
 
     def test_the_rest_where_the_line_names_the_network(self, nameless: Path) -> None:
         files = ",".join(str(nameless / f"{kind}_epoch_20.pth") for kind in ("encoder", "decoder"))
-        found = trained.build(["--snapshot", files, "--arch_encoder", SMALL[0]])
+        found = from_file.build(["--snapshot", files, "--arch_encoder", SMALL[0]])
         assert (found.cfg.MODEL.ENCODER, found.cfg.MODEL.DECODER) == SMALL[:2]
         assert found.spec.name == "ade20k" and sizes(found.cfg) == SIZES
 
     @pytest.mark.parametrize(
         ("words", "key", "value"),
         [
-            (["--imgSize", "200", "300"], "IMG_SIZES", "200,300"),
-            (["--imgSize", ""], "IMG_SIZES", ""),
+            (["--imgSize", "200", "300"], "IMG_SIZES", (200, 300)),
+            (["--imgSize", ""], "IMG_SIZES", ()),
             (["--padding_constant", "32"], "PADDING", 32),
             (["DATASET.IMG_MAX_SIZE", "700"], "IMG_MAX_SIZE", 700),
             (["--dataset", "ade20k"], "PADDING", 8),
-            (["--dataset", "toy"], "IMG_SIZES", ""),  # sizes are those of the file's own dataset
+            (["--dataset", "toy"], "IMG_SIZES", ()),  # sizes are those of the file's own dataset
         ],
     )
     def test_the_line_wins(self, folder: Path, words: Sequence[str], key: str, value: object) -> None:
         cfg = config.load(words, metadata.of_start(folder, ""))
-        assert sizes(cfg) == (SIZES | ({"IMG_SIZES": ""} if "toy" in words else {})) | {key: value}
+        assert sizes(cfg) == (SIZES | ({"IMG_SIZES": ()} if "toy" in words else {})) | {key: value}
 
     def test_by_a_checkpoint_of_ours(self, tmp_path: Path) -> None:
         words = [
@@ -122,7 +121,7 @@ class TestTold:
         cfg = config.load(words)
         checkpoint.save({"net": {"x": torch.zeros(1)}, "config": config.flat(cfg)}, tmp_path / "own.pth")
         again = config.load([], metadata.of_start(tmp_path / "own.pth", ""))
-        assert sizes(again) == {"IMG_SIZES": "24,32", "IMG_MAX_SIZE": 80, "PADDING": 16}
+        assert sizes(again) == {"IMG_SIZES": (24, 32), "IMG_MAX_SIZE": 80, "PADDING": 16}
         assert again.DATASET.NAME == "ade20k" and again.MODEL.ENCODER == SMALL[0]
         assert metadata.of_start(tmp_path / "own.pth", "encoder_decoder") == {}
 
@@ -131,7 +130,7 @@ def test_a_demo(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str])
     out = picture.parent / "out"
     words = ["--dataset", "ade20k", "--demo-image", str(picture), "--snapshot", str(folder), "--save-dir", str(out)]
     assert demo.main([*words, "--visualize"]) == 0
-    found = trained.build(["--snapshot", str(folder)])
+    found = from_file.build(["--snapshot", str(folder)])
     classes = expected(found.cfg, read_image(str(picture)))
     with Image.open(out / "pred_mask.png") as stored:
         assert np.array_equal(np.array(stored), id_table(found.spec)[classes])
@@ -149,7 +148,7 @@ def test_an_evaluation(nameless: Path, picture: Path) -> None:
     out, words = picture.parents[1] / "run", ["--snapshot", str(nameless), *NAMED]
     evaluated = ["--eval", "folder", "--eval_folder", str(picture.parent), "--dump_for_submission"]
     assert train.main([*words, *evaluated, "--num_workers", "0", "--result_dir", str(out)]) == 0
-    classes = expected(trained.build(words).cfg, read_image(str(picture)))
+    classes = expected(from_file.build(words).cfg, read_image(str(picture)))
     (written,) = (out / "submit").rglob("x.png")
     with Image.open(written) as stored:
         assert np.array_equal(np.array(stored), classes + 1)
@@ -173,7 +172,7 @@ def test_a_photograph(folder: Path, tmp_path: Path) -> None:
     write_image(photo, read_image(str(shared_path("data/photos/nyc.jpg")))[::2, ::2])
     words = ["--demo-image", str(photo), "--snapshot", str(folder), "--save-dir", str(tmp_path)]
     assert demo.main(words) == 0
-    classes = expected(trained.build(["--snapshot", str(folder)]).cfg, read_image(str(photo)))
+    classes = expected(from_file.build(["--snapshot", str(folder)]).cfg, read_image(str(photo)))
     with Image.open(tmp_path / "pred_mask.png") as stored:
         assert np.array_equal(np.array(stored), classes + 1)
 
@@ -204,13 +203,13 @@ def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
     cfg = auto_label.teacher(auto_label.parser().parse_args(words), []).cfg
     assert cfg.DATASET.IMG_SIZES == SIZES["IMG_SIZES"] and not cfg.EVAL.MULTI_SCALE
     cfg = auto_label.teacher(auto_label.parser().parse_args(words), ["--imgSize", ""]).cfg
-    assert cfg.EVAL.MULTI_SCALE and cfg.EVAL.EXTRA_SCALES == "0.5,2.0"
+    assert cfg.EVAL.MULTI_SCALE and cfg.EVAL.EXTRA_SCALES == (0.5, 2.0)
 
 
 def test_a_teacher_is_told_by_both_files(folder: Path, nameless: Path, tmp_path: Path) -> None:
     other = parsing_pairs.write(tmp_path / "other", epoch=20)
     torch.save({"conv_last.bias": torch.zeros(150)}, other / "decoder_epoch_20.pth")
-    codes = [digest.of_files(pairs.parts(path)) for path in (folder, nameless, other)]
+    codes = [digest.of_files(layouts.files(path)) for path in (folder, nameless, other)]
     assert codes[0] == codes[1] != codes[2]
 
 

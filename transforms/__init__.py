@@ -12,7 +12,6 @@ from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleC
 from transforms.randaugment import RandAugment
 from transforms.short_side import ShortSide
 from utils.contracts import DatasetSpec, Sample
-from utils.errors import UserError
 
 Transform = Callable[[Sample, random.Random], Sample]
 
@@ -33,7 +32,7 @@ class Pipeline:
 def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
     """The steps of AUG.TABLE, or those of whole images; at the end the label's stride."""
     whole = bool(cfg.DATASET.IMG_SIZES)
-    crops = _paddle if cfg.AUG.TABLE == "paddle" else _nvidia
+    crops = _padded_crops if cfg.AUG.TABLE == "paddle" else _scaled_crops
     steps = _whole(cfg, spec) if whole else crops(cfg, spec)
     if cfg.DATASET.LABEL_STRIDE > 1:
         steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE, spec.ignore_label if whole else None))
@@ -41,24 +40,24 @@ def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
 
 
 def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """CSAIL's order: flip, resize; colours and blur, which it has none of, as with crops. Padding follows."""
+    """Flip, resize; colours and blur as with crops, none by default of such recipes. Padding follows."""
     normalise = Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
     return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalise]
 
 
-def _paddle(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """PaddleSeg's order: resize, pad and crop, flip, colours; an image without new colours is float, and normalised."""
-    size = parse_size(cfg.DATASET.CROP_SIZE)
+def _padded_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """Resize, pad and crop, flip, colours; an image without new colours is float, and normalised."""
+    size = cfg.DATASET.CROP_SIZE
     steps = [ResizeCrop(size, cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX, ignore=spec.ignore_label), RandomFlip()]
     if cfg.AUG.COLOR or cfg.AUG.HUE:
         return [*steps, Distort(cfg.AUG.COLOR, cfg.AUG.HUE)]
     return [*steps, Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))]
 
 
-def _nvidia(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """NVIDIA's order: scale and crop, flip, RandAugment, colours, blur."""
+def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
+    """Scale and crop, flip, RandAugment, colours, blur."""
     fill = mean_colour(cfg.DATASET.MEAN)
-    size = None if cfg.DATASET.FULL_CROP else parse_size(cfg.DATASET.CROP_SIZE)
+    size = None if cfg.DATASET.FULL_CROP else cfg.DATASET.CROP_SIZE
     crop = RandomScaleCrop(
         size,
         cfg.AUG.SCALE_MIN,
@@ -76,7 +75,8 @@ def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     steps: list[Transform] = []
     if cfg.AUG.RAND_AUGMENT:
         fill = mean_colour(cfg.DATASET.MEAN)
-        steps.append(RandAugment(*parse_randaugment(cfg.AUG.RAND_AUGMENT), fill, spec.ignore_label))
+        count, magnitude = cfg.AUG.RAND_AUGMENT
+        steps.append(RandAugment(count, float(magnitude), fill, spec.ignore_label))
     if cfg.AUG.COLOR:
         steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))
     if cfg.AUG.BBLUR:
@@ -93,26 +93,6 @@ def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:
     return Pipeline(
         (FixedSize(size, cfg.DATASET.MAPILLARY_CROP_VAL, mean_colour(cfg.DATASET.MEAN), spec.ignore_label),)
     )
-
-
-def parse_size(text: str | int) -> tuple[int, int]:
-    """`"896"` -> (896, 896), `"512,1024"` -> (512, 1024), that is (h, w)."""
-    try:
-        numbers = [int(part) for part in str(text).split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2) or min(numbers) < 1:
-        raise UserError(f'--crop_size takes one positive number or "height,width", not {text!r}')
-    return numbers[0], numbers[-1]
-
-
-def parse_randaugment(text: str) -> tuple[int, float]:
-    """`"N,M"` -> (operations, magnitude)."""
-    try:
-        count, magnitude = text.split(",")
-        return int(count), float(magnitude)
-    except ValueError:
-        raise UserError(f'--rand_augment takes "N,M" (operations, magnitude 0 to 30), not {text!r}') from None
 
 
 def mean_colour(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:

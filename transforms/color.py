@@ -122,7 +122,7 @@ def turn_hue(image: np.ndarray, shift: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Distort:
-    """PaddleSeg's `RandomDistort`: brightness, contrast, saturation by a factor in [1 - strength, 1 + strength], hue.
+    """Brightness, contrast, saturation by a factor in [1 - strength, 1 + strength], hue.
 
     The hue turns by a uniform shift in [-hue, hue], in 1/256 of the circle. All of them always, in random order,
     through Pillow; a float image is cut off to uint8 before.

@@ -166,7 +166,7 @@ class RandomScaleCrop:
 def resize_plain(sample: Sample, factor: float) -> Sample:
     """The whole sample resized by `factor` in float32, bilinear without smoothing, its label by nearest neighbour.
 
-    (H, W, 3) -> (round(H * factor), round(W * factor), 3) float32 in 0..255, as PaddleSeg's `ResizeStepScaling`.
+    (H, W, 3) -> (round(H * factor), round(W * factor), 3) float32 in 0..255.
     """
     height, width = sample.image.shape[:2]
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -190,7 +190,7 @@ def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int)
 
 @dataclass(frozen=True)
 class ResizeCrop:
-    """PaddleSeg's way: resize the whole image by a uniform factor, pad to the crop with grey, then crop.
+    """Resize the whole image by a uniform factor, pad to the crop with grey, then crop.
 
     The crop is uniform, or covers the sample's centre. The image becomes float32 in 0..255, not normalised:
     `Distort` or `Normalise` has to follow.

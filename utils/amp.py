@@ -1,4 +1,4 @@
-"""Mixed precision by NVIDIA's level names, in torch's own terms."""
+"""Mixed precision by apex' level names, in torch's own terms."""
 
 from __future__ import annotations
 

@@ -69,13 +69,13 @@ class EvalBatch(TypedDict):
 class Prediction:
     """What the Predictor says of one image.
 
-    `classes` (H, W) uint8; `confidence` (H, W) float32, the largest probability; `scores` (K, H, W), the
+    `classes` (H, W) uint8; `max_prob` (H, W) float32, the largest probability; `scores` (K, H, W), the
     accumulated map before the argmax, only if asked; `extras` further maps by their output's name;
     `note` says what differs from a plain whole-image pass, for instance "tiles of 512x512".
     """
 
     classes: Tensor
-    confidence: Tensor
+    max_prob: Tensor
     scores: Tensor | None = None
     extras: dict[str, Tensor] = field(default_factory=dict)
     note: str = ""

@@ -1,9 +1,8 @@
-"""GPUs by their numbers: which ones --device names, and what CUDA calls them."""
+"""GPUs by their numbers: whether they are there, and what CUDA calls them."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
 import torch
@@ -11,29 +10,26 @@ import torch
 from utils.errors import UserError
 
 
-def one(devices: str) -> None:
-    """Let this process see a single GPU from now on, "2" for instance; "": as it is. UserError for several."""
-    names = visible(numbers(devices, torch.cuda.device_count())) if devices else []
+def one(devices: Sequence[int]) -> None:
+    """Let this process see a single GPU from now on; without a number: as it is. UserError for several."""
+    names = visible(present(devices, torch.cuda.device_count()))
     if len(names) > 1:
-        raise UserError(f"--device {devices}: a single GPU is used here, give its number alone")
+        raise UserError(f"--device {_text(devices)}: a single GPU is used here, give its number alone")
     if names:
         os.environ["CUDA_VISIBLE_DEVICES"] = names[0]
 
 
-def numbers(text: str, count: int) -> list[int]:
-    """Of `count` GPUs those of "0-3", "0,2,4", "gpu0-gpu3" or "3-1", in this order, each once. UserError for others."""
-    found: list[int] = []
-    for part in text.lower().split(","):
-        match = re.fullmatch(r"\s*(?:gpu)?(\d+)(?:-(?:gpu)?(\d+))?\s*", part)
-        if match is None:
-            raise UserError(f"--device {text!r}: give numbers of GPUs like 0-3 or 0,2,4")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if max(first, last) >= count:
-            there = f"they are 0-{count - 1}" if count > 1 else "there is GPU 0 alone" if count else "there is none"
-            advice = "" if count else "; leave it out to compute on the CPU"
-            raise UserError(f"--device {text}: no GPU {max(first, last)} here, {there}{advice}")
-        found += range(first, last + 1) if first <= last else range(first, last - 1, -1)
-    return list(dict.fromkeys(found))
+def present(devices: Sequence[int], count: int) -> Sequence[int]:
+    """The numbers of these GPUs as they are; UserError for one that is not among the `count` GPUs of this machine."""
+    if devices and max(devices) >= count:
+        there = f"they are 0-{count - 1}" if count > 1 else "there is GPU 0 alone" if count else "there is none"
+        advice = "" if count else "; leave it out to compute on the CPU"
+        raise UserError(f"--device {_text(devices)}: no GPU {max(devices)} here, {there}{advice}")
+    return devices
+
+
+def _text(devices: Sequence[int]) -> str:
+    return ",".join(map(str, devices))
 
 
 def visible(chosen: Sequence[int]) -> list[str]:

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from options.foreign import Asked, System, Told, Tree
+from options.foreign import ForeignConfig, ForeignValues, ParseContext, Tree
+from options.kinds import names
 from utils.errors import UserError, nearest
 
-# Their key -> ours ("": read by `places`, or without a counterpart), and their value where a file says nothing.
+# Their key -> ours ("": read by `overrides`, or without a counterpart), and their value where a file says nothing.
 KEYS: dict[str, tuple[str, Any]] = {
     "DIR": ("", "ckpt/ade20k-resnet50dilated-ppm_deepsup"),
     "DATASET.root_dataset": ("DATASET.ROOT", "./data/"),
@@ -86,13 +87,13 @@ def is_theirs(tree: Tree) -> bool:
     return any(key in KEYS for key, _ in _leaves(tree))
 
 
-def read(tree: Tree) -> Told:
+def read(tree: Tree) -> ForeignValues:
     """What such a file tells, with their defaults; UserError that names every key that is not theirs."""
-    told = {key: value for key, value in _leaves(tree) if value is not None}
-    unknown = [f"{key}{nearest(key, KEYS)}" for key in told if key not in KEYS]
+    foreign = {key: value for key, value in _leaves(tree) if value is not None}
+    unknown = [f"{key}{nearest(key, KEYS)}" for key in foreign if key not in KEYS]
     if unknown:
         raise UserError(f"in this file of CSAIL's scene parsing is not known: {'; '.join(unknown)}")
-    return {key: default for key, (_, default) in KEYS.items()} | told
+    return {key: default for key, (_, default) in KEYS.items()} | foreign
 
 
 def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -103,9 +104,9 @@ def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def translated(told: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+def translate(foreign: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """(their key, our key, value) of what has a counterpart; UserError for what has another value than theirs can."""
-    for key, value in told.items():
+    for key, value in foreign.items():
         ours = KEYS[key][0]
         if key == "TRAIN.optim":
             if str(value).lower() != "sgd":
@@ -116,79 +117,79 @@ def translated(told: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         elif key.startswith("MODEL.arch_"):
             value = str(value).lower()
         elif key == "DATASET.imgSizes":
-            sizes = value if isinstance(value, (list, tuple)) else str(value).strip("()[] ").split(",")
-            value = ",".join(str(size).strip() for size in sizes if str(size).strip())
+            value = names.read(value)
             if not value:
                 raise UserError(f"{key} is empty: give lengths of the short side, (300,375,450) for instance")
         if ours:
             yield key, ours, value
 
 
-def idle(asked: Asked) -> list[str]:
+def ignored_flags(context: ParseContext) -> list[str]:
     """What was asked for and has no effect, there as here: images without random flips."""
     flips = {
-        "DATASET.random_flip": asked.told.get("DATASET.random_flip"),
-        "--random_flip": asked.older.get("--random_flip"),
+        "DATASET.random_flip": context.foreign.get("DATASET.random_flip"),
+        "--random_flip": context.legacy_flags.get("--random_flip"),
     }
     return [f"{name} {value}" for name, value in flips.items() if str(value).lower() in ("false", "0", "no")]
 
 
-def places(asked: Asked) -> dict[str, Any]:
+def overrides(context: ParseContext) -> dict[str, Any]:
     """{our key: value} of what takes several of their words: folders, weights, GPUs.
 
-    `asked.older`: {flag: value} of FLAGS. UserError where older flags are not for that, or contradict others.
+    `context.legacy_flags`: {flag: value} of FLAGS. UserError where older flags are not for that, or contradict others.
     """
-    told, older, given, mode = asked.told, asked.older, asked.given, asked.values["EVAL.MODE"]
-    _check(told, older, mode, given)
-    _check_named({**told, **older})
-    told = {**told, **{_KEY_OF[flag]: value for flag, value in older.items() if flag in _KEY_OF}}
-    if "--id" in older or "--ckpt" in older:
-        told["DIR"] = str(PurePath(older.get("--ckpt", "./ckpt"), older.get("--id", "")))
-    found = _weights(told, older.get("--suffix", ""), mode)
-    folder = told.get("DIR")
-    if mode and ("--result" in older or mode == "folder"):
-        folder = told.get("TEST.result", folder)
+    foreign, legacy_flags, values, chosen, _ = context
+    mode = values["EVAL.MODE"]
+    _check(foreign, legacy_flags, mode, chosen)
+    _check_named({**foreign, **legacy_flags})
+    foreign = {**foreign, **{_KEY_OF[flag]: value for flag, value in legacy_flags.items() if flag in _KEY_OF}}
+    if "--id" in legacy_flags or "--ckpt" in legacy_flags:
+        foreign["DIR"] = str(PurePath(legacy_flags.get("--ckpt", "./ckpt"), legacy_flags.get("--id", "")))
+    found = _weights(foreign, legacy_flags.get("--suffix", ""), mode)
+    folder = foreign.get("DIR")
+    if mode and ("--result" in legacy_flags or mode == "folder"):
+        folder = foreign.get("TEST.result", folder)
     if folder:
         found["RESULT_DIR"] = str(folder)
-    if "--optim" in older:
-        found |= {ours: value for _, ours, value in translated({"TRAIN.optim": older["--optim"]})}
-    if "--num_gpus" in older:
-        count = older["--num_gpus"]
+    if "--optim" in legacy_flags:
+        found |= {ours: value for _, ours, value in translate({"TRAIN.optim": legacy_flags["--optim"]})}
+    if "--num_gpus" in legacy_flags:
+        count = legacy_flags["--num_gpus"]
         if not count.isdigit() or int(count) < 1:
             raise UserError(f"--num_gpus takes a number from 1 on, not {count!r}")
         found["OPTIONS.DEVICES"] = "0" if int(count) == 1 else f"0-{int(count) - 1}"
-    return {key: value for key, value in found.items() if key not in given}
+    return {key: value for key, value in found.items() if key not in chosen}
 
 
-def _check_named(told: Mapping[str, Any]) -> None:
+def _check_named(foreign: Mapping[str, Any]) -> None:
     """UserError for a folder to write to without a name."""
     for name in ("DIR", "TEST.result", "--ckpt", "--result"):
-        if name in told and not str(told[name] or "").strip():
+        if name in foreign and not str(foreign[name] or "").strip():
             raise UserError(f"{name} is empty: name the folder that the run writes to")
 
 
-def _weights(told: Mapping[str, Any], suffix: str, mode: str) -> dict[str, Any]:
+def _weights(foreign: Mapping[str, Any], suffix: str, mode: str) -> dict[str, Any]:
     """Where encoder and decoder start from: the run's folder, or two files that are named."""
-    start = str(told.get("TRAIN.start_epoch", 0))
-    if mode and "DIR" in told:
-        end = suffix or f"_{told.get('TEST.checkpoint' if mode == 'folder' else 'VAL.checkpoint', 'epoch_20.pth')}"
+    start = str(foreign.get("TRAIN.start_epoch", 0))
+    if mode and "DIR" in foreign:
+        end = suffix or f"_{foreign.get('TEST.checkpoint' if mode == 'folder' else 'VAL.checkpoint', 'epoch_20.pth')}"
     elif not mode and start != "0":
         end = f"_epoch_{start}.pth"
     else:
-        encoder, decoder = (told.get(f"MODEL.weights_{part}") or "" for part in ("encoder", "decoder"))
+        encoder, decoder = (foreign.get(f"MODEL.weights_{part}") or "" for part in ("encoder", "decoder"))
         if decoder and not encoder:
             raise UserError(f"{decoder}: a decoder's weights without its encoder's; give --weights_encoder, too")
         if encoder and not decoder:
             return {"MODEL.TRUNK_WEIGHTS": encoder}
         return {"SNAPSHOT": f"{encoder},{decoder}"} if encoder else {}
-    files = (PurePath(str(told["DIR"]), f"{part}{end}") for part in ("encoder", "decoder"))
+    files = (PurePath(str(foreign["DIR"]), f"{part}{end}") for part in ("encoder", "decoder"))
     return {"SNAPSHOT": ",".join(map(str, files))}
 
 
-def _check(told: Mapping[str, Any], older: Mapping[str, str], mode: str, given: Collection[str]) -> None:
+def _check(foreign: Mapping[str, Any], legacy_flags: Mapping[str, str], mode: str, chosen: Collection[str]) -> None:
     """UserError for older flags that say again what another flag says, or that are of the other mode."""
-    names = [flag for flag in ("--id", "--ckpt") if flag in older]
-    weights = [flag for flag in ("--weights_encoder", "--weights_decoder") if flag in older]
+    names = [flag for flag in ("--id", "--ckpt") if flag in legacy_flags]
+    weights = [flag for flag in ("--weights_encoder", "--weights_decoder") if flag in legacy_flags]
     for flags, key, other in (
         (weights + (names if mode else []), "SNAPSHOT", "--snapshot"),
         (["--result"] if mode else names, "RESULT_DIR", "--result_dir"),
@@ -196,14 +197,14 @@ def _check(told: Mapping[str, Any], older: Mapping[str, str], mode: str, given: 
         (["--optim"], "OPTIM.NAME", "--optimizer"),
     ):
         for flag in flags:
-            if flag in older and key in given:
+            if flag in legacy_flags and key in chosen:
                 raise UserError(f"{flag} and {other} say the same thing: leave one of them out")
     if mode and names and weights:
         raise UserError(f"{names[0]} and {weights[0]} both name weights to evaluate: leave one of them out")
-    if "--suffix" in older and not (mode and (names or told)):
+    if "--suffix" in legacy_flags and not (mode and (names or foreign)):
         raise UserError("--suffix is the end of two files' names: give --eval val and --id, too")
-    if "--result" in older and not mode:
+    if "--result" in legacy_flags and not mode:
         raise UserError("--result is of --eval: --ckpt and --id say where a training writes")
 
 
-SYSTEM = System("CSAIL", is_theirs, read, translated, RECIPE, KEYS, False, FLAGS, places, idle)
+SYSTEM = ForeignConfig("CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, FLAGS, overrides, ignored_flags)

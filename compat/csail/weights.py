@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from network.weights import pairs, places
+from compat.csail import pairs
+from network.weights import places
 from network.weights.formats import EXTRA, Weights, tensors
+from network.weights.layouts import Layout
 from utils.errors import UserError
 
 CLASSES = 150  # of ADE20K, on which the published networks were trained
@@ -25,7 +27,7 @@ _FOLDER = re.compile(r"(?:ade20k|baseline)-(?P<encoder>(?P<base>\w+?)(?:dilated|
 _CLASSIFIER = re.compile(r"conv_last\.(\d\.)*bias")
 
 
-def parse(content: Any) -> Weights | None:
+def parse(content: Any, place: str = "") -> Weights | None:
     """The weights under `encoder.` and `decoder.`, or None if this is another layout.
 
     Raises UserError where a file is not of the kind that its place says.
@@ -44,6 +46,7 @@ def parse(content: Any) -> Weights | None:
         num_classes=classes,
         epoch=max(0, pairs.epoch_of(content.files[0]) - 1),
         options=_options(content.folder.name, encoder_of(encoder), decoder_of(decoder), classes),
+        question=_question(encoder_of(encoder), decoder_of(decoder)),
     )
 
 
@@ -69,7 +72,7 @@ def _options(folder: str, base: str, decoder: str, classes: int | None) -> dict[
 
 
 def encoder_of(names: Mapping[str, Tensor]) -> str:
-    """The encoder that has such entries, whatever its dilation; empty if it is none that is known here."""
+    """The encoder that has such entries, of any dilation; empty if it is none that is known here."""
     if any(name.startswith("features.") for name in names):
         return "mobilenetv2"
     if any(name.startswith("stage2.") for name in names):
@@ -92,9 +95,8 @@ def decoder_of(names: Mapping[str, Tensor]) -> str:
     return f"{kind}_deepsup" if kind and "conv_last_deepsup.weight" in names else kind
 
 
-def question(weights: Weights) -> str:
+def _question(base: str, decoder: str) -> str:
     """What to ask a user for where the folder does not name the network, with what its entries tell."""
-    base, decoder = encoder_of(_below(weights.state, "encoder")), decoder_of(_below(weights.state, "decoder"))
     encoders = f" {base}, {base}dilated or {base}_dilated16 (its dilation is not in the files)" if base else ""
     return f"give both --arch_encoder{encoders} and --arch_decoder{f' {decoder}' if decoder else ''}"
 
@@ -104,7 +106,7 @@ def _below(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     return {name.removeprefix(start): x for name, x in state.items() if name.startswith(start)}
 
 
-def layout(weights: Weights) -> dict[str, dict[str, Tensor]]:
+def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
     """{name of a file: its state}, as the published code saves them after epoch K, counted from 1.
 
     Raises UserError for weights of a network without encoder and decoder.
@@ -120,7 +122,7 @@ def layout(weights: Weights) -> dict[str, dict[str, Tensor]]:
 
 
 def _with_extra(state: Mapping[str, Tensor], momentum: float) -> dict[str, Tensor]:
-    """The state with the buffers of a synchronised batch norm behind each norm's own.
+    """The state with the buffers of a synchronized batch norm behind each norm's own.
 
     They hold the running statistics as sums over a decaying count of steps. 1 / momentum is the count that a long
     training ends at, so that one that goes on from here moves as slowly.
@@ -134,3 +136,15 @@ def _with_extra(state: Mapping[str, Tensor], momentum: float) -> dict[str, Tenso
             values = (mean / momentum, variance / momentum, torch.full((1,), 1 / momentum))
             found |= {f"{norm}.{key}": value for key, value in zip(EXTRA, values, strict=True)}
     return found
+
+
+LAYOUT = Layout(
+    "csail",
+    parse,
+    write,
+    "a folder of encoder_epoch_K.pth and decoder_epoch_K.pth, whose name tells the network: ade20k-ENCODER-DECODER",
+    is_own=pairs.is_pair,
+    read=pairs.read,
+    files=pairs.files,
+    always=True,  # a command line can name the parts one by one
+)

@@ -120,5 +120,5 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "TEST.CENTER_CROP_TEST": (False,), "TEST.OUTPUT_INDEX": (-1, 1),
 }  # fmt: skip
 # Without effect, there as here; said where it is asked for.
-IDLE = ("AUTO_RESUME", "RANK", "TRAIN.LR_FACTOR", "TRAIN.LR_STEP", "TRAIN.BEGIN_EPOCH", "TRAIN.NUM_SAMPLES",
+IGNORED = ("AUTO_RESUME", "RANK", "TRAIN.LR_FACTOR", "TRAIN.LR_STEP", "TRAIN.BEGIN_EPOCH", "TRAIN.NUM_SAMPLES",
          "TEST.MULTI_SCALE", *(key for key in KEYS if key.startswith("DEBUG.")))  # fmt: skip

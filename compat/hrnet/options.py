@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from compat.hrnet.keys import EXTRA, IDLE, KEYS, ONLY, RECIPE, STAGES
-from options.foreign import Asked, System, Told, Tree
+from compat.hrnet.keys import EXTRA, IGNORED, KEYS, ONLY, RECIPE, STAGES
+from options import archs
+from options.foreign import ForeignConfig, ForeignValues, ParseContext, Tree
 from utils.errors import UserError, nearest
 
 _TELLING = ("MODEL.NAME", "DATASET.DATASET", "DATASET.TRAIN_SET", "DATASET.TEST_SET")
@@ -24,13 +25,13 @@ def is_theirs(tree: Tree) -> bool:
     return any(key in _TELLING or key.startswith((f"{EXTRA}.", "TEST.", "CUDNN.")) for key, _ in _leaves(tree))
 
 
-def read(tree: Tree) -> Told:
+def read(tree: Tree) -> ForeignValues:
     """What such a file tells, with their defaults; UserError that names every key that is not theirs."""
-    told = {key: value for key, value in _leaves(tree) if value is not None}
-    unknown = [f"{key}{nearest(key, KEYS)}" for key in told if key not in KEYS]
+    foreign = {key: value for key, value in _leaves(tree) if value is not None}
+    unknown = [f"{key}{nearest(key, KEYS)}" for key in foreign if key not in KEYS]
     if unknown:
         raise UserError(f"in this file of the HRNet family is not known: {'; '.join(unknown)}")
-    return {key: default for key, (_, default) in KEYS.items() if default is not None} | told
+    return {key: default for key, (_, default) in KEYS.items() if default is not None} | foreign
 
 
 def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -41,9 +42,9 @@ def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def translated(told: Told) -> Iterator[tuple[str, str, Any]]:
+def translate(foreign: ForeignValues) -> Iterator[tuple[str, str, Any]]:
     """(their key, our key, value) of what has a counterpart; UserError for a value that is not known here."""
-    for key, value in told.items():
+    for key, value in foreign.items():
         value = _plain(value)
         if isinstance(KEYS[key][1], bool) and value not in (True, False):
             raise UserError(f"{key} takes true or false, not {value!r}")
@@ -76,42 +77,42 @@ def _numbers(key: str, value: Any, count: int = 0) -> list[Any]:
     return found
 
 
-def idle(asked: Asked) -> list[str]:
+def ignored_flags(context: ParseContext) -> list[str]:
     """What was asked for and has no effect: there neither, or since its file is not there, which they pass over."""
-    told = {key: _plain(value) for key, value in asked.told.items()}
-    found = [f"{key} {told[key]}" for key in IDLE if key in told and told[key] != KEYS[key][1]]
-    if not (asked.values["EVAL.MODE"] or _frozen(asked)):
-        files = ((key, told.get(f"MODEL.{key}")) for key in ("PRETRAINED", "OFFSET_PRETRAINED"))
-        found += [f"MODEL.{key} {file} (not there)" for key, file in files if file and not _is_there(asked, file)]
+    foreign = {key: _plain(value) for key, value in context.foreign.items()}
+    found = [f"{key} {foreign[key]}" for key in IGNORED if key in foreign and foreign[key] != KEYS[key][1]]
+    if not (context.values["EVAL.MODE"] or _frozen(context)):
+        files = ((key, foreign.get(f"MODEL.{key}")) for key in ("PRETRAINED", "OFFSET_PRETRAINED"))
+        found += [f"MODEL.{key} {file} (not there)" for key, file in files if file and not _is_there(context, file)]
     return found
 
 
-def places(asked: Asked) -> dict[str, Any]:
+def overrides(context: ParseContext) -> dict[str, Any]:
     """{our key: value} of what takes several of their words: network, data, losses, sizes, where a run starts.
 
     UserError for a network or dataset that is not known here, and for stages that do not fit together.
     """
-    if not asked.told:
+    if not context.foreign:
         return {}
-    asked = asked._replace(told={key: _plain(value) for key, value in asked.told.items()})
-    told, network = asked.told, _network(asked.told)
-    arch = ({} if "MODEL.ARCH" in asked.given else network).get("MODEL.ARCH", asked.values["MODEL.ARCH"])
-    found = network | _losses(told, arch) | _augmentation(told) | _data(asked)
-    mode = found.pop("EVAL.MODE", asked.values["EVAL.MODE"])
-    found |= _evaluation(told) if mode else _validation(told)
-    found |= _start(asked, mode)
-    return {key: value for key, value in found.items() if key not in asked.given} | {"EVAL.MODE": mode}
+    context = context._replace(foreign={key: _plain(value) for key, value in context.foreign.items()})
+    foreign, network = context.foreign, _network(context.foreign)
+    arch = ({} if "MODEL.ARCH" in context.chosen else network).get("MODEL.ARCH", context.values["MODEL.ARCH"])
+    found = network | _losses(foreign, arch) | _augmentation(foreign) | _data(context)
+    mode = found.pop("EVAL.MODE", context.values["EVAL.MODE"])
+    found |= _evaluation(foreign) if mode else _validation(foreign)
+    found |= _start(context, mode)
+    return {key: value for key, value in found.items() if key not in context.chosen} | {"EVAL.MODE": mode}
 
 
-def _network(told: Mapping[str, Any]) -> dict[str, Any]:
+def _network(foreign: Mapping[str, Any]) -> dict[str, Any]:
     """Their code with offsets alone never aligns corners, the one with OCR and offsets always, HRNet's by default."""
-    found = _width(told)
-    if "MODEL.ALIGN_CORNERS" in told:
-        found["MODEL.ALIGN_CORNERS"] = told["MODEL.ALIGN_CORNERS"]
-    if "MODEL.NAME" not in told:
+    found = _width(foreign)
+    if "MODEL.ALIGN_CORNERS" in foreign:
+        found["MODEL.ALIGN_CORNERS"] = foreign["MODEL.ALIGN_CORNERS"]
+    if "MODEL.NAME" not in foreign:
         return found
-    own = any(key.startswith(f"{EXTRA}.") and ("_2." in key or not key.startswith(_PLAIN)) for key in told)
-    archs, name = _WITH_OFFSETS if own else _ARCHS, told["MODEL.NAME"]
+    own = any(key.startswith(f"{EXTRA}.") and ("_2." in key or not key.startswith(_PLAIN)) for key in foreign)
+    archs, name = _WITH_OFFSETS if own else _ARCHS, foreign["MODEL.NAME"]
     if name not in archs:
         raise UserError(f"MODEL.NAME {name}: unknown here{nearest(str(name), archs)}; known: {', '.join(archs)}")
     arch = archs[name]
@@ -121,7 +122,7 @@ def _network(told: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _width(told: Mapping[str, Any]) -> dict[str, Any]:
+def _width(foreign: Mapping[str, Any]) -> dict[str, Any]:
     """The width that the channels of all stages tell; UserError where a stage is none of HRNet's."""
     width = 0
     for stage in STAGES:
@@ -129,28 +130,29 @@ def _width(told: Mapping[str, Any]) -> dict[str, Any]:
         block = "BOTTLENECK" if number == 1 else "BASIC"
         known = {"NUM_BRANCHES": number, "NUM_RANCHES": number, "BLOCK": block, "FUSE_METHOD": "SUM"}
         key = f"{EXTRA}.{stage}.NUM_CHANNELS"
-        if key in told:
-            first, *_ = _numbers(key, told[key], number)
+        if key in foreign:
+            first, *_ = _numbers(key, foreign[key], number)
             width = width or (first if number > 1 else 0)
             known["NUM_CHANNELS"] = [64] if number == 1 else [width * 2**i for i in range(number)]
         for name, value in known.items():
-            found = told.get(f"{EXTRA}.{stage}.{name}", value)
+            found = foreign.get(f"{EXTRA}.{stage}.{name}", value)
             if found not in (value, [value]) and [found] != value:
                 raise UserError(f"{EXTRA}.{stage}.{name} {found}: here it is {value}")
     return {"MODEL.HRNET_WIDTH": width} if width else {}
 
 
-def _losses(told: Mapping[str, Any], arch: str) -> dict[str, Any]:
+def _losses(foreign: Mapping[str, Any], arch: str) -> dict[str, Any]:
     """Weights of classes, and terms: OCR's auxiliary prediction has no hard pixels in HRNet's code."""
     found: dict[str, Any] = {}
-    if "DATASET.DATASET" in told:
-        found["LOSS.CLASS_WEIGHTS"] = "cityscapes" if told["DATASET.DATASET"] in _DATASETS else "none"
-    if not {"LOSS.USE_OHEM", "LOSS.BALANCE_WEIGHTS"} & told.keys():
+    if "DATASET.DATASET" in foreign:
+        found["LOSS.CLASS_WEIGHTS"] = "cityscapes" if foreign["DATASET.DATASET"] in _DATASETS else "none"
+    if not {"LOSS.USE_OHEM", "LOSS.BALANCE_WEIGHTS"} & foreign.keys():
         return found
-    offsets, ocr = arch.startswith("offset."), arch in ("ocrnet.HRNet", "offset.HRNet_OCR")
-    ohem = told.get("LOSS.USE_OHEM", offsets)
-    given = told.get("LOSS.BALANCE_WEIGHTS", [0.4, 1] if ocr else [1])
-    heads = list(zip(_numbers("LOSS.BALANCE_WEIGHTS", given, 1 + ocr), ("aux", "pred")[not ocr :], strict=True))
+    row = archs.find(arch)
+    offsets, ocr = row.offsets, "aux" in archs.outputs(row)
+    ohem = foreign.get("LOSS.USE_OHEM", offsets)
+    chosen = foreign.get("LOSS.BALANCE_WEIGHTS", [0.4, 1] if ocr else [1])
+    heads = list(zip(_numbers("LOSS.BALANCE_WEIGHTS", chosen, 1 + ocr), ("aux", "pred")[not ocr :], strict=True))
     if offsets and ohem and heads[-1][0] == 1:  # the terms that such a network has by itself
         return found | {"LOSS.TERMS": ""} | ({"LOSS.OCR_ALPHA": heads[0][0]} if ocr else {})
     terms = []
@@ -161,28 +163,28 @@ def _losses(told: Mapping[str, Any], arch: str) -> dict[str, Any]:
     return found | {"LOSS.TERMS": ",".join(terms + ["confidence:offset+confidence:1"] * offsets)}
 
 
-def _augmentation(told: Mapping[str, Any]) -> dict[str, Any]:
+def _augmentation(foreign: Mapping[str, Any]) -> dict[str, Any]:
     """Their factor is one of 0.5, 0.6, ..., 0.5 + SCALE_FACTOR / 10 of BASE_SIZE; without it images are not cropped."""
-    if not told.get("TRAIN.MULTI_SCALE", True):
+    if not foreign.get("TRAIN.MULTI_SCALE", True):
         return {"DATASET.FULL_CROP": True, "DATASET.PRE_SIZE": 0, "AUG.SCALE_MIN": 1.0, "AUG.SCALE_MAX": 1.0}
     found: dict[str, Any] = {}
-    if "TRAIN.BASE_SIZE" in told:
-        found["DATASET.PRE_SIZE"] = told["TRAIN.BASE_SIZE"]
-    if "TRAIN.SCALE_FACTOR" in told:
-        (factor,) = _numbers("TRAIN.SCALE_FACTOR", told["TRAIN.SCALE_FACTOR"], 1)
+    if "TRAIN.BASE_SIZE" in foreign:
+        found["DATASET.PRE_SIZE"] = foreign["TRAIN.BASE_SIZE"]
+    if "TRAIN.SCALE_FACTOR" in foreign:
+        (factor,) = _numbers("TRAIN.SCALE_FACTOR", foreign["TRAIN.SCALE_FACTOR"], 1)
         found |= {"AUG.SCALE_MIN": 0.5, "AUG.SCALE_MAX": 0.5 + factor / 10}
     return found
 
 
-def _data(asked: Asked) -> dict[str, Any]:
+def _data(context: ParseContext) -> dict[str, Any]:
     """Dataset, its folder, and its lists, whose paths start from the folder that this one lies in.
 
     A list of test images, where they are to be evaluated, means predictions of the test images.
     """
-    told, values, given = asked.told, asked.values, asked.given
+    foreign, values, chosen = context.foreign, context.values, context.chosen
     found: dict[str, Any] = {}
-    dataset = told.get("DATASET.DATASET")
-    name = values["DATASET.NAME"] if "DATASET.NAME" in given else dataset or values["DATASET.NAME"]
+    dataset = foreign.get("DATASET.DATASET")
+    name = values["DATASET.NAME"] if "DATASET.NAME" in chosen else dataset or values["DATASET.NAME"]
     if dataset and name != dataset:  # the file's data are not meant
         return found
     if dataset and dataset not in _DATASETS:
@@ -190,12 +192,12 @@ def _data(asked: Asked) -> dict[str, Any]:
             f"DATASET.DATASET {dataset}: known are {', '.join(_DATASETS)}; others come in with --dataset list"
         )
     if dataset:
-        found |= {"DATASET.NAME": dataset, "DATASET.ROOT": str(PurePath(str(told.get("DATASET.ROOT", "")), dataset))}
-    folder = values["DATASET.ROOT"] if "DATASET.ROOT" in given else found.get("DATASET.ROOT", values["DATASET.ROOT"])
+        found |= {"DATASET.NAME": dataset, "DATASET.ROOT": str(PurePath(str(foreign.get("DATASET.ROOT", "")), dataset))}
+    folder = values["DATASET.ROOT"] if "DATASET.ROOT" in chosen else found.get("DATASET.ROOT", values["DATASET.ROOT"])
     folder = PurePath(folder or values.get(f"DATASET.{name.upper()}_DIR", "."))
     root = folder if name == "list" else folder.parent
-    lists = {"DATASET.LIST_TRAIN": told.get("DATASET.TRAIN_SET")}
-    asks = str(told.get("DATASET.TEST_SET", ""))
+    lists = {"DATASET.LIST_TRAIN": foreign.get("DATASET.TRAIN_SET")}
+    asks = str(foreign.get("DATASET.TEST_SET", ""))
     tests = "test" in asks and "val" not in asks
     lists["DATASET.LIST_TEST" if tests else "DATASET.LIST_VAL"] = asks
     found |= {key: str(root / str(path)) for key, path in lists.items() if path}
@@ -204,56 +206,56 @@ def _data(asked: Asked) -> dict[str, Any]:
     return found
 
 
-def _evaluation(told: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluation(foreign: Mapping[str, Any]) -> dict[str, Any]:
     """Scales and mirror images, which validation while training goes without."""
     found: dict[str, Any] = {}
-    if "TEST.SCALE_LIST" in told:
-        scales = sorted(_numbers("TEST.SCALE_LIST", told["TEST.SCALE_LIST"]), key=lambda scale: scale != 1)
+    if "TEST.SCALE_LIST" in foreign:
+        scales = sorted(_numbers("TEST.SCALE_LIST", foreign["TEST.SCALE_LIST"]), key=lambda scale: scale != 1)
         found = {"EVAL.DEFAULT_SCALE": scales[0], "EVAL.MULTI_SCALE": len(scales) > 1}
         found |= {"EVAL.EXTRA_SCALES": ",".join(map(str, scales[1:]))} if len(scales) > 1 else {}
-    return found | ({"EVAL.DO_FLIP": told["TEST.FLIP_TEST"]} if "TEST.FLIP_TEST" in told else {})
+    return found | ({"EVAL.DO_FLIP": foreign["TEST.FLIP_TEST"]} if "TEST.FLIP_TEST" in foreign else {})
 
 
-def _validation(told: Mapping[str, Any]) -> dict[str, Any]:
+def _validation(foreign: Mapping[str, Any]) -> dict[str, Any]:
     """Images at a time, of which their evaluation has one."""
-    size = told.get("TEST.BATCH_SIZE_PER_GPU")
+    size = foreign.get("TEST.BATCH_SIZE_PER_GPU")
     return {"EVAL.BATCH_SIZE": size} if size else {}
 
 
-def _start(asked: Asked, mode: str) -> dict[str, Any]:
+def _start(context: ParseContext, mode: str) -> dict[str, Any]:
     """Folder and weights. A run with frozen parts needs its files; without, one that is not there is passed over."""
-    told = asked.told
+    foreign = context.foreign
     found: dict[str, Any] = {}
-    folder = asked.values["RESULT_DIR"]
-    if "OUTPUT_DIR" in told and "RESULT_DIR" not in asked.given:
-        dataset = told.get("DATASET.DATASET", asked.values["DATASET.NAME"])
-        stems = [PurePath(file).stem for file in asked.files]
-        folder = found["RESULT_DIR"] = str(PurePath(str(told["OUTPUT_DIR"]), str(dataset), *stems[-1:]))
+    folder = context.values["RESULT_DIR"]
+    if "OUTPUT_DIR" in foreign and "RESULT_DIR" not in context.chosen:
+        dataset = foreign.get("DATASET.DATASET", context.values["DATASET.NAME"])
+        stems = [PurePath(file).stem for file in context.files]
+        folder = found["RESULT_DIR"] = str(PurePath(str(foreign["OUTPUT_DIR"]), str(dataset), *stems[-1:]))
     if mode:
-        file = told.get("TEST.MODEL_FILE")
+        file = foreign.get("TEST.MODEL_FILE")
         if file is None:
             return found
-        if file or "SNAPSHOT" in asked.given:
+        if file or "SNAPSHOT" in context.chosen:
             return found | {"RESUME": "", "SNAPSHOT": str(file)}
         # What was trained here, or there.
         return found | {"RESUME": "auto", "SNAPSHOT": str(PurePath(folder, "final_state.pth"))}
-    if "TRAIN.RESUME" in told:
-        found["RESUME"] = "auto" if told["TRAIN.RESUME"] else ""
+    if "TRAIN.RESUME" in foreign:
+        found["RESUME"] = "auto" if foreign["TRAIN.RESUME"] else ""
     for key, ours in (("MODEL.PRETRAINED", "MODEL.TRUNK_WEIGHTS"), ("MODEL.OFFSET_PRETRAINED",) * 2):
-        file = told.get(key)
-        if file and (_frozen(asked) or _is_there(asked, file)):
+        file = foreign.get(key)
+        if file and (_frozen(context) or _is_there(context, file)):
             # The first of two trained networks: its head, which is frozen, too, counts.
-            found["SNAPSHOT" if _frozen(asked) and key == "MODEL.PRETRAINED" else ours] = str(file)
+            found["SNAPSHOT" if _frozen(context) and key == "MODEL.PRETRAINED" else ours] = str(file)
     return found
 
 
-def _frozen(asked: Asked) -> bool:
-    return bool(asked.values["MODEL.FREEZED_PAR"])
+def _frozen(context: ParseContext) -> bool:
+    return bool(context.values["MODEL.FREEZED_PAR"])
 
 
-def _is_there(asked: Asked, file: Any) -> bool:
-    path = os.path.expanduser(str(file)).replace("ASSETS_PATH", os.path.expanduser(asked.values["ASSETS_PATH"]))
+def _is_there(context: ParseContext, file: Any) -> bool:
+    path = os.path.expanduser(str(file)).replace("ASSETS_PATH", os.path.expanduser(context.values["ASSETS_PATH"]))
     return os.path.isfile(path)
 
 
-SYSTEM = System("the HRNet family", is_theirs, read, translated, RECIPE, KEYS, True, {}, places, idle)
+SYSTEM = ForeignConfig("the HRNet family", is_theirs, read, translate, RECIPE, KEYS, True, {}, overrides, ignored_flags)

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from network.trunk.hrnet import SECOND_BRANCH
 from network.weights.formats import Weights, number, renamed, tensors
+from network.weights.layouts import Layout
+from network.weights.trunks import branch_from
 from utils.seeds import grid
 
-_LAYOUT = "HRNet's layout"
+_NAME = "HRNet's layout"
 _WRAPPER, _LOSS, _GRID = "model.", "loss.", "coords"
 _CROP = (2, 512, 1024)  # images, height and width that the published grid was made for
 # Head and stage that tell a network, its name, and an entry with a number per class.
@@ -42,7 +44,7 @@ _OCR = {
 _OCR_BACK = {ours: theirs for theirs, ours in _OCR.items()}
 
 
-def parse(content: Any) -> Weights | None:
+def parse(content: Any, place: str = "") -> Weights | None:
     """The weights, or None if this is another layout."""
     if not isinstance(content, dict) or "arch" in content:  # NVIDIA's files name their network
         return None
@@ -62,18 +64,19 @@ def parse(content: Any) -> Weights | None:
         more["optimizer"] = content["optimizer"] if isinstance(content.get("optimizer"), dict) else {}
     if arch == "ocrnet.HRNet":
         state = {renamed(name, _OCR): x for name, x in state.items()}
-        return Weights(state, _LAYOUT, arch, options={"MODEL.ALIGN_CORNERS": True}, **more)
-    fork = branch(state)
-    return Weights(state, _LAYOUT, arch, options={"MODEL.OFFSET_BRANCH": fork} if fork < 5 else {}, **more)
+        return Weights(state, _NAME, arch, options={"MODEL.ALIGN_CORNERS": True}, **more)
+    first = branch_from(state)
+    return Weights(state, _NAME, arch, options={"MODEL.OFFSET_BRANCH": first} if first < 5 else {}, **more)
 
 
-def layout(weights: Weights) -> dict[str, Tensor]:
-    """The bare state dict that these codes save, with a grid where there are offsets."""
+def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
+    """{"": the bare state dict that these codes save, with a grid where there are offsets}."""
     state = {f"{_WRAPPER}{name}": x for name, x in _published(weights.state).items()}
     if not any(name.startswith(head) for head in ("aux_head_offset.", "offset_layer.") for name in weights.state):
-        return state
+        return {"": state}
     images, *size = _CROP
-    return {f"{_WRAPPER}{_GRID}": grid(torch.empty(1, 1, *size)).permute(0, 2, 3, 1).repeat(images, 1, 1, 1)} | state
+    positions = grid(torch.empty(1, 1, *size)).permute(0, 2, 3, 1).repeat(images, 1, 1, 1)
+    return {"": {f"{_WRAPPER}{_GRID}": positions} | state}
 
 
 def fitting(state: Mapping[str, Tensor], known: Collection[str]) -> Mapping[str, Tensor]:
@@ -90,19 +93,4 @@ def _published(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     return {renamed(name, _OCR_BACK): x for name, x in state.items()}
 
 
-def second_branch(state: Mapping[str, Tensor], known: Collection[str]) -> dict[str, Tensor]:
-    """The entries of a file's stages and transitions under the names of those among `known` that exist twice."""
-    renamed = {_twin(name): x for name, x in state.items()}
-    return {name: x for name, x in renamed.items() if name in known}
-
-
-def branch(names: Collection[str]) -> int:
-    """The first of HRNet's stages that exist twice, by a state's names; 5: none does."""
-    found = {name.partition(".")[0] for name in names}
-    return next((number for number in (2, 3, 4) if f"stage{number}{SECOND_BRANCH}" in found), 5)
-
-
-def _twin(name: str) -> str:
-    """ "stage4.0.relu" -> "stage4_2.0.relu"; "" where there is no such stage."""
-    stage, dot, rest = name.partition(".")
-    return f"{stage}{SECOND_BRANCH}{dot}{rest}" if stage.startswith(("stage", "transition")) else ""
+LAYOUT = Layout("hrnet", parse, write, "as HRNet's code and the one with offset vectors save and load it", fitting)

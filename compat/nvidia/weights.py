@@ -9,11 +9,12 @@ import shlex
 from typing import Any
 
 from network.weights.formats import Weights, number, tensors
+from network.weights.layouts import Layout
 
 
-def parse(content: Any) -> Weights | None:
+def parse(content: Any, place: str = "") -> Weights | None:
     """The weights, or None if this is another layout."""
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+    if place or not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         return None
     optimizer = content.get("optimizer")
     arch, command = (x if isinstance(x := content.get(name), str) else "" for name in ("arch", "command"))
@@ -40,9 +41,9 @@ def _arch(command: str) -> str:
     return after[0].removeprefix("network.") if after else ""
 
 
-def layout(weights: Weights) -> dict[str, Any]:
-    """The dict that NVIDIA's code saves, with `mean_iu` as a plain float."""
-    return {
+def write(weights: Weights) -> dict[str, Any]:
+    """{"": the dict that NVIDIA's code saves, with `mean_iu` as a plain float}."""
+    content = {
         "epoch": weights.epoch,
         "arch": weights.arch,
         "num_classes": weights.num_classes,
@@ -51,3 +52,7 @@ def layout(weights: Weights) -> dict[str, Any]:
         "mean_iu": weights.mean_iu,
         "command": weights.command,
     }
+    return {"": content}
+
+
+LAYOUT = Layout("nvidia", parse, write, "as NVIDIA's code saves and loads it")

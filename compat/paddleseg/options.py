@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from options.foreign import System
+from options.foreign import ForeignConfig
 from utils.errors import UserError
 
 # Their names in lower case, since published files write both.
@@ -223,4 +223,6 @@ def _leaves(tree: Any, path: str = "") -> Iterator[str]:
         yield f"{path}={tree}"
 
 
-SYSTEM = System("PaddleSeg", is_theirs, options, lambda told: ((key, key, value) for key, value in told.items()))
+SYSTEM = ForeignConfig(
+    "PaddleSeg", is_theirs, options, lambda foreign: ((key, key, value) for key, value in foreign.items())
+)

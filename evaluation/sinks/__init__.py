@@ -7,9 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from compat.csail.sidebyside import SideBySide
-from compat.paddleseg.pseudocolor import PseudoColor
-from compat.sdcnet.folders import Folders
+import compat
 from evaluation.sinks.autolabels import AutoLabels
 from evaluation.sinks.base import ALONE, EvalItem, Results, Row, Sink
 from evaluation.sinks.conditions import Conditions
@@ -29,17 +27,14 @@ __all__ = [
     "AutoLabels",
     "Conditions",
     "EvalItem",
-    "Folders",
     "Gallery",
     "Images",
     "LabelMaps",
     "Older",
     "PerImage",
-    "PseudoColor",
     "Results",
     "Row",
     "ScaleScores",
-    "SideBySide",
     "Sink",
     "Sinks",
     "Submission",
@@ -94,12 +89,12 @@ def build(
     auto-labels are label ids. Everything else as the options of the group EVAL say.
     """
     options, run_dir = cfg.EVAL, Path(run_dir)
-    hierarchical = _numbers(cfg.MODEL.N_SCALES) or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
-    averaged = (options.DEFAULT_SCALE, *_numbers(options.EXTRA_SCALES)) if options.MULTI_SCALE else ()
+    hierarchical = cfg.MODEL.N_SCALES or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
+    averaged = (options.DEFAULT_SCALE, *options.EXTRA_SCALES) if options.MULTI_SCALE else ()
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
-        averaged = _numbers(options.SCALES)
+        averaged = options.SCALES
     maps, single = scale_outputs("attn", hierarchical) + SEEDS, scale_outputs("pred", (*hierarchical, *averaged))
-    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES.split(",") if side)
+    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES)
     sinks = Sinks([Gallery(spec, extras=maps, seed=cfg.SEED, single=_first_pass(cfg, averaged))])
     if not (options.MODE and options.NO_METRICS):
         sinks.append(PerImage(run_dir / "per_image.csv", spec))
@@ -110,12 +105,8 @@ def build(
     if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
         shown = (*single, *maps) if options.DUMP_ASSETS else ()
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, shown))
-    if options.DUMP_IMAGES:
-        sinks.append(Folders(run_dir, spec))
-    if options.VISUALIZE:
-        sinks.append(SideBySide(run_dir / "result", spec))
-    if options.DUMP_PSEUDO_COLOR:
-        sinks.append(PseudoColor(run_dir))
+    for room in compat.parts("sinks"):
+        sinks += room.build(cfg, spec, run_dir)
     if options.DUMP_PALETTE:
         sinks.append(LabelMaps(run_dir / "test_results", spec))
     if options.DUMP_TOPN:
@@ -132,11 +123,7 @@ def build(
 
 def _first_pass(cfg: Any, averaged: Sequence[float]) -> str:
     """Of several passes that are averaged, the one whose further outputs are kept; empty where there is one."""
-    sides = [side for side in cfg.DATASET.IMG_SIZES.split(",") if side]
+    sides = cfg.DATASET.IMG_SIZES
     if len(sides) > 1:
         return f"short side {sides[0]}"
     return f"scale {averaged[0]:g}x" if len({*averaged}) > 1 else ""
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(",") if part.strip())

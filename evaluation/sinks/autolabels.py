@@ -99,7 +99,7 @@ class AutoLabels:
     def add(self, item: EvalItem) -> None:
         """Write one image's label and probability."""
         label_file, probability_file = self.files(item.name)
-        classes, confidence = to_array(item.prediction.classes), to_array(item.prediction.confidence)
+        classes, confidence = to_array(item.prediction.classes), to_array(item.prediction.max_prob)
         # Rounded down: "at least this sure" must not come true by rounding.
         sure = np.clip(confidence * 255, 0, 255).astype(np.uint8)
         kept = sure >= (self.thresholds * 255)[classes]  # as --custom_coarse_prob compares

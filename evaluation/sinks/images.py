@@ -46,7 +46,7 @@ class Images:
             "input": item.image,
             "prediction": colorize(prediction.classes, palette),
             "composite": overlay(item.image, prediction.classes, palette),
-            "confidence": heat(prediction.confidence),
+            "confidence": heat(prediction.max_prob),
         }
         if item.label is not None:
             pictures["truth"] = colorize(item.label, palette)

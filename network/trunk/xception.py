@@ -1,6 +1,6 @@
 """Aligned Xception-71 (Chollet, arXiv:1610.02357; DeepLabV3+, arXiv:1802.02611) at output stride 8.
 
-As NVIDIA's networks have it, which is not quite DeepLab's: three blocks before the middle flow instead of five.
+As the published weights have it, which is not quite DeepLab's: three blocks before the middle flow instead of five.
 N batch, H x W image.
 """
 

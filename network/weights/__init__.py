@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from compat.csail import weights as csail
-from compat.hrnet import weights as hrnet
-from compat.nvidia import weights as nvidia
-from compat.paddleseg import weights as paddle
 from network.net import Net
 from network.trunk.hrnet import SECOND_BRANCH
-from network.weights import finite, inert, own, places, plain, safe_load, trunks
+from network.weights import finite, inert, layouts, own, places, plain, safe_load, trunks
 from network.weights.formats import Weights
 from network.weights.report import LoadReport, shortened
 from utils.errors import UserError
 
 __all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state", "take"]
-__all__ += ["load_twins", "with_twins"]
+__all__ += ["load_second_branch", "load_with_second_branch", "writers"]
 
 Path = str | os.PathLike[str]
 LEAST = 0.1  # share of a file's weights that has to fit
@@ -41,7 +37,7 @@ def parse(content: Any, path: Path, ema: bool = True, known: Mapping[str, Tensor
     are for, which tell its weights from others in the file.
     """
     try:
-        weights = own.parse(content, ema) or csail.parse(content) or _parse(content, ema, known)
+        weights = own.parse(content, ema) or _parse(content, ema, known)
     except UserError as error:
         raise UserError(f"checkpoint {path}: {error}") from None
     if weights is None or not weights.state:
@@ -56,14 +52,19 @@ def parse(content: Any, path: Path, ema: bool = True, known: Mapping[str, Tensor
 
 def _parse(content: Any, ema: bool, known: Mapping[str, Tensor] | None) -> Weights | None:
     """A file of any other system."""
-    settled, place, note = places.settled(content, ema, known)
-    weights = hrnet.parse(settled)
-    if not place or "state_dict" in content:
-        weights = weights or nvidia.parse(settled) or paddle.parse(settled)
-    weights = weights or plain.parse(settled, place)
+    moved, place, note = places.settled(content, ema, known)
+    place = "" if place and "state_dict" in content else place
+    parsers = [*(layout.parse for layout in layouts.known()), plain.parse]
+    weights = next(filter(None, (parse(moved, place) for parse in parsers)), None)
     names = sorted(set(inert.names_in(content)))
     unread = f"left unread beside the weights: {shortened(names)}" if names else ""
     return weights and replace(weights, notes=tuple(line for line in (note, unread) if line))
+
+
+def writers() -> dict[str, tuple[Callable[[Weights], Mapping[str, Any]], str]]:
+    """{layout: (what gives {name of a file below a folder, "" for a file alone: content}, a help's words on it)}."""
+    found = {layout.name: (layout.write, layout.about) for layout in layouts.known() if layout.write}
+    return found | {"plain": (plain.write, "{name: tensor} and nothing else")}
 
 
 def read_state(path: Path, ema: bool = True) -> dict[str, Tensor]:
@@ -79,10 +80,12 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
     """
     known = net.state_dict()
     weights = parse(safe_load.read(path), path, ema, known)
-    weights = replace(weights, state=dict(hrnet.fitting(weights.state, known.keys())))
-    state, note = places.unwrapped(weights.state, known)
+    state: Mapping[str, Tensor] = weights.state
+    for layout in layouts.known():
+        state = layout.fitting(state, known.keys())
+    state, note = places.unwrapped(state, known)
     weights = replace(weights, state=state, notes=(*weights.notes, *([note] if note else [])))
-    theirs, ours = hrnet.branch(weights.state), hrnet.branch(net.state_dict())
+    theirs, ours = trunks.branch_from(weights.state), trunks.branch_from(known)
     if theirs != ours and max(theirs, ours) < 5:
         raise UserError(f"checkpoint {path}: stages exist twice from {theirs} on: give MODEL.OFFSET_BRANCH {theirs}")
     return take(net, weights, path, _hint(net, weights.state))
@@ -108,31 +111,31 @@ def load_trunk(net: nn.Module, path: Path) -> LoadReport:
     return _load(trunk, state, report)
 
 
-def load_twins(net: nn.Module, path: Path) -> LoadReport:
+def load_second_branch(net: nn.Module, path: Path) -> LoadReport:
     """As `load`, into the second of each of HRNet's stages that exist twice, from those of a file that exist once.
 
     Raises UserError for a network, or a file, without such stages.
     """
     weights, trunk = read_file(path), _trunk(net)
     ways = nn.ModuleDict({name: part for name, part in trunk.named_children() if name.endswith(SECOND_BRANCH)})
-    state = hrnet.second_branch(trunks.best(weights.state, trunk.state_dict().keys())[0], ways.state_dict().keys())
+    state = trunks.second_branch(trunks.best(weights.state, trunk.state_dict().keys())[0], ways.state_dict().keys())
     if not state:
         lacking = "the file" if len(ways) else "the network"
         raise UserError(f"MODEL.OFFSET_PRETRAINED {path}: {lacking} has none of HRNet's stages that exist twice")
     return _load(ways, state, _report(path, weights, "the stages that exist twice"))
 
 
-def with_twins(net: nn.Module, first: LoadReport | str, file: str = "") -> str:
-    """`load_twins` after the rest of a network is loaded, as `first` reports: from `file`, or else, where nothing of
-    them was in it, from the same file again. Gives the lines of both.
+def load_with_second_branch(net: nn.Module, first: LoadReport | str, file: str = "") -> str:
+    """`load_second_branch` after the rest of a network is loaded, as `first` reports: from `file`, or else, where
+    nothing of it was in that file, from the same one again. Gives the lines of both.
     """
     if not file and isinstance(first, LoadReport):
-        lacking, had = (any(_is_twin(name) for name in names) for names in (first.missing, first.matched))
+        lacking, had = (any(_is_second(name) for name in names) for names in (first.missing, first.matched))
         file = first.path if lacking and not had else ""
-    return f"{first}\n{load_twins(net, file)}" if file else str(first)
+    return f"{first}\n{load_second_branch(net, file)}" if file else str(first)
 
 
-def _is_twin(name: str) -> bool:
+def _is_second(name: str) -> bool:
     return name.partition(".")[0].endswith(SECOND_BRANCH)
 
 
@@ -156,7 +159,7 @@ def _load(module: nn.Module, state: Mapping[str, Tensor], report: LoadReport, hi
             report.skipped[name] = f"file {_shape(x)}, network {_shape(target[name])}"
         else:
             report.matched.append(name)
-    # Batch counters are no weights; neither Paddle's files nor PyTorch's oldest have them.
+    # Batch counters are no weights; some systems' files and PyTorch's oldest have none.
     report.missing = [name for name in target if name not in state and not name.endswith("num_batches_tracked")]
     if report.share() < LEAST:
         raise UserError(_refusal(report, hint))

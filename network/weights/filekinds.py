@@ -17,6 +17,7 @@ _AGAIN, _UNPACK = "copy or download it again", "unpack it, and give the file ins
 _EXPORTED = "give the checkpoint that it was exported from"
 _TRAINED, _WEIGHTS = "give the trained network's file", "give the file of the weights"
 _OTHERS = "only PyTorch's and Paddle's are read"
+FOREIGN_PICKLE = "a pickle that torch.save did not write: save it with that (Paddle's files keep their .pdparams)"
 _TENSORS = "save tensors: torch.save({name: tensor}, FILE)"
 _SHARDED = "weights in several files are not read: save the network as one"
 

@@ -1,15 +1,27 @@
-"""What a weight file holds, whatever its layout."""
+"""What a weight file holds, in any layout."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-# Buffers of a synchronised batch norm that some files have beside the running statistics; no network of ours uses them.
+# Buffers of a synchronized batch norm that some files have beside the running statistics; no network of ours uses them.
 EXTRA = ("_tmp_running_mean", "_tmp_running_var", "_running_iter")
+
+
+class Momentum(NamedTuple):
+    """What a resume reads of the file `path` beside the weights: velocities by our names, which SGD has to be fed;
+    iterations done and their last rate, both None if the file has no schedule.
+    """
+
+    path: Path
+    velocities: dict[str, Tensor]
+    iterations: int | None
+    rate: float | None
 
 
 @dataclass(frozen=True)
@@ -17,11 +29,11 @@ class Weights:
     """Content of a file. `state` has the names that networks use; what a layout does not tell keeps its default.
 
     `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions; `optimizer_names`: theirs, in
-    that order. `mean_iu`: a share in [0, 1] or percent, as the file has it. `internal`: Paddle's second name of each
-    entry, which its optimizer file uses.
+    that order. `momentum(path)`: of weights whose training counts in iterations and has its optimizer in a file beside
+    `path`, what that holds; UserError where there is none. `mean_iu`: a share in [0, 1] or percent, as the file has it.
     `class_ids`: label value of each class, empty where nobody has recorded it.
-    `options`: {config key: value} that go with the network, "" for one that has to be asked for. `notes`: what of the
-    file was left, and why.
+    `options`: {config key: value} that go with the network, "" for one that has to be asked for, by `question`.
+    `notes`: what of the file was left, and why.
     """
 
     state: dict[str, Tensor]
@@ -33,10 +45,11 @@ class Weights:
     command: str = ""
     optimizer: dict[str, Any] = field(default_factory=dict)
     optimizer_names: tuple[str, ...] = ()
-    internal: dict[str, str] = field(default_factory=dict)
+    momentum: Callable[[Path], Momentum] | None = None
     class_names: tuple[str, ...] = ()
     class_ids: tuple[int, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    question: str = "give --arch"
     notes: tuple[str, ...] = ()
 
     @property

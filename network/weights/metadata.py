@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compat.csail import weights as csail
-from network.weights import pairs, parse, safe_load
+from network.weights import layouts, parse, safe_load
 from network.weights.checksum import is_ours
+from options import kinds
 from utils.errors import UserError
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
@@ -20,10 +20,11 @@ WEIGHT_FILES = tuple(f"MODEL.{name}" for name in _FILES)  # options that name fi
 
 
 def of_start(path: Path, arch: str) -> dict[str, Any]:
-    """`of_file`, for a command line that names the network `arch` or, empty, none. What a pair of files tells always
-    counts, since only some of it can be named; other files are silent where the line speaks.
+    """`of_file`, for a command line that names the network `arch` or, empty, none. Where the line speaks, files are
+    silent, but for those of a layout that `always` counts.
     """
-    return {} if arch and not pairs.is_pair(path) else of_file(path, arch)
+    layout = layouts.of_path(path)
+    return {} if arch and not (layout and layout.always) else of_file(path, arch)
 
 
 def of_file(path: Path, arch: str = "") -> dict[str, Any]:
@@ -44,12 +45,11 @@ def of_content(content: Any, path: Path, arch: str) -> dict[str, Any]:
         return told | ({"PUBLISHED": kept} if kept else {})
     weights = parse(content, path)
     if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
-        asked = csail.question(weights) if weights.arch else "give --arch"
-        raise UserError(f"checkpoint {path} does not name its network: {asked}")
+        raise UserError(f"checkpoint {path} does not name its network: {weights.question}")
     return {"MODEL.ARCH": weights.arch, **weights.options}
 
 
 def slips(names: Any) -> str:
     """Those of PUBLISHED's names that are the network's; text with commas."""
-    words = names.split(",") if isinstance(names, str) else names or ()
-    return ",".join(name for name in _SLIPS if name in [str(word).strip() for word in words])
+    found = kinds.names.read(names)
+    return ",".join(name for name in _SLIPS if name in found)

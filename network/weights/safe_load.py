@@ -2,8 +2,8 @@
 
 A pickle can name any function and have it called. torch's restricted reader builds tensors and plain containers
 only; `inert` puts holders of ours in place of names that stand for plain data. Files of safetensors are told by their
-header, Paddle's bare pickles of arrays, which have a reader of their own, by their suffix. An encoder's and a decoder's
-file are read as one. A checkpoint of ours is compared with its checksum here, whoever reads it.
+header. What torch does not read, a layout reads that knows the path as its own, under the same rule. A checkpoint of
+ours is compared with its checksum here, whoever reads it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +19,42 @@ import safetensors
 import safetensors.torch
 import torch
 
-from network.weights import checksum, filekinds, inert, pairs, pickled
+from network.weights import checksum, filekinds, inert, layouts
 from utils.errors import UserError
 
 FORMATS = ("pt", "np", "numpy", "torch")  # of safetensors whose arrays lie as torch's do
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """Content of a torch file, zip or legacy container, or of safetensors, with tensors on the CPU; with arrays of a
-    Paddle file, which is told by its suffix. Of a folder, or of two paths with a comma: a `pairs.Pair`.
+    """Content of a torch file, zip or legacy container, or of safetensors, with tensors on the CPU; what a layout gives
+    that knows the path as its own.
 
     Raises UserError, in one line, for a file that is missing, truncated, no checkpoint, or one of ours that is damaged;
     or that names more than tensors, containers, numbers and plain data; such a file is refused before anything in it is
     called.
     """
-    if pairs.is_pair(path):
-        encoder, decoder = pairs.files(path)
-        return pairs.Pair(_single(encoder), _single(decoder), (encoder, decoder))
-    return _single(Path(path))
+    layout = layouts.of_path(path)
+    return layout.read(path) if layout else single(Path(path))
 
 
-def _single(path: Path) -> Any:
+def single(path: Path, reader: Callable[[Path], Any] | None = None) -> Any:
+    """Content of a single file as `reader` gives it, or torch; each of its errors becomes one line."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise UserError(f"checkpoint {path}: there is {found} here; give the path of a .pth file")
     try:
-        content = _content(path)
+        content = (reader or _content)(path)
         if checksum.is_ours(content):
             checksum.verify(content, path)
         return content
     except Exception as error:  # a broken file may raise nearly anything: KeyError, EOFError, struct.error, ...
-        raise UserError(f"checkpoint {path}: {_reason(path, error)}") from error
+        raise UserError(f"checkpoint {path}: {_reason(path, error, reader is None)}") from error
 
 
 def _content(path: Path) -> Any:
     if filekinds.is_safetensors(path):
         return _safetensors(path)
     with path.open("rb") as file:
-        if path.suffix in pickled.SUFFIXES:
-            return pickled.load(file)
         holders = inert.stand_ins(inert.survey(path))
         with warnings.catch_warnings(), torch.serialization.safe_globals(holders):
             warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is an error below
@@ -71,7 +69,7 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(path)
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path, error: Exception, by_torch: bool) -> str:
     """What is wrong with the file and what to do, in one line."""
     if isinstance(error, UserError):
         return str(error)
@@ -92,8 +90,8 @@ def _reason(path: Path, error: Exception) -> str:
         if sign in str(error):
             name = str(error).split(sign, 1)[1].split()[0]
             return f"refused, since it asks for {name}; only tensors, plain containers and numbers are read"
-    if path.suffix not in pickled.SUFFIXES and filekinds.is_foreign_pickle(path):
-        return "a pickle that torch.save did not write: save it with that (Paddle's files keep their .pdparams)"
+    if by_torch and filekinds.is_foreign_pickle(path):
+        return filekinds.FOREIGN_PICKLE
     kind = type(error).__name__
     return f"not a readable checkpoint ({kind}); it may be truncated or of another kind: write or download it again"
 

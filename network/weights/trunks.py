@@ -1,6 +1,6 @@
-"""ImageNet files for trunks, by whose names they have: torchvision's and timm's become ours.
+"""Files for trunks, by whose names they have: torchvision's and timm's become ours; and HRNet's second branch.
 
-Names that a layout does not know stay as they are. Needing no change: the HRNet releases, NVIDIA's
+Names that a layout does not know stay as they are. Needing no change: the HRNet releases, the published
 wider_resnet38.pth.tar, and Cadene's se_resnext50_32x4d and se_resnext101_32x4d.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor
 
+from network.trunk.hrnet import SECOND_BRANCH
 from network.weights.formats import renamed
 from network.weights.places import prefixes
 
@@ -73,3 +74,21 @@ def best(state: Mapping[str, Tensor], known: Collection[str]) -> tuple[dict[str,
         below = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
         found += [({rename(name): x for name, x in below.items()}, layout) for layout, rename in LAYOUTS.items()]
     return max(found, key=lambda entry: len(set(known) & entry[0].keys()))
+
+
+def second_branch(state: Mapping[str, Tensor], known: Collection[str]) -> dict[str, Tensor]:
+    """The entries of a file's stages and transitions under the names of those among `known` that exist twice."""
+    found = {_in_second_branch(name): x for name, x in state.items()}
+    return {name: x for name, x in found.items() if name in known}
+
+
+def branch_from(names: Collection[str]) -> int:
+    """The first of HRNet's stages that exist twice, by a state's names; 5: none does."""
+    found = {name.partition(".")[0] for name in names}
+    return next((number for number in (2, 3, 4) if f"stage{number}{SECOND_BRANCH}" in found), 5)
+
+
+def _in_second_branch(name: str) -> str:
+    """ "stage4.0.relu" -> "stage4_2.0.relu"; "" where there is no such stage."""
+    stage, dot, rest = name.partition(".")
+    return f"{stage}{SECOND_BRANCH}{dot}{rest}" if stage.startswith(("stage", "transition")) else ""

@@ -43,14 +43,14 @@ def test_items_of_each_condition(scenes: Path) -> None:
         assert item.label.endswith("_gt_labelIds.png") and Path(item.label).is_file()
     # The same street is drawn in all conditions, so that stems alone would meet.
     assert len({item.name for item in train_items}) == 8 and train_items[0].name.startswith("fog__")
-    assert len(acdc.items(str(scenes), "val", dataset_options(CONDITIONS="night"))) == 1
+    assert len(acdc.items(str(scenes), "val", dataset_options(CONDITIONS=("night",)))) == 1
 
 
 def test_stems_that_are_unlike_stay(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
     for condition, stem in (("fog", "GOPR0475_frame_000247"), ("snow", "GOPR0122_frame_000161")):
         place = tmp_path / "rgb_anon" / condition / "test" / stem[:8]
         write_file(place / f"{stem}_rgb_anon.png", np.zeros((32, 64, 3), np.uint8))
-    items = acdc.items(str(tmp_path), "test", dataset_options(CONDITIONS="fog,snow"))
+    items = acdc.items(str(tmp_path), "test", dataset_options(CONDITIONS=("fog", "snow")))
     assert [(item.name, item.label) for item in items] == [
         ("GOPR0475_frame_000247_rgb_anon", None),
         ("GOPR0122_frame_000161_rgb_anon", None),
@@ -63,14 +63,14 @@ def test_submissions_are_train_ids() -> None:
 
 def test_what_can_be_wrong(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown condition 'fig' of ACDC; did you mean 'fog'\?; known: fog, night"):
-        acdc.items(str(scenes), "train", dataset_options(CONDITIONS="fig"))
+        acdc.items(str(scenes), "train", dataset_options(CONDITIONS=("fig",)))
     with pytest.raises(UserError, match="looked for rgb_anon in"):
         acdc.items(str(tmp_path), "train", dataset_options())
     (tmp_path / "rgb_anon" / "fog" / "train" / "GOPR").mkdir(parents=True)
     with pytest.raises(UserError, match=r"ACDC: no images \*_rgb_anon\.png in .*fog/train"):
-        acdc.items(str(tmp_path), "train", dataset_options(CONDITIONS="fog"))
+        acdc.items(str(tmp_path), "train", dataset_options(CONDITIONS=("fog",)))
     with pytest.raises(UserError, match=r"rgb_anon/night/train does not exist \(found there: fog/\); .*--conditions"):
-        acdc.items(str(tmp_path), "train", dataset_options(CONDITIONS="night"))
+        acdc.items(str(tmp_path), "train", dataset_options(CONDITIONS=("night",)))
 
 
 def test_labels_have_classes(scenes: Path) -> None:
@@ -120,5 +120,5 @@ def test_some_images_are_of_all_conditions(scenes: Path, words: list[str], shown
     found = [list(loader.dataset.conditions.values()) for loader in loaders]
     assert list(dict.fromkeys(found[0])) == list(dict.fromkeys(found[1])) == shown
     assert len(found[0]) == min(
-        cfg.EVAL.NUM_IMAGES or 7, 2 * len(cfg.DATASET.CONDITIONS.split(",")) if cfg.DATASET.CONDITIONS else 8
+        cfg.EVAL.NUM_IMAGES or 7, 2 * len(cfg.DATASET.CONDITIONS) if cfg.DATASET.CONDITIONS else 8
     )

@@ -94,8 +94,10 @@ def test_lines(make_cfg: Make, tmp_path: Path, share: float, train: Values, val:
     assert said(make_cfg, tmp_path, train, val, "--class_uniform_pct", share) == expected  # from the cache
 
 
-@pytest.mark.parametrize(("share", "sizes"), [(0.5, ""), (0, ""), (0, "16,32")])
-def test_nothing_to_learn_from_is_an_error(make_cfg: Make, tmp_path: Path, share: float, sizes: str) -> None:
+@pytest.mark.parametrize(("share", "sizes"), [(0.5, ()), (0, ()), (0, (16, 32))])
+def test_nothing_to_learn_from_is_an_error(
+    make_cfg: Make, tmp_path: Path, share: float, sizes: tuple[int, ...]
+) -> None:
     """Whole images of changing sizes, too."""
 
     def make(*flags: object) -> CfgNode:

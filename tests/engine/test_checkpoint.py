@@ -18,7 +18,7 @@ from runs import finish
 from torch import nn
 
 from engine import checkpoint
-from inference import trained
+from inference import from_file
 from network import weights
 from network.flow import sources
 from network.weights import checksum, metadata, safe_load
@@ -249,7 +249,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "snapshot": lambda path: weights.load(nn.Linear(2, 2), path),
     "trunk": lambda path: weights.load_trunk(nn.ModuleDict({"backbone": nn.Linear(2, 2)}), path),
     "what it tells": lambda path: metadata.of_start(path, ""),
-    "demo, export, labels": lambda path: trained.build(["--snapshot", str(path), "--eval", "val"]),
+    "demo, export, labels": lambda path: from_file.build(["--snapshot", str(path), "--eval", "val"]),
     "resume": checkpoint.load,
     "converter": lambda path: convert(path, path.with_name("out.pth"), "plain"),
     "flow": lambda path: sources.state_of(str(path), "RAFT"),

@@ -15,6 +15,8 @@ import torch
 from forked import Process
 
 from engine import launch
+from options import kinds
+from options.table import OPTIONS
 from utils import distributed, gpus
 from utils.errors import UserError
 
@@ -46,47 +48,47 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_the_published_ways_to_write_gpus(text: str, found: list[int]) -> None:
-    assert gpus.numbers(text, 8) == found
+    assert [*kinds.gpus.read(text)] == found and gpus.present(found, 8) == found
 
 
 @pytest.mark.parametrize(
     ("text", "count", "message"),
     [
-        ("0-3", 2, "--device 0-3: no GPU 3 here, they are 0-1"),
+        ("0-3", 2, "--device 0,1,2,3: no GPU 3 here, they are 0-1"),
         ("3-0", 2, "no GPU 3 here, they are 0-1"),
         ("1", 1, "no GPU 1 here, there is GPU 0 alone"),
         ("0", 0, "no GPU 0 here, there is none; leave it out to compute on the CPU"),
-        ("0-99999999999", 4, "no GPU 99999999999 here, they are 0-3"),
-        ("all", 4, "--device 'all': give numbers of GPUs like 0-3 or 0,2,4"),
-        ("0,,2", 4, "give numbers"),
-        ("-1", 4, "give numbers"),
-        ("0-1-2", 4, "give numbers"),
+        ("0-99999999999", 4, "--device takes numbers of GPUs like 0-3 or 0,2,4, not"),
+        ("all", 4, "--device takes numbers of GPUs like 0-3 or 0,2,4, not 'all'"),
+        ("0,,2", 4, "takes numbers"),
+        ("-1", 4, "takes numbers"),
+        ("0-1-2", 4, "takes numbers"),
     ],
 )
 def test_gpus_that_are_not_there_are_one_line(text: str, count: int, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        gpus.numbers(text, count)
+        gpus.present(OPTIONS["OPTIONS.DEVICES"].coerce(text, "--device"), count)
     assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
 def test_one_gpu_needs_no_other_process() -> None:
-    assert launch.on("gpu2", ["nothing.py"]) is None
+    assert launch.on([2], ["nothing.py"]) is None
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2"
 
 
 def test_where_one_process_works_it_takes_one_gpu() -> None:
-    gpus.one("")
+    gpus.one([])
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
     with pytest.raises(UserError, match="--device 0,1: a single GPU is used here, give its number alone"):
-        gpus.one("0,1")
-    gpus.one("gpu3")
+        gpus.one([0, 1])
+    gpus.one([3])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 def test_numbers_count_what_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-5a,6,7")
     assert gpus.visible([3, 1]) == ["7", "GPU-5a"]
-    assert launch.on("1", ["nothing.py"]) is None
+    assert launch.on([1], ["nothing.py"]) is None
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-5a"
 
 
@@ -97,20 +99,21 @@ def test_two_launchers_are_one_line(env: dict[str, str], monkeypatch: pytest.Mon
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="starts its processes itself: leave it out with torchrun or srun"):
-        launch.on("0-1", ["nothing.py"])
+        launch.on([0, 1], ["nothing.py"])
 
 
+@pytest.mark.run
 def test_each_process_finds_its_place(tmp_path: Path) -> None:
     """Words and environment; it is not started a second time, and its records say how it was."""
     script = tmp_path / "script.py"
     script.write_text(
         f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom engine import launch\nfrom utils import distributed\n"
-        "assert launch.on('0,3', ['nothing.py']) is None and distributed.launcher() == 'python'\n"
+        "assert launch.on([0, 3], ['nothing.py']) is None and distributed.launcher() == 'python'\n"
         "names = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE', 'CUDA_VISIBLE_DEVICES', 'MASTER_PORT')\n"
         f"place = os.path.join({str(tmp_path)!r}, os.environ['RANK'])\n"
         "open(place, 'w').write(' '.join([*(os.environ[n] for n in names), *sys.argv[1:]]))\n"
     )
-    assert launch.on("0,3", [str(script), "--flag", "two words"]) == 0
+    assert launch.on([0, 3], [str(script), "--flag", "two words"]) == 0
     first, second = ((tmp_path / rank).read_text().split(" ", 6) for rank in "01")
     assert first[:5] == ["0", "0", "2", "2", "0,3"] and second[:5] == ["1", "1", "2", "2", "0,3"]
     assert first[5] == second[5] and first[6] == second[6] == "--flag two words"
@@ -145,7 +148,7 @@ def launched_on_two(words: list[str]) -> int:
     """`launch.on` where there are two GPUs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "device_count", lambda: 2)
-        return launch.on("0-1", words) or 0
+        return launch.on([0, 1], words) or 0
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "USR1"])
@@ -155,7 +158,7 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     script.write_text(
         "import os, signal, sys, time\n"
         f"signal.signal(signal.SIG{name}, lambda number, frame: sys.exit(40 + int(os.environ['RANK'])))\n"
-        "print('ready', os.getpgid(0) == os.getpid(), flush=True)\ntime.sleep(60)\nsys.exit(1)\n"
+        "os.write(1, f'ready {os.getpgid(0) == os.getpid()}\\n'.encode())\ntime.sleep(60)\nsys.exit(1)\n"
     )
     process = Process(launched_on_two, [str(script)], os.environ)
     assert [process.stdout.readline() for _ in range(2)] == ["ready True\n"] * 2
@@ -164,11 +167,12 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     assert process.returncode in (40, 41)
 
 
+@pytest.mark.run
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """Even where it has no time to say so."""
     script = tmp_path / "script.py"
     script.write_text(
-        f"import os, sys, time\nsys.path.insert(0, {str(ROOT)!r})\nfrom engine import launch\nlaunch.on('0-1', [])\n"
+        f"import os, sys, time\nsys.path.insert(0, {str(ROOT)!r})\nfrom engine import launch\nlaunch.on([0, 1], [])\n"
         f"open(os.path.join({str(tmp_path)!r}, os.environ['RANK'] + '.pid'), 'w').write(str(os.getpid()))\n"
         "time.sleep(100)\n"
     )

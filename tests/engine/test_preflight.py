@@ -90,9 +90,9 @@ def test_batch_norm_over_one_value(words: str, cures: str) -> None:
         and str(caught.value).startswith("--bs_trn 1: at 32x32 pixels batch norm")
         or ("64x64" in str(caught.value))
     )
-    for more in (["--bs_trn", "2"], ["--fix_bn"]):
-        other = config.load([*whole, *words.split(), *more])
-        preflight.check_batchnorm(other, network.build(other), DistributedContext())
+    preflight.check_batchnorm(config.load([*whole, *words.split(), "--bs_trn", "2"]), net, DistributedContext())
+    fixed = config.load([*whole, *words.split(), "--fix_bn"])
+    preflight.check_batchnorm(fixed, network.build(fixed), DistributedContext())
     with pytest.raises(UserError, match="or --syncbn$"):
         preflight.check_batchnorm(cfg, net, DistributedContext(world=2))
     cfg = config.load([*whole, *words.split(), "--syncbn"])

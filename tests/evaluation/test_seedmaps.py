@@ -140,11 +140,16 @@ def test_files_have_names_of_their_own(tmp_path: Path) -> None:
     assert kinds[0] - kinds[1] == {"arrows", "initial", "seed", "seed_confidence"} and kinds[1] < kinds[0]
 
 
-@pytest.mark.parametrize("arch", ["offset.HRNet", "offset.HRNet_Mscale", "ocrnet.HRNet_Mscale"])
+@pytest.mark.parametrize(
+    "arch", [pytest.param("offset.HRNet", marks=pytest.mark.slow), "offset.HRNet_Mscale", "ocrnet.HRNet_Mscale"]
+)
 def test_the_report_of_a_network_with_offsets_shows_them(
     tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path, tmp_path: Path, arch: str
 ) -> None:
-    """Evaluated at two scales and mirrored, in tiles, with all pictures, and the label maps with their colours."""
+    """Evaluated at two scales and mirrored, in tiles, with all pictures, and the label maps with their colours.
+
+    Slow is what differs by the captions alone.
+    """
     twin = ["MODEL.OCR_EXTRA.STAGE4_2.NUM_MODULES", "1", "MODEL.OCR_EXTRA.STAGE4_2.NUM_BLOCKS", "1,1,1,1"]
     words = [*tiny_words(tiny_scenes, tmp_path), "--arch", arch, *twin, "--max_epoch", "1"]
     if arch == "offset.HRNet":  # without attention, whose width this is

@@ -17,20 +17,20 @@ import pytest
 import torch
 from PIL import Image
 
+from compat.csail.sinks import SideBySide
+from compat.paddleseg.sinks import PseudoColor
+from compat.sdcnet.sinks import Folders
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix, Scores
 from evaluation.sinks import (
     AutoLabels,
     EvalItem,
-    Folders,
     Gallery,
     Images,
     LabelMaps,
     Older,
     PerImage,
-    PseudoColor,
     ScaleScores,
-    SideBySide,
     Sink,
     Submission,
     Worst,
@@ -346,7 +346,7 @@ def test_scores_of_single_scales_over_two_ranks() -> None:
         assert scores["pred_05x"].counts.tolist() == [[80, 80, 0], [79, 79, 0], [0, 0, 0]]
 
 
-def options(sizes: str = "", **changes: Any) -> Any:
+def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
     values = dict.fromkeys(
         (
             "NO_METRICS",
@@ -364,9 +364,9 @@ def options(sizes: str = "", **changes: Any) -> Any:
         ),
         False,
     )
-    values |= {"DUMP_FOR_AUTO_LABELLING": False, "DUMP_TOPN": 0, "DEFAULT_SCALE": 1.0, "EXTRA_SCALES": "0.5,2.0"}
-    values |= {"MODE": "", "INFERENCE_MODE": "", "SCALES": "0.5,1.0,2.0"}
-    model = SimpleNamespace(N_SCALES="", MSCALE_LO_SCALE=0.5)
+    values |= {"DUMP_FOR_AUTO_LABELLING": False, "DUMP_TOPN": 0, "DEFAULT_SCALE": 1.0, "EXTRA_SCALES": (0.5, 2.0)}
+    values |= {"MODE": "", "INFERENCE_MODE": "", "SCALES": (0.5, 1.0, 2.0)}
+    model = SimpleNamespace(N_SCALES=(), MSCALE_LO_SCALE=0.5)
     return SimpleNamespace(
         EVAL=SimpleNamespace(**(values | changes)), MODEL=model, DATASET=SimpleNamespace(IMG_SIZES=sizes), SEED=0
     )
@@ -397,8 +397,8 @@ def test_options_choose_the_sinks(tmp_path: Path, changes: dict[str, Any], kinds
     ("changes", "asked"),
     [
         ({"MULTI_SCALE": True}, {"pred_10x", "pred_05x", "pred_20x"}),
-        ({"sizes": "300,375"}, {"pred_10x", "pred_05x", "pred_300", "pred_375"}),
-        ({"INFERENCE_MODE": "sliding", "SCALES": "0.5,1.5"}, {"pred_05x", "pred_10x", "pred_15x"}),
+        ({"sizes": (300, 375)}, {"pred_10x", "pred_05x", "pred_300", "pred_375"}),
+        ({"INFERENCE_MODE": "sliding", "SCALES": (0.5, 1.5)}, {"pred_05x", "pred_10x", "pred_15x"}),
         ({"INFERENCE_MODE": "sliding", "SINGLE_SCALE": True}, {"pred_05x", "pred_10x"}),  # the network's own
     ],
 )
@@ -434,13 +434,13 @@ def test_what_the_sinks_want_to_see_of_the_network(tmp_path: Path) -> None:
     ("changes", "single"),
     [
         ({}, ""),
-        ({"EXTRA_SCALES": "0.5"}, ""),
-        ({"MULTI_SCALE": True, "EXTRA_SCALES": "1.0"}, ""),
+        ({"EXTRA_SCALES": (0.5,)}, ""),
+        ({"MULTI_SCALE": True, "EXTRA_SCALES": (1.0,)}, ""),
         ({"MULTI_SCALE": True, "DEFAULT_SCALE": 0.75}, "scale 0.75x"),
-        ({"INFERENCE_MODE": "sliding", "SCALES": "0.5,1.5"}, "scale 0.5x"),
+        ({"INFERENCE_MODE": "sliding", "SCALES": (0.5, 1.5)}, "scale 0.5x"),
         ({"INFERENCE_MODE": "sliding", "SINGLE_SCALE": True}, ""),
-        ({"sizes": "300"}, ""),
-        ({"sizes": "300,375"}, "short side 300"),
+        ({"sizes": (300,)}, ""),
+        ({"sizes": (300, 375)}, "short side 300"),
     ],
 )
 def test_the_gallery_is_told_of_which_scale_seeds_are(tmp_path: Path, changes: dict[str, Any], single: str) -> None:

@@ -274,8 +274,11 @@ def test_options_reach_the_losses() -> None:
     [
         (["--loss_terms", "confidence:offset:1"], r"give confidence as confidence:offset\+confidence:1, not"),
         (["--loss_terms", "ohem:pred+seed:0.5"], "give ohem as ohem:pred:0.5, not"),
-        (["LOSS.CLASS_WEIGHTS", "1,2"], "LOSS.CLASS_WEIGHTS '1,2': give auto, none, cityscapes .* or 19 numbers"),
-        (["LOSS.CLASS_WEIGHTS", "citysapes"], "LOSS.CLASS_WEIGHTS 'citysapes'"),
+        (["LOSS.CLASS_WEIGHTS", "1,2"], "LOSS.CLASS_WEIGHTS '1.0,2.0': give auto, none, cityscapes .* or 19 numbers"),
+        (
+            ["LOSS.CLASS_WEIGHTS", "citysapes"],
+            "LOSS.CLASS_WEIGHTS takes auto, none, .*, not 'citysapes'",
+        ),
         (["LOSS.CLASS_WEIGHTS", "cityscapes", "DATASET.NUM_CLASSES", "5"], "or 5 numbers"),
         (["LOSS.OHEM_THRES", "2"], "LOSS.OHEM_THRES lies between 0 and 1, not 2"),
         (["LOSS.OHEM_KEEP", "0"], "LOSS.OHEM_KEEP must be above 0"),

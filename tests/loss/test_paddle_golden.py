@@ -169,7 +169,9 @@ def check_loss(told, precise, total, parts, net, names, value_tolerance, gradien
     assert every.norm().item() == pytest.approx(precise["global_grad_norm"], rel=gradient_tolerance)
 
 
+@slow
 def test_step_in_double(golden):
+    """Quick: each loss in test_alone, and a step of the same network in test_train_step.py."""
     check_step(golden, "train_mode_f64", torch.float64, 1e-6, 1e-6)
 
 

@@ -41,6 +41,7 @@ def filled(cfg, dtype):
     return net.requires_grad_().to(dtype).train()
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("case", CASES)
 def test_in_double(case, golden):
     numbers, value, net = step(case, torch.float64, golden)

@@ -5,11 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden.fill import image, labels
+from narrow_nets import GOLDEN
 
 import network
 from utils.resize import resize
-
-from .conftest import GOLDEN  # isort: skip
 
 OTHERS = {*network.ALIGNED, *network.families_offset.NETS, "encoder_decoder"}  # not among NVIDIA's
 MANIFESTS = [(name, 19) for name in sorted(set(network.NETS) - OTHERS)] + [("ocrnet.HRNet_Mscale_mapillary65", 65)]
@@ -42,6 +41,7 @@ def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> Non
     assert [key for key, _ in net.named_parameters()] == [key for key in manifest if not key.endswith(BUFFERS)]
 
 
+@pytest.mark.run
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward(filled, golden, name: str) -> None:
     case, expected = golden("forward.json")[name], np.load(GOLDEN / "nvidia" / f"forward_{name}.npz")

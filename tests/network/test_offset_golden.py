@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import torch
 from golden import fill
+from narrow_nets import GOLDEN, weight
 from torch import Tensor
 
 import config
 import loss
 import network
-from inference.evalrule import RULES
+from inference import RULES
 from inference.passes import TestTimeAugmentation, evaluating
 from network import weights
 from network.families import Settings
 from network.trunk.hrnet import TWINS
 from utils.resize import resize
 
-from .conftest import GOLDEN, weight  # isort: skip
+pytestmark = pytest.mark.run  # networks of full width
 
 OFFSET = GOLDEN / "offset"
 MANIFESTS = {
@@ -196,7 +197,7 @@ def test_scales_pieces_and_mirror_images() -> None:
     file, make = made("multiscale_flip_inference", "offset.HRNet")
     meta, net = file["meta"], make().eval()
     width, height = meta["TEST_IMAGE_SIZE"]
-    rule = replace(RULES["hrnet"], base=meta["BASE_SIZE"], piece=(height, width))
+    rule = replace(RULES["hrnet"], base_long_edge=meta["BASE_SIZE"], piece=(height, width))
     x = image(meta["input"])
 
     def scores(scales: tuple[float, ...], flip: bool, output: str = "pred") -> Tensor:

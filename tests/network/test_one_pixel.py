@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.predict import RULES, Predictor
+from inference import RULES, Predictor
 from network.mscale import MultiScale
 from network.net import Parts
 from network.trunk.hrnet import HRNet
@@ -43,12 +43,12 @@ class Pointwise(nn.Module):
 def test_every_rule_gives_a_map(name: str, size: tuple[int, int], tile: int) -> None:
     rule = RULES[name] if name == "hrnet" else replace(RULES[name], scales=SCALES, flip=True)
     if name == "hrnet":
-        rule = replace(rule, base=64)
+        rule = replace(rule, base_long_edge=64)
     if name == "csail":
-        rule = replace(rule, short_sides=(30, 45), longest=90)
+        rule = replace(rule, short_edge_sizes=(30, 45), max_long_edge=90)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     (made,) = Predictor(Pointwise(), rule, tile=tile)([image])
-    assert tuple(made.classes.shape) == size and torch.isfinite(made.confidence).all()
+    assert tuple(made.classes.shape) == size and torch.isfinite(made.max_prob).all()
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -92,7 +92,7 @@ def test_networks_of_several_scales(size: tuple[int, int], rule: str) -> None:
     attention = nn.Sequential(nn.Conv2d(4, 1, 1), nn.Sigmoid())
     net = MultiScale(Parts({"backbone": OneConv()}, _maps, 4), attention, scales=SCALES)
     (made,) = Predictor(net, RULES[rule])([np.full((*size, 3), 90, np.uint8)])
-    assert tuple(made.classes.shape) == size and torch.isfinite(made.confidence).all()
+    assert tuple(made.classes.shape) == size and torch.isfinite(made.max_prob).all()
 
 
 TRUNKS = {

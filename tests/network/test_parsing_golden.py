@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import torch
 from golden import fill
+from narrow_nets import GOLDEN, weight
 from torch import Tensor, nn
 
 import config
 import loss
 import network
-from inference import export
-from inference.predict import RULES, EvalRule, Predictor
+from inference import RULES, Predictor, export
+from inference.rule import EvalRule
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
 from utils.contracts import Outputs
 from utils.errors import UserError
 
-from .conftest import GOLDEN, weight  # isort: skip
+pytestmark = pytest.mark.run  # networks of full width
 
 CSAIL = GOLDEN / "csail"
 MANIFESTS = sorted(path.stem for path in CSAIL.glob("*coder_*.json"))
@@ -110,7 +111,7 @@ def test_probabilities_through_the_predictor(name: str) -> None:
         def given(x: Tensor, size: list[int], inputs: dict[tuple[int, ...], Tensor] = inputs) -> Outputs:
             return net(inputs[tuple(x.shape[2:])], size=size)
 
-        predictor = Predictor(given, replace(rule, short_sides=tuple(sides[shape] for shape in inputs)))  # type: ignore[index]
+        predictor = Predictor(given, replace(rule, short_edge_sizes=tuple(sides[shape] for shape in inputs)))  # type: ignore[index]
         (got,) = predictor([np.zeros((*size, 3), np.uint8)], scores=True)
         assert got.scores is not None
         golden.close(file, got.scores[None])
@@ -201,9 +202,14 @@ PAIRS = [
     for end in (("",) if encoder == "hrnetv2" else ("", "dilated", "_dilated16"))
     for decoder in DECODERS
 ]
+# Quick: every encoder in each of its dilations, every decoder, and the pairs that are refused.
+COUNT = len(DECODERS)
+QUICK = {pair for i, pair in enumerate(PAIRS) if pair[0] == "hrnetv2" or i % COUNT == i // COUNT % COUNT}
+MARKED = [pytest.param(*pair, marks=[pytest.mark.slow] * (pair not in QUICK)) for pair in PAIRS]
+SLOW_WIDTHS = [pytest.param(mult, marks=pytest.mark.slow) for mult in (0.4, 0.75, 1.5)]
 
 
-@pytest.mark.parametrize("encoder, decoder", PAIRS, ids=lambda name: name)
+@pytest.mark.parametrize("encoder, decoder", MARKED, ids=lambda name: name)
 def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
     settings = Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625)
     if encoder == "hrnetv2" and decoder.endswith("deepsup"):
@@ -274,7 +280,7 @@ def test_batch_norm_moves_as_published() -> None:
     assert {m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.2}
 
 
-@pytest.mark.parametrize("mult", [0.03, 0.3, 0.4, 0.75, 1.5])
+@pytest.mark.parametrize("mult", [0.03, 0.3, *SLOW_WIDTHS])
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_any_width(encoder: str, mult: float) -> None:
     """Groups divide the channels, and the maps have the channels that the decoder was built for."""

@@ -12,7 +12,7 @@ import config
 import inference
 import network
 from engine import checkpoint, differences
-from inference import trained
+from inference import from_file
 from network.weights import metadata
 
 NARROW = ["--arch", "offset.HRNet", "--hrnet_width", "4", "--width_mult", "0.1"]
@@ -61,7 +61,7 @@ def test_slips_of_the_network_are_restored(tmp_path: Path, trained_with: str, li
     cfg = evaluated(path, *line)
     assert cfg.PUBLISHED == slips and config.flat(cfg)["PUBLISHED"] == ",".join(slips)
     assert aligned(network.build(cfg)) == ("grid_false" not in slips)
-    net = trained.build(["--eval", "folder", "--eval_folder", ".", "--snapshot", str(path), *line]).net
+    net = from_file.build(["--eval", "folder", "--eval_folder", ".", "--snapshot", str(path), *line]).net
     assert aligned(net) == ("grid_false" not in slips)
 
 

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import fill
+from narrow_nets import GOLDEN
 
 from compat.nvidia import weights as nvidia
 from network import weights
 from network.weights import plain, safe_load
 from utils.errors import UserError
-
-from .conftest import GOLDEN  # isort: skip
 
 SAMPLES = [GOLDEN / "nvidia" / f"sample_{kind}.pth" for kind in ("zip", "legacy")]
 
@@ -151,7 +150,7 @@ def test_no_weights(save, content: object) -> None:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=["zip", "legacy"])
 def test_written_layout_is_the_published_one(save, path: Path) -> None:
-    published, ours = safe_load.read(path), safe_load.read(save(nvidia.layout(weights.read_file(path))))
+    published, ours = safe_load.read(path), safe_load.read(save(nvidia.write(weights.read_file(path))[""]))
     published.pop("__metric")
     assert list(ours) == list(published)
     assert type(ours["mean_iu"]) is float
@@ -165,5 +164,5 @@ def test_written_layout_is_the_published_one(save, path: Path) -> None:
 
 def test_read_state_and_plain_layout() -> None:
     state = weights.read_state(SAMPLES[0])
-    assert state.keys() == plain.layout(weights.read_file(SAMPLES[0])).keys()
+    assert state.keys() == plain.write(weights.read_file(SAMPLES[0]))[""].keys()
     assert "conv.weight" in state

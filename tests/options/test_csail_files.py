@@ -13,6 +13,7 @@ from shared import GOLDEN, csail_file
 import config
 import loss
 from compat.csail import options as csail
+from options import table
 from utils.errors import UserError
 
 PUBLISHED = json.loads((GOLDEN / "csail/options.json").read_text())
@@ -84,7 +85,7 @@ def test_every_key_and_default_of_theirs() -> None:
     assert {key: default for key, (_, default) in csail.KEYS.items()} == flat(DEFAULTS)
     assert all(ours in config.OPTIONS for ours, _ in csail.KEYS.values() if ours)
     assert {key for key in csail.RECIPE} <= set(config.OPTIONS)
-    assert not set(csail.KEYS) & set(config.OPTIONS) and not set(csail.FLAGS) & set(config.flags())
+    assert not set(csail.KEYS) & set(config.OPTIONS) and not set(csail.FLAGS) & set(table.flags())
     assert {key for key, *_ in OVERRIDES} | LATER == set(csail.KEYS)
 
 
@@ -117,14 +118,14 @@ def test_part_of_a_file_stands_on_the_defaults(load: Load) -> None:
 @pytest.mark.parametrize(("theirs", "value", "ours", "expected"), OVERRIDES, ids=[f"{k}={v}" for k, v, *_ in OVERRIDES])
 def test_pair(load: Load, theirs: str, value: str, ours: str, expected: Any) -> None:
     cfg = load(DEFAULTS, theirs, value)
-    assert config.get(cfg, ours) == expected and not cfg.WITHOUT_EFFECT
+    assert config.flat(cfg)[ours] == expected and not cfg.WITHOUT_EFFECT
 
 
 def test_pairs_of_both_and_flags(load: Load) -> None:
     words = ("TRAIN.num_epoch", "5", "EVAL.DO_FLIP", "true", "DATASET.imgSizes", "(300,375)", "OPTIM.POLY_EXP", "1")
     cfg = load(DEFAULTS, "--lr", "0.5", "--num_epoch", "9", "--padding_constant", "16", *words)
     assert (cfg.OPTIM.LR, cfg.DATASET.PADDING, cfg.OPTIM.POLY_EXP, cfg.EVAL.DO_FLIP) == (0.5, 16, 1.0, True)
-    assert (cfg.DATASET.IMG_SIZES, cfg.TRAIN.MAX_EPOCH) == ("300,375", 5)  # pairs win over flags, these over files
+    assert (cfg.DATASET.IMG_SIZES, cfg.TRAIN.MAX_EPOCH) == ((300, 375), 5)  # pairs win over flags, these over files
 
 
 def test_images_are_flipped_whatever_it_says(load: Load) -> None:
@@ -173,7 +174,7 @@ def test_weights_and_folder(load: Load, words: str, snapshot: str, folder: str) 
         ("--weights_encoder e --weights_decoder d", {"SNAPSHOT": "e,d"}),
         ("--eval val --weights_encoder e --weights_decoder d", {"SNAPSHOT": "e,d", "RESULT_DIR": "./logs"}),
         ("--weights_encoder e", {"SNAPSHOT": "", "MODEL.TRUNK_WEIGHTS": "e"}),
-        ("--num_gpus 4", {"OPTIONS.DEVICES": "0-3"}),
+        ("--num_gpus 4", {"OPTIONS.DEVICES": "0,1,2,3"}),
         ("--num_gpus 1", {"OPTIONS.DEVICES": "0"}),
         ("--optim SGD", {"OPTIM.NAME": "sgd"}),
         ("--fix_bn 1", {"MODEL.FIX_BN": True}),

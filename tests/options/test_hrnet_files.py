@@ -14,7 +14,7 @@ import config
 import inference
 import loss
 from compat.hrnet import options as hrnet_options
-from compat.hrnet.keys import IDLE, KEYS, ONLY, RECIPE, SHARED
+from compat.hrnet.keys import IGNORED, KEYS, ONLY, RECIPE, SHARED
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = {
@@ -99,10 +99,14 @@ PAIRS = [
     ("TEST.FLIP_TEST", "True", "EVAL.DO_FLIP", False),
 ]
 # Keys that are read in tests of their own, that name pictures and logs, or that have one value alone.
-LATER = {"MODEL.PRETRAINED", "MODEL.OFFSET_PRETRAINED", "LOSS.BALANCE_WEIGHTS", "TEST.MODEL_FILE", *IDLE, *ONLY}
+LATER = {"MODEL.PRETRAINED", "MODEL.OFFSET_PRETRAINED", "LOSS.BALANCE_WEIGHTS", "TEST.MODEL_FILE", *IGNORED, *ONLY}
 SILENT = {"LOG_DIR", "PIN_MEMORY", "CUDNN.BENCHMARK", "LOSS.CLASS_BALANCE", "MODEL.NUM_OUTPUTS", "TRAIN.EXTRA_LR",
           "TRAIN.OFFSET_DIR", "TRAIN.FREEZE_EPOCHS", "TRAIN.NONBACKBONE_MULT", "TRAIN.RANDOM_BRIGHTNESS_SHIFT_VALUE",
           "TEST.VISUALIZATION"}  # fmt: skip
+
+
+def terms(cfg: Any) -> str:
+    return config.flat(cfg)["LOSS.TERMS"]
 
 
 @pytest.fixture
@@ -129,7 +133,13 @@ def test_published_file_for_cityscapes(load: Load) -> None:
     weights = {term.name: term.weight for term in loss.build(cfg).terms}
     assert weights == {"main": 1.0, "initial": 0.5, "seed": 0.5, "confidence": 1.0}
     rule = inference.eval_rule(cfg)
-    assert (rule.base, rule.piece, rule.scales, rule.flip, rule.average) == (2048, (1024, 2048), (1.0,), False, "exp")
+    assert (rule.base_long_edge, rule.piece, rule.scales, rule.flip, rule.average) == (
+        2048,
+        (1024, 2048),
+        (1.0,),
+        False,
+        "exp",
+    )
 
 
 def test_published_file_for_acdc(load: Load) -> None:
@@ -151,7 +161,7 @@ def test_recipe_is_the_published_file(load: Load, name: str) -> None:
 @pytest.mark.parametrize(("theirs", "value", "ours", "expected"), PAIRS, ids=[f"{k}={v}" for k, v, *_ in PAIRS])
 def test_pair(load: Load, theirs: str, value: str, ours: str, expected: Any) -> None:
     ocr = ["MODEL.NAME", "seg_hrnet_ocr"] if theirs.startswith("MODEL.OCR.") else []  # the file's own network has none
-    assert config.get(load(hrnet_file(), *ocr, theirs, value), ours) == expected
+    assert config.flat(load(hrnet_file(), *ocr, theirs, value))[ours] == expected
 
 
 def test_width_of_all_stages(load: Load) -> None:
@@ -178,13 +188,13 @@ def plain(name: str = "seg_hrnet", **losses: Any) -> dict[str, Any]:
 
 def test_files_without_offsets(load: Load) -> None:
     cfg = load(plain())
-    assert (cfg.MODEL.ARCH, cfg.MODEL.ALIGN_CORNERS, cfg.LOSS.TERMS) == ("seg_hrnet.HRNet", True, "ce:pred:1")
+    assert (cfg.MODEL.ARCH, cfg.MODEL.ALIGN_CORNERS, terms(cfg)) == ("seg_hrnet.HRNet", True, "ce:pred:1")
     assert not load(plain(), "MODEL.ALIGN_CORNERS", "False").MODEL.ALIGN_CORNERS
-    assert load(plain(USE_OHEM=True)).LOSS.TERMS == "ohem:pred:1"
+    assert terms(load(plain(USE_OHEM=True))) == "ohem:pred:1"
     cfg = load(plain("seg_hrnet_ocr", BALANCE_WEIGHTS=[0.4, 1]), "MODEL.NUM_OUTPUTS", "2")
     assert (cfg.MODEL.ARCH, cfg.MODEL.ALIGN_CORNERS) == ("ocrnet.HRNet", True)
-    assert cfg.LOSS.TERMS == "ce:aux:0.4,ce:pred:1"
-    assert load(plain("seg_hrnet_ocr", USE_OHEM=True)).LOSS.TERMS == "ce:aux:0.4,ohem:pred:1"
+    assert terms(cfg) == "ce:aux:0.4,ce:pred:1"
+    assert terms(load(plain("seg_hrnet_ocr", USE_OHEM=True))) == "ce:aux:0.4,ohem:pred:1"
     assert "LOSS.BALANCE_WEIGHTS takes 2 numbers" in one_line(load, plain("seg_hrnet_ocr", BALANCE_WEIGHTS=[1]))
     assert "LOSS.BALANCE_WEIGHTS takes 1 numbers" in one_line(load, plain(BALANCE_WEIGHTS=[0.4, 1]))
 
@@ -193,8 +203,8 @@ def test_ocr_with_offsets(load: Load) -> None:
     tree = hrnet_file()
     tree["MODEL"]["NAME"], tree["LOSS"]["BALANCE_WEIGHTS"] = "seg_hrnet_ocr", [0.3, 1]
     cfg = load(tree)
-    assert (cfg.MODEL.ARCH, cfg.LOSS.TERMS, cfg.LOSS.OCR_ALPHA) == ("offset.HRNet_OCR", "", 0.3)
-    assert load(tree, "LOSS.USE_OHEM", "False").LOSS.TERMS == (
+    assert (cfg.MODEL.ARCH, terms(cfg), cfg.LOSS.OCR_ALPHA) == ("offset.HRNet_OCR", "", 0.3)
+    assert terms(load(tree, "LOSS.USE_OHEM", "False")) == (
         "ce:initial_aux:0.15,ce:seed_aux:0.15,ce:aux:0.3,ce:initial:0.5,ce:seed:0.5,ce:pred:1,"
         "confidence:offset+confidence:1"
     )
@@ -233,7 +243,7 @@ def test_documented_evaluations(load: Load, recipe: str) -> None:
     )
     cfg = run(*words)
     rule = inference.eval_rule(cfg)
-    assert sorted(rule.scales) == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75] and rule.flip and rule.base == 2048
+    assert sorted(rule.scales) == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75] and rule.flip and rule.base_long_edge == 2048
     assert (cfg.SNAPSHOT, cfg.RESUME, cfg.EVAL.MODE, cfg.EVAL.DUMP_PALETTE) == ("x.pth", "", "val", False)
     cfg = run(*words, "DATASET.TEST_SET", "list/cityscapes/test.lst")
     root = "data" if recipe == "published" else "/big/data"
@@ -250,7 +260,7 @@ def test_pairs_behind_our_recipes() -> None:
     assert (cfg.SNAPSHOT, cfg.EVAL.MODE, cfg.DATASET.NAME) == ("x.pth", "test", "acdc")
     assert cfg.DATASET.LIST_TEST == f"{Path(cfg.DATASET.ACDC_DIR).parent}/list/acdc/test.lst"
     cfg = config.load([*recipe, "TRAIN.BASE_SIZE", "960", "TRAIN.SCALE_FACTOR", "5", "LOSS.USE_OHEM", "False"])
-    assert (cfg.DATASET.PRE_SIZE, cfg.AUG.SCALE_MAX, cfg.LOSS.TERMS[:16]) == (960, 1.0, "ce:initial:0.5,c")
+    assert (cfg.DATASET.PRE_SIZE, cfg.AUG.SCALE_MAX, terms(cfg)[:16]) == (960, 1.0, "ce:initial:0.5,c")
     cfg = config.load([*recipe, "MODEL.NAME", "seg_hrnet_ocr", "MODEL.EXTRA.OFFSET_BRANCH", "3", "OUTPUT_DIR", "o"])
     assert (cfg.MODEL.ARCH, cfg.MODEL.OFFSET_BRANCH) == ("offset.HRNet_OCR", 3)
     assert cfg.RESULT_DIR == "o/acdc/offset_acdc"

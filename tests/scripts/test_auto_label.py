@@ -276,7 +276,7 @@ def test_single_scale_teacher_averages(
     images, sliding = scenes / "leftImg8bit/train_extra", ("--inference_mode", "sliding", "--scales", "0.5,1")
     label(best, images, tmp_path / "windows", *sliding)
     made = json.loads((tmp_path / "windows/autolabels.json").read_text())["made"]
-    assert made["EVAL.INFERENCE_MODE"] == "sliding" and made["EVAL.SCALES"] == "0.5,1"
+    assert made["EVAL.INFERENCE_MODE"] == "sliding" and made["EVAL.SCALES"] == "0.5,1.0"
     line = complain(auto_label.main, command(best, images, tmp_path / "windows", *sliding[2:]), capsys)
     assert "EVAL." in line and "made otherwise" in line
 

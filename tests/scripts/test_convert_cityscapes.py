@@ -105,6 +105,7 @@ def test_table_is_the_published_one() -> None:
     assert palette[:20].tolist() == FACTS["palette_first_20_rgb"] and len(palette) == FACTS["palette_entries"]
 
 
+@pytest.mark.run
 def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As a process of its own, in two workers; then once more in this one."""
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)

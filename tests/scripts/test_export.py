@@ -15,8 +15,7 @@ from torch import nn
 import config
 import inference
 import network
-from inference import export
-from inference.predict import RULES
+from inference import RULES, export
 from scripts import export as script
 from utils.errors import UserError
 
@@ -63,7 +62,7 @@ def test_a_file_takes_pictures_and_gives_classes(
     assert printed.count("the same class") == 3 - len(fixed) and "ocrnet.HRNet, 19 classes" in printed
     net = narrow("--arch", "ocrnet.HRNet")
     net.load_state_dict(torch.load(snapshot))
-    (prediction,) = inference.predict.Predictor(net)([picture[..., ::-1].copy()])
+    (prediction,) = inference.Predictor(net)([picture[..., ::-1].copy()])
     found = export.runner(out)(picture[None, ..., ::-1].copy())
     assert found.shape == (1, *size) and found.dtype == np.int32
     assert (found[0] == prediction.classes.numpy()).mean() > 0.999

@@ -14,6 +14,7 @@ import pytest
 from shared import GOLDEN
 
 import config
+from options import table
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SHELL = sorted(SCRIPTS.glob("*.sh"))
@@ -70,7 +71,7 @@ def test_a_training_has_the_published_options(script: Path, tmp_path: Path) -> N
     there = vars(p.parse_args(shlex.split(published["scripts"][script.name].split("train.py ")[1])))
     fresh = script.stem.startswith("train_mapillary")
     cfg = config.load(started(script, [] if fresh else ["weights.pth"], tmp_path)[2:])
-    ours = {name: config.flat(cfg)[option.key] for name, option in config.flags().items()}
+    ours = {name: config.flat(cfg)[option.key] for name, option in table.flags().items()}
     # The process group replaces apex; coarse images, which max_cu_epoch ends, are Cityscapes' alone.
     renamed = {"arch", "snapshot", "apex"} | ({"max_cu_epoch"} if cfg.DATASET.NAME != "cityscapes" else set())
     compared = {name for name in there if f"--{name}" in ours} - renamed

@@ -96,7 +96,7 @@ def test_the_recipe_of_dice_is_accepted(settings: Path) -> None:
     cfg = config.load(flags(runx(f"scripts/{DICE}", "-i", "-n", "-c", str(settings)).strip()))
     t, d = cfg.TRAIN, cfg.DATASET
     assert (t.MAX_ITERS, t.MAX_EPOCH, d.COARSE_MULTIPLE, cfg.AUG.TABLE) == (65000, 33, 1, "paddle")
-    losses = [term.split(":") for term in cfg.LOSS.TERMS.split(",")]
+    losses = [[*term] for term in cfg.LOSS.TERMS]
     assert [(name, float(weight)) for name, _, weight in losses] == [
         (name, weight) for name in ("dice", "bootstrapped") for weight in (1, 0.4, 0.05, 0.05)
     ]

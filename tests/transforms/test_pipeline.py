@@ -67,10 +67,10 @@ def test_validation_leaves_images_alone() -> None:
 @pytest.mark.parametrize("text", ["", "a", "1,2,3", "0", "-4"])
 def test_bad_crop_size(text: str) -> None:
     with pytest.raises(UserError, match="crop_size"):
-        transforms.parse_size(text)
+        make_cfg(f"--crop_size={text}")
 
 
 @pytest.mark.parametrize("text", ["2", "a,b", "1,2,3"])
 def test_bad_randaugment(text: str) -> None:
     with pytest.raises(UserError, match="rand_augment"):
-        transforms.parse_randaugment(text)
+        make_cfg("--rand_augment", text)

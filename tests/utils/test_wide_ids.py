@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from compat.sdcnet.sinks import Folders
 from datasets.reading import label_lut, read_label, remap_labels
-from evaluation.sinks import AutoLabels, EvalItem, Folders, LabelMaps, Submission
+from evaluation.sinks import AutoLabels, EvalItem, LabelMaps, Submission
 from evaluation.sinks.autolabels import ignored_id
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec, Prediction

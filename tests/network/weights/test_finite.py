@@ -14,9 +14,7 @@ from torch import Tensor, nn
 import config
 from engine import checkpoint, restore
 from engine.state import TrainState
-from inference import export
-from inference.evalrule import RULES
-from inference.predict import Predictor
+from inference import RULES, Predictor, export
 from network.flow import sources
 from network.weights import finite, load, load_trunk, read_file
 from scripts.convert_checkpoint import convert

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden.fill import image
+from narrow_nets import GOLDEN
 from torch import Tensor
 
 import config
@@ -23,7 +24,7 @@ from network.weights import metadata
 from utils.distributed import DistributedContext, SyncBatchNorm, sync_batchnorm
 from utils.errors import UserError
 
-from .conftest import GOLDEN  # isort: skip
+pytestmark = pytest.mark.run  # networks of full width
 
 SDCNET = GOLDEN / "sdcnet"
 ARCHS = ("DeepR50V3PlusD_m1", "DeepSRNX101V3PlusD_m1", "DeepSRNX50V3PlusD_m1", "DeepWV3Plus")
@@ -152,16 +153,17 @@ def test_grad_ckpt_changes_nothing(narrow, name: str) -> None:
         torch.testing.assert_close(results[1][key], x, msg=key)
 
 
-@pytest.mark.parametrize("name", ARCHS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * ("101" in n)) for n in ARCHS])
 def test_the_trunk_is_one_part(narrow, name: str, monkeypatch) -> None:
     """In the summary, whose sums are those of the network with a named trunk, and for the compiler."""
     twin = {"DeepR50V3PlusD_m1": "R50", "DeepWV3Plus": "W38"}.get(name, "SRNX101" if "101" in name else "SRNX50")
     net, named = narrow(f"deepv3.{name}"), narrow(f"deepv3.DeepV3Plus{twin}")
     size = (64, 96)
-    parts = [line.split()[0] for line in summary(net, size).splitlines()[1:]]
+    ours = summary(net, size)
+    parts = [line.split()[0] for line in ours.splitlines()[1:]]
     assert parts == ["trunk", "aspp", "bot_fine", "bot_aspp", "final", "between", "in"]
     assert multiply_adds(net, size)["trunk"] == multiply_adds(named, size)["backbone"] > 0
-    assert summary(net, size).replace("trunk   ", "backbone") == summary(named, size)
+    assert ours.replace("trunk   ", "backbone") == summary(named, size)
     monkeypatch.setattr(compiled, "_why_not", lambda device: "")
     assert network.compile_parts(net).startswith("compiled: trunk, aspp, bot_fine, bot_aspp, final (")
 

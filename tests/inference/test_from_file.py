@@ -14,11 +14,12 @@ from pictures import write_image
 
 import config
 import demo
+import inference
 import network
 import train
 from datasets import classfile, labelrecord
 from engine import checkpoint
-from inference import trained
+from inference import from_file
 from scripts import auto_label
 from utils.errors import UserError
 
@@ -54,15 +55,33 @@ def classes(folder: Path, ids: Sequence[int], names: Sequence[str] = NAMES) -> P
 def test_label_values_are_those_of_the_file(made: Make, ids: list[int], names: list[str]) -> None:
     """Also where classes that are merely numbered have such names; files from before they were recorded have none."""
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made(ids, names))]
-    spec = trained.build(words).spec
+    spec = from_file.build(words).spec
     assert spec.classes == tuple(names) and spec.train_to_id == tuple(ids)
     right = dict(zip(ids or range(3), range(3), strict=True))
     assert spec.values() == {255: 255} | right
 
 
+def test_two_lines_of_another_program(made: Make, tmp_path: Path) -> None:
+    predictor = inference.load(made([4, 5, 6]))
+    (prediction,) = predictor([np.zeros((32, 48, 3), np.uint8)])
+    assert prediction.classes.shape == (32, 48) and int(prediction.classes.max()) < 3
+    assert predictor.spec is not None and predictor.spec.classes == tuple(NAMES)
+    assert predictor.rule == inference.RULES["default"] and predictor.device.type == "cpu"
+    assert inference.load(tmp_path / "own.pth", "cpu", "--do_flip").rule.flip
+
+
+def test_a_network_that_its_file_does_not_fill_is_refused(made: Make, tmp_path: Path) -> None:
+    state = checkpoint.load(made([4, 5, 6]))
+    name = next(iter(state["net"]))
+    del state["net"][name]
+    checkpoint.save(state, tmp_path / "less.pth")
+    with pytest.raises(UserError, match=f"less.pth does not fill ocrnet.HRNet_Mscale: {name} is missing"):
+        inference.load(tmp_path / "less.pth")
+
+
 def test_a_class_file_wins(made: Make, tmp_path: Path) -> None:
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made([1, 2, 3]))]
-    spec = trained.build([*words, "--dataset", "list", "--classes", str(classes(tmp_path, [4, 5, 6]))]).spec
+    spec = from_file.build([*words, "--dataset", "list", "--classes", str(classes(tmp_path, [4, 5, 6]))]).spec
     assert spec.train_to_id == (4, 5, 6)
 
 
@@ -77,7 +96,7 @@ def test_masks_hold_them(made: Make, tmp_path: Path, ids: list[int]) -> None:
 @pytest.mark.parametrize("odd", [{"epoch": "three"}, {"mean_iu": None}, {"mean_iu": "high"}])
 def test_odd_facts_are_no_traceback(made: Make, odd: dict[str, Any]) -> None:
     words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made([1, 2, 3], **odd))]
-    assert trained.build(words).spec.train_to_id == (1, 2, 3)
+    assert from_file.build(words).spec.train_to_id == (1, 2, 3)
 
 
 @pytest.mark.parametrize("names", [["road", "sky", "car"], ["sky", "road", "truck"], ["sky ", "Road", "car"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,8 +23,8 @@ WHITE = 255
 class Folders:
     """Writes, of every image, four PNG of its size:
 
-    `rgb/<name>_color.png`: train ids with the dataset's palette; `pred/<name>.png`: grey, the dataset's own ids;
-    `compose/<name>_compose.png`: RGBA, half image, half class colours; of a labelled image `diff/<name>_diff.png`: that
+    `rgb/<name>_color.png`: train ids with the dataset's palette; `pred/<name>.png`: gray, the dataset's own ids;
+    `compose/<name>_compose.png`: RGBA, half image, half class colors; of a labelled image `diff/<name>_diff.png`: that
     blend where the prediction is wrong, white where it is right or the truth is ignored.
     """
 
@@ -32,7 +33,7 @@ class Folders:
     def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
         self.run_dir, self.spec = run_dir, spec
         self._ids = id_table(spec)
-        self._colours = colorize(np.arange(256, dtype=np.uint8), spec.palette)
+        self._colors = colorize(np.arange(256, dtype=np.uint8), spec.palette)
         self._written = self._compared = 0
 
     def add(self, item: EvalItem) -> None:
@@ -40,7 +41,7 @@ class Folders:
         name, classes = file_stem(item.name), to_array(item.prediction.classes)
         blend = self._blend(item.image, classes)
         files = {
-            f"rgb/{name}_color.png": encode_indexed(classes, self._colours),
+            f"rgb/{name}_color.png": encode_indexed(classes, self._colors),
             f"pred/{name}.png": encode_png(self._ids[classes]),
             f"compose/{name}_compose.png": _png(blend),
         }
@@ -54,8 +55,8 @@ class Folders:
         self._written += 1
 
     def _blend(self, image: np.ndarray, classes: np.ndarray) -> Image.Image:
-        colours = Image.fromarray(colorize(classes, self.spec.palette))
-        return Image.blend(Image.fromarray(image).convert("RGBA"), colours.convert("RGBA"), 0.5)
+        colors = Image.fromarray(colorize(classes, self.spec.palette))
+        return Image.blend(Image.fromarray(image).convert("RGBA"), colors.convert("RGBA"), 0.5)
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many, and that there is no diff where no image has a label."""
@@ -68,3 +69,8 @@ def _png(picture: Image.Image) -> bytes:
     data = io.BytesIO()
     picture.save(data, "PNG", compress_level=1)
     return data.getvalue()
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[Folders]:
+    """What the options ask for."""
+    return [Folders(run_dir, spec)] if cfg.EVAL.DUMP_IMAGES else []

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 import config
 import inference
-from inference.evalrule import RULES, EvalRule
+from inference import RULES
 from inference.memory import PassCost
 from inference.passes import TestTimeAugmentation
+from inference.rule import EvalRule
 from utils.errors import UserError
 
-RULE = replace(RULES["hrnet"], base=96, piece=(48, 96), scales=(0.5, 1.0, 1.5), flip=True)
+RULE = replace(RULES["hrnet"], base_long_edge=96, piece=(48, 96), scales=(0.5, 1.0, 1.5), flip=True)
 
 
 class Uneven(nn.Module):
@@ -42,7 +43,7 @@ class Uneven(nn.Module):
 def test_sizes_follow_the_long_side(size: tuple[int, int], scale: float, expected: tuple[int, int]) -> None:
     rule = replace(RULES["hrnet"], scales=(scale,))
     assert rule.scaled(size, *rule.scales_of(size)) == expected
-    free = replace(rule, base=0)
+    free = replace(rule, base_long_edge=0)
     assert free.scaled(size, *free.scales_of(size)) == (int(size[0] * scale + 0.5), int(size[1] * scale + 0.5))
 
 
@@ -87,7 +88,7 @@ def test_options() -> None:
     words = ["--arch", "basic.HRNet", "--eval_rule", "hrnet", "--base_size", "1920", "--piece", "1080,1920"]
     scales = ["--multi_scale_inference", "--default_scale", "0.5", "--extra_scales", "0.75,1.0", "--do_flip"]
     rule = inference.eval_rule(config.load([*words, *scales]))
-    assert (rule.base, rule.piece, rule.scales, rule.flip) == (1920, (1080, 1920), (0.5, 0.75, 1.0), True)
+    assert (rule.base_long_edge, rule.piece, rule.scales, rule.flip) == (1920, (1080, 1920), (0.5, 0.75, 1.0), True)
     assert rule.average == "exp" and rule.resize == "cv2" and not rule.resize_first
     assert inference.eval_rule(config.load(words)).scales == (1.0,)
     for wrong in (["--base_size", "1920"], ["--piece", "512,1024"]):
@@ -97,7 +98,7 @@ def test_options() -> None:
         config.load(["--arch", "basic.HRNet", "--eval_rule", "hrnet", "--piece", "512"])
 
 
-def test_confidence_is_a_share() -> None:
+def test_the_largest_probability_is_a_share() -> None:
     passes = TestTimeAugmentation(Uneven(), RULE)
-    classes, confidence = passes.decide(torch.tensor([[[1.0, 3.0]], [[3.0, 1.0]], [[0.0, 0.0]], [[0.0, 4.0]]]))
-    assert classes.tolist() == [[1, 3]] and np.allclose(confidence, [[0.75, 0.5]])
+    classes, max_prob = passes.argmax(torch.tensor([[[1.0, 3.0]], [[3.0, 1.0]], [[0.0, 0.0]], [[0.0, 4.0]]]))
+    assert classes.tolist() == [[1, 3]] and np.allclose(max_prob, [[0.75, 0.5]])

@@ -1,7 +1,7 @@
-"""Networks as tests need them: narrow for logic, full width with the golden weights."""
+"""Fixtures: networks as tests need them, narrow for logic, full width with the golden weights."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ import network
 from network.families import Settings
 from network.net import Net
 from network.trunk.hrnet import Stage
+from options.archs import ARCHS
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 
 NARROW = {
     "width": 4,
@@ -27,6 +28,18 @@ NARROW = {
     "head_channels": 8,
     "aspp_channels": 8,
 }
+
+
+def one_of_each() -> Iterator[object]:
+    """Parameters: every network; slow are those whose trunk, head and way to scale an earlier one has, too.
+
+    Their names and shapes stay quick in the manifests of the golden tests, a step of each in test_nets.py.
+    """
+    seen: set[tuple[str, object]] = set()
+    for name, row in ARCHS.items():
+        parts = {(field, getattr(row, field)) for field in ("trunk", "head", "scales", "aligned", "offsets")}
+        yield pytest.param(name, marks=[pytest.mark.slow] * (parts <= seen))
+        seen |= parts
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from narrow_nets import GOLDEN
 from torch import Tensor
 
 import config
@@ -19,8 +20,6 @@ from network.weights import metadata
 from scripts import convert_checkpoint
 from utils.errors import UserError
 from utils.seeds import grid
-
-from .conftest import GOLDEN  # isort: skip
 
 Save = Callable[..., Path]
 CLASSES = {"loss.criterion.weight": torch.ones(5)}
@@ -115,7 +114,7 @@ def test_a_published_file_of_ocr(full) -> None:
     assert found.options == {"MODEL.ALIGN_CORNERS": True}
     state = full("ocrnet.HRNet").state_dict()
     assert [(key, x.shape) for key, x in found.state.items()] == [(key, x.shape) for key, x in state.items()]
-    assert list(hrnet.layout(found)) == [f"model.{key}" for key in shapes]
+    assert list(hrnet.write(found)[""]) == [f"model.{key}" for key in shapes]
 
 
 @pytest.mark.parametrize("kind", ["best", "checkpoint", "bare"])
@@ -144,7 +143,7 @@ def test_a_file_of_ocr_starts_the_network_with_offsets(narrow, save: Save, branc
     """Published, or of ocrnet.HRNet itself: trunk, head, and the second way."""
     ours = narrow("ocrnet.HRNet")
     state = changed(ours)
-    published = hrnet.layout(weights.Weights(state, "plain"))
+    published = hrnet.write(weights.Weights(state, "plain"))[""]
     for content in (published, {f"module.{name}": x for name, x in state.items()}):
         net = narrow("offset.HRNet_OCR", second_branch=second_branch(branch))
         start(net, path=save(content))
@@ -235,7 +234,7 @@ def test_modules_beyond_those_of_the_second_way_are_left_out(narrow, save: Save)
     stages = (*(Stage(1, (1,) * n) for n in (1, 2, 3)), Stage(3, (1,) * 4))
     state = changed(narrow("seg_hrnet.HRNet", stages=stages))
     net = narrow("offset.HRNet", stages=stages, second_branch=(Stage(2, (1,) * 4),))
-    report = weights.load_twins(net, save(state))
+    report = weights.load_second_branch(net, save(state))
     assert report.complete and not report.unexpected
     assert {name.split(".")[1] for name in report.matched if name.startswith("stage4_2")} == {"0", "1"}
 
@@ -254,7 +253,7 @@ def test_mistakes(narrow, save: Save, arch: str) -> None:
     source = "seg_hrnet.HRNet" if "R50" in arch else "deepv3.DeepV3PlusR50"
     message = "the network has none" if "R50" in arch else "the file has none"
     with pytest.raises(UserError, match=message) as caught:
-        weights.load_twins(narrow(arch), save(narrow(source).state_dict()))
+        weights.load_second_branch(narrow(arch), save(narrow(source).state_dict()))
     assert "\n" not in str(caught.value) and "MODEL.OFFSET_PRETRAINED" in str(caught.value)
 
 
@@ -272,7 +271,7 @@ def test_the_way_back(narrow, save: Save, tmp_path: Path) -> None:
     torch.testing.assert_close(coords[0], grid(torch.empty(1, 1, 512, 1024))[0].permute(1, 2, 0))
     net = narrow("offset.HRNet")
     assert weights.load(net, tmp_path / "out.pth").complete and holds(net, state)
-    plain = hrnet.layout(weights.Weights({"conv1.weight": torch.ones(1)}, "plain"))
+    plain = hrnet.write(weights.Weights({"conv1.weight": torch.ones(1)}, "plain"))[""]
     assert list(plain) == ["model.conv1.weight"]
 
 

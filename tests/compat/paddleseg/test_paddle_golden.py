@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import fill, image
+from narrow_nets import GOLDEN
 from torch import Tensor, nn
 
 from compat.paddleseg import weights as paddle
-from inference.predict import RULES, EvalRule, Predictor
+from inference import RULES, Predictor
+from inference.rule import EvalRule
 from network.mscale import MultiScale
 from network.net import Net
 from utils.resize import resize, resize_by
 
-from .conftest import GOLDEN  # isort: skip
+pytestmark = pytest.mark.run  # networks of full width
 
 PADDLE = GOLDEN / "paddle"
 LARGEST = json.loads((PADDLE / "eval_maxabs.json").read_text())

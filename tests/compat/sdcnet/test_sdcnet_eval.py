@@ -15,8 +15,10 @@ from golden.fill import fill, image
 from shared import GOLDEN
 from torch import Tensor, nn
 
+from inference import RULES, Predictor
 from inference.memory import PassCost, PeakTracker
-from inference.predict import RULES, Ask, EvalRule, Predictor
+from inference.predictor import Request
+from inference.rule import EvalRule
 from inference.windows import boxes, counts, published_counts, square
 from utils.contracts import Prediction
 
@@ -105,7 +107,7 @@ def test_published_counts_have_no_zero() -> None:
     size = (100, 60)
     assert published_counts(size, boxes(size, (48, 48), 1 / 3), 19).min() == 1
     rule = replace(SLIDING, published_counts=True)
-    assert bool(predict(rule, noise(100, 60)).confidence.isfinite().all())
+    assert bool(predict(rule, noise(100, 60)).max_prob.isfinite().all())
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -204,7 +206,7 @@ def test_windows_take_less_than_the_whole_input() -> None:
         predictor([noise(64, 64)])
         with PeakTracker() as tracker:
             (got,) = predictor([noise(*size)])
-        cost = predictor._cost(Ask(scores=False, extras=()))
+        cost = predictor._cost(Request(scores=False, extras=()))
         assert got.note == "" and isinstance(cost, PassCost)
         assert tracker.peak <= cost.whole(size) <= 3 * tracker.peak
         peaks.append(tracker.peak)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from evaluation.sinks.base import ALONE, EvalItem, Results
+from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
 from utils.plural import counted
 from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array
 
-COLOUR = 0.4  # its share in the overlay; the image has the rest
+COLOR = 0.4  # its share in the overlay; the image has the rest
 
 
-def colours() -> np.ndarray:
-    """(256, 3) uint8: Pascal VOC's colours without its black, so class 0 is (128, 0, 0).
+def colors() -> np.ndarray:
+    """(256, 3) uint8: Pascal VOC's colors without its black, so class 0 is (128, 0, 0).
 
     Bit 3k + c of the class's number, counted from 1, is bit 7 - k of its channel c.
     """
@@ -26,7 +28,7 @@ def colours() -> np.ndarray:
 
 
 class PseudoColor:
-    """Writes, of every image, `added_prediction/<name>.png`, 60 % image and 40 % colour, and
+    """Writes, of every image, `added_prediction/<name>.png`, 60 % image and 40 % color, and
     `pseudo_color_prediction/<name>.png`, the train ids with a palette.
     """
 
@@ -34,14 +36,14 @@ class PseudoColor:
 
     def __init__(self, run_dir: Path) -> None:
         self.added, self.pseudo = run_dir / "added_prediction", run_dir / "pseudo_color_prediction"
-        self._table = colours()
-        self._palette = [tuple(colour) for colour in self._table.tolist()]
+        self._table = colors()
+        self._palette = [tuple(color) for color in self._table.tolist()]
         self._written = 0
 
     def add(self, item: EvalItem) -> None:
         """Write both pictures of one image."""
         name, classes = f"{file_stem(item.name)}.png", to_array(item.prediction.classes)
-        write_file(self.added / name, encode_png(overlay(item.image, classes, self._palette, COLOUR)))
+        write_file(self.added / name, encode_png(overlay(item.image, classes, self._palette, COLOR)))
         write_file(self.pseudo / name, encode_indexed(classes, self._table))
         self._written += 1
 
@@ -49,3 +51,8 @@ class PseudoColor:
         """Say how many."""
         written = counted(sum(ranks.gather(self._written)), "image")
         return Results([f"{written} in {self.added} and {self.pseudo}"])
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[PseudoColor]:
+    """What the options ask for."""
+    return [PseudoColor(run_dir)] if cfg.EVAL.DUMP_PSEUDO_COLOR else []

@@ -15,9 +15,9 @@ from golden.fill import fill, image, labels
 from torch import Tensor, nn
 
 from evaluation.metrics import ConfusionMatrix
-from inference.evalrule import normalise, prepare
+from inference import RULES, Predictor
 from inference.memory import PeakTracker
-from inference.predict import RULES, EvalRule, Predictor
+from inference.rule import EvalRule, normalize, prepare
 from inference.tiles import starts, weights
 from network.mscale import MultiScale
 from network.net import Parts
@@ -70,7 +70,7 @@ def expected(net: Pointwise, picture: np.ndarray) -> Tensor:
 def check(prediction: Prediction, logits: Tensor) -> None:
     assert prediction.classes.dtype == torch.uint8
     assert torch.equal(prediction.classes.long(), logits.argmax(0))
-    torch.testing.assert_close(prediction.confidence, logits.softmax(0).amax(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(prediction.max_prob, logits.softmax(0).amax(0), rtol=1e-5, atol=1e-6)
 
 
 def test_odd_sizes_keep_their_order_and_equal_ones_go_together() -> None:
@@ -88,7 +88,7 @@ def test_odd_sizes_keep_their_order_and_equal_ones_go_together() -> None:
 
 def test_inputs_of_every_kind_agree() -> None:
     net, picture = Pointwise(), photo(9, 14)
-    array = normalise(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)[0]
+    array = normalize(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)[0]
     inputs = [picture, torch.from_numpy(picture), array, array.permute(1, 2, 0).numpy()]
     first, *others = Predictor(net)(inputs)
     assert all(torch.equal(first.classes, o.classes) for o in others)
@@ -158,7 +158,7 @@ def test_what_is_averaged(average: str) -> None:
     net, picture = Pointwise(), photo(16, 24)
     rule = replace(NVIDIA, scales=(0.5, 1.0), average=average)
     (got,) = Predictor(net, rule)([picture], scores=True)
-    x = normalise(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)
+    x = normalize(torch.from_numpy(picture).permute(2, 0, 1)[None], NVIDIA)
 
     def up(y: Tensor) -> Tensor:
         return F.interpolate(y, size=(16, 24), mode="bilinear")
@@ -172,7 +172,7 @@ def test_what_is_averaged(average: str) -> None:
     assert got.scores is not None
     torch.testing.assert_close(got.scores, want, rtol=1e-4, atol=1e-5)
     share = want.softmax(0) if average == "logits" else want / want.sum(0)
-    torch.testing.assert_close(got.confidence, share.amax(0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(got.max_prob, share.amax(0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("rule", "size"), [("round", (52, 68)), ("floor", (52, 67)), ("half_up", (53, 68))])
@@ -294,7 +294,7 @@ def test_out_of_memory_halves_the_tiles_until_it_goes(limit: int) -> None:
     assert got.note == f"tiles of {tile}x{tile} after out of memory" == again.note
     assert tile * tile <= net.limit < 4 * tile * tile * 4
     assert torch.equal(got.classes, want.classes) and torch.equal(again.classes, want.classes)
-    torch.testing.assert_close(got.confidence, want.confidence)
+    torch.testing.assert_close(got.max_prob, want.max_prob)
     assert lines[0].startswith("out of memory with 2 images") and lines[-1].endswith(got.note)
     tries = len(net.seen)
     predictor([picture])
@@ -331,7 +331,7 @@ def test_half_precision_and_channels_last_stay_close() -> None:
     net, picture = Pointwise(), photo(32, 48)
     (want,) = Predictor(net)([picture])
     (got,) = Predictor(net, autocast=torch.bfloat16, channels_last=True)([picture], scores=True)
-    assert got.scores is not None and got.scores.dtype == torch.float32 and got.confidence.dtype == torch.float32
+    assert got.scores is not None and got.scores.dtype == torch.float32 and got.max_prob.dtype == torch.float32
     assert (got.classes == want.classes).float().mean() > 0.97
     (got,) = Predictor(net.to(torch.bfloat16))([picture], scores=True)
     assert got.scores is not None and got.scores.dtype == torch.float32
@@ -368,7 +368,7 @@ def test_inference_meets_the_golden_file() -> None:
     for name, rule in CASES.items():
         (got,) = Predictor(net, rule)([x[0]], scores=True)
         confidence, classes = want[f"{name}.confidence"][0], want[f"{name}.prediction"][0]
-        assert np.abs(got.confidence.numpy() - confidence).max() <= 1e-4 * confidence.max(), name
+        assert np.abs(got.max_prob.numpy() - confidence).max() <= 1e-4 * confidence.max(), name
         assert (got.classes.numpy() == classes).mean() >= 0.999, name
         assert got.scores is not None
         loss = F.cross_entropy(got.scores[None], torch.from_numpy(label)[None], ignore_index=255).item()

@@ -1,6 +1,6 @@
 """Bare pickles of arrays, as Paddle saves them, read without calling anything that the file names.
 
-The few names that such a file needs stand for makers of our own, which look at what they get; whatever else it asks
+The few names that such a file needs stand for makers of our own, which look at what they get; all else that it asks
 for is refused.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -168,12 +169,13 @@ class _Reader(pickle._Unpickler):
         return self.makers[name]
 
 
-def load(file: BinaryIO) -> Any:
+def load(path: Path) -> Any:
     """Content of a pickle: dicts, lists, tuples, text, numbers and arrays.
 
     Raises UserError, without the file's name, for what is refused; anything else for what is broken.
     """
-    return _finished(_Reader(file).load(), {})
+    with path.open("rb") as file:
+        return _finished(_Reader(file).load(), {})
 
 
 def _finished(value: Any, known: dict[int, Any]) -> Any:

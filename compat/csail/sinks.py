@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from utils.visualize import colorize, encode_png, file_stem
 class SideBySide:
     """Writes `<folder>/<name>.png` of every image: itself, its truth where there is one, and the prediction, in a row.
 
-    Truth and prediction in the dataset's colours; pixels without a truth are black.
+    Truth and prediction in the dataset's colors; pixels without a truth are black.
     """
 
     extras: tuple[str, ...] = ()
@@ -38,3 +39,8 @@ class SideBySide:
         """Say how many, and what stands beside them."""
         beside = "truth and prediction" if sum(ranks.gather(self._labelled)) else "prediction"
         return Results([f"{counted(sum(ranks.gather(self._written)), 'image')} beside their {beside} in {self.folder}"])
+
+
+def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[SideBySide]:
+    """What the options ask for."""
+    return [SideBySide(run_dir / "result", spec)] if cfg.EVAL.VISUALIZE else []

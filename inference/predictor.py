@@ -1,4 +1,4 @@
-"""The single inference path: images in, predictions out, whatever the rule, the sizes and the memory.
+"""The single inference path: images in, predictions out, by any rule, of any size, in the memory there is.
 
 N batch, K classes, H x W image, h x w scaled input.
 """
@@ -13,14 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.evalrule import RULES as RULES
-from inference.evalrule import EvalRule as EvalRule
-from inference.evalrule import Size
 from inference.memory import SHARE, PassCost, available, bytes_per_pixel, is_out_of_memory
 from inference.passes import TestTimeAugmentation, eagerly, evaluating, size_of
+from inference.rule import PLAIN, EvalRule, Size
 from inference.tiles import RowAccumulator, starts, weights
 from network.weights import finite
-from utils.contracts import Prediction
+from utils.contracts import DatasetSpec, Prediction
 from utils.errors import MemoryShortageError, UserError
 from utils.resize import resize
 from utils.seeds import in_units_of
@@ -29,7 +27,7 @@ SMALLEST_TILE = 64
 
 
 class Request(NamedTuple):
-    """What the caller wants besides classes and confidence."""
+    """What the caller wants besides classes and their probability."""
 
     scores: bool
     extras: tuple[str, ...]
@@ -52,13 +50,14 @@ class Predictor:
     with blended overlap. If memory runs out all the same, tiles of half the size, and again down to 64 pixels;
     `Prediction.note` and a line to `log` say so. `autocast`: the type for automatic mixed precision.
     The network's training or evaluation mode is restored after each call. The scores of the first batch have to be
-    finite: else UserError, or without `strict` a line to `log`.
+    finite: else UserError, or without `strict` a line to `log`. `spec`: the network's classes and their colors, for
+    whoever reads the predictions.
     """
 
     def __init__(
         self,
         net: Callable[..., Any],
-        rule: EvalRule = RULES["nvidia"],
+        rule: EvalRule = PLAIN,
         device: torch.device | str | None = None,
         memory_bytes: int | None = None,
         tile: int = 0,
@@ -67,17 +66,18 @@ class Predictor:
         channels_last: bool = False,
         log: Callable[[str], None] | None = None,
         strict: bool = True,
+        spec: DatasetSpec | None = None,
     ) -> None:
         self.rule = replace(rule, tile=tile or rule.tile, overlap=rule.overlap if overlap is None else overlap)
         self.passes = TestTimeAugmentation(net, self.rule, device, autocast, channels_last)
-        self.device = self.passes.device
+        self.net, self.device = self.passes.net, self.passes.device
         self.memory_bytes = memory_bytes
         self.log = log or (lambda line: None)
-        self.strict = strict
+        self.strict, self.spec = strict, spec
         self._looked = False  # at the first scores
         self._costs: dict[tuple[str, ...], PassCost] = {}
         self._plans: dict[tuple[Size, Request], TilingPlan] = {}
-        self._caps = TilingPlan(batch=1 << 30, tile=0)  # what running out of memory has taught so far
+        self._limits = TilingPlan(batch=1 << 30, tile=0)  # what running out of memory has taught so far
         self._said: set[str] = set()
 
     def __call__(
@@ -85,42 +85,42 @@ class Predictor:
     ) -> list[Prediction]:
         """One `Prediction` an image, in order; images may differ in size, equal ones are taken together.
 
-        images: (H, W, 3) uint8 RGB arrays or tensors, float (H, W, 3) arrays or (3, H, W) tensors as normalised.
+        images: (H, W, 3) uint8 RGB arrays or tensors, float (H, W, 3) arrays or (3, H, W) tensors as normalized.
         scores: keep the averaged map (K, H, W); on the host if the image was done in tiles.
         extras: names of further outputs, those of the first scale without mirroring, float (C, h, w) at the size the
             network gives (at the image's size from tiles). With several scales "pred_20x" is the one of scale 2.0.
             Names that the network does not have are left out.
         """
         tensors = [_as_tensor(image) for image in images]
-        ask = Request(scores, tuple(extras))
+        request = Request(scores, tuple(extras))
         groups: dict[tuple[tuple[int, ...], torch.dtype], list[int]] = {}
         for index, tensor in enumerate(tensors):
             groups.setdefault((tuple(tensor.shape), tensor.dtype), []).append(index)
         found: dict[int, Prediction] = {}
-        with evaluating(self.passes.net, self.rule), torch.inference_mode(), self.passes.precision():
+        with evaluating(self.net, self.rule), torch.inference_mode(), self.passes.precision():
             for members in groups.values():
                 batch = torch.stack([tensors[i] for i in members])  # (N, 3, H, W)
-                found.update(zip(members, self._same_size(batch, ask), strict=True))
+                found.update(zip(members, self._same_size(batch, request), strict=True))
         return [found[i] for i in range(len(tensors))]
 
-    def _same_size(self, batch: Tensor, ask: Request) -> list[Prediction]:
+    def _same_size(self, batch: Tensor, request: Request) -> list[Prediction]:
         """(N, 3, H, W) -> N predictions, in as many passes as memory asks for."""
         size, done = size_of(batch), []
         while len(done) < len(batch):
-            plan = self._plan(size, ask)
+            plan = self._plan(size, request)
             part = batch[len(done) : len(done) + plan.batch]
-            got = self._attempt(part, plan, ask)
+            got = self._attempt(part, plan, request)
             if got is None:
                 self._back_off(size, plan._replace(batch=len(part)))
                 continue
             done += [replace(p, note=plan.note) for p in got]
         return done
 
-    def _attempt(self, images: Tensor, plan: TilingPlan, ask: Request) -> list[Prediction] | None:
+    def _attempt(self, images: Tensor, plan: TilingPlan, request: Request) -> list[Prediction] | None:
         """Predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
         try:
             self.passes.watch = None if self._looked else self._look
-            found = [self._tiled(images[:1], plan.tile, ask)] if plan.tile else self._whole(images, ask)
+            found = [self._tiled(images[:1], plan.tile, request)] if plan.tile else self._whole(images, request)
             self._looked = True
             return found
         except (RuntimeError, MemoryError) as error:
@@ -136,7 +136,7 @@ class Predictor:
         """At the scores of a pass, of which one that is not finite is told, once."""
         half = torch.half in (self.passes.autocast, self.passes.dtype)
         self.passes.watch = None
-        line = finite.complaint(scores, self.passes.net, again, half)
+        line = finite.complaint(scores, self.net, again, half)
         self.passes.watch = None if line else self._look
         if line and self.strict:
             raise UserError(line)
@@ -145,63 +145,65 @@ class Predictor:
 
     # Plans -----------------------------------------------------------------------------------------------------------
 
-    def _plan(self, size: Size, ask: Request) -> TilingPlan:
-        if (size, ask) not in self._plans:
-            plan = self._make_plan(size, ask)
-            self._plans[size, ask] = plan
+    def _plan(self, size: Size, request: Request) -> TilingPlan:
+        if (size, request) not in self._plans:
+            plan = self._make_plan(size, request)
+            self._plans[size, request] = plan
             line = f"images of {size[0]}x{size[1]}: {plan.note}"
             if plan.note and line not in self._said:
                 self._said.add(line)
                 self.log(line)
-        return self._plans[size, ask]
+        return self._plans[size, request]
 
-    def _make_plan(self, size: Size, ask: Request) -> TilingPlan:
+    def _make_plan(self, size: Size, request: Request) -> TilingPlan:
         """Asked-for tiles; else whole images, as many as fit; else the largest tiles that fit."""
-        cap, longest = self._caps.tile, max(size)
-        if cap and cap < (self.rule.tile or longest) and cap < longest:
-            return TilingPlan(1, cap, f"tiles of {cap}x{cap} after out of memory")
+        limit, longest = self._limits.tile, max(size)
+        if limit and limit < (self.rule.tile or longest) and limit < longest:
+            return TilingPlan(1, limit, f"tiles of {limit}x{limit} after out of memory")
         if self.rule.tile:
             tile = self.rule.tile
             return TilingPlan(1, tile if tile < longest else 0, f"tiles of {tile}x{tile}" if tile < longest else "")
-        cost = self._cost(ask)
+        cost = self._cost(request)
         if cost is None:
-            return self._caps._replace(tile=0)
+            return self._limits._replace(tile=0)
         cost = replace(cost, scales=self.rule.scales_of(size))
-        limit = self.memory_bytes or int(SHARE * available(self.device))
-        fits = limit // cost.whole(size)
+        most = self.memory_bytes or int(SHARE * available(self.device))
+        fits = most // cost.whole(size)
         if fits:
-            return TilingPlan(min(fits, self._caps.batch), 0)
-        tile = cost.largest_tile(size, limit, SMALLEST_TILE)
-        return TilingPlan(1, tile, f"tiles of {tile}x{tile} (memory bound {limit / 2**30:.2f} GiB)")
+            return TilingPlan(min(fits, self._limits.batch), 0)
+        tile = cost.largest_tile(size, most, SMALLEST_TILE)
+        return TilingPlan(1, tile, f"tiles of {tile}x{tile} (memory bound {most / 2**30:.2f} GiB)")
 
-    def _cost(self, ask: Request) -> PassCost | None:
+    def _cost(self, request: Request) -> PassCost | None:
         """Measured once a set of outputs; None for a callable that is no module: its memory is not ours to see."""
         passes = self.passes
         if not isinstance(passes.net, nn.Module):
             return None
-        if ask.extras not in self._costs:
+        if request.extras not in self._costs:
             seen: dict[str, Tensor] = {}
 
             def run(height: int, width: int) -> None:
                 x = torch.zeros(1, 3, height, width, device=self.device, dtype=passes.dtype)
-                seen.update({k: v.to("meta") for k, v in passes.forward(x, ask.extras).items()})
+                seen.update({k: v.to("meta") for k, v in passes.forward(x, request.extras).items()})
 
             with eagerly(passes.net):
                 per_pixel = bytes_per_pixel(run)
             maps = sum(v.shape[1] for k, v in seen.items() if k != "pred")
-            maps += sum(seen["pred"].shape[1] for name in self.rule.names if name in ask.extras)
+            maps += sum(seen["pred"].shape[1] for name in self.rule.names if name in request.extras)
             itemsize = max(4, seen["pred"].element_size())
             classes, rule = seen["pred"].shape[1], self.rule
-            self._costs[ask.extras] = PassCost(per_pixel, classes, rule.scales, maps, itemsize, rule.window, rule.piece)
-        cost = self._costs[ask.extras]
-        return replace(cost, maps=cost.maps + cost.classes * ask.scores)
+            self._costs[request.extras] = PassCost(
+                per_pixel, classes, rule.scales, maps, itemsize, rule.window, rule.piece
+            )
+        cost = self._costs[request.extras]
+        return replace(cost, maps=cost.maps + cost.classes * request.scores)
 
     def _back_off(self, size: Size, plan: TilingPlan) -> None:
         """Learn from running out of memory: fewer images at once, then tiles, then tiles of half the size."""
         self._plans.clear()
         if plan.batch > 1:
-            self._caps = self._caps._replace(batch=plan.batch // 2)
-            self.log(f"out of memory with {plan.batch} images of {size[0]}x{size[1]}: {self._caps.batch} at once now")
+            self._limits = self._limits._replace(batch=plan.batch // 2)
+            self.log(f"out of memory with {plan.batch} images of {size[0]}x{size[1]}: {self._limits.batch} at once now")
             return
         current = min(plan.tile, max(size)) if plan.tile else max(size)
         if current <= SMALLEST_TILE:
@@ -210,42 +212,44 @@ class Predictor:
                 "there (other processes?), use fewer or smaller scales (--extra_scales, --n_scales, --imgSize), or "
                 "another device"
             )
-        self._caps = self._caps._replace(tile=max(SMALLEST_TILE, current // 2 // 32 * 32))
+        self._limits = self._limits._replace(tile=max(SMALLEST_TILE, current // 2 // 32 * 32))
 
     # Passes ----------------------------------------------------------------------------------------------------------
 
-    def _whole(self, images: Tensor, ask: Request) -> list[Prediction]:
+    def _whole(self, images: Tensor, request: Request) -> list[Prediction]:
         """(N, 3, H, W) -> N predictions from whole images."""
-        scores, extras = self.passes.scores(images, ask.extras)
+        scores, extras = self.passes.scores(images, request.extras)
         found = []
         for i in range(len(images)):
-            classes, confidence = self.passes.decide(scores[i])
+            classes, max_prob = self.passes.argmax(scores[i])
             own = {name: value[i] for name, value in extras.items()}
-            found.append(Prediction(classes, confidence, scores[i] if ask.scores else None, own))
+            found.append(Prediction(classes, max_prob, scores[i] if request.scores else None, own))
         return found
 
-    def _tiled(self, image: Tensor, tile: int, ask: Request) -> Prediction:
+    def _tiled(self, image: Tensor, tile: int, request: Request) -> Prediction:
         """(1, 3, H, W) -> its prediction from tiles. Rows are decided as soon as no further tile covers them."""
         height, width = size_of(image)
         tops, lefts = starts(height, tile, self.rule.overlap), starts(width, tile, self.rule.overlap)
         down = weights(height, tile, self.rule.overlap, self.rule.blend)
         across = weights(width, tile, self.rule.overlap, self.rule.blend)
         rows, columns = min(tile, height), min(tile, width)
-        band, extras = RowAccumulator(width, rows), {}
+        sums, extras = RowAccumulator(width, rows), {}
         pieces: list[tuple[Tensor, Tensor, Tensor | None]] = []
         for i, top in enumerate(tops):
             for j, left in enumerate(lefts):
                 crop = image[..., top : top + rows, left : left + columns]
-                scores, more = self.passes.scores(crop, ask.extras, (height, width))
+                scores, more = self.passes.scores(crop, request.extras, (height, width))
                 weight = down[i][:, None] * across[j]  # (rows, columns)
-                band.add(scores[0], left, weight)
+                sums.add(scores[0], left, weight)
                 self._place(extras, more, (height, width), (top, left), weight)
             final = (tops[i + 1] if i + 1 < len(tops) else height) - top
-            ready = band.finished(final)  # (K, final, W)
-            pieces.append((*self.passes.decide(ready), ready.to("cpu", copy=True) if ask.scores else None))
-            band.advance(final)
-        classes, confidence, kept = zip(*pieces, strict=True)
-        return Prediction(torch.cat(classes), torch.cat(confidence), torch.cat(kept, 1) if ask.scores else None, extras)
+            ready = sums.finished(final)  # (K, final, W)
+            pieces.append((*self.passes.argmax(ready), ready.to("cpu", copy=True) if request.scores else None))
+            sums.advance(final)
+        classes, max_prob, kept = zip(*pieces, strict=True)
+        return Prediction(
+            torch.cat(classes), torch.cat(max_prob), torch.cat(kept, 1) if request.scores else None, extras
+        )
 
     def _place(
         self, extras: dict[str, Tensor], more: dict[str, Tensor], size: Size, corner: Size, weight: Tensor

@@ -12,11 +12,12 @@ from parsing_pairs import SMALL, manifest
 from torch import Tensor
 
 import network
+from compat.csail import pairs
 from compat.csail import weights as csail
 from network import weights
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
-from network.weights import metadata, pairs, safe_load
+from network.weights import metadata, safe_load
 from scripts import convert_checkpoint
 from utils.errors import UserError
 
@@ -50,7 +51,7 @@ def test_a_writer_gives_the_manifests(encoder: str) -> None:
     decoder, _, channels = PUBLISHED[encoder].rpartition("_fc")
     with torch.device("meta"):
         state = net_of(encoder, decoder).state_dict()
-    found = csail.layout(weights.Weights(dict(state), "own", "encoder_decoder", epoch=19))
+    found = csail.write(weights.Weights(dict(state), "own", "encoder_decoder", epoch=19))
     assert list(found) == ["encoder_epoch_20.pth", "decoder_epoch_20.pth"]
     names = (f"encoder_{encoder}", f"decoder_{decoder}_fc{channels}")
     for content, name in zip(found.values(), names, strict=True):

@@ -1,4 +1,4 @@
-"""A trained network from its file alone: the options, the classes and their colours, without any dataset."""
+"""A trained network from its file alone: the options, the classes and their colors, without any dataset."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from yacs.config import CfgNode
 
 import config
 import datasets
 import network
 from datasets import classes
+from inference.predictor import Predictor
+from inference.ways import eval_rule
 from network import guess
 from network.weights import Weights, metadata, parse, safe_load
+from network.weights import load as weights_of
 from network.weights.checksum import is_ours
 from utils import gpus
 from utils.contracts import DatasetSpec
@@ -21,35 +25,57 @@ from utils.errors import UserError
 
 
 class Trained(NamedTuple):
-    """A trained network, its weights random still, with its options and classes; `told`: what its file says of them."""
+    """A trained network, its weights random still, with its options and classes; `metadata`: {key: value} of what its
+    file tells of the options.
+    """
 
     cfg: CfgNode
     spec: DatasetSpec
     net: network.Net
-    told: dict[str, Any]
+    metadata: dict[str, Any]
 
 
-def build(words: Sequence[str], preferred: str = "", scales: str = "") -> Trained:
+def load(checkpoint: str | Path, device: str | torch.device = "cpu", *argv: str) -> Predictor:
+    """The `Predictor` of a trained network, which its file names, with its classes and their colors as `spec`.
+
+    `checkpoint`: any file that --snapshot takes; `argv`: further flags of train.py, "--arch", "basic.HRNet" for a file
+    that does not name its network. UserError for what is no checkpoint, or fills its network in part only.
+    """
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)]
+    cfg, spec, net, _ = build([*argv, *words])
+    fill(net, cfg)
+    return Predictor(net.to(device), eval_rule(cfg), device, spec=spec)
+
+
+def fill(net: network.Net, cfg: CfgNode) -> None:
+    """All weights of `net` from the file of --snapshot. UserError if one is missing there."""
+    report = weights_of(net, cfg.SNAPSHOT)
+    lacking = [*report.skipped, *report.missing]
+    if lacking:
+        raise UserError(f"{cfg.SNAPSHOT} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
+
+
+def build(argv: Sequence[str], preferred: str = "", scales: str = "") -> Trained:
     """The network of the file that --snapshot of a command line names; what the line says wins over the file.
 
     `preferred`: of several networks that an unnamed state dict fits, the one to take. `scales`: as --n_scales, for a
     network that combines scales. UserError where the network cannot be told, or the classes are none of the dataset's.
     """
     combined = {"MODEL.N_SCALES": scales} if scales else {}
-    cfg = config.load(words, combined)
+    cfg = config.load(argv, combined)
     gpus.one(cfg.OPTIONS.DEVICES)
     path = Path(cfg.SNAPSHOT)
     content = safe_load.read(path)
     weights = parse(content, path)
-    told: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if is_ours(content) or weights.options or (weights.arch and not cfg.MODEL.ARCH):
-        told = metadata.of_file(path, cfg.MODEL.ARCH)
+        found = metadata.of_file(path, cfg.MODEL.ARCH)
     elif not cfg.MODEL.ARCH:
-        told = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
+        found = {"MODEL.ARCH": _fitting(cfg, weights, preferred)}
     count = len(weights.class_names) or weights.num_classes
-    told |= combined | ({"DATASET.NUM_CLASSES": count} if count else {})
-    cfg = config.load(words, told)
-    return Trained(cfg, classes_of(cfg, weights), network.build(cfg), told)
+    found |= combined | ({"DATASET.NUM_CLASSES": count} if count else {})
+    cfg = config.load(argv, found)
+    return Trained(cfg, classes_of(cfg, weights), network.build(cfg), found)
 
 
 def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from network.weights import safe_load
 from utils.errors import UserError
 
 NAMES = ("encoder_epoch_{}.pth", "decoder_epoch_{}.pth")  # of the two files in a folder, with the epoch
@@ -43,9 +44,10 @@ def files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     return parts[0], parts[1]
 
 
-def parts(path: Path) -> tuple[Path, ...]:
-    """The files that a path names: two of a pair, else itself."""
-    return files(path) if is_pair(path) else (path,)
+def read(path: str | os.PathLike[str]) -> Pair:
+    """Content of the files of a path that `is_pair`; errors as `safe_load.single`."""
+    encoder, decoder = files(path)
+    return Pair(safe_load.single(encoder), safe_load.single(decoder), (encoder, decoder))
 
 
 def _newest(folder: Path) -> tuple[Path, Path]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from network.weights import pairs
+from compat.csail import pairs
 from utils.errors import UserError
 
 

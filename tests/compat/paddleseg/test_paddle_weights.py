@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import fill
+from narrow_nets import GOLDEN
 from torch import nn
 
 from compat.paddleseg import weights as paddle
@@ -24,8 +26,6 @@ from network.weights import metadata
 from scripts.convert_checkpoint import main as convert
 from utils.distributed import DistributedContext
 from utils.errors import UserError
-
-from .conftest import GOLDEN  # isort: skip
 
 PADDLE = GOLDEN / "paddle"
 FILES = {
@@ -102,7 +102,8 @@ def test_arrays_that_are_stored_otherwise(save) -> None:
         assert sorted(file.state) == ["big.weight", "half.weight", "named.running_mean"]
         assert file.state["big.weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
         assert file.state["half.weight"].dtype == torch.bfloat16 and file.state["half.weight"].tolist() == [1.5, -2]
-        assert file.internal == {"named.running_mean": "w_0"} and file.arch == ""
+        assert isinstance(file.momentum, partial) and file.arch == ""
+        assert file.momentum.keywords == {"internal": {"named.running_mean": "w_0"}}
 
 
 @pytest.mark.parametrize(

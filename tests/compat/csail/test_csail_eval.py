@@ -16,16 +16,16 @@ from torch import Tensor, nn
 
 import config
 import inference
-from inference.evalrule import normalise, prepare
+from inference import RULES, Predictor
 from inference.memory import PeakTracker
-from inference.predict import RULES, EvalRule, Predictor
+from inference.rule import EvalRule, normalize, prepare
 from utils.errors import UserError
 
 TABLE = json.loads((GOLDEN / "csail" / "eval_size_table.json").read_text())
 PUBLISHED = np.load(GOLDEN / "csail" / "data_pipeline.npz")
 META = json.loads(str(PUBLISHED["meta"]))
-RULE = replace(RULES["csail"], short_sides=(300, 375, 450), longest=1000)
-SMALL = replace(RULE, short_sides=(24, 40), longest=64)
+RULE = replace(RULES["csail"], short_edge_sizes=(300, 375, 450), max_long_edge=1000)
+SMALL = replace(RULE, short_edge_sizes=(24, 40), max_long_edge=64)
 WORDS = ["--dataset", "ade20k", "--arch_encoder", "resnet18dilated", "--imgSize", "300", "375,450"]
 
 
@@ -43,7 +43,9 @@ def sizes(rule: EvalRule, size: tuple[int, int]) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("multiple", [8, 32])
 def test_the_published_sizes(multiple: int) -> None:
-    rule = replace(RULES["csail"], short_sides=tuple(TABLE["imgSizes"]), longest=TABLE["imgMaxSize"], multiple=multiple)
+    rule = replace(
+        RULES["csail"], short_edge_sizes=tuple(TABLE["imgSizes"]), max_long_edge=TABLE["imgMaxSize"], multiple=multiple
+    )
     assert len(TABLE["rows"]) == 10
     for row in TABLE["rows"]:
         assert sizes(rule, (row["h"], row["w"])) == [tuple(size) for size in row[f"padding_{multiple}"]], row
@@ -52,7 +54,7 @@ def test_the_published_sizes(multiple: int) -> None:
 @pytest.mark.parametrize("i", range(len(META["sizes_hw"])))
 def test_the_published_inputs(i: int) -> None:
     options = META["options"]
-    rule = replace(RULES["csail"], short_sides=tuple(options["imgSizes"]), longest=options["imgMaxSize"])
+    rule = replace(RULES["csail"], short_edge_sizes=tuple(options["imgSizes"]), max_long_edge=options["imgMaxSize"])
     array = picture(i)
     found = sizes(rule, (array.shape[0], array.shape[1]))
     assert found == [tuple(size) for size in PUBLISHED[f"val{i}_sizes"]]
@@ -91,11 +93,11 @@ def test_probabilities_are_averaged_over_sizes_and_mirror_images(flip: bool) -> 
             x = prepare(pixels, scaled, rule, torch.device("cpu"), torch.float32)
             for axes in rule.flips:
                 logits = F.interpolate(net.conv(x.flip(axes)), size=size, mode="bilinear").flip(axes)
-                total += logits.softmax(1) / len(rule.flips) / len(rule.short_sides)
+                total += logits.softmax(1) / len(rule.flips) / len(rule.short_edge_sizes)
         assert prediction.scores is not None
         torch.testing.assert_close(prediction.scores, total[0], rtol=1e-5, atol=1e-6)
         assert torch.equal(prediction.classes.long(), prediction.scores.argmax(0))
-        torch.testing.assert_close(prediction.confidence, prediction.scores.amax(0))
+        torch.testing.assert_close(prediction.max_prob, prediction.scores.amax(0))
 
 
 def test_single_sizes_have_their_own_maps() -> None:
@@ -105,7 +107,9 @@ def test_single_sizes_have_their_own_maps() -> None:
 
 
 def test_a_tile_is_scaled_as_its_image_is() -> None:
-    rule = replace(RULES["csail"], short_sides=(100, 300), longest=500)  # of 200 x 400: 0.5, and 1.25 by the long side
+    rule = replace(
+        RULES["csail"], short_edge_sizes=(100, 300), max_long_edge=500
+    )  # of 200 x 400: 0.5, and 1.25 by the long side
     rows, columns = np.mgrid[:200, :400]
     array = np.stack([rows, columns // 2, 255 - rows], axis=2).astype(np.uint8)
     net = Small()
@@ -119,7 +123,7 @@ def test_a_tile_is_scaled_as_its_image_is() -> None:
 @pytest.mark.parametrize("shape", [(400, 600), (90, 140)])
 def test_a_memory_bound_is_held(shape: tuple[int, int]) -> None:
     """Images that are shrunk, and enlarged; --do_flip."""
-    rule, net = replace(SMALL, short_sides=(100, 150), longest=300, flip=True), Small(classes=60)
+    rule, net = replace(SMALL, short_edge_sizes=(100, 150), max_long_edge=300, flip=True), Small(classes=60)
     plain, array = Predictor(net, rule, memory_bytes=1 << 30), noise(*shape)
     plain([noise(64, 64)])  # the measuring pass has its own size
     with PeakTracker() as free:
@@ -136,12 +140,12 @@ def test_a_memory_bound_is_held(shape: tuple[int, int]) -> None:
 def test_options_give_the_rule() -> None:
     cfg = config.load([*WORDS, "--imgMaxSize", "500", "--padding_constant", "32", "--do_flip"])
     assert inference.rule_name(cfg) == "csail"
-    assert inference.eval_rule(cfg) == replace(RULE, longest=500, multiple=32, flip=True)
+    assert inference.eval_rule(cfg) == replace(RULE, max_long_edge=500, multiple=32, flip=True)
     assert inference.rule_name(config.load([*WORDS, "--eval_rule", "nvidia"])) == "nvidia"
     assert inference.rule_name(config.load(["--eval_rule", "csail", "--imgSize", "300"])) == "csail"
     assert inference.eval_rule(config.load([*WORDS, "--imgSize", ""])) == RULES["nvidia"]
     images = torch.from_numpy(noise(4, 4)).permute(2, 0, 1)[None]
-    assert torch.equal(normalise(images, RULE), normalise(images, RULES["nvidia"]))
+    assert torch.equal(normalize(images, RULE), normalize(images, RULES["nvidia"]))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""One option: its name, its type, its bounds, and what reads it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from options.kinds import SCALARS, Kind
+from options.readers import Reader
+from utils.errors import UserError, nearest
+
+
+class Option(NamedTuple):
+    """One option. `flags` are its names on the command line, blank-separated; `of` its kind, by default that of the
+    default. `above` and `below` bound a number, or each of several, without the bound, `least` and `most` with it.
+    `reads`: the runs that read it, by default all.
+    """
+
+    key: str
+    default: Any
+    help: str
+    flags: str = ""
+    choices: tuple[str, ...] = ()
+    of: Kind | None = None
+    above: float | None = None
+    least: float | None = None
+    most: float | None = None
+    below: float | None = None
+    reads: Reader | None = None
+    common: bool = False  # listed by the short --help
+
+    @property
+    def name(self) -> str:
+        """How it is called: by its first long flag, by its key where it has none."""
+        return next((flag for flag in self.flags.split() if flag.startswith("--")), self.key)
+
+    @property
+    def kind(self) -> Kind:
+        """How its values are read and written."""
+        return self.of or SCALARS[type(self.default)]
+
+    @property
+    def textual(self) -> bool:
+        """Whether a YAML file's value is taken as it is written: what YAML made of `no` or 010 is not meant."""
+        return self.kind.several or isinstance(self.default, str)
+
+    def coerce(self, value: Any, where: str) -> Any:
+        """`value` (text, or what YAML made of it) in the option's type; UserError, for `where`, for another."""
+        try:
+            converted = self.kind.read(value)
+        except (ValueError, TypeError, ArithmeticError):
+            raise UserError(f"{where} takes {self.kind.called}, not {value!r}") from None
+        if self.choices and converted not in self.choices:
+            allowed = ", ".join(choice or '""' for choice in self.choices)
+            raise UserError(f"{where} takes one of {allowed}, not {value!r}{nearest(str(value), self.choices)}")
+        return converted
+
+    def written(self, value: Any) -> Any:
+        """A value as records have it: a number, a truth, text, or a list of numbers."""
+        return self.kind.write(value)
+
+    def problem(self, value: Any) -> str:
+        """What is wrong with a value of the right type; empty where nothing is."""
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not any(isinstance(number, (int, float)) and self._outside(number) for number in numbers):
+            return ""
+        if isinstance(value, tuple):
+            return f"{self.name} takes {self.kind.called}, not {self.written(value)!r}"
+        return f"{self.name} {self._bounds()}{value}"
+
+    def _outside(self, number: float) -> bool:
+        return (
+            (self.above is not None and number <= self.above)
+            or (self.least is not None and number < self.least)
+            or (self.most is not None and number > self.most)
+            or (self.below is not None and number >= self.below)
+        )
+
+    def _bounds(self) -> str:
+        end = self.most if self.most is not None else self.below
+        if self.above is not None:
+            return f"must be above {self.above}, not " if end is None else f"lies above 0 and at most at {end}, not "
+        if end is None:
+            return "must not be negative, it is " if self.least == 0 else f"must be at least {self.least}, not "
+        return f"lies between {self.least} and {end}, not "

@@ -1,0 +1,142 @@
+"""What reads an option: kinds of networks, losses, optimizers and schedules. A row of the table names one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from options import archs
+from options.archs import ANY, ATROUS, OCR, PLAIN, Arch
+
+
+class Run(NamedTuple):
+    """What is to be done: the network's row, an empty one where none is named, and {key: value} of every option."""
+
+    arch: Arch
+    values: Mapping[str, Any]
+
+    def asks(self, key: str) -> bool:
+        """Whether an option is on."""
+        return bool(self.values[key])
+
+
+class Reader(NamedTuple):
+    """`of`: how messages call it. `reads(run)`: whether a run is one. `network`: --arch decides, so that nothing is
+    known without one. `training`: an evaluation is not asked.
+    """
+
+    of: str
+    reads: Callable[[Run], bool]
+    network: bool = True
+    training: bool = False
+
+
+def _training(of: str, reads: Callable[[Run], bool], network: bool = False) -> Reader:
+    return Reader(of, reads, network, True)
+
+
+def run_of(values: Mapping[str, Any]) -> Run:
+    """The run that these options ask for; UserError for an unknown network."""
+    return Run(archs.find(values["MODEL.ARCH"]) if values["MODEL.ARCH"] else Arch("", ""), values)
+
+
+def losses(run: Run) -> set[str]:
+    """Names of the losses that a training computes."""
+    if run.asks("LOSS.TERMS"):
+        return {term.loss for term in run.values["LOSS.TERMS"]}
+    chosen = (("rmi", "RMI"), ("weighted", "IMG_WT"), ("relaxation", "JOINTWTBORDER"))
+    otherwise = "ohem" if run.arch.offsets else "ce"
+    return {next((name for name, key in chosen if run.asks(f"LOSS.{key}")), otherwise)}
+
+
+def _outputs(run: Run) -> frozenset[str]:
+    return archs.outputs(run.arch, run.values["MODEL.DECODER"])
+
+
+def _gate(run: Run) -> bool:
+    """Whether each scale has an attention of its own, whose layers can be chosen."""
+    return run.arch.scales in ("hierarchical", "fused")
+
+
+def _old_gate(run: Run) -> bool:
+    """--init_decoder asks for the start of the older attention elsewhere, too."""
+    return _gate(run) or (run.asks("MODEL.INIT_DECODER") and run.arch.scales in ("paired", "pairs"))
+
+
+def _aspp(run: Run) -> bool:
+    between = run.asks("MODEL.OCR_ASPP") or "ocr_aspp" in run.arch.more
+    return run.arch.head in ATROUS or (run.arch.head == "ocr" and between)
+
+
+def second_stage(number: int) -> Reader:
+    """Networks whose HRNet has the stage `number` twice: from MODEL.OFFSET_BRANCH on they all are."""
+    return Reader(
+        f"offset.HRNet... with MODEL.OFFSET_BRANCH up to {number}",
+        lambda run: OFFSET_HRNET.reads(run) and run.values["MODEL.OFFSET_BRANCH"] <= number,
+    )
+
+
+def loss(of: str, *names: str) -> Reader:
+    """Trainings that compute one of these losses."""
+    return _training(of, lambda run: bool(losses(run) & {*names}))
+
+
+def optimizer(of: str, *names: str) -> Reader:
+    """Trainings with one of these optimizers."""
+    return _training(f"--optimizer {of}", lambda run: run.values["OPTIM.NAME"] in names)
+
+
+def schedule(of: str, *names: str) -> Reader:
+    """Trainings with one of these schedules."""
+    return _training(f"--lr_schedule {of}", lambda run: run.values["OPTIM.SCHEDULE"] in names)
+
+
+# Of a network, whatever is done with it.
+PARSING = Reader("encoder_decoder", lambda run: run.arch.head == ANY)
+HRNET = Reader("networks with HRNet in their name", lambda run: run.arch.trunk == "hrnet")
+OCR_HEADS = Reader("networks with OCR", lambda run: run.arch.head in OCR)
+OCR_NETS = Reader("ocrnet....", lambda run: run.arch.head == "ocr")
+WIDE = Reader(
+    "networks whose head or attention has 3x3 convolutions", lambda run: run.arch.head in PLAIN or bool(run.arch.scales)
+)
+ASPP = Reader("networks with an ASPP", _aspp)
+SCALES = Reader("networks that combine scales", lambda run: bool(run.arch.scales))
+TWO_SCALES = Reader("networks that are trained with two scales", lambda run: run.arch.scales not in ("", "all"))
+ATTENTION = Reader("hierarchical attention", _old_gate)
+NEW_ATTENTION = Reader(
+    "hierarchical attention that is not the older one", lambda run: _gate(run) and not run.asks("MODEL.MSCALE_OLDARCH")
+)
+ALL_SCALES = Reader("attnscale.DeepV3R50 and attnscale.DeepV3W38", lambda run: run.arch.scales == "all")
+OFFSETS = Reader("networks with offset vectors", lambda run: run.arch.offsets)
+OFFSET_HRNET = Reader("offset.HRNet...", lambda run: run.arch.offsets and run.arch.trunk == "hrnet")
+# Of a training.
+ON_HRNET = _training("networks on HRNet", lambda run: run.arch.trunk in ("hrnet", ANY), True)
+ON_WRN38 = _training("networks on Wide-ResNet-38", lambda run: run.arch.trunk == "wide_resnet38", True)
+ON_X71 = _training("networks on Xception-71", lambda run: run.arch.trunk == "xception71", True)
+AUXILIARY = _training(
+    "the loss of networks with OCR, without --loss_terms",
+    lambda run: "aux" in _outputs(run) and not run.asks("LOSS.TERMS"),
+    True,
+)
+AUXILIARY_RMI = _training(
+    "networks with OCR under --rmi_loss", lambda run: AUXILIARY.reads(run) and run.asks("LOSS.RMI"), True
+)
+SINGLE_SCALES = _training(
+    "the loss of networks that combine scales, without --loss_terms",
+    lambda run: bool(run.arch.scales) and not run.asks("LOSS.TERMS"),
+    True,
+)
+SECOND_HEAD = _training(
+    "the loss of an encoder_decoder whose decoder ends in deepsup, without --loss_terms",
+    lambda run: "deepsup" in _outputs(run) and not run.asks("LOSS.TERMS"),
+    True,
+)
+WEIGHTED = loss("--img_wt_loss and --jointwtborder", "weighted", "relaxation")
+RELAXATION = loss("--jointwtborder", "relaxation")
+BARE_START = _training("a start without --snapshot", lambda run: not run.asks("SNAPSHOT"))
+FILE_START = _training("--snapshot", lambda run: run.asks("SNAPSHOT") or run.asks("RESUME"))
+ROUNDS = _training("--max_iters and --epoch_iters", lambda run: run.values["TRAIN.MAX_ITERS"] > 0)
+SWITCHED_LOSSES = _training(
+    "--lr_schedule scl-poly and --jointwtborder",
+    lambda run: run.values["OPTIM.SCHEDULE"] == "scl-poly" or "relaxation" in losses(run),
+)

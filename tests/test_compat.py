@@ -1,0 +1,119 @@
+"""Other systems are named in their rooms and where a user meets them; and any room can be left out."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import compat
+
+ROOT = Path(__file__).parents[1]
+NAMED = re.compile(
+    r"nvidia|paddle|csail|sdcnet('s)? (branch|code|way)|hrnet('s)? (code|layout|family)|scene[- ]parsing('s)? code",
+    re.IGNORECASE,
+)
+NO_SYSTEM = re.compile(r"nvidia-smi|nvidia driver|nvidia apex", re.I)  # hardware, and a library
+EXEMPT = {
+    "options/table.py": "help and choices of published flags",
+    "options/checks.py": "--eval_rule and --aug_table by their published values",
+    "transforms/__init__.py": "--aug_table by its published values",
+    "network/weights/filekinds.py": "messages name other frameworks' files as people call them",
+}
+
+
+def named(source: str) -> list[str]:
+    """Lines that name another system."""
+    return [line.strip() for line in source.splitlines() if NAMED.search(NO_SYSTEM.sub("", line))]
+
+
+def test_other_systems_are_named_in_their_rooms_alone() -> None:
+    files = [p.relative_to(ROOT) for p in ROOT.rglob("*.py") if not {".venv", "compat", "tests"} & {*p.parts}]
+    assert len(files) > 200
+    found = {str(file): named((ROOT / file).read_text(encoding="utf-8")) for file in files}
+    assert {file: lines for file, lines in found.items() if lines and file not in EXEMPT} == {}
+    assert [file for file in EXEMPT if not found[file]] == []  # an exemption that nothing needs goes
+
+
+@pytest.mark.parametrize("line", ["# as NVIDIA's code", "paddle = 1", '"""The sdcnet branch."""', "HRNet's code"])
+def test_a_name_is_found(line: str) -> None:
+    assert named(line) and not named('run(["nvidia-smi"])  # with NVIDIA apex, of hrnet, for SDCNet2D')
+
+
+# Builds, saves, loads and asks a network, in a tree without some rooms; gives what came of it. One process for all
+# trees: each is seen by a fork of it, which has torch but nothing of ours.
+PROGRAM = """
+import hashlib, json, os, sys
+from pathlib import Path
+import cv2, numpy, torch
+
+def look(tree):
+    sys.path.insert(0, str(tree))
+    import compat, config, inference, network
+    from engine import checkpoint
+    from evaluation import sinks
+    from options.help import help_text
+    from scripts import convert_checkpoint
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    cfg = config.load(json.loads(sys.argv[2]))
+    net = network.build(cfg)
+    facts = {"class_names": ["a", "b", "c"], "class_ids": [0, 1, 2], "config": config.flat(cfg), "arch": cfg.MODEL.ARCH}
+    checkpoint.save({"net": net.state_dict(), "ema": None, "epoch": 0, **facts}, tree / "own.pth")
+    report = network.weights.load(net, tree / "own.pth")
+    predictor = inference.load(tree / "own.pth")
+    image = numpy.arange(32 * 48 * 3, dtype=numpy.uint8).reshape(32, 48, 3)
+    classes = predictor([image])[0].classes.numpy()
+    made = sinks.build(cfg, predictor.spec, tree, 1)
+    assert convert_checkpoint.main([str(tree / "own.pth"), str(tree / "plain.pth"), "--to", "plain"]) == 0
+    return {
+        "rooms": sorted({name.split(".")[1] for name in sys.modules if name.startswith("compat.")}),
+        "complete": report.complete, "classes": hashlib.sha256(classes.tobytes()).hexdigest(),
+        "sinks": [type(sink).__name__ for sink in made], "help": "--arch" in help_text(True),
+        "rules": list(inference.RULES),
+    }
+
+children = []
+for tree in sorted(Path(sys.argv[1]).iterdir()):
+    children.append(os.fork())
+    if children[-1] == 0:
+        (tree / "found.json").write_text(json.dumps(look(tree)))
+        os._exit(0)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory, tiny_words) -> dict[str, dict]:
+    """{room that is left out, or "all", or "none": what the program found}."""
+    folder = tmp_path_factory.mktemp("trees")
+    for case in (*compat.SYSTEMS, "all", "none"):
+        (folder / case / "compat").mkdir(parents=True)
+        rooms = [room for room in compat.SYSTEMS if case not in (room, "all")]
+        for name in ("__init__.py", *rooms):
+            (folder / case / "compat" / name).symlink_to(ROOT / "compat" / name)
+        for path in ROOT.iterdir():
+            if path.name not in ("compat", "tests") and (
+                path.suffix == ".py" or (path.is_dir() and path.name[0] != ".")
+            ):
+                (folder / case / path.name).symlink_to(path)
+    words = ["--dataset", "list", "--num_class", "3", *tiny_words(folder, folder)[4:]]
+    command = [sys.executable, "-c", PROGRAM, str(folder), json.dumps(words)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    cases = sorted(folder.iterdir())
+    assert all((case / "found.json").is_file() for case in cases), done.stderr
+    return {case.name: json.loads((case / "found.json").read_text()) for case in cases}
+
+
+@pytest.mark.parametrize("room", [*compat.SYSTEMS, "all"])
+def test_a_room_that_is_left_out_is_missed_by_none(without: dict[str, dict], room: str) -> None:
+    found, whole = without[room], without["none"]
+    assert found["rooms"] == [name for name in whole["rooms"] if room not in (name, "all")] != whole["rooms"]
+    assert found["complete"] and found["help"]
+    assert all(found[kind] == whole[kind] for kind in ("classes", "sinks"))
+    assert {"default"} <= {*found["rules"]} < {*whole["rules"]}

@@ -39,6 +39,7 @@ quick: .venv/.dev
 fix: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m options.networks
 
 test: lint
 	$(RUN_TESTS) -m "not slow and not slurm" $(PYTEST)

@@ -118,7 +118,7 @@ def n_scale_logits(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     scales: Sequence[float] = net.scales or (1.0, net.lo_scale)  # type: ignore[assignment]
     for scale in sorted(scales, reverse=True):
         scaled = F.interpolate(x, scale_factor=scale, mode="bilinear", recompute_scale_factor=True)
-        outputs, features = net.maps(net, scaled)  # type: ignore[operator]
+        outputs, features, _ = net.maps(scaled)  # type: ignore[operator]
         attention = upsample(net.scale_attn(features), scaled.shape[-2:])  # type: ignore[operator]
         views = {name: upsample(outputs[name], scaled.shape[-2:]) for name in outputs}
         maps |= {f"pred_{scale}x": views["pred"], f"attn_{scale}x": attention}

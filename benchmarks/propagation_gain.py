@@ -22,7 +22,7 @@ from torch import Tensor
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets import snippets  # noqa: E402
+from datasets import video_clips  # noqa: E402
 from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.reading import label_lut, read_label, remap_labels  # noqa: E402
 from engine.chain_flow import Flows, flows_of  # noqa: E402
@@ -96,10 +96,10 @@ def quality(scenes: Path, flows: Flows, reach: int) -> dict[int, tuple[float, fl
     truth, ids = scenes / "gtFine_sequence" / "train", label_lut(SPEC)
     void = SPEC.num_classes
     counted = {k: (ConfusionMatrix(void + 1), ConfusionMatrix(void + 1), list[float]()) for k in range(1, reach + 1)}
-    for chain in snippets.chains(snippets.cityscapes(str(scenes)), reach)[0]:
-        snippet = chain.snippet
+    for chain in video_clips.chains(video_clips.cityscapes(str(scenes)), reach)[0]:
+        clip = chain.clip
         for step in walk(chain, flows, ignore=0, check=True, drop=False):
-            path = str(truth / snippet.place / f"{snippet.name}_{step.number:06d}_gtFine_labelIds.png")
+            path = str(truth / clip.place / f"{clip.name}_{step.number:06d}_gtFine_labelIds.png")
             true = torch.from_numpy(remap_labels(read_label(path), ids, path, SPEC))
             moved = torch.from_numpy(remap_labels(step.moved.label[0, 0].cpu().numpy(), ids, path, SPEC))
             moved = moved.masked_fill(moved == SPEC.ignore_label, void)

@@ -35,7 +35,7 @@ def items(root: str, mode: str, cfg: Any) -> list[Item]:
             raise UserError(f"unknown condition {condition!r} of ACDC{near}; known: {', '.join(CONDITIONS)}")
     images = find_folder(root, ("rgb_anon",), "ACDC images")
     paired = [
-        (condition, path, _label(path, images, labelled=mode != "test"))
+        (condition, path, _label(path, images, labeled=mode != "test"))
         for condition in conditions
         for path in _frames(images, condition, mode)
     ]
@@ -67,8 +67,8 @@ def with_condition(item: Item) -> Item:
     return item._replace(condition=next((name for name in CONDITIONS if name in folders), ""))
 
 
-def _label(image: Path, images: Path, labelled: bool) -> str | None:
-    if not labelled:
+def _label(image: Path, images: Path, labeled: bool) -> str | None:
+    if not labeled:
         return None
     place = images.parent / "gt" / image.parent.relative_to(images)
     return require_label(place / f"{image.stem.removesuffix(_IMAGE)}_gt_labelIds.png", image)

@@ -1,4 +1,4 @@
-"""Names and colours of the 150 classes of ADE20K scene parsing, in the order of their label values 1 to 150."""
+"""Names and colors of the 150 classes of ADE20K scene parsing, in the order of their label values 1 to 150."""
 
 CLASSES = (
     ("wall", (120, 120, 120)), ("building", (180, 120, 120)), ("sky", (6, 230, 230)), ("floor", (80, 50, 50)),

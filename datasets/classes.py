@@ -14,7 +14,7 @@ def ids_of(spec: DatasetSpec) -> list[int]:
 
 
 def spec_of(name: str, names: Sequence[str], ids: Sequence[int]) -> DatasetSpec:
-    """Classes that a file names, in colours unlike each other; without `ids` their labels hold train ids."""
+    """Classes that a file names, in colors unlike each other; without `ids` their labels hold train ids."""
     of_values = {255: 255, **{value: train for train, value in enumerate(ids)}} if ids else None
     return DatasetSpec(name, tuple(names), distinct(len(names)), id_to_train=of_values, train_to_id=tuple(ids))
 

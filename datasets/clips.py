@@ -23,7 +23,7 @@ from datasets.look import bits_beside
 from datasets.pictures import read_image
 from datasets.reading import listing_for_message
 from datasets.samplers import ClassUniformSampler, ExactSampler
-from datasets.snippets import numbered
+from datasets.video_clips import numbered
 from utils.contracts import CropRequest
 from utils.errors import UserError
 

@@ -94,7 +94,7 @@ class OrientationSampler(Sampler[list[CropRequest]]):
 class Canvas:
     """Samples of several sizes to a batch of one: each lies at the top left of a canvas as large as all of them need.
 
-    Images have to be float, normalised: the rest of a canvas is 0, the mean colour. Its sides are multiples of
+    Images have to be float, normalised: the rest of a canvas is 0, the mean color. Its sides are multiples of
     `multiple`, labels are at 1/`stride` of them, and the rest of a label is `fill`.
     """
 
@@ -120,7 +120,7 @@ class Canvas:
 
 def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int = 0) -> OrientationSampler:
     """Batches of the fine images of a split as DATASET.IMG_SIZES asks."""
-    shorts = [*cfg.DATASET.IMG_SIZES]
+    shorts = cfg.DATASET.IMG_SIZES
     standing = upright(split.items[: split.fine])
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 

@@ -1,4 +1,4 @@
-"""KITTI semantics (Alhaija et al. 2018): Cityscapes' classes and raw ids, 200 labelled frames and 200 for the test."""
+"""KITTI semantics (Alhaija et al. 2018): Cityscapes' classes and raw ids, 200 labeled frames and 200 for the test."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from datasets.reading import find_folder, require_label
 from utils.errors import UserError
 
 SPEC = replace(cityscapes.SPEC, name="kitti")
-FRAMES = 200  # labelled ones, of which the splits speak
+FRAMES = 200  # labeled ones, of which the splits speak
 
-# Places in the sorted list of labelled frames that splits 0, 1 and 2 hold out for validation (Zhu et al. 2019).
+# Places in the sorted list of labeled frames that splits 0, 1 and 2 hold out for validation (Zhu et al. 2019).
 VAL_FRAMES = (
     (1, 5, 11, 29, 35, 49, 57, 68, 72, 82, 93, 115, 119, 130, 145, 154, 156, 167, 169, 189, 198),
     (0, 12, 24, 31, 42, 50, 63, 71, 84, 96, 101, 112, 121, 133, 141, 155, 164, 171, 187, 191, 197),

@@ -15,8 +15,8 @@ LARGEST = 65535  # the ids of a 16-bit file
 # What Pillow reads as stored is left to it: it checks more of a file than OpenCV does. These four it spreads or is slow
 # with.
 _BY_OPENCV = ("PNG", "JPEG", "WEBP", "PPM")
-_INDEXED = ("1", "P", "PA")  # of these OpenCV gives colours instead
-_COLOUR = ("CMYK", "YCbCr", "LAB", "HSV")
+_INDEXED = ("1", "P", "PA")  # of these OpenCV gives colors instead
+_COLOR = ("CMYK", "YCbCr", "LAB", "HSV")
 # Tags of TIFF files.
 _KIND, _BITS, _BRIGHTNESS, _SIGN = 254, 258, 262, 339
 _REDUCED, _MASK, _WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 1, 4, 0, 1, 2
@@ -26,7 +26,7 @@ _PNG_BITS = 24  # the byte of a PNG file that says how many bits a channel has
 def ids_in(data: bytes, path: str) -> np.ndarray:
     """(H, W) uint8 or uint16: the stored ids; of a palette its indices, of one bit 0 and 1.
 
-    UserError, with file and value, for what cannot be a label: colours, several pictures, fractions, NaN, numbers
+    UserError, with file and value, for what cannot be a label: colors, several pictures, fractions, NaN, numbers
     below 0 or above 65535.
     """
     head = head_of(data)
@@ -46,8 +46,8 @@ def ids_in(data: bytes, path: str) -> np.ndarray:
 def _check_kind(head: Image.Image, path: str) -> None:
     if (count := _pictures(head)) > 1:
         raise UserError(f"{path} holds {count} pictures; a label is one: save it without the others")
-    if head.mode in _COLOUR:
-        raise UserError(f"{path} is a colour image ({head.mode}); a label has one channel of class ids")
+    if head.mode in _COLOR:
+        raise UserError(f"{path} is a color image ({head.mode}); a label has one channel of class ids")
     if _tag(head, _BRIGHTNESS, 1) == _WHITE_IS_ZERO and head.mode != "1":
         # Half of all tools read such values as they are stored, the others turned round.
         raise UserError(f"{path} stores white as 0 (photometric 0): save it with black as 0, so that its ids are clear")
@@ -110,11 +110,11 @@ def _plain_grey(data: bytes) -> np.ndarray | None:
 
 
 def _one_channel(values: np.ndarray, path: str) -> np.ndarray:
-    """(H, W) of equal colour channels; transparency, a second or fourth channel, says nothing of classes."""
+    """(H, W) of equal color channels; transparency, a second or fourth channel, says nothing of classes."""
     if values.ndim == 2:
         return values
     if values.shape[2] > 2 and (values[..., :1] != values[..., 1:3]).any():
-        raise UserError(f"{path} is a colour image; a label has one channel of class ids")
+        raise UserError(f"{path} is a color image; a label has one channel of class ids")
     return np.ascontiguousarray(values[..., 0])
 
 

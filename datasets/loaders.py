@@ -135,7 +135,7 @@ def _close_all() -> None:
 
 
 class AugmentationDump:
-    """Writes the first augmented images and their coloured labels as `<folder>/<number>_<name>_{image,label}.png`.
+    """Writes the first augmented images and their colored labels as `<folder>/<number>_<name>_{image,label}.png`.
 
     `mean`, `std`: what a float image was normalised by.
     """
@@ -150,8 +150,8 @@ class AugmentationDump:
     ) -> None:
         self.folder, self.limit, self.written = folder, limit, 0
         self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-        self.colours = np.zeros((256, 3), np.uint8)  # ignored pixels are black
-        self.colours[: spec.num_classes] = spec.palette
+        self.colors = np.zeros((256, 3), np.uint8)  # ignored pixels are black
+        self.colors[: spec.num_classes] = spec.palette
 
     def __call__(self, batch: Batch) -> None:
         """Write what is left of the limit."""
@@ -162,7 +162,7 @@ class AugmentationDump:
             pixels = image.permute(1, 2, 0).numpy()
             if image.is_floating_point():
                 pixels = np.rint((pixels * self.std + self.mean) * 255).astype(np.uint8)
-            for kind, rgb in (("image", pixels), ("label", self.colours[label.numpy()])):
+            for kind, rgb in (("image", pixels), ("label", self.colors[label.numpy()])):
                 write_file(self.folder / f"{stem}_{kind}.png", encode_png(rgb))
             self.written += 1
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datasets.look import bits_beside
 from datasets.pictures import read_image
-from datasets.snippets import Chain
+from datasets.video_clips import Chain
 from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, device_of, flow_source
 from utils import digest, flowfile
 from utils.errors import UserError
@@ -42,9 +42,9 @@ def frame_of(path: Path) -> Tensor:
 
 def frames_of(chain: Chain, *numbers: int) -> list[Tensor]:
     """Several of them; UserError where their sizes differ."""
-    frames = [frame_of(chain.snippet.frames[number]) for number in numbers]
+    frames = [frame_of(chain.clip.frames[number]) for number in numbers]
     if any(frame.shape != frames[0].shape for frame in frames):
-        raise UserError(f"{chain.snippet.frames[numbers[-1]]} has another size than the frames before it")
+        raise UserError(f"{chain.clip.frames[numbers[-1]]} has another size than the frames before it")
     return frames
 
 
@@ -75,7 +75,7 @@ def by_files(root: Path) -> Flows:
 
     def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
         old, new = (chain.start + chain.way * n for n in (k - 1, k))
-        shape = frame_of(chain.snippet.frames[new]).shape[2:]
+        shape = frame_of(chain.clip.frames[new]).shape[2:]
         found = []
         for path in _files(root, chain, k)[: 1 + both]:
             flow = flowfile.read(path)
@@ -90,17 +90,17 @@ def by_files(root: Path) -> Flows:
 def _files(root: Path, chain: Chain, k: int) -> tuple[Path, Path]:
     """Flow of a chain's k-th step, and of the way back."""
     old, new = (chain.start + chain.way * n for n in (k - 1, k))
-    folder = root / chain.snippet.place
-    name = partial(flowfile.name, chain.snippet.name)
+    folder = root / chain.clip.place
+    name = partial(flowfile.name, chain.clip.name)
     place = folder if folder.is_dir() else root
     return place / name(new, old), place / name(old, new)
 
 
 def made_from(args: argparse.Namespace, chain: Chain, k: int) -> list[Path]:
     """All files that a chain's k-th step depends on: its label, the frames up to there, and flow that is read."""
-    snippet = chain.snippet
+    clip = chain.clip
     frames = [chain.start + chain.way * n for n in range(-1, k + 1)]
-    files = [snippet.labels[chain.start], *(snippet.frames[n] for n in frames if n in snippet.frames)]
+    files = [clip.labels[chain.start], *(clip.frames[n] for n in frames if n in clip.frames)]
     if args.flow == "files":
         files += [file for n in range(1, k + 1) for file in _files(_root(args), chain, n)]
     return files

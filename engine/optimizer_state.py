@@ -18,8 +18,13 @@ _SHOWN = ("momentum", "weight_decay", "betas", "eps", "nesterov", "amsgrad")
 
 def parameter_names(optimizer: Optimizer, net: nn.Module) -> list[str]:
     """Names of the parameters that are trained, in the order by which an optimizer's state dict counts them."""
-    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    names = {id(parameter): name for name, parameter in _parameters(net).items()}
     return [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _parameters(net: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters by their names in the state, which are the published ones, in the network's order."""
+    return {name: x for name, x in net.state_dict(keep_vars=True).items() if isinstance(x, nn.Parameter)}
 
 
 def take_over(optimizer: Optimizer, net: nn.Module, saved: Mapping[str, Any], names: Sequence[str] = ()) -> str:
@@ -70,7 +75,7 @@ def _unnamed(optimizer: Optimizer, net: nn.Module, saved: Mapping[str, Any], own
     there, here = _sizes(saved["param_groups"]), _sizes(optimizer.param_groups)
     if there == here:
         return own
-    every = dict(net.named_parameters())
+    every = _parameters(net)
     for names in ([name for name, parameter in every.items() if parameter.requires_grad], list(every)):
         if there == [len(names)]:
             return names

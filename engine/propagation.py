@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import snippets
+from datasets import video_clips
 from datasets.cityscapes import SPEC
 from datasets.look import bits_beside
 from datasets.reading import label_lut, read_label, remap_labels
-from datasets.snippets import Chain, Snippet
+from datasets.video_clips import Chain, VideoClip
 from engine import chain_flow
 from engine.chain_flow import WEIGHTS, Flows, flows_of, frame_of
 from engine.runlock import FolderLock
@@ -40,8 +40,8 @@ class Step(NamedTuple):
     moved: Moved
 
 
-def given(args: argparse.Namespace) -> list[Snippet]:
-    """The snippets that the command line names."""
+def given(args: argparse.Namespace) -> list[VideoClip]:
+    """The clips that the command line names."""
     if args.propagate < 1:
         raise UserError(f"--propagate {args.propagate}: give 1 or more frames each way")
     if args.ignore_id is not None and not 0 <= args.ignore_id <= 255:
@@ -49,8 +49,8 @@ def given(args: argparse.Namespace) -> list[Snippet]:
     if bool(args.source_dir) == bool(args.frames) or bool(args.frames) != bool(args.labels):
         raise UserError("give either --source_dir, or --frames and --labels")
     if args.source_dir:
-        return snippets.cityscapes(args.source_dir, args.split)
-    return snippets.plain(args.frames, args.labels)
+        return video_clips.cityscapes(args.source_dir, args.split)
+    return video_clips.plain(args.frames, args.labels)
 
 
 def label_of(path: Path, frame: Tensor) -> Tensor:
@@ -66,9 +66,9 @@ def walk(chain: Chain, flows: Flows, ignore: int, check: bool, drop: bool, again
 
     `again`: as published, each step moves what the last one gave.
     """
-    snippet = chain.snippet
-    frame = frame_of(snippet.frames[chain.start])
-    start = moved = Moved.start(frame, label_of(snippet.labels[chain.start], frame))
+    clip = chain.clip
+    frame = frame_of(clip.frames[chain.start])
+    start = moved = Moved.start(frame, label_of(clip.labels[chain.start], frame))
     for k, number in enumerate(chain.targets(), 1):
         flow, back = flows(chain, k, check)
         if k == 1:
@@ -84,25 +84,25 @@ class Writer:
         self.root, self.vis, self.keep, self.cut = args.target_dir, args.vis, args.keep_frames, args.published
         self.table = label_lut(SPEC)
 
-    def files(self, snippet: Snippet, number: int) -> list[Path]:
+    def files(self, clip: VideoClip, number: int) -> list[Path]:
         """What is written of a frame."""
-        return [self.root / name for name in snippet.outputs(number)[: 3 if self.vis else 2]]
+        return [self.root / name for name in clip.outputs(number)[: 3 if self.vis else 2]]
 
-    def is_done(self, snippet: Snippet, number: int) -> bool:
-        return all(file.is_file() for file in self.files(snippet, number))
+    def is_done(self, clip: VideoClip, number: int) -> bool:
+        return all(file.is_file() for file in self.files(clip, number))
 
-    def copy(self, snippet: Snippet, number: int) -> None:
+    def copy(self, clip: VideoClip, number: int) -> None:
         """A frame with the label that somebody drew."""
-        frame = frame_of(snippet.frames[number])
-        self._write(snippet, number, frame, label_of(snippet.labels[number], frame), cut=False)
+        frame = frame_of(clip.frames[number])
+        self._write(clip, number, frame, label_of(clip.labels[number], frame), cut=False)
 
     def add(self, chain: Chain, step: Step) -> None:
         """A propagated frame."""
-        image = frame_of(chain.snippet.frames[step.number]) if self.keep else step.moved.image
-        self._write(chain.snippet, step.number, image, step.moved.label, self.cut and not self.keep)
+        image = frame_of(chain.clip.frames[step.number]) if self.keep else step.moved.image
+        self._write(chain.clip, step.number, image, step.moved.label, self.cut and not self.keep)
 
-    def _write(self, snippet: Snippet, number: int, image: Tensor, label: Tensor, cut: bool) -> None:
-        image_file, label_file, color_file = (self.root / name for name in snippet.outputs(number))
+    def _write(self, clip: VideoClip, number: int, image: Tensor, label: Tensor, cut: bool) -> None:
+        image_file, label_file, color_file = (self.root / name for name in clip.outputs(number))
         pixels = (image if cut else image.round()).clamp(0, 255).byte()[0].permute(1, 2, 0).cpu().numpy()
         ids = label[0, 0].cpu().numpy()
         write_file(image_file, encode_png(np.ascontiguousarray(pixels)))
@@ -138,18 +138,18 @@ def check_record(args: argparse.Namespace) -> None:
 
 
 def made_from(
-    args: argparse.Namespace, labelled: list[tuple[Snippet, int]], work: list[Chain], writer: Writer
+    args: argparse.Namespace, labelled: list[tuple[VideoClip, int]], work: list[Chain], writer: Writer
 ) -> dict[Path, list[Path]]:
     """{file to write: files that it depends on}."""
     made = {
-        file: [snippet.frames[number], snippet.labels[number]]
-        for snippet, number in labelled
-        for file in writer.files(snippet, number)
+        file: [clip.frames[number], clip.labels[number]]
+        for clip, number in labelled
+        for file in writer.files(clip, number)
     }
     for chain in work:
         for k, number in enumerate(chain.targets(), 1):
             inputs = chain_flow.made_from(args, chain, k)
-            made |= {file: inputs for file in writer.files(chain.snippet, number)}
+            made |= {file: inputs for file in writer.files(chain.clip, number)}
     return made
 
 
@@ -164,12 +164,12 @@ def run(args: argparse.Namespace) -> None:
 def propagate(args: argparse.Namespace) -> None:
     """The same, in a folder that nobody else writes to."""
     found = given(args)
-    folders = {path.parent for snippet in found for path in snippet.frames.values()}
+    folders = {path.parent for clip in found for path in clip.frames.values()}
     for note in sorted({note for folder in folders if (note := bits_beside(folder)[1])}):
         print(note)
     if unread := chain_flow.ignored_flags(args):
         print(f"without effect with --flow {args.flow}: {', '.join(unread)}")
-    work, missing = snippets.chains(found, args.propagate, args.skip_missing, args.flow in PREDICTIONS)
+    work, missing = video_clips.chains(found, args.propagate, args.skip_missing, args.flow in PREDICTIONS)
     flows, writer = flows_of(args), Writer(args)
     ignore = args.ignore_id if args.ignore_id is not None else (0 if args.source_dir else SPEC.ignore_label)
     if args.ignore_inconsistent and args.ignore_id is None:
@@ -177,14 +177,14 @@ def propagate(args: argparse.Namespace) -> None:
             f"note: pixels that fail the check get the label {ignore}; where that is a class give another --ignore_id"
         )
     check_record(args)
-    labelled = [(snippet, number) for snippet in found for number in snippet.labels if number in snippet.frames]
+    labelled = [(clip, number) for clip in found for number in clip.labels if number in clip.frames]
     total = len(labelled) + sum(chain.steps for chain in work)
     if stale := madefrom.remove_stale(args.target_dir, made_from(args, labelled, work, writer)):
         print(stale)
-    for snippet, number in labelled:
-        if not writer.is_done(snippet, number):
-            writer.copy(snippet, number)
-    left = [chain for chain in work if not all(writer.is_done(chain.snippet, n) for n in chain.targets())]
+    for clip, number in labelled:
+        if not writer.is_done(clip, number):
+            writer.copy(clip, number)
+    left = [chain for chain in work if not all(writer.is_done(chain.clip, n) for n in chain.targets())]
     print(f"{len(labelled)} labelled frames, {total - len(labelled)} to reach, {len(work) - len(left)} of {len(work)} "
           f"chains are there; {missing} steps lack a frame")  # fmt: skip
     trusted: dict[int, list[float]] = {}

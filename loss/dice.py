@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from loss.cross_entropy import image_mean, one_hot, valid_pixels
+from loss.pixels import PixelLoss, image_mean, one_hot
 from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -20,7 +20,7 @@ _EPS = 1e-8
 _EARLIER_EPS = 1e-5  # of the published variants of 2.0 and 2.1
 
 
-class Dice(nn.Module):
+class Dice(PixelLoss):
     """1 - (2 I + smooth) / (P + T + smooth), of each image and class, over valid pixels; mean of both.
 
     An absent class counts (its value is near 0), a `weight` per class multiplies its share of the mean. An image
@@ -41,16 +41,15 @@ class Dice(nn.Module):
         weight: Sequence[float] = (),
         published: str = "",
     ) -> None:
-        super().__init__()
+        super().__init__(num_classes, ignore_label, ranks)
         if published not in self.PUBLISHED:
             raise UserError(f"Dice knows the variants {', '.join(self.PUBLISHED[1:])}, not {published!r}")
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
         self.smooth, self.weight, self.published = smooth, tuple(weight), published
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         logits = upcast_to_float32(logits)
-        valid = valid_pixels(label, self.num_classes, self.ignore_label).unsqueeze(1)  # (N, 1, H, W)
+        valid = self.valid(label).unsqueeze(1)  # (N, 1, H, W)
         truth = one_hot(label, self.num_classes) & valid  # (N, K, H, W)
         if self.published in ("dice_v2.0", "dice_v2.1"):
             value = self._earlier(logits, truth, valid)

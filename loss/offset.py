@@ -6,16 +6,16 @@ N images of this process, H x W pixels. "OVeNet", arXiv:2303.14516.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from loss.cross_entropy import valid_pixels
+from loss.pixels import PixelLoss
 from utils.distributed import DistributedContext
 from utils.seeds import grid, sample
 
 _EPS = 1e-7
 
 
-class SeedConfidence(nn.Module):
+class SeedConfidence(PixelLoss):
     """-log f where the seed has the pixel's class, -log (1 - f) where not, with the confidence f.
 
     Summed over the pixels and the images of all ranks, divided by the H * W of one. Pixels without a class and those
@@ -33,13 +33,12 @@ class SeedConfidence(nn.Module):
         align_corners: bool = True,
         published: bool = False,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
+        super().__init__(num_classes, ignore_label, ranks)
         self.align_corners, self.published = align_corners, published
 
     def forward(self, offset: Tensor, confidence: Tensor, label: Tensor) -> Tensor:
         """(N, 2, H, W), (N, 1, H, W), (N, H, W) -> scalar."""
-        valid = valid_pixels(label, self.num_classes, self.ignore_label)
+        valid = self.valid(label)
         none = 0 if self.published else self.num_classes
         ids = label.masked_fill(~valid, none).to(confidence.dtype).unsqueeze(1)  # (N, 1, H, W)
         seeds = sample(ids, grid(offset) + offset.detach(), self.align_corners, mode="nearest")

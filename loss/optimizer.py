@@ -107,10 +107,11 @@ def step_if(optimizer: Optimizer, finite: Tensor) -> None:
 
 def _params(net: nn.Module, s: Settings) -> Params:
     """What is trained: one list, or groups with an `lr_scale` and a `weight_decay` of their own."""
-    trained = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
+    every = {name: p for name, p in net.state_dict(keep_vars=True).items() if isinstance(p, nn.Parameter)}
+    trained = [(name, p) for name, p in every.items() if p.requires_grad]
     if not s.lr_decoder and s.decay_on == "all":
         return [p for _, p in trained]
-    if s.lr_decoder and not (hasattr(net, "encoder") and hasattr(net, "decoder")):
+    if s.lr_decoder and not {"encoder", "decoder"} <= {name.partition(".")[0] for name in every}:
         raise UserError("--lr_decoder is of networks with encoder and decoder (--arch encoder_decoder): leave it out")
     layers = [part for part in net.modules() if isinstance(part, (_ConvNd, nn.Linear))]
     weights = {id(part.weight) for part in layers}

@@ -24,8 +24,8 @@ class PredictionLoss(NamedTuple):
 def prediction_loss(image: Tensor, flow: Tensor, target: Tensor) -> PredictionLoss:
     """Image and target (N, 3, H, W) from 0 to 255, flow (N, 2, H, W) in pixels -> three mean absolute differences.
 
-    Of colours, as shares of 255; of the absolute steps between neighbouring pixels, in both directions; and of the
-    flow of neighbouring pixels.
+    Of colors, as shares of 255; of the absolute steps between neighboring pixels, in both directions; and of the
+    flow of neighboring pixels.
     """
     gradient = sum((a.abs() - b.abs()).abs().mean() for a, b in zip(steps(image), steps(target), strict=True))
     smoothness = sum(step.abs().mean() for step in steps(flow))
@@ -33,5 +33,5 @@ def prediction_loss(image: Tensor, flow: Tensor, target: Tensor) -> PredictionLo
 
 
 def steps(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences of neighbours along x and along y: (N, C, H, W) -> (N, C, H, W - 1), (N, C, H - 1, W)."""
+    """Differences of neighbors along x and along y: (N, C, H, W) -> (N, C, H, W - 1), (N, C, H - 1, W)."""
     return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]

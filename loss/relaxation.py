@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from loss.cross_entropy import class_weights, image_mean, one_hot, valid_pixels
+from loss.pixels import PixelLoss, class_weights, image_mean, one_hot, valid_pixels
 from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 
@@ -47,7 +47,7 @@ def relaxed_target(
 
 
 def boundaries(ids: Tensor) -> Tensor:
-    """True where one of the four neighbours is of another class: (N, H, W) -> (N, H, W) bool."""
+    """True where one of the four neighbors is of another class: (N, H, W) -> (N, H, W) bool."""
     edge = torch.zeros_like(ids, dtype=torch.bool)
     down, right = ids[:, 1:] != ids[:, :-1], ids[:, :, 1:] != ids[:, :, :-1]
     edge[:, 1:] |= down
@@ -57,7 +57,7 @@ def boundaries(ids: Tensor) -> Tensor:
     return edge
 
 
-class Relaxation(nn.Module):
+class Relaxation(PixelLoss):
     """-log of the summed probability of the classes that are right at a pixel, weighted by class.
 
     Image i: the sum over pixels of mean_c(w_c) * -log(sum_c softmax_c), c over the classes set at the pixel, divided by
@@ -80,8 +80,7 @@ class Relaxation(nn.Module):
         reduced: bool = False,
         published: bool = False,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
+        super().__init__(num_classes, ignore_label, ranks)
         self.bound, self.batch, self.border, self.strict = bound, batch, border, tuple(strict)
         self.reduced, self.published = reduced, published
 

@@ -2,7 +2,7 @@
 arXiv:1910.12037).
 
 N images of this process, K classes, H x W pixels, h x w after pooling, P = (h - 2) * (w - 2) regions.
-A region is the 3x3 neighbourhood of a pooled pixel, that is, a point in 9 dimensions; y is such a point of the label,
+A region is the 3x3 neighborhood of a pooled pixel, that is, a point in 9 dimensions; y is such a point of the label,
 p of the prediction. The loss is a lower bound of -I(y; p), up to a constant (eq. 12 and 13 there):
 1/2 log det(S_yy - S_yp S_pp^-1 S_yp^T), with S the covariances over the regions of one image and class.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from loss.cross_entropy import image_mean, one_hot, valid_pixels
+from loss.pixels import PixelLoss, image_mean, one_hot
 from utils.amp import upcast_to_float32
 from utils.distributed import DistributedContext
 
@@ -25,7 +25,7 @@ _FLOOR = 1e-6  # added to the probabilities
 
 
 def regions(pooled: Tensor) -> Tensor:
-    """3x3 neighbourhoods as centred points in double: (N, K, h, w) -> (N, K, 9, P)."""
+    """3x3 neighborhoods as centered points in double: (N, K, h, w) -> (N, K, 9, P)."""
     h, w = pooled.shape[-2] - _SIDE + 1, pooled.shape[-1] - _SIDE + 1
     shifts = [pooled[..., y : y + h, x : x + w] for y in range(_SIDE) for x in range(_SIDE)]
     points = torch.stack(shifts, dim=2).flatten(3).double()  # (N, K, 9, P)
@@ -47,7 +47,7 @@ def log_det_given(target: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
     return factor.diagonal(dim1=-2, dim2=-1)[..., given.shape[-2] :].log().sum(-1), info == 0
 
 
-class RMI(nn.Module):
+class RMI(PixelLoss):
     """Half binary cross entropy, half region mutual information; with `region` off the full binary cross entropy.
 
     Binary cross entropy: sum over classes and valid pixels / (valid pixels of all ranks + 1). Region term: per class
@@ -61,15 +61,14 @@ class RMI(nn.Module):
     def __init__(
         self, num_classes: int, ignore_label: int = 255, ranks: DistributedContext | None = None, region: bool = True
     ) -> None:
-        super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
+        super().__init__(num_classes, ignore_label, ranks)
         self.region = region
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         logits = upcast_to_float32(logits)
-        valid = valid_pixels(label, self.num_classes, self.ignore_label).unsqueeze(1)  # (N, 1, H, W)
+        valid = self.valid(label).unsqueeze(1)  # (N, 1, H, W)
         onehot = (one_hot(label, self.num_classes) & valid).to(logits.dtype)  # (N, K, H, W)
         bce = self._cross_entropy(logits, onehot, valid)
         if not self.region:

@@ -1,94 +1,29 @@
-"""Networks by their published names: `build(cfg)` makes the one that --arch names, with random weights."""
+"""Networks: `build(cfg)` makes the one that --arch names, with random weights, from its row in `options.archs`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from network import families_offset, weights
+from network import weights
 from network.compiled import compile_parts
-from network.families import (
-    Settings,
-    aspp,
-    attention_to_scale,
-    basic,
-    fused_pyramids,
-    multiscale,
-    ocr,
-    paired,
-    pairwise_attention_to_scale,
-    single,
-)
-from network.families_deeplab import (
-    aligned_plus,
-    deeper,
-    deeplab,
-    deeplab_plus,
-    resnet50,
-    se_resnext50,
-    se_resnext101,
-    wide_resnet38,
-    xception71,
-)
-from network.families_parsing import encoder_decoder
+from network.families import Settings
+from network.families_offset import freeze_first_branch
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
 from network.net import Net
+from network.tables import compose
 from network.trunk.hrnet import HRNet, Stage
 from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71
-from utils.errors import UserError, nearest
+from options import archs
+from utils.errors import UserError
 
-__all__ = ["NETS", "Net", "build", "compile_parts"]
+__all__ = ["MultiScale", "Net", "build", "compile_parts", "compose"]
 __all__ += ["settings", "start_snapshot", "start_trunk", "weights"]
-
-# Networks that align corners, whatever --align_corners says.
-ALIGNED: dict[str, Callable[[Settings], Net]] = {
-    **families_offset.ALIGNED,
-    "deepv3.DeepR50V3PlusD_m1": lambda s: aligned_plus(s, resnet50),
-    "deepv3.DeepSRNX50V3PlusD_m1": lambda s: aligned_plus(s, se_resnext50),
-    "deepv3.DeepSRNX101V3PlusD_m1": lambda s: aligned_plus(s, se_resnext101),
-    "deepv3.DeepWV3Plus": lambda s: aligned_plus(s, wide_resnet38, init_all=False),
-}
-NETS: dict[str, Callable[[Settings], Net]] = {
-    **ALIGNED,
-    **families_offset.NETS,
-    "attnscale.DeepV3R50": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
-    "attnscale.DeepV3R50B": lambda s: attention_to_scale(partial(deeplab_plus, trunk=resnet50), s, norm=True),
-    "attnscale.DeepV3R50BP": lambda s: pairwise_attention_to_scale(partial(deeplab_plus, trunk=resnet50), s),
-    "attnscale.DeepV3W38": lambda s: attention_to_scale(partial(deeplab_plus, trunk=wide_resnet38), s),
-    "basic.HRNet": lambda s: single(basic, s),
-    "basic.HRNet_ASP": lambda s: single(aspp, s),
-    "deeper.DeeperW38": lambda s: single(partial(deeper, trunk=wide_resnet38, name="trunk"), s),
-    "deeper.DeeperX71": lambda s: single(partial(deeper, trunk=xception71, name="trunk"), s),
-    "deepv3.DeepV3PlusR50": lambda s: single(partial(deeplab_plus, trunk=resnet50), s),
-    "deepv3.DeepV3PlusSRNX50": lambda s: single(partial(deeplab_plus, trunk=se_resnext50), s),
-    "deepv3.DeepV3PlusSRNX101": lambda s: single(partial(deeplab_plus, trunk=se_resnext101), s),
-    "deepv3.DeepV3PlusW38": lambda s: single(partial(deeplab_plus, trunk=wide_resnet38), s),
-    "deepv3.DeepV3PlusW38I": lambda s: single(partial(deeplab_plus, trunk=wide_resnet38, init_all=True), s),
-    "deepv3.DeepV3PlusX71": lambda s: single(partial(deeplab_plus, trunk=xception71), s),
-    "deepv3.DeepV3R50": lambda s: single(partial(deeplab, trunk=resnet50), s),
-    "mscale.DeepV3R50": lambda s: multiscale(partial(deeplab_plus, trunk=resnet50), s),
-    "mscale.DeepV3W38": lambda s: multiscale(partial(deeplab_plus, trunk=wide_resnet38), s),
-    "mscale.DeepV3W38Fuse": lambda s: fused_pyramids(partial(deeplab_plus, trunk=wide_resnet38), s),
-    "mscale.DeepV3W38Fuse2": lambda s: fused_pyramids(partial(deeplab_plus, trunk=wide_resnet38), s, attentions=2),
-    "mscale.DeepV3X71": lambda s: multiscale(partial(deeplab_plus, trunk=xception71), s),
-    "mscale.DeeperW38": lambda s: multiscale(partial(deeper, trunk=wide_resnet38), s),
-    "mscale.DeeperX71": lambda s: multiscale(partial(deeper, trunk=xception71), s),
-    "mscale.HRNet": lambda s: multiscale(partial(basic, head="cls_head"), s),
-    "mscale.HRNet_ASP": lambda s: multiscale(aspp, s),
-    "mscale2.DeepV3R50": lambda s: paired(partial(deeplab_plus, trunk=resnet50), s),
-    "encoder_decoder": lambda s: single(encoder_decoder, s),
-    "ocrnet.HRNet": lambda s: single(ocr, s),
-    "ocrnet.HRNet_Mscale": lambda s: multiscale(ocr, s),
-    "ocrnet.OCRNetASPP": lambda s: single(ocr, replace(s, ocr_aspp=True)),
-}
 
 
 def build(cfg: Any) -> Net:
@@ -96,12 +31,8 @@ def build(cfg: Any) -> Net:
 
     Raises UserError for an unknown or missing name, or for scales that cannot be used.
     """
-    model, arch = cfg.MODEL, cfg.MODEL.ARCH
-    if not arch:
-        raise UserError(f"--arch has no default; choose one of {', '.join(sorted(NETS))}")
-    if arch not in NETS:
-        raise UserError(f"unknown --arch {arch!r}{nearest(arch, NETS)} Known: {', '.join(sorted(NETS))}")
-    net = NETS[arch](settings(cfg))
+    model = cfg.MODEL
+    net = compose(archs.find(model.ARCH), settings(cfg))
     if model.INIT_DECODER:
         _init_heads(net, spread=0.0 if model.MSCALE_OLDARCH else 0.01)
     if model.BN_MOMENTUM >= 0:
@@ -110,7 +41,7 @@ def build(cfg: Any) -> Net:
         net.fix_bn = True
         net.train()
     if model.FREEZED_PAR:
-        families_offset.freeze_first_way(net)
+        freeze_first_branch(net)
     return net
 
 
@@ -137,7 +68,7 @@ def _published_trunk(model: Any, net: Net) -> tuple[str, ...]:
         return (model.HRNET_CHECKPOINT,) if model.HRNET_WIDTH == 48 else ()
     if isinstance(trunk, WideResNet38):
         beside = Path("pretrained_models") / Path(model.WRN38_CHECKPOINT).name
-        return (model.WRN38_CHECKPOINT, *([str(beside)] if model.ARCH in ALIGNED else []))
+        return (model.WRN38_CHECKPOINT, *([str(beside)] if _aligned(model) else []))
     return (model.X71_CHECKPOINT,) if isinstance(trunk, Xception71) else ()
 
 
@@ -162,7 +93,7 @@ def settings(cfg: Any) -> Settings:
         attnscale_norm=model.ATTNSCALE_BN_HEAD,
         lo_scale=_lo_scale(model.MSCALE_LO_SCALE),
         scales=_scales(model.N_SCALES),
-        align_corners=model.ALIGN_CORNERS or model.ARCH in ALIGNED,
+        align_corners=model.ALIGN_CORNERS or _aligned(model),
         grad_ckpt=model.GRAD_CKPT,
         freeze_trunk=model.FREEZE_TRUNK,
         second_scale_from=model.SECOND_SCALE_FROM,
@@ -177,6 +108,11 @@ def settings(cfg: Any) -> Settings:
         offset_logits=model.LOGITS,
         offset_aligned="grid_false" not in cfg.PUBLISHED,
     )
+
+
+def _aligned(model: Any) -> bool:
+    """Whether the network aligns corners, whatever --align_corners says; a name may yet have to be found."""
+    return bool(model.ARCH) and archs.find(model.ARCH).aligned
 
 
 def _stage(name: str, number: int, node: Any) -> Stage:

@@ -31,7 +31,7 @@ class AttentionToScale(MultiScale):
         seen: dict[float, Outputs] = {}
         features: dict[float, Tensor] = {}
         for scale in (1.0, *(s for s in scales if s != 1)):  # published: this order in the head's channels, too
-            outputs, x, own_size = self._look(image, scale, keep)
+            outputs, x, own_size = self._forward_scale(image, scale, keep)
             seen[scale] = self._fit(outputs, own_size)
             features[scale] = resize(x, features[1.0].shape[-2:] if features else x.shape[-2:], self.align_corners)
         weights = self._weights(features, size)
@@ -40,9 +40,9 @@ class AttentionToScale(MultiScale):
         for name in seen[1.0]:
             maps = [spread[s] * resize(seen[s][name], size, self.align_corners) for s in scales]
             fused[name] = sum(maps[1:], start=maps[0])
-        shown = {f"pred_{scale_name(s)}": seen[s]["pred"] for s in scales}
-        shown |= {f"attn_{scale_name(s)}": spread[s] for s in scales} | {"attn": weights[scales[-1]]}
-        return {name: x for name, x in (shown | fused).items() if keep is None or name in keep}
+        per_scale_outputs = {f"pred_{scale_name(s)}": seen[s]["pred"] for s in scales}
+        per_scale_outputs |= {f"attn_{scale_name(s)}": spread[s] for s in scales} | {"attn": weights[scales[-1]]}
+        return {name: x for name, x in (per_scale_outputs | fused).items() if keep is None or name in keep}
 
     def _weights(self, features: Mapping[float, Tensor], size: Sequence[int]) -> dict[float, Tensor]:
         """Features (N, C, h, w) by scale, in the head's order -> weights (N, 1, ...) by scale; H x W is `size`."""
@@ -51,7 +51,7 @@ class AttentionToScale(MultiScale):
 
 
 class PairwiseAttentionToScale(AttentionToScale):
-    """`attnscale.DeepV3R50BP`: the head reads two neighbouring scales and shares what is to be given between them.
+    """`attnscale.DeepV3R50BP`: the head reads two neighboring scales and shares what is to be given between them.
 
     So it can be trained with two scales, `lo_scale` and 1, and evaluated with any number.
     """

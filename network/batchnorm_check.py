@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from network.net import Net
+from network.net import Net, published
 from network.summary import in_mode, on_meta
 
 
@@ -27,7 +27,7 @@ def single_value(net: Net, size: tuple[int, int], last_epoch: int, images: int =
         with in_mode(net, training=True), torch.no_grad():
             torch.func.functional_call(net, on_meta(net), (torch.empty(images, 3, *size, device="meta"),))
     except _SingleValueError as found:
-        return next(name for name, part in net.named_modules() if part is found.args[0])
+        return published(net, next(name for name, part in net.named_modules() if part is found.args[0]))
     finally:
         net.start_epoch(0)
         for hook in hooks:

@@ -1,30 +1,31 @@
-"""The families: which trunk and which head, under which names, at one scale or several."""
+"""Families: a trunk and a head under their published names, at one scale.
+
+N batch, K classes, H x W image, h x w the head's resolution.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from network.attnscale import AttentionToScale, PairwiseAttentionToScale
 from network.head.aspp import ASPP, SQUEEZED
-from network.head.attention import attention_head, old_attention_head, weights_head
 from network.head.ocr import OCRHead
 from network.head.segmentation import segmentation_head
 from network.layers import conv
-from network.mscale import FusedPyramids, MultiScale, PairedMultiScale
-from network.net import Net, Parts
-from network.trunk.hrnet import STAGES, TWINS, HRNet, Stage
+from network.net import Net
+from network.trunk import Trunk
+from network.trunk.hrnet import SECOND_STAGES, STAGES, Stage
 from utils.contracts import Outputs
-from utils.errors import UserError
+from utils.resize import resize
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be chosen about a network beside its name; the defaults are the published values."""
+    """What can be chosen about a network beside its trunk, head and scales; the defaults are the published values."""
 
     num_classes: int
     width: int = 48
@@ -49,121 +50,102 @@ class Settings:
     encoder: str = "resnet50dilated"
     decoder: str = "ppm_deepsup"
     fc_dim: int = 0
-    second_branch: tuple[Stage, ...] = TWINS[-1:]  # HRNet's last stages that exist twice, in networks with offsets
+    second_branch: tuple[Stage, ...] = SECOND_STAGES[-1:]  # HRNet's last stages that exist twice, with offsets
     offset_threshold: float = -1.0  # below 0: the network's published value
     refinements: int = 0
     offset_logits: bool = True
     offset_aligned: bool = True
+    # What a published name fixes.
+    trunk_name: str = "backbone"
+    head_name: str = "seg_head"
+    init_all: bool = False
+    attentions: int = 1
+    momentum: float | None = None
 
 
-Family = Callable[[Settings], Parts]
+class Maps(NamedTuple):
+    """`outputs`: {"pred": (N, K, h, w), ...}; `features` (N, channels, h, w): what a scale attention may read.
+
+    `evidence`: what an offset head reads, where these are not the features.
+    """
+
+    outputs: Outputs
+    features: Tensor
+    evidence: Tensor | None = None
 
 
-def hrnet(s: Settings, second_branch: tuple[Stage, ...] = ()) -> HRNet:
-    """The HRNetV2 trunk of these settings; `second_branch`: its stages that exist twice."""
-    return HRNet(s.width, s.width_mult, s.stages, s.align_corners, s.grad_ckpt, second_branch)
+class Family(Net):
+    """A network that sees the image at one scale: a trunk, a head, and how they make maps of `channels` features."""
+
+    channels: int
+    offset_head = "offset_layer"  # published name of an offset head beside this head
+    longest_offset = 0.5  # published, with that head
+
+    def __init__(self, inner: nn.Module, s: Settings, name: str | None = None) -> None:
+        super().__init__(inner, s.trunk_name if name is None else name, s.align_corners)
+        if s.freeze_trunk:
+            self.freeze([self.trunk_module])
+
+    @abstractmethod
+    def maps(self, image: Tensor) -> Maps:
+        """Image (N, 3, H, W) -> maps at the head's resolution."""
+
+    def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
+        """Normalized image (N, 3, H, W) -> `pred` (N, K, *size), by default H x W, and the other outputs at h x w.
+
+        `keep`: the names wanted, None for all.
+        """
+        outputs = {name: x for name, x in self.maps(image).outputs.items() if keep is None or name in keep}
+        if "pred" in outputs:
+            outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
+        return outputs
+
+    def joined(self, image: Tensor) -> Tensor:
+        """The one map of the trunk that a head classifies: (N, 3, H, W) -> (N, inputs, h, w)."""
+        return self.trunk_module.join(self.trunk_module(image))
 
 
-def basic(s: Settings, head: str = "seg_head") -> Parts:
-    """HRNet and the plain head, which is called `head`."""
-    trunk = hrnet(s)
-    inputs = trunk.out_channels["out"]
-    classify = segmentation_head(inputs, s.num_classes, s.head_channels)
-    return Parts({"backbone": trunk, head: classify}, partial(_basic_maps, head=head), inputs)
+class Plain(Family):
+    """The plain head, under a name of its own."""
+
+    def __init__(self, trunk: Trunk, s: Settings) -> None:
+        super().__init__(trunk, s)
+        self.channels, self.head_name = trunk.joined.channels, s.head_name
+        self.add_module(s.head_name, segmentation_head(self.channels, s.num_classes, s.head_channels))
+
+    def maps(self, image: Tensor) -> Maps:
+        features = self.joined(image)
+        return Maps({"pred": self.get_submodule(self.head_name)(features)}, features)
 
 
-def _basic_maps(net: Any, image: Tensor, head: str) -> tuple[Outputs, Tensor]:
-    features = net.backbone(image)["out"]
-    return {"pred": net.get_submodule(head)(features)}, features
+class Atrous(Family):
+    """ASPP squeezed by `bot_aspp`, and the plain head `final`."""
+
+    def __init__(self, trunk: Trunk, s: Settings) -> None:
+        super().__init__(trunk, s)
+        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.bot_aspp = conv(self.aspp.out_channels, SQUEEZED, kernel=1)
+        self.final = segmentation_head(SQUEEZED, s.num_classes, s.head_channels)
+        self.channels = SQUEEZED
+
+    def maps(self, image: Tensor) -> Maps:
+        features = self.bot_aspp(self.aspp(self.joined(image)))
+        return Maps({"pred": self.final(features)}, features)
 
 
-def aspp(s: Settings) -> Parts:
-    """HRNet, ASPP squeezed by `bot_aspp`, and the plain head `final`."""
-    trunk = hrnet(s)
-    pyramid = ASPP(trunk.out_channels["out"], s.aspp_channels)
-    squeeze = conv(pyramid.out_channels, SQUEEZED, kernel=1)
-    final = segmentation_head(SQUEEZED, s.num_classes, s.head_channels)
-    return Parts({"backbone": trunk, "aspp": pyramid, "bot_aspp": squeeze, "final": final}, _aspp_maps, SQUEEZED)
+class OCR(Family):
+    """The OCR head (arXiv:1909.11065), with an ASPP before it if asked."""
 
+    def __init__(self, trunk: Trunk, s: Settings) -> None:
+        super().__init__(trunk, s)
+        inputs, self.aspp = trunk.joined.channels, None
+        if s.ocr_aspp:
+            self.aspp = ASPP(inputs, s.aspp_channels)
+            inputs = self.aspp.out_channels
+        self.ocr = OCRHead(inputs, s.num_classes, s.mid_channels, s.key_channels, s.ocr_dropout)
+        self.channels = s.mid_channels
 
-def _aspp_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    features = net.bot_aspp(net.aspp(net.backbone(image)["out"]))
-    return {"pred": net.final(features)}, features
-
-
-def ocr(s: Settings) -> Parts:
-    """HRNet and the OCR head, with an ASPP between them if asked."""
-    trunk = hrnet(s)
-    modules: dict[str, nn.Module] = {"backbone": trunk}
-    inputs = trunk.out_channels["out"]
-    if s.ocr_aspp:
-        modules["aspp"] = pyramid = ASPP(inputs, s.aspp_channels)
-        inputs = pyramid.out_channels
-    modules["ocr"] = OCRHead(inputs, s.num_classes, s.mid_channels, s.key_channels, s.ocr_dropout)
-    return Parts(modules, _ocr_aspp_maps if s.ocr_aspp else _ocr_maps, s.mid_channels)
-
-
-def _ocr_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    pred, aux, features = net.ocr(net.backbone(image)["out"])
-    return {"pred": pred, "aux": aux}, features
-
-
-def _ocr_aspp_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    pred, aux, features = net.ocr(net.aspp(net.backbone(image)["out"]))
-    return {"pred": pred, "aux": aux}, features
-
-
-def single(family: Family, s: Settings) -> Net:
-    """The family's parts at one scale."""
-    return Net(family(s), s.align_corners, s.freeze_trunk)
-
-
-def multiscale(family: Family, s: Settings) -> MultiScale:
-    """The family's parts with hierarchical scale attention."""
-    parts = family(s)
-    return MultiScale(parts, _attention(parts, s), *_scaling(s))
-
-
-def fused_pyramids(family: Family, s: Settings, attentions: int = 1) -> FusedPyramids:
-    """The same with pyramids blended between scales; `attentions` 2: they have an attention of their own."""
-    parts = family(s)
-    return FusedPyramids(parts, _attention(parts, s, attentions), *_scaling(s))
-
-
-def paired(family: Family, s: Settings) -> PairedMultiScale:
-    """The family's parts with attention from the features of two scales."""
-    parts = family(s)
-    attention = old_attention_head(2 * parts.channels, 1, s.head_channels, spread=0.01)
-    return PairedMultiScale(parts, attention, *_scaling(s))
-
-
-def attention_to_scale(family: Family, s: Settings, norm: bool = False) -> AttentionToScale:
-    """The family's parts with weights from the features of all scales at once."""
-    parts, scales = family(s), _given_scales(s)
-    head = weights_head(len(scales) * parts.channels, len(scales), s.head_channels, norm or s.attnscale_norm)
-    return AttentionToScale(parts, head, *_scaling(s))
-
-
-def pairwise_attention_to_scale(family: Family, s: Settings) -> PairwiseAttentionToScale:
-    """The family's parts with weights from the features of two neighbouring scales at a time."""
-    parts = family(s)
-    _given_scales(s)
-    head = old_attention_head(2 * parts.channels, 2, s.head_channels, spread=0.01)
-    return PairwiseAttentionToScale(parts, head, *_scaling(s))
-
-
-def _attention(parts: Parts, s: Settings, outputs: int = 1) -> nn.Sequential:
-    if s.old_attention:
-        return old_attention_head(parts.channels, outputs, s.head_channels)
-    return attention_head(parts.channels, outputs, s.head_channels, s.inner_3x3, s.attention_dropout)
-
-
-def _scaling(s: Settings) -> tuple[float, tuple[float, ...], bool, bool, int]:
-    """The last arguments of every network of several scales."""
-    return s.lo_scale, s.scales, s.align_corners, s.freeze_trunk, s.second_scale_from
-
-
-def _given_scales(s: Settings) -> tuple[float, ...]:
-    if not s.scales:
-        raise UserError("an attnscale network is built for its scales: give them, for instance --n_scales 0.5,1.0,2.0")
-    return s.scales
+    def maps(self, image: Tensor) -> Maps:
+        x = self.joined(image)
+        pred, aux, features = self.ocr(self.aspp(x) if self.aspp else x)
+        return Maps({"pred": pred, "aux": aux}, features)

@@ -1,142 +1,97 @@
-"""DeepLab's families: DeepLabV3, DeepLabV3+ and the deeper decoder, on any trunk at stride 8.
+"""DeepLab's families: DeepLabV3, DeepLabV3+ and the deeper decoder.
 
-N batch, K classes, H x W image. Trunks give `fine` (stride 2 or 4), `middle` (4 or 8) and `out` (8).
+N batch, K classes, H x W image; sizes are those of trunks with maps at 1/2, 1/4 and 1/8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from network.families import Settings, single
+from network.families import Family, Maps, Settings
 from network.head.aspp import ASPP, SQUEEZED
 from network.head.decoder import ConvNormReLU
 from network.head.segmentation import segmentation_head
 from network.layers import conv, kaiming
-from network.net import Net, Parts
-from network.trunk.resnet import ResNet, SEResNeXt
-from network.trunk.wide_resnet import WideResNet38
-from network.trunk.xception import Xception71
-from utils.contracts import Outputs
+from network.trunk import Trunk
+from utils.errors import UserError
 from utils.resize import resize
 
-Trunk = Callable[[Settings], nn.Module]
 Blend = Callable[[Tensor], Tensor]  # the pyramid of one scale -> mixed with another scale's
 
 FINE = 48  # channels that the fine features are squeezed to in DeepLabV3+
-DEEPER = 64, 32  # the same in the deeper decoder, middle and fine
+DEEPER = 64, 32  # the same in the deeper decoder, of the second finest and the finest map
 
 
-def resnet50(s: Settings) -> ResNet:
-    """ResNet-50 of these settings."""
-    return ResNet(50, s.width_mult, s.grad_ckpt)
-
-
-def se_resnext50(s: Settings) -> SEResNeXt:
-    """SE-ResNeXt-50 32x4d of these settings."""
-    return SEResNeXt(50, s.width_mult, s.grad_ckpt)
-
-
-def se_resnext101(s: Settings) -> SEResNeXt:
-    """SE-ResNeXt-101 32x4d of these settings."""
-    return SEResNeXt(101, s.width_mult, s.grad_ckpt)
-
-
-def wide_resnet38(s: Settings) -> WideResNet38:
-    """Wide-ResNet-38 of these settings."""
-    return WideResNet38(s.width_mult, s.grad_ckpt)
-
-
-def xception71(s: Settings) -> Xception71:
-    """Xception-71 of these settings."""
-    return Xception71(s.width_mult, s.grad_ckpt)
-
-
-def deeplab(s: Settings, trunk: Trunk) -> Parts:
+class DeepLab(Family):
     """DeepLabV3 (Chen et al., arXiv:1706.05587): trunk, ASPP, plain head."""
-    backbone = trunk(s)
-    pyramid = ASPP(_channels(backbone, "out"), s.aspp_channels)
-    final = segmentation_head(pyramid.out_channels, s.num_classes, s.head_channels)
-    kaiming(pyramid)
-    kaiming(final)
-    return Parts({"backbone": backbone, "aspp": pyramid, "final": final}, _deeplab_maps, pyramid.out_channels)
+
+    def __init__(self, trunk: Trunk, s: Settings) -> None:
+        super().__init__(trunk, s)
+        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.channels = self.aspp.out_channels
+        self.final = segmentation_head(self.channels, s.num_classes, s.head_channels)
+        kaiming(self.aspp)
+        kaiming(self.final)
+
+    def maps(self, image: Tensor) -> Maps:
+        features = self.aspp(self.joined(image))
+        return Maps({"pred": self.final(features)}, features)
 
 
-def _deeplab_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    features = net.aspp(net.backbone(image)["out"])
-    return {"pred": net.final(features)}, features
+class DeepLabPlus(Family):
+    """DeepLabV3+ (Chen et al., arXiv:1802.02611): the pyramid beside the trunk's finest map, then the plain head.
 
-
-def deeplab_plus(s: Settings, trunk: Trunk, init_all: bool = False, name: str = "backbone") -> Parts:
-    """DeepLabV3+ (Chen et al., arXiv:1802.02611): the pyramid beside the trunk's fine features, then the plain head.
-
-    `init_all`: a Kaiming-normal start not only of the last part. The trunk is `name`; see `Parts` for an empty one.
+    With `init_all` not only the last part has a Kaiming-normal start.
     """
-    backbone = trunk(s)
-    pyramid = ASPP(_channels(backbone, "out"), s.aspp_channels)
-    channels = FINE + SQUEEZED
-    head: dict[str, nn.Module] = {
-        "aspp": pyramid,
-        "bot_fine": conv(_channels(backbone, "fine"), FINE, kernel=1),
-        "bot_aspp": conv(pyramid.out_channels, SQUEEZED, kernel=1),
-        "final": segmentation_head(channels, s.num_classes, s.head_channels),
-    }
-    for part in head if init_all else ("final",):
-        kaiming(head[part])
-    return Parts({name: backbone} | head, _deeplab_plus_maps, channels, name)
+
+    def __init__(self, trunk: Trunk, s: Settings) -> None:
+        super().__init__(trunk, s)
+        self.channels = FINE + SQUEEZED
+        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.bot_fine = conv(trunk.levels[0].channels, FINE, kernel=1)
+        self.bot_aspp = conv(self.aspp.out_channels, SQUEEZED, kernel=1)
+        self.final = segmentation_head(self.channels, s.num_classes, s.head_channels)
+        for part in (self.aspp, self.bot_fine, self.bot_aspp, self.final) if s.init_all else (self.final,):
+            kaiming(part)
+
+    def maps(self, image: Tensor, blend: Blend | None = None) -> Maps:
+        """As any family's; `blend`: what is done with the pyramid before it is squeezed."""
+        features = self.trunk_module(image)
+        pyramid = self.aspp(self.trunk_module.join(features))  # (N, 5 * channels, H/8, W/8)
+        pyramid = blend(pyramid) if blend else pyramid
+        fine = self.bot_fine(features[0])
+        coarse = resize(self.bot_aspp(pyramid), fine.shape[-2:], self.align_corners)
+        joint = torch.cat([fine, coarse], dim=1)  # (N, 304, H/2, W/2), or a quarter of the image
+        return Maps({"pred": self.final(joint)}, joint)
 
 
-def aligned_plus(s: Settings, trunk: Trunk, init_all: bool = True) -> Net:
-    """DeepLabV3+ as published with label relaxation (Zhu et al., arXiv:1812.01593), at one scale.
+class Deeper(Family):
+    """A deeper decoder (DeeperLab, arXiv:1902.05093): two steps up, beside the two finest maps."""
 
-    Corners are aligned in every resizing, whatever the settings say, and the trunk has no name of its own.
-    """
-    return single(partial(deeplab_plus, trunk=trunk, init_all=init_all, name=""), replace(s, align_corners=True))
+    def __init__(self, trunk: Trunk, s: Settings) -> None:
+        super().__init__(trunk, s)
+        fine, middle = trunk.levels[:2]
+        if not fine.stride < middle.stride <= trunk.joined.stride:
+            raise UserError("the deeper decoder goes up in two steps: take a trunk with two maps before its last")
+        squeezed_middle, squeezed_fine = DEEPER
+        self.channels = channels = s.head_channels
+        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.convs2 = conv(fine.channels, squeezed_fine, kernel=1)
+        self.convs4 = conv(middle.channels, squeezed_middle, kernel=1)
+        self.conv_up1 = conv(self.aspp.out_channels, channels, kernel=1)
+        self.conv_up2 = ConvNormReLU(channels + squeezed_middle, channels, kernel=5)
+        self.conv_up3 = ConvNormReLU(channels + squeezed_fine, channels, kernel=5)
+        self.conv_up5 = conv(channels, s.num_classes, kernel=1)
 
-
-def _deeplab_plus_maps(net: Any, image: Tensor, blend: Blend | None = None) -> tuple[Outputs, Tensor]:
-    features = net.trunk_module(image)
-    pyramid = net.aspp(features["out"])  # (N, 5 * channels, H/8, W/8)
-    pyramid = blend(pyramid) if blend else pyramid
-    fine = net.bot_fine(features["fine"])
-    coarse = resize(net.bot_aspp(pyramid), fine.shape[-2:], net.align_corners)
-    joint = torch.cat([fine, coarse], dim=1)  # (N, 304, H/2, W/2), or a quarter of the image
-    return {"pred": net.final(joint)}, joint
-
-
-def deeper(s: Settings, trunk: Trunk, name: str = "backbone") -> Parts:
-    """A deeper decoder (DeeperLab, arXiv:1902.05093): two steps up, beside earlier features; the trunk is `name`."""
-    backbone = trunk(s)
-    pyramid = ASPP(_channels(backbone, "out"), s.aspp_channels)
-    middle, fine, channels = *DEEPER, s.head_channels
-    modules: dict[str, nn.Module] = {
-        name: backbone,
-        "aspp": pyramid,
-        "convs2": conv(_channels(backbone, "fine"), fine, kernel=1),
-        "convs4": conv(_channels(backbone, "middle"), middle, kernel=1),
-        "conv_up1": conv(pyramid.out_channels, channels, kernel=1),
-        "conv_up2": ConvNormReLU(channels + middle, channels, kernel=5),
-        "conv_up3": ConvNormReLU(channels + fine, channels, kernel=5),
-        "conv_up5": conv(channels, s.num_classes, kernel=1),
-    }
-    return Parts(modules, _deeper_maps, channels, name)
-
-
-def _deeper_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    features = net.trunk_module(image)
-    x = net.conv_up1(net.aspp(features["out"]))  # (N, channels, H/8, W/8)
-    for squeezed, step in (
-        (net.convs4(features["middle"]), net.conv_up2),  # -> (N, channels, H/4, W/4)
-        (net.convs2(features["fine"]), net.conv_up3),  # -> (N, channels, H/2, W/2)
-    ):
-        x = step(torch.cat([resize(x, squeezed.shape[-2:], net.align_corners), squeezed], dim=1))
-    return {"pred": net.conv_up5(x)}, x
-
-
-def _channels(trunk: Any, name: str) -> int:
-    return trunk.out_channels[name]
+    def maps(self, image: Tensor) -> Maps:
+        features = self.trunk_module(image)
+        x = self.conv_up1(self.aspp(self.trunk_module.join(features)))  # (N, channels, H/8, W/8)
+        for squeezed, step in (
+            (self.convs4(features[1]), self.conv_up2),  # -> (N, channels, H/4, W/4)
+            (self.convs2(features[0]), self.conv_up3),  # -> (N, channels, H/2, W/2)
+        ):
+            x = step(torch.cat([resize(x, squeezed.shape[-2:], self.align_corners), squeezed], dim=1))
+        return Maps({"pred": self.conv_up5(x)}, x)

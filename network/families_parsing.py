@@ -1,4 +1,4 @@
-"""Scene parsing's family: any encoder with any decoder that can read its maps, as `encoder` and `decoder`.
+"""Scene parsing's family: any trunk with any decoder that can read its maps, as `encoder` and `decoder`.
 
 Zhou et al., "Semantic Understanding of Scenes through the ADE20K Dataset", arXiv:1608.05442.
 """
@@ -6,98 +6,93 @@ Zhou et al., "Semantic Understanding of Scenes through the ADE20K Dataset", arXi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from network.families import Settings
+from network.families import Family, Maps, Settings
 from network.head.pyramid import C1, PPM, UPerNet
 from network.layers import kaiming, set_bn_momentum
-from network.net import Parts
-from network.trunk.encoder_resnet import EncoderResNet
+from network.trunk import Trunk
 from network.trunk.hrnet import HRNet
 from network.trunk.mobilenet import MobileNetV2
-from utils.contracts import Outputs
+from network.trunk.resnet import DeepStemResNet, DeepStemResNeXt
 from utils.errors import UserError, nearest
 
-MOMENTUM = 0.001  # of batch norm, as published, but for HRNet
 STRIDES = {"": 32, "dilated": 8, "_dilated8": 8, "_dilated16": 16}  # of the whole encoder, by the end of its name
 
-Channels = Mapping[str, int]
-
-# Base name -> encoder of (stride, width multiplier, whether to recompute activations).
-ENCODERS: dict[str, Callable[[int, float, bool], nn.Module]] = {
-    "resnet18": lambda stride, mult, ckpt: EncoderResNet(18, stride, False, mult, ckpt),
-    "resnet50": lambda stride, mult, ckpt: EncoderResNet(50, stride, False, mult, ckpt),
-    "resnet101": lambda stride, mult, ckpt: EncoderResNet(101, stride, False, mult, ckpt),
-    "resnext101": lambda stride, mult, ckpt: EncoderResNet(101, stride, True, mult, ckpt),
-    "mobilenetv2": lambda stride, mult, ckpt: MobileNetV2(stride, mult, ckpt),
-    "hrnetv2": lambda stride, mult, ckpt: HRNet(mult=mult, grad_ckpt=ckpt),
+# Base name -> encoder of (width multiplier, whether to recompute activations, stride).
+ENCODERS: dict[str, Callable[[float, bool, int], Trunk]] = {
+    "resnet18": lambda mult, ckpt, stride: DeepStemResNet(18, mult, ckpt, stride),
+    "resnet50": lambda mult, ckpt, stride: DeepStemResNet(50, mult, ckpt, stride),
+    "resnet101": lambda mult, ckpt, stride: DeepStemResNet(101, mult, ckpt, stride),
+    "resnext101": lambda mult, ckpt, stride: DeepStemResNeXt(101, mult, ckpt, stride),
+    "mobilenetv2": lambda mult, ckpt, stride: MobileNetV2(stride, mult, ckpt),
+    "hrnetv2": lambda mult, ckpt, stride: HRNet(mult=mult, grad_ckpt=ckpt),
 }
-DECODERS: dict[str, Callable[[int, Channels], nn.Module]] = {
-    "c1": lambda classes, maps: C1(classes, _last(maps)),
-    "c1_deepsup": lambda classes, maps: C1(classes, _last(maps), _second(maps)),
-    "ppm": lambda classes, maps: PPM(classes, _last(maps)),
-    "ppm_deepsup": lambda classes, maps: PPM(classes, _last(maps), _second(maps)),
-    "upernet": lambda classes, maps: UPerNet(classes, tuple(maps.values())),
-    "upernet_lite": lambda classes, maps: UPerNet(classes, tuple(maps.values()), 256),
+# Decoders by (classes, channels of the maps that they read, from fine to coarse).
+DECODERS: dict[str, Callable[[int, Sequence[int]], nn.Module]] = {
+    "c1": lambda classes, channels: C1(classes, channels[-1]),
+    "c1_deepsup": lambda classes, channels: C1(classes, channels[-1], channels[-2]),
+    "ppm": lambda classes, channels: PPM(classes, channels[-1]),
+    "ppm_deepsup": lambda classes, channels: PPM(classes, channels[-1], channels[-2]),
+    "upernet": lambda classes, channels: UPerNet(classes, channels),
+    "upernet_lite": lambda classes, channels: UPerNet(classes, channels, 256),
 }
 
 
-def encoder_decoder(s: Settings) -> Parts:
-    """The encoder and the decoder of the settings; UserError for unknown names and pairs that do not fit."""
-    name = s.decoder.replace("_bilinear", "")  # an older spelling
+class Parsing(Family):
+    """An encoder and a decoder, which reads all maps, or the joined one and perhaps the one before the last.
+
+    `name`: that of the decoder. With `momentum` batch norm moves by that, but in HRNet. UserError for pairs that do not
+    fit.
+    """
+
+    def __init__(self, trunk: Trunk, s: Settings, name: str) -> None:
+        super().__init__(trunk, s, name="encoder")
+        self.reads_all = name.startswith("upernet")
+        last = trunk.levels[-1] if self.reads_all else trunk.joined
+        channels = [*(level.channels for level in trunk.levels[:-1]), last.channels]
+        self.channels = channels[-1]
+        _check_pair(s, name, trunk, self.channels)
+        self.decoder = DECODERS[name](s.num_classes, channels)
+        kaiming(self.decoder)
+        for part in (self.decoder,) if isinstance(trunk, HRNet) else (trunk, self.decoder):
+            if s.momentum is not None:
+                set_bn_momentum(part, s.momentum)
+
+    def maps(self, image: Tensor) -> Maps:
+        features = self.inner(image)
+        if not self.reads_all:
+            features = [*features[:-1], self.inner.join(features)]
+        return Maps(self.decoder(features), features[-1])
+
+
+def decoder_name(given: str) -> str:
+    """A name of DECODERS, perhaps in an older spelling; UserError for another."""
+    name = given.replace("_bilinear", "")
     if name not in DECODERS:
-        raise UserError(
-            f"unknown --arch_decoder {s.decoder!r}{nearest(s.decoder, DECODERS)}; known: {', '.join(DECODERS)}"
-        )
-    encoder = _encoder(s)
-    branches = isinstance(encoder, HRNet) and name.startswith("upernet")
-    maps: Channels = getattr(encoder, "branch_channels" if branches else "out_channels")
-    _check_pair(s, name, maps)
-    decoder = DECODERS[name](s.num_classes, maps)
-    kaiming(decoder)
-    for part in (decoder,) if isinstance(encoder, HRNet) else (encoder, decoder):
-        set_bn_momentum(part, MOMENTUM)
-    modules: dict[str, nn.Module] = {"encoder": encoder, "decoder": decoder}
-    return Parts(modules, _branch_maps if branches else _maps, _last(maps), "encoder")
+        raise UserError(f"unknown --arch_decoder {given!r}{nearest(given, DECODERS)}; known: {', '.join(DECODERS)}")
+    return name
 
 
-def _maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    maps = net.encoder(image)
-    return net.decoder(maps), list(maps.values())[-1]
-
-
-def _branch_maps(net: Any, image: Tensor) -> tuple[Outputs, Tensor]:
-    maps = {f"branch{i}": x for i, x in enumerate(net.encoder.branches(image))}
-    return net.decoder(maps), maps["branch3"]
-
-
-def _encoder(s: Settings) -> nn.Module:
-    if not s.encoder:
+def encoder(name: str, s: Settings) -> Trunk:
+    """The encoder of a published name, "resnet50dilated"; UserError for another."""
+    if not name:
         raise UserError("the checkpoint does not tell its encoder's dilation: give --arch_encoder")
-    match = re.fullmatch(r"(.*?)(dilated|_dilated8|_dilated16|)", s.encoder)
-    base, end = (match[1], match[2]) if match else (s.encoder, "")
+    match = re.fullmatch(r"(.*?)(dilated|_dilated8|_dilated16|)", name)
+    base, end = (match[1], match[2]) if match else (name, "")
     if base not in ENCODERS or (base == "hrnetv2" and end):
-        known = [f"{name}{end}" for name in ENCODERS for end in STRIDES if name != "hrnetv2" or not end]
-        raise UserError(f"unknown --arch_encoder {s.encoder!r}{nearest(s.encoder, known)}; known: {', '.join(known)}")
-    return ENCODERS[base](STRIDES[end], s.width_mult, s.grad_ckpt)
+        known = [f"{base}{end}" for base in ENCODERS for end in STRIDES if base != "hrnetv2" or not end]
+        raise UserError(f"unknown --arch_encoder {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    return ENCODERS[base](s.width_mult, s.grad_ckpt, STRIDES[end])
 
 
-def _check_pair(s: Settings, decoder: str, maps: Channels) -> None:
-    if s.fc_dim and s.fc_dim != _last(maps):
-        raise UserError(f"--fc_dim {s.fc_dim}: {s.encoder} ends in {_last(maps)} channels; give that, or leave it out")
-    if len(maps) == 1 and decoder.endswith("deepsup"):
+def _check_pair(s: Settings, decoder: str, trunk: Trunk, last: int) -> None:
+    if s.fc_dim and s.fc_dim != last:
+        raise UserError(f"--fc_dim {s.fc_dim}: {s.encoder} ends in {last} channels; give that, or leave it out")
+    if trunk.joined != trunk.levels[-1] and decoder.endswith("deepsup"):
         plain = decoder.removesuffix("_deepsup")
         raise UserError(
             f"--arch_decoder {s.decoder} supervises the map before the last, but {s.encoder} gives one: take {plain}"
         )
-
-
-def _last(maps: Channels) -> int:
-    return list(maps.values())[-1]
-
-
-def _second(maps: Channels) -> int:
-    return list(maps.values())[-2]

@@ -7,19 +7,21 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from network import NETS
 from network.families import Settings
+from network.tables import compose
 from network.weights import places
+from options.archs import ARCHS
 from utils.errors import UserError
 
 
 def fitting(state: Mapping[str, Tensor], settings: Settings) -> list[str]:
-    """Names of NETS, alphabetically, whose entries with these `settings` have the file's names and shapes, all of them,
-    or all below one prefix.
+    """Names of ARCHS, alphabetically, whose entries with these `settings` have the file's names and shapes.
+
+    That is all of them, or all below one prefix.
 
     Batch counters do not count. The networks are built without memory.
     """
-    ours = {arch: _shapes(arch, settings) for arch in sorted(NETS)}
+    ours = {arch: _shapes(arch, settings) for arch in sorted(ARCHS)}
     for prefix in ("", *places.prefixes(state)):
         below = {name.removeprefix(prefix): x.shape for name, x in state.items() if name.startswith(prefix)}
         theirs = {name: shape for name, shape in below.items() if not name.endswith("num_batches_tracked")}
@@ -32,7 +34,7 @@ def _shapes(arch: str, settings: Settings) -> dict[str, torch.Size]:
     """{name: shape} of a network; none for one that these settings do not make."""
     try:
         with torch.device("meta"):
-            state = NETS[arch](settings).state_dict()
+            state = compose(ARCHS[arch], settings).state_dict()
     except UserError:
         return {}
     return {name: x.shape for name, x in state.items() if not name.endswith("num_batches_tracked")}

@@ -1,4 +1,4 @@
-"""Small parts that trunks and heads share: conv-norm-relu, initialisation, frozen and recomputed modules."""
+"""Small parts that trunks and heads share: conv-norm-relu, initialization, frozen and recomputed modules."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def recomputed(module: nn.Module, enabled: bool) -> Callable[[Any], Any]:
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Batch norms inside normalise with the batch as ever, but their running statistics stay as they are.
+    """Batch norms inside still normalize with the batch, but their running statistics stay as they are.
 
     Momentum 0 rather than `track_running_stats = False`: the tensors that autograd saves must be as many as before.
     """

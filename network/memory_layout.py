@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from network.net import published
+
 NARROW = 8  # input channels up to which such a convolution is not trusted
 
 
@@ -15,5 +17,5 @@ def crashes_channels_last(net: nn.Module) -> str:
     for name, part in net.named_modules():
         if isinstance(part, nn.Conv2d) and part.kernel_size == (1, 1) and max(part.stride) > 1:
             if part.in_channels <= NARROW and part.weight.requires_grad:
-                return name
+                return published(net, name)
     return ""

@@ -6,12 +6,15 @@ one. N batch, C channels, H x W image.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from network.net import Net, Parts
+from network.families import Family, Maps
+from network.families_deeplab import DeepLabPlus
+from network.net import Net
 from utils.amp import upcast_to_float32
 from utils.contracts import Outputs
 from utils.resize import resize, resize_by
@@ -32,7 +35,7 @@ def scale_name(scale: float) -> str:
 
 
 class MultiScale(Net):
-    """The parts of any network plus `scale_attn`, which turns its features into attention (N, 1, h, w) in [0, 1].
+    """Any family at several scales, and `scale_attn`, which turns its features into attention (N, 1, h, w) in [0, 1].
 
     In training, and in evaluation unless `scales` says otherwise, the scales are `lo_scale` and 1; a short training
     is quicker without the second one before epoch `second_scale_from`. Outputs beside
@@ -40,34 +43,32 @@ class MultiScale(Net):
     largest scale); `aux` and what else the network makes are fused as `pred` is, and stay at the image's size.
     """
 
+    family: Family
+
     def __init__(
         self,
-        parts: Parts,
+        family: Family,
         attention: nn.Module,
         lo_scale: float = 0.5,
         scales: Sequence[float] = (),
-        align_corners: bool = False,
-        freeze_trunk: bool = False,
         second_scale_from: int = 0,
     ) -> None:
-        modules = parts.modules | {"scale_attn": attention}
-        super().__init__(parts._replace(modules=modules), align_corners, freeze_trunk)
+        super().__init__(family, align_corners=family.align_corners)
         self.scale_attn = attention
         self.lo_scale = lo_scale
         self.scales = tuple(scales)
         self.second_scale_from = second_scale_from
         self.second_scale = True
-        self.use_given_scale_factor = (
-            False  # of scaled inputs, see `resize_by`; an `EvalRule` sets it while it evaluates
-        )
+        # Of scaled inputs, see `resize_by`; an `EvalRule` sets it while it evaluates.
+        self.use_given_scale_factor = False
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
-        """Normalised image (N, 3, H, W) -> fused `pred` (N, K, *size), by default H x W, and the maps named above.
+        """Normalized image (N, 3, H, W) -> fused `pred` (N, K, *size), by default H x W, and the maps named above.
 
         `size` is a last resize of `pred` only. `keep`: the names wanted, None for all; the others are freed at once.
         """
         if self.training and not self.second_scale:
-            return self._with_unused_attention(super().forward(image, size, keep))
+            return self._with_unused_attention(self.family(image, size, keep))
         outputs = self._combined(image, keep)
         if "pred" in outputs:
             outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
@@ -83,16 +84,20 @@ class MultiScale(Net):
             return (1.0, self.lo_scale)
         return tuple(sorted(self.scales or (1.0, self.lo_scale), reverse=True))
 
+    def maps(self, image: Tensor) -> Maps:
+        """The family's maps of an image that is scaled already."""
+        return self.family.maps(image)
+
     def _combined(self, image: Tensor, keep: Collection[str] | None) -> Outputs:
         """What is fused at the image's size, and every scale's own maps at its input size, as far as wanted."""
         outputs: Outputs = {}
         fused: Outputs = {}
-        for scale, view in self._views(image, keep):
-            fused, shown = self._add_scale(fused, view, scale)
-            outputs |= {name: x for name, x in shown.items() if keep is None or name in keep}
+        for scale, scale_outputs in self._scale_outputs(image, keep):
+            fused, per_scale_outputs = self._add_scale(fused, scale_outputs, scale)
+            outputs |= {name: x for name, x in per_scale_outputs.items() if keep is None or name in keep}
         return outputs | {name: x for name, x in fused.items() if keep is None or name in keep}
 
-    def _views(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
+    def _scale_outputs(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
         """Each scale and its maps with their `attn`, at its input size, from large to small.
 
         Running statistics depend on the order of the passes. Published training starts with the smallest scale;
@@ -100,24 +105,25 @@ class MultiScale(Net):
         """
         scales = self._scales()
         if self.training:
-            views = [(scale, self._view(image, scale, keep)) for scale in reversed(scales)]
-            yield from reversed(views)
+            every = [(scale, self._attended(image, scale, keep)) for scale in reversed(scales)]
+            yield from reversed(every)
         else:
             for scale in scales:
-                yield scale, self._view(image, scale, keep, attend=scale != scales[0])
+                yield scale, self._attended(image, scale, keep, attention=scale != scales[0])
 
-    def _view(self, image: Tensor, scale: float, keep: Collection[str] | None, attend: bool = True) -> Outputs:
-        outputs, features, size = self._look(image, scale, keep)
-        if attend:
+    def _attended(self, image: Tensor, scale: float, keep: Collection[str] | None, attention: bool = True) -> Outputs:
+        """A scale's maps, and its attention if asked, at its input size."""
+        outputs, features, size = self._forward_scale(image, scale, keep)
+        if attention:
             outputs["attn"] = self.scale_attn(features)
         return self._fit(outputs, size)
 
-    def _look(
-        self, image: Tensor, scale: float, keep: Collection[str] | None, *more: object
+    def _forward_scale(
+        self, image: Tensor, scale: float, keep: Collection[str] | None, maps: Callable[[Tensor], Maps] | None = None
     ) -> tuple[Outputs, Tensor, Sequence[int]]:
         """One pass at a scale: the class maps and what else is kept, the features, the input's size (h, w)."""
         scaled = resize_by(image, scale, self.align_corners, self.use_given_scale_factor)
-        outputs, features = self.maps(self, scaled, *more)
+        outputs, features, _ = (maps or self.maps)(scaled)
         outputs = {name: x for name, x in outputs.items() if name == "pred" or keep is None or name in keep}
         return outputs, features, scaled.shape[-2:]
 
@@ -125,18 +131,19 @@ class MultiScale(Net):
         """Maps in at least float32 at this size."""
         return {name: resize(upcast_to_float32(x), size, self.align_corners) for name, x in outputs.items()}
 
-    def _add_scale(self, fused: Outputs, view: Outputs, scale: float) -> tuple[Outputs, Outputs]:
+    def _add_scale(self, fused: Outputs, scale_outputs: Outputs, scale: float) -> tuple[Outputs, Outputs]:
         """Fuse one more, smaller scale; also returns this scale's own maps under their output names."""
-        name, attention = scale_name(scale), view.pop("attn", None)
-        shown = {f"pred_{name}": view["pred"]}
+        name, attention = scale_name(scale), scale_outputs.pop("attn", None)
+        per_scale_outputs = {f"pred_{name}": scale_outputs["pred"]}
         if not fused or attention is None:
-            return view, shown
+            return scale_outputs, per_scale_outputs
         if scale >= 1:  # what is larger than the image is shrunk before it is fused, never the other way round
-            fused = {key: resize(x, view["pred"].shape[-2:], self.align_corners) for key, x in fused.items()}
-        fused = {key: fuse(view[key], attention, fused[key], self.align_corners) for key in fused}
-        return fused, shown | self._shown_attention(name, attention, fused["pred"].shape[-2:])
+            size = scale_outputs["pred"].shape[-2:]
+            fused = {key: resize(x, size, self.align_corners) for key, x in fused.items()}
+        fused = {key: fuse(scale_outputs[key], attention, fused[key], self.align_corners) for key in fused}
+        return fused, per_scale_outputs | self._attention_outputs(name, attention, fused["pred"].shape[-2:])
 
-    def _shown_attention(self, name: str, attention: Tensor, size: Sequence[int]) -> Outputs:
+    def _attention_outputs(self, name: str, attention: Tensor, size: Sequence[int]) -> Outputs:
         """The attention of the scale `name` under its output name; `size` is that of what it has fused."""
         return {f"attn_{name}": attention}
 
@@ -155,20 +162,20 @@ class PairedMultiScale(MultiScale):
     published name.
     """
 
-    def _views(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
+    def _scale_outputs(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
         scales = self._scales()
-        looks = (self._look(image, scale, keep) for scale in scales)
+        passes = (self._forward_scale(image, scale, keep) for scale in scales)
         if self.training:
-            looks = reversed([self._look(image, scale, keep) for scale in reversed(scales)])
+            passes = reversed([self._forward_scale(image, scale, keep) for scale in reversed(scales)])
         larger: Tensor | None = None
-        for scale, (outputs, features, size) in zip(scales, looks, strict=True):
+        for scale, (outputs, features, size) in zip(scales, passes, strict=True):
             if larger is not None:
                 larger = resize(larger, features.shape[-2:], self.align_corners)
                 outputs["attn"] = self.scale_attn(torch.cat([features, larger], dim=1))
             larger = features
             yield scale, self._fit(outputs, size)
 
-    def _shown_attention(self, name: str, attention: Tensor, size: Sequence[int]) -> Outputs:
+    def _attention_outputs(self, name: str, attention: Tensor, size: Sequence[int]) -> Outputs:
         return {f"attn_{name}": attention, "attn_10x": resize(attention, size, self.align_corners)}
 
 
@@ -179,9 +186,11 @@ class FusedPyramids(MultiScale):
     or one for each. So evaluation goes from small to large, too, and holds the maps of all scales.
     """
 
-    def _views(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
+    family: DeepLabPlus
+
+    def _scale_outputs(self, image: Tensor, keep: Collection[str] | None) -> Iterator[tuple[float, Outputs]]:
         scales = self._scales()
-        views: list[tuple[float, Outputs]] = []
+        every: list[tuple[float, Outputs]] = []
         pyramid: Tensor | None = None  # of the scale before: (N, channels, h, w)
         attention: Tensor | None = None  # of the scale before: (N, 1, H, W)
 
@@ -195,13 +204,14 @@ class FusedPyramids(MultiScale):
             pyramid = mixed
             return mixed
 
+        maps = partial(self.family.maps, blend=blend)
         for scale in reversed(scales):
-            outputs, features, size = self._look(image, scale, keep, blend)
+            outputs, features, size = self._forward_scale(image, scale, keep, maps)
             if self.training or scale != scales[0]:
                 outputs["attn"] = self.scale_attn(features)
-            view = self._fit(outputs, size)
-            if "attn" in view:
-                attention = view["attn"][:, -1:]
-                view["attn"] = view["attn"][:, :1]
-            views.append((scale, view))
-        yield from reversed(views)
+            scale_outputs = self._fit(outputs, size)
+            if "attn" in scale_outputs:
+                attention = scale_outputs["attn"][:, -1:]
+                scale_outputs["attn"] = scale_outputs["attn"][:, :1]
+            every.append((scale, scale_outputs))
+        yield from reversed(every)

@@ -1,93 +1,58 @@
-"""What every network is: parts under their published names, how they make maps, and the one forward call.
+"""What every network is: an inner part and heads around it, the published names of its state, what stays frozen.
 
 N batch, K classes, H x W image, h x w the head's resolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from utils.contracts import Outputs
-from utils.resize import resize
-
-# maps(net, image) -> (outputs at the head's resolution, features that a scale attention may read). DeepLabV3+ takes a
-# third argument, see `network.mscale.FusedPyramids`.
-Maps = Callable[..., tuple[Outputs, Tensor]]
-
-
-class Parts(NamedTuple):
-    """A family, before it is decided whether one scale or several are seen.
-
-    `modules`: in the order of the published state, under their published names; the trunk is called `trunk`. Where
-    that is empty, the trunk's own children stand beside the heads, and the state has no word in front of their names.
-    `maps`: what they do with an image (N, 3, H, W): {"pred": (N, K, h, w), ...} and features (N, channels, h, w).
-    """
-
-    modules: dict[str, nn.Module]
-    maps: Maps
-    channels: int
-    trunk: str = "backbone"
+from network.trunk import Trunk
 
 
 class Net(nn.Module):
-    """A network that sees the image at one scale. `net(image, size=None, keep=None) -> {name: map}`."""
+    """A trunk, or another network, with heads around it. `net(image, size=None, keep=None) -> {name: map}`.
 
-    def __init__(self, parts: Parts, align_corners: bool = False, freeze_trunk: bool = False) -> None:
+    `inner`: the part inside, a child called `name`. Without a name its entries stand in the state as if they were this
+    network's own, as published: `state_dict` leaves the child's name out, and `load_state_dict` puts it in.
+    """
+
+    def __init__(self, inner: nn.Module, name: str = "", align_corners: bool = False) -> None:
         super().__init__()
-        # In a tuple, so that a trunk whose children are ours is not registered, and named, a second time.
-        self._trunk: tuple[nn.Module, ...] = () if parts.trunk else (parts.modules[""],)
-        for name, module in parts.modules.items():
-            for own_name, own in [(name, module)] if name else module.named_children():
-                self.add_module(own_name, own)
-        self.maps = parts.maps
-        self.trunk_name = parts.trunk
+        self.inner_name = name or ("family" if isinstance(inner, Net) else "trunk")
+        self.hidden = "" if name else self.inner_name  # the child whose name the state leaves out
         self.align_corners = align_corners
         self.fix_bn = False  # batch norms keep to their running statistics in training, too
         self._frozen: tuple[nn.Module, ...] = ()
-        if freeze_trunk:
-            self.freeze([self.trunk_module])
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        self._hand_down(name, value)
-
-    def add_module(self, name: str, module: nn.Module | None) -> None:
-        """As ever, but a child that a trunk without a name shares with us is replaced in both."""
-        super().add_module(name, module)
-        self._hand_down(name, module)
-
-    def _hand_down(self, name: str, value: Any) -> None:
-        for trunk in getattr(self, "_trunk", ()):
-            if isinstance(value, nn.Module) and name in trunk._modules:
-                trunk.add_module(name, value)
+        self.add_module(self.inner_name, inner)
+        self.register_state_dict_post_hook(_leave_names_out)
+        self.register_load_state_dict_pre_hook(_put_names_in)
 
     @property
-    def trunk_module(self) -> nn.Module:
-        """The trunk, whether it has a name of its own or not."""
-        return self.get_submodule(self.trunk_name) if self.trunk_name else self._trunk[0]
+    def inner(self) -> Any:
+        """The part that the heads stand around."""
+        return self.get_submodule(self.inner_name)
+
+    @property
+    def trunk_module(self) -> Trunk:
+        """The trunk, however deep inside."""
+        return self.inner.trunk_module if isinstance(self.inner, Net) else self.inner
+
+    @property
+    def trunk_name(self) -> str:
+        """What stands before the trunk's entries in the state, without the dot; perhaps nothing."""
+        return self.inner.trunk_name if isinstance(self.inner, Net) else "" if self.hidden else self.inner_name
 
     def parts(self) -> dict[str, nn.Module]:
-        """Trunk and heads by name. These are the children, but a trunk without a name is one part, `trunk`."""
-        if self.trunk_name:
-            return dict(self.named_children())
-        inner = {name for name, _ in self.trunk_module.named_children()}
-        heads = {name: part for name, part in self.named_children() if name not in inner}
-        return {"trunk": self.trunk_module} | heads
-
-    def forward(self, image: Tensor, size: Sequence[int] | None = None, keep: Collection[str] | None = None) -> Outputs:
-        """Normalised image (N, 3, H, W) -> `pred` (N, K, *size), by default H x W, and the other outputs at h x w.
-
-        `keep`: the names wanted, None for all.
-        """
-        outputs, _ = self.maps(self, image)
-        outputs = {name: x for name, x in outputs.items() if keep is None or name in keep}
-        if "pred" in outputs:
-            outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
-        return outputs
+        """Trunk and heads by name."""
+        found: dict[str, nn.Module] = {}
+        for name, child in self.named_children():
+            found |= child.parts() if isinstance(child, Net) else {name: child}
+        return found
 
     def start_epoch(self, epoch: int) -> None:
         """Before each epoch of training, for networks whose training has stages; this one has none."""
@@ -100,10 +65,41 @@ class Net(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Net:
-        """As ever, but what is frozen, and fixed batch norms, stay in evaluation mode."""
+        """Set the mode of all but what is frozen and fixed batch norms: these stay in evaluation mode."""
         super().train(mode)
-        self.trunk_module.train(mode)  # no child where it has no name
         fixed = (part for part in self.modules() if self.fix_bn and isinstance(part, _BatchNorm))
         for module in (*self._frozen, *fixed):
             module.eval()
         return self
+
+
+def published(net: nn.Module, name: str) -> str:
+    """Our name of an entry -> its name in the state."""
+    hidden = net.hidden if isinstance(net, Net) else ""
+    if not hidden or not name.startswith(f"{hidden}."):
+        return name
+    return published(net.get_submodule(hidden), name.removeprefix(f"{hidden}."))
+
+
+def _own(net: nn.Module, name: str) -> str:
+    """An entry's name in the state -> our name of it."""
+    hidden = net.hidden if isinstance(net, Net) else ""
+    if not hidden or name.partition(".")[0] in dict(net.named_children()):
+        return name
+    return f"{hidden}.{_own(net.get_submodule(hidden), name)}"
+
+
+def _rename(state: dict[str, Tensor], prefix: str, rename: Callable[[str], str]) -> None:
+    """Rename all entries in place and in order. Only the outermost module's state has published names."""
+    if not prefix:
+        entries = {rename(name): x for name, x in state.items()}
+        state.clear()
+        state.update(entries)
+
+
+def _leave_names_out(net: nn.Module, state: dict[str, Tensor], prefix: str, metadata: Mapping[str, Any]) -> None:
+    _rename(state, prefix, lambda name: published(net, name))
+
+
+def _put_names_in(net: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    _rename(state, prefix, lambda name: _own(net, name))

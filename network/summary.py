@@ -41,10 +41,10 @@ def multiply_adds(net: nn.Module, size: tuple[int, int]) -> Counter[str]:
     with in_mode(net, training=False), torch.no_grad(), counter:
         torch.func.functional_call(net, on_meta(net), (torch.empty(1, 3, *size, device="meta"),))
     flops = {name: sum(ops.values()) // 2 for name, ops in counter.get_flop_counts().items()}
+    paths = {id(part): path for path, part in net.named_modules()}
     found: Counter[str] = Counter()
     for name, part in _parts(net).items():
-        # A part that is no child (see `Net.parts`) is counted under its class.
-        found[name] = flops.get(f"{type(net).__name__}.{name}", 0) or flops.get(type(part).__name__, 0)
+        found[name] = flops.get(f"{type(net).__name__}.{paths[id(part)]}", 0)
     found[BETWEEN] = flops.get("Global", 0) - found.total()
     return found
 

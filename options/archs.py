@@ -71,7 +71,7 @@ ANY = "chosen by its own options"
 
 ARCHS: dict[str, Arch] = {
     "attnscale.DeepV3R50": Arch("resnet50", "deeplab_plus", "all"),
-    "attnscale.DeepV3R50B": Arch("resnet50", "deeplab_plus", "all", more={"norm": True}),
+    "attnscale.DeepV3R50B": Arch("resnet50", "deeplab_plus", "all", more={"attnscale_norm": True}),
     "attnscale.DeepV3R50BP": Arch("resnet50", "deeplab_plus", "pairs"),
     "attnscale.DeepV3W38": Arch("wide_resnet38", "deeplab_plus", "all"),
     "basic.HRNet": Arch("hrnet", "plain"),
@@ -95,7 +95,7 @@ ARCHS: dict[str, Arch] = {
     "deepv3.DeepV3PlusW38I": Arch("wide_resnet38", "deeplab_plus", more={"init_all": True}),
     "deepv3.DeepV3PlusX71": Arch("xception71", "deeplab_plus"),
     "deepv3.DeepV3R50": Arch("resnet50", "deeplab"),
-    "encoder_decoder": Arch(ANY, ANY),
+    "encoder_decoder": Arch(ANY, ANY, more={"momentum": 0.001}),  # of batch norm, but in HRNet
     "mscale.DeepV3R50": Arch("resnet50", "deeplab_plus", "hierarchical"),
     "mscale.DeepV3W38": Arch("wide_resnet38", "deeplab_plus", "hierarchical"),
     "mscale.DeepV3W38Fuse": Arch("wide_resnet38", "deeplab_plus", "fused"),
@@ -119,7 +119,7 @@ ARCHS: dict[str, Arch] = {
     "offset.HRNet_Mscale": Arch("hrnet", "pointwise", "hierarchical", offsets=True),
     "offset.HRNet_OCR": Arch("hrnet", "offset_ocr", aligned=True, offsets=True),
     "offset.HRNet_OCR_Mscale": Arch("hrnet", "offset_ocr", "hierarchical", aligned=True, offsets=True),
-    "offset.encoder_decoder": Arch(ANY, ANY, offsets=True),
+    "offset.encoder_decoder": Arch(ANY, ANY, offsets=True, more={"momentum": 0.001}),
     "seg_hrnet.HRNet": Arch("hrnet", "pointwise"),
 }
 

@@ -48,9 +48,10 @@ def narrow() -> Callable[..., Net]:
 
     def make(arch: str, num_classes: int = 5, **settings: object) -> Net:
         torch.manual_seed(0)
-        chosen = NARROW | ({} if "HRNet" in arch or "OCR" in arch else {"width_mult": 0.125})
-        chosen |= {"scales": (0.5, 1.0, 2.0)} if arch.startswith("attnscale.") else {}
-        return network.NETS[arch](Settings(num_classes, **(chosen | settings)))  # type: ignore[arg-type]
+        row = ARCHS[arch]
+        chosen = NARROW | ({} if row.trunk == "hrnet" else {"width_mult": 0.125})
+        chosen |= {"scales": (0.5, 1.0, 2.0)} if row.scales in ("all", "pairs") else {}
+        return network.compose(row, Settings(num_classes, **(chosen | settings)))  # type: ignore[arg-type]
 
     return make
 
@@ -61,7 +62,7 @@ def full() -> Callable[..., Net]:
 
     def make(arch: str, num_classes: int = 19, **settings: object) -> Net:
         with torch.device("meta"):
-            return network.NETS[arch](Settings(num_classes, **settings))  # type: ignore[arg-type]
+            return network.compose(ARCHS[arch], Settings(num_classes, **settings))  # type: ignore[arg-type]
 
     return make
 

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -352,7 +353,8 @@ def test_resume_of_a_published_checkpoint(tiny_run: list[str], tmp_path: Path) -
     content = torch.load(published)
     assert all(name.startswith("module.") for name in content["state_dict"])
     content["state_dict"]["module.ocr.cls_head.weight"] = torch.zeros(65, 16, 1, 1)
-    names = [n for n, _ in network.build(config.load(words)).named_parameters()]
+    state = network.build(config.load(words)).state_dict(keep_vars=True)
+    names = [name for name, x in state.items() if isinstance(x, torch.nn.Parameter)]
     slot = names.index("ocr.cls_head.weight")
     content["optimizer"]["state"][slot]["momentum_buffer"] = torch.zeros(65, 16, 1, 1)
     torch.save(content, published)
@@ -426,10 +428,19 @@ def test_mistake_on_one_rank_ends_all(tiny_run: list[str], tiny_scenes: Path, tm
     assert any(f"error: {path}" in output for output in outputs), outputs
 
 
-def test_accumulated_batches_make_one_step(tiny_run: list[str]) -> None:
-    words = [*tiny_run, "--max_epoch", "1", "--bs_trn", "2", "--accum", "2", "--do_eval", "false"]
+def test_accumulated_batches_make_one_step(tiny_run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """4 batches in groups of 3: the one that is left weighs as much as there are, not a third."""
+    shares, backward = [], train.backward
+
+    def seen(*given: Any, sync: bool) -> torch.Tensor:
+        shares.append((given[-1], sync))
+        return backward(*given, sync=sync)
+
+    monkeypatch.setattr(train, "backward", seen)
+    words = [*tiny_run, "--max_epoch", "1", "--bs_trn", "2", "--accum", "3", "--do_eval", "false"]
     assert train.main(words) == 0
-    assert last(words)["step"] == 2  # 8 images, 4 batches
+    assert last(words)["step"] == 2
+    assert shares == [(3, False), (3, False), (3, True), (1, True)]
 
 
 def test_loss_that_is_not_finite_names_the_files(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:

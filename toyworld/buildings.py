@@ -39,13 +39,13 @@ def block(
     along = (b - a) / np.linalg.norm(b - a)
     out = way * np.array([along[1], -along[0]]) * depth
     corners = np.array([a, b, b + out, a + out])
-    centre = corners.mean(0)
+    center = corners.mean(0)
     walls = [(b, a), (a, a + out)] if way < 0 else [(a, b), (a + out, a)]
     faces = []
     for i, (p, q) in enumerate(walls):
         texture = _front(int(rng.integers(2**31)), look, float(np.linalg.norm(q - p)), height, blind and i == 1)
         faces.append(Face(_upright(p, q, height), look.wall * 0.8, ids.BUILDING, texture=texture, opaque=True))
-    solids = [Solid(faces, np.array([centre[0], height / 2, centre[1]]))]
+    solids = [Solid(faces, np.array([center[0], height / 2, center[1]]))]
     if rng.random() < 0.55 and look.kind in ("brick", "plaster"):
         solids.insert(0, _roof(rng, look, corners, height, snow))
     return Thing(solids, 0.0, 0.0, yaw=0.0, anchor=(float(b[0]), float(b[1])))
@@ -73,20 +73,20 @@ def _roof(rng: np.random.Generator, look: Style, corners: np.ndarray, height: fl
     lift = np.array([0.0, rng.uniform(0.25, 0.5) * float(np.linalg.norm(d - a)), 0.0])
     ridge_a, ridge_b = (a + d) / 2 + lift, (b + c) / 2 + lift
     tiles = roof(rng, snow)
-    centre = (a + b + c + d) / 4
+    center = (a + b + c + d) / 4
     slope = Face(np.array([ridge_a, ridge_b, a]), None, ids.BUILDING, texture=fixed(tiles), opaque=True)
     gable = Face(np.array([a, d, ridge_a]), look.wall * 0.95, ids.BUILDING)
     faces = [slope, gable]
     if rng.random() < 0.6:
         faces.append(_chimney(ridge_a, ridge_b, look.wall))
-    return Solid(faces, centre - np.array([0, 2.0, 0]))
+    return Solid(faces, center - np.array([0, 2.0, 0]))
 
 
-def _chimney(a: np.ndarray, b: np.ndarray, colour: np.ndarray) -> Face:
+def _chimney(a: np.ndarray, b: np.ndarray, color: np.ndarray) -> Face:
     middle = 0.7 * a + 0.3 * b
     w, h = np.array([0.45, 0, 0]), np.array([0, 1.3, 0])
     low = middle - np.array([0, 0.3, 0])
-    return Face(np.array([low - w, low + w, low + w + h, low - w + h]), colour * 0.8, ids.BUILDING)
+    return Face(np.array([low - w, low + w, low + w + h, low - w + h]), color * 0.8, ids.BUILDING)
 
 
 def _strip(
@@ -111,8 +111,8 @@ def barrier(
     elif kind == "fence":
         height, texture, label = rng.uniform(1.0, 2.1), _railing(rng), ids.FENCE
     else:
-        colour = np.array([62, 92, 42]) * rng.uniform(0.7, 1.35) + rng.uniform(-8, 8, 3)
-        height, texture, label = rng.uniform(0.8, 2.2), hedge(rng, colour, 40, 110, snow), ids.TREE
+        color = np.array([62, 92, 42]) * rng.uniform(0.7, 1.35) + rng.uniform(-8, 8, 3)
+        height, texture, label = rng.uniform(0.8, 2.2), hedge(rng, color, 40, 110, snow), ids.TREE
     pairs = zip(points[:-1], points[1:], strict=True)
     return [_strip(a, b, float(height), texture, label, kind == "fence") for a, b in pairs]
 
@@ -143,10 +143,10 @@ def _masonry(rng: np.random.Generator) -> np.ndarray:
 def _railing(rng: np.random.Generator) -> np.ndarray:
     """(64, 160, 4) of a fence: bars, pickets, boards or mesh, with posts."""
     h, w = 64, 160
-    colour = np.array(
+    color = np.array(
         [(46, 50, 52), (120, 124, 122), (60, 84, 62), (122, 92, 62), (206, 204, 196)][int(rng.integers(5))], np.float32
     )
-    image = np.broadcast_to(colour, (h, w, 3)).astype(np.float32) * rng.uniform(0.8, 1.15)
+    image = np.broadcast_to(color, (h, w, 3)).astype(np.float32) * rng.uniform(0.8, 1.15)
     y, x = np.mgrid[:h, :w]
     kind = int(rng.integers(4))
     if kind == 0:  # bars

@@ -14,11 +14,11 @@ NEAR = 0.3
 
 @dataclass(frozen=True)
 class Camera:
-    """`shape` (H, W); `focal` and `centre` in pixels; `yaw` turns right, `pitch` looks down (radians)."""
+    """`shape` (H, W); `focal` and `center` in pixels; `yaw` turns right, `pitch` looks down (radians)."""
 
     shape: tuple[int, int]
     focal: float
-    centre: tuple[float, float]
+    center: tuple[float, float]
     position: tuple[float, float, float]
     yaw: float = 0.0
     pitch: float = 0.0
@@ -30,13 +30,13 @@ class Camera:
 
     def intrinsics(self) -> np.ndarray:
         """(3, 3) matrix from camera coordinates to homogeneous pixels."""
-        return np.array([[self.focal, 0, self.centre[0]], [0, self.focal, self.centre[1]], [0, 0, 1.0]])
+        return np.array([[self.focal, 0, self.center[0]], [0, self.focal, self.center[1]], [0, 0, 1.0]])
 
     def rays(self, step: int = 1, top: int = 0) -> np.ndarray:
         """(h, w, 3) float32 world direction through every `step`-th pixel from row `top`, of depth 1 along the axis."""
         height, width = self.shape
-        x = (np.arange(0, width, step, dtype=np.float32) + np.float32(0.5 - self.centre[0])) / np.float32(self.focal)
-        y = (np.arange(top, height, step, dtype=np.float32) + np.float32(0.5 - self.centre[1])) / np.float32(self.focal)
+        x = (np.arange(0, width, step, dtype=np.float32) + np.float32(0.5 - self.center[0])) / np.float32(self.focal)
+        y = (np.arange(top, height, step, dtype=np.float32) + np.float32(0.5 - self.center[1])) / np.float32(self.focal)
         turn = self.rotation().astype(np.float32)
         return x[None, :, None] * turn[0] + y[:, None, None] * turn[1] + turn[2]
 

@@ -1,4 +1,4 @@
-"""What is painted on: colour, label, inverse depth and glow, at twice the final resolution."""
+"""What is painted on: color, label, inverse depth and glow, at twice the final resolution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from toyworld.camera import NEAR, Camera, clip_near
 from toyworld.textures import noise_tile
 
-Colour = Sequence[float] | np.ndarray
+Color = Sequence[float] | np.ndarray
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1
 SHIFT = 4  # fractional bits of polygon corners
 LIMIT = 60_000.0  # pixels; keeps fixed-point corners inside int32
@@ -69,7 +69,7 @@ class Canvas:
         """Camera coordinates (N, 3), all in front of the camera -> fixed-point pixels (N, 2) int32."""
         camera = self.camera
         pixels = seen[:, :2] * (camera.focal / seen[:, 2:])
-        pixels += (camera.centre[0] - 0.5, camera.centre[1] - 0.5)
+        pixels += (camera.center[0] - 0.5, camera.center[1] - 0.5)
         np.maximum(pixels, -LIMIT, out=pixels)
         np.minimum(pixels, LIMIT, out=pixels)
         pixels *= 1 << SHIFT
@@ -93,13 +93,13 @@ class Canvas:
         self,
         corners: np.ndarray,
         seen: np.ndarray,
-        colour: Colour | None,
+        color: Color | None,
         label: int | None,
         *,
         fade: tuple[float, float] = (1.0, 1.0),
         glow: bool = False,
     ) -> None:
-        """Fill a polygon of fixed-point pixels, `seen` in camera coordinates. `colour` None draws only the label, and
+        """Fill a polygon of fixed-point pixels, `seen` in camera coordinates. `color` None draws only the label, and
         the other way round. `fade`: brightness at the top and the bottom, where it is large enough to show that."""
         window = self.window(corners)
         if window is None:
@@ -110,18 +110,18 @@ class Canvas:
             return
         if label is not None:
             cv2.fillPoly(self.nearness, [corners], 1.0 / max(float(seen[0, 2]), NEAR), shift=SHIFT)
-        if colour is None:
+        if color is None:
             return
-        self._paint(corners, window, colour, fade)
+        self._paint(corners, window, color, fade)
         if self.light.night:
             cv2.fillPoly(self.glow, [corners], 255 if glow else 0, shift=SHIFT)
 
-    def _paint(self, corners: np.ndarray, window: Window, colour: Colour, fade: tuple[float, float]) -> None:
+    def _paint(self, corners: np.ndarray, window: Window, color: Color, fade: tuple[float, float]) -> None:
         x0, y0, x1, y1 = window
         height, width = y1 - y0, x1 - x0
         if height * width < 500:
             tone = 0.5 * (fade[0] + fade[1])
-            cv2.fillPoly(self.image, [corners], tuple(min(255.0, tone * float(c)) for c in colour), shift=SHIFT)
+            cv2.fillPoly(self.image, [corners], tuple(min(255.0, tone * float(c)) for c in color), shift=SHIFT)
             return
         mask = self._mask(corners, window)
         ramp = _steps(height) * ((fade[1] - fade[0]) / height) + fade[0]
@@ -129,7 +129,7 @@ class Canvas:
         if height > grain.shape[0] or width > grain.shape[1]:
             grain = np.resize(grain, (height, width))
         tone = ramp * (1.0 + 0.045 * grain[:height, :width])
-        patch = cv2.merge([cv2.convertScaleAbs(tone, alpha=float(c)) for c in colour])
+        patch = cv2.merge([cv2.convertScaleAbs(tone, alpha=float(c)) for c in color])
         cv2.copyTo(patch, mask, self.image[y0:y1, x0:x1])
 
     @staticmethod
@@ -191,8 +191,8 @@ class Canvas:
         if self.draft or abs(distance) < 1e-9:
             return
         camera = self.camera
-        x = (np.arange(x0, x1, dtype=np.float32) - camera.centre[0]) * (normal[0] / camera.focal / distance)
-        y = (np.arange(y0, y1, dtype=np.float32) - camera.centre[1]) * (normal[1] / camera.focal / distance)
+        x = (np.arange(x0, x1, dtype=np.float32) - camera.center[0]) * (normal[0] / camera.focal / distance)
+        y = (np.arange(y0, y1, dtype=np.float32) - camera.center[1]) * (normal[1] / camera.focal / distance)
         near = x[None].astype(np.float32) + (y[:, None] + normal[2] / distance).astype(np.float32)
         cv2.copyTo(near, mask, self.nearness[y0:y1, x0:x1])
 

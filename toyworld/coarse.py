@@ -1,4 +1,4 @@
-"""Coarse annotation: few corners, kept away from borders, the rest unlabelled."""
+"""Coarse annotation: few corners, kept away from borders, the rest unlabeled."""
 
 from __future__ import annotations
 

@@ -222,8 +222,8 @@ def _trim(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
 
 def roof(rng: np.random.Generator, snow: bool) -> np.ndarray:
     """(48, 96, 3) uint8 tiles or slates."""
-    colour = np.array([(128, 66, 50), (88, 80, 78), (104, 62, 54), (74, 78, 86)][int(rng.integers(4))], np.float32)
-    image = bricks(rng, 48, 96, colour, 4)
+    color = np.array([(128, 66, 50), (88, 80, 78), (104, 62, 54), (74, 78, 86)][int(rng.integers(4))], np.float32)
+    image = bricks(rng, 48, 96, color, 4)
     if snow:
         image = 0.2 * image + 185
     return to_bytes(cv2.GaussianBlur(image, (0, 0), 0.6))

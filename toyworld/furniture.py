@@ -16,12 +16,12 @@ def _thing(faces: list[Face], half: float, tall: float, bottom: float = 0.0) -> 
     return Thing([Solid(faces, np.zeros(3), closed=False)], 0, 0, shadow=(half, half, bottom, tall))
 
 
-def _pole(colour: np.ndarray, x: float, tall: float, wide: float, bottom: float = 0.0) -> list[Face]:
+def _pole(color: np.ndarray, x: float, tall: float, wide: float, bottom: float = 0.0) -> list[Face]:
     """A round post: a light and a dark half."""
     h, top = wide / 2, wide * 0.38
     shape = [(x - h, bottom), (x + h, bottom), (x + top, tall), (x - top, tall)]
     dark = [(x + h * 0.1, bottom), (x + h, bottom), (x + top, tall), (x, tall)]
-    return [Face(flat(shape), colour, ids.POLE), Face(flat(dark), colour * 0.72, ids.POLE)]
+    return [Face(flat(shape), color, ids.POLE), Face(flat(dark), color * 0.72, ids.POLE)]
 
 
 def _grey(rng: np.random.Generator) -> np.ndarray:
@@ -30,19 +30,19 @@ def _grey(rng: np.random.Generator) -> np.ndarray:
 
 def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
     """A street lamp whose arm reaches `towards` (-1 left, +1 right), or a plain post."""
-    colour, tall, p = _grey(rng), rng.uniform(5.5, 9.0), ids.POLE
-    faces = _pole(colour, 0.0, tall, rng.uniform(0.19, 0.28))
+    color, tall, p = _grey(rng), rng.uniform(5.5, 9.0), ids.POLE
+    faces = _pole(color, 0.0, tall, rng.uniform(0.19, 0.28))
     lit = (255, 214, 150)
     if rng.random() < 0.7:
         arm = towards * rng.uniform(1.0, 2.2)
-        faces.append(Face(flat(bar((0, tall - 0.1), (arm, tall + 0.25), 0.12, 0.09)), colour * 0.9, p))
+        faces.append(Face(flat(bar((0, tall - 0.1), (arm, tall + 0.25), 0.12, 0.09)), color * 0.9, p))
         head = [
             (arm - 0.1, tall + 0.18),
             (arm + towards * 0.7, tall + 0.24),
             (arm + towards * 0.7, tall + 0.38),
             (arm, tall + 0.38),
         ]
-        faces.append(Face(flat(head), colour * 0.7, p))
+        faces.append(Face(flat(head), color * 0.7, p))
         bulb = [
             (arm, tall + 0.13),
             (arm + towards * 0.6, tall + 0.18),
@@ -54,7 +54,7 @@ def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
         faces.append(
             Face(flat([(-0.2, tall), (0.2, tall), (0.3, tall + 0.55), (-0.3, tall + 0.55)]), lit, p, glow=True)
         )
-        faces.append(Face(flat([(-0.36, tall + 0.55), (0.36, tall + 0.55), (0.0, tall + 0.75)]), colour * 0.6, p))
+        faces.append(Face(flat([(-0.36, tall + 0.55), (0.36, tall + 0.55), (0.0, tall + 0.75)]), color * 0.6, p))
     thing = _thing(faces, 0.1, tall)
     thing.lamp = True
     return thing
@@ -62,8 +62,8 @@ def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
 
 def bollard(rng: np.random.Generator) -> Thing:
     """A knee-high post with a reflecting band."""
-    colour = _grey(rng) if rng.random() < 0.6 else np.array([170.0, 60.0, 50.0])
-    faces = _pole(colour, 0.0, 0.95, 0.16)
+    color = _grey(rng) if rng.random() < 0.6 else np.array([170.0, 60.0, 50.0])
+    faces = _pole(color, 0.0, 0.95, 0.16)
     faces.append(Face(flat(bar((-0.08, 0.8), (0.08, 0.8), 0.1)), (220, 220, 214), ids.POLE))
     return _thing(faces, 0.08, 0.95)
 
@@ -72,9 +72,9 @@ def post(rng: np.random.Generator) -> Thing:
     """A mast of overhead wires or a bollard."""
     if rng.random() < 0.4:
         return bollard(rng)
-    colour, tall = _grey(rng), rng.uniform(4.5, 8.5)
+    color, tall = _grey(rng), rng.uniform(4.5, 8.5)
     return _thing(
-        _pole(colour if rng.random() < 0.7 else np.array([110.0, 84.0, 62.0]), 0, tall, rng.uniform(0.14, 0.3)),
+        _pole(color if rng.random() < 0.7 else np.array([110.0, 84.0, 62.0]), 0, tall, rng.uniform(0.14, 0.3)),
         0.12,
         tall,
     )
@@ -107,16 +107,16 @@ def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face
 
 def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thing:
     """A signal at the kerb, sometimes with an arm over the lanes (`reach` metres `towards` them)."""
-    colour, state = _grey(rng), int(rng.choice([0, 1, 2], p=[0.45, 0.1, 0.45]))
+    color, state = _grey(rng), int(rng.choice([0, 1, 2], p=[0.45, 0.1, 0.45]))
     back, scale = rng.random() < 0.1, rng.uniform(1.15, 1.5)
     if rng.random() < 0.35:
-        faces = _pole(colour, 0.0, 6.0, 0.22)
+        faces = _pole(color, 0.0, 6.0, 0.22)
         end = towards * reach
-        faces.append(Face(flat(bar((0, 5.75), (end, 5.85), 0.16, 0.11)), colour * 0.9, ids.POLE))
+        faces.append(Face(flat(bar((0, 5.75), (end, 5.85), 0.16, 0.11)), color * 0.9, ids.POLE))
         faces += _head(end, 5.9, state, scale * 1.1, back)
         faces += _head(towards * 0.05, 3.3, state, scale, back)
         return _thing(faces, 0.12, 6.0)
-    faces = _pole(colour, 0.0, 3.5, 0.2)
+    faces = _pole(color, 0.0, 3.5, 0.2)
     faces += _head(0.0, 3.45, state, scale, back)
     if rng.random() < 0.3:
         faces += _head(-towards * 0.45, 2.6, state, scale * 0.62, back)
@@ -140,8 +140,8 @@ def _weathered(rng: np.random.Generator, thing: Thing) -> Thing:
     """Fade the plates of a sign: dirt, shade and age make their paints less pure than the catalogue's."""
     tone, cast = rng.uniform(0.62, 1.08), rng.uniform(-12, 12, 3)
     for face in thing.solids[0].faces:
-        if face.label == ids.SIGN and face.colour is not None:
-            face.colour = np.clip(np.asarray(face.colour) * tone + cast, 5, 250)
+        if face.label == ids.SIGN and face.color is not None:
+            face.color = np.clip(np.asarray(face.color) * tone + cast, 5, 250)
     return thing
 
 
@@ -212,19 +212,19 @@ def _board(rng: np.random.Generator) -> Thing:
 
 def clutter(rng: np.random.Generator) -> Thing:
     """Void things: a bin, an advertising column, a bench, a distribution box."""
-    kind, colour = int(rng.integers(4)), _grey(rng)
+    kind, color = int(rng.integers(4)), _grey(rng)
     if kind == 0:
         label = ids.DYNAMIC
         quads = box(0.6, 0.08, 1.05, -0.35, 0.35)
         paint = np.array([(50, 70, 52), (66, 66, 70), (150, 130, 40), (60, 82, 120)][int(rng.integers(4))])
     elif kind == 1:
-        label, paint = ids.STATIC, colour * 1.2
+        label, paint = ids.STATIC, color * 1.2
         quads = box(1.1, 0.0, rng.uniform(2.4, 3.2), -0.5, 0.5)
     elif kind == 2:
         label, paint = ids.STATIC, np.array([116.0, 86.0, 58.0])
         quads = box(0.5, 0.35, 0.5, -0.9, 0.9)
     else:
-        label, paint = ids.STATIC, colour
+        label, paint = ids.STATIC, color
         quads = box(0.5, 0.0, 1.2, -0.6, 0.6)
     faces = [Face(q, paint, label, fade=(1.1, 0.85)) for q in quads.values()]
     if kind == 1:
@@ -244,7 +244,7 @@ def clutter(rng: np.random.Generator) -> Thing:
 
 
 def foliage(rng: np.random.Generator) -> np.ndarray:
-    """A colour of leaves: green, olive, autumn."""
+    """A color of leaves: green, olive, autumn."""
     base = np.array(
         [(66, 96, 44), (88, 104, 48), (54, 84, 50), (112, 108, 48), (150, 104, 44)][
             int(rng.choice(5, p=(0.34, 0.26, 0.2, 0.13, 0.07)))

@@ -20,9 +20,9 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Surface:
-    """Colours (7, 3) by kind of ground, slab sizes in metres, an offset into the noise, and lane patches."""
+    """Colors (7, 3) by kind of ground, slab sizes in metres, an offset into the noise, and lane patches."""
 
-    colours: np.ndarray
+    colors: np.ndarray
     slab: tuple[float, float]
     offset: tuple[float, float]
     patches: list[tuple[float, float, float, float, float]]
@@ -43,7 +43,7 @@ def surface(rng: np.random.Generator, street: Street) -> Surface:
     grass = (1 - dry) * np.array([76, 104, 46]) + dry * np.array([128, 116, 76])
     grass = grass * rng.uniform(0.65, 1.3)
     stone = rng.uniform(85, 130) * np.array([1.03, 1.0, 0.95])
-    colours = np.stack([asphalt, paving, grass, 0.92 * paving, stone * 0.9, asphalt * 1.15, stone])
+    colors = np.stack([asphalt, paving, grass, 0.92 * paving, stone * 0.9, asphalt * 1.15, stone])
     slab = (float(rng.choice([0.6, 0.9, 1.4])), float(rng.choice([0.6, 0.9, 1.4])))
     left, right = street.road
     patches = [
@@ -52,14 +52,14 @@ def surface(rng: np.random.Generator, street: Street) -> Surface:
     ]
     offset = (float(rng.uniform(0, 500)), float(rng.uniform(0, 500)))
     return Surface(
-        colours.astype(np.float32), slab, offset, patches, rng.uniform(0.45, 0.6), rng.uniform(165, 235), rng.random()
+        colors.astype(np.float32), slab, offset, patches, rng.uniform(0.45, 0.6), rng.uniform(165, 235), rng.random()
     )
 
 
 def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.ndarray, np.ndarray]:
     """Paint the ground. Returns the first row below the horizon and (h, W) float32 maps of u and s of that part."""
     camera = canvas.camera
-    horizon = camera.centre[1] - camera.focal * np.tan(camera.pitch)
+    horizon = camera.center[1] - camera.focal * np.tan(camera.pitch)
     top = int(np.clip(np.ceil(horizon + 0.004 * camera.focal), 0, camera.shape[0] - 1))
     rays = camera.rays(top=top)
     depth = camera.position[1] / np.maximum(-rays[..., 1], 1e-3)
@@ -79,11 +79,11 @@ def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.
     if canvas.draft:
         return top, u, s
     footprint = depth * depth / (camera.focal * camera.position[1])  # metres along the street in a pixel
-    colour = _material(look, kind, u, s, footprint, canvas.light.snow)
-    _markings(colour, street, look, kind, u, s)
-    _tracks(colour, street, kind, u, s)
+    color = _material(look, kind, u, s, footprint, canvas.light.snow)
+    _markings(color, street, look, kind, u, s)
+    _tracks(color, street, kind, u, s)
     light = canvas.light.shade(np.array([0.0, 1.0, 0.0]))
-    canvas.image[top:] = np.clip(colour * light, 0, 255).astype(np.uint8)
+    canvas.image[top:] = np.clip(color * light, 0, 255).astype(np.uint8)
     return top, u, s
 
 
@@ -96,7 +96,7 @@ def _sample(tile: np.ndarray, u: np.ndarray, s: np.ndarray, scale: float, offset
 def _material(
     look: Surface, kind: np.ndarray, u: np.ndarray, s: np.ndarray, footprint: np.ndarray, snow: bool
 ) -> np.ndarray:
-    """(h, W, 3) float32 colours of unmarked ground."""
+    """(h, W, 3) float32 colors of unmarked ground."""
     sharp = np.clip(0.06 / footprint, 0.12, 1).astype(np.float32)
     fine = _sample(noise_tile(1), u, s, 22, look.offset) * sharp
     middle = _sample(noise_tile(3), u, s, 9, look.offset)
@@ -109,12 +109,12 @@ def _material(
     tone[road & (np.abs(middle) < 0.03) & (coarse > 0.3) & (footprint < 0.12)] *= 0.72  # cracks
     for pu, pw, ps, pl, dark in look.patches:
         tone[road & (np.abs(u - pu) < pw) & (np.abs(s - ps) < pl)] *= dark
-    colour = look.colours[kind] * tone[..., None]
+    color = look.colors[kind] * tone[..., None]
     green = kind == GRASS
-    colour[green] *= 1 + 0.16 * coarse[green][:, None] * np.array([1.0, 0.1, 0.3], np.float32)
+    color[green] *= 1 + 0.16 * coarse[green][:, None] * np.array([1.0, 0.1, 0.3], np.float32)
     if snow:
-        _snow(colour, kind, middle, coarse, u)
-    return colour
+        _snow(color, kind, middle, coarse, u)
+    return color
 
 
 def _slabs(
@@ -131,17 +131,15 @@ def _slabs(
     tone[where] *= 1 + fade * (0.11 * own - 0.42 * joint)
 
 
-def _snow(colour: np.ndarray, kind: np.ndarray, middle: np.ndarray, coarse: np.ndarray, u: np.ndarray) -> None:
+def _snow(color: np.ndarray, kind: np.ndarray, middle: np.ndarray, coarse: np.ndarray, u: np.ndarray) -> None:
     cover = np.array([0.30, 0.72, 0.92, 0.6, 0.8, 0.72, 0.7], np.float32)[kind]
     rut = np.where(kind == ASPHALT, 0.25 * np.cos(2 * np.pi * u / 1.7), 0).astype(np.float32)
     white = np.clip(cover + 0.22 * middle + 0.16 * coarse + rut, 0.05, 0.97)[..., None]
-    colour *= 1 - white
-    colour += white * np.array([226, 231, 240], np.float32)
+    color *= 1 - white
+    color += white * np.array([226, 231, 240], np.float32)
 
 
-def _markings(
-    colour: np.ndarray, street: Street, look: Surface, kind: np.ndarray, u: np.ndarray, s: np.ndarray
-) -> None:
+def _markings(color: np.ndarray, street: Street, look: Surface, kind: np.ndarray, u: np.ndarray, s: np.ndarray) -> None:
     road = kind == ASPHALT
     clear = road.copy()
     for a, b in street.crossings:
@@ -161,34 +159,34 @@ def _markings(
         lanes = np.array([lane for lane, way in street.lanes if way > 0])
         stop[stop] = (np.abs(u[stop][:, None] - lanes) < 1.4).any(1)
         paint |= stop
-    _wear(colour, paint, look, u, s)
-    _kerbs(colour, street, look, u, s)
+    _wear(color, paint, look, u, s)
+    _kerbs(color, street, look, u, s)
 
 
-def _wear(colour: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
+def _wear(color: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
     """Put worn paint onto the asphalt."""
-    u, s, below = u[paint], s[paint], colour[paint]
+    u, s, below = u[paint], s[paint], color[paint]
     fresh = _sample(noise_tile(3), u, s, 14, look.offset) <= 0.4 + 1.8 * look.worn
-    colour[paint] = np.where(fresh[:, None], 0.3 * below + 0.7 * look.paint, below)
+    color[paint] = np.where(fresh[:, None], 0.3 * below + 0.7 * look.paint, below)
 
 
-def _kerbs(colour: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
+def _kerbs(color: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
     for side in (0, 1):
         kerb = np.abs(u - street.road[side]) < 0.11
         for a, b in street.crossings:
             kerb &= (s < a) | (s > b)
-        colour[kerb] = 0.45 * colour[kerb] + 0.55 * np.float32(min(200, look.colours[PAVING].mean() * 1.15))
+        color[kerb] = 0.45 * color[kerb] + 0.55 * np.float32(min(200, look.colors[PAVING].mean() * 1.15))
 
 
-def _tracks(colour: np.ndarray, street: Street, kind: np.ndarray, u: np.ndarray, s: np.ndarray) -> None:
+def _tracks(color: np.ndarray, street: Street, kind: np.ndarray, u: np.ndarray, s: np.ndarray) -> None:
     if not street.tracks:
         return
     bed = (kind == BED) & (s % 0.7 < 0.26)
     for track in street.tracks:
         beside = np.abs(np.abs(u - track) - 0.72)
-        colour[bed & (np.abs(u - track) < 1.25)] *= 0.66  # sleepers
-        colour[beside < 0.10] *= 0.6
-        colour[beside < 0.045] = (150, 148, 146)
+        color[bed & (np.abs(u - track) < 1.25)] *= 0.66  # sleepers
+        color[beside < 0.10] *= 0.6
+        color[beside < 0.045] = (150, 148, 146)
 
 
 def cast_shadow(canvas: Canvas, top: int, hulls: list[np.ndarray], strength: float, soft: float) -> None:

@@ -41,7 +41,7 @@ def bus(rng: np.random.Generator, snow: bool = False) -> Thing:
     quads = box(width, 0.32, tall, back, front)
     faces = {name: Face(quad, paint, label, fade=(1.1, 0.9)) for name, quad in quads.items()}
     if snow:
-        faces["top"].colour = (228, 232, 238)
+        faces["top"].color = (228, 232, 238)
     axles = [back + 2.6, front - 2.4]
     count = int(rng.integers(5, 8))
     for name, sign in (("left", -1), ("right", 1)):
@@ -111,7 +111,7 @@ def truck(rng: np.random.Generator, snow: bool = False) -> Thing:
 
 def _cargo(
     rng: np.random.Generator,
-    colour: np.ndarray,
+    color: np.ndarray,
     width: float,
     low: float,
     top: float,
@@ -121,23 +121,23 @@ def _cargo(
     tipper: bool,
 ) -> Solid:
     label, quads = ids.TRUCK, box(width, low, top, back, front)
-    faces = {name: Face(quad, colour, label, fade=(1.1, 0.88)) for name, quad in quads.items()}
-    faces["top"].colour = (228, 232, 238) if snow else ((104, 84, 62) if tipper else colour)
+    faces = {name: Face(quad, color, label, fade=(1.1, 0.88)) for name, quad in quads.items()}
+    faces["top"].color = (228, 232, 238) if snow else ((104, 84, 62) if tipper else color)
     second = _livery(rng)
     for name in ("left", "right"):
         quad = quads[name]
         ribs = int(rng.integers(5, 10))
         faces[name].details += [
-            Face(patch(quad, i / ribs - 0.006, 0, i / ribs + 0.006, 1), colour * 0.7, label) for i in range(1, ribs)
+            Face(patch(quad, i / ribs - 0.006, 0, i / ribs + 0.006, 1), color * 0.7, label) for i in range(1, ribs)
         ]
         if not tipper and rng.random() < 0.7:
             faces[name].details.append(Face(patch(quad, 0.2, 0.35, 0.8, 0.65), second, label))
     rear = quads["rear"]
     faces["rear"].details += [
-        Face(patch(rear, 0.02, 0.03, 0.98, 0.97), colour * 0.93, label),
-        Face(patch(rear, 0.49, 0.0, 0.51, 1.0), colour * 0.45, label),
-        Face(patch(rear, 0.4, 0.03, 0.42, 0.97), colour * 0.6, label),
-        Face(patch(rear, 0.58, 0.03, 0.6, 0.97), colour * 0.6, label),
+        Face(patch(rear, 0.02, 0.03, 0.98, 0.97), color * 0.93, label),
+        Face(patch(rear, 0.49, 0.0, 0.51, 1.0), color * 0.45, label),
+        Face(patch(rear, 0.4, 0.03, 0.42, 0.97), color * 0.6, label),
+        Face(patch(rear, 0.58, 0.03, 0.6, 0.97), color * 0.6, label),
         *_chevrons(rear, label),
         Face(patch(rear, 0.05, -0.16, 0.17, -0.06), TAIL, label, glow=True),
         Face(patch(rear, 0.83, -0.16, 0.95, -0.06), TAIL, label, glow=True),
@@ -204,7 +204,7 @@ def _tram_car(
         for name, corners in (("rear", (2, 3)), ("left", (2,)), ("right", (3,)), ("top", (0, 1))):
             quads[name][list(corners), 2] += 0.7
     faces = {name: Face(quad, paint, label, fade=(1.1, 0.9)) for name, quad in quads.items()}
-    faces["top"].colour = (228, 232, 238) if snow else roof * 0.8
+    faces["top"].color = (228, 232, 238) if snow else roof * 0.8
     for name in ("left", "right"):
         face, quad = faces[name], quads[name]
         face.details += [
@@ -231,7 +231,7 @@ def _tram_car(
         ]
         if not (head if name == "front" else tail):
             faces[name].details.clear()
-            faces[name].colour = (40, 41, 44)
+            faces[name].color = (40, 41, 44)
     return Solid(list(faces.values()), np.array([0, 1.7, (back + front) / 2]))
 
 

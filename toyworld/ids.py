@@ -1,4 +1,4 @@
-"""Raw Cityscapes label ids, the ones that are drawn, and colours to look at them."""
+"""Raw Cityscapes label ids, the ones that are drawn, and colors to look at them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
     "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
-COLOURS = (
+COLORS = (
     (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
     (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142),
     (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
@@ -36,8 +36,8 @@ def train_ids(labels: np.ndarray) -> np.ndarray:
     return table[labels]
 
 
-def colourise(labels: np.ndarray) -> np.ndarray:
+def colorize(labels: np.ndarray) -> np.ndarray:
     """Raw ids (H, W) -> (H, W, 3) uint8 in the Cityscapes palette, void black."""
     table = np.zeros((256, 3), np.uint8)
-    table[list(EVALUATED)] = COLOURS
+    table[list(EVALUATED)] = COLORS
     return table[labels]

@@ -1,4 +1,4 @@
-"""Objects as coloured polygons in their own metres, and their way onto the canvas.
+"""Objects as colored polygons in their own metres, and their way onto the canvas.
 
 Local axes of an object: x right, y up, z forward (where it looks). A cut-out (person, sign, tree) has z = 0 and is
 turned towards the camera.
@@ -15,9 +15,9 @@ import numpy as np
 
 from toyworld import ids
 from toyworld.camera import NEAR
-from toyworld.canvas import Canvas, Colour
+from toyworld.canvas import Canvas, Color
 
-TINY = 120  # pixels of the canvas under which a plain colour stands for a texture
+TINY = 120  # pixels of the canvas under which a plain color stands for a texture
 Texture = Callable[[], tuple[np.ndarray, np.ndarray | None]]
 
 
@@ -25,10 +25,10 @@ Texture = Callable[[], tuple[np.ndarray, np.ndarray | None]]
 class Face:
     """A polygon (N, 3). `texture` makes it the parallelogram of its first three points: top-left, top-right,
     bottom-left; called when it is seen, it returns (h, w, 3 or 4) uint8 and the lit part (h, w) or None. With a
-    `colour` too, that is what a tiny one shows. `opaque`: it has no alpha. `details` lie on it and come with it."""
+    `color` too, that is what a tiny one shows. `opaque`: it has no alpha. `details` lie on it and come with it."""
 
     points: np.ndarray
-    colour: Colour | None
+    color: Color | None
     label: int | None
     fade: tuple[float, float] = (1.0, 1.0)
     glow: bool = False
@@ -52,21 +52,21 @@ class Compiled(NamedTuple):
 
 @dataclass(slots=True)
 class Solid:
-    """Faces round `centre`; those that look away are skipped when `closed`. Flat ones are drawn in their order."""
+    """Faces round `center`; those that look away are skipped when `closed`. Flat ones are drawn in their order."""
 
     faces: list[Face]
-    centre: np.ndarray
+    center: np.ndarray
     closed: bool = True
     _compiled: Compiled | None = None
 
     def compiled(self) -> Compiled:
         """Computed once; the faces must not change afterwards."""
         if self._compiled is None:
-            self._compiled = _compile(self.faces, self.centre)
+            self._compiled = _compile(self.faces, self.center)
         return self._compiled
 
 
-def _compile(faces: list[Face], centre: np.ndarray) -> Compiled:
+def _compile(faces: list[Face], center: np.ndarray) -> Compiled:
     flat_faces: list[Face] = []
     heads = []
     for face in faces:
@@ -83,7 +83,7 @@ def _compile(faces: list[Face], centre: np.ndarray) -> Compiled:
     normals = np.add.reduceat(crossed, ends - counts)[first]
     middles = (np.add.reduceat(points, ends - counts) / counts[:, None])[first]
     normals /= np.sqrt((normals * normals).sum(1, keepdims=True)) + 1e-12
-    normals *= np.where((normals * (middles - centre)).sum(1) < 0, -1.0, 1.0)[:, None]
+    normals *= np.where((normals * (middles - center)).sum(1) < 0, -1.0, 1.0)[:, None]
     parts = list(zip((ends - counts).tolist(), ends.tolist(), strict=True))
     return Compiled(points, flat_faces, parts, heads, normals, middles)
 
@@ -151,7 +151,7 @@ def draw(canvas: Canvas, thing: Thing, time: float = 0.0) -> None:
     eye = (canvas.origin - pose[1]) @ pose[0].T
     solids = thing.solids
     if len(solids) > 1:
-        solids = sorted(solids, key=lambda s: -float(np.square(s.centre - eye).sum()))
+        solids = sorted(solids, key=lambda s: -float(np.square(s.center - eye).sum()))
     for solid in solids:
         _draw_solid(canvas, solid, eye, pose, coarse=size < 14)
 
@@ -183,7 +183,7 @@ def _draw_solid(
 
 
 def _draw_face(canvas: Canvas, face: Face, shade: float, seen: np.ndarray, corners: np.ndarray | None) -> None:
-    if face.texture is not None and (face.colour is None or canvas.area(seen) > TINY):
+    if face.texture is not None and (face.color is None or canvas.area(seen) > TINY):
         hidden = canvas.draft and face.opaque
         texture, lit = (None, None) if hidden else face.texture()
         label = ids.UNLABELED if face.label is None else face.label
@@ -194,8 +194,8 @@ def _draw_face(canvas: Canvas, face: Face, shade: float, seen: np.ndarray, corne
         if corners is None:
             return
     tone = 1.0 if face.glow else shade
-    colour = None if face.colour is None else [tone * float(c) for c in face.colour]
-    canvas.polygon(corners, seen, colour, face.label, fade=face.fade, glow=face.glow)
+    color = None if face.color is None else [tone * float(c) for c in face.color]
+    canvas.polygon(corners, seen, color, face.label, fade=face.fade, glow=face.glow)
 
 
 def fixed(texture: np.ndarray) -> Texture:

@@ -9,7 +9,7 @@ import numpy as np
 
 from toyworld import ids
 from toyworld.camera import NEAR, Camera
-from toyworld.canvas import Canvas, Colour, Light, Window
+from toyworld.canvas import Canvas, Color, Light, Window
 from toyworld.scene import SUPERSAMPLE, Scene, camera_at, paint
 
 FIRST = SUPERSAMPLE // 2  # the canvas pixel whose label a picture's pixel has, as in weather.finish
@@ -36,13 +36,13 @@ class Tracer(Canvas):
         self,
         corners: np.ndarray,
         seen: np.ndarray,
-        colour: Colour | None,
+        color: Color | None,
         label: int | None,
         *,
         fade: tuple[float, float] = (1.0, 1.0),
         glow: bool = False,
     ) -> None:
-        super().polygon(corners, seen, colour, label, fade=fade, glow=glow)
+        super().polygon(corners, seen, color, label, fade=fade, glow=glow)
         window = self.window(corners)
         if label is not None and window is not None:
             self._own(self._mask(corners, window), window, seen)
@@ -55,14 +55,14 @@ class Tracer(Canvas):
         """The polygon `seen` (N, 3) in camera coordinates shows in the window where `mask` is set."""
         x0, y0, x1, y1 = window
         self.owners[y0:y1, x0:x1][mask > 0] = self.owner
-        centre, around = seen.mean(0), seen - seen.mean(0)
+        center, around = seen.mean(0), seen - seen.mean(0)
         normal = np.cross(around, np.roll(around, -1, 0)).sum(0)  # Newell: also for bent polygons
-        distance = float(normal @ centre)
+        distance = float(normal @ center)
         depth = np.maximum(seen[:, 2], NEAR)
         if abs(distance) < 1e-9:  # seen from its edge
-            near = np.full(mask.shape, 1.0 / max(float(centre[2]), NEAR), np.float32)
+            near = np.full(mask.shape, 1.0 / max(float(center[2]), NEAR), np.float32)
         else:
-            focal, (cx, cy) = self.camera.focal, self.camera.centre
+            focal, (cx, cy) = self.camera.focal, self.camera.center
             x = (np.arange(x0, x1) + 0.5 - cx) / focal
             y = (np.arange(y0, y1) + 0.5 - cy) / focal
             slope = normal / distance
@@ -88,7 +88,7 @@ def motion(scene: Scene, surfaces: Surfaces, time: float, other: float) -> np.nd
     here, there = (camera_at(scene, size, t) for t in (time, other))
     rows, columns = (np.arange(n) * SUPERSAMPLE + FIRST + 0.5 for n in size)
     pixel = np.stack(np.broadcast_arrays(columns[None], rows[:, None]), -1)  # (H, W, 2) on the canvas
-    ray = np.concatenate([(pixel - here.centre) / here.focal, np.ones((*size, 1))], -1)
+    ray = np.concatenate([(pixel - here.center) / here.focal, np.ones((*size, 1))], -1)
     sky = surfaces.near <= 0
     point = ray / np.where(sky, 1.0, surfaces.near)[..., None] @ here.rotation() + here.position  # (H, W, 3) world
     for number in np.unique(surfaces.owner[surfaces.owner > 0]):
@@ -100,6 +100,6 @@ def motion(scene: Scene, surfaces: Surfaces, time: float, other: float) -> np.nd
             point[own] = (point[own] - place) @ turn.T @ turn_there + place_there
     seen = np.where(sky[..., None], ray @ here.rotation(), point - there.position) @ there.rotation().T
     seen[seen[..., 2] < NEAR] = np.nan
-    flow = (seen[..., :2] / seen[..., 2:] * there.focal + there.centre - pixel) / SUPERSAMPLE
+    flow = (seen[..., :2] / seen[..., 2:] * there.focal + there.center - pixel) / SUPERSAMPLE
     flow[surfaces.label == ids.EGO] = 0.0
     return flow.astype(np.float32)

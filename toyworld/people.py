@@ -19,8 +19,8 @@ HAIR = ((36, 28, 24), (74, 50, 34), (150, 112, 64), (110, 106, 104), (196, 166, 
 Points = list[tuple[float, float]]
 
 
-def _pick(rng: np.random.Generator, colours: tuple) -> np.ndarray:
-    return np.array(colours[int(rng.integers(len(colours)))]) * rng.uniform(0.85, 1.15)
+def _pick(rng: np.random.Generator, colors: tuple) -> np.ndarray:
+    return np.array(colors[int(rng.integers(len(colors)))]) * rng.uniform(0.85, 1.15)
 
 
 def person(rng: np.random.Generator) -> Thing:
@@ -31,8 +31,8 @@ def person(rng: np.random.Generator) -> Thing:
     way = float(rng.choice([-1.0, 1.0]))
     parts = _body(rng, stride, half, way)
     faces = [
-        Face(flat([(x * size, y * size) for x, y in points]), colour, ids.PERSON, fade=(1.1, 0.9))
-        for points, colour in parts
+        Face(flat([(x * size, y * size) for x, y in points]), color, ids.PERSON, fade=(1.1, 0.9))
+        for points, color in parts
     ]
     return Thing([Solid(faces, np.zeros(3), closed=False)], 0, 0, shadow=(0.2, 0.15, 0.0, 1.7 * size))
 
@@ -88,7 +88,7 @@ def _bag(half: float, way: float) -> Points:
 
 
 def _planar(parts: Sequence[tuple[Points, np.ndarray | None, int]]) -> list[Face]:
-    return [Face(side(points), colour, label, fade=(1.1, 0.9)) for points, colour, label in parts]
+    return [Face(side(points), color, label, fade=(1.1, 0.9)) for points, color, label in parts]
 
 
 def bicycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool = False) -> Thing:
@@ -218,7 +218,7 @@ def _edge_on(rng: np.random.Generator, label: int, ridden: bool, wheel: float, b
     )
     if fat:
         parts += [(oval(x, 1.18, 0.07, 0.05, 8), dark, label) for x in (-0.38, 0.38)]
-    faces = [Face(flat(points), colour, which, fade=(1.1, 0.9)) for points, colour, which in parts]
+    faces = [Face(flat(points), color, which, fade=(1.1, 0.9)) for points, color, which in parts]
     return Thing([Solid(faces, np.zeros(3), closed=False)], 0, 0, shadow=(0.3, 0.7, 0.0, 1.7 if ridden else 1.0))
 
 

@@ -139,9 +139,9 @@ def _hull(points: np.ndarray, low: float, tall: float, slope: np.ndarray) -> np.
 def _hood(canvas: Canvas, share: float) -> None:
     """The own bonnet at the lower edge of the picture."""
     height, width = canvas.camera.shape
-    centre, axes = (width // 2, round(height * (1 + 0.6 * share))), (round(width * 0.62), round(height * 1.6 * share))
+    center, axes = (width // 2, round(height * (1 + 0.6 * share))), (round(width * 0.62), round(height * 1.6 * share))
     mask = np.zeros((height, width), np.uint8)
-    cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
+    cv2.ellipse(mask, center, axes, 0, 0, 360, 255, -1)
     lower = np.clip((np.arange(height) - height * (1 - share)) / (height * share), 0, 1)[:, None, None]
     tone = np.broadcast_to(95 - 60 * lower, (height, width, 3))
     cv2.copyTo(tone.astype(np.uint8), mask, canvas.image)

@@ -14,7 +14,7 @@ from toyworld.textures import fractal
 
 @dataclass(frozen=True)
 class Sky:
-    """Colours at the zenith and at the horizon, cloudiness 0..1, a seed of the clouds."""
+    """Colors at the zenith and at the horizon, cloudiness 0..1, a seed of the clouds."""
 
     zenith: np.ndarray
     horizon: np.ndarray

@@ -61,11 +61,11 @@ def plan(rng: np.random.Generator, tram: bool) -> Street:
     lanes, lines, u = [], [], middle / 2
     for i in range(ahead):
         lanes.append((u + lane * (i + 0.5), 1))
-        lines.append((u + lane * i, "dash" if i else ("edge" if middle else "centre")))
+        lines.append((u + lane * i, "dash" if i else ("edge" if middle else "center")))
     right = u + lane * ahead
     for i in range(oncoming):
         lanes.append((-u - lane * (i + 0.5), -1))
-        lines.append((-u - lane * i, "dash" if i else ("edge" if middle else "centre")))
+        lines.append((-u - lane * i, "dash" if i else ("edge" if middle else "center")))
     left = -u - lane * oncoming
     street = Street(
         bend=_bend(rng), edges=[], kinds=[], road=(left, right), lanes=lanes, front={}, walk={}, strip={}, bays={},

@@ -49,7 +49,7 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def bricks(rng: np.random.Generator, height: int, width: int, colour: np.ndarray, course: int = 4) -> np.ndarray:
+def bricks(rng: np.random.Generator, height: int, width: int, color: np.ndarray, course: int = 4) -> np.ndarray:
     """(height, width, 3) float32 masonry: courses of `course` pixels with joints, each stone of its own tone."""
     rows, columns = height // course + 1, width // (2 * course) + 2
     tones = 1 + 0.10 * rng.standard_normal((rows, columns), dtype=np.float32)
@@ -60,11 +60,11 @@ def bricks(rng: np.random.Generator, height: int, width: int, colour: np.ndarray
         lines[odd::2] = tones[odd::2, shifted // (2 * course)] * np.where(shifted % (2 * course), 1.0, 0.8)
     tone = np.repeat(lines, course, 0)[:height]
     tone[::course] *= 0.82
-    image = tone[..., None] * colour.astype(np.float32)
+    image = tone[..., None] * color.astype(np.float32)
     return rough(rng, image, 0.04, 0.10)
 
 
-def leaves(rng: np.random.Generator, colour: np.ndarray, sun: tuple[float, float], snow: bool = False) -> np.ndarray:
+def leaves(rng: np.random.Generator, color: np.ndarray, sun: tuple[float, float], snow: bool = False) -> np.ndarray:
     """(176, 176, 4) uint8 tree crown: round clumps lit from `sun` (right, up) with a ragged edge."""
     size, grid = 176, 88
     y, x = np.mgrid[:grid, :grid].astype(np.float32) / grid * 2 - 1
@@ -81,11 +81,11 @@ def leaves(rng: np.random.Generator, colour: np.ndarray, sun: tuple[float, float
     gy, gx = np.gradient(cv2.GaussianBlur(np.maximum(height, 0), (0, 0), 1.2))
     tone = 0.72 + 3.2 * (-gx * sun[0] + gy * sun[1]) - 0.16 * y + 0.25 * np.maximum(height, 0)
     tone = cv2.resize(np.clip(tone, 0.3, 1.5), (size, size), interpolation=cv2.INTER_LINEAR)
-    return _leaf_detail(rng, colour, tone, cv2.resize(height, (size, size)), snow)
+    return _leaf_detail(rng, color, tone, cv2.resize(height, (size, size)), snow)
 
 
 def _leaf_detail(
-    rng: np.random.Generator, colour: np.ndarray, tone: np.ndarray, height: np.ndarray, snow: bool
+    rng: np.random.Generator, color: np.ndarray, tone: np.ndarray, height: np.ndarray, snow: bool
 ) -> np.ndarray:
     size = tone.shape[0]
     leaf = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), 1.1)
@@ -93,7 +93,7 @@ def _leaf_detail(
     tuft = fractal(rng, size, size, 20, 2)
     tone = tone * np.clip(1 + 0.24 * leaf + 0.25 * tuft, 0.25, 1.9)
     hue = 1 + 0.10 * fractal(rng, size, size, 8)[..., None] * np.array([1.0, 0.2, -0.6], np.float32)
-    image = tone[..., None] * hue * colour.astype(np.float32)
+    image = tone[..., None] * hue * color.astype(np.float32)
     if snow:
         white = np.clip(1.2 * (tone - 0.75) + 0.5 * tuft, 0, 0.85)[..., None]
         image = image * (1 - white) + 235 * white
@@ -102,13 +102,13 @@ def _leaf_detail(
     return np.dstack([to_bytes(image), solid.astype(np.uint8) * 255])
 
 
-def hedge(rng: np.random.Generator, colour: np.ndarray, height: int, width: int, snow: bool = False) -> np.ndarray:
+def hedge(rng: np.random.Generator, color: np.ndarray, height: int, width: int, snow: bool = False) -> np.ndarray:
     """(height, width, 4) uint8 leaves filling a rectangle but for a ragged top."""
     leaf = cv2.GaussianBlur(rng.standard_normal((height, width), dtype=np.float32), (0, 0), 1.2)
     leaf /= leaf.std()
     down = np.linspace(1.15, 0.6, height, dtype=np.float32)[:, None]
     tone = down * np.clip(1 + 0.25 * leaf + 0.3 * fractal(rng, height, width, 12), 0.3, 1.8)
-    image = tone[..., None] * colour.astype(np.float32)
+    image = tone[..., None] * color.astype(np.float32)
     top = (0.10 + 0.07 * fractal(rng, 2, width, 9)[0]) * height
     y = np.arange(height)[:, None]
     if snow:

@@ -84,7 +84,7 @@ def car(rng: np.random.Generator, shape: str | None = None, snow: bool = False) 
     faces = [Face(q, paint, label, fade=(1.12, 0.88)) for q in strips.values()]
     faces[4].fade = (1.2, 1.1)
     if snow:
-        faces[4].colour = faces[6].colour = (228, 232, 238)
+        faces[4].color = faces[6].color = (228, 232, 238)
     _rear(faces, strips, rng, label)
     _nose(faces, strips, rng, label)
     radius = 0.31 + 0.05 * (shape in ("suv", "van"))
@@ -92,7 +92,7 @@ def car(rng: np.random.Generator, shape: str | None = None, snow: bool = False) 
     wheels = [(z, radius, float(rng.uniform(110, 190))) for z in axles]
     faces += _flanks(rng, line, paint, label, wheels)
     middle = np.array([0, 0.75, 0.0])
-    # The same centre for both: the sort by distance is stable, so the tyres stay behind the body.
+    # The same center for both: the sort by distance is stable, so the tyres stay behind the body.
     solids = [Solid(_tyres(axles, line[1][2], radius, label).faces, middle, closed=False), Solid(faces, middle)]
     return Thing(solids, 0, 0, yaw=0.0, shadow=(0.9, -line[1][0], 0.0, line[4][1]))
 

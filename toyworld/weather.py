@@ -49,13 +49,13 @@ def finish(
 
 
 def _haze(
-    rng: np.random.Generator, image: np.ndarray, near: np.ndarray, colour: np.ndarray, sight: float, fog: bool
+    rng: np.random.Generator, image: np.ndarray, near: np.ndarray, color: np.ndarray, sight: float, fog: bool
 ) -> np.ndarray:
-    """Blend towards the air's colour by exp(-distance / sight) (Koschmieder); fog swallows the sky too."""
+    """Blend towards the air's color by exp(-distance / sight) (Koschmieder); fog swallows the sky too."""
     depth = 1.0 / np.maximum(near, 1e-3)
     through = np.exp(-depth / sight)
     through = np.where(near < 1e-3, np.float32(0.04 if fog else 1.0), through)[..., None]
-    air = colour.astype(np.float32) * (0.92 if fog else 0.96)
+    air = color.astype(np.float32) * (0.92 if fog else 0.96)
     if fog:
         through = np.clip(through * (1 + 0.2 * fractal(rng, near.shape[0], near.shape[1], 3)[..., None]), 0, 1)
     return image * through + air * (1 - through)

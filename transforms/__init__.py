@@ -40,13 +40,13 @@ def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
 
 
 def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """Flip, resize; colours and blur as with crops, none by default of such recipes. Padding follows."""
+    """Flip, resize; colors and blur as with crops, none by default of such recipes. Padding follows."""
     normalise = Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
     return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalise]
 
 
 def _padded_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """Resize, pad and crop, flip, colours; an image without new colours is float, and normalised."""
+    """Resize, pad and crop, flip, colors; an image without new colors is float, and normalised."""
     size = cfg.DATASET.CROP_SIZE
     steps = [ResizeCrop(size, cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX, ignore=spec.ignore_label), RandomFlip()]
     if cfg.AUG.COLOR or cfg.AUG.HUE:
@@ -55,8 +55,8 @@ def _padded_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
 
 
 def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """Scale and crop, flip, RandAugment, colours, blur."""
-    fill = mean_colour(cfg.DATASET.MEAN)
+    """Scale and crop, flip, RandAugment, colors, blur."""
+    fill = mean_color(cfg.DATASET.MEAN)
     size = None if cfg.DATASET.FULL_CROP else cfg.DATASET.CROP_SIZE
     crop = RandomScaleCrop(
         size,
@@ -71,10 +71,10 @@ def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
 
 
 def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """RandAugment, colours, blur."""
+    """RandAugment, colors, blur."""
     steps: list[Transform] = []
     if cfg.AUG.RAND_AUGMENT:
-        fill = mean_colour(cfg.DATASET.MEAN)
+        fill = mean_color(cfg.DATASET.MEAN)
         count, magnitude = cfg.AUG.RAND_AUGMENT
         steps.append(RandAugment(count, float(magnitude), fill, spec.ignore_label))
     if cfg.AUG.COLOR:
@@ -90,12 +90,10 @@ def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:
     """Images are evaluated as they are, or, with `size`, at that long edge; --map_crop_val: on a square of it."""
     if not size:
         return Pipeline()
-    return Pipeline(
-        (FixedSize(size, cfg.DATASET.MAPILLARY_CROP_VAL, mean_colour(cfg.DATASET.MEAN), spec.ignore_label),)
-    )
+    return Pipeline((FixedSize(size, cfg.DATASET.MAPILLARY_CROP_VAL, mean_color(cfg.DATASET.MEAN), spec.ignore_label),))
 
 
-def mean_colour(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:
+def mean_color(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:
     """The grey that is 0 after normalisation, (R, G, B) in 0..255: padding of images."""
     red, green, blue = (round(255 * value) for value in mean)
     return red, green, blue

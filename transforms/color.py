@@ -1,4 +1,4 @@
-"""How pixels look: colour jitter and blur, on RGB images in 0..255. Labels are left as they are.
+"""How pixels look: color jitter and blur, on RGB images in 0..255. Labels are left as they are.
 
 The single operations have the semantics of torchvision's `adjust_*` functions on uint8 images (within two grey
 levels, by rounding), through look-up tables and OpenCV, since they run once for each crop.
@@ -61,9 +61,9 @@ def blur_gaussian(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def blur_bilateral(image: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W, 3) uint8 blurred within regions of like colour (Tomasi and Manduchi 1998).
+    """(H, W, 3) uint8 blurred within regions of like color (Tomasi and Manduchi 1998).
 
-    `sigma` pixels in space; in colour the standard deviation of the image itself.
+    `sigma` pixels in space; in color the standard deviation of the image itself.
     """
     side = max(5, 2 * math.ceil(3 * sigma) + 1)
     # A flat image has deviation 0, which OpenCV would take as 1; there is nothing to blur then anyway.
@@ -88,8 +88,8 @@ class ColorJitter:
         return cls(strength, strength, strength, min(strength, 0.5))
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample in other colours."""
-        assert sample.image.dtype == np.uint8, "colours are changed before normalisation"
+        """The sample in other colors."""
+        assert sample.image.dtype == np.uint8, "colors are changed before normalisation"
         steps: list[tuple[Callable[[np.ndarray, float], np.ndarray], float, float]] = [
             (operation, max(0.0, 1 - amount), 1 + amount)
             for operation, amount in (
@@ -132,7 +132,7 @@ class Distort:
     hue: float = 63.0
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample in other colours, uint8."""
+        """The sample in other colors, uint8."""
         image = sample.image.astype(np.uint8)
         steps = [*("Brightness", "Contrast", "Color") * (self.strength > 0), *("hue",) * (self.hue > 0)]
         rng.shuffle(steps)

@@ -1,6 +1,6 @@
 """Where pixels go: scale, crop, flip, label stride. Image and label always move together.
 
-Offsets and sizes are (row, column) like array shapes; centres are (x, y) in pixels of the file.
+Offsets and sizes are (row, column) like array shapes; centers are (x, y) in pixels of the file.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Window:
         return slice(lo - self.offset[axis], hi - self.offset[axis])
 
 
-def draw_offset(length: int, crop: int, centre: int | None, slide: bool, rng: random.Random) -> int:
+def draw_offset(length: int, crop: int, center: int | None, slide: bool, rng: random.Random) -> int:
     """Offset of a crop along one axis of an image that is `length` pixels long there.
 
-    Long enough: uniform over all positions, or, with a centre, uniform in [centre - crop, centre] and then clamped,
-    so that the crop covers the centre. Too short: (missing // 2 + 1) pixels of padding on both sides as published,
+    Long enough: uniform over all positions, or, with a center, uniform in [center - crop, center] and then clamped,
+    so that the crop covers the center. Too short: (missing // 2 + 1) pixels of padding on both sides as published,
     which leaves one or two pixels to move; with `slide` the image lies anywhere inside the crop.
     """
     missing = crop - length
@@ -58,9 +58,9 @@ def draw_offset(length: int, crop: int, centre: int | None, slide: bool, rng: ra
             return -rng.randint(0, missing)
         pad = missing // 2 + 1
         return rng.randint(0, length + 2 * pad - crop) - pad
-    if centre is None:
+    if center is None:
         return rng.randint(0, -missing)
-    return min(-missing, max(0, rng.randint(centre - crop, centre)))
+    return min(-missing, max(0, rng.randint(center - crop, center)))
 
 
 def cut_image(image: np.ndarray, window: Window, fill: Sequence[int]) -> np.ndarray:
@@ -78,7 +78,7 @@ def cut_image(image: np.ndarray, window: Window, fill: Sequence[int]) -> np.ndar
 
 
 def cut_label(label: np.ndarray, window: Window, ignore: int) -> np.ndarray:
-    """(H, W) -> (h, w) by nearest neighbour: the label of the pixel that holds each new pixel's centre."""
+    """(H, W) -> (h, w) by nearest neighbor: the label of the pixel that holds each new pixel's center."""
     rows, columns = (_Span.of(window, label.shape, axis).nearest() for axis in (0, 1))
     return _pad(np.take(np.take(label, rows, axis=0), columns, axis=1), window, (ignore,))
 
@@ -113,7 +113,7 @@ class _Span:
         return cls(slice(start, stop), last - first, slice(lo - first, hi - first))
 
     def nearest(self) -> np.ndarray:
-        """Source pixel that holds the centre of each visible pixel; in whole numbers, since ties are frequent."""
+        """Source pixel that holds the center of each visible pixel; in whole numbers, since ties are frequent."""
         taken = self.source.stop - self.source.start
         pixels = np.arange(self.kept.start, self.kept.stop)
         return self.source.start + (2 * pixels + 1) * taken // (2 * self.total)
@@ -129,7 +129,7 @@ def _resample(image: np.ndarray, window: Window) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RandomScaleCrop:
-    """Resize by a random factor, then crop at random or round the sample's centre (Tao et al. 2020, section 4).
+    """Resize by a random factor, then crop at random or round the sample's center (Tao et al. 2020, section 4).
 
     The factor is uniform in [scale_min, scale_max], times `pre_size` / long edge if `pre_size` is set. `size` is
     the crop (h, w); None: the size of the image's own file. Only the crop is ever resized.
@@ -150,13 +150,13 @@ class RandomScaleCrop:
         scale *= rng.uniform(self.scale_min, self.scale_max)
         whole = (max(1, int(height * scale)), max(1, int(width * scale)))
         size = self.size or sample.size
-        centre = (None, None) if sample.crop_center is None else [int(c * scale) for c in sample.crop_center]
-        left = draw_offset(whole[1], size[1], centre[0], self.slide, rng)
-        top = draw_offset(whole[0], size[0], centre[1], self.slide, rng)
+        center = (None, None) if sample.crop_center is None else [int(c * scale) for c in sample.crop_center]
+        left = draw_offset(whole[1], size[1], center[0], self.slide, rng)
+        top = draw_offset(whole[0], size[0], center[1], self.slide, rng)
         return Window(whole, (top, left), size)
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """`sample` cut to the crop size; its centre is used up."""
+        """`sample` cut to the crop size; its center is used up."""
         window = self.draw(sample, rng)
         image = cut_image(sample.image, window, self.fill)
         label = None if sample.label is None else cut_label(sample.label, window, self.ignore)
@@ -164,7 +164,7 @@ class RandomScaleCrop:
 
 
 def resize_plain(sample: Sample, factor: float) -> Sample:
-    """The whole sample resized by `factor` in float32, bilinear without smoothing, its label by nearest neighbour.
+    """The whole sample resized by `factor` in float32, bilinear without smoothing, its label by nearest neighbor.
 
     (H, W, 3) -> (round(H * factor), round(W * factor), 3) float32 in 0..255.
     """
@@ -192,7 +192,7 @@ def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int)
 class ResizeCrop:
     """Resize the whole image by a uniform factor, pad to the crop with grey, then crop.
 
-    The crop is uniform, or covers the sample's centre. The image becomes float32 in 0..255, not normalised:
+    The crop is uniform, or covers the sample's center. The image becomes float32 in 0..255, not normalised:
     `Distort` or `Normalise` has to follow.
     """
 
@@ -203,12 +203,12 @@ class ResizeCrop:
     ignore: int = 255
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """`sample` cut to the crop size; its centre is used up."""
+        """`sample` cut to the crop size; its center is used up."""
         factor = rng.uniform(self.scale_min, self.scale_max)
         resized = resize_plain(sample, factor)
-        centre = (None, None) if sample.crop_center is None else [int(c * factor) for c in sample.crop_center[::-1]]
+        center = (None, None) if sample.crop_center is None else [int(c * factor) for c in sample.crop_center[::-1]]
         top, left = (
-            draw_offset(max(resized.image.shape[axis], self.size[axis]), self.size[axis], centre[axis], False, rng)
+            draw_offset(max(resized.image.shape[axis], self.size[axis]), self.size[axis], center[axis], False, rng)
             for axis in (0, 1)
         )
         return pad_crop(resized, self.size, (top, left), self.fill, self.ignore)
@@ -254,7 +254,7 @@ class RandomFlip:
 
 @dataclass(frozen=True)
 class LabelStride:
-    """Keep the label at 1 / `stride` of the image's resolution: the nearest pixel to each block's centre.
+    """Keep the label at 1 / `stride` of the image's resolution: the nearest pixel to each block's center.
 
     What does not fill a block is left out, or, with a `fill`, filled up with it.
     """

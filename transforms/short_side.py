@@ -24,7 +24,7 @@ def fitted(size: Size, short: int, long_most: int) -> Size:
 class ShortSide:
     """Resize the whole image to the short side that its batch has drawn (`Sample.short`), its ratio kept.
 
-    The image by Pillow's bilinear filter, its label by nearest neighbour.
+    The image by Pillow's bilinear filter, its label by nearest neighbor.
     """
 
     long_most: int

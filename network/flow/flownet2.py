@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from network.flow.flownets import FlowNetC, FlowNetFusion, FlowNetS, FlowNetSD, initialise
+from network.flow.flownets import FlowNetC, FlowNetFusion, FlowNetS, FlowNetSD, initialize
 from network.flow.padding import padded
 from network.flow.warp import warp
 from network.weights import LoadReport, read_file, take
@@ -45,7 +45,7 @@ class FlowNet2(nn.Module):
         self.flownets_1, self.flownets_2 = FlowNetS(12, width), FlowNetS(12, width)
         self.flownets_d = FlowNetSD(width)
         self.flownetfusion = FlowNetFusion(width)
-        initialise(self)
+        initialize(self)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         height, width = first.shape[-2:]

@@ -32,7 +32,7 @@ def up_act(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(up(inputs, outputs), nn.LeakyReLU(SLOPE, inplace=True))
 
 
-def initialise(net: nn.Module) -> None:
+def initialize(net: nn.Module) -> None:
     """Kaiming-normal weights for leaky ReLU (He et al., arXiv:1502.01852), biases at 0."""
     for part in net.modules():
         if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):

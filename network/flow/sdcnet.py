@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from network.flow.flownet2 import INSIDE, FlowNet2
-from network.flow.flownets import conv_act, initialise, up_act
+from network.flow.flownets import conv_act, initialize, up_act
 from network.flow.padding import padded
 from network.flow.warp import warp
 from network.layers import conv, scaled
@@ -64,7 +64,7 @@ class SDCNet2D(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
         self.sequence_length, self.width = sequence_length, max(1, round(GRAIN * width)) / GRAIN
         self._add_layers(3 * self.inputs + 2 * (self.inputs - 1), self.width)
-        initialise(self)
+        initialize(self)
         nn.init.zeros_(self.final_flow.weight)  # training begins with the mean flow everywhere
         self.flownet2 = flow.requires_grad_(False).eval() if isinstance(flow, FlowNet2) else None
         self._source = None if isinstance(flow, FlowNet2) else flow
@@ -99,13 +99,13 @@ class SDCNet2D(nn.Module):
         flows = self.flows(frames) if flows is None else flows
         if len(frames) != self.inputs or len(flows) != self.inputs - 1:
             raise ValueError(f"{len(frames)} frames and {len(flows)} flows: {self.inputs} and one less are needed")
-        flow = self._predict(self._normalised(frames, flows))
+        flow = self._predict(self._normalized(frames, flows))
         image = warp(frames[self.moved], flow)
         return Predicted(image, flow, None if label is None else warp(label, flow, "nearest"))
 
     @torch.no_grad()
     def flows(self, frames: Sequence[Tensor]) -> list[Tensor]:
-        """Backward flows between neighbours: where each pixel of frame i + 1 lies in frame i.
+        """Backward flows between neighbors: where each pixel of frame i + 1 lies in frame i.
 
         FlowNet2 inside sees the frames as they are, BGR, as it did when the published networks were trained; any
         other source sees RGB.
@@ -116,7 +116,7 @@ class SDCNet2D(nn.Module):
             raise ValueError("no source of flow was given: hand flows in")
         return [self._source(after, before) for before, after in pairwise([frame.flip(1) for frame in frames])]
 
-    def _normalised(self, frames: Sequence[Tensor], flows: Sequence[Tensor]) -> Tensor:
+    def _normalized(self, frames: Sequence[Tensor], flows: Sequence[Tensor]) -> Tensor:
         """Flows, then images, each with all of a channel side by side: (N, 3 n + 2 (n - 1), H, W)."""
         flow = (torch.stack(list(flows), 2) - self.flow_mean[:, :, None]) / (3 * self.flow_std[:, :, None])
         image = torch.stack(list(frames), 2)  # (N, 3, n, H, W)
@@ -124,7 +124,7 @@ class SDCNet2D(nn.Module):
         return torch.cat((flow.flatten(1, 2), image.flatten(1, 2)), 1)
 
     def _predict(self, x: Tensor) -> Tensor:
-        """What `_normalised` gives -> flow in pixels."""
+        """What `_normalized` gives -> flow in pixels."""
         height, width = x.shape[-2:]
         x0 = padded(x, STRIDE)
         x1 = self.conv1(x0)

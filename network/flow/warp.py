@@ -15,7 +15,7 @@ MODES = ("bilinear", "nearest")
 def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     """`image` (N, C, H, W) sampled at every pixel plus its `flow` (N, 2, h, w) -> (N, C, h, w) of the image's dtype.
 
-    "bilinear" takes the four neighbours, each held inside the image, and has a gradient towards image and flow; a
+    "bilinear" takes the four neighbors, each held inside the image, and has a gradient towards image and flow; a
     flow of NaN counts as 0. "nearest" takes the pixel at floor(position + 1/2), held inside; ties go up. Any dtype:
     coordinates are float32 and an integer image is rounded. ValueError for other modes and shapes that do not fit.
     """

@@ -20,7 +20,7 @@ SQUEEZED = 256  # channels that the pyramid is squeezed to before a decoder, wha
 class ASPP(nn.Module):
     """(N, inputs, h, w) -> (N, 5 * channels, h, w): the image's mean, a 1x1 and three dilated 3x3 branches.
 
-    Training needs more than one image in a batch: the first branch normalises one value an image. The drivers say so
+    Training needs more than one image in a batch: the first branch normalizes one value an image. The drivers say so
     before the first step (`network.batchnorm_check`).
     """
 

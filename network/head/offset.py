@@ -20,7 +20,7 @@ class Seeds(NamedTuple):
     """Where each pixel's seed is, `offset` (N, 2, h, w), x before y, and how far it is trusted (N, 1, h, w)."""
 
     offset: Tensor
-    confidence: Tensor
+    offset_confidence: Tensor
 
 
 class Scores(NamedTuple):
@@ -52,12 +52,12 @@ class SeedSampling:
             offset = offset + sample(offset, _positions(offset), self.align_corners, padding="zeros")
         return Seeds(offset, raw[:, 2:].sigmoid())
 
-    def settle(self, scores: Tensor, seeds: Seeds) -> Scores:
+    def fuse_seed(self, scores: Tensor, seeds: Seeds) -> Scores:
         """A head's scores (N, K, h, w) with those of the seeds: (1 - confidence) * initial + confidence * seed."""
         initial = upcast_to_float32(scores)
         initial = initial if self.logits else initial.softmax(1)
         seed = sample(initial, _positions(seeds.offset), self.align_corners)
-        return Scores(initial, seed, torch.lerp(initial, seed, seeds.confidence))
+        return Scores(initial, seed, torch.lerp(initial, seed, seeds.offset_confidence))
 
 
 def _positions(offset: Tensor) -> Tensor:

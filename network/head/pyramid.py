@@ -1,37 +1,30 @@
 """Decoders of scene parsing: C1, pyramid pooling (Zhao et al., arXiv:1612.01105), UPerNet (Xiao et al. 2018).
 
-UPerNet is arXiv:1807.10221. Each reads an encoder's maps, {name: (N, c, h, w)}, the coarsest last, and gives logits
-(N, K, h, w), in some variants with those of a second head on the map before the last, for deep supervision. Bilinear
+UPerNet is arXiv:1807.10221. Each reads a trunk's maps (N, c, h, w), the coarsest last, and gives logits (N, K, h, w),
+in some variants with those of a second head on the map before the last, for deep supervision. Bilinear
 resizing never aligns corners.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from network.layers import conv, conv_bn_relu
+from network.trunk import Features
+from utils.contracts import Outputs
 from utils.resize import resize
 
 BINS = (1, 2, 3, 6)  # places along a side that a map is pooled to
 POOLED = 512  # channels of a pooled map
 DROPOUT = 0.1
 
-Maps = Mapping[str, Tensor]
-Logits = dict[str, Tensor]
-
 
 def block(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     return nn.Sequential(*conv_bn_relu(inputs, outputs, kernel))
-
-
-def last_two(maps: Maps) -> tuple[Tensor, Tensor]:
-    """The coarsest map, and the one before it."""
-    *_, before, last = maps.values()
-    return last, before
 
 
 class C1(nn.Module):
@@ -48,10 +41,10 @@ class C1(nn.Module):
             self.conv_last_deepsup = conv(inner, num_classes, kernel=1, bias=True)
         self.second = second
 
-    def forward(self, maps: Maps) -> Logits:
-        found = {"pred": self.conv_last(self.cbr(list(maps.values())[-1]))}
+    def forward(self, maps: Features) -> Outputs:
+        found = {"pred": self.conv_last(self.cbr(maps[-1]))}
         if self.second:
-            found["deepsup"] = self.conv_last_deepsup(self.cbr_deepsup(last_two(maps)[1]))
+            found["deepsup"] = self.conv_last_deepsup(self.cbr_deepsup(maps[-2]))
         return found
 
 
@@ -75,12 +68,12 @@ class PPM(nn.Module):
             self.dropout_deepsup = nn.Dropout2d(DROPOUT)
         self.second = second
 
-    def forward(self, maps: Maps) -> Logits:
-        x = list(maps.values())[-1]
+    def forward(self, maps: Features) -> Outputs:
+        x = maps[-1]
         pooled = [resize(pool(x), x.shape[-2:], False) for pool in self.ppm]
         found = {"pred": self.conv_last(torch.cat([x, *pooled], dim=1))}
         if self.second:
-            y = self.dropout_deepsup(self.cbr_deepsup(last_two(maps)[1]))
+            y = self.dropout_deepsup(self.cbr_deepsup(maps[-2]))
             found["deepsup"] = self.conv_last_deepsup(y)
         return found
 
@@ -104,8 +97,8 @@ class UPerNet(nn.Module):
             block(len(channels) * inner, inner), conv(inner, num_classes, kernel=1, bias=True)
         )
 
-    def forward(self, maps: Maps) -> Logits:
-        *finer, x = maps.values()
+    def forward(self, maps: Features) -> Outputs:
+        *finer, x = maps
         steps = zip(self.ppm_pooling, self.ppm_conv, strict=True)
         pooled = [convolve(resize(pool(x), x.shape[-2:], False)) for pool, convolve in steps]
         top = self.ppm_last_conv(torch.cat([x, *pooled], dim=1))  # (N, inner, H/32, W/32)

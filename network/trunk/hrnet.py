@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from network.layers import conv_bn, conv_bn_relu, kaiming, recomputed, scaled
+from network.trunk import Features, Level, OwnTrunk
 from network.trunk.blocks import BasicBlock, Bottleneck
 from utils.resize import resize
 
@@ -26,8 +27,9 @@ class Stage(NamedTuple):
 
 
 STAGES = (Stage(1, (4,)), Stage(1, (4,) * 2), Stage(4, (4,) * 3), Stage(3, (4,) * 4))  # as published
-TWINS = (Stage(1, (4,) * 2), Stage(3, (4,) * 3), Stage(2, (4,) * 4))  # of stages 2 to 4, where they exist twice
-SECOND_BRANCH = "_2"  # behind the name of a stage or transition of the second way
+# As published with offsets: stages 2 to 4 of a second branch, which reads what the first one reads.
+SECOND_STAGES = (Stage(1, (4,) * 2), Stage(3, (4,) * 3), Stage(2, (4,) * 4))
+SECOND_BRANCH = "_2"  # behind the name of a stage or transition of the second branch
 
 
 class MultiResolution(nn.Module):
@@ -79,13 +81,13 @@ def _widen(transition: nn.ModuleList, xs: list[Tensor]) -> list[Tensor]:
     return [layer(xs[min(i, len(xs) - 1)]) for i, layer in enumerate(transition)]
 
 
-class HRNet(nn.Module):
-    """Image (N, 3, H, W) -> {"out": (N, 15 * width, ~H/4, ~W/4)}: four branches, resized to the highest and stacked.
+class HRNet(OwnTrunk):
+    """Image (N, 3, H, W) -> four resolutions, (N, width * 2^b, ~H / (4 * 2^b), ...).
 
-    `width`: channels of the highest branch. `mult` scales every channel count, the stem's too.
-    `grad_ckpt`: recompute each stage's activations in the backward pass instead of keeping them.
-    `second_branch`: a second way through the last stages, as many as there are of them; `twin` is what it
-    makes, as `out`.
+    `join` resizes them to the highest and stacks them: (N, 15 * width, ~H/4, ~W/4). `width`: channels of the highest.
+    `mult` scales every channel count, the stem's too. `grad_ckpt`: recompute each stage's activations in the backward
+    pass instead of keeping them. `second_branch`: a second set of the last stages, as many as there are of them; its
+    four maps then follow those of the first.
     """
 
     stage2: nn.Sequential
@@ -101,13 +103,11 @@ class HRNet(nn.Module):
         grad_ckpt: bool = False,
         second_branch: Sequence[Stage] = (),
     ) -> None:
-        super().__init__()
-        self.align_corners, self.grad_ckpt = align_corners, grad_ckpt
+        super().__init__(grad_ckpt)
+        self.align_corners = align_corners
         stem = scaled(STEM, mult)
         widths = [scaled(width * 2**b, mult) for b in range(4)]
-        self.out_channels = {"out": sum(widths)} | ({"twin": sum(widths)} if second_branch else {})
-        self.branch_channels = {f"branch{b}": c for b, c in enumerate(widths)}
-        self.strides = dict.fromkeys(self.out_channels, 4)
+        self.levels = tuple(Level(4 * 2**b, c) for b, c in enumerate(widths))
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
         self.conv2, self.bn2 = conv_bn(stem, stem, stride=2)
         self.relu = nn.ReLU(inplace=True)
@@ -116,44 +116,45 @@ class HRNet(nn.Module):
         self.branch_from = 5 - len(second_branch)  # the first stage that exists twice; 5: none
         for number in (2, 3, 4):
             before = widths[: number - 1] if number > 2 else [out]
-            ways = {"": stages[number - 1]} | (
+            branches = {"": stages[number - 1]} | (
                 {SECOND_BRANCH: second_branch[number - self.branch_from]} if number >= self.branch_from else {}
             )
-            for way in ways:
-                self.add_module(f"transition{number - 1}{way}", _transition(before, widths[:number]))
-            for way, stage in ways.items():
-                self.add_module(f"stage{number}{way}", _stage(stage, widths[:number], align_corners))
+            for name in branches:
+                self.add_module(f"transition{number - 1}{name}", _transition(before, widths[:number]))
+            for name, stage in branches.items():
+                self.add_module(f"stage{number}{name}", _stage(stage, widths[:number], align_corners))
         kaiming(self)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        xs = self._through([self._stem(image)], 2, self.branch_from)  # what both ways read
-        found = {"out": self._stacked(self._through(xs, self.branch_from, 5))}
-        return found | (
-            {"twin": self._stacked(self._through(xs, self.branch_from, 5, SECOND_BRANCH))}
-            if self.branch_from < 5
-            else {}
-        )
+    def forward(self, image: Tensor) -> Features:
+        xs = self._through([self._stem(image)], 2, self.branch_from)  # what both branches read
+        first = self._through(xs, self.branch_from, 5)
+        return first if self.branch_from == 5 else first + self._through(xs, self.branch_from, 5, SECOND_BRANCH)
 
-    def branches(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> the four branches, (N, width * 2^b, ~H / (4 * 2^b), ...), of the first way."""
-        return self._through([self._stem(image)], 2, 5)
+    @property
+    def joined(self) -> Level:
+        """All four resolutions at the highest."""
+        return Level(4, sum(level.channels for level in self.levels))
+
+    def join(self, features: Features) -> Tensor:
+        """Four maps -> (N, their channels, ~H/4, ~W/4)."""
+        return torch.cat([resize(x, features[0].shape[-2:], self.align_corners) for x in features[:4]], dim=1)
+
+    def join_second(self, features: Features) -> Tensor | None:
+        """The same of the second branch; None where there is none."""
+        return self.join(features[4:]) if len(features) > 4 else None
 
     def _stem(self, image: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(image)))
         x = self.relu(self.bn2(self.conv2(x)))  # (N, stem, H/4, W/4)
         return recomputed(self.layer1, self.grad_ckpt)(x)  # (N, 4 * stem, H/4, W/4)
 
-    def _through(self, xs: list[Tensor], first: int, end: int, way: str = "") -> list[Tensor]:
-        """The branches before stage `first` -> those before stage `end`."""
+    def _through(self, xs: list[Tensor], first: int, end: int, branch: str = "") -> list[Tensor]:
+        """The maps before stage `first` -> those before stage `end`."""
         for number in range(first, end):
-            xs = _widen(self.get_submodule(f"transition{number - 1}{way}"), xs)  # type: ignore[arg-type]
-            for module in self.get_submodule(f"stage{number}{way}").children():
+            xs = _widen(self.get_submodule(f"transition{number - 1}{branch}"), xs)  # type: ignore[arg-type]
+            for module in self.get_submodule(f"stage{number}{branch}").children():
                 xs = recomputed(module, self.grad_ckpt)(xs)
         return xs
-
-    def _stacked(self, xs: list[Tensor]) -> Tensor:
-        """The branches -> (N, their channels, ~H/4, ~W/4)."""
-        return torch.cat([resize(x, xs[0].shape[-2:], self.align_corners) for x in xs], dim=1)
 
 
 def _stage(stage: Stage, channels: Sequence[int], align_corners: bool) -> nn.Sequential:

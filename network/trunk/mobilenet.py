@@ -1,15 +1,16 @@
-"""MobileNetV2 (Sandler et al., arXiv:1801.04381) as an encoder, late strides turned into dilation. N batch, H x W."""
+"""MobileNetV2 (Sandler et al., arXiv:1801.04381), late strides turned into dilation. N batch, H x W image."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from network.layers import conv_bn, kaiming, recomputed, scaled
+from network.trunk import Features, Level, OwnTrunk
 
 # Expansion, channels, blocks, stride of each group; then at which stride of the whole its blocks look further apart.
 GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 STEM = 32
-TAKEN = {2: "c1", 4: "c2", 7: "c3", 14: "c4"}  # blocks whose maps are given, beside the last
+TAKEN = (2, 4, 7, 14, 17)  # blocks whose maps are given
 
 
 class InvertedResidual(nn.Module):
@@ -27,19 +28,17 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.shortcut else self.conv(x)
 
 
-class MobileNetV2(nn.Module):
-    """Image (N, 3, H, W) -> {"c1" 24 at 1/4, "c2" 32 at 1/8, "c3" 64, "c4" 160, "c5" 320 at 1 / `stride`}.
+class MobileNetV2(OwnTrunk):
+    """Image (N, 3, H, W) -> 24 channels at 1/4, 32 at 1/8, 64 at 1/16, 160 and 320 at 1/32, none beyond 1 / `stride`.
 
     `stride` 32, 16 or 8. `mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
     """
 
     def __init__(self, stride: int = 32, mult: float = 1.0, grad_ckpt: bool = False) -> None:
-        super().__init__()
-        self.grad_ckpt = grad_ckpt
+        super().__init__(grad_ckpt)
         inputs = scaled(STEM, mult)
         blocks: list[nn.Module] = [nn.Sequential(*conv_bn(3, inputs, stride=2), nn.ReLU6(inplace=True))]
-        self.out_channels: dict[str, int] = {}
-        self.strides: dict[str, int] = {}
+        self.levels = ()
         reached, dilation = 2, 1
         for expansion, channels, count, step in GROUPS:
             outputs = scaled(channels, mult)
@@ -52,19 +51,16 @@ class MobileNetV2(nn.Module):
                     reached *= taken
                 blocks.append(InvertedResidual(inputs, outputs, expansion, taken, first if number == 0 else dilation))
                 inputs = outputs
-                self._note(len(blocks) - 1, outputs, reached)
+                if len(blocks) - 1 in TAKEN:
+                    self.levels += (Level(reached, outputs),)
         self.features = nn.Sequential(*blocks)
-        self.out_channels["c5"], self.strides["c5"] = inputs, reached
         kaiming(self)
 
-    def _note(self, place: int, channels: int, stride: int) -> None:
-        if place in TAKEN:
-            self.out_channels[TAKEN[place]], self.strides[TAKEN[place]] = channels, stride
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        found, x = {}, image
+    def forward(self, image: Tensor) -> Features:
+        features: Features = []
+        x = image
         for place, block in enumerate(self.features):
             x = recomputed(block, self.grad_ckpt and place > 0)(x)
             if place in TAKEN:
-                found[TAKEN[place]] = x
-        return found | {"c5": x}
+                features.append(x)
+        return features

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from network.layers import bn_relu, conv, kaiming, scaled
+from network.trunk import Features, Level, OwnTrunk
 from network.trunk.blocks import through
 
 
@@ -63,15 +64,14 @@ class PreActivation(nn.Module):
         return self.convs(y) + (x if self.proj_conv is None else self.proj_conv(y))
 
 
-class WideResNet38(nn.Module):
-    """Image (N, 3, H, W) -> fine (N, 128, ~H/2, ~W/2), middle (N, 256, ~H/4, ~W/4), out (N, 4096, ~H/8, ~W/8).
+class WideResNet38(OwnTrunk):
+    """Image (N, 3, H, W) -> (N, 128, ~H/2, ~W/2), (N, 256, ~H/4, ~W/4), (N, 4096, ~H/8, ~W/8).
 
     `mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
     """
 
     def __init__(self, mult: float = 1.0, grad_ckpt: bool = False) -> None:
-        super().__init__()
-        self.grad_ckpt = grad_ckpt
+        super().__init__(grad_ckpt)
         inputs = scaled(STEM, mult)
         self.mod1 = nn.Sequential(OrderedDict(conv1=conv(3, inputs)))
         for number, stage in enumerate(STAGES, start=2):
@@ -84,14 +84,13 @@ class WideResNet38(nn.Module):
             self.add_module(f"mod{number}", nn.Sequential(blocks))
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         fine, middle, *_, out = (scaled(stage.channels[-1], mult) for stage in STAGES)
-        self.out_channels = {"fine": fine, "middle": middle, "out": out}
-        self.strides = {"fine": 2, "middle": 4, "out": 8}
+        self.levels = (Level(2, fine), Level(4, middle), Level(8, out))
         kaiming(self)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         x = self.mod1(image)  # (N, 64, H, W)
         fine = through(self.mod2, self.pool(x), self.grad_ckpt)  # type: ignore[arg-type]
         x = middle = through(self.mod3, self.pool(fine), self.grad_ckpt)  # type: ignore[arg-type]
         for stage in (self.mod4, self.mod5, self.mod6, self.mod7):
             x = through(stage, x, self.grad_ckpt)  # type: ignore[arg-type]
-        return {"fine": fine, "middle": middle, "out": x}
+        return [fine, middle, x]

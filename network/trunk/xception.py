@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from network.layers import conv, conv_bn, kaiming, recomputed, scaled
+from network.trunk import Features, Level, OwnTrunk
 
 MIDDLE = 16  # blocks of the middle flow
 
@@ -56,20 +57,18 @@ class Block(nn.Module):
         return self.rep(x) + shortcut
 
 
-class Xception71(nn.Module):
-    """Image (N, 3, H, W) -> fine (N, 64, ~H/2, ~W/2), middle (N, 128, ~H/4, ~W/4), out (N, 2048, ~H/8, ~W/8).
+class Xception71(OwnTrunk):
+    """Image (N, 3, H, W) -> (N, 64, ~H/2, ~W/2), (N, 128, ~H/4, ~W/4), (N, 2048, ~H/8, ~W/8).
 
     `mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
     """
 
     def __init__(self, mult: float = 1.0, grad_ckpt: bool = False) -> None:
-        super().__init__()
-        self.grad_ckpt = grad_ckpt
+        super().__init__(grad_ckpt)
         stem, fine, middle, wide, core, exit1, exit2, out = (
             scaled(c, mult) for c in (32, 64, 128, 256, 728, 1024, 1536, 2048)
         )
-        self.out_channels = {"fine": fine, "middle": middle, "out": out}
-        self.strides = {"fine": 2, "middle": 4, "out": 8}
+        self.levels = (Level(2, fine), Level(4, middle), Level(8, out))
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
         self.relu = nn.ReLU(inplace=True)
         self.conv2, self.bn2 = conv_bn(stem, fine)
@@ -84,7 +83,7 @@ class Xception71(nn.Module):
             self.add_module(f"bn{i}", nn.BatchNorm2d(outputs))
         kaiming(self)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor) -> Features:
         x = self.relu(self.bn1(self.conv1(image)))
         fine = self.relu(self.bn2(self.conv2(x)))  # (N, 64, ~H/2, ~W/2)
         x = middle = self.relu(recomputed(self.block1, self.grad_ckpt)(fine))  # (N, 128, ~H/4, ~W/4)
@@ -93,4 +92,4 @@ class Xception71(nn.Module):
         x = self.relu(x)
         for i in (3, 4, 5):
             x = self.relu(self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(x)))
-        return {"fine": fine, "middle": middle, "out": x}
+        return [fine, middle, x]

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from network.net import published
 from utils.errors import UserError
 
 
@@ -63,4 +64,4 @@ def _first_layer(net: nn.Module, again: Callable[[], object]) -> str:
     finally:
         for hook in hooks:
             hook.remove()
-    return found[0] if found else ""
+    return published(net, found[0]) if found else ""

@@ -1,4 +1,4 @@
-"""--maxSkip: frames around the labelled ones, found by name, drawn by class, dropped with --max_cu_epoch."""
+"""--maxSkip: frames around the labeled ones, found by name, drawn by class, dropped with --max_cu_epoch."""
 
 import shutil
 from collections.abc import Callable

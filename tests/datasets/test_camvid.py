@@ -85,7 +85,7 @@ def test_missing_files(root: Path) -> None:
 
 @pytest.fixture
 def rgb_encoded(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path:
-    """Four frames of the original, one of each sequence, with all 32 colours."""
+    """Four frames of the original, one of each sequence, with all 32 colors."""
     label = np.repeat(np.array(list(camvid.ALL_SPEC.color_to_id), np.uint8)[None], 4, 0)  # (4, 32, 3)
     for name in ("0001TP_006690", "0006R0_f00930", "0016E5_07959", "Seq05VD_f00000"):
         write_file(tmp_path / f"701_StillsRaw_full/{name}.png", np.zeros((4, 32, 3), np.uint8))

@@ -199,7 +199,7 @@ def test_missing_probability_is_named(coarse_root: Path) -> None:
         coarse_labels(coarse_root, min_confidence=0.5)
 
 
-def coarse_centres(make_cfg: Callable[..., CfgNode], root: Path, epoch: int, *flags: str) -> set[int]:
+def coarse_centers(make_cfg: Callable[..., CfgNode], root: Path, epoch: int, *flags: str) -> set[int]:
     """Items that the class-uniform part of an epoch crops."""
     keys = ("DATASET.CITYSCAPES_CUSTOMCOARSE", str(root / "autolabelled"))
     cfg = make_cfg("--set_cityscapes_root", root, "--bs_trn", 1, "--class_uniform_pct", 1, *flags, *keys)
@@ -212,13 +212,13 @@ def coarse_centres(make_cfg: Callable[..., CfgNode], root: Path, epoch: int, *fl
 
 def test_coarse_boost_until_max_cu_epoch(coarse_root: Path, make_cfg: Callable[..., CfgNode]) -> None:
     flags = ("--coarse_boost_classes", "15", "--max_cu_epoch", "2")
-    assert {6, 7} & coarse_centres(make_cfg, coarse_root, 0, *flags)
-    assert not {6, 7} & coarse_centres(make_cfg, coarse_root, 0, "--coarse_boost_classes", "3", "--max_cu_epoch", "2")
-    assert {6, 7} & coarse_centres(make_cfg, coarse_root, 1, *flags)
-    assert not {6, 7} & coarse_centres(make_cfg, coarse_root, 2, *flags)
-    assert coarse_centres(make_cfg, coarse_root, 0, "--only_coarse", *flags) == {6, 7}
+    assert {6, 7} & coarse_centers(make_cfg, coarse_root, 0, *flags)
+    assert not {6, 7} & coarse_centers(make_cfg, coarse_root, 0, "--coarse_boost_classes", "3", "--max_cu_epoch", "2")
+    assert {6, 7} & coarse_centers(make_cfg, coarse_root, 1, *flags)
+    assert not {6, 7} & coarse_centers(make_cfg, coarse_root, 2, *flags)
+    assert coarse_centers(make_cfg, coarse_root, 0, "--only_coarse", *flags) == {6, 7}
 
 
 def test_class_lists_are_checked(coarse_root: Path, make_cfg: Callable[..., CfgNode]) -> None:
     with pytest.raises(UserError, match="coarse_boost_classes takes train ids 0 to 18"):
-        coarse_centres(make_cfg, coarse_root, 0, "--coarse_boost_classes", "3,19")
+        coarse_centers(make_cfg, coarse_root, 0, "--coarse_boost_classes", "3,19")

@@ -26,9 +26,9 @@ from utils.errors import UserError
 
 Damage = Callable[[Path, pytest.MonkeyPatch], str]
 
-COLOURS = color_lut({(0, 0, 0): 0})
+COLORS = color_lut({(0, 0, 0): 0})
 IDS = np.arange(12).reshape(3, 4)
-SOME_COLOURS = [(i * 7919) % 256 for i in range(768)]
+SOME_COLORS = [(i * 7919) % 256 for i in range(768)]
 
 
 def numbered(value: object) -> str | None:
@@ -67,9 +67,9 @@ def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
     return stream.getvalue()
 
 
-def palette(values: np.ndarray, kind: str, colours: int = 256) -> bytes:
+def palette(values: np.ndarray, kind: str, colors: int = 256) -> bytes:
     picture = Image.fromarray(values.astype(np.uint8), "P")
-    picture.putpalette(SOME_COLOURS[: 3 * colours])
+    picture.putpalette(SOME_COLORS[: 3 * colors])
     return saved(picture, kind)
 
 
@@ -175,8 +175,8 @@ def frames(kind: str) -> bytes:
         (tiff([IDS.astype(np.uint8)] * 2), "holds 2 pictures"),
         (frames("GIF"), "holds 2 pictures"),
         (frames("PNG"), "holds 2 pictures"),
-        (saved(Image.new("CMYK", (4, 3)), "JPEG"), r"is a colour image \(CMYK\)"),
-        (saved(Image.new("RGB", (4, 3), (1, 2, 3)), "TIFF"), "is a colour image"),
+        (saved(Image.new("CMYK", (4, 3)), "JPEG"), r"is a color image \(CMYK\)"),
+        (saved(Image.new("RGB", (4, 3), (1, 2, 3)), "TIFF"), "is a color image"),
         (tiff([IDS.astype(np.uint8)], white_is_zero=True), "stores white as 0"),
         (tiff([IDS.astype(np.uint16)])[:-100], "cannot decode"),
         (saved(Image.fromarray(IDS.astype(np.uint8)), "BMP")[:-5], "cannot decode"),
@@ -269,7 +269,7 @@ def test_whatever_is_raised_names_the_file(tmp_path: Path, monkeypatch: pytest.M
     assert isinstance(failure, WorkerError) and re.search(said, failure.message) and "\n" not in failure.message
 
 
-@pytest.mark.parametrize("read", [read_image, read_label, size_of, lambda path: read_rgb_encoded(path, COLOURS, "x")])
+@pytest.mark.parametrize("read", [read_image, read_label, size_of, lambda path: read_rgb_encoded(path, COLORS, "x")])
 def test_readers_outside_of_loaders_do_the_same(tmp_path: Path, read: Callable[[str], object]) -> None:
     for path in (tmp_path / "gone.png", tmp_path, Path("with\0zero.png")):
         with pytest.raises(UserError, match="cannot read") as caught:

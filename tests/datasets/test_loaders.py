@@ -195,9 +195,9 @@ def test_augmented_images_are_written(make_cfg: Make, cityscapes_root: Path, tmp
     assert len(files) == 6
     image = cv2.imread(str(files[0].with_name(f"000_{first['name'][0]}_image.png")))[..., ::-1]
     np.testing.assert_array_equal(image, first["image"][0].permute(1, 2, 0).numpy())
-    colours = cv2.imread(str(files[0].with_name(f"000_{first['name'][0]}_label.png")))[..., ::-1]
+    colors = cv2.imread(str(files[0].with_name(f"000_{first['name'][0]}_label.png")))[..., ::-1]
     road = (first["label"][0] == 0).numpy()
-    assert (colours[road] == (128, 64, 128)).all()
+    assert (colors[road] == (128, 64, 128)).all()
 
 
 @pytest.mark.parametrize("count", [11, 20])

@@ -71,8 +71,8 @@ def test_labels_stay_as_they_are_stored(tmp_path: Path, kind: str, turn: int) ->
             image.putpalette(list(range(96)))
         image.save(path, exif=exif)
     if kind == "painted.tif":
-        colours = {(int(r), int(g), int(b)): i for i, (r, g, b) in enumerate(RGB.reshape(-1, 3))}
-        right, found = np.arange(24).reshape(4, 6), read_rgb_encoded(str(path), color_lut(colours), "own")
+        colors = {(int(r), int(g), int(b)): i for i, (r, g, b) in enumerate(RGB.reshape(-1, 3))}
+        right, found = np.arange(24).reshape(4, 6), read_rgb_encoded(str(path), color_lut(colors), "own")
     else:
         right, found = ids, read_label(str(path))
     assert found.shape == right.shape and (found == right).all()
@@ -147,7 +147,7 @@ def test_all_of_sixteen_bits_is_as_ever(tmp_path: Path) -> None:
         (np.full((3, 3), 70000, np.int32), "whole numbers of 32 bits"),
     ],
 )
-def test_pictures_that_hold_no_colours(tmp_path: Path, values: np.ndarray, what: str) -> None:
+def test_pictures_that_hold_no_colors(tmp_path: Path, values: np.ndarray, what: str) -> None:
     path = tmp_path / "a.tiff"
     if values.ndim == 2:
         Image.fromarray(values).save(path)

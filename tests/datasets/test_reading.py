@@ -112,10 +112,10 @@ def test_damaged_png_is_named(tmp_path: Path) -> None:
         read_image(str(path))
 
 
-def test_colour_label_is_refused(tmp_path: Path) -> None:
-    Image.fromarray(RGB).save(tmp_path / "colour.png")
-    with pytest.raises(UserError, match="colour.png is a colour image"):
-        read_label(str(tmp_path / "colour.png"))
+def test_color_label_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "color.png")
+    with pytest.raises(UserError, match="color.png is a color image"):
+        read_label(str(tmp_path / "color.png"))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -38,14 +38,14 @@ def test_golden_composition(case: dict[str, Any]) -> None:
     if share == 0:
         assert epoch == [(i, None) for i in range(case["images"])]
         return
-    plain = [index for index, centre in epoch if centre is None]
-    uniform = [centre[0] for _, centre in epoch if centre is not None]
+    plain = [index for index, center in epoch if center is None]
+    uniform = [center[0] for _, center in epoch if center is not None]
     assert len(plain) == case["random_items"] and len(set(plain)) == case["random_items_distinct"]
     assert len(uniform) == case["class_uniform_items"]
-    assert all(centre is None for _, centre in epoch[: len(plain)]) and uniform == sorted(uniform)
+    assert all(center is None for _, center in epoch[: len(plain)]) and uniform == sorted(uniform)
     assert sorted(set(Counter(uniform).values())) == case["per_class"]
     for c, bounds in case["use_count_min_max_of_first_two_classes"].items():
-        uses = Counter(centre for _, centre in epoch if centre is not None and centre[0] == int(c))
+        uses = Counter(center for _, center in epoch if center is not None and center[0] == int(c))
         assert [min(uses.values()), max(uses.values())] == bounds
 
 
@@ -96,8 +96,8 @@ def test_late_centroids_replace_the_first() -> None:
     one = sampler(4, late={c: rows + [0, 100, 0] for c, rows in centroids_of(5).items()}, late_from=2)
     for epoch, moved in ((0, False), (1, False), (2, True), (5, True)):
         one.set_epoch(epoch)
-        centres = [d.crop_center for d in one.draws() if d.crop_center]
-        assert centres and all((x >= 100) == moved for x, _ in centres)
+        centers = [d.crop_center for d in one.draws() if d.crop_center]
+        assert centers and all((x >= 100) == moved for x, _ in centers)
 
 
 def test_rounds_are_the_epochs_in_a_row() -> None:

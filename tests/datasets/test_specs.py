@@ -1,4 +1,4 @@
-"""Classes, colours and ids of the datasets against the recorded tables."""
+"""Classes, colors and ids of the datasets against the recorded tables."""
 
 import json
 

@@ -19,8 +19,8 @@ from inference import RULES, Predictor
 from inference.memory import PeakTracker
 from inference.rule import EvalRule, normalize, prepare
 from inference.tiles import starts, weights
+from network.families import Family, Maps, Settings
 from network.mscale import MultiScale
-from network.net import Parts
 from utils.contracts import Prediction
 from utils.errors import MemoryShortageError, UserError
 
@@ -132,12 +132,18 @@ def test_mirror_images_of_both_axes(flip: bool, vertical: bool, axes: list[tuple
     torch.testing.assert_close(turned, sum(plain.flip(a) for a in axes) / len(axes))
 
 
+class OneLayer(Family):
+    """Logits from each pixel alone; its red is the feature."""
+
+    def maps(self, image: torch.Tensor) -> Maps:
+        return Maps({"pred": self.inner(image)}, image[:, :1])
+
+
 class Scaled(MultiScale):
     """Notes how its inputs are scaled."""
 
     def __init__(self) -> None:
-        parts = Parts({"backbone": nn.Conv2d(3, 2, 1)}, lambda net, x: ({"pred": net.backbone(x)}, x[:, :1]), 1)
-        super().__init__(parts, nn.Sigmoid(), scales=(0.5, 1.0))
+        super().__init__(OneLayer(nn.Conv2d(3, 2, 1), Settings(2)), nn.Sigmoid(), scales=(0.5, 1.0))
         self.seen: list[bool] = []
 
     def forward(self, image: Tensor, *more: Any, **names: Any) -> Any:

@@ -5,7 +5,8 @@ from math import log
 import pytest
 import torch
 
-from loss.cross_entropy import CrossEntropy, WeightedCrossEntropy, class_counts, class_weights, valid_pixels
+from loss.cross_entropy import CrossEntropy, WeightedCrossEntropy
+from loss.pixels import class_counts, class_weights, valid_pixels
 
 IGN = 255
 LABEL = torch.tensor([[[0, 0, 0, 1]], [[1, IGN, IGN, IGN]]])

@@ -7,7 +7,7 @@ import torch
 
 import config
 import loss
-from loss import scale_output
+from loss.terms import scale_output
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 

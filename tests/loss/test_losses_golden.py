@@ -9,7 +9,8 @@ from golden.fill import image, labels
 
 import config
 from loss import build
-from loss.cross_entropy import CrossEntropy, WeightedCrossEntropy, valid_pixels
+from loss.cross_entropy import CrossEntropy, WeightedCrossEntropy
+from loss.pixels import valid_pixels
 from loss.relaxation import Relaxation, relaxed_target
 from loss.rmi import RMI
 

@@ -145,7 +145,7 @@ def steps(columns: float, width: int = 4) -> Tensor:
 
 
 def test_confidence_by_hand() -> None:
-    """Each pixel's seed is its right neighbour, the last one's is itself; ignored pixels and seeds are left out."""
+    """Each pixel's seed is its right neighbor, the last one's is itself; ignored pixels and seeds are left out."""
     label = torch.tensor([[[0, 1, 1, 0]]])
     f = torch.tensor([0.1, 0.8, 0.3, 0.6], dtype=torch.float64).view(1, 1, 1, 4)
     right = -log(0.9) - log(0.8) - log(0.7) - log(0.6)

@@ -13,6 +13,7 @@ import loss
 import network
 from loss.cross_entropy import BootstrappedCrossEntropy
 from loss.dice import Dice
+from network.net import published as published_name
 
 slow = pytest.mark.slow
 CLASSES, IGNORE = 19, 255
@@ -114,7 +115,7 @@ def biased_updates(net, names):
     """{name: running variance as Paddle moves it}, which divides by n: filled by every pass from now on."""
     moved = {}
     for name in names:
-        module = net.get_submodule(name.rpartition(".")[0])
+        module = {published_name(net, path): part for path, part in net.named_modules()}[name.rpartition(".")[0]]
         moved[name] = module.running_var.clone()
 
         def follow(module, args, name=name):
@@ -145,7 +146,7 @@ def check_step(golden, file, dtype, logit_tolerance, gradient_tolerance):
         assert np.abs(ours[:, :, ::4, ::4] - arrays[logit + ".strided"]).max() <= limit, logit
         assert np.abs(ours.mean((0, 2, 3)) - arrays[logit + ".mean"]).max() <= limit, logit
     for key in running:
-        ours = variances[names[key]] if key.endswith("_variance") else net.get_buffer(names[key])
+        ours = variances[names[key]] if key.endswith("_variance") else net.state_dict()[names[key]]
         error = np.abs(ours.numpy() - arrays["running." + key]).max()
         assert error <= logit_tolerance * max(1, np.abs(arrays["running." + key]).max()), key
     for case, as_published in (("clean_labels", False), ("reference_inplace_labels", True)):
@@ -153,9 +154,10 @@ def check_step(golden, file, dtype, logit_tolerance, gradient_tolerance):
         total, parts = criterion(told, as_published)(outputs, torch.from_numpy(label.copy()))
         total.backward(retain_graph=True)
         check_loss(told[case], precise[case], total, parts, net, names, logit_tolerance, gradient_tolerance)
+        state = net.state_dict(keep_vars=True)
         for key in [key for key in arrays if key.startswith(f"grad.{case}.")]:
             expected = exact[key]
-            ours = net.get_parameter(names[key.removeprefix(f"grad.{case}.")]).grad.flatten()
+            ours = state[names[key.removeprefix(f"grad.{case}.")]].grad.flatten()
             ours = ours[::7].numpy() if expected.size < ours.numel() else ours.numpy()
             assert np.abs(ours - expected).max() <= gradient_tolerance * np.abs(expected).max(), key
 
@@ -163,7 +165,8 @@ def check_step(golden, file, dtype, logit_tolerance, gradient_tolerance):
 def check_loss(told, precise, total, parts, net, names, value_tolerance, gradient_tolerance):
     assert [part.item() for part in parts.values()] == pytest.approx(told["terms"], rel=value_tolerance)
     assert total.item() == pytest.approx(told["total"], rel=value_tolerance)
-    norms = {key: net.get_parameter(names[key]).grad.double().norm().item() for key in precise["grad_norms"]}
+    state = net.state_dict(keep_vars=True)
+    norms = {key: state[names[key]].grad.double().norm().item() for key in precise["grad_norms"]}
     assert norms == pytest.approx(precise["grad_norms"], rel=gradient_tolerance)
     every = torch.stack([p.grad.double().norm() for p in net.parameters() if p.grad is not None])
     assert every.norm().item() == pytest.approx(precise["global_grad_norm"], rel=gradient_tolerance)

@@ -33,7 +33,7 @@ def test_log_det_of_a_target_that_is_the_prediction():
     assert value.item() == pytest.approx(0.5 * 9 * torch.tensor(2 * JITTER).log().item(), rel=1e-3)
 
 
-def test_regions_are_neighbourhoods():
+def test_regions_are_neighborhoods():
     pooled = torch.arange(12.0).view(1, 1, 3, 4)
     got = regions(pooled)[0, 0]
     raw = F.unfold(pooled, 3)[0].double()  # (9, 2)

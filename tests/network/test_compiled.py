@@ -22,7 +22,7 @@ def test_parts_are_compiled_in_place(narrow, monkeypatch) -> None:
     net = narrow("ocrnet.HRNet_Mscale", grad_ckpt=True)
     names = list(net.state_dict())
     assert compile_parts(net) == "compiled: ocr, scale_attn (the first steps are slow)"
-    assert {n for n, part in net.named_children() if part._compiled_call_impl} == {"ocr", "scale_attn"}
+    assert {n for n, part in net.parts().items() if part._compiled_call_impl} == {"ocr", "scale_attn"}
     assert list(net.state_dict()) == names
 
 

@@ -15,78 +15,35 @@ from network import weights
 from network.attnscale import PairwiseAttentionToScale
 from network.batchnorm_check import single_value
 from network.mscale import MultiScale, fuse
-from network.trunk.encoder_resnet import EncoderResNet
 from network.trunk.hrnet import HRNet
-from network.trunk.resnet import ResNet, SEResNeXt
+from network.trunk.resnet import DeepStemResNet, ResNet, SEResNeXt
 from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71
+from options.archs import ANY, ARCHS
 from utils.errors import UserError
 
 TRUNKS = {
-    "attnscale.DeepV3R50": ResNet,
-    "attnscale.DeepV3R50B": ResNet,
-    "attnscale.DeepV3R50BP": ResNet,
-    "attnscale.DeepV3W38": WideResNet38,
-    "basic.HRNet": HRNet,
-    "basic.HRNet_ASP": HRNet,
-    "deeper.DeeperW38": WideResNet38,
-    "deeper.DeeperX71": Xception71,
-    "deepv3.DeepR50V3PlusD_m1": ResNet,
-    "deepv3.DeepSRNX101V3PlusD_m1": SEResNeXt,
-    "deepv3.DeepSRNX50V3PlusD_m1": SEResNeXt,
-    "deepv3.DeepV3PlusR50": ResNet,
-    "deepv3.DeepV3PlusSRNX101": SEResNeXt,
-    "deepv3.DeepV3PlusSRNX50": SEResNeXt,
-    "deepv3.DeepV3PlusW38": WideResNet38,
-    "deepv3.DeepV3PlusW38I": WideResNet38,
-    "deepv3.DeepV3PlusX71": Xception71,
-    "deepv3.DeepV3R50": ResNet,
-    "deepv3.DeepWV3Plus": WideResNet38,
-    "encoder_decoder": EncoderResNet,
-    "mscale.DeepV3R50": ResNet,
-    "mscale.DeepV3W38": WideResNet38,
-    "mscale.DeepV3W38Fuse": WideResNet38,
-    "mscale.DeepV3W38Fuse2": WideResNet38,
-    "mscale.DeepV3X71": Xception71,
-    "mscale.DeeperW38": WideResNet38,
-    "mscale.DeeperX71": Xception71,
-    "mscale.HRNet": HRNet,
-    "mscale.HRNet_ASP": HRNet,
-    "mscale2.DeepV3R50": ResNet,
-    "ocrnet.HRNet": HRNet,
-    "ocrnet.HRNet_Mscale": HRNet,
-    "ocrnet.OCRNetASPP": HRNet,
-    "offset.DeepV3PlusR50": ResNet,
-    "offset.DeepV3PlusSRNX101": SEResNeXt,
-    "offset.DeepV3PlusSRNX50": SEResNeXt,
-    "offset.DeepV3PlusW38": WideResNet38,
-    "offset.DeepV3PlusW38_Mscale": WideResNet38,
-    "offset.DeepV3PlusX71": Xception71,
-    "offset.HRNet": HRNet,
-    "offset.HRNet_Mscale": HRNet,
-    "offset.HRNet_OCR": HRNet,
-    "offset.HRNet_OCR_Mscale": HRNet,
-    "offset.encoder_decoder": EncoderResNet,
-    "seg_hrnet.HRNet": HRNet,
+    "hrnet": HRNet,
+    "resnet50": ResNet,
+    "se_resnext50": SEResNeXt,
+    "se_resnext101": SEResNeXt,
+    "wide_resnet38": WideResNet38,
+    "xception71": Xception71,
+    ANY: DeepStemResNet,  # of the settings' default
 }
-SEVERAL = sorted(n for n in TRUNKS if n.startswith(("attnscale.", "mscale")) or n.endswith("_Mscale"))
-JOINT = sorted(set(SEVERAL) - {"attnscale.DeepV3R50BP"} - {n for n in SEVERAL if not n.startswith("attnscale.")})
-HEADS = sorted(set(SEVERAL) - {n for n in SEVERAL if n.startswith(("attnscale.", "mscale2."))})
+SEVERAL = sorted(name for name, row in ARCHS.items() if row.scales)
+JOINT = sorted(name for name, row in ARCHS.items() if row.scales == "all")
+HEADS = sorted(name for name, row in ARCHS.items() if row.scales in ("hierarchical", "fused"))
 
 
 def image(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
-def test_every_name_is_in_the_table() -> None:
-    assert set(TRUNKS) == set(network.NETS)
-    assert len(TRUNKS) == 45
-
-
-@pytest.mark.parametrize("arch", TRUNKS)
+@pytest.mark.parametrize("arch", ARCHS)
 def test_trunk(narrow, arch: str) -> None:
     net = narrow(arch)
-    assert type(net.trunk_module) is TRUNKS[arch]
+    assert type(net.trunk_module) is TRUNKS[ARCHS[arch].trunk]
     assert isinstance(net, MultiScale) == (arch in SEVERAL)
 
 
@@ -117,7 +74,7 @@ def test_supervision_of_single_scales(narrow, arch: str) -> None:
     total, parts = criterion(net(image(2, 3, 64, 128), label.shape[-2:]), label)
     single = sum(0.05 * parts[name] for name in scales)
     rest = parts["main"] + (0.4 * parts["aux"] if "aux" in parts else 0)
-    if arch.startswith("offset."):
+    if ARCHS[arch].offsets:
         rest += parts["confidence"] + sum(0.5 * parts[name] for name in ("initial", "seed"))
         rest += sum(0.2 * parts[name] for name in ("initial_aux", "seed_aux") if name in parts)
     torch.testing.assert_close(total.detach(), rest + single)
@@ -207,7 +164,7 @@ def test_attnscale_bn_head(full) -> None:
     assert list(asked.state_dict()) == list(named.state_dict()) != list(plain.state_dict())
 
 
-@pytest.mark.parametrize("arch", sorted(n for n in TRUNKS if n.startswith("attnscale.")))
+@pytest.mark.parametrize("arch", sorted(name for name, row in ARCHS.items() if row.scales in ("all", "pairs")))
 def test_attnscale_needs_scales(arch: str) -> None:
     with pytest.raises(UserError, match="--n_scales 0.5,1.0,2.0") as caught:
         network.build(config.load(["--arch", arch, "--width_mult", "0.05"]))
@@ -223,7 +180,7 @@ def test_init_decoder(arch: str) -> None:
     words = ["--arch", arch, "--width_mult", "0.05", "--init_decoder"]
     words += ["--n_scales", "0.5,1.0"] if "scale" in arch else []
     net = network.build(config.load([*words, "--aspp_bot_ch", "64", "--segattn_bot_ch", "64"]))
-    convolution = net.aspp.features[1][0]
+    convolution = net.parts()["aspp"].features[1][0]
     assert convolution.weight.std().item() == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.1)
     if arch == "mscale2.DeepV3R50":
         assert net.scale_attn[-2].weight.std() < 0.02
@@ -260,11 +217,9 @@ def test_fused_pyramids_take_the_smaller_scales_where_it_is_trusted(narrow, atte
     net.scale_attn = Constant(0.0, attention)
     x = image(1, 3, 64, 96)
     smaller = torch.nn.functional.interpolate(x, (32, 48), mode="bilinear")
-    pyramid = plain.aspp(plain.backbone(smaller if attention else x)["out"])
-    expected = plain.maps(
-        plain, x, lambda own: torch.nn.functional.interpolate(pyramid, own.shape[-2:], mode="bilinear")
-    )
-    expected = torch.nn.functional.interpolate(expected[0]["pred"], (64, 96), mode="bilinear")
+    pyramid = plain.aspp(plain.joined(smaller if attention else x))
+    expected = plain.maps(x, lambda own: torch.nn.functional.interpolate(pyramid, own.shape[-2:], mode="bilinear"))
+    expected = torch.nn.functional.interpolate(expected.outputs["pred"], (64, 96), mode="bilinear")
     torch.testing.assert_close(net(x)["pred"], expected)
 
 
@@ -285,8 +240,8 @@ def test_paired_attention_reads_both_scales(narrow) -> None:
     x = image(1, 3, 64, 96)
     out = net(x)
     torch.testing.assert_close(out["pred"], fuse(out["pred_05x"], out["attn_05x"], out["pred_10x"]))
-    small = net._look(x, 0.5, None)[1]
-    large = torch.nn.functional.interpolate(net._look(x, 1.0, None)[1], small.shape[-2:], mode="bilinear")
+    small = net._forward_scale(x, 0.5, None)[1]
+    large = torch.nn.functional.interpolate(net._forward_scale(x, 1.0, None)[1], small.shape[-2:], mode="bilinear")
     attention = net.scale_attn(torch.cat([small, large], dim=1))
     torch.testing.assert_close(out["attn_05x"], torch.nn.functional.interpolate(attention, (32, 48), mode="bilinear"))
     torch.testing.assert_close(out["attn_10x"].shape, torch.Size((1, 1, 64, 96)))

@@ -18,7 +18,7 @@ def image(*shape: int) -> torch.Tensor:
 def test_widths(width: int) -> None:
     with torch.device("meta"):
         trunk = HRNet(width)
-    assert trunk.out_channels == {"out": 15 * width}
+    assert trunk.joined == (4, 15 * width)
     widths = [trunk.get_submodule(f"stage4.2.branches.{b}.3.conv2").out_channels for b in range(4)]
     assert widths == [width, 2 * width, 4 * width, 8 * width]
     assert (trunk.conv2.out_channels, trunk.layer1[3].conv3.out_channels) == (64, 256)
@@ -27,7 +27,7 @@ def test_widths(width: int) -> None:
 def test_width_multiplier_reaches_the_stem() -> None:
     with torch.device("meta"):
         trunk = HRNet(48, 0.25)
-    assert trunk.out_channels == {"out": 12 * 15}
+    assert trunk.joined == (4, 12 * 15)
     assert (trunk.conv1.out_channels, trunk.conv2.out_channels, trunk.layer1[3].conv3.out_channels) == (16, 16, 64)
 
 
@@ -44,15 +44,14 @@ def test_stages() -> None:
 @pytest.mark.parametrize(("size", "expected"), [((64, 128), (16, 32)), ((65, 97), (17, 25)), ((33, 34), (9, 9))])
 def test_output_has_a_quarter_of_the_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
     trunk = HRNet(8, 0.5, SMALL).eval()
-    assert trunk(image(1, 3, *size))["out"].shape == (1, 4 + 8 + 16 + 32, *expected)
+    assert trunk.join(trunk(image(1, 3, *size))).shape == (1, 4 + 8 + 16 + 32, *expected)
 
 
 def test_start_keeps_signals_alive() -> None:
     """From random weights every branch has features of ordinary size, neither vanished nor exploded."""
     torch.manual_seed(0)
     trunk = HRNet(12).train()
-    out = trunk(image(2, 3, 64, 64))["out"]
-    spreads = [part.std().item() for part in out.split([12, 24, 48, 96], dim=1)]
+    spreads = [part.std().item() for part in trunk(image(2, 3, 64, 64))]
     assert all(0.1 < spread < 10 for spread in spreads), spreads
 
 
@@ -62,8 +61,9 @@ def step(net: nn.Module) -> dict[str, torch.Tensor]:
     net.train()
     out = net(image(2, 3, 64, 64))
     (out["pred"].square().mean() + out["aux"].square().mean()).backward()
-    grads = {f"{name}.grad": p.grad for name, p in net.named_parameters() if p.grad is not None}
-    return grads | {name: b.clone() for name, b in net.named_buffers()}
+    state = net.state_dict(keep_vars=True)
+    grads = {f"{name}.grad": x.grad for name, x in state.items() if x.grad is not None}
+    return grads | {name: x.clone() for name, x in state.items() if not isinstance(x, nn.Parameter)}
 
 
 @pytest.mark.parametrize("arch", ["ocrnet.HRNet", "ocrnet.HRNet_Mscale"])

@@ -16,6 +16,7 @@ import config
 import network
 from network import guess, weights
 from network.weights import places
+from options.archs import ARCHS
 from utils.errors import UserError
 
 State = dict[str, Tensor]
@@ -175,7 +176,7 @@ def test_trunks_behind_any_prefix(narrow: Callable, save: Callable, prefix: str)
 
 @pytest.mark.parametrize("prefix", ["", "net.", "model.network."])
 def test_an_unnamed_network_is_told_behind_a_prefix(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guess, "NETS", {arch: network.NETS[arch] for arch in ("basic.HRNet", "ocrnet.HRNet", ARCH)})
+    monkeypatch.setattr(guess, "ARCHS", {arch: ARCHS[arch] for arch in ("basic.HRNet", "ocrnet.HRNet", ARCH)})
     words = ["--arch", "ocrnet.HRNet", "--width_mult", "0.1", "MODEL.OCR.MID_CHANNELS", "8"]
     for branches in (1, 2, 3, 4):
         stage = f"MODEL.OCR_EXTRA.STAGE{branches}"

@@ -7,10 +7,11 @@ from yacs.config import CfgNode
 
 import network
 from network.layers import set_bn_momentum
+from options import archs
 from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
 
-ARCHS = sorted(network.NETS)
+ARCHS = sorted(archs.ARCHS)
 
 
 def image(*shape: int) -> torch.Tensor:
@@ -61,27 +62,28 @@ def test_single_outputs_stay_at_the_heads_resolution(narrow) -> None:
     out = net(image(1, 3, 64, 96))
     assert {name: tuple(x.shape) for name, x in out.items()} == {"pred": (1, 5, 64, 96), "aux": (1, 5, 16, 24)}
     native = net(image(1, 3, 64, 96), size=(16, 24))["pred"]
-    torch.testing.assert_close(native, net.maps(net, image(1, 3, 64, 96))[0]["pred"], rtol=0, atol=0)
+    torch.testing.assert_close(native, net.maps(image(1, 3, 64, 96)).outputs["pred"], rtol=0, atol=0)
 
 
 def test_align_corners_reaches_trunk_and_output(narrow) -> None:
     net, other = narrow("ocrnet.HRNet").eval(), narrow("ocrnet.HRNet", align_corners=True).eval()
     x = image(1, 3, 64, 96)
-    assert not torch.allclose(net.backbone(x)["out"], other.backbone(x)["out"], atol=1e-4)
+    assert not torch.allclose(net.joined(x), other.joined(x), atol=1e-4)
     assert not torch.allclose(net(x)["pred"], other(x)["pred"], atol=1e-4)
 
 
 def test_freeze_trunk(narrow) -> None:
     net = narrow("ocrnet.HRNet_Mscale", freeze_trunk=True)
-    before = {k: v.clone() for k, v in net.backbone.state_dict().items()}
+    trunk = net.trunk_module
+    before = {k: v.clone() for k, v in trunk.state_dict().items()}
     net.train()
     out = net(image(2, 3, 64, 64))
     (out["pred"].square().mean() + out["aux"].square().mean()).backward()
-    assert not any(m.training for m in net.backbone.modules())
-    assert net.ocr.training
-    assert all(p.grad is None for p in net.backbone.parameters())
-    assert all(p.grad is not None for p in net.ocr.parameters())
-    assert all(torch.equal(v, before[k]) for k, v in net.backbone.state_dict().items())
+    assert not any(m.training for m in trunk.modules())
+    assert net.family.ocr.training
+    assert all(p.grad is None for p in trunk.parameters())
+    assert all(p.grad is not None for p in net.family.ocr.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in trunk.state_dict().items())
 
 
 def test_bn_momentum(narrow) -> None:
@@ -114,7 +116,7 @@ def test_build_reads_the_tree() -> None:
     assert net.eval()(image(1, 3, 64, 64))["pred"].shape == (1, 7, 64, 64)
     assert (net.scales, net.lo_scale) == ((0.25, 1.0), 0.75)
     assert {m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.02}
-    assert {type(m).__name__ for m in network.build(tree(OCR_ASPP=True)).children()} >= {"ASPP", "OCRHead"}
+    assert {type(m).__name__ for m in network.build(tree(OCR_ASPP=True)).parts().values()} >= {"ASPP", "OCRHead"}
 
 
 @pytest.mark.parametrize("grad_ckpt", [False, True])
@@ -150,7 +152,7 @@ def test_fixed_batch_norm_over_ranks_stays_fixed() -> None:
 def test_init_decoder_leaves_the_attention_even() -> None:
     torch.manual_seed(0)
     plain, decoder = network.build(tree()), network.build(tree(INIT_DECODER=True))
-    assert decoder.ocr.cls_head.weight.std() > 1.5 * plain.ocr.cls_head.weight.std()
+    assert decoder.family.ocr.cls_head.weight.std() > 1.5 * plain.family.ocr.cls_head.weight.std()
     old = network.build(tree(INIT_DECODER=True, MSCALE_OLDARCH=True)).eval()(image(1, 3, 64, 64))
     assert (old["attn_05x"] == 0.5).all()
     assert (decoder.eval()(image(1, 3, 64, 64))["attn_05x"] - 0.5).abs().max() < 0.05

@@ -11,11 +11,12 @@ import network
 from network.head.offset import Seeds, SeedSampling
 from network.net import Net
 from network.trunk.hrnet import Stage
+from options.archs import ARCHS
 from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
 from utils.seeds import grid, sample
 
-OFFSETS = sorted(name for name in network.NETS if name.startswith("offset."))
+OFFSETS = sorted(name for name, arch in ARCHS.items() if arch.offsets)
 MAPS = {"pred", "initial", "seed", "offset", "confidence"}
 
 
@@ -29,7 +30,7 @@ def constant(x: float, y: float, like: Tensor) -> Tensor:
 
 
 def settled(scores: Tensor, offset: Tensor, confidence: float, **options: bool) -> tuple[Tensor, Tensor, Tensor]:
-    return SeedSampling(**options).settle(scores, Seeds(offset, torch.full_like(offset[:, :1], confidence)))  # type: ignore[arg-type]
+    return SeedSampling(**options).fuse_seed(scores, Seeds(offset, torch.full_like(offset[:, :1], confidence)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(5, 9), (32, 40), (1, 7)])
@@ -102,7 +103,7 @@ def test_refinement_adds_the_offset_found_at_the_seed() -> None:
 def test_gradient_reaches_scores_offsets_and_confidence() -> None:
     scores, raw = draw(1, 3, 4, 5).requires_grad_(), (0.3 * draw(1, 3, 4, 5)).requires_grad_()
     sampling = SeedSampling(refinements=1)
-    assert torch.autograd.gradcheck(lambda s, r: sampling.settle(s, sampling.read(r)).fused, (scores, raw))
+    assert torch.autograd.gradcheck(lambda s, r: sampling.fuse_seed(s, sampling.read(r)).fused, (scores, raw))
 
 
 def test_sampling_by_the_grid_is_the_identity() -> None:
@@ -135,22 +136,22 @@ def test_outputs(narrow, arch: str) -> None:
 def test_the_offset_head_learns_through_the_fused_prediction(narrow, arch: str) -> None:
     net = narrow(arch).train()
     net(draw(2, 3, 64, 64).float(), keep=("pred",))["pred"].square().mean().backward()
-    (head,) = (part for name, part in net.named_children() if name in ("offset_layer", "aux_head_offset"))
+    (head,) = (part for name, part in net.parts().items() if name in ("offset_layer", "aux_head_offset"))
     last = head[-1]
     assert last.weight.grad.abs().amax((1, 2, 3)).min() > 0  # x, y and confidence
 
 
 @pytest.mark.parametrize("branch", [4, 3, 2])
-def test_the_second_way_alone_decides_on_offsets(narrow, branch: int) -> None:
+def test_the_second_branch_alone_decides_on_offsets(narrow, branch: int) -> None:
     second_branch = tuple(Stage(1, (1,) * n) for n in range(branch, 5))
     net, x = narrow("offset.HRNet", second_branch=second_branch).train(), draw(2, 3, 64, 64).float()
     before = net(x)
-    first = next(p for p in net.get_submodule(f"transition{branch - 1}_2").parameters())
+    first = next(p for p in net.trunk_module.get_submodule(f"transition{branch - 1}_2").parameters())
     nn.init.zeros_(first)
     after = net(x)
     assert torch.equal(before["initial"], after["initial"])
     assert not torch.equal(before["offset"], after["offset"])
-    names = {name for name, _ in net.named_children() if name.endswith("_2")}
+    names = {name for name, _ in net.trunk_module.named_children() if name.endswith("_2")}
     assert names == {name for n in range(branch, 5) for name in (f"stage{n}_2", f"transition{n - 1}_2")}
 
 
@@ -171,12 +172,13 @@ def built(*words: str) -> Net:
 
 def test_options_reach_the_network() -> None:
     net = built("--arch", "offset.HRNet", "MODEL.OFFSET_BRANCH", "3", "MODEL.OCR_EXTRA.STAGE3_2.NUM_MODULES", "2")
-    assert len(net.get_submodule("stage3_2")) == 2 and len(net.get_submodule("stage4_2")) == 2  # type: ignore[arg-type]
+    trunk = net.trunk_module
+    assert len(trunk.get_submodule("stage3_2")) == 2 and len(trunk.get_submodule("stage4_2")) == 2  # type: ignore[arg-type]
     options = ["MODEL.OFFSET_THRESHOLD", "0.3", "MODEL.ITERATIVE_REFINEMENT", "2", "MODEL.LOGITS", "false"]
     net = built("--arch", "offset.HRNet", *options, "--published", "grid_false")
-    assert net.maps.keywords["sampling"] == SeedSampling(0.3, 2, False, False)  # type: ignore[attr-defined]
+    assert net.sampling == SeedSampling(0.3, 2, False, False)
     net = built("--arch", "offset.HRNet_OCR")
-    assert net.maps.keywords["sampling"] == SeedSampling(0.2)  # type: ignore[attr-defined]
+    assert net.sampling == SeedSampling(0.2)
     assert net.align_corners and not built("--arch", "offset.HRNet").align_corners
 
 
@@ -187,9 +189,9 @@ def test_freezed_par_trains_the_offset_branch_alone(arch: str) -> None:
     net = network.build(config.load(words))
     net.train()
     own = {"offset_layer", "aux_head_offset", "transition3_2", "stage4_2"}
-    assert {name.split(".")[0] for name, p in net.named_parameters() if p.requires_grad} == own & {
-        name for name, _ in net.named_children()
-    }
+    state = net.state_dict(keep_vars=True)
+    trained = {name.split(".")[0] for name, p in state.items() if p.requires_grad}
+    assert trained == own & {name.split(".")[0] for name in state}
     before = {k: x.clone() for k, x in net.state_dict().items()}
     net(draw(2, 3, 64, 64).float())["pred"].square().mean().backward()
     moved = {k.split(".")[0] for k, x in net.state_dict().items() if not torch.equal(x, before[k])}
@@ -218,11 +220,12 @@ def test_mistakes(words: list[str], message: str) -> None:
     "convert", [nn.SyncBatchNorm.convert_sync_batchnorm, lambda n: sync_batchnorm(n, DistributedContext(0, 2))]
 )
 def test_a_trunk_without_a_name_is_converted_with_the_network(narrow, arch: str, convert: Callable[..., Net]) -> None:
-    """Its own children are the network's, and what replaces one there is what runs."""
+    """What replaces its layers is what runs, and keeps the names in the state."""
+    names = list(narrow(arch).state_dict())
     net = convert(narrow(arch))
     assert not [name for name, m in net.trunk_module.named_modules() if type(m) is nn.BatchNorm2d]
-    own = dict(net.named_modules())
-    assert all(own[name] is module for name, module in net.trunk_module.named_modules() if name)
+    assert any(type(m) is nn.SyncBatchNorm or type(m).__name__ != "BatchNorm2d" for m in net.trunk_module.modules())
+    assert list(net.state_dict()) == names
 
 
 def test_ocr_before_offsets_is_the_other_network_with_ocr() -> None:

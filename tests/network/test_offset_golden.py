@@ -10,7 +10,7 @@ import pytest
 import torch
 from golden import fill
 from narrow_nets import GOLDEN, weight
-from torch import Tensor
+from torch import Tensor, nn
 
 import config
 import loss
@@ -19,7 +19,8 @@ from inference import RULES
 from inference.passes import TestTimeAugmentation, evaluating
 from network import weights
 from network.families import Settings
-from network.trunk.hrnet import TWINS
+from network.trunk.hrnet import SECOND_STAGES
+from options.archs import ARCHS
 from utils.resize import resize
 
 pytestmark = pytest.mark.run  # networks of full width
@@ -27,8 +28,8 @@ pytestmark = pytest.mark.run  # networks of full width
 OFFSET = GOLDEN / "offset"
 MANIFESTS = {
     "branched_seg_hrnet_w48_cityscapes": ("offset.HRNet", {}),
-    "branched_seg_hrnet_w48_offset_branch3": ("offset.HRNet", {"second_branch": TWINS[1:]}),
-    "branched_seg_hrnet_w48_offset_branch2": ("offset.HRNet", {"second_branch": TWINS}),
+    "branched_seg_hrnet_w48_offset_branch3": ("offset.HRNet", {"second_branch": SECOND_STAGES[1:]}),
+    "branched_seg_hrnet_w48_offset_branch2": ("offset.HRNet", {"second_branch": SECOND_STAGES}),
     "ovenet_seg_hrnet_ocr_w48_cityscapes": ("offset.HRNet_OCR", {}),
     "seg_hrnet_w48": ("seg_hrnet.HRNet", {}),
 }
@@ -55,7 +56,7 @@ def made(name: str, arch: str, dtype: torch.dtype = torch.float32) -> tuple[dict
 
     def make(**settings: object) -> network.Net:
         with torch.device("meta"):
-            net = network.NETS[arch](Settings(19, **settings))  # type: ignore[arg-type]
+            net = network.compose(ARCHS[arch], Settings(19, **settings))  # type: ignore[arg-type]
         if not values:
             values.update({key: weight(key, x.shape, dtype) for key, x in net.state_dict().items()})
             for key, change in arrays["meta"].get("after_fill", {}).items():
@@ -135,7 +136,7 @@ def test_a_published_file_of_ocr_without_offsets(tmp_path: Path) -> None:
     state = {f"model.{key}": x for key, x in make().state_dict().items()}
     offsets = [key for key in state if "offset" in key or key.split(".")[1].endswith("_2")]
     torch.save({key: x for key, x in state.items() if key not in offsets}, tmp_path / "best.pth")
-    net = network.NETS["ocrnet.HRNet"](Settings(19, align_corners=True))
+    net = network.compose(ARCHS["ocrnet.HRNet"], Settings(19, align_corners=True))
     assert weights.load(net, tmp_path / "best.pth").complete
     outputs = native(net, image(file["meta"]["input"]))
     close(file, "scores0", outputs["aux"])
@@ -176,7 +177,7 @@ def test_a_training_step_in_double() -> None:
 
 
 def check_gradients(file: dict, net: network.Net) -> None:
-    own = dict(net.named_parameters())
+    own = {name: x for name, x in net.state_dict(keep_vars=True).items() if isinstance(x, nn.Parameter)}
     norms = {name: p.grad.norm().item() for name, p in own.items() if p.grad is not None}
     assert list(norms) == list(own) == file["grad_names"].tolist()
     assert np.linalg.norm(list(norms.values())) == pytest.approx(float(file["f64_grad_norm"]), rel=1e-5)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from inference import RULES, Predictor
+from network.families import Family, Maps, Settings
 from network.mscale import MultiScale
-from network.net import Parts
 from network.trunk.hrnet import HRNet
 from network.trunk.resnet import ResNet, SEResNeXt
 from network.trunk.wide_resnet import WideResNet38
@@ -81,16 +81,19 @@ class OneConv(nn.Module):
         return self.conv(x)
 
 
-def _maps(net: Any, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    features = net.backbone(image)
-    return {"pred": features}, features
+class Bare(Family):
+    """The trunk's map as logits."""
+
+    def maps(self, image: Tensor) -> Maps:
+        features = self.inner(image)
+        return Maps({"pred": features}, features)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("rule", ["nvidia", "paddle"])
 def test_networks_of_several_scales(size: tuple[int, int], rule: str) -> None:
     attention = nn.Sequential(nn.Conv2d(4, 1, 1), nn.Sigmoid())
-    net = MultiScale(Parts({"backbone": OneConv()}, _maps, 4), attention, scales=SCALES)
+    net = MultiScale(Bare(OneConv(), Settings(4)), attention, scales=SCALES)
     (made,) = Predictor(net, RULES[rule])([np.full((*size, 3), 90, np.uint8)])
     assert tuple(made.classes.shape) == size and torch.isfinite(made.max_prob).all()
 
@@ -110,7 +113,7 @@ def test_trunks_leave_something(name: str) -> None:
     with torch.inference_mode():
         for size in SIZES:
             found = trunk(torch.zeros(1, 3, *size))
-            assert all(min(value.shape[-2:]) >= 1 for value in found.values())
+            assert all(min(value.shape[-2:]) >= 1 for value in found)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -18,6 +18,7 @@ from inference import RULES, Predictor, export
 from inference.rule import EvalRule
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
+from options.archs import ARCHS
 from utils.contracts import Outputs
 from utils.errors import UserError
 
@@ -38,7 +39,7 @@ def manifest(name: str) -> dict[str, list[int]]:
 
 def parts(encoder: str, decoder: str) -> network.Net:
     with torch.device("meta"):
-        return network.NETS["encoder_decoder"](Settings(150, encoder=encoder, decoder=decoder))
+        return network.compose(ARCHS["encoder_decoder"], Settings(150, encoder=encoder, decoder=decoder))
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
@@ -78,16 +79,23 @@ class Golden:
         assert np.abs(mean - self.file[f"{name}__mean"]).max() <= LEAST * self.file[f"{name}__absmax"], name
 
 
+def features(net: network.Net, image: Tensor) -> list[Tensor]:
+    """The maps that the published encoder gives: HRNet's joined, but for UPerNet."""
+    trunk = net.trunk_module
+    maps = trunk(image)
+    alone = trunk.joined != trunk.levels[-1] and not net.reads_all
+    return [trunk.join(maps)] if alone else maps
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_outputs(name: str) -> None:
     golden = Golden(name)
     net, meta = golden.net.eval(), golden.meta
     with torch.inference_mode():
         x = golden.image(meta["eval_input"])
-        maps = net.encoder(x)
-        assert [list(m.shape) for m in maps.values()] == golden.file["feature_shapes"].tolist()
-        golden.close("feature_last", list(maps.values())[-1])
-        outputs = net(x, size=list(net.decoder(maps)["pred"].shape[-2:]))
+        assert [list(m.shape) for m in features(net, x)] == golden.file["feature_shapes"].tolist()
+        golden.close("feature_last", net.maps(x).features)
+        outputs = net(x, size=list(net.maps(x).outputs["pred"].shape[-2:]))
         golden.close("logprob", outputs["pred"].log_softmax(1))
         assert ("deepsup" in outputs) == ("logprob_deepsup" in golden.file)
         if "deepsup" in outputs:
@@ -214,10 +222,10 @@ def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
     settings = Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625)
     if encoder == "hrnetv2" and decoder.endswith("deepsup"):
         with pytest.raises(UserError, match=f"hrnetv2 gives one: take {decoder.removesuffix('_deepsup')}"):
-            network.NETS["encoder_decoder"](settings)
+            network.compose(ARCHS["encoder_decoder"], settings)
         return
     torch.manual_seed(0)
-    net = network.NETS["encoder_decoder"](settings)
+    net = network.compose(ARCHS["encoder_decoder"], settings)
     outputs = net(torch.randn(2, 3, 64, 96))
     assert outputs["pred"].shape == (2, 5, 64, 96)
     assert set(outputs) == {"pred", "deepsup"} if decoder.endswith("deepsup") else {"pred"}
@@ -225,7 +233,7 @@ def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
     assert not [name for name, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     end = next((end for end in ("_dilated16", "dilated") if encoder.endswith(end)), "")
     whole = 4 if encoder == "hrnetv2" else {"": 32, "dilated": 8, "_dilated16": 16}[end]
-    assert list(net.encoder.strides.values())[-1] == whole  # type: ignore[union-attr]
+    assert net.trunk_module.joined.stride == whole
 
 
 @pytest.mark.slow
@@ -236,7 +244,7 @@ def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
 def test_every_pair_exports(encoder: str, decoder: str, tmp_path: Path) -> None:
     """As a program with its shapes; it gives what the network gives."""
     torch.manual_seed(0)
-    net = network.NETS["encoder_decoder"](Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625))
+    net = network.compose(ARCHS["encoder_decoder"], Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625))
     module, path = export.Deployed(net, EvalRule(), "logits"), tmp_path / "net.pt2"
     export.save(module, EvalRule(), (64, 96), path, True, {})
     image = module.example((64, 96), 1, seed=1)
@@ -285,6 +293,6 @@ def test_batch_norm_moves_as_published() -> None:
 def test_any_width(encoder: str, mult: float) -> None:
     """Groups divide the channels, and the maps have the channels that the decoder was built for."""
     with torch.device("meta"):
-        net = network.NETS["encoder_decoder"](Settings(5, encoder=encoder, decoder="ppm", width_mult=mult))
-        maps = net.encoder(torch.empty(2, 3, 64, 64))  # type: ignore[operator]
-    assert {name: x.shape[1] for name, x in maps.items()} == net.encoder.out_channels  # type: ignore[union-attr]
+        net = network.compose(ARCHS["encoder_decoder"], Settings(5, encoder=encoder, decoder="ppm", width_mult=mult))
+        maps = net.trunk_module(torch.empty(2, 3, 64, 64))
+    assert [x.shape[1] for x in maps] == [level.channels for level in net.trunk_module.levels]

@@ -42,7 +42,7 @@ def evaluated(path: Path, *words: str) -> Any:
 
 def aligned(net: network.Net) -> bool:
     """Whether the network reads its offsets with corners aligned."""
-    return net.maps.keywords["sampling"].align_corners  # type: ignore[attr-defined]
+    return net.sampling.align_corners
 
 
 @pytest.mark.parametrize(

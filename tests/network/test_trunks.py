@@ -10,26 +10,32 @@ from torch import Tensor, nn
 import config
 import network
 from network import weights
+from network.families import Settings
 from network.layers import scaled
-from network.trunk.resnet import ResNet, SEResNeXt
-from network.trunk.wide_resnet import WideResNet38
-from network.trunk.xception import Block, Xception71
+from network.tables import TRUNKS
+from network.trunk import Trunk
+from network.trunk.xception import Block
 from utils.errors import UserError
 
-TRUNKS = {
-    "resnet50": ResNet,
-    "resnet101": lambda mult, **options: ResNet(101, mult, **options),
-    "se_resnext50": SEResNeXt,
-    "wide_resnet38": WideResNet38,
-    "xception71": Xception71,
-}
 MULT = 0.125
 STATE = dict[str, Tensor]
+OUR_STRIDES = {"resnet50": 8, "se_resnext50": 8, "wide_resnet38": 8, "xception71": 8, "hrnet": 4, "hrnetv2": 4}
 
 
-def trunk(name: str, mult: float = MULT, **options: bool) -> nn.Module:
+def trunk(name: str, mult: float = MULT, grad_ckpt: bool = False) -> Trunk:
     torch.manual_seed(0)
-    return TRUNKS[name](mult=mult, **options)
+    return TRUNKS[name](Settings(2, width_mult=mult, grad_ckpt=grad_ckpt))
+
+
+def test_output_strides() -> None:
+    """DeepLab's trunks end at 1/8, HRNet joins its maps at 1/4, and names of scene parsing say where they end."""
+    with torch.device("meta"):
+        found = {name: trunk(name).joined.stride for name in TRUNKS}
+    assert {name: found[name] for name in OUR_STRIDES} == OUR_STRIDES
+    ends = {"_dilated8": 8, "_dilated16": 16, "dilated": 8}
+    named = {name for name in found if name.endswith(tuple(ends))}
+    assert all(found[name] == next(ends[end] for end in ends if name.endswith(end)) for name in named)
+    assert all(found[name] == 32 for name in ("resnet18", "resnet101", "resnext101", "mobilenetv2"))
 
 
 @pytest.mark.parametrize("name", TRUNKS)
@@ -39,10 +45,8 @@ def test_shapes(name: str, mult: float) -> None:
     with torch.device("meta"):
         net = trunk(name, mult)
         features = net(torch.empty(1, 3, 128, 256))
-    for key, x in features.items():
-        stride = net.strides[key]
-        assert x.shape == (1, net.out_channels[key], 128 // stride, 256 // stride), key
-    assert net.strides["out"] == 8
+    assert [x.shape for x in features] == [(1, c, 128 // stride, 256 // stride) for stride, c in net.levels]
+    assert net.join(features).shape == (1, net.joined.channels, 128 // net.joined.stride, 256 // net.joined.stride)
 
 
 @pytest.mark.parametrize("name", TRUNKS)
@@ -53,7 +57,7 @@ def test_grad_ckpt_changes_nothing(name: str) -> None:
     for on in (False, True):
         net = trunk(name, grad_ckpt=on).train()
         torch.manual_seed(2)
-        net(image)["out"].square().mean().backward()
+        net.join(net(image)).square().mean().backward()
         results.append({k: p.grad for k, p in net.named_parameters()} | dict(net.named_buffers()))
     for key, x in results[0].items():
         torch.testing.assert_close(results[1][key], x, msg=key)
@@ -120,7 +124,7 @@ def released(name: str, extra: STATE) -> STATE:
     """A file that has the trunk's own names."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return TRUNKS[name](mult=1.0 if name == "resnet50" else MULT).state_dict() | extra
+        return TRUNKS[name](Settings(2, width_mult=MULT)).state_dict() | extra
 
 
 def cadene_file() -> STATE:

@@ -10,6 +10,7 @@ import torch
 
 import config
 import network
+from network import tables
 from network.families import Settings
 from options import archs, reads
 from options.archs import ARCHS
@@ -64,12 +65,13 @@ def read_by(arch: str) -> set[str]:
     """Names of the settings that the constructor of `arch` reads."""
     small = {"width_mult": 0.05, "head_channels": 8, "aspp_channels": 8, "mid_channels": 16, "key_channels": 8}
     with torch.device("meta"):
-        network.NETS[arch](Watched(3, scales=(0.5, 1.0), encoder="resnet18dilated", **small))  # type: ignore[arg-type]
+        network.compose(ARCHS[arch], Watched(3, scales=(0.5, 1.0), encoder="resnet18dilated", **small))  # type: ignore[arg-type]
     return LAST[0].noted
 
 
 def test_every_network_has_a_row() -> None:
-    assert set(ARCHS) == set(network.NETS)
+    assert set(archs.TRUNKS) <= set(tables.TRUNKS) and set(archs.HEADS) <= set(tables.HEADS)
+    assert {"", *archs.SCALES} == set(tables.SCALES)
 
 
 @pytest.mark.parametrize("arch", sorted(ARCHS))

@@ -13,7 +13,7 @@ import torch
 import toyworld
 import train
 from benchmarks import propagation_gain
-from datasets import snippets
+from datasets import video_clips
 from datasets.pictures import read_image
 from datasets.reading import read_label
 from engine import chain_flow, propagation
@@ -229,11 +229,11 @@ def test_gain_of_a_pair(tmp_path: Path, capsys) -> None:
 
 def test_predictions_see_three_frames(scenes: Path) -> None:
     """Step 1: the frames behind, at and after the label; from step 2 on the labelled one comes first."""
-    (snippet, *_) = snippets.cityscapes(str(scenes))
+    (clip, *_) = video_clips.cityscapes(str(scenes))
     seen: list[list[int]] = []
 
     def number(frame: torch.Tensor) -> int:
-        (n,) = (n for n, path in snippet.frames.items() if torch.equal(chain_flow.frame_of(path), frame))
+        (n,) = (n for n, path in clip.frames.items() if torch.equal(chain_flow.frame_of(path), frame))
         return n
 
     def predict(*frames: torch.Tensor) -> torch.Tensor:
@@ -245,7 +245,7 @@ def test_predictions_see_three_frames(scenes: Path) -> None:
 
     flows = chain_flow.by_prediction(predict, between)
     for way, expected, home in ((1, [[18, 19, 20], [19, 20, 21]], 2021), (-1, [[20, 19, 18], [19, 18, 17]], 1817)):
-        chain, seen[:] = snippets.Chain(snippet, 19, way, 2), []
+        chain, seen[:] = video_clips.Chain(clip, 19, way, 2), []
         backs = [flows(chain, k, True)[1] for k in (1, 2)]
         assert seen == expected and backs[1] is not None and float(backs[1].mean()) == home
     assert flows(chain, 1, False)[1] is None

@@ -168,9 +168,9 @@ def test_coarse_labels_lie_inside_the_fine_ones(small: Path) -> None:
         drawn.append((read(path), read(small / path.relative_to(small).as_posix().replace("gtCoarse", "gtFine"))))
     assert len(drawn) == 3
     for coarse, fine in drawn:
-        labelled = coarse > 0
-        assert 0.4 < labelled.mean() < 0.97
-        assert (coarse == fine)[labelled].mean() > 0.98
+        labeled = coarse > 0
+        assert 0.4 < labeled.mean() < 0.97
+        assert (coarse == fine)[labeled].mean() > 0.98
 
 
 def test_frames_of_a_sequence_overlap(small: Path) -> None:
@@ -243,8 +243,8 @@ def _features(
 
 
 @pytest.mark.parametrize("weight", [0.3, 1.0, 3.0])
-def test_colour_and_place_do_not_tell_the_class(full: Path, weight: float) -> None:
-    """One nearest neighbour on (RGB, x, y) among 60,000 training pixels; `weight` of the place against the colour."""
+def test_color_and_place_do_not_tell_the_class(full: Path, weight: float) -> None:
+    """One nearest neighbor on (RGB, x, y) among 60,000 training pixels; `weight` of the place against the color."""
     rng = np.random.default_rng(0)
     known, classes = _features(rng, pairs(full, "train"), 500, weight)
     asked, truth = _features(rng, pairs(full, "val"), 1500, weight)

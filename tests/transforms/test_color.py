@@ -1,4 +1,4 @@
-"""Colours against torchvision's definitions and by eye."""
+"""Colors against torchvision's definitions and by eye."""
 
 import random
 

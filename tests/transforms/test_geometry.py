@@ -13,8 +13,8 @@ LABEL = np.arange(24, dtype=np.uint8).reshape(4, 6)
 IMAGE = np.stack([LABEL, LABEL + 100, 255 - LABEL], -1)
 
 
-def sample(centre: tuple[int, int] | None = None) -> Sample:
-    return Sample(IMAGE.copy(), LABEL.copy(), "eye", (4, 6), centre)
+def sample(center: tuple[int, int] | None = None) -> Sample:
+    return Sample(IMAGE.copy(), LABEL.copy(), "eye", (4, 6), center)
 
 
 def test_cut_inside_by_eye() -> None:
@@ -53,16 +53,16 @@ def test_label_stride_by_eye() -> None:
     assert strided.image.shape == (4, 6, 3)
 
 
-def test_offsets_without_a_centre_cover_all_positions() -> None:
+def test_offsets_without_a_center_cover_all_positions() -> None:
     seen = {draw_offset(10, 6, None, False, random.Random(i)) for i in range(200)}
     assert seen == {0, 1, 2, 3, 4}
     assert draw_offset(6, 6, None, False, random.Random(0)) == 0
 
 
-def test_offsets_cover_the_centre() -> None:
-    for centre in (0, 3, 9):
-        seen = {draw_offset(10, 6, centre, False, random.Random(i)) for i in range(300)}
-        assert seen == {min(4, max(0, x)) for x in range(centre - 6, centre + 1)}
+def test_offsets_cover_the_center() -> None:
+    for center in (0, 3, 9):
+        seen = {draw_offset(10, 6, center, False, random.Random(i)) for i in range(300)}
+        assert seen == {min(4, max(0, x)) for x in range(center - 6, center + 1)}
 
 
 def test_small_images_are_padded_evenly_or_slide() -> None:
@@ -125,14 +125,14 @@ def test_scales_and_positions_have_the_published_distribution() -> None:
     assert np.abs(np.histogram(relative, 4, (0, 1))[0] / 2000 - 0.25).max() < 0.04
 
 
-def test_crops_cover_their_centre_at_any_scale() -> None:
+def test_crops_cover_their_center_at_any_scale() -> None:
     label = np.zeros((100, 200), np.uint8)
     label[80:84, 12:16] = 1
     step = RandomScaleCrop((30, 40), 0.5, 2.0)
     for seed in range(100):
         crop = step(Sample(np.zeros((100, 200, 3), np.uint8), label, "", (100, 200), (14, 82)), random.Random(seed))
         assert crop.label is not None and crop.label.shape == (30, 40) and crop.crop_center is None
-        # The offset may fall on the centre itself or just before it (uniform in [c - crop, c]): then an edge remains.
+        # The offset may fall on the center itself or just before it (uniform in [c - crop, c]): then an edge remains.
         assert (crop.label == 1).any()
 
 
@@ -148,7 +148,7 @@ def test_pre_size_is_the_long_edge() -> None:
 
 
 def test_image_and_label_stay_together() -> None:
-    """The image is the label in colours; after scale, crop, flip and stride both still say the same."""
+    """The image is the label in colors; after scale, crop, flip and stride both still say the same."""
     blocks = np.random.default_rng(0).integers(0, 19, (12, 16)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
     image = np.repeat((blocks * 13)[..., None], 3, -1)
     agree = total = 0

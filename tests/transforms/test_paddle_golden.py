@@ -1,4 +1,4 @@
-"""Resizing, padding, cropping and colours against PaddleSeg's, with its drawn values."""
+"""Resizing, padding, cropping and colors against PaddleSeg's, with its drawn values."""
 
 import random
 
@@ -73,15 +73,15 @@ def build(*words):
 
 
 def test_pipeline():
-    crop, flip, colours = build().steps
+    crop, flip, colors = build().steps
     assert isinstance(crop, ResizeCrop) and (crop.size, crop.scale_min, crop.scale_max) == ((60, 80), 0.5, 2.0)
     assert isinstance(flip, RandomFlip) and flip.p == 0.5
-    assert colours == Distort(0.25, 63.0)
+    assert colors == Distort(0.25, 63.0)
     made = build()(sample(), random.Random(3))
     assert made.image.dtype == np.uint8 and made.image.shape == (60, 80, 3) and made.label.shape == (60, 80)
 
 
-def test_without_colours_the_image_is_normalised():
+def test_without_colors_the_image_is_normalised():
     made = build("--color_aug", "0", "--hue_aug", "0", "--scale_min", "0.5", "--scale_max", "0.5")(
         sample(), random.Random(0)
     )
@@ -92,14 +92,14 @@ def test_without_colours_the_image_is_normalised():
 
 
 def test_draws_cover_their_ranges():
-    """Scale, position and colours differ from sample to sample, and repeat with the generator."""
+    """Scale, position and colors differ from sample to sample, and repeat with the generator."""
     made = [build()(sample(), random.Random(seed)).image for seed in range(20)]
     assert all(np.array_equal(x, build()(sample(), random.Random(seed)).image) for seed, x in enumerate(made))
     assert len({x.tobytes() for x in made}) == 20
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_crop_covers_its_centre(seed):
+def test_crop_covers_its_center(seed):
     """The only pixel of its class is seen at twice the size."""
     label = np.zeros((46, 61), np.uint8)
     label[10:14, 50:54] = 7

@@ -29,7 +29,7 @@ def test_labels_move_with_the_image(name: str, sign: int) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COLOR))
-def test_colours_leave_the_label(name: str) -> None:
+def test_colors_leave_the_label(name: str) -> None:
     before = make_sample()
     after = RandAugment(1, 20).apply(before, name, 1)
     assert after.label is before.label and after.image.dtype == np.uint8 and after.image.shape == before.image.shape

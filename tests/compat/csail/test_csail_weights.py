@@ -18,6 +18,7 @@ from network import weights
 from network.families import Settings
 from network.families_parsing import DECODERS, ENCODERS
 from network.weights import metadata, safe_load
+from options.archs import ARCHS
 from scripts import convert_checkpoint
 from utils.errors import UserError
 
@@ -34,7 +35,9 @@ PUBLISHED = {
 
 
 def net_of(encoder: str, decoder: str, mult: float = 1.0, classes: int = 150) -> network.Net:
-    return network.NETS["encoder_decoder"](Settings(classes, encoder=encoder, decoder=decoder, width_mult=mult))
+    return network.compose(
+        ARCHS["encoder_decoder"], Settings(classes, encoder=encoder, decoder=decoder, width_mult=mult)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from compat.hrnet import weights as hrnet
 from network import weights
 from network.families import Settings
 from network.net import Net
-from network.trunk.hrnet import TWINS, Stage
+from network.trunk.hrnet import SECOND_STAGES, Stage
 from network.weights import metadata
 from scripts import convert_checkpoint
 from utils.errors import UserError
@@ -76,7 +76,7 @@ def test_a_published_file_of_full_width(full, branch: int) -> None:
         content = {f"model.{key}": torch.empty(shape) for key, shape in shapes.items()} | CLASSES
     found = hrnet.parse(content)
     assert found is not None and (found.arch, found.num_classes) == ("offset.HRNet", 19)
-    state = full("offset.HRNet", second_branch=TWINS[branch - 2 :]).state_dict()
+    state = full("offset.HRNet", second_branch=SECOND_STAGES[branch - 2 :]).state_dict()
     assert {key: x.shape for key, x in found.state.items()} == {key: x.shape for key, x in state.items()}
 
 
@@ -279,8 +279,9 @@ def test_optimizer_goes_by_the_published_order(narrow) -> None:
     """The grid is no trained parameter, so that positions are those of our own parameters."""
     shapes = json.loads((GOLDEN / "offset" / "branched_seg_hrnet_w48_cityscapes.json").read_text())
     with torch.device("meta"):
-        net = network.NETS["offset.HRNet"](Settings(19))
+        net = network.compose(ARCHS["offset.HRNet"], Settings(19))
     trained = [
         name for name in shapes if name != "coords" and not name.endswith(("running_mean", "running_var", "tracked"))
     ]
-    assert [name for name, _ in net.named_parameters()] == trained
+    state = net.state_dict(keep_vars=True)
+    assert [name for name, x in state.items() if isinstance(x, torch.nn.Parameter)] == trained

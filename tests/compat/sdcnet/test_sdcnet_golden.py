@@ -17,10 +17,12 @@ from torch import Tensor
 import config
 import inference
 import network
-from network import compiled, families_offset, weights
+from network import compiled, weights
+from network.net import published as published_name
 from network.summary import multiply_adds, summary
 from network.trunk.wide_resnet import WideResNet38
 from network.weights import metadata
+from options.archs import ARCHS as TABLE
 from utils.distributed import DistributedContext, SyncBatchNorm, sync_batchnorm
 from utils.errors import UserError
 
@@ -38,7 +40,9 @@ def read(name: str) -> dict:
 
 
 def test_every_network_is_checked() -> None:
-    assert {f"deepv3.{name}" for name in ARCHS} == set(network.ALIGNED) - set(families_offset.ALIGNED)
+    assert {f"deepv3.{name}" for name in ARCHS} == {
+        name for name, arch in TABLE.items() if arch.aligned and not arch.offsets
+    }
 
 
 @pytest.mark.parametrize("name", ARCHS)
@@ -47,7 +51,8 @@ def test_state_equals_the_manifest(full, name: str) -> None:
     net = full(f"deepv3.{name}", told["num_classes"])
     assert {key: list(x.shape) for key, x in net.state_dict().items()} == manifest
     assert list(net.state_dict()) == list(manifest)
-    assert [key for key, _ in net.named_parameters()] == [key for key in manifest if not key.endswith(BUFFERS)]
+    parameters = [published_name(net, key) for key, _ in net.named_parameters()]
+    assert parameters == [key for key in manifest if not key.endswith(BUFFERS)]
     assert len(manifest) == told["keys"]
     assert sum(p.numel() for p in net.parameters()) == told["params"]
 
@@ -58,10 +63,10 @@ def maps(net: network.Net, x: Tensor) -> dict[str, np.ndarray]:
         features = net.trunk_module(x)
         found = {
             "logits": net(x)["pred"],
-            "logits_before_upsample": net.maps(net, x)[0]["pred"],
-            "trunk": features["out"],
-            "aspp": net.get_submodule("aspp")(features["out"]),
-            "fine": net.get_submodule("bot_fine")(features["fine"]),
+            "logits_before_upsample": net.maps(x).outputs["pred"],
+            "trunk": features[-1],
+            "aspp": net.get_submodule("aspp")(features[-1]),
+            "fine": net.get_submodule("bot_fine")(features[0]),
         }
     return {key: value.numpy() for key, value in found.items()}
 
@@ -117,7 +122,7 @@ def test_corners_are_aligned_without_being_asked(narrow, words: list[str]) -> No
     plain = narrow("deepv3.DeepV3PlusW38", align_corners=True).eval()
     plain.load_state_dict(dict(zip(plain.state_dict(), net.state_dict().values(), strict=True)))
     torch.testing.assert_close(net(x)["pred"], plain(x)["pred"])
-    small = net.maps(net, x)[0]["pred"]
+    small = net.maps(x).outputs["pred"]
     whole = F.interpolate(small, (64, 96), mode="bilinear", align_corners=True)
     torch.testing.assert_close(net(x)["pred"], whole)
 
@@ -242,7 +247,7 @@ def trunk_file(mult: float = 1.0) -> dict:
     with torch.device("meta"):
         trunk = WideResNet38(mult)
     state = {f"module.{name}": torch.ones(x.shape, dtype=x.dtype) for name, x in trunk.state_dict().items()}
-    wide = trunk.out_channels["out"]
+    wide = trunk.joined.channels
     state |= {f"module.bn_out.{k}": torch.ones(wide) for k in ("weight", "bias", "running_mean", "running_var")}
     return {"state_dict": state | {"module.classifier.fc.weight": torch.ones(10, wide)}, "epoch": 1, "arch": "wider"}
 

@@ -1,4 +1,4 @@
-"""Frames of which some have labels: snippets of Cityscapes, or a plain folder; and what can be reached from a label."""
+"""Frames of which some have labels: clips of Cityscapes, or a plain folder; and what can be reached from a label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LABEL_END = "_gtFine_labelIds.png"
 _ENDINGS = re.compile(r"(_leftImg8bit|_gtFine_labelIds|_labelIds|_gtFine_labelTrainIds|_labelTrainIds|_L)$")
 
 
-class Snippet(NamedTuple):
+class VideoClip(NamedTuple):
     """Consecutive frames and the labels of some of them, by number; `place` is their folder, `name` what all files of
     it begin with. `tree`: the split of a Cityscapes tree, or empty for plain folders."""
 
@@ -28,7 +28,7 @@ class Snippet(NamedTuple):
     labels: dict[int, Path]
 
     def outputs(self, number: int) -> tuple[str, str, str]:
-        """Relative paths of image, label and colours of a frame, as the trainer reads them."""
+        """Relative paths of image, label and colors of a frame, as the trainer reads them."""
         if self.tree:
             stem, place = f"{self.name}_{number:06d}", f"{self.tree}/{self.place}"
             label = f"gtFine/{place}/{stem}_gtFine"
@@ -38,9 +38,9 @@ class Snippet(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """From the labelled frame `start` a number of `steps` on, `way` +1 or -1 at a time."""
+    """From the labeled frame `start` a number of `steps` on, `way` +1 or -1 at a time."""
 
-    snippet: Snippet
+    clip: VideoClip
     start: int
     way: int
     steps: int
@@ -50,36 +50,36 @@ class Chain(NamedTuple):
         return [self.start + self.way * k for k in range(1, self.steps + 1)]
 
 
-def cityscapes(root: str, split: str = "train") -> list[Snippet]:
-    """Snippets below `leftImg8bit_sequence` of the labels in `gtFine`, by name. UserError if there are no labels."""
+def cityscapes(root: str, split: str = "train") -> list[VideoClip]:
+    """Clips below `leftImg8bit_sequence` of the labels in `gtFine`, by name. UserError if there are no labels."""
     frames = find_folder(root, _FRAME_TREES, "frames of the sequences") / split
     labels = find_folder(root, _LABEL_TREES, "Cityscapes fine labels") / split
     made = []
     for city in (path.name for path in visible(labels.glob("*")) if path.is_dir()):
-        snippets: dict[str, Snippet] = {}
+        clips: dict[str, VideoClip] = {}
         for name, number, path in numbered(visible((labels / city).glob(f"*{_LABEL_END}"))):
-            snippets.setdefault(name, Snippet(split, city, name, {}, {})).labels[number] = path
+            clips.setdefault(name, VideoClip(split, city, name, {}, {})).labels[number] = path
         for name, number, path in numbered(visible((frames / city).glob("*_leftImg8bit.png"))):
-            if name in snippets:
-                snippets[name].frames[number] = path
-        made += snippets.values()
+            if name in clips:
+                clips[name].frames[number] = path
+        made += clips.values()
     if not made:
         raise UserError(f"no labels <city>/*{_LABEL_END} in {labels}; found there: {_found(labels)}")
     return made
 
 
-def plain(frames: str, labels: str) -> list[Snippet]:
-    """Snippets of a folder of frames, in any depth, whose names end with their numbers; labels have the same names,
+def plain(frames: str, labels: str) -> list[VideoClip]:
+    """Clips of a folder of frames, in any depth, whose names end with their numbers; labels have the same names,
     perhaps with `_labelIds` or the like behind. UserError if there are none."""
-    made: dict[tuple[str, str], Snippet] = {}
+    made: dict[tuple[str, str], VideoClip] = {}
     for what, given in (("frames", frames), ("labels", labels)):
         folder, some = Path(given), False
         if not folder.is_dir():
             raise UserError(f"--{what} {folder}: there is no such folder")
         for name, number, path in numbered(images_in(folder, recursive=True)):
             place, some = path.parent.relative_to(folder).as_posix(), True
-            snippet = made.setdefault((place, name), Snippet("", place, name, {}, {}))
-            others = snippet.frames if what == "frames" else snippet.labels
+            clip = made.setdefault((place, name), VideoClip("", place, name, {}, {}))
+            others = clip.frames if what == "frames" else clip.labels
             if number in others:
                 raise UserError(f"--{what} {folder}: {others[number]} and {path} are the same frame; keep one of them")
             others[number] = path
@@ -87,11 +87,11 @@ def plain(frames: str, labels: str) -> list[Snippet]:
             raise UserError(
                 f"--{what} {folder}: no images whose names end with a number; found there: {_found(folder)}"
             )
-    return [snippet for _, snippet in sorted(made.items()) if snippet.labels]
+    return [clip for _, clip in sorted(made.items()) if clip.labels]
 
 
 def chains(
-    snippets: Iterable[Snippet], reach: int, skip_missing: bool = False, from_behind: bool = False
+    clips: Iterable[VideoClip], reach: int, skip_missing: bool = False, from_behind: bool = False
 ) -> tuple[list[Chain], int]:
     """What is reached from all labels by up to `reach` steps each way, and how many steps lack a frame.
 
@@ -100,44 +100,44 @@ def chains(
     `from_behind`: a chain needs the frame on the other side of its label, too.
     """
     made, missing = [], 0
-    for snippet in snippets:
-        for start in sorted(snippet.labels):
-            if start not in snippet.frames and not skip_missing:
-                raise UserError(f"label without frame: {snippet.labels[start]}; add the frame, or give --skip_missing")
+    for clip in clips:
+        for start in sorted(clip.labels):
+            if start not in clip.frames and not skip_missing:
+                raise UserError(f"label without frame: {clip.labels[start]}; add the frame, or give --skip_missing")
             for way in (1, -1):
-                wanted = _room(snippet, start, way, reach)
-                steps = _unbroken(snippet, start, way, wanted)
-                if from_behind and start - way not in snippet.frames:
+                wanted = _room(clip, start, way, reach)
+                steps = _unbroken(clip, start, way, wanted)
+                if from_behind and start - way not in clip.frames:
                     steps = 0
                 missing += wanted - steps
                 if steps < wanted and not skip_missing:
-                    raise UserError(_gap(snippet, start, way, steps))
-                made += [Chain(snippet, start, way, steps)] if steps else []
+                    raise UserError(_gap(clip, start, way, steps))
+                made += [Chain(clip, start, way, steps)] if steps else []
     if not made:
-        raise UserError("no labelled frame has a frame next to it: check that labels and frames belong together")
+        raise UserError("no labeled frame has a frame next to it: check that labels and frames belong together")
     return made, missing
 
 
-def _gap(snippet: Snippet, start: int, way: int, steps: int) -> str:
+def _gap(clip: VideoClip, start: int, way: int, steps: int) -> str:
     """What is missing behind or after so many steps."""
-    here = f"sequence {snippet.name} in {snippet.frames[start].parent} has no frame"
+    here = f"sequence {clip.name} in {clip.frames[start].parent} has no frame"
     fewer = f"give --propagate {steps} or --skip_missing" if steps else "give --skip_missing"
-    if start + way * (steps + 1) in snippet.frames:
-        return f"{here} {start - way}, from which on motion is predicted past the labelled {start}: add it, or {fewer}"
-    return f"{here} {start + way * (steps + 1)}, {steps + 1} from the labelled {start}: add it, or {fewer}"
+    if start + way * (steps + 1) in clip.frames:
+        return f"{here} {start - way}, from which on motion is predicted past the labeled {start}: add it, or {fewer}"
+    return f"{here} {start + way * (steps + 1)}, {steps + 1} from the labeled {start}: add it, or {fewer}"
 
 
-def _room(snippet: Snippet, start: int, way: int, reach: int) -> int:
+def _room(clip: VideoClip, start: int, way: int, reach: int) -> int:
     """Steps until another label is nearer."""
-    ahead = [way * (other - start) for other in snippet.labels if way * (other - start) > 0]
+    ahead = [way * (other - start) for other in clip.labels if way * (other - start) > 0]
     return min([reach, *(gap // 2 if way > 0 else (gap - 1) // 2 for gap in ahead)])
 
 
-def _unbroken(snippet: Snippet, start: int, way: int, wanted: int) -> int:
+def _unbroken(clip: VideoClip, start: int, way: int, wanted: int) -> int:
     """Steps until a frame is missing."""
-    if start not in snippet.frames:
+    if start not in clip.frames:
         return 0
-    return next((k - 1 for k in range(1, wanted + 1) if start + way * k not in snippet.frames), wanted)
+    return next((k - 1 for k in range(1, wanted + 1) if start + way * k not in clip.frames), wanted)
 
 
 def _stem(path: Path) -> str:

@@ -1,0 +1,98 @@
+"""Which losses on which outputs of the network, with what weight, in which epochs. `Criterion` applies the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from loss import table
+from loss.criterion import Term
+from loss.pixels import PixelLoss
+from options import archs
+from utils.distributed import DistributedContext
+from utils.errors import UserError
+
+# A loss and the epochs in which it holds: (loss, start, stop).
+Phases = Sequence[tuple[PixelLoss, float, float]]
+
+
+def listed(cfg: Any, ranks: DistributedContext) -> list[Term]:
+    """LOSS.TERMS "dice:pred:1,dice:aux:0.4" -> a term each, of the loss with its options, in that order."""
+    made: dict[str, PixelLoss] = {}
+    terms = []
+    for name, output, weight in cfg.LOSS.TERMS:
+        outputs, reads = tuple(output.split("+")), table.find(name).outputs
+        if len(outputs) != len(reads):
+            raise UserError(f"--loss_terms: give {name} as {name}:{'+'.join(reads)}:{weight:g}, not {output!r}")
+        if name not in made:
+            made[name] = table.make(cfg, name, ranks)
+        # Before the second scale is looked at there is no prediction of a single one.
+        start = cfg.MODEL.SECOND_SCALE_FROM if output.startswith("pred_") else 0
+        terms.append(Term(f"{name}_{output}", outputs, weight, made[name], start))
+    twice = [term.name for i, term in enumerate(terms) if term.name in {t.name for t in terms[:i]}]
+    if twice:
+        raise UserError(f"--loss_terms has {twice[0].replace('_', ':', 1)} twice: add their weights")
+    return terms
+
+
+def by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
+    """main + OCR_ALPHA * aux + SUPERVISED_MSCALE_WT * (sum over the scales); "Hierarchical Multi-Scale Attention for
+    Semantic Segmentation" (Tao et al., arXiv:2005.10821), section 3.
+    """
+    o, given = cfg.LOSS, outputs(cfg)
+    main = _phases(cfg, ranks)
+    # Under RMI the other terms are trained with its cross entropy part alone.
+    plain = [(table.make(cfg, "rmi_ce", ranks), 0, math.inf)] if o.RMI else main
+    terms = _terms("main", "pred", 1.0, main) + _seeds(cfg, "", 1.0, plain)
+    if "aux" in given:
+        auxiliary = main if o.OCR_AUX_RMI else plain
+        terms += _terms("aux", "aux", o.OCR_ALPHA, auxiliary) + _seeds(cfg, "_aux", o.OCR_ALPHA, plain)
+    if "confidence" in given:
+        reads = table.find("confidence").outputs
+        terms.append(Term("confidence", reads, 1.0, table.make(cfg, "confidence", ranks)))
+    if "deepsup" in given:
+        terms += _terms("deepsup", "deepsup", o.DEEP_SUP_SCALE, plain)
+    single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
+    for scale in _training_scales(cfg.MODEL) if o.SUPERVISED_MSCALE_WT else ():
+        name = scale_output(scale)
+        terms += _terms(name, name, o.SUPERVISED_MSCALE_WT, single)
+    return terms
+
+
+def outputs(cfg: Any) -> frozenset[str]:
+    """Names of what the network gives beside `pred`."""
+    return archs.outputs(archs.find(cfg.MODEL.ARCH), cfg.MODEL.DECODER)
+
+
+def scale_output(scale: float) -> str:
+    """Name of the prediction at one scale: 0.5 -> pred_05x, 1.0 -> pred_10x."""
+    return f"pred_{str(float(scale)).replace('.', '')}x"
+
+
+def _seeds(cfg: Any, end: str, weight: float, phases: Phases) -> list[Term]:
+    """A head's scores before they are fused and those of the seeds count half (arXiv:2303.14516)."""
+    names = [f"initial{end}", f"seed{end}"] if archs.find(cfg.MODEL.ARCH).offsets else []
+    return [term for name in names for term in _terms(name, name, weight / 2, phases)]
+
+
+def _training_scales(model: Any) -> Sequence[float]:
+    """Scales whose predictions the network gives in training."""
+    return archs.training_scales(archs.find(model.ARCH), model.N_SCALES, model.MSCALE_LO_SCALE)
+
+
+def _terms(name: str, output: str, weight: float, phases: Phases) -> list[Term]:
+    return [Term(name, (output,), weight, loss, start, stop) for loss, start, stop in phases]
+
+
+def _phases(cfg: Any, ranks: DistributedContext) -> Phases:
+    """The main loss; RMI wins over class weights, these over relaxation, as published."""
+    chosen = (("rmi", cfg.LOSS.RMI), ("weighted", cfg.LOSS.IMG_WT), ("relaxation", cfg.LOSS.JOINTWTBORDER))
+    usual = "ohem" if archs.find(cfg.MODEL.ARCH).offsets else "ce"
+    name = next((name for name, asked in chosen if asked), usual)
+    # The epoch after RLX_OFF_EPOCH is the first with the reduced loss.
+    switch = cfg.OPTIM.RLX_OFF_EPOCH + 1 if name == "relaxation" and cfg.OPTIM.RLX_OFF_EPOCH >= 0 else math.inf
+    first = (table.make(cfg, name, ranks), 0, switch)
+    if switch == math.inf:
+        return [first]
+    return [first, (table.make(cfg, name, ranks, reduced=True), switch, math.inf)]

@@ -1,0 +1,34 @@
+"""Bounds of numbers: `least` and `most` belong to what is allowed, `above` and `below` do not."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import config
+from options.option import Option
+
+KINDS = ("least", "most", "above", "below")
+BOUNDED = [o for o in config.OPTIONS.values() if any(getattr(o, kind) is not None for kind in KINDS)]
+
+
+def refused(option: Option, number: float) -> bool:
+    """Whether such a number, or one of several, is none that the option takes."""
+    several = isinstance(option.default, tuple)
+    return bool(option.problem((number,) * max(1, len(option.default)) if several else number))
+
+
+def test_there_are_bounds_of_each_kind() -> None:
+    for kind in KINDS:
+        assert any(getattr(option, kind) is not None for option in BOUNDED), kind
+
+
+@pytest.mark.parametrize("option", BOUNDED, ids=lambda option: option.key)
+def test_a_bound_is_where_it_is_said_to_be(option: Option) -> None:
+    for inside, outward in ((option.least, -math.inf), (option.most, math.inf)):
+        if inside is not None:
+            assert not refused(option, inside) and refused(option, math.nextafter(inside, outward))
+    for outside, inward in ((option.above, math.inf), (option.below, -math.inf)):
+        if outside is not None:
+            assert refused(option, outside) and not refused(option, math.nextafter(outside, inward))

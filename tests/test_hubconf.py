@@ -1,0 +1,48 @@
+"""`torch.hub` gives a Predictor of a checkpoint."""
+
+from __future__ import annotations
+
+import lzma
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from shared import GOLDEN
+
+import inference
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> str:
+    """A trained network of a few thousand weights."""
+    path = tmp_path / "before.pth"
+    path.write_bytes(lzma.decompress((GOLDEN / "before_the_house/before.pth.xz").read_bytes()))
+    return str(path)
+
+
+def test_two_lines_give_predictions(checkpoint: str) -> None:
+    before = list(sys.path)
+    predictor = torch.hub.load(str(ROOT), "predictor", checkpoint, source="local")
+    assert isinstance(predictor, inference.Predictor) and sys.path == before
+    assert predictor.spec is not None and predictor.spec.classes[:2] == ("road", "sidewalk")
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    (prediction,) = predictor([image])
+    assert prediction.classes.shape == (64, 96) and prediction.classes.dtype == torch.uint8
+    (same,) = inference.load(checkpoint)([image])
+    assert torch.equal(prediction.classes, same.classes)
+
+
+def test_flags_of_the_driver_are_taken(checkpoint: str) -> None:
+    predictor = torch.hub.load(str(ROOT), "predictor", checkpoint, "cpu", "--do_flip", source="local")
+    assert predictor.rule.flip and not inference.load(checkpoint).rule.flip
+
+
+def test_a_module_of_the_same_name_is_named(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
+    with pytest.raises(ImportError, match="a module 'datasets' is loaded already"):
+        torch.hub.load(str(ROOT), "predictor", checkpoint, source="local")

@@ -1,0 +1,75 @@
+"""The project's own files agree with each other: locked versions, workflows, hooks, make's targets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+LISTS = ("requirements.txt", "requirements-dev.txt")
+LOCKED = re.findall(r"^([\w.-]+)==(\S+)(?: ; ([^\\\n]+))?", (ROOT / "requirements.lock").read_text(), re.M)
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")}
+OLDEST = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+
+
+def wanted() -> list[Requirement]:
+    """What the two lists of packages ask for."""
+    lines = [line.partition("#")[0].strip() for name in LISTS for line in (ROOT / name).read_text().splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith("-r")]
+
+
+def steps(workflow: dict[str, Any]) -> list[str]:
+    """The commands of a workflow."""
+    return [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+def test_every_package_is_locked_at_a_version_that_is_allowed() -> None:
+    locked: dict[str, list[str]] = {}
+    for name, version, _ in LOCKED:
+        locked.setdefault(canonicalize_name(name), []).append(version)
+    assert len(locked) > 40
+    for package in wanted():
+        versions = locked[canonicalize_name(package.name)]
+        assert versions and all(package.specifier.contains(Version(version)) for version in versions), package
+
+
+def test_every_locked_version_has_checksums() -> None:
+    blocks = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text())
+    pinned = [block for block in blocks if "==" in block and not block.startswith("#")]
+    assert len(pinned) == len(LOCKED) and all("--hash=sha256:" in block for block in pinned)
+
+
+def test_hooks_lint_as_make_does() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    (ruff,) = [repo for repo in hooks if repo["repo"].endswith("/ruff-pre-commit")]
+    assert ("ruff", ruff["rev"].removeprefix("v")) in {(name, version) for name, version, _ in LOCKED}
+    assert {hook["id"] for hook in ruff["hooks"]} == {"ruff", "ruff-format"}
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_workflows_call_what_there_is(name: str) -> None:
+    makefile, commands = (ROOT / "Makefile").read_text(), steps(WORKFLOWS[name])
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    called = [word for line in commands for word in re.findall(r"\bmake (?:[A-Z]+=\S+ )*([a-z-]+)", line)]
+    assert set(called) <= targets
+    scripts = [line for line in commands if line.startswith(".ci/")]
+    assert all((ROOT / script).is_file() for script in scripts) and called + scripts
+    uses = [step["uses"] for job in WORKFLOWS[name]["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert uses and all(re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", action) for action in uses)
+
+
+def test_both_ends_of_what_is_supported_are_tested() -> None:
+    rows = WORKFLOWS["tests"]["jobs"]["quick"]["strategy"]["matrix"]["include"]
+    pythons = sorted(Version(row["python"]) for row in rows)
+    assert OLDEST and pythons[0] == Version(OLDEST[1]) and pythons[-1] > pythons[0]
+    (torch,) = [package for package in wanted() if package.name == "torch"]
+    (oldest,) = [row["constraint"] for row in rows if row["constraint"]]
+    assert Version(oldest.removeprefix("torch==")) == Version(str(torch.specifier).removeprefix(">="))
+    assert ".ci/run" in steps(WORKFLOWS["nightly"])

@@ -25,11 +25,11 @@ if not __package__:  # run as a file: the packages are one folder up
 from datasets import video_clips  # noqa: E402
 from datasets.cityscapes import SPEC  # noqa: E402
 from datasets.reading import label_lut, read_label, remap_labels  # noqa: E402
+from engine.chain_flow import Flows, flows_of  # noqa: E402
+from engine.propagation import walk  # noqa: E402
 from evaluation.metrics import ConfusionMatrix, percent  # noqa: E402
 from scripts import propagate_labels  # noqa: E402
-from scripts.chain_flow import Flows, flows_of  # noqa: E402
 from scripts.compare import Plan, call, compare, tables  # noqa: E402
-from scripts.propagate_labels import walk  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart

@@ -26,9 +26,8 @@ class ModelEma:
         self.steps += taken
         share = ((1 + self.steps).double() / (10 + self.steps)).clamp(max=self.decay)  # of what it was
         weight = torch.where(taken, 1.0 - share, 0.0)
-        pairs = [*zip(self.net.parameters(), net.parameters(), strict=True)]
-        pairs += zip(self.net.buffers(), net.buffers(), strict=True)
-        for mine, other in pairs:
+        ours, theirs = ([*one.parameters(), *one.buffers()] for one in (self.net, net))
+        for mine, other in zip(ours, theirs, strict=True):
             if mine.is_floating_point():
                 mine.lerp_(other, weight.to(mine.dtype))
             else:

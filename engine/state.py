@@ -39,7 +39,8 @@ class FiniteGuard:
         finite = loss.isfinite()
         for group, kept in zip(self._groups, self._kept, strict=True):
             parts = torch.where(finite, _joined(group), kept).split([buffer.numel() for buffer in group])
-            torch._foreach_copy_(group, [part.view_as(b) for part, b in zip(parts, group, strict=True)])
+            for buffer, part in zip(group, parts, strict=True):
+                buffer.copy_(part.view_as(buffer))
         self._finite.append(finite)
 
     def take(self) -> Tensor:

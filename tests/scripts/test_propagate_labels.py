@@ -16,10 +16,11 @@ from benchmarks import propagation_gain
 from datasets import video_clips
 from datasets.pictures import read_image
 from datasets.reading import read_label
+from engine import chain_flow, propagation
 from engine.checkpoint import load
 from network.flow import sources
 from network.flow.warp import warp
-from scripts import chain_flow, propagate_labels
+from scripts import propagate_labels
 from utils import flowfile
 from utils.files import write_file
 
@@ -122,7 +123,7 @@ def test_goes_on_where_it_stopped(run: Callable[..., int], tmp_path: Path, capsy
         write_file(path, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(propagate_labels, "write_file", stop_after_12)
+        patched.setattr(propagation, "write_file", stop_after_12)
         assert run() == 130
     assert "goes on from here" in capsys.readouterr().err
     half = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in listed(tmp_path / "out")}

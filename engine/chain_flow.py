@@ -129,7 +129,7 @@ def weights_of(args: argparse.Namespace, name: str) -> str:
     return getattr(args, WEIGHTS[name]) if name in WEIGHTS else ""
 
 
-def idle(args: argparse.Namespace) -> list[str]:
+def ignored_flags(args: argparse.Namespace) -> list[str]:
     """Flags of weights that nothing reads."""
     used = {args.flow, inputs_of(args)} if args.flow in PREDICTIONS else {args.flow}
     return [f"--{flag}" for name, flag in WEIGHTS.items() if weights_of(args, name) and name not in used]

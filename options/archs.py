@@ -24,7 +24,7 @@ class Arch(NamedTuple):
 
 
 TRUNKS = {
-    "hrnet": "HRNetV2, one map at 1/4 of the image; its shape is chosen by options",
+    "hrnet": "HRNetV2: four maps, joined at 1/4 of the image; its shape is chosen by options",
     "resnet50": "ResNet-50 at stride 8",
     "se_resnext50": "SE-ResNeXt-50 32x4d at stride 8",
     "se_resnext101": "SE-ResNeXt-101 32x4d at stride 8",
@@ -60,8 +60,8 @@ SCALES = {
 }
 MORE = {
     "attentions": "pyramids have an attention of their own",
+    "attnscale_norm": "batch norm in the attention's head",
     "init_all": "all of the head starts Kaiming-normal",
-    "norm": "batch norm in the attention's head",
     "ocr_aspp": "ASPP between trunk and head",
 }
 ATROUS = ("aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
@@ -158,9 +158,9 @@ def _free(trunk: str, head: str, scales: str = "") -> Arch:
 def refusal(trunk: str, head: str, scales: str = "") -> str:
     """Why this combination makes no sense; empty where it does."""
     if trunk == "hrnet" and head in ("deeplab_plus", "deeper"):
-        return "hrnet gives one map, this head reads finer ones, too; take aspp or deeplab"
+        return "this head reads maps finer than the one it classifies, hrnet's is the finest; take aspp or deeplab"
     if trunk == "hrnet" and head.endswith("_deepsup"):
-        return f"hrnet gives one map, this head supervises the one before; take {head.removesuffix('_deepsup')}"
+        return f"this head supervises the map before, hrnet's are joined; take {head.removesuffix('_deepsup')}"
     if trunk != "hrnet" and head == "pointwise":
         return "this is the head of hrnet alone; take plain"
     if scales == "fused" and head != "deeplab_plus":

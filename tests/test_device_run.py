@@ -103,7 +103,7 @@ def test_another_signal_reaches_all_and_the_run_saves(tiny_run: list[str], tmp_p
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--device", "0-3"], "--device 0-3: no GPU 3 here, they are 0-1"),
+        (["--device", "0-3"], "--device 0,1,2,3: no GPU 3 here, they are 0-1"),
         pytest.param(
             ["--device", "0-1", "--eval", "val", "--snapshot", "none.pth"], "none.pth", marks=pytest.mark.slow
         ),

@@ -283,7 +283,7 @@ def _memory(root: Path, patch: pytest.MonkeyPatch) -> None:
     def full(argv: list[str]) -> int:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    patch.setattr(train, "drive", full)
+    patch.setattr(train, "run_command", full)
     assert train.main(SMALL) == 2
 
 

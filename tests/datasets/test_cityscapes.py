@@ -178,7 +178,7 @@ def test_dumped_predictions_serve_as_automatic_labels(coarse_root: Path, tmp_pat
     for frame, confidence in enumerate((sure, sure * torch.cat([torch.full((32,), 0.3), torch.ones(32)]))):
         prediction = Prediction(bus, confidence, None, {}, "")
         sink.add(EvalItem(f"bonn_000000_{frame:06d}_leftImg8bit", image, None, prediction))
-    sink.close()
+    sink.results()
     shutil.rmtree(coarse_root / "autolabelled")
     shutil.move(tmp_path / "run" / "autolabelled", coarse_root)
     first, second = coarse_labels(coarse_root, min_confidence=0.5)

@@ -285,10 +285,13 @@ def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypa
     assert len(datasets.build_train(boosted, DistributedContext()).dataset) == 3 and drawn[2:] == [("coarse",)]
 
 
-def test_coarse_scenes_leave_somebody_s_own_fine_ones(make_cfg: Make, tmp_path: Path) -> None:
-    """They are drawn in the same size, and as many as were asked for with the fine ones."""
+def test_coarse_scenes_leave_somebody_s_own_fine_ones(
+    make_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are drawn in the same size, of the same number of fine ones."""
+    monkeypatch.setitem(toyworld.COUNTS, "train_extra", 3)
     root = tmp_path / "toy"
-    toyworld.write(root, seed=3, counts={"train": 2, "val": 1, "train_extra": 3}, size=(32, 64), workers=1)
+    toyworld.write(root, seed=3, counts={"train": 2, "val": 1}, size=(32, 64), workers=1)
     fine = {path: path.read_bytes() for path in (root / "leftImg8bit").rglob("*.png")}
     cfg = make_cfg("--dataset", "toy", "--coarse_boost_classes", "0", "--data_root", str(root))
     dataset = datasets.build_train(cfg, DistributedContext()).dataset

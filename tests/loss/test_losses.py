@@ -13,7 +13,7 @@ K, IGNORE = 5, 255
 # A new row joins by itself, as the options have it where nobody asks for anything; more cases of a row follow.
 CASES = {name: (name, None) for name in LOSSES} | {
     "ce of classes": ("ce", {"weight": (0.1, 0, 3, 0.4, 0.5)}),
-    "ohem of few": ("ohem", {"threshold": 0.4, "keep": 1}),
+    "ohem": ("ohem", {"threshold": 0.4, "keep": 1}),  # `keep` counts the pixels of a process, as published
     "ohem of classes": ("ohem", {"threshold": 1.0, "weight": (1, 2, 3, 4, 5)}),
     "ohem of probabilities": ("ohem", {"threshold": 0.1, "keep": 1, "probabilities": True}),
     "confidence grid": ("confidence", {"align_corners": False}),

@@ -168,10 +168,10 @@ def test_parts_are_no_wrappers(narrow: Callable, save: Callable) -> None:
 @pytest.mark.parametrize("prefix", ["net.", "module.model.", "encoder.body.", "x."])
 def test_trunks_behind_any_prefix(narrow: Callable, save: Callable, prefix: str) -> None:
     net = narrow(ARCH)
-    state = later(net.backbone.state_dict())
+    state = later(net.trunk_module.state_dict())
     head = {"classifier.weight": torch.ones(4, 4), "loss.weight": torch.ones(4)}
     report = weights.load_trunk(net, save({"model_state_dict": prefixed(prefix, state) | head}))
-    assert report.complete and all(torch.equal(x, state[key]) for key, x in net.backbone.state_dict().items())
+    assert report.complete and all(torch.equal(x, state[key]) for key, x in net.trunk_module.state_dict().items())
 
 
 @pytest.mark.parametrize("prefix", ["", "net.", "model.network."])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from datasets.classes import ids_of, other_names
 from engine import checkpoint, restore
@@ -27,7 +28,7 @@ def resumed(tmp_path: Path, spec: DatasetSpec, **facts: Any) -> str:
     """The line of a resume that is refused; "none" where the classes are taken."""
     told = {"class_names": list(SPEC.classes), "class_ids": ids_of(SPEC)} | facts
     path = tmp_path / "last_checkpoint_ep0.pth"
-    checkpoint.save({"arch": "basic.HRNet", "config": {}, **told}, path)
+    checkpoint.save({"arch": "basic.HRNet", "config": {}, "net": {"x": torch.zeros(1)}, **told}, path)
     try:
         restore.resume(path, None, OPTIONS, DistributedContext(), 1, spec=spec)  # type: ignore[arg-type]
     except UserError as error:

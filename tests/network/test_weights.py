@@ -124,17 +124,17 @@ def test_refuses_another_width(narrow, save) -> None:
 @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model.", "module.model."])
 def test_trunk_release(narrow, save, prefix: str) -> None:
     net = narrow("ocrnet.HRNet_Mscale")
-    state = changed(net.backbone.state_dict())
+    state = changed(net.trunk_module.state_dict())
     head = {"classifier.weight": torch.ones(4, 4), "classifier.bias": torch.ones(4)}
     report = weights.load_trunk(net, save({prefix + k: x for k, x in (state | head).items()}))
     assert report.complete
-    assert all(torch.equal(x, state[k]) for k, x in net.backbone.state_dict().items())
+    assert all(torch.equal(x, state[k]) for k, x in net.trunk_module.state_dict().items())
     assert report.unexpected == list(head)
 
 
 def test_trunk_file_given_as_a_network(narrow, save) -> None:
     with pytest.raises(UserError, match="TRUNK_WEIGHTS"):
-        weights.load(narrow("ocrnet.HRNet"), save(narrow("ocrnet.HRNet").backbone.state_dict()))
+        weights.load(narrow("ocrnet.HRNet"), save(narrow("ocrnet.HRNet").trunk_module.state_dict()))
 
 
 def test_trunk_takes_the_trunk_of_a_whole_network(narrow, save) -> None:

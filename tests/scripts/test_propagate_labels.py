@@ -159,7 +159,7 @@ def test_plain_folders(scenes: Path, tmp_path: Path, capsys) -> None:
     write_file(labels / "drive-0019_labelIds.png", place(scenes, 19)[1].read_bytes())
     words = ["--frames", str(frames), "--labels", str(labels), "--target_dir", str(tmp_path / "out"), "--flow", "dis"]
     assert propagate_labels.main([*words, "--propagate", "2"]) == 2
-    assert "has no frame 21, 2 from the labelled 19" in capsys.readouterr().err
+    assert "has no frame 21, 2 from the labeled 19" in capsys.readouterr().err
     assert propagate_labels.main([*words, "--propagate", "2", "--skip_missing", "--ignore_inconsistent"]) == 0
     printed = capsys.readouterr().out
     assert "1 steps lack a frame" in printed
@@ -172,7 +172,7 @@ def test_plain_folders(scenes: Path, tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--propagate", "9"], "has no frame 22, 3 from the labelled 19: add it, or give --propagate 2"),
+        (["--propagate", "9"], "has no frame 22, 3 from the labeled 19: add it, or give --propagate 2"),
         (["--propagate", "0"], "give 1 or more"),
         (["--ignore_id", "300"], "--ignore_id 300: labels are written as bytes, give 0 to 255"),
         (["--ignore_id", "-1"], "give 0 to 255"),

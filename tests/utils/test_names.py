@@ -60,7 +60,7 @@ def test_every_file_that_names_a_picture(tmp_path: Path, name: str) -> None:
     ]  # fmt: skip
     for sink in sinks:
         sink.add(item(name))
-        sink.close(DistributedContext())
+        sink.results(DistributedContext())
     for file in (tmp_path / "per_image.csv", tmp_path / "topn/index.csv"):
         rows = list(csv.reader(io.StringIO(file.read_bytes().decode(), newline="")))
         assert len(rows) >= 2 and shown(name) in rows[1], rows

@@ -17,6 +17,7 @@ from network.families import Settings
 from network.net import Net
 from network.trunk.hrnet import SECOND_STAGES, Stage
 from network.weights import metadata
+from options import archs
 from scripts import convert_checkpoint
 from utils.errors import UserError
 from utils.seeds import grid
@@ -279,7 +280,7 @@ def test_optimizer_goes_by_the_published_order(narrow) -> None:
     """The grid is no trained parameter, so that positions are those of our own parameters."""
     shapes = json.loads((GOLDEN / "offset" / "branched_seg_hrnet_w48_cityscapes.json").read_text())
     with torch.device("meta"):
-        net = network.compose(ARCHS["offset.HRNet"], Settings(19))
+        net = network.compose(archs.find("offset.HRNet"), Settings(19))
     trained = [
         name for name in shapes if name != "coords" and not name.endswith(("running_mean", "running_var", "tracked"))
     ]

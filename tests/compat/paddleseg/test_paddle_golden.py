@@ -85,7 +85,7 @@ def predicted(net: nn.Module, rule: EvalRule) -> Tensor:
 def test_single_scale(loaded) -> None:
     net = loaded("ocrnet.HRNet_Mscale")
     assert isinstance(net, MultiScale)
-    view = net._view(IMAGE, 1.0, None)
+    view = net._attended(IMAGE, 1.0, None)
     for key, name in (("cls_out", "pred"), ("aux_out", "aux"), ("logit_attn", "attn")):
         check("eval_single_scale", key, view[name])
 

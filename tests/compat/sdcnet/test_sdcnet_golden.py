@@ -263,7 +263,7 @@ def test_trunk_file_fills_the_trunk_alone(narrow, save) -> None:
     # The trunk of a whole network of the same layout goes the same way.
     other = narrow("deepv3.DeepV3PlusW38")
     assert weights.load_trunk(other, save(published(net))).complete
-    assert bool((other.backbone.mod1.conv1.weight == 2).all())
+    assert bool((other.trunk_module.mod1.conv1.weight == 2).all())
 
 
 @pytest.mark.parametrize("folder", ["seg_weights", "pretrained_models"])
@@ -276,7 +276,7 @@ def test_training_starts_from_the_published_trunk(narrow, tmp_path: Path, monkey
     (tmp_path / folder).mkdir()
     torch.save(trunk_file(0.125), tmp_path / folder / "wider_resnet38.pth.tar")
     assert f"{folder}/wider_resnet38.pth.tar" in network.start_trunk(cfg, net)
-    assert bool((net.mod1.conv1.weight == 1).all())
+    assert bool((net.trunk_module.mod1.conv1.weight == 1).all())
     other = config.load(["--arch", "deepv3.DeepV3PlusW38", "ASSETS_PATH", str(tmp_path)])
     told = network.start_trunk(other, narrow("deepv3.DeepV3PlusW38"))
     assert told.startswith("random weights") == (folder == "pretrained_models")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -45,11 +46,9 @@ def pairs(root: Path, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full(once: Callable[..., Path]) -> Path:
     """The 150 pictures that `make train` learns from."""
-    root = tmp_path_factory.mktemp("scenes_full")
-    toyworld.write(root)
-    return root
+    return once("scenes_full", toyworld.write)
 
 
 @pytest.fixture(scope="session")
@@ -214,6 +213,15 @@ def test_fog_takes_the_contrast_out_of_the_distance() -> None:
     assert max(ratios) < 0.9 and np.mean(ratios) < 0.7
 
 
+def test_every_class_is_drawn() -> None:
+    """In few scenes; how often, and that color and place do not tell them, is looked at in all 150, slowly."""
+    labels = [ids.train_ids(toyworld.render(index, size=(64, 128))[1]) for index in range(24)]
+    pixels = np.bincount(np.concatenate(labels).ravel(), minlength=256)[:19]
+    assert ids.NAMES[pixels.argmax()] == "road" and pixels.min() > 60
+    assert pixels[ids.NAMES.index("rider")] < 0.012 * pixels.sum()
+
+
+@pytest.mark.slow
 def test_classes_occur_often_enough_and_rare_ones_are_rare(full: Path) -> None:
     for split, images, least in (("train", 120, 15), ("val", 30, 5)):
         labels = [label for _, label in pairs(full, split)]
@@ -242,6 +250,7 @@ def _features(
     return np.concatenate(features), np.concatenate(targets).astype(np.int64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.3, 1.0, 3.0])
 def test_color_and_place_do_not_tell_the_class(full: Path, weight: float) -> None:
     """One nearest neighbor on (RGB, x, y) among 60,000 training pixels; `weight` of the place against the color."""

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from network.mscale import scale_name
+from utils.contracts import scale_name
 from utils.normalization import Normalization
 from utils.resize import resize, rounded_up, short_side_scale
 

@@ -10,6 +10,7 @@ from loss import table
 from loss.criterion import Term
 from loss.pixels import PixelLoss
 from options import archs
+from utils.contracts import scale_name
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -55,7 +56,7 @@ def by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
         terms += _terms("deepsup", "deepsup", o.DEEP_SUP_SCALE, plain)
     single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
     for scale in _training_scales(cfg.MODEL) if o.SUPERVISED_MSCALE_WT else ():
-        name = scale_output(scale)
+        name = f"pred_{scale_name(scale)}"
         terms += _terms(name, name, o.SUPERVISED_MSCALE_WT, single)
     return terms
 
@@ -63,11 +64,6 @@ def by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
 def outputs(cfg: Any) -> frozenset[str]:
     """Names of what the network gives beside `pred`."""
     return archs.outputs(archs.find(cfg.MODEL.ARCH), cfg.MODEL.DECODER)
-
-
-def scale_output(scale: float) -> str:
-    """Name of the prediction at one scale: 0.5 -> pred_05x, 1.0 -> pred_10x."""
-    return f"pred_{str(float(scale)).replace('.', '')}x"
 
 
 def _seeds(cfg: Any, end: str, weight: float, phases: Phases) -> list[Term]:

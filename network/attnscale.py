@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from network.mscale import MultiScale, scale_name
+from network.mscale import MultiScale
 from utils.amp import upcast_to_float32
-from utils.contracts import Outputs
+from utils.contracts import Outputs, scale_name
 from utils.resize import resize
 
 

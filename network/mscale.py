@@ -16,7 +16,7 @@ from network.families import Family, Maps
 from network.families_deeplab import DeepLabPlus
 from network.net import Net
 from utils.amp import upcast_to_float32
-from utils.contracts import Outputs
+from utils.contracts import Outputs, scale_name
 from utils.resize import resize, resize_by
 
 
@@ -27,11 +27,6 @@ def fuse(coarse: Tensor, attention: Tensor, fine: Tensor, align_corners: bool = 
     """
     size = fine.shape[-2:]
     return resize(attention * coarse, size, align_corners) + (1 - resize(attention, size, align_corners)) * fine
-
-
-def scale_name(scale: float) -> str:
-    """Name of a scale in output keys: 0.5 -> "05x", 1.0 -> "10x", 0.25 -> "025x"."""
-    return str(float(scale)).replace(".", "") + "x"
 
 
 class MultiScale(Net):

@@ -77,8 +77,10 @@ class Option(NamedTuple):
 
     def _bounds(self) -> str:
         end = self.most if self.most is not None else self.below
+        if self.above is not None and end is not None:
+            return f"lies above {self.above} and at most at {end}, not "
         if self.above is not None:
-            return f"must be above {self.above}, not " if end is None else f"lies above 0 and at most at {end}, not "
+            return f"must be above {self.above}, not "
         if end is None:
             return "must not be negative, it is " if self.least == 0 else f"must be at least {self.least}, not "
         return f"lies between {self.least} and {end}, not "

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 import compat
+import config
+from datasets.cityscapes import SPEC
+from evaluation import sinks
+from utils.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 NAMED = re.compile(
@@ -117,3 +121,16 @@ def test_a_room_that_is_left_out_is_missed_by_none(without: dict[str, dict], roo
     assert found["complete"] and found["help"]
     assert all(found[kind] == whole[kind] for kind in ("classes", "sinks"))
     assert {"default"} <= {*found["rules"]} < {*whole["rules"]}
+
+
+@pytest.mark.parametrize("option", ["VISUALIZE", "DUMP_PSEUDO_COLOR", "DUMP_IMAGES"])
+def test_folders_of_a_room_that_is_not_here_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str
+) -> None:
+    cfg = config.load(["--dataset", "toy", "--arch", "basic.HRNet", "--eval", "val", "--snapshot", "x"])
+    cfg.defrost()
+    cfg.EVAL[option] = True
+    assert len(sinks.build(cfg, SPEC, tmp_path, 1)) == 4  # gallery, scores of images, this one, what an older run left
+    monkeypatch.setattr(compat, "parts", lambda kind: ())
+    with pytest.raises(UserError, match=f"--{option.lower()} is of a room that is not here: leave it out"):
+        sinks.build(cfg, SPEC, tmp_path, 1)

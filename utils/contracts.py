@@ -81,6 +81,11 @@ class Prediction:
     note: str = ""
 
 
+def scale_name(scale: float) -> str:
+    """Name of a scale in output keys: 0.5 -> "05x", 1.0 -> "10x", 0.25 -> "025x"."""
+    return str(float(scale)).replace(".", "") + "x"
+
+
 @dataclass(frozen=True)
 class DatasetSpec:
     """Classes of a dataset. `id_to_train` maps label values to train ids; None: labels are train ids already.

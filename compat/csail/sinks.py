@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
@@ -41,6 +41,7 @@ class SideBySide:
         return Results([f"{counted(sum(ranks.gather(self._written)), 'image')} beside their {beside} in {self.folder}"])
 
 
-def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[SideBySide]:
-    """What the options ask for."""
-    return [SideBySide(run_dir / "result", spec)] if cfg.EVAL.VISUALIZE else []
+# The option of EVAL that asks for it: (run folder, classes) -> sink.
+FOLDERS: dict[str, Callable[[Path, DatasetSpec], Sink]] = {
+    "VISUALIZE": lambda run_dir, spec: SideBySide(run_dir / "result", spec),
+}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
@@ -53,6 +53,5 @@ class PseudoColor:
         return Results([f"{written} in {self.added} and {self.pseudo}"])
 
 
-def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[PseudoColor]:
-    """What the options ask for."""
-    return [PseudoColor(run_dir)] if cfg.EVAL.DUMP_PSEUDO_COLOR else []
+# The option of EVAL that asks for it: (run folder, classes) -> sink.
+FOLDERS: dict[str, Callable[[Path, DatasetSpec], Sink]] = {"DUMP_PSEUDO_COLOR": lambda run_dir, _: PseudoColor(run_dir)}

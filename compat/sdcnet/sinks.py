@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
@@ -71,6 +71,5 @@ def _png(picture: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def build(cfg: Any, spec: DatasetSpec, run_dir: Path) -> list[Folders]:
-    """What the options ask for."""
-    return [Folders(run_dir, spec)] if cfg.EVAL.DUMP_IMAGES else []
+# The option of EVAL that asks for it: (run folder, classes) -> sink.
+FOLDERS: dict[str, Callable[[Path, DatasetSpec], Sink]] = {"DUMP_IMAGES": Folders}

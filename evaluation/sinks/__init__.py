@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from evaluation.sinks.scales import ScaleScores
 from evaluation.sinks.seedmaps import OUTPUTS as SEEDS
 from evaluation.sinks.submission import Submission
 from evaluation.sinks.worst import Worst
-from utils.contracts import DatasetSpec, EvalBatch, Prediction
+from utils.contracts import DatasetSpec, EvalBatch, Prediction, scale_name
 from utils.distributed import DistributedContext
+from utils.errors import UserError
 
 __all__ = [
     "AutoLabels",
@@ -43,6 +44,10 @@ __all__ = [
     "items",
     "scale_outputs",
 ]
+
+
+# Options of EVAL that ask for the folders of another system, in the order of their lines.
+_OF_ROOMS = ("VISUALIZE", "DUMP_PSEUDO_COLOR", "DUMP_IMAGES")
 
 
 class Sinks(list[Sink]):
@@ -77,7 +82,7 @@ def items(batch: EvalBatch, predictions: Sequence[Prediction]) -> Iterator[EvalI
 
 def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:
     """Names of a multi-scale network's outputs: ("attn", (0.5, 1.0)) -> ("attn_05x", "attn_10x")."""
-    return tuple(f"{kind}_{str(float(scale)).replace('.', '')}x" for scale in sorted(set(scales)))
+    return tuple(f"{kind}_{scale_name(scale)}" for scale in sorted(set(scales)))
 
 
 def build(
@@ -105,8 +110,7 @@ def build(
     if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
         shown = (*single, *maps) if options.DUMP_ASSETS else ()
         sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, shown))
-    for room in compat.parts("sinks"):
-        sinks += room.build(cfg, spec, run_dir)
+    sinks += [make(run_dir, spec) for make in _folders_of_rooms(options)]
     if options.DUMP_PALETTE:
         sinks.append(LabelMaps(run_dir / "test_results", spec))
     if options.DUMP_TOPN:
@@ -119,6 +123,16 @@ def build(
     if options.MODE:
         sinks.append(Older(run_dir))
     return sinks
+
+
+def _folders_of_rooms(options: Any) -> list[Callable[[Path, DatasetSpec], Sink]]:
+    """What makes the asked-for folders of other systems; UserError where a system's room is not here."""
+    made = {option: make for room in compat.parts("sinks") for option, make in room.FOLDERS.items()}
+    asked = [option for option in _OF_ROOMS if getattr(options, option)]
+    for option in asked:
+        if option not in made:
+            raise UserError(f"--{option.lower()} is of a room that is not here: leave it out")
+    return [made[option] for option in asked]
 
 
 def _first_pass(cfg: Any, averaged: Sequence[float]) -> str:

@@ -7,7 +7,6 @@ import torch
 
 import config
 import loss
-from loss.terms import scale_output
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -69,11 +68,6 @@ def test_rmi_has_regions_on_the_main_output_alone(auxiliary):
         "pred_05x": False,
         "pred_10x": False,
     }
-
-
-@pytest.mark.parametrize("scale, name", [(0.5, "pred_05x"), (0.25, "pred_025x"), (1.0, "pred_10x"), (1, "pred_10x")])
-def test_scale_output(scale, name):
-    assert scale_output(scale) == name
 
 
 @pytest.mark.parametrize(

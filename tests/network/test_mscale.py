@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from network.mscale import fuse, scale_name
+from network.mscale import fuse
+from utils.contracts import scale_name
 
 
 def image(*shape: int) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,9 @@ def test_a_bound_is_where_it_is_said_to_be(option: Option) -> None:
     for outside, inward in ((option.above, math.inf), (option.below, -math.inf)):
         if outside is not None:
             assert refused(option, outside) and not refused(option, math.nextafter(outside, inward))
+
+
+def test_two_files_of_a_checkpoint_are_a_list_in_yaml(tmp_path: Path) -> None:
+    (tmp_path / "pair.yaml").write_text("SNAPSHOT: [encoder.pth, decoder.pth]\n")
+    cfg = config.load(["--cfg", str(tmp_path / "pair.yaml"), "--arch", "encoder_decoder", "--dataset", "ade20k"])
+    assert cfg.SNAPSHOT == "encoder.pth,decoder.pth"

@@ -31,26 +31,20 @@ def refused(values: Values, given: Collection[str]) -> Iterator[str]:
 
 
 def notes(values: Values, given: Collection[str], from_files: Collection[str]) -> list[str]:
-    """What option files ask for and is not read: a recipe may carry what another network of it reads.
-
-    The two flips of --aug_eval do nothing unless that is given.
-    """
-    flips = {"--flip_horizontal": "EVAL.FLIP_HORIZONTAL", "--flip_vertical": "EVAL.FLIP_VERTICAL"}
-    idle = {} if values["EVAL.AUG_EVAL"] else flips
-    ignored = [f"{flag} (without --aug_eval)" for flag, key in idle.items() if values[key]]
+    """What option files ask for and is not read: a recipe may carry what another network of it reads."""
     left = {key for key in from_files if values[key] != OPTIONS[key].default} - {*given}
     left |= {key for key in given if _carried(key, run_of(values))}
     said = {key: OPTIONS[key].written(values[key]) for key in unread(values) if key in left}
-    return ignored + [f"{key} {text} (not read by {values['MODEL.ARCH'] or 'this run'})" for key, text in said.items()]
+    return [f"{key} {text} (not read by {values['MODEL.ARCH'] or 'this run'})" for key, text in said.items()]
 
 
 def _carried(key: str, run: Run) -> bool:
     """Whether command lines carry this option as part of a block, although not all networks read it: then it is said.
 
     The shape of HRNet and OCR is such a block; --save_interval beside a --max_iters that may be 0; and the second
-    head's weight, in those of all scene-parsing networks.
+    head's weight, in those of all scene-parsing networks; the two flips of --aug_eval.
     """
-    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL")) or (
+    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL", "EVAL.FLIP_")) or (
         key == "LOSS.DEEP_SUP_SCALE" and run.arch.head == ANY
     )
 

@@ -107,7 +107,7 @@ def test_labels_that_are_overwritten_reach_later_terms():
         (["--loss_terms", "dice:pred:1,"], "loss:output:weight"),
         (["--loss_terms", "dize:pred:1"], "unknown loss 'dize'.*dice"),
         (["--loss_terms", "dice:pred:1,dice:pred:1"], "dice:pred twice"),
-        (["--loss_terms", "dice:pred:1", "--rmi_loss"], "--loss_terms stands in place of --rmi_loss"),
+        (["--loss_terms", "dice:pred:1", "--rmi_loss"], "--rmi_loss is of a loss without --loss_terms"),
         (["--published", "dice_v2.0,dice_labels"], "one of dice_v2.0"),
         (["--loss_terms", "bootstrapped:pred:1", "--boot_min_pixels", "0"], "--boot_min_pixels must be above 0"),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import fields
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -10,7 +12,6 @@ import torch
 
 import config
 import network
-from network import tables
 from network.families import Settings
 from options import archs, reads
 from options.archs import ARCHS
@@ -70,8 +71,13 @@ def read_by(arch: str) -> set[str]:
 
 
 def test_every_network_has_a_row() -> None:
-    assert set(archs.TRUNKS) <= set(tables.TRUNKS) and set(archs.HEADS) <= set(tables.HEADS)
-    assert {"", *archs.SCALES} == set(tables.SCALES)
+    assert {row.trunk for row in ARCHS.values()} <= {archs.ANY, *archs.TRUNKS}
+    assert {row.head for row in ARCHS.values()} <= {archs.ANY, *archs.HEADS, *archs.PUBLISHED_HEADS}
+    assert {row.scales for row in ARCHS.values()} == {"", *archs.SCALES}
+    for part in chain.from_iterable(
+        table.values() for table in (archs.TRUNKS, archs.HEADS, archs.PUBLISHED_HEADS, archs.SCALES)
+    ):
+        assert callable(pkgutil.resolve_name(f"network.{part.make}")), part
 
 
 @pytest.mark.parametrize("arch", sorted(ARCHS))

@@ -52,6 +52,10 @@ class WeightedCrossEntropy(PixelLoss):
     batch: bool = False
     published: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.batch |= self.published
+
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         valid = self.valid(label)
@@ -66,7 +70,7 @@ class WeightedCrossEntropy(PixelLoss):
     def weights(self, label: Tensor, valid: Tensor) -> Tensor:
         """Weight of every class in every image: (N, H, W) -> (N, K) float64."""
         counts = class_counts(label, valid, self.num_classes)
-        if self.batch or self.published:
+        if self.batch:
             counts = self.ranks.sum(counts.sum(0)).expand_as(counts)
         return class_weights(counts.double(), counts.sum(1, keepdim=True), self.bound)
 

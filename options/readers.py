@@ -35,6 +35,12 @@ def _training(of: str, reads: Callable[[Run], bool], network: bool = False) -> R
     return Reader(of, reads, network, True)
 
 
+def _term(of: str, reads: Callable[[Run], bool]) -> Reader:
+    """Trainings of such networks with the losses that their outputs have by themselves."""
+    whole = f"the loss of {of}, without --loss_terms"
+    return Reader(whole, lambda run: reads(run) and not run.asks("LOSS.TERMS"), True, True)
+
+
 def run_of(values: Mapping[str, Any]) -> Run:
     """The run that these options ask for; UserError for an unknown network."""
     return Run(archs.find(values["MODEL.ARCH"]) if values["MODEL.ARCH"] else Arch("", ""), values)
@@ -136,24 +142,12 @@ NAMED_LOSS = _training("a loss without --loss_terms", lambda run: not run.asks("
 ON_HRNET = _training("networks on HRNet", lambda run: run.arch.trunk in ("hrnet", ANY), True)
 ON_WRN38 = _training("networks on Wide-ResNet-38", lambda run: run.arch.trunk == "wide_resnet38", True)
 ON_X71 = _training("networks on Xception-71", lambda run: run.arch.trunk == "xception71", True)
-AUXILIARY = _training(
-    "the loss of networks with OCR, without --loss_terms",
-    lambda run: "aux" in _outputs(run) and not run.asks("LOSS.TERMS"),
-    True,
-)
+AUXILIARY = _term("networks with OCR", lambda run: "aux" in _outputs(run))
 AUXILIARY_RMI = _training(
     "networks with OCR under --rmi_loss", lambda run: AUXILIARY.reads(run) and run.asks("LOSS.RMI"), True
 )
-SINGLE_SCALES = _training(
-    "the loss of networks that combine scales, without --loss_terms",
-    lambda run: bool(run.arch.scales) and not run.asks("LOSS.TERMS"),
-    True,
-)
-SECOND_HEAD = _training(
-    "the loss of an encoder_decoder whose decoder ends in deepsup, without --loss_terms",
-    lambda run: "deepsup" in _outputs(run) and not run.asks("LOSS.TERMS"),
-    True,
-)
+SINGLE_SCALES = _term("networks that combine scales", lambda run: bool(run.arch.scales))
+SECOND_HEAD = _term("an encoder_decoder whose decoder ends in deepsup", lambda run: "deepsup" in _outputs(run))
 WEIGHTED = loss("--img_wt_loss and --jointwtborder", "weighted", "relaxation")
 RELAXATION = loss("--jointwtborder", "relaxation")
 BARE_START = _training("a start without --snapshot", lambda run: not run.asks("SNAPSHOT"))

@@ -140,9 +140,9 @@ class HRNet(OwnTrunk):
         """Four maps -> (N, their channels, ~H/4, ~W/4)."""
         return torch.cat([resize(x, features[0].shape[-2:], self.align_corners) for x in features[:4]], dim=1)
 
-    def join_second(self, features: Features) -> Tensor | None:
-        """The same of the second branch; None where there is none."""
-        return self.join(features[4:]) if len(features) > 4 else None
+    def join_branches(self, features: Features) -> tuple[Tensor, Tensor | None]:
+        """The same of the first branch and of the second one, None where there is none."""
+        return self.join(features), self.join(features[4:]) if len(features) > 4 else None
 
     def _stem(self, image: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(image)))

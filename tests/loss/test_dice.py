@@ -9,6 +9,7 @@ import config
 import loss
 from loss.cross_entropy import BootstrappedCrossEntropy
 from loss.dice import Dice
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 IGN = 255
@@ -51,7 +52,7 @@ def test_published_variants_over_two_ranks(published, on_two_ranks):
         value.backward()
         return value.detach(), logits.grad
 
-    value, grad = work(None, slice(None))
+    value, grad = work(DistributedContext(), slice(None))
     (value0, grad0), (value1, grad1) = on_two_ranks(work)
     torch.testing.assert_close((value0 + value1) / 2, value)
     torch.testing.assert_close(torch.cat([grad0, grad1]) / 2, grad)

@@ -187,8 +187,8 @@ def _expand_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"ASSETS_PATH": assets}
 
 
-def unread(cfg: CfgNode) -> dict[str, str]:
-    """{key: what it is of} of options that this run does not read."""
+def unread(cfg: CfgNode) -> dict[str, reads.Reader]:
+    """{key: what reads it} of options that this run does not read."""
     return reads.unread({key: get(cfg, key) for key in OPTIONS})
 
 

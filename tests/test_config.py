@@ -177,8 +177,8 @@ def test_both_spellings_of_local_rank() -> None:
         (["--aug_eval", "--flip_horizontal"], "nvidia", 2, []),
         (["--aug_eval", "--flip_vertical"], "nvidia", 2, []),
         (["--aug_eval", "--flip_vertical", "--flip_horizontal"], "nvidia", 4, []),
-        (["--flip_horizontal", "--flip_vertical"], "nvidia", 1, ["--flip_horizontal", "--flip_vertical"]),
-        (["--do_flip", "--flip_vertical"], "nvidia", 2, ["--flip_vertical"]),
+        (["--flip_horizontal", "--flip_vertical"], "nvidia", 1, ["EVAL.FLIP_HORIZONTAL", "EVAL.FLIP_VERTICAL"]),
+        (["--do_flip", "--flip_vertical"], "nvidia", 2, ["EVAL.FLIP_VERTICAL"]),
     ],
 )
 def test_rule_and_flips_of_an_evaluation(words: list[str], name: str, flips: int, idle: list[str]) -> None:
@@ -187,7 +187,7 @@ def test_rule_and_flips_of_an_evaluation(words: list[str], name: str, flips: int
     assert inference.rule_name(cfg) == name
     rule = inference.eval_rule(cfg)
     assert len(rule.flips) == flips and rule.use_given_scale_factor == (name == "paddle") and rule.average == "logits"
-    assert [flag.split()[0] for flag in cfg.WITHOUT_EFFECT] == idle
+    assert cfg.WITHOUT_EFFECT == [f"{key} True (not read: of --aug_eval)" for key in idle]
 
 
 def test_flags_of_paddlesegs_val() -> None:

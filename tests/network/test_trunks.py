@@ -126,7 +126,7 @@ def released(name: str, extra: STATE) -> STATE:
     """A file that has the trunk's own names."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return TRUNKS[name](Settings(2, width_mult=MULT)).state_dict() | extra
+        return tables.trunk(TRUNKS[name], Settings(2, width_mult=MULT)).state_dict() | extra
 
 
 def cadene_file() -> STATE:

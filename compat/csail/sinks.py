@@ -15,11 +15,13 @@ from utils.plural import counted
 from utils.visualize import colorize, encode_png, file_stem
 
 
-class SideBySide(Sink):
+class SideBySide:
     """Writes `<folder>/<name>.png` of every image: itself, its truth where there is one, and the prediction, in a row.
 
     Truth and prediction in the dataset's colors; pixels without a truth are black.
     """
+
+    extras: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, spec: DatasetSpec) -> None:
         self.folder, self.spec = folder, spec

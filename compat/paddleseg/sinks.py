@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import EvalItem, FileSink, Sink
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array
 
 COLOR = 0.4  # its share in the overlay; the image has the rest
@@ -25,23 +27,30 @@ def colors() -> np.ndarray:
     return np.sum(bits, axis=0).astype(np.uint8)
 
 
-class PseudoColor(FileSink):
+class PseudoColor:
     """Writes, of every image, `added_prediction/<name>.png`, 60 % image and 40 % color, and
     `pseudo_color_prediction/<name>.png`, the train ids with a palette.
     """
+
+    extras: tuple[str, ...] = ()
 
     def __init__(self, run_dir: Path) -> None:
         self.added, self.pseudo = run_dir / "added_prediction", run_dir / "pseudo_color_prediction"
         self._table = colors()
         self._palette = [tuple(color) for color in self._table.tolist()]
-        super().__init__(f"in {self.added} and {self.pseudo}")
+        self._written = 0
 
     def add(self, item: EvalItem) -> None:
         """Write both pictures of one image."""
         name, classes = f"{file_stem(item.name)}.png", to_array(item.prediction.classes)
         write_file(self.added / name, encode_png(overlay(item.image, classes, self._palette, COLOR)))
         write_file(self.pseudo / name, encode_indexed(classes, self._table))
-        self.written += 1
+        self._written += 1
+
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
+        """Say how many."""
+        written = counted(sum(ranks.gather(self._written)), "image")
+        return Results([f"{written} in {self.added} and {self.pseudo}"])
 
 
 # The option of EVAL that asks for it: (run folder, classes) -> sink.

@@ -20,13 +20,15 @@ from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_
 WHITE = 255
 
 
-class Folders(Sink):
+class Folders:
     """Writes, of every image, four PNG of its size:
 
     `rgb/<name>_color.png`: train ids with the dataset's palette; `pred/<name>.png`: gray, the dataset's own ids;
     `compose/<name>_compose.png`: RGBA, half image, half class colors; of a labelled image `diff/<name>_diff.png`: that
     blend where the prediction is wrong, white where it is right or the truth is ignored.
     """
+
+    extras: tuple[str, ...] = ()
 
     def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
         self.run_dir, self.spec = run_dir, spec

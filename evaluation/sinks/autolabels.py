@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from datasets import labelrecord
-from evaluation.sinks.base import ALONE, EvalItem, FileSink, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from evaluation.sinks.coverage import Coverage
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError, nearest
 from utils.files import write_file
+from utils.plural import counted
 from utils.visualize import encode_png, file_stem, to_array
 
 _CITY = re.compile(r"(?P<city>[^_]+)_\d{6}_\d{6}_leftImg8bit")
@@ -65,7 +66,7 @@ def thresholds(text: str, spec: DatasetSpec, default: float = 0.9) -> list[float
     return [own.get(k, least) for k in range(spec.num_classes)]
 
 
-class AutoLabels(FileSink):
+class AutoLabels(Sink):
     """Writes `train_extra/<city>/<name>.png` (the dataset's own ids) and `<name>_prob.png` (8 bit: confidence * 255),
     as the loader of automatic labels reads them, and `autolabels.json` with the names of the classes.
 
@@ -82,11 +83,11 @@ class AutoLabels(FileSink):
         made: Mapping[str, Any] | None = None,
         coverage: Coverage | None = None,
     ) -> None:
-        super().__init__(f"in {folder}", "automatic label")
         self.folder, self.spec, self.made, self.coverage = folder, spec, made or {}, coverage
         self.thresholds = np.asarray(thresholds or [0.0] * spec.num_classes)
         self._ignored = ignored_id(spec)
         self._table = id_table(spec).astype(np.uint16 if self._ignored > 255 else id_table(spec).dtype)
+        self._count = 0
 
     def files(self, name: str) -> tuple[Path, Path]:
         """Label and probability of an image. The label is written last: where it is, the other is, too."""
@@ -105,10 +106,11 @@ class AutoLabels(FileSink):
         if self.coverage is not None:
             counts = [np.bincount(part.ravel(), minlength=self.spec.num_classes) for part in (classes, classes[kept])]
             self.coverage.add(item.name, *counts)
-        self.written += 1
+        self._count += 1
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many and where."""
-        if sum(ranks.gather(self.written)) and ranks.is_main:
+        total = sum(ranks.gather(self._count))
+        if ranks.is_main and total:
             labelrecord.write(self.folder, self.spec, self.made)
-        return super().results(ranks)
+        return Results([f"{counted(total, 'automatic label')} in {self.folder}"])

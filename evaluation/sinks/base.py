@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from evaluation.metrics import Scores
 from utils.contracts import Prediction
 from utils.distributed import DistributedContext
-from utils.plural import counted
 
 ALONE = DistributedContext()
 
@@ -64,7 +64,7 @@ def scores_of(counts: Mapping[str, np.ndarray], ranks: DistributedContext) -> di
     return {name: Scores.of(np.sum([part[name] for part in parts if name in part], axis=0)) for name in names}
 
 
-class Sink:
+class Sink(Protocol):
     """Reads every item of this rank and alters none. `extras`: outputs of the network that it would like to see."""
 
     extras: tuple[str, ...] = ()
@@ -75,17 +75,3 @@ class Sink:
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Put the ranks' parts together, on every rank and once, after the last image; give what came of it."""
         return Results()
-
-
-class FileSink(Sink):
-    """Writes files of each image, counts the images in `written`, and says how many there are and where.
-
-    `place` ends the line "3 images in FOLDER"; `thing` is the noun of one of them.
-    """
-
-    def __init__(self, place: str, thing: str = "image") -> None:
-        self.place, self.thing, self.written = place, thing, 0
-
-    def results(self, ranks: DistributedContext = ALONE) -> Results:
-        """Say how many and where."""
-        return Results([f"{counted(sum(ranks.gather(self.written)), self.thing)} {self.place}"])

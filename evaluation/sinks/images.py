@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import EvalItem, FileSink
+from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.folder import PictureFolder
 from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.contracts import DatasetSpec
-from utils.files import write_file
+from utils.distributed import DistributedContext
 from utils.visualize import colorize, encode_png, error_map, file_stem, heat, overlay
 
 ABOUT = 10
@@ -28,7 +29,7 @@ def pictures_of(item: EvalItem, spec: DatasetSpec) -> dict[str, np.ndarray]:
     }
 
 
-class Images(FileSink):
+class Images(PictureFolder):
     """Writes `<name>_{input,prediction,composite,confidence}.png`, with a label `_truth` and `_error`, and with
     `extras` a `_pred_05x` (class colors) or `_attn_05x` (viridis, 0 to 1) for each output that is there. With those of
     seed pixels among them `_{arrows,initial,seed,seed_confidence}.png`, see `seed_pictures`.
@@ -39,17 +40,20 @@ class Images(FileSink):
     def __init__(
         self, folder: Path, spec: DatasetSpec, expected: int, everything: bool = False, extras: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(f"in {folder}")
-        self.folder, self.spec, self.extras = folder, spec, extras
+        super().__init__(folder)
+        self.spec, self.extras = spec, extras
         self._every, self._seen = 1 if everything else max(1, expected // ABOUT), 0
 
     def add(self, item: EvalItem) -> None:
         """Write the pictures of every n-th image."""
         if self._seen % self._every == 0:
-            for kind, picture in self._pictures(item).items():
-                write_file(self.folder / f"{file_stem(item.name)}_{kind}.png", encode_png(picture))
-            self.written += 1
+            super().add(item)
         self._seen += 1
+
+    def files(self, item: EvalItem) -> dict[str, bytes]:
+        """All pictures of one image."""
+        pictures = self._pictures(item)
+        return {f"{file_stem(item.name)}_{kind}.png": encode_png(picture) for kind, picture in pictures.items()}
 
     def _pictures(self, item: EvalItem) -> dict[str, np.ndarray]:
         prediction, palette = item.prediction, self.spec.palette
@@ -62,3 +66,7 @@ class Images(FileSink):
             if name not in OUTPUTS:
                 pictures[name] = heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
         return pictures
+
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
+        """Say how many."""
+        return Results([f"{self.written(ranks)} in {self.folder}"])

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import EvalItem, FileSink
+from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.folder import PictureFolder
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
-from utils.files import write_file
+from utils.distributed import DistributedContext
 from utils.visualize import encode_indexed, encode_png, file_stem, to_array
 
 
-class LabelMaps(FileSink):
+class LabelMaps(PictureFolder):
     """Writes `<folder>/<name>.png` of every image: the dataset's own ids, each with the color of its class.
 
     Datasets whose submissions are written in train ids have those here, too. Values that are no class are black. Ids
@@ -21,17 +22,19 @@ class LabelMaps(FileSink):
     """
 
     def __init__(self, folder: Path, spec: DatasetSpec) -> None:
-        self.folder, self._ids = folder, id_table(spec)
+        super().__init__(folder)
+        self._ids = id_table(spec)
         self._colors = np.zeros((256, 3), np.uint8)
-        how = "of 16 bits, without colors (ids above 255),"
         if self._ids.dtype == np.uint8:
             self._colors[self._ids[: spec.num_classes]] = spec.palette
-            how = "with colors"
-        super().__init__(f"{how} in {folder}", "label map")
 
-    def add(self, item: EvalItem) -> None:
-        """Write one image's ids."""
+    def files(self, item: EvalItem) -> dict[str, bytes]:
+        """One image's ids."""
         ids = self._ids[to_array(item.prediction.classes)]
         data = encode_indexed(ids, self._colors) if ids.dtype == np.uint8 else encode_png(ids)
-        write_file(self.folder / f"{file_stem(item.name)}.png", data)
-        self.written += 1
+        return {f"{file_stem(item.name)}.png": data}
+
+    def results(self, ranks: DistributedContext = ALONE) -> Results:
+        """Say how many."""
+        how = "with colors" if self._ids.dtype == np.uint8 else "of 16 bits, without colors (ids above 255),"
+        return Results([f"{self.written(ranks, 'label map')} {how} in {self.folder}"])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import compat
 from evaluation.sinks.autolabels import AutoLabels
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
+from evaluation.sinks.base import Row as Row
 from evaluation.sinks.conditions import Conditions
 from evaluation.sinks.gallery import Gallery
 from evaluation.sinks.images import Images

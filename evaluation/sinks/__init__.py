@@ -40,14 +40,9 @@ class Request:
     conditions: Mapping[str, str]
 
     @property
-    def options(self) -> Any:
-        """The options of the group EVAL."""
-        return self.cfg.EVAL
-
-    @property
     def scored(self) -> bool:
         """Whether labels are compared, if there are any."""
-        return not (self.options.MODE and self.options.NO_METRICS)
+        return not (self.cfg.EVAL.MODE and self.cfg.EVAL.NO_METRICS)
 
 
 class Entry(NamedTuple):
@@ -59,7 +54,7 @@ class Entry(NamedTuple):
 
 def when(option: str, make: Callable[[Request], Sink]) -> Entry:
     """A row for what an option of the group EVAL asks for."""
-    return Entry(lambda r: getattr(r.options, option), make)
+    return Entry(lambda r: getattr(r.cfg.EVAL, option), make)
 
 
 def of_room(option: str) -> Entry:
@@ -81,14 +76,14 @@ SINKS: tuple[Entry, ...] = (
     Entry(lambda r: r.scored and r.conditions, lambda r: Conditions(r.folder / "conditions.csv", r.spec, r.conditions)),
     when("LOG_MSINF_TO_TB", lambda r: ScaleScores(r.spec, logits(r.cfg))),
     Entry(
-        lambda r: r.options.DUMP_ASSETS or r.options.DUMP_ALL_IMAGES,
-        lambda r: Images(r.folder / "images", r.spec, r.expected, r.options.DUMP_ALL_IMAGES, assets(r.cfg)),
+        lambda r: r.cfg.EVAL.DUMP_ASSETS or r.cfg.EVAL.DUMP_ALL_IMAGES,
+        lambda r: Images(r.folder / "images", r.spec, r.expected, r.cfg.EVAL.DUMP_ALL_IMAGES, assets(r.cfg)),
     ),
     of_room("VISUALIZE"),
     of_room("DUMP_PSEUDO_COLOR"),
     of_room("DUMP_IMAGES"),
     when("DUMP_PALETTE", lambda r: LabelMaps(r.folder / "test_results", r.spec)),
-    when("DUMP_TOPN", lambda r: Worst(r.folder / "topn", r.spec, r.options.DUMP_TOPN, r.options.DUMP_TOPN_ALL)),
+    when("DUMP_TOPN", lambda r: Worst(r.folder / "topn", r.spec, r.cfg.EVAL.DUMP_TOPN, r.cfg.EVAL.DUMP_TOPN_ALL)),
     when("DUMP_FOR_SUBMISSION", lambda r: Submission(r.folder, r.spec, r.expected)),
     when("DUMP_FOR_AUTO_LABELLING", lambda r: AutoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg))),
     when("MODE", lambda r: Older(r.folder)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -118,6 +121,12 @@ def _one_channel(values: np.ndarray, path: str) -> np.ndarray:
     return np.ascontiguousarray(values[..., 0])
 
 
+def with_pixels(values: Sequence[Any] | np.ndarray, pixels: Iterable[int] | np.ndarray) -> str:
+    """Wrong values for a message, the first four of them with the pixels of each."""
+    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:4], pixels, strict=False))
+    return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+
+
 def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
     """The values as uint8 or uint16."""
     if values.dtype == np.bool_ or values.dtype.kind == "u" and values.dtype.itemsize < 3:
@@ -127,7 +136,5 @@ def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
     right = (values >= 0) & (values <= LARGEST) & (np.floor(values) == values)
     if right.all():
         return values.astype(np.uint8 if values.max() < 256 else np.uint16)
-    bad, pixels = np.unique(values[~right], return_counts=True)
-    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(bad[:4], pixels, strict=False))
-    more = f" and {bad.size - 4} more" if bad.size > 4 else ""
-    raise UserError(f"{path}: label value {shown}{more} cannot be an id; ids are whole numbers from 0 to {LARGEST}")
+    found = with_pixels(*np.unique(values[~right], return_counts=True))
+    raise UserError(f"{path}: label value {found} cannot be an id; ids are whole numbers from 0 to {LARGEST}")

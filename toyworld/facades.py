@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from toyworld.colors import choose, tint
 from toyworld.textures import bricks, fractal, rough, to_bytes
 
 WALLS = (
@@ -41,7 +42,7 @@ def style(rng: np.random.Generator, works: bool, density: int) -> Style:
     """Draw a building's style; `works`: sheds and offices more often."""
     weights = [0.32, 0.4, 0.12, 0.16] if not works else [0.3, 0.2, 0.2, 0.3]
     kind = str(rng.choice(["brick", "plaster", "glass", "panel"], p=weights))
-    wall = np.array(WALLS[int(rng.integers(len(WALLS)))], np.float32)
+    wall = np.array(choose(rng, WALLS), np.float32)
     if kind == "brick" and rng.random() < 0.7:
         wall = np.array(WALLS[int(rng.choice([0, 1, 10, 11]))], np.float32)
     wall = np.clip(wall * rng.uniform(0.75, 1.15) + rng.uniform(-8, 8, 3), 40, 235).astype(np.float32)
@@ -167,7 +168,7 @@ def _shops(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look: S
     while x < w - 30:
         wide = int(rng.integers(44, 100))
         end = min(w, x + wide)
-        board = np.array(BOARDS[int(rng.integers(len(BOARDS)))]) * rng.uniform(0.7, 1.15)
+        board = tint(rng, BOARDS, 0.7, 1.15)
         image[top : top + 11, x:end] = board
         _letters(rng, image[top + 3 : top + 9, x + 6 : end - 6], 255 - board * 0.4)
         image[top + 11 : h - 5, x + 2 : end - 2] = _pane(rng, look, max(1, h - 5 - top - 11), max(1, end - x - 4))
@@ -222,7 +223,7 @@ def _trim(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
 
 def roof(rng: np.random.Generator, snow: bool) -> np.ndarray:
     """(48, 96, 3) uint8 tiles or slates."""
-    color = np.array([(128, 66, 50), (88, 80, 78), (104, 62, 54), (74, 78, 86)][int(rng.integers(4))], np.float32)
+    color = np.array(choose(rng, ((128, 66, 50), (88, 80, 78), (104, 62, 54), (74, 78, 86))), np.float32)
     image = bricks(rng, 48, 96, color, 4)
     if snow:
         image = 0.2 * image + 185

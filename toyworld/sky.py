@@ -9,7 +9,7 @@ import numpy as np
 
 from toyworld import ids
 from toyworld.canvas import Canvas, Light
-from toyworld.textures import fractal
+from toyworld.textures import fractal, to_bytes
 
 
 @dataclass(frozen=True)
@@ -65,4 +65,4 @@ def draw_sky(canvas: Canvas, sky: Sky) -> None:
     tone = 1 + 0.10 * np.clip(cloud, -1, 1)[..., None]
     image = (1 - amount) * image + amount * sky.cloud * tone
     image = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    canvas.image[:] = np.clip(image, 0, 255).astype(np.uint8)
+    canvas.image[:] = to_bytes(image)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.color import BilateralBlur, ColorJitter, Distort, GaussianBlur, Normalise
+from transforms.color import BILATERAL_BLUR, GAUSSIAN_BLUR, ColorJitter, Distort, Normalise
 from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleCrop, ResizeCrop
 from transforms.randaugment import RandAugment
 from transforms.short_side import ShortSide
@@ -56,17 +56,9 @@ def _padded_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
 
 def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     """Scale and crop, flip, RandAugment, colors, blur."""
-    fill = mean_color(cfg.DATASET.MEAN)
-    size = None if cfg.DATASET.FULL_CROP else cfg.DATASET.CROP_SIZE
-    crop = RandomScaleCrop(
-        size,
-        cfg.AUG.SCALE_MIN,
-        cfg.AUG.SCALE_MAX,
-        cfg.DATASET.PRE_SIZE,
-        cfg.DATASET.TRANSLATE_AUG_FIX,
-        fill,
-        spec.ignore_label,
-    )
+    c, fill = cfg.DATASET, mean_color(cfg.DATASET.MEAN)
+    size, scales = None if c.FULL_CROP else c.CROP_SIZE, (cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX)
+    crop = RandomScaleCrop(size, *scales, c.PRE_SIZE, c.TRANSLATE_AUG_FIX, fill, spec.ignore_label)
     return [crop, RandomFlip(), *_looks(cfg, spec)]
 
 
@@ -80,9 +72,9 @@ def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     if cfg.AUG.COLOR:
         steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))
     if cfg.AUG.BBLUR:
-        steps.append(BilateralBlur())
+        steps.append(BILATERAL_BLUR)
     elif cfg.AUG.GBLUR:
-        steps.append(GaussianBlur())
+        steps.append(GAUSSIAN_BLUR)
     return steps
 
 

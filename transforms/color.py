@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -89,23 +89,17 @@ class ColorJitter:
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """The sample in other colors."""
-        assert sample.image.dtype == np.uint8, "colors are changed before normalisation"
-        steps: list[tuple[Callable[[np.ndarray, float], np.ndarray], float, float]] = [
-            (operation, max(0.0, 1 - amount), 1 + amount)
-            for operation, amount in (
-                (adjust_brightness, self.brightness),
-                (adjust_contrast, self.contrast),
-                (adjust_saturation, self.saturation),
-            )
-            if amount
-        ]
+        assert sample.image.dtype == np.uint8, "colors are changed before normalization"
+        adjusters = (adjust_brightness, adjust_contrast, adjust_saturation)
+        amounts = zip(adjusters, (self.brightness, self.contrast, self.saturation), strict=True)
+        steps = [(adjust, max(0.0, 1 - amount), 1 + amount) for adjust, amount in amounts if amount]
         if self.hue:
             steps.append((adjust_hue, -self.hue, self.hue))
         rng.shuffle(steps)
         image = sample.image
-        for operation, low, high in steps:
-            image = operation(image, rng.uniform(low, high))
-        return _with_image(sample, image)
+        for adjust, low, high in steps:
+            image = adjust(image, rng.uniform(low, high))
+        return replace(sample, image=image)
 
 
 def enhance(image: np.ndarray, kind: str, factor: float) -> np.ndarray:
@@ -141,7 +135,7 @@ class Distort:
                 image = turn_hue(image, rng.uniform(-self.hue, self.hue))
             else:
                 image = enhance(image, step, rng.uniform(max(0.0, 1 - self.strength), 1 + self.strength))
-        return _with_image(sample, image)
+        return replace(sample, image=image)
 
 
 @dataclass(frozen=True)
@@ -157,32 +151,22 @@ class Normalise:
         if sample.image.dtype == np.uint8 and not self.every:
             return sample
         image = (sample.image / np.float32(255) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return _with_image(sample, image)
+        return replace(sample, image=image)
 
 
 @dataclass(frozen=True)
-class GaussianBlur:
-    """Blur every image by a random, small sigma (published range 0.15 to 1.3 pixels)."""
+class Blur:
+    """Blur every image by a random, small sigma."""
 
-    low: float = 0.15
-    high: float = 1.3
-
-    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample with a blurred image."""
-        return _with_image(sample, blur_gaussian(sample.image, rng.uniform(self.low, self.high)))
-
-
-@dataclass(frozen=True)
-class BilateralBlur:
-    """Blur every image, edges excepted, by a random, small sigma (published range 0.05 to 0.75 pixels)."""
-
-    low: float = 0.05
-    high: float = 0.75
+    blur: Callable[[np.ndarray, float], np.ndarray]
+    low: float
+    high: float
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """The sample with a blurred image."""
-        return _with_image(sample, blur_bilateral(sample.image, rng.uniform(self.low, self.high)))
+        return replace(sample, image=self.blur(sample.image, rng.uniform(self.low, self.high)))
 
 
-def _with_image(sample: Sample, image: np.ndarray) -> Sample:
-    return Sample(image, sample.label, sample.name, sample.size, sample.crop_center)
+# By the published ranges of sigma, in pixels.
+GAUSSIAN_BLUR = Blur(blur_gaussian, 0.15, 1.3)
+BILATERAL_BLUR = Blur(blur_bilateral, 0.05, 0.75)  # edges excepted

@@ -52,7 +52,7 @@ def test_blurs_smooth_and_bilateral_keeps_edges() -> None:
     assert np.abs(gaussian[5:15, 9:11].astype(int) - noisy[5:15, 9:11]).max() > 40
 
 
-@pytest.mark.parametrize("step", [color.ColorJitter.of_strength(0.25), color.GaussianBlur(), color.BilateralBlur()])
+@pytest.mark.parametrize("step", [color.ColorJitter.of_strength(0.25), color.GAUSSIAN_BLUR, color.BILATERAL_BLUR])
 def test_steps_change_the_image_only_and_repeat(step: object) -> None:
     label = np.zeros((40, 60), np.uint8)
     before = Sample(RGB.copy(), label, "name", (40, 60), (3, 4))

@@ -28,8 +28,8 @@ T = TypeVar("T")
 class Item(NamedTuple):
     """Files of one image. `train_ids`: the label holds train ids, not the dataset's own; None: nobody has said it yet.
 
-    `pseudo_label`: a network made the label, and a PseudoLabelFilter cleans it, by its `confidence` (an 8-bit map of
-    its probability) and the `coarse_label` that a person drew. `size`: (H, W) by a list.
+    `pseudo_label`: a network made the label, and a PseudoLabelFilter cleans it, by its `pseudo_label_confidence`
+    (an 8-bit map of its probability) and the `coarse_label` that a person drew. `size`: (H, W) by a list.
     `condition`: weather or light that scores are told apart by. `upright`: the image is turned by its EXIF tag, since
     there is no label over the stored pixels, or one over the turned ones.
     """
@@ -38,7 +38,7 @@ class Item(NamedTuple):
     label: str | None
     name: str
     train_ids: bool | None = False
-    confidence: str | None = None
+    pseudo_label_confidence: str | None = None
     coarse_label: str | None = None
     pseudo_label: bool = False
     size: tuple[int, int] | None = None
@@ -195,9 +195,10 @@ class SegmentationDataset(Dataset):
             return None
         label = self._mapped(item.label, item.train_ids)
         if self.filter_pseudo_labels is not None and item.pseudo_label:
-            confidence = read_label(item.confidence) if item.confidence else None
+            place = item.pseudo_label_confidence
+            confidence = read_label(place) if place else None
             coarse = self._mapped(item.coarse_label, False) if item.coarse_label else None
-            for other, path in ((confidence, item.confidence), (coarse, item.coarse_label)):
+            for other, path in ((confidence, place), (coarse, item.coarse_label)):
                 if other is not None and other.shape != label.shape:
                     raise UserError(f"{path} and {item.label} differ in size")
             self.filter_pseudo_labels(label, confidence, coarse, self.spec.ignore_label)

@@ -172,7 +172,7 @@ def _listed(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         return []
     lines = textfile.lines(path, f"the list {path}", names=True)
-    # The Windows flavour splits at both kinds of slashes.
+    # The Windows flavor splits at both kinds of slashes.
     return [(number, PureWindowsPath(line.split()[0]).stem) for number, line in enumerate(lines, 1) if line.strip()]
 
 

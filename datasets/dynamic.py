@@ -87,7 +87,7 @@ class OrientationSampler(EpochSampler):
 class Canvas:
     """Samples of several sizes to a batch of one: each lies at the top left of a canvas as large as all of them need.
 
-    Images have to be float, normalised: the rest of a canvas is 0, the mean color. Its sides are multiples of
+    Images have to be float, normalized: the rest of a canvas is 0, the mean color. Its sides are multiples of
     `multiple`, labels are at 1/`stride` of them, and the rest of a label is `fill`.
     """
 

@@ -1,4 +1,4 @@
-"""What a folder of automatic labels says of itself: `autolabels.json`, written with them, read before training."""
+"""What a folder of pseudo-labels says of itself: `autolabels.json`, written with them, read before training."""
 
 from __future__ import annotations
 

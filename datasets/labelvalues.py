@@ -36,7 +36,7 @@ def ids_in(data: bytes, path: str) -> np.ndarray:
     if head is not None:
         _check_kind(head, path)
     if data[:2] == b"P2":
-        values = _plain_grey(data)
+        values = _plain_gray(data)
     elif head is None or (head.format in _BY_OPENCV and head.mode not in _INDEXED):
         values = _by_opencv(data, head)
     else:
@@ -102,7 +102,7 @@ def _step(bits: int) -> int:
     return 255 // (2**bits - 1)
 
 
-def _plain_grey(data: bytes) -> np.ndarray | None:
+def _plain_gray(data: bytes) -> np.ndarray | None:
     """Values of a PGM file in digits, which decoders spread over a byte if its largest one is said to be smaller."""
     lines = [line.split(b"#")[0] for line in data.splitlines()]
     try:

@@ -137,7 +137,7 @@ def _close_all() -> None:
 class AugmentationDump:
     """Writes the first augmented images and their colored labels as `<folder>/<number>_<name>_{image,label}.png`.
 
-    `mean`, `std`: what a float image was normalised by.
+    `mean`, `std`: what a float image was normalized by.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
 
 def read_complete(path: str) -> bytes:
-    """The file's bytes; a decoder may fill up a file that was cut off with grey and say nothing."""
+    """The file's bytes; a decoder may fill up a file that was cut off with gray and say nothing."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:

@@ -76,7 +76,7 @@ class EpochSampler(Sampler[list[CropRequest]]):
 
 @dataclass
 class ClassUniformSampler(EpochSampler):
-    """Batches of one process: lists of `batch_size` Draws.
+    """Batches of one process: lists of `batch_size` requests.
 
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same

@@ -1,4 +1,4 @@
-"""Procedural street scenes: a small world in metres, drawn from back to front.
+"""Procedural street scenes: a small world in meters, drawn from back to front.
 
 `write(root, parts)` leaves them as files in the layout of Cityscapes (so does `python scripts/make_scenes.py ROOT`);
 `render` makes a single one in memory.

@@ -12,6 +12,7 @@ from toyworld.colors import Color
 from toyworld.textures import noise_tile
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1
+Fade = tuple[float, float]  # brightness at the top and at the bottom
 SHIFT = 4  # fractional bits of polygon corners
 LIMIT = 60_000.0  # pixels; keeps fixed-point corners inside int32
 
@@ -94,7 +95,7 @@ class Canvas:
         seen: np.ndarray,
         color: Color | None,
         label: int,
-        fade: tuple[float, float],
+        fade: Fade,
         glow: bool,
     ) -> None:
         """Fill a polygon of fixed-point pixels, `seen` in camera coordinates. `color` None draws only the label.
@@ -117,7 +118,7 @@ class Canvas:
         if not self.draft:
             cv2.fillPoly(self.nearness, [corners], 1.0 / max(float(seen[0, 2]), NEAR), shift=SHIFT)
 
-    def _paint(self, corners: np.ndarray, window: Window, color: Color, fade: tuple[float, float]) -> None:
+    def _paint(self, corners: np.ndarray, window: Window, color: Color, fade: Fade) -> None:
         x0, y0, x1, y1 = window
         height, width = y1 - y0, x1 - x0
         if height * width < 500:

@@ -90,7 +90,7 @@ def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face
 
 
 def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thing:
-    """A signal at the kerb, sometimes with an arm over the lanes (`reach` metres `towards` them)."""
+    """A signal at the curb, sometimes with an arm over the lanes (`reach` meters `towards` them)."""
     color, state = _gray(rng), int(rng.choice([0, 1, 2], p=[0.45, 0.1, 0.45]))
     back, scale = rng.random() < 0.1, rng.uniform(1.15, 1.5)
     if rng.random() < 0.35:
@@ -120,7 +120,7 @@ def sign(rng: np.random.Generator) -> Thing:
 
 
 def _weathered(rng: np.random.Generator, thing: Thing) -> Thing:
-    """Fade the plates of a sign: dirt, shade and age make their paints less pure than the catalogue's."""
+    """Fade the plates of a sign: dirt, shade and age make their paints less pure than the catalog's."""
     tone, cast = rng.uniform(0.62, 1.08), rng.uniform(-12, 12, 3)
     for face in thing.solids[0].faces:
         if face.label == ids.SIGN and face.color is not None:

@@ -21,7 +21,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Surface:
-    """Colors (7, 3) by kind of ground, slab sizes in metres, an offset into the noise, and lane patches."""
+    """Colors (7, 3) by kind of ground, slab sizes in meters, an offset into the noise, and lane patches."""
 
     colors: np.ndarray
     slab: tuple[float, float]
@@ -44,11 +44,11 @@ class Ground(NamedTuple):
 
 
 def surface(rng: np.random.Generator, street: Street) -> Surface:
-    """Draw the materials of a street. Paving is lighter than the asphalt beside it, but shares its range of grey."""
-    grey = rng.uniform(72, 128)
-    asphalt = grey * np.array([1.0, 1.0, 1.0]) + rng.uniform(-6, 6, 3)
+    """Draw the materials of a street. Paving is lighter than the asphalt beside it, but shares its range of gray."""
+    gray = rng.uniform(72, 128)
+    asphalt = gray * np.array([1.0, 1.0, 1.0]) + rng.uniform(-6, 6, 3)
     warm = rng.uniform(0.0, 0.14)
-    paving = rng.uniform(grey + 26, min(200, grey + 90)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
+    paving = rng.uniform(gray + 26, min(200, gray + 90)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
     if rng.random() < 0.2:
         paving = rng.uniform(110, 160) * np.array([1.18, 0.92, 0.84])  # red brick
     dry = rng.random() ** 1.3
@@ -168,7 +168,7 @@ def _markings(color: np.ndarray, street: Street, look: Surface, ground: Ground) 
         stop[stop] = (np.abs(u[stop][:, None] - lanes) < 1.4).any(1)
         paint |= stop
     _wear(color, paint, look, u, s)
-    _kerbs(color, street, look, u, s)
+    _curbs(color, street, look, u, s)
 
 
 def _wear(color: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
@@ -178,12 +178,12 @@ def _wear(color: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s:
     color[paint] = np.where(fresh[:, None], 0.3 * below + 0.7 * look.paint, below)
 
 
-def _kerbs(color: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
+def _curbs(color: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
     for side in (0, 1):
-        kerb = np.abs(u - street.road[side]) < 0.11
+        curb = np.abs(u - street.road[side]) < 0.11
         for a, b in street.crossings:
-            kerb &= (s < a) | (s > b)
-        color[kerb] = 0.45 * color[kerb] + 0.55 * np.float32(min(200, look.colors[PAVING].mean() * 1.15))
+            curb &= (s < a) | (s > b)
+        color[curb] = 0.45 * color[curb] + 0.55 * np.float32(min(200, look.colors[PAVING].mean() * 1.15))
 
 
 def _tracks(color: np.ndarray, street: Street, ground: Ground) -> None:

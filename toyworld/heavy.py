@@ -89,7 +89,7 @@ def _bus_rear(face: Face) -> None:
 
 
 def truck(rng: np.random.Generator, snow: bool = False) -> Thing:
-    """A lorry: cab and cargo (box, tarpaulin or open tipper)."""
+    """A truck: cab and cargo (box, tarpaulin or open tipper)."""
     paint = tint(rng, PAINTS, 0.85, 1.1)
     cargo, length = _hull(rng, (3, 6, 7, 8), 0.6), rng.uniform(6.5, 11.0)
     width, tall = 2.45, rng.uniform(3.1, 3.9)
@@ -127,10 +127,10 @@ def _cargo(rng: np.random.Generator, color: np.ndarray, bounds: Bounds, snow: bo
     for i in range(8):  # the red and white warning band under the load
         rear.add(i / 8, -0.05, (i + 1) / 8, 0.06, (226, 224, 216) if i % 2 else (186, 34, 30))
     _lamps(rear, -0.16, -0.06, TAIL, (0.05, 0.17), (0.83, 0.95))
-    return _around(faces, (bounds[1] + bounds[2]) / 2, bounds)
+    return _solid_of(faces, (bounds[1] + bounds[2]) / 2, bounds)
 
 
-def _around(faces: dict[str, Face], y: float, bounds: Bounds) -> Solid:
+def _solid_of(faces: dict[str, Face], y: float, bounds: Bounds) -> Solid:
     """The solid of a box's faces; `y`: height of its center."""
     return Solid(list(faces.values()), np.array([0, y, (bounds[3] + bounds[4]) / 2]))
 
@@ -146,7 +146,7 @@ def _cab(paint: np.ndarray, bounds: Bounds) -> Solid:
         nose.add(0.18, b, 0.82, b + 0.03, (120, 122, 124))
     faces["left"].glaze(0.1, 0.55, 0.62, 0.88)
     faces["right"].glaze(0.38, 0.55, 0.9, 0.88)
-    return _around(faces, 1.5, bounds)
+    return _solid_of(faces, 1.5, bounds)
 
 
 def tram(rng: np.random.Generator, snow: bool = False) -> Thing:
@@ -174,7 +174,7 @@ def tram(rng: np.random.Generator, snow: bool = False) -> Thing:
 
 def _tram_car(paint: np.ndarray, roof: np.ndarray, bounds: Bounds, tail: bool, head: bool, snow: bool) -> Solid:
     faces = box(bounds, paint, ids.TRAIN, fade=(1.1, 0.9))
-    if head:  # the windscreen leans back
+    if head:  # the windshield leans back
         for name, corners in (("front", (2, 3)), ("left", (3,)), ("right", (2,)), ("top", (2, 3))):
             faces[name].points[list(corners), 2] -= 0.7
     if tail:
@@ -201,7 +201,7 @@ def _tram_car(paint: np.ndarray, roof: np.ndarray, bounds: Bounds, tail: bool, h
         face.add(0.3, 0.89, 0.62, 0.95, (240, 170, 44), glow=True)
         _lamps(face, 0.2, 0.29, lamp, (0.08, 0.24), (0.76, 0.92))
         face.add(0.0, 0.0, 1.0, 0.1, SKIRT)
-    return _around(faces, 1.7, bounds)
+    return _solid_of(faces, 1.7, bounds)
 
 
 def trailer(rng: np.random.Generator) -> Thing:

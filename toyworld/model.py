@@ -1,4 +1,4 @@
-"""Objects as colored polygons in their own metres, and their way onto the canvas.
+"""Objects as colored polygons in their own meters, and their way onto the canvas.
 
 Local axes of an object: x right, y up, z forward (where it looks). A cut-out (person, sign, tree) has z = 0 and is
 turned towards the camera.
@@ -6,21 +6,22 @@ turned towards the camera.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from toyworld.camera import NEAR
-from toyworld.canvas import Canvas
+from toyworld.canvas import Canvas, Fade
 from toyworld.colors import Color
 from toyworld.shapes import Points, flat, patch
 
 TINY = 120  # pixels of the canvas under which a plain color stands for a texture
 GLASS, GLASS_FADE, SNOW = (62, 72, 82), (1.5, 0.6), (228, 232, 238)
 Texture = Callable[[], tuple[np.ndarray, np.ndarray | None]]
-Parts = list[tuple[Points, Color | None]]  # outlines and their colors from back to front
+Outlines = Sequence[tuple[Points, Color | None]]  # with their colors, from back to front
+Plane = Callable[[Points], np.ndarray]
 Bounds = tuple[float, float, float, float, float]  # of a box: width, bottom, top, back, front
 
 
@@ -33,7 +34,7 @@ class Face:
     points: np.ndarray
     color: Color | None
     label: int
-    fade: tuple[float, float] = (1.0, 1.0)
+    fade: Fade = (1.0, 1.0)
     glow: bool = False
     texture: Texture | None = None
     opaque: bool = False
@@ -103,7 +104,7 @@ def _compile(faces: list[Face], center: np.ndarray) -> Compiled:
 class Thing:
     """Something placed in the world.
 
-    `yaw` None: turned to the camera. `speed`: metres a frame along world X and Z. `anchor`: the point (X, Z) whose
+    `yaw` None: turned to the camera. `speed`: meters a frame along world X and Z. `anchor`: the point (X, Z) whose
     distance orders the painting, its place by default; for a house the far corner of its front, so that whatever
     stands before it comes later. `shadow`: (half width, half length, bottom, top) of a box that throws the shadow.
     `lamp`: lights the ground at night.
@@ -213,14 +214,9 @@ def cut_out(faces: list[Face], shadow: tuple[float, float, float, float], yaw: f
     return Thing([Solid(faces, np.zeros(3), closed=False)], yaw=yaw, shadow=shadow)
 
 
-def plates(
-    parts: Parts,
-    label: int,
-    plane: Callable[[Points], np.ndarray] | None = None,
-    fade: tuple[float, float] = (1.0, 1.0),
-) -> list[Face]:
-    """Flat faces from back to front; `plane`: `flat` or `side`, the front by default."""
-    return [Face((plane or flat)(points), color, label, fade) for points, color in parts]
+def plates(parts: Outlines, label: int, plane: Plane = flat, fade: Fade = (1.0, 1.0)) -> list[Face]:
+    """Faces on a `plane`, `flat` or `side`, from back to front."""
+    return [Face(plane(points), color, label, fade) for points, color in parts]
 
 
 def fixed(texture: np.ndarray) -> Texture:
@@ -228,7 +224,7 @@ def fixed(texture: np.ndarray) -> Texture:
     return lambda: (texture, None)
 
 
-def box(bounds: Bounds, color: Color, label: int, fade: tuple[float, float] = (1.0, 1.0)) -> dict[str, Face]:
+def box(bounds: Bounds, color: Color, label: int, fade: Fade = (1.0, 1.0)) -> dict[str, Face]:
     """Faces of a box; the points of each as seen from outside: bottom-left, bottom-right, top-right, top-left."""
     width, low, high, back, front = bounds
     h = width / 2

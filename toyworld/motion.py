@@ -70,7 +70,7 @@ def motion(scene: Scene, surfaces: Surfaces, time: float, other: float) -> np.nd
     """(H, W, 2) float32 pixels (dx, dy): where what the frame of `time` shows lies in the frame of `other`.
 
     The place of the surface point, whether anything hides it there or not; NaN where it is behind the camera by then.
-    The sky is infinitely far, and the own bonnet moves along. Reflections, shadows and weather are no surfaces.
+    The sky is infinitely far, and the own hood moves along. Reflections, shadows and weather are no surfaces.
     """
     size = surfaces.label.shape
     here, there = (camera_at(scene, size, t) for t in (time, other))

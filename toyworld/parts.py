@@ -47,7 +47,7 @@ CITIES = {
     "test": ("fallbruck", "grauental"),
     "train_extra": ("hohenlinde", "ilmtor"),
 }
-# "sequences": snippets a split; "frames": pictures in each; "adverse_*": pictures a condition.
+# "sequences": video clips a split; "frames": pictures in each; "adverse_*": pictures a condition.
 COUNTS = {
     "train": 120, "val": 30, "test": 30, "train_extra": 60, "sequences": 3, "frames": 11, "adverse_train": 24,
     "adverse_val": 12,

@@ -8,7 +8,7 @@ import numpy as np
 
 from toyworld import ids
 from toyworld.colors import Color, tint
-from toyworld.model import Face, Parts, Thing, cut_out, plates
+from toyworld.model import Face, Outlines, Thing, cut_out, plates
 from toyworld.shapes import Points, bar, oval, ring, side
 
 SKIN = ((224, 178, 148), (198, 148, 116), (150, 104, 76), (104, 70, 52), (234, 196, 168))
@@ -25,6 +25,7 @@ TUBES = (
     ((-0.17, 0.82), (0.38, 0.86)), ((0.52, 0.35), (0.36, 1.0)),
 )  # fmt: skip
 FADE = (1.1, 0.9)
+Parts = list[tuple[Points, Color | None]]
 
 
 def _pick(rng: np.random.Generator, colors: Sequence[Color]) -> np.ndarray:
@@ -82,7 +83,7 @@ def _bag(half: float, way: float) -> Points:
     return [(x - 0.11, 1.40), (x + 0.11, 1.40), (x + 0.12, 1.0), (x - 0.12, 1.0)]
 
 
-def _from_aside(parts: Parts, label: int, rider: Parts) -> list[Face]:
+def _from_aside(parts: Outlines, label: int, rider: Outlines) -> list[Face]:
     """A two-wheeler and who sits on it, seen from the side."""
     return plates(parts, label, side, FADE) + plates(rider, ids.RIDER, side, FADE)
 

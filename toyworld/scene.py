@@ -26,7 +26,7 @@ SUPERSAMPLE = 2
 @dataclass(frozen=True)
 class Mount:
     """How the camera sits in the car: `focal` in image widths, `horizon` the row of the optical axis in heights,
-    `hood` how much of the height the own bonnet covers (0: none)."""
+    `hood` how much of the height the own hood covers (0: none)."""
 
     focal: float
     horizon: float
@@ -136,7 +136,7 @@ def _hull(points: np.ndarray, low: float, tall: float, slope: np.ndarray) -> np.
 
 
 def _hood(canvas: Canvas, share: float) -> None:
-    """The own bonnet at the lower edge of the picture."""
+    """The own hood at the lower edge of the picture."""
     height, width = canvas.camera.shape
     center, axes = (width // 2, round(height * (1 + 0.6 * share))), (round(width * 0.62), round(height * 1.6 * share))
     mask = np.zeros((height, width), np.uint8)

@@ -12,13 +12,16 @@ Points = list[tuple[float, float]]
 
 def flat(points: Sequence[tuple[float, float]]) -> np.ndarray:
     """(N, 2) of (x, y) -> (N, 3) on the plane z = 0: what one sees from the front."""
-    return np.column_stack([np.asarray(points, float), np.zeros(len(points))])
+    array = np.zeros((len(points), 3))
+    array[:, :2] = points
+    return array
 
 
 def side(points: Sequence[tuple[float, float]], x: float = 0.0) -> np.ndarray:
     """(N, 2) of (z, y) -> (N, 3) on the plane x: what one sees from the side."""
-    z, y = np.asarray(points, float).T
-    return np.column_stack([np.full(len(points), x), y, z])
+    array = np.full((len(points), 3), x)
+    array[:, [2, 1]] = points
+    return array
 
 
 def rectangle(x0: float, y0: float, x1: float, y1: float) -> Points:

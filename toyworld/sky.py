@@ -27,11 +27,11 @@ def weather_light(rng: np.random.Generator, condition: str) -> tuple[Sky, Light,
     """Sky, light and the strength of cast shadows. Draws the same numbers for every condition."""
     kind = rng.choice(["overcast", "fair", "clear", "evening"], p=[0.42, 0.28, 0.2, 0.1])
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.0)
-    grey, blue, seed = rng.uniform(172, 240), rng.uniform(0.75, 1.1), int(rng.integers(2**31))
+    gray, blue, seed = rng.uniform(172, 240), rng.uniform(0.75, 1.1), int(rng.integers(2**31))
     if condition != "clear":
         kind = "overcast"
     sun = np.array([np.cos(height) * np.sin(azimuth), np.sin(height), np.cos(height) * np.cos(azimuth)])
-    flat = grey * np.array([0.98, 1.0, 1.02])
+    flat = gray * np.array([0.98, 1.0, 1.02])
     azure = np.array([92, 142, 206]) * blue
     warm = np.array([240, 200, 160.0])
     looks = {

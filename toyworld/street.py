@@ -1,4 +1,4 @@
-"""The plan of a street: what lies where across it, in lateral metres u (right positive) and metres s along it."""
+"""The plan of a street: what lies where across it, in lateral meters u (right positive) and meters s along it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ASPHALT, PAVING, GRASS, BAYS, BED, PLAZA, COBBLE = range(7)  # kinds of ground
 class Street:
     """`edges` (ascending u) separate `kinds` (one more than edges) of ground.
 
-    `bend`: curvature in 1/m; `road`: u of both kerbs; `lanes`: (u, +1 away from the camera / -1 towards it);
+    `bend`: curvature in 1/m; `road`: u of both curbs; `lanes`: (u, +1 away from the camera / -1 towards it);
     `front`: u of the building lines; `walk`, `strip`, `bays`: per side -1 / +1 an interval of u or None;
     `crossings`: (s0, s1) of side streets; `zebras`: s where a zebra crossing starts; `tracks`: u of tram tracks.
     """
@@ -96,7 +96,7 @@ def _middle(rng: np.random.Generator, style: str, tram: bool) -> tuple[float, in
 
 def _across(rng: np.random.Generator, street: Street, left: float, right: float, middle: float, bed: int) -> None:
     """Fill edges and kinds from the carriageway outwards on both sides."""
-    sides = {way: _one_side(rng, street, way, kerb) for way, kerb in ((-1, -left), (1, right))}
+    sides = {way: _one_side(rng, street, way, curb) for way, curb in ((-1, -left), (1, right))}
     street.road = (-sides[-1][0][0], sides[1][0][0])
     edges, kinds = [], [sides[-1][-1][1]]
     for (u, _), (_, before) in zip(reversed(sides[-1]), [*reversed(sides[-1][:-1]), (0.0, ASPHALT)], strict=True):

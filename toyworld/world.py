@@ -68,7 +68,7 @@ def build(rng: np.random.Generator, *, tram: bool, barriers: tuple[str, ...], co
     first = int(rng.choice(SIDES))
     for way in (first, -first):  # one kind of barrier a side
         _row(rng, world, way, barriers[:1] if way == first else barriers[1:])
-        _kerb(rng, world, way)
+        _curb(rng, world, way)
     if street.median is not None and not street.tracks:
         _median(rng, world)
     _signals(rng, world)
@@ -142,8 +142,8 @@ def _open_lot(rng: np.random.Generator, world: World, way: int, s0: float, s1: f
         world.put(fit.tree(rng, world.crowns) if rng.random() < 0.7 else fit.bush(rng, world.crowns), u, s)
 
 
-def _kerb(rng: np.random.Generator, world: World, way: int) -> None:
-    """Trees, lamps, posts, signs and clutter between the kerb and the walk."""
+def _curb(rng: np.random.Generator, world: World, way: int) -> None:
+    """Trees, lamps, posts, signs and clutter between the curb and the walk."""
     street = world.street
     walk = street.walk[way]
     edge = walk[0] if way > 0 else -walk[1]  # distance from the middle

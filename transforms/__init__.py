@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.color import BILATERAL_BLUR, GAUSSIAN_BLUR, ColorJitter, Distort, Normalise
+from transforms.color import BILATERAL_BLUR, GAUSSIAN_BLUR, ColorJitter, Distort, Normalize
 from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleCrop, ResizeCrop
 from transforms.randaugment import RandAugment
 from transforms.short_side import ShortSide
@@ -41,17 +41,17 @@ def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
 
 def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     """Flip, resize; colors and blur as with crops, none by default of such recipes. Padding follows."""
-    normalise = Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
-    return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalise]
+    normalize = Normalize(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
+    return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalize]
 
 
 def _padded_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """Resize, pad and crop, flip, colors; an image without new colors is float, and normalised."""
+    """Resize, pad and crop, flip, colors; an image without new colors is float, and normalized."""
     size = cfg.DATASET.CROP_SIZE
     steps = [ResizeCrop(size, cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX, ignore=spec.ignore_label), RandomFlip()]
     if cfg.AUG.COLOR or cfg.AUG.HUE:
         return [*steps, Distort(cfg.AUG.COLOR, cfg.AUG.HUE)]
-    return [*steps, Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))]
+    return [*steps, Normalize(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))]
 
 
 def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
@@ -86,6 +86,6 @@ def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:
 
 
 def mean_color(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:
-    """The grey that is 0 after normalisation, (R, G, B) in 0..255: padding of images."""
+    """The gray that is 0 after normalization, (R, G, B) in 0..255: padding of images."""
     red, green, blue = (round(255 * value) for value in mean)
     return red, green, blue

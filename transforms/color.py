@@ -1,6 +1,6 @@
 """How pixels look: color jitter and blur, on RGB images in 0..255. Labels are left as they are.
 
-The single operations have the semantics of torchvision's `adjust_*` functions on uint8 images (within two grey
+The single operations have the semantics of torchvision's `adjust_*` functions on uint8 images (within two gray
 levels, by rounding), through look-up tables and OpenCV, since they run once for each crop.
 """
 
@@ -17,6 +17,7 @@ from PIL import Image, ImageEnhance
 
 from utils.contracts import Sample
 
+Adjust = Callable[[np.ndarray, float], np.ndarray]
 _LEVELS = np.arange(256, dtype=np.float32)
 
 
@@ -34,13 +35,13 @@ def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8, blended with the mean of its grey version: 0 is flat grey, 1 the image."""
+    """(H, W, 3) uint8, blended with the mean of its gray version: 0 is flat gray, 1 the image."""
     mean = int(cv2.mean(_gray(image))[0] + 0.5)
     return cv2.LUT(image, _table(mean + (_LEVELS - mean) * factor))
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8, blended with its grey version: 0 is grey, 1 the image."""
+    """(H, W, 3) uint8, blended with its gray version: 0 is gray, 1 the image."""
     gray = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(image, factor, gray, 1.0 - factor, 0.0)
 
@@ -92,7 +93,9 @@ class ColorJitter:
         assert sample.image.dtype == np.uint8, "colors are changed before normalization"
         adjusters = (adjust_brightness, adjust_contrast, adjust_saturation)
         amounts = zip(adjusters, (self.brightness, self.contrast, self.saturation), strict=True)
-        steps = [(adjust, max(0.0, 1 - amount), 1 + amount) for adjust, amount in amounts if amount]
+        steps: list[tuple[Adjust, float, float]] = [
+            (adjust, max(0.0, 1 - amount), 1 + amount) for adjust, amount in amounts if amount
+        ]
         if self.hue:
             steps.append((adjust_hue, -self.hue, self.hue))
         rng.shuffle(steps)
@@ -139,15 +142,15 @@ class Distort:
 
 
 @dataclass(frozen=True)
-class Normalise:
-    """Image in 0..255 -> (x / 255 - mean) / std, float32. uint8 stays unless `every`: the device normalises that."""
+class Normalize:
+    """Image in 0..255 -> (x / 255 - mean) / std, float32. uint8 stays unless `every`: the device normalizes that."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     every: bool = False
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample, normalised; nothing is drawn."""
+        """The sample, normalized; nothing is drawn."""
         if sample.image.dtype == np.uint8 and not self.every:
             return sample
         image = (sample.image / np.float32(255) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
@@ -158,7 +161,7 @@ class Normalise:
 class Blur:
     """Blur every image by a random, small sigma."""
 
-    blur: Callable[[np.ndarray, float], np.ndarray]
+    blur: Adjust
     low: float
     high: float
 

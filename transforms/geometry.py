@@ -67,7 +67,7 @@ def cut_image(image: np.ndarray, window: Window, fill: Sequence[int]) -> np.ndar
     """(H, W, 3) -> (h, w, 3), what resizing the whole image (bicubic, as published) and cropping then would give.
 
     Only the source pixels of the window, and the kernel's reach round them, are touched; positions agree to half a
-    source pixel. Padding of a float image, which is normalised already, is 0; that of a uint8 image is `fill`.
+    source pixel. Padding of a float image, which is normalized already, is 0; that of a uint8 image is `fill`.
     """
     if window.whole == image.shape[:2]:
         (y0, y1), (x0, x1) = window.visible(0), window.visible(1)
@@ -195,10 +195,10 @@ def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int)
 
 @dataclass(frozen=True)
 class ResizeCrop:
-    """Resize the whole image by a uniform factor, pad to the crop with grey, then crop.
+    """Resize the whole image by a uniform factor, pad to the crop with gray, then crop.
 
-    The crop is uniform, or covers the sample's center. The image becomes float32 in 0..255, not normalised:
-    `Distort` or `Normalise` has to follow.
+    The crop is uniform, or covers the sample's center. The image becomes float32 in 0..255, not normalized:
+    `Distort` or `Normalize` has to follow.
     """
 
     size: Size

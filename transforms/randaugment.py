@@ -39,7 +39,7 @@ def auto_contrast(image: np.ndarray, level: float = 0.0, sign: int = 1) -> np.nd
 
 
 def equalize(image: np.ndarray, level: float = 0.0, sign: int = 1) -> np.ndarray:
-    """Equalise the histogram of every channel."""
+    """Equalize the histogram of every channel."""
     return cv2.merge([cv2.equalizeHist(channel) for channel in cv2.split(image)])
 
 
@@ -142,7 +142,7 @@ class RandAugment:
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """The sample after `count` operations."""
-        assert sample.image.dtype == np.uint8, "RandAugment works before normalisation"
+        assert sample.image.dtype == np.uint8, "RandAugment works before normalization"
         for name in rng.choices([*COLOR, *GEOMETRIC], k=self.count):
             sample = self.apply(sample, name, rng.choice((-1, 1)))
         return sample

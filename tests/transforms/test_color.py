@@ -65,8 +65,8 @@ def test_steps_change_the_image_only_and_repeat(step: object) -> None:
 
 def test_jitter_amounts() -> None:
     bright = color.ColorJitter(brightness=0.25)
-    grey = Sample(np.full((2, 2, 3), 100, np.uint8), None, "", (2, 2))
-    values = [int(bright(grey, random.Random(i)).image[0, 0, 0]) for i in range(500)]
+    gray = Sample(np.full((2, 2, 3), 100, np.uint8), None, "", (2, 2))
+    values = [int(bright(gray, random.Random(i)).image[0, 0, 0]) for i in range(500)]
     assert 75 <= min(values) < 78 and 122 < max(values) <= 125
     assert color.ColorJitter.of_strength(0.8).hue == 0.5
-    assert (color.ColorJitter()(grey, random.Random(0)).image == 100).all()
+    assert (color.ColorJitter()(gray, random.Random(0)).image == 100).all()

@@ -12,6 +12,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 import toyworld
+from datasets.cityscapes import SPEC
 from toyworld import ids, parts
 from toyworld.coarse import coarsen
 from utils.errors import UserError
@@ -55,7 +56,7 @@ def full(once: Callable[..., Path]) -> Path:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A little of every part."""
     root = tmp_path_factory.mktemp("scenes_small")
-    toyworld.write(root, parts.PARTS, counts=FEW, size=SMALL, workers=1)
+    toyworld.write(root, tuple(parts.PARTS), counts=FEW, size=SMALL, workers=1)
     return root
 
 
@@ -127,7 +128,7 @@ def test_written_once(tmp_path: Path) -> None:
 def test_an_interrupted_generation_leaves_nothing_and_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(job: parts.Job, *_: object) -> None:
+    def stop(job: parts.Job, **_: object) -> None:
         if job.split == "val":
             raise KeyboardInterrupt
 
@@ -224,8 +225,8 @@ def test_every_class_is_drawn() -> None:
     """In few scenes; how often, and that color and place do not tell them, is looked at in all 150, slowly."""
     labels = [ids.train_ids(toyworld.render(index, size=(64, 128))[1]) for index in (0, 3, *range(8, 14))]
     pixels = np.bincount(np.concatenate(labels).ravel(), minlength=256)[:19]
-    assert ids.NAMES[pixels.argmax()] == "road" and pixels.min() > 60
-    assert pixels[ids.NAMES.index("rider")] < 0.012 * pixels.sum()
+    assert SPEC.classes[pixels.argmax()] == "road" and pixels.min() > 60
+    assert pixels[SPEC.classes.index("rider")] < 0.012 * pixels.sum()
 
 
 @pytest.mark.slow
@@ -234,9 +235,9 @@ def test_classes_occur_often_enough_and_rare_ones_are_rare(full: Path) -> None:
         labels = [label for _, label in pairs(full, split)]
         assert len(labels) == images
         pixels = np.array([np.bincount(label.ravel(), minlength=256)[:19] for label in labels])
-        present = dict(zip(ids.NAMES, (pixels > 60).sum(0).tolist(), strict=True))
+        present = dict(zip(SPEC.classes, (pixels > 60).sum(0).tolist(), strict=True))
         assert min(present.values()) >= least, present
-        share = dict(zip(ids.NAMES, (pixels.sum(0) / pixels.sum()).tolist(), strict=True))
+        share = dict(zip(SPEC.classes, (pixels.sum(0) / pixels.sum()).tolist(), strict=True))
         assert max(share, key=lambda name: share[name]) == "road"
         for name in ("traffic light", "rider", "train", "motorcycle"):
             assert share[name] < 0.012, share

@@ -14,7 +14,7 @@ import numpy as np
 
 from datasets.base import Item, Split
 from datasets.reading import read_label
-from datasets.subset import evenly
+from datasets.subset import spread
 from utils.contracts import DatasetSpec
 
 _LOOKED_AT = 20  # files of each list or folder
@@ -51,7 +51,7 @@ def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
     Only ids beyond the classes, such as Cityscapes' 23 for sky, tell the two apart for certain; nearly every street
     image has one.
     """
-    some = {place: [files[i] for i in evenly(len(files), _LOOKED_AT)] for place, files in places.items() if files}
+    some = {place: spread(files, _LOOKED_AT) for place, files in places.items() if files}
     for path in (path for paths in some.values() for path in paths):
         present = np.unique(read_label(path))
         beyond = present[(present >= spec.num_classes) & (present != spec.ignore_label)]

@@ -9,6 +9,7 @@ from typing import Any
 from datasets import pictures, splits
 from datasets.base import Split
 from datasets.files import images_in
+from datasets.subset import spread
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -22,8 +23,8 @@ def bits_of(paths: list[str], given: int, most: int = pictures.LOOKED_AT) -> tup
     """
     if given:
         return given, ""
-    deep = pictures.deep(pictures.spread(paths, most))
-    bits, highest = pictures.range_of(pictures.spread(deep, pictures.DECODED))
+    deep = pictures.deep(spread(paths, most))
+    bits, highest = pictures.range_of(spread(deep, pictures.DECODED))
     return bits, pictures.range_note(bits, highest)
 
 
@@ -43,7 +44,7 @@ def image_bits(cfg: Any, ranks: DistributedContext, split: Split, mode: str) -> 
     given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in split.items]
     if given or mode == "folder":
         return bits_of_folder(own, given)
-    if not pictures.deep(pictures.spread(own, pictures.LOOKED_AT)):
+    if not pictures.deep(spread(own, pictures.LOOKED_AT)):
         return 0, ""
     both = (_images(cfg, ranks, part) for part in ("train", "val"))
     return bits_of([path for paths in both for path in paths] or own, given, 2 * pictures.LOOKED_AT)
@@ -60,7 +61,7 @@ def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
 
 def turned_note(split: Split) -> str:
     """What the log should say of training images that ask for a turn, by some of them; empty where none does."""
-    some = pictures.spread([item.image for item in split.items if not item.upright], pictures.LOOKED_AT)
+    some = spread([item.image for item in split.items if not item.upright], pictures.LOOKED_AT)
     count = pictures.turned(some)
     if not count:
         return ""

@@ -107,11 +107,6 @@ def bits_of_value(highest: int) -> int:
 # Before pictures are read: what a bounded look at a folder or a list tells -------------------------------------------
 
 
-def spread(paths: Sequence[str], most: int) -> tuple[str, ...]:
-    """At most so many of the paths, evenly over all."""
-    return tuple(paths[i * len(paths) // most] for i in range(most)) if len(paths) > most else tuple(paths)
-
-
 def deep(paths: Sequence[str]) -> list[str]:
     """Those of some paths whose heads say 16 bits, or do not say. What cannot be read is none: reading it says why."""
     return [path for path in paths if _may_be_deep(_head(path))]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -43,6 +43,12 @@ class Window:
         """Where the visible pixels lie inside the crop."""
         lo, hi = self.visible(axis)
         return slice(lo - self.offset[axis], hi - self.offset[axis])
+
+
+def moved(sample: Sample, image: np.ndarray, of_label: Callable[[np.ndarray], np.ndarray]) -> Sample:
+    """The sample with its pixels elsewhere: its new image, its label by `of_label`. A crop's center is used up."""
+    label = None if sample.label is None else of_label(sample.label)
+    return replace(sample, image=image, label=label, crop_center=None)
 
 
 def draw_offset(length: int, crop: int, center: int | None, slide: bool, rng: random.Random) -> int:
@@ -163,9 +169,7 @@ class RandomScaleCrop:
 
 def cut(sample: Sample, window: Window, fill: Sequence[int], ignore: int) -> Sample:
     """Image and label of a window; the sample's center is used up."""
-    image = cut_image(sample.image, window, fill)
-    label = None if sample.label is None else cut_label(sample.label, window, ignore)
-    return replace(sample, image=image, label=label, crop_center=None)
+    return moved(sample, cut_image(sample.image, window, fill), lambda label: cut_label(label, window, ignore))
 
 
 def resize_plain(sample: Sample, factor: float) -> Sample:
@@ -176,21 +180,18 @@ def resize_plain(sample: Sample, factor: float) -> Sample:
     height, width = sample.image.shape[:2]
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     image = cv2.resize(sample.image.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    label = sample.label
-    if label is not None:
-        label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
-    return replace(sample, image=image, label=label)
+    return moved(sample, image, lambda label: cv2.resize(label, size, interpolation=cv2.INTER_NEAREST))
 
 
 def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int) -> Sample:
     """The window of `size` (h, w) at `offset` (top, left); what it lacks below and on the right is `fill`, ignored."""
     window = Window(sample.image.shape[:2], offset, size)  # type: ignore[arg-type]
     rows, columns = (slice(*window.visible(axis)) for axis in (0, 1))
-    image = _pad(np.ascontiguousarray(sample.image[rows, columns]), window, (fill,) * 3)
-    label = sample.label
-    if label is not None:
-        label = _pad(np.ascontiguousarray(label[rows, columns]), window, (ignore,))
-    return replace(sample, image=image, label=label, crop_center=None)
+
+    def pad(pixels: np.ndarray, value: Sequence[float]) -> np.ndarray:
+        return _pad(np.ascontiguousarray(pixels[rows, columns]), window, value)
+
+    return moved(sample, pad(sample.image, (fill,) * 3), lambda label: pad(label, (ignore,)))
 
 
 @dataclass(frozen=True)
@@ -251,8 +252,7 @@ class RandomFlip:
         """The sample or its mirror image."""
         if rng.random() >= self.p:
             return sample
-        label = None if sample.label is None else cv2.flip(sample.label, 1)
-        return replace(sample, image=cv2.flip(sample.image, 1), label=label, crop_center=None)
+        return moved(sample, cv2.flip(sample.image, 1), lambda label: cv2.flip(label, 1))
 
 
 @dataclass(frozen=True)

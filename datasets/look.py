@@ -17,7 +17,7 @@ _MANY = 1000  # heads of a folder without labels: reading them costs little besi
 
 
 def bits_of(paths: list[str], given: int, most: int = pictures.LOOKED_AT) -> tuple[int, str]:
-    """Bits that the values of pictures use (see `read_image`), and a note where that is fewer than their files have.
+    """Find the bits that values of pictures use (see `read_image`), and a note where their files have more.
 
     As `given`, or, where that is 0, by the values of some of them: one range for all.
     """
@@ -51,7 +51,7 @@ def image_bits(cfg: Any, ranks: DistributedContext, split: Split, mode: str) -> 
 
 
 def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
-    """A split's fine images, none where it is not there."""
+    """List a split's fine images, none where it is not there."""
     try:
         split = splits.load(cfg, mode, ranks)
     except UserError:
@@ -60,7 +60,7 @@ def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
 
 
 def turned_note(split: Split) -> str:
-    """What the log should say of training images that ask for a turn, by some of them; empty where none does."""
+    """Tell the log of training images that ask for a turn, by some of them; empty where none does."""
     some = spread([item.image for item in split.items if not item.upright], pictures.LOOKED_AT)
     count = pictures.turned(some)
     if not count:

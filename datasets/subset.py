@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 def evenly(count: int, wanted: int) -> list[int]:
-    """`wanted` of range(count), ascending and spread over all of it; every one where there are no more."""
+    """Choose `wanted` of range(count), ascending and spread over all of it; every one where there are no more."""
     wanted = min(wanted, count)
     return [place * count // wanted for place in range(wanted)]
 
 
 def spread(items: Sequence[T], wanted: int) -> tuple[T, ...]:
-    """At most so many of the items, evenly over all."""
+    """Choose at most so many of the items, evenly over all."""
     return tuple(items[place] for place in evenly(len(items), wanted))
 
 
 def share(items: Sequence[Item], wanted: int) -> list[Item]:
-    """`wanted` items in their order, spread over the list; every condition has its share of them, and at least one.
+    """Choose `wanted` items, spread over the list; every condition has its share of them, and at least one.
 
     Where there are fewer wanted than conditions, those with the most images have one.
     """

@@ -149,7 +149,7 @@ class RandAugment:
         return sample
 
     def apply(self, sample: Sample, name: str, sign: int) -> Sample:
-        """The sample after the operation `name` of COLOR or GEOMETRIC."""
+        """Give the sample after the operation `name` of COLOR or GEOMETRIC."""
         level = min(1.0, self.magnitude / MAX_MAGNITUDE)
         if name in COLOR:
             return replace(sample, image=COLOR[name](sample.image, level, sign))

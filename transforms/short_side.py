@@ -14,7 +14,7 @@ from utils.resize import short_side_scale
 
 
 def fitted(size: Size, short: int, long_most: int) -> Size:
-    """(h, w) of an image of `size` (H, W) at `short_side_scale`, rounded down."""
+    """Give (h, w) of an image of `size` (H, W) at `short_side_scale`, rounded down."""
     scale = short_side_scale(size, short, long_most)
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 

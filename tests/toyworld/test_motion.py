@@ -49,7 +49,7 @@ def test_ground_moves_by_its_homography(scene: Scene) -> None:
 def test_sky_and_own_hood() -> None:
     """On a straight street the sky stays; the hood stays on any."""
     seen = set()
-    for index in range(12):
+    for index in (0, 1, 4, 10):
         scene = parts.scene(0, 0, index, "clear")
         surfaces = trace(scene, SIZE)
         flow = motion(scene, surfaces, 0.0, 5.0)

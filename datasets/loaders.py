@@ -157,7 +157,8 @@ class AugmentationDump:
             stem = f"{self.written:03d}_{name}"
             pixels = image.permute(1, 2, 0).numpy()
             if image.is_floating_point():
-                pixels = np.rint((pixels * np.float32(self.std) + np.float32(self.mean)) * 255).astype(np.uint8)
+                std, mean = np.asarray(self.std, np.float32), np.asarray(self.mean, np.float32)
+                pixels = np.rint((pixels * std + mean) * 255).astype(np.uint8)
             for kind, rgb in (("image", pixels), ("label", colorize(label, self.spec.palette))):
                 write_file(self.folder / f"{stem}_{kind}.png", encode_png(rgb))
             self.written += 1

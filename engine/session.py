@@ -138,13 +138,7 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     )
     for line in differences.of(start.path, config.flat(run.cfg), inference.rule_name(run.cfg)):
         run.log.line(f"warning: {line}")
-    lacking = [*report.skipped, *report.missing]
-    if lacking:
-        told = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
-        raise UserError(
-            f"{start.path} ({told}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
-            f"{len(lacking)} entries are missing or of another shape, {lacking[0]} first; check --arch and --dataset"
-        )
+    report.require_complete(run.cfg.MODEL.ARCH, run.cfg.DATASET.NUM_CLASSES)
 
 
 def log_header(run: Run, notes: Sequence[str]) -> None:

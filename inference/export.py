@@ -22,6 +22,7 @@ from inference.passes import evaluating
 from inference.rule import EvalRule
 from network.weights import finite
 from utils.errors import UserError
+from utils.normalization import Normalization
 
 OUTPUTS = {"argmax": "classes", "softmax": "probabilities", "logits": "scores"}  # and their names in the file
 SMALLEST, LARGEST = 64, 8192  # sides that a file with dynamic sizes takes
@@ -37,14 +38,11 @@ class Deployed(nn.Module):
     def __init__(self, net: nn.Module, rule: EvalRule, output: str = "argmax", raw: bool = False) -> None:
         super().__init__()
         self.net, self.output, self.raw = net, output, raw
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(rule.mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(rule.std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.normalize = Normalization(rule.mean, rule.std, torch.device("cpu"))
 
     def forward(self, image: Tensor) -> Tensor:
         if self.raw:
-            image = (image.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.std
+            image = self.normalize(image.permute(0, 3, 1, 2))
         scores = self.net(image, keep=("pred",))["pred"]
         if self.output == "argmax":
             return scores.argmax(1).to(torch.int32)

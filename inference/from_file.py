@@ -25,7 +25,7 @@ from utils.errors import UserError
 
 
 class Trained(NamedTuple):
-    """A trained network, its weights random still, with its options and classes; `metadata`: {key: value} of what its
+    """A trained network, its weights random until they are `loaded`, with its options and classes; `metadata`: {key: value} of what its
     file tells of the options.
     """
 
@@ -41,18 +41,16 @@ def load(checkpoint: str | Path, device: str | torch.device = "cpu", *argv: str)
     `checkpoint`: any file that --snapshot takes; `argv`: further flags of train.py, "--arch", "basic.HRNet" for a file
     that does not name its network. UserError for what is no checkpoint, or fills its network in part only.
     """
-    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)]
-    cfg, spec, net, _ = build([*argv, *words])
-    fill(net, cfg)
+    cfg, spec, net, _ = loaded(checkpoint, argv)
     return Predictor(net.to(device), eval_rule(cfg), device, spec=spec)
 
 
-def fill(net: network.Net, cfg: CfgNode) -> None:
-    """All weights of `net` from the file of --snapshot. UserError if one is missing there."""
-    report = weights_of(net, cfg.SNAPSHOT)
-    lacking = [*report.skipped, *report.missing]
-    if lacking:
-        raise UserError(f"{cfg.SNAPSHOT} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
+def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:
+    """As `build`, of a file and further flags, with all weights from the file. UserError if one is missing there."""
+    found = build([*argv, "--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)])
+    report = weights_of(found.net, found.cfg.SNAPSHOT)
+    report.require_complete(found.cfg.MODEL.ARCH, found.cfg.DATASET.NUM_CLASSES)
+    return found
 
 
 def build(argv: Sequence[str], preferred: str = "", scales: str = "") -> Trained:

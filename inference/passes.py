@@ -181,19 +181,18 @@ def _takes(net: Callable[..., Any], name: str) -> bool:
 def evaluating(net: object, rule: EvalRule) -> Iterator[None]:
     """Evaluation mode inside, inputs scaled by the rule; afterwards every module is as it was."""
     modules = list(net.modules()) if isinstance(net, nn.Module) else []
-    before = [(m, m.training) for m in modules]
-    scaling = [(m, m.use_given_scale_factor) for m in modules if isinstance(m, MultiScale)]
+    scaling = [m for m in modules if isinstance(m, MultiScale)]
+    before = [(m, "training", m.training) for m in modules]
+    before += [(m, "use_given_scale_factor", m.use_given_scale_factor) for m in scaling]
     try:
         if isinstance(net, nn.Module):
             net.eval()
-        for one, _ in scaling:
-            one.use_given_scale_factor = rule.use_given_scale_factor
+        for module in scaling:
+            module.use_given_scale_factor = rule.use_given_scale_factor
         yield
     finally:
-        for module, training in before:
-            module.training = training
-        for one, exact in scaling:
-            one.use_given_scale_factor = exact
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 @contextmanager

@@ -61,10 +61,8 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """Build, load, write, compare, tell."""
     size = _size(args.size)
     export.check(args.out, args.fixed)
-    argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
     # Sizes of evaluation that a file records are not asked for here.
-    cfg, spec, net, _ = from_file.build(["--imgSize", "", *rest, *argv])
-    from_file.fill(net, cfg)
+    cfg, spec, net, _ = from_file.loaded(args.snapshot, ["--imgSize", "", *rest])
     rule = inference.eval_rule(cfg)
     around = rule.scales != (1.0,) or rule.short_edge_sizes or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
     if around or len(rule.flips) > 1:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from options.foreign import ForeignConfig, ForeignValues, ParseContext, Tree
+from options.foreign import ForeignConfig, ParseContext, Tree, leaves, read_keys
 from options.kinds import names
-from utils.errors import UserError, nearest
+from utils.errors import UserError
 
 # Their key -> ours ("": read by `overrides`, or without a counterpart), and their value where a file says nothing.
 KEYS: dict[str, tuple[str, Any]] = {
@@ -84,24 +85,7 @@ _KEY_OF = {
 
 def is_theirs(tree: Tree) -> bool:
     """Whether a file is one of theirs: it has one of their keys."""
-    return any(key in KEYS for key, _ in _leaves(tree))
-
-
-def read(tree: Tree) -> ForeignValues:
-    """What such a file tells, with their defaults; UserError that names every key that is not theirs."""
-    foreign = {key: value for key, value in _leaves(tree) if value is not None}
-    unknown = [f"{key}{nearest(key, KEYS)}" for key in foreign if key not in KEYS]
-    if unknown:
-        raise UserError(f"in this file of CSAIL's scene parsing is not known: {'; '.join(unknown)}")
-    return {key: default for key, (_, default) in KEYS.items()} | foreign
-
-
-def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict) and not prefix:
-            yield from _leaves(value, f"{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    return any(key in KEYS for key, _ in leaves(tree))
 
 
 def translate(foreign: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -207,4 +191,5 @@ def _check(foreign: Mapping[str, Any], legacy_flags: Mapping[str, str], mode: st
         raise UserError("--result is of --eval: --ckpt and --id say where a training writes")
 
 
+read = partial(read_keys, keys=KEYS, whose="CSAIL's scene parsing")
 SYSTEM = ForeignConfig("CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, FLAGS, overrides, ignored_flags)

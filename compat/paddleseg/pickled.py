@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from network.weights.inert import NUMBERS
 from utils.errors import UserError
 
 SUFFIXES = (".pdparams", ".pdopt")  # weights, optimizer
-_KINDS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
 class _Kind:
@@ -26,7 +26,7 @@ class _Kind:
     __slots__ = ("code", "order")
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if code not in _KINDS:
+        if code not in NUMBERS:
             raise UserError(f"refused, since it holds arrays of {code!r}; only numbers are read")
         self.code, self.order = str(code), "|"
 

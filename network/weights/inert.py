@@ -37,7 +37,7 @@ _DATA = {
     "numpy.random._pickle": "__bit_generator_ctor __generator_ctor __randomstate_ctor",
     "re": "_compile",
 }
-_NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 _NETWORK = frozenset(("_modules", "_parameters"))  # what the state of a whole network has
 _SAME = ("ADDITEMS", "APPEND", "APPENDS", "BUILD", "SETITEM", "SETITEMS")  # give back what they fill
 _MADE = ("NEWOBJ", "NEWOBJ_EX", "REDUCE")
@@ -78,7 +78,7 @@ class _Kind(Inert):
     """In place of np.dtype: a kind of number and its byte order."""
 
     def __init__(self, code: Any = "", *_: Any) -> None:
-        self.code, self.order = code if code in _NUMBERS else "", "|"
+        self.code, self.order = code if code in NUMBERS else "", "|"
 
     def __setstate__(self, state: Any) -> None:
         self.order = state[1] if state[1] in ("<", ">", "=") else "|"
@@ -161,23 +161,16 @@ def _walk(stream: BinaryIO | bytes, found: Survey) -> None:
 
 
 def _taken(stack: list[Any], opcode: pickletools.OpcodeInfo) -> list[Any]:
-    """What an opcode takes from the stack, the lowest first."""
-    before = list(opcode.stack_before)
-    count = len(before)
+    """What an opcode takes from the stack, the lowest first: so many things, or some and all down to the last mark."""
+    before, end = list(opcode.stack_before), len(stack)
     if pickletools.markobject in before:
-        mark = len(stack) - 1 - next(i for i, thing in enumerate(reversed(stack)) if thing is _MARK)
         del before[before.index(pickletools.markobject) :]
-        above = stack[mark + 1 :]
-        del stack[mark:]
-        return [*_popped(stack, len(before)), *above]
-    return _popped(stack, count)
-
-
-def _popped(stack: list[Any], count: int) -> list[Any]:
-    if count > len(stack):
+        end = max(i for i, thing in enumerate(stack) if thing is _MARK)
+    start = end - len(before)
+    if start < 0:
         raise IndexError("an opcode takes more than there is")
-    taken = stack[len(stack) - count :]
-    del stack[len(stack) - count :]
+    taken = [*stack[start:end], *stack[end + 1 :]]
+    del stack[start:]
     return taken
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from utils.errors import UserError
+
 SHOWN = 4  # names of each kind in the text
 
 
@@ -32,6 +34,16 @@ class LoadReport:
     def complete(self) -> bool:
         """Every weight of the target came from the file."""
         return not self.skipped and not self.missing
+
+    def require_complete(self, arch: str, num_classes: int) -> None:
+        """UserError that names the first weight of the network, `arch` of `num_classes`, that is not from the file."""
+        lacking = [*self.skipped, *self.missing]
+        if lacking:
+            told = f"{self.num_classes or 'unknown'} classes, {self.arch or 'unknown arch'}"
+            raise UserError(
+                f"{self.path} ({told}) does not fill {arch} with {num_classes} classes: {len(lacking)} entries are "
+                f"missing or of another shape, {lacking[0]} first; check --arch and --dataset"
+            )
 
     def share(self) -> float:
         """Share of the file's weights that fit. Batch counters are left out: they fit anything."""

@@ -25,8 +25,8 @@ from utils.errors import UserError
 
 
 class Trained(NamedTuple):
-    """A trained network, its weights random until they are `loaded`, with its options and classes; `metadata`: {key: value} of what its
-    file tells of the options.
+    """A trained network, its weights random until they are `loaded`, with its options and classes; `metadata`: {key:
+    value} of what its file tells of the options.
     """
 
     cfg: CfgNode

@@ -38,7 +38,6 @@ class TestTimeAugmentation:
         rule: EvalRule,
         device: torch.device | str | None = None,
         autocast: torch.dtype | None = None,
-        channels_last: bool = False,
     ) -> None:
         self.net: Callable[..., Any] = net.module if isinstance(net, nn.parallel.DistributedDataParallel) else net
         self.rule = rule
@@ -47,7 +46,6 @@ class TestTimeAugmentation:
         self.device = torch.device(device or (weights[0].device if weights else "cpu"))
         self.dtype = weights[0].dtype if weights else torch.float32
         self.autocast = autocast
-        self.channels_last = channels_last
         # Looks at the scores of a pass over an input; None: nobody does.
         self.watch: Callable[[Tensor, Callable[[], object]], None] | None = None
         self._takes_keep = _takes(self.net, "keep")
@@ -135,8 +133,6 @@ class TestTimeAugmentation:
 
         `size`: of "pred" instead, where the network can give it.
         """
-        if self.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
         more: dict[str, Any] = {"keep": ("pred", *extras)} if self._takes_keep else {}
         more |= {"size": size} if size and self._takes_size else {}
         out = self.net(x, **more)

@@ -46,7 +46,7 @@ class Predictor:
 
     `net(image)` or `net(image, keep=names)` gives logits (N, K, h, w) or a dict with them under "pred"; it may be any
     callable. `memory_bytes` bounds what a call allocates at its peak: estimated beforehand from a measured pass on a
-    small crop; default: 80 % of what is free. Whole images where they fit; otherwise, or with `tile`, square tiles
+    small crop; default: 80 % of what is free. Whole images where they fit; otherwise, or with the rule's `tile`, tiles
     with blended overlap. If memory runs out all the same, tiles of half the size, and again down to 64 pixels;
     `Prediction.note` and a line to `log` say so. `autocast`: the type for automatic mixed precision.
     The network's training or evaluation mode is restored after each call. The scores of the first batch have to be
@@ -60,16 +60,12 @@ class Predictor:
         rule: EvalRule = PLAIN,
         device: torch.device | str | None = None,
         memory_bytes: int | None = None,
-        tile: int = 0,
-        overlap: float | None = None,
         autocast: torch.dtype | None = None,
-        channels_last: bool = False,
         log: Callable[[str], None] | None = None,
         strict: bool = True,
         spec: DatasetSpec | None = None,
     ) -> None:
-        self.rule = replace(rule, tile=tile or rule.tile, overlap=rule.overlap if overlap is None else overlap)
-        self.passes = TestTimeAugmentation(net, self.rule, device, autocast, channels_last)
+        self.rule, self.passes = rule, TestTimeAugmentation(net, rule, device, autocast)
         self.net, self.device = self.passes.net, self.passes.device
         self.memory_bytes = memory_bytes
         self.log = log or (lambda line: None)
@@ -230,8 +226,7 @@ class Predictor:
         """(1, 3, H, W) -> its prediction from tiles. Rows are decided as soon as no further tile covers them."""
         height, width = size_of(image)
         tops, lefts = starts(height, tile, self.rule.overlap), starts(width, tile, self.rule.overlap)
-        down = weights(height, tile, self.rule.overlap, self.rule.blend)
-        across = weights(width, tile, self.rule.overlap, self.rule.blend)
+        down, across = weights(height, tile, self.rule.overlap), weights(width, tile, self.rule.overlap)
         rows, columns = min(tile, height), min(tile, width)
         sums, extras = RowAccumulator(width, rows), {}
         pieces: list[tuple[Tensor, Tensor, Tensor | None]] = []

@@ -24,10 +24,10 @@ from utils.files import cannot_write, whole  # noqa: E402
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    layouts = {name: about for name, (_, about) in writers().items()}
+    layouts = writers()
     p = argparse.ArgumentParser(
         description="Rewrite a checkpoint in another layout.",
-        epilog="layouts: " + "; ".join(f"{name}, {about}" for name, about in layouts.items()),
+        epilog="layouts: " + "; ".join(f"{name}, {layout.about}" for name, layout in layouts.items()),
         allow_abbrev=False,
     )
     p.add_argument("source", metavar="IN", type=Path, help="checkpoint of any supported layout")
@@ -42,7 +42,8 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
     """Write `target`; returns one line about it. Every file appears whole or not at all."""
     weights = read_file(source, ema=not raw)
     weights = replace(weights, arch=weights.arch or arch)
-    write, _ = writers()[to]
+    write = writers()[to].write
+    assert write is not None
     contents = {target / name if name else target: content for name, content in write(weights).items()}
     try:
         with ExitStack() as all_written:

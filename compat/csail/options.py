@@ -62,25 +62,19 @@ RECIPE: dict[str, Any] = {
     "OPTIM.PER_ITER": True,
     "TRAIN.SYNCBN": True,
 }
-# Flags of the time before option files that are no alias of one key -> help.
+# Flags of the time before option files that are no alias of one key of ours -> their key, if there is one, and help.
 FLAGS = {
-    "--ckpt": "folder of the runs' folders, with --id [./ckpt]",
-    "--id": "the run's folder in --ckpt: a training writes there, --eval takes encoder and decoder from there",
-    "--suffix": "with --id and --eval: the end of the two files' names [_epoch_20.pth]",
-    "--weights_encoder": "weights to start from, with --weights_decoder; alone: as --trunk_weights",
-    "--weights_decoder": "the decoder's",
-    "--num_gpus": "as --gpus: this many, from the first on",
-    "--optim": "SGD",
-    "--random_flip": "without effect: images are flipped at random",
-    "--result": "with --eval: as --result_dir",
-}
-_KEY_OF = {
-    "--weights_encoder": "MODEL.weights_encoder",
-    "--weights_decoder": "MODEL.weights_decoder",
-    "--optim": "TRAIN.optim",
-    "--random_flip": "DATASET.random_flip",
-    "--result": "TEST.result",
-}
+    "--ckpt": ("", "folder of the runs' folders, with --id [./ckpt]"),
+    "--id": ("", "the run's folder in --ckpt: a training writes there, --eval takes encoder and decoder from there"),
+    "--suffix": ("", "with --id and --eval: the end of the two files' names [_epoch_20.pth]"),
+    "--weights_encoder": ("MODEL.weights_encoder", "weights to start from, with --weights_decoder; "
+                          "alone: as --trunk_weights"),
+    "--weights_decoder": ("MODEL.weights_decoder", "the decoder's"),
+    "--num_gpus": ("", "as --gpus: this many, from the first on"),
+    "--optim": ("TRAIN.optim", "SGD"),
+    "--random_flip": ("DATASET.random_flip", "without effect: images are flipped at random"),
+    "--result": ("TEST.result", "with --eval: as --result_dir"),
+}  # fmt: skip
 
 
 def is_theirs(tree: Tree) -> bool:
@@ -126,7 +120,7 @@ def overrides(context: ParseContext) -> dict[str, Any]:
     mode = values["EVAL.MODE"]
     _check(foreign, legacy_flags, mode, chosen)
     _check_named({**foreign, **legacy_flags})
-    foreign = {**foreign, **{_KEY_OF[flag]: value for flag, value in legacy_flags.items() if flag in _KEY_OF}}
+    foreign = {**foreign, **{FLAGS[flag][0]: value for flag, value in legacy_flags.items() if FLAGS[flag][0]}}
     if "--id" in legacy_flags or "--ckpt" in legacy_flags:
         foreign["DIR"] = str(PurePath(legacy_flags.get("--ckpt", "./ckpt"), legacy_flags.get("--id", "")))
     found = _weights(foreign, legacy_flags.get("--suffix", ""), mode)
@@ -192,4 +186,5 @@ def _check(foreign: Mapping[str, Any], legacy_flags: Mapping[str, str], mode: st
 
 
 read = partial(read_keys, keys=KEYS, whose="CSAIL's scene parsing")
-SYSTEM = ForeignConfig("CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, FLAGS, overrides, ignored_flags)
+_HELP = {flag: text for flag, (_, text) in FLAGS.items()}
+SYSTEM = ForeignConfig("CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, _HELP, overrides, ignored_flags)

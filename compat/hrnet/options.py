@@ -83,7 +83,10 @@ def overrides(context: ParseContext) -> dict[str, Any]:
     arch = ({} if "MODEL.ARCH" in context.chosen else network).get("MODEL.ARCH", context.values["MODEL.ARCH"])
     found = network | _losses(foreign, arch) | _augmentation(foreign) | _data(context)
     mode = found.pop("EVAL.MODE", context.values["EVAL.MODE"])
-    found |= _evaluation(foreign) if mode else _validation(foreign)
+    if mode:
+        found |= _evaluation(foreign)
+    elif size := foreign.get("TEST.BATCH_SIZE_PER_GPU"):  # their evaluation has one image at a time
+        found["EVAL.BATCH_SIZE"] = size
     found |= _start(context, mode)
     return {key: value for key, value in found.items() if key not in context.chosen} | {"EVAL.MODE": mode}
 
@@ -198,12 +201,6 @@ def _evaluation(foreign: Mapping[str, Any]) -> dict[str, Any]:
         found = {"EVAL.DEFAULT_SCALE": scales[0], "EVAL.MULTI_SCALE": len(scales) > 1}
         found |= {"EVAL.EXTRA_SCALES": ",".join(map(str, scales[1:]))} if len(scales) > 1 else {}
     return found | ({"EVAL.DO_FLIP": foreign["TEST.FLIP_TEST"]} if "TEST.FLIP_TEST" in foreign else {})
-
-
-def _validation(foreign: Mapping[str, Any]) -> dict[str, Any]:
-    """Images at a time, of which their evaluation has one."""
-    size = foreign.get("TEST.BATCH_SIZE_PER_GPU")
-    return {"EVAL.BATCH_SIZE": size} if size else {}
 
 
 def _start(context: ParseContext, mode: str) -> dict[str, Any]:

@@ -5,26 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import write_file
 from utils.plural import counted
-from utils.visualize import encode_indexed, encode_png, file_stem, overlay, to_array
+from utils.visualize import bit_colors, encode_indexed, encode_png, file_stem, overlay, to_array
 
 COLOR = 0.4  # its share in the overlay; the image has the rest
-
-
-def colors() -> np.ndarray:
-    """(256, 3) uint8: Pascal VOC's colors without its black, so class 0 is (128, 0, 0).
-
-    Bit 3k + c of the class's number, counted from 1, is bit 7 - k of its channel c.
-    """
-    number, channel = np.arange(1, 257)[:, None], np.arange(3)
-    bits = [((number >> (3 * k + channel)) & 1) << (7 - k) for k in range(8)]
-    return np.sum(bits, axis=0).astype(np.uint8)
 
 
 class PseudoColor:
@@ -36,7 +24,7 @@ class PseudoColor:
 
     def __init__(self, run_dir: Path) -> None:
         self.added, self.pseudo = run_dir / "added_prediction", run_dir / "pseudo_color_prediction"
-        self._table = colors()
+        self._table = bit_colors(first=1)  # without black, so class 0 is (128, 0, 0)
         self._palette = [tuple(color) for color in self._table.tolist()]
         self._written = 0
 

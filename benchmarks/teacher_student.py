@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.compare import call, final, table, train_once  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
+from scripts.compare import call, final, table, train_once
+from utils.cli import exit_code, place_to_write, start
 
 TEACHER, STUDENT = "fine only", "fine + automatic labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).

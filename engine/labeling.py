@@ -27,7 +27,6 @@ from evaluation.metrics import percent
 from evaluation.sinks.autolabels import AutoLabels, thresholds
 from evaluation.sinks.coverage import Coverage, Covered
 from inference import from_file
-from inference.from_file import Trained
 from network.weights import layouts
 from transforms import Pipeline
 from utils import digest, distributed, madefrom
@@ -64,7 +63,7 @@ class Job(NamedTuple):
         return [item for item in self.items if item.name in self.coverage.rows]
 
 
-def teacher(args: argparse.Namespace, rest: Sequence[str]) -> Trained:
+def teacher(args: argparse.Namespace, rest: Sequence[str]) -> from_file.Trained:
     """What the checkpoint and the command line say; scales are averaged where the network does not fuse them, nor has
     sizes of its own (--imgSize), which are averaged then.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +18,13 @@ from utils import amp, distributed
 from utils.cli import GOES_ON, exit_code
 from utils.contracts import DatasetSpec
 
-Work = Callable[[argparse.Namespace, Sequence[str], str], None]
+Work = Callable[[Namespace, Sequence[str], str], None]
 
 
-def parser(what: str, others: str) -> argparse.ArgumentParser:
+def parser(what: str, others: str) -> ArgumentParser:
     """An empty command line; what is not on it goes to the options of train.py, of which the help names `others`."""
     epilog = f"Further flags and KEY VALUE pairs as train.py takes them: {others}, ..."
-    return argparse.ArgumentParser(description=what, epilog=epilog, allow_abbrev=False)
+    return ArgumentParser(description=what, epilog=epilog, allow_abbrev=False)
 
 
 @contextmanager
@@ -44,18 +44,13 @@ def opened(
 
 
 def main(
-    script: str,
-    options: argparse.ArgumentParser,
-    work: Work,
-    folder: str,
-    argv: Sequence[str] | None,
-    stopped: str = GOES_ON,
+    script: str, flags: ArgumentParser, work: Work, folder: str, argv: Sequence[str] | None, stopped: str = GOES_ON
 ) -> int:
     """Do `work(args, further flags, command)` of a command line: exit code 0, 2 with one line for a user's mistake, 130
     if it was stopped. `folder`: the option that names where it writes; `stopped`: what to tell who stopped it.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    args, rest = options.parse_known_args(argv)
+    args, rest = flags.parse_known_args(argv)
     command = f"{distributed.launcher()} {script} {shlex.join(argv)}"
     try:
         return exit_code(lambda: work(args, rest, command), getattr(args, folder), stopped)

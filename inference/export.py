@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from utils.errors import UserError
 from utils.normalization import Normalization
 
 OUTPUTS = {"argmax": "classes", "softmax": "probabilities", "logits": "scores"}  # and their names in the file
+NEEDED = ("onnx", "onnxscript", "onnxruntime")  # packages, for .onnx
 SMALLEST, LARGEST = 64, 8192  # sides that a file with dynamic sizes takes
 Runner = Callable[[np.ndarray], np.ndarray]
 
@@ -67,8 +69,9 @@ def check(path: Path, fixed: bool) -> None:
         raise UserError(f"{path}: give a file that ends with .onnx or .pt2")
     if path.suffix == ".pt2" and not fixed:  # its guards on sizes cannot be proven for every size
         raise UserError("a .pt2 file takes images of one size: add --fixed, and --size height,width")
-    if path.suffix == ".onnx":
-        _needed("onnx", "onnxscript", "onnxruntime")
+    lacking = [name for name in NEEDED if path.suffix == ".onnx" and find_spec(name) is None]
+    if lacking:
+        raise UserError(f"ONNX needs {lacking[0]}: pip install {' '.join(NEEDED)}")
 
 
 def save(module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, told: dict[str, str]) -> None:
@@ -92,15 +95,6 @@ def _save_onnx(module: Deployed, example: Any, shapes: Any, path: Path, told: di
 def _save_program(module: Deployed, example: Any, shapes: Any, path: Path, told: dict[str, str]) -> None:
     program = torch.export.export(module, example, dynamic_shapes=shapes)
     torch.export.save(program, str(path), extra_files=dict(told))
-
-
-def _needed(*packages: str) -> None:
-    """UserError, with what to install, where one cannot be imported."""
-    for name in packages:
-        try:
-            __import__(name)
-        except ImportError:
-            raise UserError(f"ONNX needs {name}: pip install onnx onnxscript onnxruntime") from None
 
 
 @contextmanager

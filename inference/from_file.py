@@ -87,26 +87,18 @@ def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
 
 def classes_of(cfg: CfgNode, weights: Weights) -> DatasetSpec:
     """The dataset's classes, or those of the checkpoint, with its label values, where it was trained on others."""
-    spec = _known(cfg, weights.class_names)
-    if spec is None:
-        name = f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})"
-        return classes.spec_of(name, weights.class_names, weights.class_ids)
-    if cfg.DATASET.NUM_CLASSES != spec.num_classes:
+    names, data = weights.class_names, cfg.DATASET
+    declared = not names or data.NAME != "list" or data.CLASSES  # else by nobody but the file
+    try:
+        spec = datasets.spec(cfg) if declared else None
+    except UserError:  # they may stand in its folder, which need not be here
+        if not names:
+            raise
+        spec = None
+    if spec is None or (names and tuple(names) != spec.classes):
+        return classes.spec_of(f"{data.NAME} (as in {Path(cfg.SNAPSHOT).name})", names, weights.class_ids)
+    if data.NUM_CLASSES != spec.num_classes:
         raise UserError(
-            f"{cfg.SNAPSHOT} has {cfg.DATASET.NUM_CLASSES} classes, {cfg.DATASET.NAME} {spec.num_classes}: "
-            "name theirs with --dataset"
+            f"{cfg.SNAPSHOT} has {data.NUM_CLASSES} classes, {data.NAME} {spec.num_classes}: name theirs with --dataset"
         )
     return spec
-
-
-def _known(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec | None:
-    """The dataset's classes, None where the file names others; they may stand in its folder, which need not be here."""
-    if names and cfg.DATASET.NAME == "list" and not cfg.DATASET.CLASSES:
-        return None  # nobody has declared any but the file
-    try:
-        spec = datasets.spec(cfg)
-    except UserError:
-        if names:
-            return None
-        raise
-    return spec if not names or tuple(names) == spec.classes else None

@@ -15,8 +15,8 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine import labeling, tool  # noqa: E402
-from utils.cli import place_to_write, start  # noqa: E402
+from engine import labeling, tool
+from utils.cli import place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:

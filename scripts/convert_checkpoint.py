@@ -17,9 +17,9 @@ import torch
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from network.weights import finite, read_file, writers  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
-from utils.files import cannot_write, whole  # noqa: E402
+from network.weights import finite, read_file, writers
+from utils.cli import exit_code, place_to_write, start
+from utils.files import cannot_write, whole
 
 
 def parser() -> argparse.ArgumentParser:

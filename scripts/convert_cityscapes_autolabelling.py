@@ -20,14 +20,14 @@ import numpy as np
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets import labelrecord  # noqa: E402
-from datasets.cityscapes import SPEC  # noqa: E402
-from datasets.files import is_hidden  # noqa: E402
-from datasets.reading import find_folder, read_label  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
-from utils.errors import UserError  # noqa: E402
-from utils.visualize import bit_colors, encode_indexed  # noqa: E402
-from utils.workers import convert  # noqa: E402
+from datasets import labelrecord
+from datasets.cityscapes import SPEC
+from datasets.files import is_hidden
+from datasets.reading import find_folder, read_label
+from utils.cli import exit_code, start
+from utils.errors import UserError
+from utils.visualize import bit_colors, encode_indexed
+from utils.workers import convert
 
 SOURCE, TARGET = "refinement_final/train_extra", "convert_autolabelled"
 COLORS = 255  # of the palette

@@ -18,8 +18,8 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine import chain_flow, propagation  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
+from engine import chain_flow, propagation
+from utils.cli import exit_code, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,10 +18,10 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine import prediction  # noqa: E402
-from network.flow.sdcnet import MODELS  # noqa: E402
-from network.flow.sources import SOURCES  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
+from engine import prediction
+from network.flow.sdcnet import MODELS
+from network.flow.sources import SOURCES
+from utils.cli import exit_code, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:

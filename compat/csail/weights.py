@@ -15,7 +15,7 @@ from torch import Tensor
 
 from compat.csail import pairs
 from network.weights import places
-from network.weights.formats import EXTRA, Weights, tensors
+from network.weights.formats import EXTRA, Weights, below, tensors
 from network.weights.layouts import Layout
 from utils.errors import UserError
 
@@ -101,17 +101,12 @@ def _question(base: str, decoder: str) -> str:
     return f"give both --arch_encoder{encoders} and --arch_decoder{f' {decoder}' if decoder else ''}"
 
 
-def _below(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
-    start = f"{kind}."
-    return {name.removeprefix(start): x for name, x in state.items() if name.startswith(start)}
-
-
 def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
     """{name of a file: its state}, as the published code saves them after epoch K, counted from 1.
 
     Raises UserError for weights of a network without encoder and decoder.
     """
-    states = [_below(weights.state, kind) for kind in KINDS]
+    states = [below(weights.state, f"{kind}.") for kind in KINDS]
     if not all(states):
         has = weights.arch or "the network"
         raise UserError(f"{has} has no encoder and decoder: the layout is that of encoder_decoder networks")

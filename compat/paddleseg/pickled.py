@@ -83,13 +83,6 @@ class _Maker:
         raise UserError("refused, since it tries to change a name")
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes bytes."""
-    if encoding != "latin1":
-        raise UserError(f"refused, since it encodes bytes as {encoding!r}")
-    return text.encode("latin1")
-
-
 def _tuple(items: tuple[Any, ...] | list[Any]) -> tuple[Any, ...]:
     """(name, array): how a tensor inside a larger object is written."""
     if not isinstance(items, (tuple, list)) or len(items) > 2:
@@ -105,8 +98,11 @@ def _makers(allowance: _Allowance) -> dict[str, _Maker]:
     """{name in the file: what takes its place}; NumPy 1 and 2 have other module names, protocol 2 those of Python 2."""
 
     def encode(text: str, encoding: str) -> bytes:
+        """How protocol 2 writes bytes."""
+        if encoding != "latin1":
+            raise UserError(f"refused, since it encodes bytes as {encoding!r}")
         allowance.take(len(text))
-        return _encode(text, encoding)
+        return text.encode("latin1")
 
     array, as_tuple = _Maker(lambda *_: _Array(allowance)), _Maker(_tuple)
     return {

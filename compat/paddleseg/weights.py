@@ -151,12 +151,8 @@ def momentum(path: Path, internal: Mapping[str, str]) -> Momentum:
     schedule = content.get("LR_Scheduler")
     schedule = schedule if isinstance(schedule, dict) else {}
     done, rate = schedule.get("last_epoch"), schedule.get("last_lr")
-    return Momentum(
-        file,
-        velocities,
-        done if isinstance(done, int) and done >= 0 else None,
-        rate if isinstance(rate, float) else None,
-    )
+    iterations = done if isinstance(done, int) and done >= 0 else None
+    return Momentum(file, velocities, iterations, rate if isinstance(rate, float) else None)
 
 
 LAYOUT = Layout("paddle", parse, is_own=is_own, read=read)

@@ -7,39 +7,34 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.folder import PictureFolder
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.files import write_file
-from utils.plural import counted
 from utils.visualize import encode_indexed, encode_png, file_stem, to_array
 
 
-class LabelMaps:
+class LabelMaps(PictureFolder):
     """Writes `<folder>/<name>.png` of every image: the dataset's own ids, each with the colour of its class.
 
     Datasets whose submissions are written in train ids have those here, too. Values that are no class are black. Ids
     above 255 need 16 bits, which have no colours in a PNG: they are grey.
     """
 
-    extras: tuple[str, ...] = ()
-
     def __init__(self, folder: Path, spec: DatasetSpec) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._ids = id_table(spec)
         self._colours = np.zeros((256, 3), np.uint8)
         if self._ids.dtype == np.uint8:
             self._colours[self._ids[: spec.num_classes]] = spec.palette
-        self._written = 0
 
-    def add(self, item: EvalItem) -> None:
-        """Write one image's ids."""
+    def files(self, item: EvalItem) -> dict[str, bytes]:
+        """One image's ids."""
         ids = self._ids[to_array(item.prediction.classes)]
         data = encode_indexed(ids, self._colours) if ids.dtype == np.uint8 else encode_png(ids)
-        write_file(self.folder / f"{file_stem(item.name)}.png", data)
-        self._written += 1
+        return {f"{file_stem(item.name)}.png": data}
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""
         how = "with colours" if self._ids.dtype == np.uint8 else "of 16 bits, without colours (ids above 255),"
-        return Results([f"{counted(sum(ranks.gather(self._written)), 'label map')} {how} in {self.folder}"])
+        return Results([f"{self.written(ranks, 'label map')} {how} in {self.folder}"])

@@ -125,9 +125,9 @@ def survey(path: Path) -> Survey:
                 if file.read(len(_HEADER)) == _HEADER:
                     for _ in range(3):
                         _walk(file, found)
-    except (KeyError, IndexError, EOFError, ValueError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except (KeyError, IndexError, EOFError, ValueError, OSError, zipfile.BadZipFile, NotImplementedError):
         return Survey()  # torch's reader says what is wrong
     return found
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from network.weights.formats import clean
+from network.weights.formats import below, clean
 
 DEPTH = 3  # keys that lead to a state: {"checkpoint": {"model": {"state_dict": ...}}}
 # Words of a key that say that weights are averaged: model_ema, ema_state_dict, params_ema, swa, averaged_model.
@@ -87,8 +87,8 @@ def _fits(state: Mapping[str, Tensor], known: Mapping[str, Tensor] | None) -> in
 
 def _count(state: Mapping[str, Tensor], prefix: str, known: Mapping[str, Tensor]) -> int:
     """Entries below a prefix that a network has, of the same shape."""
-    below = ((clean(name).removeprefix(prefix), x) for name, x in state.items() if clean(name).startswith(prefix))
-    return sum(name in known and known[name].shape == x.shape for name, x in below)
+    entries = below({clean(name): x for name, x in state.items()}, prefix)
+    return sum(name in known and known[name].shape == x.shape for name, x in entries.items())
 
 
 def prefixes(names: Collection[str], share: float = _PREFIX_SHARE) -> list[str]:
@@ -112,12 +112,12 @@ def unwrapped(state: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> tuple
     if not best or "" in best:
         return dict(state), ""
     prefix = next((prefix for prefix in best if _AVERAGED.search(prefix)), max(best, key=lambda p: fits[p]))
-    below = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+    inside = below(state, prefix)
     note = f"names without {prefix!r}"
     if averaged := _AVERAGED.search(prefix) and next((p for p in best if not _AVERAGED.search(p)), ""):
-        return below, f"{note}: averaged weights, in place of those below {averaged!r}"
-    outside = {name: x for name, x in state.items() if not name.startswith(prefix) and name not in below}
-    return below | outside, note
+        return inside, f"{note}: averaged weights, in place of those below {averaged!r}"
+    outside = {name: x for name, x in state.items() if not name.startswith(prefix) and name not in inside}
+    return inside | outside, note
 
 
 def settled(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None) -> tuple[Any, str, str]:

@@ -5,7 +5,7 @@
     python benchmarks/benchmark.py --what train --baseline eager --size 256 --bs_trn 2 --rmi_loss --hrnet_width 18
 
 --what data (decode, augment, crop), centroids, metrics (confusion matrix), eval (images to class maps), train (steps).
-The published side is benchmarks/baselines.py. All other words are options of train.py. Prints the median, the spread,
+The published side is benchmarks/baselines.py. All other flags are options of train.py. Prints the median, the spread,
 the ratio and the memory; --out FILE.json keeps the numbers. Uses the GPU if there is one.
 """
 
@@ -100,8 +100,9 @@ def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> None:
 def data(job: Job) -> Pair:
     """One process: decode, scale, crop, flip, color jitter. Ours leaves normalization to the device."""
     write_cityscapes(job.folder, job.size, 8)
-    trees = (job.folder / kind / "train" for kind in ("leftImg8bit", "gtFine"))
-    files = itertools.cycle(zip(*(sorted(map(str, tree.rglob("*.png"))) for tree in trees), strict=True))
+    trees = [job.folder / kind / "train" for kind in ("leftImg8bit", "gtFine")]
+    images, labels = (sorted(map(str, tree.rglob("*.png"))) for tree in trees)
+    files = itertools.cycle(zip(images, labels, strict=True))
     spec, crop = datasets.spec("cityscapes"), job.cfg.DATASET.CROP_SIZE
     assert spec.id_to_train is not None
     ids = dict(spec.id_to_train)

@@ -1,10 +1,10 @@
-"""Do propagated frames help? Embedded sequences, one labelled frame each: labels against the truth, then trainings.
+"""Do propagated frames help? Embedded sequences, one labeled frame each: labels against the truth, then trainings.
 
 python benchmarks/propagation_gain.py --out logs/propagation [--seeds 0,1,2] [--labelled 30] [--propagate 2]
                                       [--flow files]
 
 First the mean IoU of the propagated labels against the true ones, for every source of --flows. Then for each seed a
-training on the labelled frames and one on these and the propagated ones, with as many steps. Prints each pair, and mean
+training on the labeled frames and one on these and the propagated ones, with as many steps. Prints each pair, and mean
 and spread of the differences. What else is on the command line goes to propagate_labels.py. Started again it goes on.
 """
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--out", type=place_to_write, required=True, help="folder for scenes, moved frames and runs")
     flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each; empty: the labels' figures alone")
-    flags.add_argument("--labelled", type=int, default=30, help="sequences to train on, each with one labelled frame")
+    flags.add_argument("--labelled", type=int, default=30, help="sequences to train on, each with one labeled frame")
     flags.add_argument("--propagate", type=int, default=2, help="frames each way")
     flags.add_argument("--flow", default="files", help="source that the trainings use; files: the true motion")
     flags.add_argument("--flows", default="files,dis", help="sources whose labels are compared")
@@ -114,7 +114,7 @@ def _mean_iou(counts: Tensor) -> float:
 
 
 def propagated(args: argparse.Namespace, scenes: Path, rest: Sequence[str]) -> Path:
-    """Labelled and propagated frames, with the same images to validate on."""
+    """Labeled and propagated frames, with the same images to validate on."""
     out = args.out / f"propagated_{args.flow}"
     argv = ["--source_dir", str(scenes), "--target_dir", str(out), "--flow", args.flow]
     call("scripts/propagate_labels.py", *argv, "--propagate", str(args.propagate), "--ignore_inconsistent", *rest)

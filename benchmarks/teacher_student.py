@@ -1,4 +1,4 @@
-"""Do automatic labels help? Embedded scenes, few of them labelled: a teacher, its labels, a student trained on them.
+"""Do automatic labels help? Embedded scenes, few of them labeled: a teacher, its labels, a student trained on them.
 
 python benchmarks/teacher_student.py --out logs/teacher_student [--seeds 0,1,2] [--fraction 0.33] [--epochs 100]
 

@@ -28,7 +28,6 @@ from evaluation.sinks.autolabels import AutoLabels, thresholds
 from evaluation.sinks.coverage import Coverage, Covered
 from inference import from_file
 from network.weights import layouts
-from transforms import Pipeline
 from utils import digest, distributed, madefrom
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -119,7 +118,7 @@ def made_by(run: Run, least: list[float]) -> dict[str, Any]:
 
 
 def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
-    """Whether an image is labelled and counted."""
+    """Whether an image is labeled and counted."""
     return item.name in coverage.rows and all(file.is_file() for file in sink.files(item.name))
 
 
@@ -144,7 +143,7 @@ def label(job: Job, net: network.Net) -> Seen:
     """Predict what is left and write it, but for pictures that cannot be read; what was met in them."""
     cfg, ranks, log = job.run.cfg, job.run.ranks, job.run.log
     predictor = inference.build_predictor(cfg, to_device(job.run, net), job.run.precision, log.line)
-    dataset = SegmentationDataset(job.left, job.run.spec, Pipeline(), image_bits=job.bits)
+    dataset = SegmentationDataset(job.left, job.run.spec, image_bits=job.bits)
     workers = cfg.DATASET.NUM_WORKERS
     loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient=True)
     for batch in progress(loader, "auto labels", len(loader), lines=20, shown=ranks.is_main):
@@ -196,7 +195,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     with tool.opened(cfg, spec, distributed.init(cfg.TRAIN.LOCAL_RANK), command, "auto_label.log") as run:
         job = plan(run, items, least)
         before = len(job.items) - len(job.left)
-        counted = f"{len(job.items)} images, {before} of them labelled before"
+        counted = f"{len(job.items)} images, {before} of them labeled before"
         run.log.line("\n".join(filter(None, [counted, apart])))
         seen = Seen()
         if job.left:
@@ -208,15 +207,15 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
             tell(job, covered)
         run.ranks.barrier()
         if seen.left_out:
-            raise UserError(f"{seen.note} (named above); the others are labelled")
+            raise UserError(f"{seen.note} (named above); the others are labeled")
 
 
 def tell(job: Job, covered: Sequence[Covered]) -> None:
     """Write the page, and say what was kept and how a training takes it."""
     run = job.run
-    run.log.line(f"{percent(share_kept(covered))} % of their pixels are labelled, report: {report(job, covered)}")
+    run.log.line(f"{percent(share_kept(covered))} % of their pixels are labeled, report: {report(job, covered)}")
     frames = all(item.name.endswith("_leftImg8bit") for item in job.items)
     if frames and run.spec.classes == datasets.spec("cityscapes").classes:
-        # Of single classes, some may be taken whatever their probability.
+        # Of single classes, some may be taken at any probability.
         prob = min(0.5, float(job.sink.thresholds.max()))
         run.log.line(f"for training: --custom_coarse_prob {prob:g} DATASET.CITYSCAPES_CUSTOMCOARSE {run.folder}")

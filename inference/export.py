@@ -74,27 +74,27 @@ def check(path: Path, fixed: bool) -> None:
         raise UserError(f"ONNX needs {lacking[0]}: pip install {' '.join(NEEDED)}")
 
 
-def save(module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, told: dict[str, str]) -> None:
-    """Write `path`, .onnx or .pt2, with the words `told` in it; UserError as `check`."""
+def save(module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, facts: dict[str, str]) -> None:
+    """Write `path`, .onnx or .pt2, with `facts` in it; UserError as `check`."""
     check(path, fixed)
     write = {".onnx": _save_onnx, ".pt2": _save_program}[path.suffix]
     with evaluating(module, rule), torch.no_grad(), _quiet():
-        write(module, (module.example(size),), ({"image": module.dims(fixed)}), path, told)
+        write(module, (module.example(size),), ({"image": module.dims(fixed)}), path, facts)
 
 
-def _save_onnx(module: Deployed, example: Any, shapes: Any, path: Path, told: dict[str, str]) -> None:
+def _save_onnx(module: Deployed, example: Any, shapes: Any, path: Path, facts: dict[str, str]) -> None:
     program = torch.onnx.export(
         module, example, dynamo=True, dynamic_shapes=shapes, verbose=False,
         input_names=["image"], output_names=[OUTPUTS[module.output]],
     )  # fmt: skip
     assert program is not None
-    program.model.metadata_props.update(told)
+    program.model.metadata_props.update(facts)
     program.save(str(path))
 
 
-def _save_program(module: Deployed, example: Any, shapes: Any, path: Path, told: dict[str, str]) -> None:
+def _save_program(module: Deployed, example: Any, shapes: Any, path: Path, facts: dict[str, str]) -> None:
     program = torch.export.export(module, example, dynamic_shapes=shapes)
-    torch.export.save(program, str(path), extra_files=dict(told))
+    torch.export.save(program, str(path), extra_files=dict(facts))
 
 
 @contextmanager

@@ -129,7 +129,7 @@ class Predictor:
         return None
 
     def _look(self, scores: Tensor, again: Callable[[], object]) -> None:
-        """At the scores of a pass, of which one that is not finite is told, once."""
+        """Look at the scores of a pass and say, once, that one is not finite."""
         half = torch.half in (self.passes.autocast, self.passes.dtype)
         self.passes.watch = None
         line = finite.complaint(scores, self.net, again, half)
@@ -269,6 +269,6 @@ def _as_tensor(image: np.ndarray | Tensor) -> Tensor:
         kind = "an array" if is_array else "a tensor"
         raise UserError(
             f"an image has to be uint8 RGB (H, W, 3) or a float tensor (3, H, W), but it is {kind} of {tensor.dtype} "
-            f"{shape}; convert it first (grey images: repeat the channel; RGBA: drop the last one)"
+            f"{shape}; convert it first (gray images: repeat the channel; RGBA: drop the last one)"
         )
     return tensor.permute(2, 0, 1) if last else tensor

@@ -63,13 +63,13 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     module = export.Deployed(net, rule, args.output, args.uint8)
     export.check_scores(module, rule, size)
     scales = ",".join(map(str, cfg.MODEL.N_SCALES))
-    told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": scales, "input": _input(args)}
-    about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
+    facts = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": scales, "input": _input(args)}
+    about: dict[str, Any] = {**facts, "mean": rule.mean, "std": rule.std}
     about |= {"size": size if args.fixed else None, "classes": spec.classes, "palette": spec.palette}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     partial = args.out.with_name(f".{args.out.name}.tmp{args.out.suffix}")
     try:
-        export.save(module, rule, size, partial, args.fixed, told | {name: json.dumps(about[name]) for name in LISTS})
+        export.save(module, rule, size, partial, args.fixed, facts | {name: json.dumps(about[name]) for name in LISTS})
         compare(args, module, rule, export.runner(partial), size)
         partial.replace(args.out)
     finally:

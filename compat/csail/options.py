@@ -112,7 +112,7 @@ def ignored_flags(context: ParseContext) -> list[str]:
 
 
 def overrides(context: ParseContext) -> dict[str, Any]:
-    """{our key: value} of what takes several of their words: folders, weights, GPUs.
+    """{our key: value} of what takes several of their keys: folders, weights, GPUs.
 
     `context.legacy_flags`: {flag: value} of FLAGS. UserError where older flags are not for that, or contradict others.
     """

@@ -1,6 +1,6 @@
-"""Scene parsing's checkpoints: an encoder's and a decoder's state dict, each in a file of its own, without any words.
+"""Scene parsing's checkpoints: an encoder's and a decoder's state dict, each in a file that says nothing else.
 
-The network is told by the name of their folder, and by their entries as far as these go: dilation leaves no trace.
+The name of their folder and the entries tell the network; dilation leaves no trace in these.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def _options(folder: str, base: str, decoder: str, classes: int | None) -> dict[
     """What goes with such a network: its parts, and how the published ones see ADE20K."""
     named = _FOLDER.fullmatch(folder)
     encoder = named["encoder"] if named and named["base"] == base else ""
-    told: dict[str, Any] = {"MODEL.ENCODER": "hrnetv2" if base == "hrnetv2" else encoder, "MODEL.DECODER": decoder}
+    options: dict[str, Any] = {"MODEL.ENCODER": "hrnetv2" if base == "hrnetv2" else encoder, "MODEL.DECODER": decoder}
     if classes == CLASSES:
-        told |= {"DATASET.NAME": "ade20k", "DATASET.IMG_SIZES": "300,375,450,525,600", "DATASET.IMG_MAX_SIZE": 1000}
-    return told | {"DATASET.PADDING": 32 if base == "hrnetv2" or decoder.startswith("upernet") else 8}
+        options |= {"DATASET.NAME": "ade20k", "DATASET.IMG_SIZES": "300,375,450,525,600", "DATASET.IMG_MAX_SIZE": 1000}
+    return options | {"DATASET.PADDING": 32 if base == "hrnetv2" or decoder.startswith("upernet") else 8}
 
 
 def encoder_of(names: Mapping[str, Tensor]) -> str:

@@ -72,7 +72,7 @@ def ignored_flags(context: ParseContext) -> list[str]:
 
 
 def overrides(context: ParseContext) -> dict[str, Any]:
-    """{our key: value} of what takes several of their words: network, data, losses, sizes, where a run starts.
+    """{our key: value} of what takes several of their keys: network, data, losses, sizes, where a run starts.
 
     UserError for a network or dataset that is not known here, and for stages that do not fit together.
     """

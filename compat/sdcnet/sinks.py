@@ -22,7 +22,7 @@ class Folders(PictureFolder):
     """Writes, of every image, four PNG of its size:
 
     `rgb/<name>_color.png`: train ids with the dataset's palette; `pred/<name>.png`: gray, the dataset's own ids;
-    `compose/<name>_compose.png`: RGBA, half image, half class colors; of a labelled image `diff/<name>_diff.png`: that
+    `compose/<name>_compose.png`: RGBA, half image, half class colors; of a labeled image `diff/<name>_diff.png`: that
     blend where the prediction is wrong, white where it is right or the truth is ignored.
     """
 

@@ -53,7 +53,7 @@ def parse(content: Any, path: Path, ema: bool = True, known: Mapping[str, Tensor
 
 def _parse(content: Any, ema: bool, known: Mapping[str, Tensor] | None) -> Weights | None:
     """A file of any other system."""
-    moved, place, note = places.settled(content, ema, known)
+    moved, place, note = places.located(content, ema, known)
     place = "" if place and "state_dict" in content else place
     weights = next(filter(None, (layout.parse(moved, place) for layout in (*layouts.known(), plain.LAYOUT))), None)
     names = sorted(set(inert.names_in(content)))

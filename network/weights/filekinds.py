@@ -46,7 +46,7 @@ class File(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of file: how it is told, what it is called, what to do."""
+    """A kind of file: what tells it, what it is called, what to do."""
 
     sign: Callable[[File], object]
     what: str
@@ -128,7 +128,7 @@ KINDS = (
 )  # fmt: skip
 
 
-def told(path: Path) -> str:
+def describe(path: Path) -> str:
     """ "not a checkpoint but WHAT: CURE" of a file that could not be read; empty where its bytes do not tell."""
     file = File(path, _start(path, START))
     kind = next((kind for kind in KINDS if kind.sign(file)), None)

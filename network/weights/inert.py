@@ -2,7 +2,7 @@
 
 torch's restricted reader refuses a whole file for one of them. Here each gets a holder of ours in its place, which
 keeps nothing; what fills a dict or a list becomes an ordinary one. Nothing that a file names is ever looked up,
-imported or called: which names there are is told by walking its opcodes, not by running them. Names of functions, and
+imported or called: walking its opcodes tells which names there are, not by running them. Names of functions, and
 of what acts on a machine, get no holder: the file stays refused.
 """
 
@@ -107,7 +107,7 @@ class _Thing:
 
     name: str = ""
     made: bool = False
-    words: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
 
 
 _MARK = _Thing("(")
@@ -207,11 +207,11 @@ def _note(opcode: str, taken: list[Any], found: Survey) -> None:
     if not isinstance(thing, _Thing):
         return
     if opcode.startswith("SETITEM"):
-        thing.words |= _NETWORK & {word for word in taken[1::2] if isinstance(word, str)}
+        thing.keys |= _NETWORK & {key for key in taken[1::2] if isinstance(key, str)}
         if thing.made:
             found.dicts.add(thing.name)
     elif opcode == "BUILD":
-        if isinstance(taken[1], _Thing) and taken[1].words == _NETWORK:
+        if isinstance(taken[1], _Thing) and taken[1].keys == _NETWORK:
             found.networks.append(thing.name)
     elif thing.made:
         found.lists.add(thing.name)

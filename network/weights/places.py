@@ -1,5 +1,5 @@
-"""Where in a file its weights lie, told by what lies there: a mapping of names to tensors, under any keys, and the
-prefix that wrappers put before every name.
+"""Where in a file its weights lie: the mapping of names to tensors, under any keys, and the prefix that wrappers put
+before every name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from network.weights.formats import below, clean
 
 DEPTH = 3  # keys that lead to a state: {"checkpoint": {"model": {"state_dict": ...}}}
-# Words of a key that say that weights are averaged: model_ema, ema_state_dict, params_ema, swa, averaged_model.
+# Parts of a key that say that weights are averaged: model_ema, ema_state_dict, params_ema, swa, averaged_model.
 _AVERAGED = re.compile(r"(^|[_.])(ema\w*|avg|averaged?|swa|shadow|teacher)([_.]|$)", re.IGNORECASE)
 _ALIKE = 0.9  # share of the trained weights' entries that averaged ones have
 _SOME = 0.1  # share from which on they are worth a line where they are left
@@ -120,7 +120,7 @@ def unwrapped(state: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> tuple
     return inside | outside, note
 
 
-def settled(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None) -> tuple[Any, str, str]:
+def located(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None) -> tuple[Any, str, str]:
     """A file's content with its state where layouts look for it: at the top, or under `state_dict`; the name of the
     place where it was, "" where it was there already; and a note on other states.
     """

@@ -36,9 +36,9 @@ class LoadReport:
         """UserError that names the first weight of the network, `arch` of `num_classes`, that is not from the file."""
         lacking = [*self.skipped, *self.missing]
         if lacking:
-            told = f"{self.weights.num_classes or 'unknown'} classes, {self.weights.arch or 'unknown arch'}"
+            content = f"{self.weights.num_classes or 'unknown'} classes, {self.weights.arch or 'unknown arch'}"
             raise UserError(
-                f"{self.path} ({told}) does not fill {arch} with {num_classes} classes: {len(lacking)} entries are "
+                f"{self.path} ({content}) does not fill {arch} with {num_classes} classes: {len(lacking)} entries are "
                 f"missing or of another shape, {lacking[0]} first; check --arch and --dataset"
             )
 

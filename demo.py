@@ -24,17 +24,9 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-    """Paint what the command line names."""
-    if args.demo_image is not None:
-        demonstrate.paint_image(args.demo_image, args, rest, command)
-    else:
-        demonstrate.paint_video(args.demo_video, max(0, args.max_frames), args, rest, command)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
-    return demonstrate.main("demo.py", parser(), run, argv)
+    return demonstrate.main("demo.py", parser(), argv)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,9 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-    """Paint the folder."""
-    demonstrate.paint_folder(args.demo_folder, args, rest, command)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake or pictures that cannot be read, 130 if it was stopped."""
-    return demonstrate.main("demo_folder.py", parser(), run, argv)
+    return demonstrate.main("demo_folder.py", parser(), argv)
 
 
 if __name__ == "__main__":

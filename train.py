@@ -111,7 +111,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         if state.iteration % cfg.TRAIN.LOG_EVERY == 0 or state.iteration == total:
             record_losses(run, state)
             figures = meter.figures(float(value), lr)
-            progress.figures(**figures)
+            progress.set_postfix(figures, refresh=False)
             text = " ".join(f"{name} {figure}" for name, figure in figures.items())
             run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
             run.log.scalars({"train/step_loss": float(value), "train/lr": lr}, before + state.iteration)

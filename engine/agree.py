@@ -22,8 +22,8 @@ def compare(ranks: DistributedContext, facts: Callable[[], Mapping[str, str]]) -
     """
     if ranks.world == 1:
         return
-    told = ranks.gather((socket.gethostname(), dict(facts())))
-    (home, ours), *others = told
+    all_facts = ranks.gather((socket.gethostname(), dict(facts())))
+    (home, ours), *others = all_facts
     for rank, (host, theirs) in enumerate(others, start=1):
         for what in [*ours, *(key for key in theirs if key not in ours)]:
             if theirs.get(what) != ours.get(what):

@@ -59,7 +59,7 @@ def by_source(source: Flow) -> Flows:
 
 
 def by_prediction(predict: Prediction, between: Flow) -> Flows:
-    """Flow predicted from three frames, as published: the one behind the label (from the second step on the labelled
+    """Flow predicted from three frames, as published: the one behind the label (from the second step on the labeled
     one), the old one and the new one. The way back is that of a source of flow."""
 
     def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:

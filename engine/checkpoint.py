@@ -15,9 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from network.weights.checksum import FORMAT as FORMAT
-from network.weights.checksum import checksum as checksum
-from network.weights.checksum import is_ours as is_ours
+from network.weights.checksum import FORMAT, checksum, is_ours
 from network.weights.safe_load import read
 from utils import files
 from utils.errors import UserError

@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
@@ -16,25 +17,41 @@ BY_STEP = ("train/step_loss", "train/lr")
 _HEAD, _TAIL = struct.Struct("<QI"), 4  # length and its checksum; checksum of the content
 
 
-def cut_rows(file: Path, epoch: int) -> list[str]:
-    """Take the rows of epochs after `epoch` out of a metrics.csv; gives their phases. Torn rows go, too."""
-    if not file.is_file():
-        return []
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and _epoch_of(line) <= epoch]
-    later = [next(csv.reader([line]), [""])[0] for line in lines if _epoch_of(line) > epoch]
-    if len(kept) < len(lines):
-        _replace(file, "".join(kept).encode())
-    return later
+class Row(NamedTuple):
+    """A line of metrics.csv: what it is of (train, val), and {name: value}; none where it is torn by a kill."""
+
+    text: str
+    phase: str
+    values: dict[str, float]
+
+    @property
+    def epoch(self) -> float:
+        """Its epoch, -1 where it has none."""
+        return self.values.get("epoch", -1.0)
 
 
-def _epoch_of(line: str) -> float:
-    """The epoch of a row, -1 where it has none."""
-    row = next(csv.reader([line]), [])
+def rows(folder: Path) -> list[Row]:
+    """The metrics.csv of a run; none where there is no such file."""
+    file = folder / "metrics.csv"
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return [_row(line) for line in text.splitlines(keepends=True)]
+
+
+def _row(line: str) -> Row:
+    phase, *cells = next(csv.reader([line]), None) or [""]
     try:
-        return float(dict(zip(row[1::2], row[2::2], strict=False))["epoch"])
-    except (KeyError, ValueError):
-        return -1.0
+        return Row(line, phase, dict(zip(cells[::2], map(float, cells[1::2]), strict=True)))
+    except ValueError:
+        return Row(line, phase, {})
+
+
+def cut_rows(folder: Path, epoch: int) -> list[str]:
+    """Take the rows of epochs after `epoch` out of a metrics.csv; gives their phases. Torn rows go, too."""
+    found = rows(folder)
+    kept = [row.text for row in found if row.text.endswith("\n") and row.values and row.epoch <= epoch]
+    if len(kept) < len(found):
+        _replace(folder / "metrics.csv", "".join(kept).encode())
+    return [row.phase for row in found if row.epoch > epoch]
 
 
 def cut_events(folder: Path, epoch: int, step: int) -> int:

@@ -77,7 +77,7 @@ class Renderer:
             self.run.log.line(note)
         return bits
 
-    def paint(self, image: np.ndarray) -> RenderedMasks:
+    def render(self, image: np.ndarray) -> RenderedMasks:
         """(H, W, 3) uint8 RGB -> its masks."""
         spec = self.run.spec
         (prediction,) = self.predictor([image])
@@ -90,12 +90,12 @@ class Renderer:
     def write(self, image: np.ndarray, stem: str = "") -> None:
         """`color_mask`, `overlap` and `pred_mask`, of a picture "sub/x" sub/color_mask_x.png and so on.
 
-        With --visualize `result`, too: the picture and its colours side by side.
+        With --visualize `result`, too: the picture and its colors side by side.
         """
-        place, painted = self.run.folder / stem, self.paint(image)
-        pictures = dict(vars(painted))
+        place, masks = self.run.folder / stem, self.render(image)
+        pictures = dict(vars(masks))
         if self.run.cfg.EVAL.VISUALIZE:
-            pictures["result"] = np.hstack([image, painted.color_mask])  # (H, 2W, 3)
+            pictures["result"] = np.hstack([image, masks.color_mask])  # (H, 2W, 3)
         for kind, picture in pictures.items():
             path = place.with_name(f"{kind}_{place.name}.png") if stem else place / f"{kind}.png"
             write_file(path, encode_png(picture))
@@ -122,7 +122,7 @@ def parser(what: str) -> argparse.ArgumentParser:
 
 
 @contextmanager
-def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Renderer]:
+def rendering(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Renderer]:
     """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
     argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
     cfg, spec, net, _ = from_file.build([*rest, *argv], preferred=ARCH)
@@ -132,39 +132,39 @@ def painter(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iter
     with tool.opened(cfg, spec, ranks, command, "demo.log") as run:
         run.log.line(f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}")
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
-        made = Renderer(run, inference.build_predictor(cfg, to_device(run, net), run.precision, run.log.line))
+        renderer = Renderer(run, inference.build_predictor(cfg, to_device(run, net), run.precision, run.log.line))
         try:
-            yield made
+            yield renderer
         except KeyboardInterrupt:
-            made.finish()
+            renderer.finish()
             raise
-        made.finish()
+        renderer.finish()
 
 
-def paint_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+def render_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Masks and overlay of one picture."""
     if args.max_frames:
         raise UserError("--max_frames is of a video or a camera: leave it out, or give --demo-video")
     read_turned(path)  # a file that is none is said before the network is built
-    with painter(args, rest, command) as made:
-        made.write(made.read(path, made.range([path])))
+    with rendering(args, rest, command) as renderer:
+        renderer.write(renderer.read(path, renderer.range([path])))
 
 
-def paint_folder(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+def render_folder(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Those of all pictures in any depth of a folder. What cannot be read is left out, and an error at the end."""
     items, left_out = _pictures(path, args.save_dir), 0
-    with painter(args, rest, command) as made:
-        bits = made.range([item.image for item in items])
+    with rendering(args, rest, command) as renderer:
+        bits = renderer.range([item.image for item in items])
         if note := search(Path(path), [args.save_dir]).note:
-            made.run.log.line(note)
+            renderer.run.log.line(note)
         for item in progress(items, "pictures", len(items), lines=20):
             try:
-                image = made.read(item.image, bits)
+                image = renderer.read(item.image, bits)
             except PictureError as error:
-                made.run.log.line(f"left out: {error}")
+                renderer.run.log.line(f"left out: {error}")
                 left_out += 1
                 continue
-            made.write(image, item.name)
+            renderer.write(image, item.name)
     if left_out:
         raise UserError(f"{left_out} of {len(items)} pictures could not be read (named above); the others are done")
 
@@ -175,18 +175,18 @@ def _pictures(source: str, target: str) -> list[Item]:
     return folder.tree(source, target)
 
 
-def paint_video(path: str, most: int, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-    """Overlay and colours as videos, label ids as a picture a frame. `most`: frames at most, 0: all.
+def render_video(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Overlay and colors as videos, label ids as a picture a frame, of at most --max_frames frames, 0: all.
 
     A camera ends by Ctrl-C, or q in its window; that is no error.
     """
-    source = VideoSource(path)
+    source, most = VideoSource(path), max(0, args.max_frames)
     total = min(most, source.count) if most and source.count else most or source.count
     try:
-        with painter(args, rest, command) as made:
-            done = _paint_frames(made, source, islice(source, most) if most else iter(source), total)
+        with rendering(args, rest, command) as renderer:
+            done = _render_frames(renderer, source, islice(source, most) if most else iter(source), total)
             if done < total and not source.is_camera:
-                made.run.log.line(f"warning: {path} tells of {total} frames, {done} of them could be read")
+                renderer.run.log.line(f"warning: {path} tells of {total} frames, {done} of them could be read")
     except KeyboardInterrupt:
         if not source.is_camera:
             raise
@@ -194,28 +194,38 @@ def paint_video(path: str, most: int, args: argparse.Namespace, rest: Sequence[s
         source.close()
 
 
-def _paint_frames(made: Renderer, source: VideoSource, frames: Iterator[np.ndarray], total: int) -> int:
-    """Paint and write frame by frame; gives how many there were."""
-    place, window = made.run.folder, Preview("streetscale: q ends")
+def _render_frames(renderer: Renderer, source: VideoSource, frames: Iterator[np.ndarray], total: int) -> int:
+    """Render and write frame by frame; gives how many there were."""
+    place, window = renderer.run.folder, Preview("streetscale: q ends")
     sinks = {kind: VideoSink(place / kind, source.rate) for kind in ("overlap", "color_mask")}
     done = 0
     try:
         for image in progress(frames, "frames", total, lines=20):
-            painted = made.paint(image)
-            write_file(place / f"pred_mask_{done:06d}.png", encode_png(painted.pred_mask))
+            masks = renderer.render(image)
+            write_file(place / f"pred_mask_{done:06d}.png", encode_png(masks.pred_mask))
             for kind, sink in sinks.items():
-                sink.add(getattr(painted, kind))
+                sink.add(getattr(masks, kind))
             done += 1
-            if source.is_camera and window.show(painted.overlap):
+            if source.is_camera and window.show(masks.overlap):
                 break
     finally:
         for sink in sinks.values():
             sink.close()
         names = ", ".join(sink.path.name if sink.path else f"{kind}_*.png" for kind, sink in sinks.items())
-        made.run.log.line(f"{done} frames in {place}: {names}, pred_mask_*.png")
+        renderer.run.log.line(f"{done} frames in {place}: {names}, pred_mask_*.png")
     return done
 
 
-def main(script: str, options: argparse.ArgumentParser, work: tool.Work, argv: Sequence[str] | None) -> int:
+# By the flag that names the source.
+_SOURCES = {"demo_image": render_image, "demo_video": render_video, "demo_folder": render_folder}
+
+
+def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Render the source that a command line names."""
+    ((source, render),) = [(x, _SOURCES[name]) for name, x in vars(args).items() if name in _SOURCES and x is not None]
+    render(source, args, rest, command)
+
+
+def main(script: str, options: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
-    return tool.main(script, options, work, "save_dir", argv, "what is done is written")
+    return tool.main(script, options, run, "save_dir", argv, "what is done is written")

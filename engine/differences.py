@@ -22,14 +22,14 @@ def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
     `options`: {key: value} of the evaluation, by the rule `rule`.
     """
     content = safe_load.read(path)
-    told = config.as_written(metadata.of_content(content, path, options["MODEL.ARCH"]))
+    trained = config.as_written(metadata.of_content(content, path, options["MODEL.ARCH"]))
     now = {**options, "PUBLISHED": metadata.slips(options["PUBLISHED"])}
     lines, same = [], "the scores of training need the same"
     for key in _UNSEEN:
-        was = told.get(key, "" if key == "PUBLISHED" and is_ours(content) else now[key])
+        was = trained.get(key, "" if key == "PUBLISHED" and is_ours(content) else now[key])
         if was != now[key]:
             lines.append(f"trained with {key} {was!r}, evaluated with {now[key]!r}: {same}")
-    sizes = told.get("DATASET.IMG_SIZES", "")
+    sizes = trained.get("DATASET.IMG_SIZES", "")
     if sizes and not options["DATASET.IMG_SIZES"] and options["EVAL.RULE"] == "auto":
         lines.append(f"trained with --imgSize {sizes}, evaluated without: add it for the scores of training")
     before = content.get("config") or {} if is_ours(content) else {}

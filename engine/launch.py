@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 
+from engine.stop import handled
 from utils import gpus
 from utils.distributed import LAUNCHED
 from utils.errors import UserError
@@ -103,15 +103,6 @@ def _send(processes: Sequence[subprocess.Popen[bytes]], number: int) -> None:
         process.send_signal(number)  # nothing happens where it has ended
 
 
-@contextmanager
-def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        _send(processes, number)
-
+def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> AbstractContextManager[None]:
     heard = [number for number in _PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]  # nohup: no SIGHUP
-    before = [(number, signal.signal(number, pass_on)) for number in heard]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+    return handled(heard, lambda number, frame: _send(processes, number))

@@ -6,14 +6,13 @@ Only the main rank writes; on the others every call is silent.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,9 +22,10 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from engine import curves
 from utils import console
 from utils.errors import UserError
-from utils.files import advice, append, reason, write_file
+from utils.files import advice, append, csv_text, reason, write_file
 from utils.names import shown, valid
 
 T = TypeVar("T")
@@ -129,17 +129,7 @@ class RunLog:
 
     def history(self, phase: str) -> list[dict[str, float]]:
         """Rows of `metrics.csv` of a phase, oldest first; of an epoch that was repeated, the last."""
-        path = self.run_dir / "metrics.csv"
-        if not path.exists():
-            return []
-        rows: dict[float, dict[str, float]] = {}
-        with open(path, newline="", encoding="utf-8") as stream:
-            for row in csv.reader(stream):
-                if row[:1] == [phase]:
-                    # A torn line (disk full, power cut) is left out.
-                    with suppress(ValueError, KeyError):
-                        values = dict(zip(row[1::2], map(float, row[2::2]), strict=True))
-                        rows[values["epoch"]] = values
+        rows = {row.epoch: row.values for row in curves.rows(self.run_dir) if row.phase == phase and row.epoch >= 0}
         return [rows[epoch] for epoch in sorted(rows)]
 
     def best(self, phase: str, name: str) -> float:
@@ -180,30 +170,9 @@ class RunLog:
     def _row(self, row: list[Any]) -> None:
         path = self.run_dir / "metrics.csv"
         torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-        text = io.StringIO(newline="")
-        csv.writer(text).writerow([*row, "timestamp", time.time()])
-        append(path, ("\n" if torn else "") + text.getvalue())
+        append(path, ("\n" if torn else "") + csv_text([[*row, "timestamp", time.time()]], end="\r\n"))
 
-    def progress(self, items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> Progress[T]:
+    def progress(self, items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> tqdm[T]:
         """Iterate with a bar on a terminal and nothing elsewhere; `done` items of `total` were done before."""
-        if total is None and isinstance(items, Sized):
-            total = len(items)
-        return Progress(items, label, total, done, shown=self.main and sys.stderr.isatty())
-
-
-class Progress(Iterable[T]):
-    """Items under a progress bar that can carry figures."""
-
-    def __init__(self, items: Iterable[T], label: str, total: int | None, done: int, shown: bool) -> None:
-        self._items = items
-        self._bar = tqdm(total=total, initial=done, desc=label, disable=not shown, leave=False, dynamic_ncols=True)
-
-    def __iter__(self) -> Iterator[T]:
-        with self._bar:
-            for item in self._items:
-                yield item
-                self._bar.update()
-
-    def figures(self, **values: str) -> None:
-        """Text behind the bar."""
-        self._bar.set_postfix(values, refresh=False)
+        shown = self.main and sys.stderr.isatty()
+        return tqdm(items, label, total, initial=done, leave=False, disable=not shown, dynamic_ncols=True)

@@ -41,8 +41,8 @@ def log_results(run: Run, loader: EvalLoader, found: sinks.Results) -> Seen:
 
 def _has_labels(cfg: CfgNode) -> bool:
     """Whether an evaluation is meant to give a score."""
-    labelled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
-    return bool(labelled) and not cfg.EVAL.NO_METRICS
+    labeled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
+    return bool(labeled) and not cfg.EVAL.NO_METRICS
 
 
 def publish_results(run: Run, result: Evaluation, phase: str, epoch: int) -> int:

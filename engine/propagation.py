@@ -62,7 +62,7 @@ def label_of(path: Path, frame: Tensor) -> Tensor:
 
 
 def walk(chain: Chain, flows: Flows, ignore: int, check: bool, drop: bool, again: bool = False) -> Iterator[Step]:
-    """Move a labelled frame along its chain. `check`: by the flow back; `drop`: what fails is `ignore`.
+    """Move a labeled frame along its chain. `check`: by the flow back; `drop`: what fails is `ignore`.
 
     `again`: as published, each step moves what the last one gave.
     """
@@ -138,12 +138,12 @@ def check_record(args: argparse.Namespace) -> None:
 
 
 def made_from(
-    args: argparse.Namespace, labelled: list[tuple[VideoClip, int]], work: list[Chain], writer: Writer
+    args: argparse.Namespace, labeled: list[tuple[VideoClip, int]], work: list[Chain], writer: Writer
 ) -> dict[Path, list[Path]]:
     """{file to write: files that it depends on}."""
     made = {
         file: [clip.frames[number], clip.labels[number]]
-        for clip, number in labelled
+        for clip, number in labeled
         for file in writer.files(clip, number)
     }
     for chain in work:
@@ -177,15 +177,15 @@ def propagate(args: argparse.Namespace) -> None:
             f"note: pixels that fail the check get the label {ignore}; where that is a class give another --ignore_id"
         )
     check_record(args)
-    labelled = [(clip, number) for clip in found for number in clip.labels if number in clip.frames]
-    total = len(labelled) + sum(chain.steps for chain in work)
-    if stale := madefrom.remove_stale(args.target_dir, made_from(args, labelled, work, writer)):
+    labeled = [(clip, number) for clip in found for number in clip.labels if number in clip.frames]
+    total = len(labeled) + sum(chain.steps for chain in work)
+    if stale := madefrom.remove_stale(args.target_dir, made_from(args, labeled, work, writer)):
         print(stale)
-    for clip, number in labelled:
+    for clip, number in labeled:
         if not writer.is_done(clip, number):
             writer.copy(clip, number)
     left = [chain for chain in work if not all(writer.is_done(chain.clip, n) for n in chain.targets())]
-    print(f"{len(labelled)} labelled frames, {total - len(labelled)} to reach, {len(work) - len(left)} of {len(work)} "
+    print(f"{len(labeled)} labeled frames, {total - len(labeled)} to reach, {len(work) - len(left)} of {len(work)} "
           f"chains are there; {missing} steps lack a frame")  # fmt: skip
     trusted: dict[int, list[float]] = {}
     for chain in progress(left, "propagation", len(left), lines=20):

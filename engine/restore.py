@@ -19,24 +19,19 @@ from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
+Options = Mapping[str, Any]  # {key: value}
 # What a resume, or its launcher, changes by itself.
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK")
 # What counts for a start alone.
-_OVER = (
-    *metadata.WEIGHT_FILES,
-    "MODEL.INIT_DECODER",
-    "TRAIN.START_EPOCH",
-    "TRAIN.RESTORE_OPTIMIZER",
-    "TRAIN.RESTORE_NET",
-    "TRAIN.APEX",
-)
+_OVER = ("MODEL.INIT_DECODER", "TRAIN.START_EPOCH", "TRAIN.RESTORE_OPTIMIZER", "TRAIN.RESTORE_NET", "TRAIN.APEX")
+_OVER += metadata.WEIGHT_FILES
 _SHARED = ("TRAIN.SYNCBN", "LOSS.NORM")  # of several processes
 
 
 def resume(
     path: Path,
     state: TrainState,
-    options: Mapping[str, Any],
+    options: Options,
     ranks: DistributedContext,
     length: int,
     unread: Collection[str] = (),
@@ -88,7 +83,7 @@ def _check_classes(content: Mapping[str, Any], path: Path, spec: DatasetSpec | N
         raise UserError(f"--resume {path} was trained on other classes: {odd}; keep them, or use --snapshot")
 
 
-def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
+def _check_rounds(content: Any, path: Path, options: Options) -> None:
     """With --max_iters a file counts in rounds of --save_interval iterations, else in epochs: that must not change.
 
     Others' count in epochs; but not those that count in iterations, which have a place in either.
@@ -102,7 +97,7 @@ def _check_rounds(content: Any, path: Path, options: Mapping[str, Any]) -> None:
         raise UserError(f"--resume {path} counts in {'iterations' if was else 'epochs'}: go on with {advice}")
 
 
-def _check_left(path: Path, options: Mapping[str, Any], state: TrainState, length: int) -> None:
+def _check_left(path: Path, options: Options, state: TrainState, length: int) -> None:
     """UserError where another system's file has done all iterations: nothing would be trained or written."""
     done = (state.epoch + 1) * length + state.iteration
     total = options["TRAIN.MAX_ITERS"] or options["TRAIN.MAX_EPOCH"] * length
@@ -111,7 +106,7 @@ def _check_left(path: Path, options: Mapping[str, Any], state: TrainState, lengt
         raise UserError(f"--resume {path} has {done} iterations done, of {total} here: raise {flag}, or use --snapshot")
 
 
-def _reopen_round(state: TrainState, before: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def _reopen_round(state: TrainState, before: Options, options: Options) -> None:
     """The last round of a budget ends with it. Where the budget is larger now, the round is not over."""
     was, steps = before.get("TRAIN.MAX_ITERS", 0), before.get("TRAIN.SAVE_INTERVAL", 0)
     if 0 < was < options["TRAIN.MAX_ITERS"] and was % steps and (state.epoch + 1) * steps > was:
@@ -133,11 +128,7 @@ def _place(momentum: Momentum, state: TrainState, length: int, accum: int) -> st
 
 
 def _changes(
-    content: Mapping[str, Any],
-    options: Mapping[str, Any],
-    ranks: DistributedContext,
-    path: Path,
-    unread: Collection[str],
+    content: Mapping[str, Any], options: Options, ranks: DistributedContext, path: Path, unread: Collection[str]
 ) -> str:
     """Options that differ from those of the file, as text; UserError where the run would not be the same any more."""
     before = config.as_written(content.get("config") or {})
@@ -147,21 +138,17 @@ def _changes(
             was, now = changed[key]
             raise UserError(f"--resume {path}: {key} was {was}, now {now}; keep it, or start anew with --snapshot")
     _check_place(content, before, options, ranks, path)
-    idle = {*unread, *_OVER, *(_SHARED if ranks.world == 1 else ())}
+    ignored = {*unread, *_OVER, *(_SHARED if ranks.world == 1 else ())}
     shown = {k: f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED}
-    effective = ", ".join(text for key, text in shown.items() if key not in idle)
-    without = ", ".join(text for key, text in shown.items() if key in idle)
+    effective = ", ".join(text for key, text in shown.items() if key not in ignored)
+    without = ", ".join(text for key, text in shown.items() if key in ignored)
     return (f"\nchanged options: {effective}" if effective else "") + (
         f"\nchanged, without effect on what goes on here: {without}" if without else ""
     )
 
 
 def _check_place(
-    content: Mapping[str, Any],
-    before: Mapping[str, Any],
-    options: Mapping[str, Any],
-    ranks: DistributedContext,
-    path: Path,
+    content: Mapping[str, Any], before: Options, options: Options, ranks: DistributedContext, path: Path
 ) -> None:
     """UserError where a run stands within an epoch, and the rest of it would not fit to what is done."""
     now = options["TRAIN.ACCUM"]

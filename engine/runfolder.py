@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 import time
@@ -43,7 +42,7 @@ def enter(
 
 def place(folder: Path, mode: str) -> Path:
     """Where an evaluation `mode` (empty: a training) writes: beside a training, in a folder of its own below it."""
-    trained = any(folder.glob(CHECKPOINTS)) or any(row[:1] == ["train"] for row in _rows(folder))
+    trained = any(folder.glob(CHECKPOINTS)) or any(row.phase == "train" for row in curves.rows(folder))
     return folder / f"eval_{mode}" if mode and trained else folder
 
 
@@ -52,7 +51,7 @@ def start_clean(folder: Path) -> str:
 
     A start that failed before its first result leaves nothing to set aside. UserError and OSError as moving gives them.
     """
-    if not any(_found(folder, *RESULTS)) and all(row[:1] == ["start"] for row in _rows(folder)):
+    if not any(_found(folder, *RESULTS)) and all(row.phase == "start" for row in curves.rows(folder)):
         if (folder / "metrics.csv").is_file():
             (folder / "metrics.csv").unlink()  # the time of that start
         return ""
@@ -69,18 +68,13 @@ def go_back(folder: Path, start: Path, epoch: int, step: int) -> str:
     later = [file for file in _found(folder, "best_checkpoint_ep*.pth", "checkpoint_ep*.pth") if _number(file) > epoch]
     later = [file for file in later if not file.samefile(start)]
     kept = (folder / "metrics.csv").read_bytes() if (folder / "metrics.csv").is_file() else b""
-    phases, points = curves.cut_rows(folder / "metrics.csv", epoch), curves.cut_events(folder, epoch, step)
+    phases, points = curves.cut_rows(folder, epoch), curves.cut_events(folder, epoch, step)
     lines = []
     if later or "val" in phases:
         lines.append(f"goes back to epoch {epoch}, and does the later ones again: {_set_aside(folder, later, kept)}")
     if points:
         lines.append(f"{points} points of tensorboard's curves came after the checkpoint: taken out, they come again")
     return "\n".join(lines)
-
-
-def _rows(folder: Path) -> Iterator[list[str]]:
-    file = folder / "metrics.csv"
-    return csv.reader(file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else [])
 
 
 def _found(folder: Path, *patterns: str) -> Iterator[Path]:

@@ -11,7 +11,6 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from utils.errors import UserError
 
@@ -52,17 +51,19 @@ class FolderLock:
 
     def _sign(self, command: str) -> None:
         started = time.strftime("%Y-%m-%d %H:%M:%S")
-        told = {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "command": command}
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "command": command}
         with suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(self._file, 0)
-            os.pwrite(self._file, json.dumps(told).encode() + b"\n", 0)
+            os.pwrite(self._file, json.dumps(holder).encode() + b"\n", 0)
 
     def release(self) -> None:
         """Let others in. Twice is no error."""
-        if self._file >= 0:
+        if self._file >= 0 and fcntl is not None:
             with suppress(OSError):
                 os.ftruncate(self._file, 0)
-            _unlock(self._file)
+            # Closing alone would not do while a process between fork and exec has the file open, too.
+            with suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_UN)
         self._close()
 
     def _close(self) -> None:
@@ -73,9 +74,7 @@ class FolderLock:
     def __enter__(self) -> FolderLock:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.release()
 
 
@@ -90,20 +89,13 @@ def _lock(file: int) -> bool:
     return True
 
 
-def _unlock(file: int) -> None:
-    """Closing alone would not do while a process between fork and exec has the file open, too."""
-    if fcntl is not None:
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-
 def _holder(path: Path) -> str:
     """Who holds a lock, as far as its file tells."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-        who = f"process {told['pid']} on {told['host']} since {told['started']}"
-        away = told["host"] != socket.gethostname()
-        who += f": {' '.join(told['command'].split())}" if told["command"] else ""
+        holder = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        who = f"process {holder['pid']} on {holder['host']} since {holder['started']}"
+        away = holder["host"] != socket.gethostname()
+        who += f": {' '.join(holder['command'].split())}" if holder["command"] else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "another process"
     return f"{who} (delete {path} if that machine is gone for ever)" if away else who

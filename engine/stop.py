@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -26,12 +26,19 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # signals are handled in the main one alone
         yield
         return
-    before = {number: signal.signal(number, _terminate) for number in _ending_signals()}
+    with handled(_ending_signals(), _terminate):
+        yield
+
+
+@contextmanager
+def handled(numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let `handler` have these signals until the block has ended."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from utils.distributed import DistributedContext
-from utils.files import write_file
+from utils.files import csv_text, write_file
 
 Floats = NDArray[np.float64]
 ALL_CLASSES, OVERALL = "mean IoU, absent = 0", "overall score"  # names of ADE20K's two figures
@@ -66,10 +64,6 @@ class ConfusionMatrix:
         assert not table[:, k:].any(), f"predicted classes beyond {k - 1}"
         rows = np.concatenate([table[:k], ignored[None], table[k:].sum(0, keepdims=True)])[:, :k]
         return torch.from_numpy(rows)
-
-    def merge(self, other: ConfusionMatrix) -> None:
-        """Add another matrix's counts."""
-        self._rows += other._rows.to(self._rows.device)
 
     def reduce(self, ranks: DistributedContext) -> None:
         """Sum over the ranks, in place; once, at the end."""
@@ -214,17 +208,14 @@ class Scores:
         """Mean over the defined categories."""
         return _mean(np.array(list(self.category_iou.values())))
 
-    def normalised(self) -> Floats:
+    def normalized(self) -> Floats:
         """Rows of `counts` divided by their sums: what became of each class; NaN rows for absent ones."""
         return _ratio(self.counts, np.broadcast_to(self.counts.sum(1, keepdims=True), self.counts.shape))
 
     def write(self, path: Path, class_names: Sequence[str]) -> None:
         """The counts as CSV: a row a true class, a column a predicted one."""
-        text = io.StringIO(newline="")
-        rows = csv.writer(text)
-        rows.writerow(["true / predicted", *class_names])
-        rows.writerows([name, *row] for name, row in zip(class_names, self.counts.tolist(), strict=True))
-        write_file(path, text.getvalue().encode())
+        rows = [[name, *row] for name, row in zip(class_names, self.counts.tolist(), strict=True)]
+        write_file(path, csv_text([["true / predicted", *class_names], *rows], end="\r\n").encode())
 
     def summary(self) -> dict[str, float]:
         """The numbers of the whole, for logs and files."""

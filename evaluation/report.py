@@ -16,8 +16,9 @@ from markupsafe import Markup
 
 from evaluation.charts import Series, confusion_chart, line_chart
 from evaluation.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
+from evaluation.sinks.base import Row
+from evaluation.sinks.conditions import iou_rows
 from evaluation.sinks.coverage import Covered
-from evaluation.sinks.gallery import Row
 from evaluation.sinks.seedmaps import NOTABLE
 from utils.files import write_file
 from utils.names import shown, valid
@@ -60,10 +61,10 @@ class ReportData:
 
 @dataclass(frozen=True)
 class Bar:
-    """A class in the bar chart: name, CSS colour, width in percent, value as text."""
+    """A class in the bar chart: name, CSS color, width in percent, value as text."""
 
     name: str
-    colour: str
+    color: str
     width: str
     value: str
 
@@ -100,10 +101,10 @@ def render(data: ReportData) -> str:
         "tiles": tiles(data),
         "charts": charts(data),
         "bars": bars(data, scores) if scores else [],
-        "confusion": Markup(confusion_chart(scores.normalised(), data.class_names)) if scores else "",
+        "confusion": Markup(confusion_chart(scores.normalized(), data.class_names)) if scores else "",
         "table": table_rows(scores, data.class_names) if scores else [],
         "categories": [(n, percent(v)) for n, v in scores.category_iou.items()] if scores else [],
-        "legend": [(n, colour(c)) for n, c in zip(data.class_names, data.palette, strict=True)],
+        "legend": [(n, css_color(c)) for n, c in zip(data.class_names, data.palette, strict=True)],
         "rows": [picture_row(row) for row in data.rows[:MAX_ROWS]],
         "coverage": coverage_rows(data),
         "conditions": condition_rows(data),
@@ -114,16 +115,12 @@ def render(data: ReportData) -> str:
 
 def tiles(data: ReportData) -> list[tuple[str, str]]:
     """(name, value) of the summary on top."""
-    found: list[tuple[str, str]] = []
-    if data.scores is not None and data.scores.pixels:
-        found += [
-            ("mean IoU", f"{percent(data.scores.mean_iu)} %"),
-            ("pixel accuracy", f"{percent(data.scores.acc)} %"),
-        ]
-        if data.scores.categories:
-            found.append(("category IoU", f"{percent(data.scores.mean_category_iou)} %"))
-        for name, value in ((ALL_CLASSES, data.scores.mean_iu_all), (OVERALL, data.scores.overall)):
-            found.append((name, f"{percent(value)} %"))
+    values: list[tuple[str, float]] = []
+    if (scores := data.scores) is not None and scores.pixels:
+        values += [("mean IoU", scores.mean_iu), ("pixel accuracy", scores.acc)]
+        values += [("category IoU", scores.mean_category_iou)] if scores.categories else []
+        values += [(ALL_CLASSES, scores.mean_iu_all), (OVERALL, scores.overall)]
+    found = [(name, f"{percent(value)} %") for name, value in values]
     scored = [row for row in data.val if np.isfinite(row.get("mean_iu", np.nan))]
     if scored:
         best = max(scored, key=lambda row: row["mean_iu"])
@@ -148,22 +145,18 @@ def charts(data: ReportData) -> list[tuple[str, list[str], Markup]]:
 def bars(data: ReportData, scores: Scores) -> list[Bar]:
     """IoU of each class, the best first, the undefined last."""
     order = sorted(range(len(data.class_names)), key=lambda k: -np.nan_to_num(scores.iou[k], nan=-1.0))
-    return [
-        Bar(
-            data.class_names[k],
-            colour(data.palette[k]),
-            f"{100 * np.nan_to_num(scores.iou[k]):.2f}",
-            percent(scores.iou[k]),
-        )
-        for k in order
-    ]
+    return [bar(data.class_names[k], data.palette[k], scores.iou[k]) for k in order]
+
+
+def bar(name: str, rgb: Sequence[int], share: float) -> Bar:
+    """The bar of a class, as long as its share; none where that is undefined."""
+    return Bar(name, css_color(rgb), f"{100 * np.nan_to_num(share):.2f}", percent(share))
 
 
 def condition_rows(data: ReportData) -> list[tuple[str, list[str]]]:
     """(class, its IoU in each condition), the mean last."""
-    rows = [(n, [percent(float(s.iou[i])) for s in data.conditions.values()]) for i, n in enumerate(data.class_names)]
-    rows.append(("mean IoU", [percent(scores.mean_iu) for scores in data.conditions.values()]))
-    return rows if data.conditions else []
+    rows = iou_rows(data.conditions, data.class_names) if data.conditions else []
+    return [(name, [percent(value) for value in values]) for name, values in rows]
 
 
 def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:
@@ -172,14 +165,14 @@ def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:
     found = []
     for one, rgb in zip(data.coverage, data.palette if data.coverage else (), strict=True):
         kept = one.kept / one.predicted if one.predicted else np.nan
-        bar = Bar(one.name, colour(rgb), f"{100 * np.nan_to_num(kept):.2f}", percent(kept))
         share = percent(one.kept / total if total else np.nan)
-        found.append((bar, [share, f"{one.kept:,}", f"{one.predicted:,}", f"{one.images:,}"]))
+        cells = [share, f"{one.kept:,}", f"{one.predicted:,}", f"{one.images:,}"]
+        found.append((bar(one.name, rgb, kept), cells))
     return found
 
 
-def colour(rgb: Sequence[int]) -> str:
-    """CSS text of a colour: (0, 0, 142) -> "#00008e"."""
+def css_color(rgb: Sequence[int]) -> str:
+    """CSS text of a color: (0, 0, 142) -> "#00008e"."""
     return "#" + "".join(f"{channel:02x}" for channel in rgb)
 
 

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import config  # noqa: E402
+from engine.log import RunLog  # noqa: E402
 from utils import yamlfile  # noqa: E402
 from utils.cli import exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -135,9 +136,8 @@ def final(folder: Path, figure: str = MEAN) -> float:
 
 def figures(folder: Path) -> dict[str, float]:
     """The last validation's mean IoU of all, and of each condition, from a run's metrics.csv."""
-    rows = [line.split(",") for line in (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()]
-    last = [row for row in rows if row[0] == "val"][-1]
-    return {key: float(value) for key, value in zip(last[1::2], last[2::2], strict=False) if key.startswith(MEAN)}
+    last = RunLog(folder, main=False).history("val")[-1]
+    return {key: value for key, value in last.items() if key.startswith(MEAN)}
 
 
 def tables(folders: Folders) -> str:

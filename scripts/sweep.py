@@ -29,7 +29,7 @@ from scripts import sweep_check, sweep_status
 from slurm import submit
 from slurm.script import Cluster, Resources
 from utils import textfile, yamlfile
-from utils.cli import start
+from utils.cli import exit_code, start
 from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +37,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Check, run runx, check again; gives the exit code."""
-    try:
-        args = parser().parse_args(argv)
+    args = parser().parse_args(argv)
+
+    def work() -> int:
         check_flags(args)
         settings = read_settings(args.config_file, args.farm)
         read_experiment(args.experiment, settings)
@@ -47,11 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.no_run:
             return runx(args, settings)
         return run_here(args, settings) if args.interactive else submit_all(args, settings)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+
+    return exit_code(work, stopped="scripts/sweep_status.py tells what has been started")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -180,9 +178,9 @@ def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | Non
 def run_here(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     """All runs on this machine, then their table."""
     folder = Path(settings["LOGROOT"]) / (args.exp_name or args.experiment.stem)
-    before = set(folder.iterdir()) if folder.is_dir() else set()
+    before = set(folder.glob("*"))
     code = runx(args, settings)
-    runs = sorted((set(folder.iterdir()) if folder.is_dir() else set()) - before)
+    runs = sorted(set(folder.glob("*")) - before)
     rows = [sweep_status.status(run, None) for run in runs]
     print(sweep_status.table(rows))
     return code or int(not rows or any(row.state != "done" for row in rows))
@@ -220,7 +218,7 @@ def take_back(runs: Sequence[Path]) -> None:
     subprocess.run(["scancel", *map(submit.read_job_id, runs)], check=False)
     for run in runs:
         (run / submit.JOB).unlink(missing_ok=True)
-    print(f"{len(runs)} jobs of this sweep were cancelled again; submit_job --array submits all", file=sys.stderr)
+    print(f"{len(runs)} jobs of this sweep were canceled again; submit_job --array submits all", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from engine.log import RunLog
 from slurm.submit import RECORD, read_job_id
 from utils import yamlfile
-from utils.cli import start
+from utils.cli import exit_code, start
 from utils.errors import UserError, nearest
 
 STOPPED = {130, 138, 143}  # 128 + INT, USR1, TERM: saved and ended as asked
+ENDINGS = {"report:": "done", "stopped as asked": "stopped", "error:": "failed"}  # by the last line of a log
 SILENT = 3600  # seconds
 # Lines that say why: ours, Python's (torchrun puts the rank before them), the kernel's.
 ERROR = re.compile(r"^(?:\[\w+\]: )?(?:error: |[\w.]*(?:Error|Exception)\b)|\bout of memory\b|\boom.kill", re.I)
@@ -50,12 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(argv) != 1 or argv[0].startswith("-"):
         print(__doc__)
         return 0 if argv in (["--help"], ["-h"]) else 2
-    try:
-        folder = experiment(argv[0])
-        rows = survey(folder, queue())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: show(survey(experiment(argv[0]), queue())))
+
+
+def show(rows: Sequence[Status]) -> int:
+    """Print the table; gives 1 if a run has failed, else 0."""
     print(table(rows))
     return int(any(row.state == "failed" for row in rows))
 
@@ -127,10 +127,10 @@ def state_of(run: Path, jobs: Mapping[str, str] | None) -> tuple[str, str]:
     job, log = read_job_id(run), lines(run / "train.log")
     if jobs and job in jobs:
         return jobs[job], ""
-    code = exit_code(run)
-    if code == 0 or (code is not None and log[-1:] and log[-1].startswith("report:")):
+    code, said = ended_with(run), ending(log)
+    if code == 0 or (code is not None and said == "done"):
         return "done", ""
-    if code in STOPPED or (code and log[-1:] and log[-1].startswith("stopped as asked")):
+    if code in STOPPED or (code and said == "stopped"):
         return "stopped", ""
     if code:
         return "failed", last_error(run, job) or f"exit code {code}"
@@ -140,25 +140,25 @@ def state_of(run: Path, jobs: Mapping[str, str] | None) -> tuple[str, str]:
         return "waiting", ""
     if jobs is None:
         return "unknown", "squeue does not answer here"
-    return "failed", last_error(run, job) or "its end is not on record: killed, cancelled, or its node was lost"
+    return "failed", last_error(run, job) or "its end is not on record: killed, canceled, or its node was lost"
 
 
-def exit_code(run: Path) -> int | None:
+def ended_with(run: Path) -> int | None:
     """What the batch script ended with; None if it has not ended, or has not been able to say so."""
     file = run / "exit_code"
     text = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
     return int(text) if text.isdigit() else None
 
 
+def ending(log: Sequence[str]) -> str:
+    """The state that the last line of a log tells of; empty where that is no end."""
+    return next((state for words, state in ENDINGS.items() if log and log[-1].startswith(words)), "")
+
+
 def interactive(run: Path, log: Sequence[str]) -> tuple[str, str]:
     """(state, last words) of a run that no job was made for."""
-    end = log[-1] if log else ""
-    if end.startswith("report:"):
-        return "done", ""
-    if end.startswith("stopped as asked"):
-        return "stopped", ""
-    if end.startswith("error:"):
-        return "failed", end
+    if state := ending(log):
+        return state, log[-1] if state == "failed" else ""
     if not log:
         return "failed", "it ended before it could open its log"
     silent = time.time() - (run / "train.log").stat().st_mtime

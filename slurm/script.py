@@ -27,6 +27,8 @@ NAME = "train_cmd.sh"
 COPY = "submit_cmd.sh"  # runx writes a bare command of this name; it is replaced
 ARRAY = "array_cmd.sh"
 LEAST_LEAD = 20  # seconds
+# Resources that sbatch calls by the same names.
+_AS_SBATCH = ("mem", "time", "partition", "account", "qos", "constraint", "exclude", "reservation")
 
 
 @dataclass(frozen=True)
@@ -148,14 +150,7 @@ def directives(job: Job, cluster: Cluster) -> list[str]:
         "gres": f"gpu:{gpus}" if asked.gpus and cluster.gpus_as == "gres" else "",
         "gpus-per-node": gpus if asked.gpus and cluster.gpus_as == "gpus" else "",
         "cpus-per-task": asked.cpus,
-        "mem": asked.mem,
-        "time": asked.time,
-        "partition": asked.partition,
-        "account": asked.account,
-        "qos": asked.qos,
-        "constraint": asked.constraint,
-        "exclude": asked.exclude,
-        "reservation": asked.reservation,
+        **{name: getattr(asked, name) for name in _AS_SBATCH},
         "signal": "" if job.evaluates else f"B:USR1@{cluster.signal_lead}",
         "output": output,
         "open-mode": "append",

@@ -15,14 +15,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from slurm import script
 from slurm.script import Cluster, Job, Resources
-from utils.cli import place_to_write
+from utils.cli import exit_code, place_to_write
 from utils.errors import UserError, nearest
 
 RECORD = "job.json"  # in a run folder: name and resources of its job
@@ -70,17 +69,16 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code."""
-    try:
+
+    def work() -> None:
         args = parser().parse_args(argv)
         cluster = script.read_cluster(args.cluster)
         if args.array:
-            return submit_array(args.array, args.limit, dry_run=args.dry_run)
-        return submit_run(read_job(args, cluster), cluster, args.dry_run)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-    return 2
+            submit_array(args.array, args.limit, dry_run=args.dry_run)
+        else:
+            submit_run(read_job(args, cluster), cluster, args.dry_run)
+
+    return exit_code(work)
 
 
 def read_job(args: argparse.Namespace, cluster: Cluster) -> Job:
@@ -148,32 +146,29 @@ def check_shared(folder: Path) -> None:
         raise UserError(f"LOGROOT in .runx is {NOT_SHARED}: set it to a folder that all nodes of the cluster see")
 
 
-def submit_run(job: Job, cluster: Cluster, dry_run: bool) -> int:
-    """One run: its script, its record, sbatch. Gives the exit code."""
+def submit_run(job: Job, cluster: Cluster, dry_run: bool) -> None:
+    """One run: its script, its record, sbatch."""
     if dry_run:
         print(script.render(job, cluster), end="")
-        return 0
+        return
     script.write(job, cluster)
     record = {"name": job.name, "resources": dataclasses.asdict(job.resources)}
     (job.run / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (job.run / JOB).unlink(missing_ok=True)
     if COLLECT not in os.environ:
         submit_written(job.run)
-        return 0
+        return
     with open(os.environ[COLLECT], "a", encoding="utf-8") as stream:
         stream.write(f"{job.run}\n")
-    return 0
 
 
-def submit_written(run: Path) -> str:
-    """Submit a run whose script stands; gives the job's number."""
-    job = sbatch(run / script.NAME)
-    (run / JOB).write_text(job + "\n", encoding="utf-8")
-    return job
+def submit_written(run: Path) -> None:
+    """Submit a run whose script stands."""
+    (run / JOB).write_text(sbatch(run / script.NAME) + "\n", encoding="utf-8")
 
 
-def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_run: bool = False) -> int:
-    """`runs` of an experiment, or all that wait, as one job array, `limit` at a time. Gives the exit code."""
+def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_run: bool = False) -> None:
+    """`runs` of an experiment, or all that wait, as one job array, `limit` at a time."""
     if limit < 0:
         raise UserError(f"--limit {limit}: runs at a time, 0 for all")
     experiment = experiment.resolve()
@@ -187,14 +182,13 @@ def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_ru
     text = script.render_array(experiment, runs, heads[0], limit)
     if dry_run:
         print(text, end="")
-        return 0
+        return
     file = experiment / script.ARRAY
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     file.chmod(0o755)
     job = sbatch(file)
     for task, run in enumerate(runs):
         (run / JOB).write_text(f"{job}_{task}\n", encoding="utf-8")
-    return 0
 
 
 def directives_of(run: Path) -> list[str]:

@@ -271,14 +271,14 @@ def test_a_video_that_was_cut_off(
 
 
 def test_ctrl_c_leaves_whole_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    video, paint, calls = write_video(tmp_path / "drive.mp4"), demonstrate.Renderer.paint, count()
+    video, render, calls = write_video(tmp_path / "drive.mp4"), demonstrate.Renderer.render, count()
 
     def interrupted(self: demonstrate.Renderer, image: np.ndarray) -> demonstrate.RenderedMasks:
         if next(calls) == 2:
             raise KeyboardInterrupt
-        return paint(self, image)
+        return render(self, image)
 
-    monkeypatch.setattr(demonstrate.Renderer, "paint", interrupted)
+    monkeypatch.setattr(demonstrate.Renderer, "render", interrupted)
     out = tmp_path / "out"
     assert demo.main(["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out)]) == 130
     assert len(list(VideoSource(str(next(out.glob("color_mask.*")))))) == 2

@@ -19,7 +19,7 @@ Outputs = dict[str, Tensor]
 class Sample:
     """One image on its way through the transforms.
 
-    `image`: (H, W, 3) uint8 RGB, or float32, which is taken as normalised already.
+    `image`: (H, W, 3) uint8 RGB, or float32, which is taken as normalized already.
     `label`: (H, W) uint8 train ids with the dataset's ignore label, or None.
     `size`: (H, W) of the file. `crop_center`: (x, y) in pixels of the file that a crop has to cover, or None.
     `short`: the short side that its batch has in common, 0 where crops make it one size. `turned`: the file asks for a

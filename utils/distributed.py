@@ -54,7 +54,7 @@ class DistributedContext:
             dist.barrier()
 
     def broadcast_module(self, module: nn.Module) -> None:
-        """Give all ranks the main one's buffers: running statistics differ unless they are synchronised."""
+        """Give all ranks the main one's buffers: running statistics differ unless they are synchronized."""
         if self.world > 1:
             for buffer in module.buffers():
                 dist.broadcast(buffer, 0)
@@ -171,15 +171,15 @@ class SyncBatchNorm(nn.BatchNorm2d):
             return super().forward(input)
         x = input.float() if input.dtype in (torch.half, torch.bfloat16) else input
         count = x.new_tensor([x.numel() / x.shape[1]])
-        # Centred on the running mean, E[x^2] - E[x]^2 does not cancel; the shift is equal on all ranks.
+        # Centered on the running mean, E[x^2] - E[x]^2 does not cancel; the shift is equal on all ranks.
         shift = self.running_mean if self.running_mean is not None else x.new_zeros(x.shape[1])
-        centred = x - shift.to(x.dtype).detach().view(1, -1, 1, 1)
-        sums = _AllReduce.apply(torch.cat([centred.sum((0, 2, 3)), centred.pow(2).sum((0, 2, 3)), count]))
+        centered = x - shift.to(x.dtype).detach().view(1, -1, 1, 1)
+        sums = _AllReduce.apply(torch.cat([centered.sum((0, 2, 3)), centered.pow(2).sum((0, 2, 3)), count]))
         n = sums[-1]
         mean, square = (sums[:-1] / n).chunk(2)  # (C,) each
         var = (square - mean.pow(2)).clamp(min=0)
         self._track(mean.detach() + shift, var.detach(), n.detach())
-        out = (centred - mean.view(1, -1, 1, 1)) * (var + self.eps).rsqrt().view(1, -1, 1, 1)
+        out = (centered - mean.view(1, -1, 1, 1)) * (var + self.eps).rsqrt().view(1, -1, 1, 1)
         if self.affine:
             out = out * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
         return out.to(input.dtype)
@@ -203,16 +203,6 @@ def sync_batchnorm(net: nn.Module, ranks: DistributedContext) -> nn.Module:
     if ranks.device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(net)
     for module in net.modules():
-        for name, child in module.named_children():
-            if type(child) is nn.BatchNorm2d:
-                setattr(module, name, _convert(child))
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SyncBatchNorm  # the same state; its forward pass alone differs
     return net
-
-
-def _convert(bn: nn.BatchNorm2d) -> SyncBatchNorm:
-    new = SyncBatchNorm(bn.num_features, bn.eps, bn.momentum, bn.affine, bn.track_running_stats)
-    new.weight, new.bias = bn.weight, bn.bias
-    for name, buffer in bn.named_buffers(recurse=False):
-        setattr(new, name, buffer)
-    new.train(bn.training)
-    return new

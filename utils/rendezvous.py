@@ -165,12 +165,12 @@ def _store(address: str, port: int, world: int, hosts: bool, seconds: float) -> 
     thread.join(seconds)
     if found and not isinstance(found[0], str):
         return found[0]
-    told = str(found[0]) if found else "what listens there is no run of ours"
-    if hosts and "EADDRINUSE" in told:
+    reason = str(found[0]) if found else "what listens there is no run of ours"
+    if hosts and "EADDRINUSE" in reason:
         advice = "give another MASTER_PORT (torchrun: --master_port)"
         raise UserError(f"port {port} of this machine is in use, by another run perhaps: {advice}")
     raise UserError(
-        f"the processes of this run cannot meet at {address}:{port}: {told[:200]}; give another MASTER_PORT"
+        f"the processes of this run cannot meet at {address}:{port}: {reason[:200]}; give another MASTER_PORT"
     )
 
 

@@ -23,7 +23,7 @@ def to_array(values: Tensor | np.ndarray) -> np.ndarray:
 
 
 def colorize(classes: Tensor | np.ndarray, palette: Palette) -> np.ndarray:
-    """(H, W) classes -> their colours; black for values beyond the palette, which includes the ignore label."""
+    """(H, W) classes -> their colors; black for values beyond the palette, which includes the ignore label."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
     return table[to_array(classes).astype(np.uint8)]
@@ -40,7 +40,7 @@ def bit_colors(first: int = 0) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, classes: Tensor | np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
-    """The image under translucent class colours: alpha = 1 shows the colours alone."""
+    """The image under translucent class colors: alpha = 1 shows the colors alone."""
     return cv2.addWeighted(image, 1 - alpha, colorize(classes, palette), alpha, 0)
 
 
@@ -50,24 +50,24 @@ def wrong_pixels(classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: 
 
 
 def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: int) -> np.ndarray:
-    """The image dimmed and grey, wrong pixels red, ignored ones black."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    out = np.repeat((grey * RIGHT_DIM).astype(np.uint8)[..., None], 3, axis=2)
+    """The image dimmed and gray, wrong pixels red, ignored ones black."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    out = np.repeat((gray * RIGHT_DIM).astype(np.uint8)[..., None], 3, axis=2)
     out[wrong_pixels(classes, label, ignore_label)] = WRONG
     out[label == ignore_label] = VOID
     return out
 
 
 def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
-    """(H, W) or (1, H, W) values -> viridis colours, dark blue at `low`, yellow at `high`."""
+    """(H, W) or (1, H, W) values -> viridis colors, dark blue at `low`, yellow at `high`."""
     array = to_array(values).astype(np.float32)
     array = array.reshape(array.shape[-2:])
-    grey = np.clip((array - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    gray = np.clip((array - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
 def shrink(image: np.ndarray, long_edge: int, smooth: bool = True) -> np.ndarray:
-    """Not larger than `long_edge`; area averaging for photographs, nearest (`smooth` False) for class colours."""
+    """Not larger than `long_edge`; area averaging for photographs, nearest (`smooth` False) for class colors."""
     height, width = image.shape[:2]
     factor = long_edge / max(height, width)
     if factor >= 1:
@@ -82,10 +82,10 @@ def encode_png(image: np.ndarray, level: int = 1) -> bytes:
     return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, level])[1].tobytes()
 
 
-def encode_indexed(values: np.ndarray, colours: np.ndarray, level: int = 1) -> bytes:
-    """(H, W) uint8 -> PNG of these very values, shown in `colours` (256, 3) uint8, RGB of each value."""
+def encode_indexed(values: np.ndarray, colors: np.ndarray, level: int = 1) -> bytes:
+    """(H, W) uint8 -> PNG of these very values, shown in `colors` (256, 3) uint8, RGB of each value."""
     picture, data = Image.fromarray(values), io.BytesIO()
-    picture.putpalette(colours.tobytes())
+    picture.putpalette(colors.tobytes())
     picture.save(data, "PNG", compress_level=level)
     return data.getvalue()
 

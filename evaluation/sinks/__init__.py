@@ -1,15 +1,17 @@
-"""Consumers of an evaluation. `build(cfg, ...)` makes those that the options ask for."""
+"""Consumers of an evaluation: `SINKS` is their table, `build` makes those that the options ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import compat
 from evaluation.sinks.autolabels import AutoLabels
-from evaluation.sinks.base import ALONE, EvalItem, Results, Row, Sink
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
+from evaluation.sinks.base import Row as Row
 from evaluation.sinks.conditions import Conditions
 from evaluation.sinks.gallery import Gallery
 from evaluation.sinks.images import Images
@@ -24,30 +26,74 @@ from utils.contracts import DatasetSpec, EvalBatch, Prediction, scale_name
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
-__all__ = [
-    "AutoLabels",
-    "Conditions",
-    "EvalItem",
-    "Gallery",
-    "Images",
-    "LabelMaps",
-    "Older",
-    "PerImage",
-    "Results",
-    "Row",
-    "ScaleScores",
-    "Sink",
-    "Sinks",
-    "Submission",
-    "Worst",
-    "build",
-    "items",
-    "scale_outputs",
-]
+
+@dataclass(frozen=True)
+class Request:
+    """What an evaluation tells its sinks: options, classes, run folder, number of images over all ranks, and the
+    condition of each image, by its name.
+    """
+
+    cfg: Any
+    spec: DatasetSpec
+    folder: Path
+    expected: int
+    conditions: Mapping[str, str]
+
+    @property
+    def options(self) -> Any:
+        """The options of the group EVAL."""
+        return self.cfg.EVAL
+
+    @property
+    def scored(self) -> bool:
+        """Whether labels are compared, if there are any."""
+        return not (self.options.MODE and self.options.NO_METRICS)
 
 
-# Options of EVAL that ask for the folders of another system, in the order of their lines.
-_OF_ROOMS = ("VISUALIZE", "DUMP_PSEUDO_COLOR", "DUMP_IMAGES")
+class Entry(NamedTuple):
+    """A row of the table: whether a request asks for the sink, and what makes it."""
+
+    asked: Callable[[Request], object]
+    make: Callable[[Request], Sink]
+
+
+def of_room(option: str) -> Entry:
+    """The folders of another system, which an option asks for. UserError where that system's room is not here."""
+
+    def make(r: Request) -> Sink:
+        for room in compat.parts("sinks"):
+            if option in room.FOLDERS:
+                return room.FOLDERS[option](r.folder, r.spec)
+        raise UserError(f"--{option.lower()} is of a room that is not here: leave it out")
+
+    return Entry(lambda r: getattr(r.options, option), make)
+
+
+# In the order of their lines in the log.
+SINKS: tuple[Entry, ...] = (
+    Entry(lambda r: True, lambda r: Gallery(r.spec, extras=maps(r.cfg), seed=r.cfg.SEED, single=first_pass(r.cfg))),
+    Entry(lambda r: r.scored, lambda r: PerImage(r.folder / "per_image.csv", r.spec)),
+    Entry(lambda r: r.scored and r.conditions, lambda r: Conditions(r.folder / "conditions.csv", r.spec, r.conditions)),
+    Entry(lambda r: r.options.LOG_MSINF_TO_TB, lambda r: ScaleScores(r.spec, logits(r.cfg))),
+    Entry(
+        lambda r: r.options.DUMP_ASSETS or r.options.DUMP_ALL_IMAGES,
+        lambda r: Images(r.folder / "images", r.spec, r.expected, r.options.DUMP_ALL_IMAGES, assets(r.cfg)),
+    ),
+    of_room("VISUALIZE"),
+    of_room("DUMP_PSEUDO_COLOR"),
+    of_room("DUMP_IMAGES"),
+    Entry(lambda r: r.options.DUMP_PALETTE, lambda r: LabelMaps(r.folder / "test_results", r.spec)),
+    Entry(
+        lambda r: r.options.DUMP_TOPN,
+        lambda r: Worst(r.folder / "topn", r.spec, r.options.DUMP_TOPN, r.options.DUMP_TOPN_ALL),
+    ),
+    Entry(lambda r: r.options.DUMP_FOR_SUBMISSION, lambda r: Submission(r.folder, r.spec, r.expected)),
+    Entry(
+        lambda r: r.options.DUMP_FOR_AUTO_LABELLING,
+        lambda r: AutoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg)),
+    ),
+    Entry(lambda r: r.options.MODE, lambda r: Older(r.folder)),
+)
 
 
 class Sinks(list[Sink]):
@@ -80,64 +126,56 @@ def items(batch: EvalBatch, predictions: Sequence[Prediction]) -> Iterator[EvalI
     return (EvalItem(name, image, label, found) for name, image, label, found in zip(*parts, strict=True))
 
 
+def build(
+    cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int, conditions: Mapping[str, str] | None = None
+) -> Sinks:
+    """The sinks of a run folder for `expected` images over all ranks; `conditions`: {name: condition} of images."""
+    request = Request(cfg, spec, Path(run_dir), expected, conditions or {})
+    return Sinks(entry.make(request) for entry in SINKS if entry.asked(request))
+
+
 def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:
     """Names of a multi-scale network's outputs: ("attn", (0.5, 1.0)) -> ("attn_05x", "attn_10x")."""
     return tuple(f"{kind}_{scale_name(scale)}" for scale in sorted(set(scales)))
 
 
-def build(
-    cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int, conditions: Mapping[str, str] | None = None
-) -> Sinks:
-    """The sinks of a run folder for `expected` images over all ranks; `conditions`: {name: condition} of images.
+def maps(cfg: Any) -> tuple[str, ...]:
+    """Names of the maps that a network gives beside its scores: attention, and what belongs to offset vectors."""
+    return scale_outputs("attn", _hierarchical(cfg)) + SEEDS
 
-    Always the pictures for the report and, unless --eval with --no_metrics, the IoU per image. Submission and
-    auto-labels are label ids. Everything else as the options of the group EVAL say.
-    """
-    options, run_dir = cfg.EVAL, Path(run_dir)
-    hierarchical = cfg.MODEL.N_SCALES or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
-    averaged = (options.DEFAULT_SCALE, *options.EXTRA_SCALES) if options.MULTI_SCALE else ()
+
+def logits(cfg: Any) -> tuple[str, ...]:
+    """Names of the scores of single scales and short sides."""
+    sides = tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES)
+    return scale_outputs("pred", (*_hierarchical(cfg), *_averaged(cfg))) + sides
+
+
+def assets(cfg: Any) -> tuple[str, ...]:
+    """Names of the outputs whose pictures are written: all of them with --dump_assets, else none."""
+    return (*logits(cfg), *maps(cfg)) if cfg.EVAL.DUMP_ASSETS else ()
+
+
+def _hierarchical(cfg: Any) -> tuple[float, ...]:
+    """Scales that the network itself fuses."""
+    return cfg.MODEL.N_SCALES or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
+
+
+def _averaged(cfg: Any) -> tuple[float, ...]:
+    """Scales over which an evaluation takes the mean."""
+    options = cfg.EVAL
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
-        averaged = options.SCALES
-    maps, single = scale_outputs("attn", hierarchical) + SEEDS, scale_outputs("pred", (*hierarchical, *averaged))
-    single += tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES)
-    sinks = Sinks([Gallery(spec, extras=maps, seed=cfg.SEED, single=_first_pass(cfg, averaged))])
-    if not (options.MODE and options.NO_METRICS):
-        sinks.append(PerImage(run_dir / "per_image.csv", spec))
-        if conditions:
-            sinks.append(Conditions(run_dir / "conditions.csv", spec, conditions))
-    if options.LOG_MSINF_TO_TB:
-        sinks.append(ScaleScores(spec, single))
-    if options.DUMP_ASSETS or options.DUMP_ALL_IMAGES:
-        shown = (*single, *maps) if options.DUMP_ASSETS else ()
-        sinks.append(Images(run_dir / "images", spec, expected, options.DUMP_ALL_IMAGES, shown))
-    sinks += [make(run_dir, spec) for make in _folders_of_rooms(options)]
-    if options.DUMP_PALETTE:
-        sinks.append(LabelMaps(run_dir / "test_results", spec))
-    if options.DUMP_TOPN:
-        sinks.append(Worst(run_dir / "topn", spec, options.DUMP_TOPN, options.DUMP_TOPN_ALL))
-    if options.DUMP_FOR_SUBMISSION:
-        sinks.append(Submission(run_dir, spec, expected))
-    if options.DUMP_FOR_AUTO_LABELLING:
-        upright = options.MODE == "folder" and not options.LABELS
-        sinks.append(AutoLabels(run_dir / "autolabelled", spec, made={"upright": True} if upright else {}))
-    if options.MODE:
-        sinks.append(Older(run_dir))
-    return sinks
+        return options.SCALES
+    return (options.DEFAULT_SCALE, *options.EXTRA_SCALES) if options.MULTI_SCALE else ()
 
 
-def _folders_of_rooms(options: Any) -> list[Callable[[Path, DatasetSpec], Sink]]:
-    """What makes the asked-for folders of other systems; UserError where a system's room is not here."""
-    made = {option: make for room in compat.parts("sinks") for option, make in room.FOLDERS.items()}
-    asked = [option for option in _OF_ROOMS if getattr(options, option)]
-    for option in asked:
-        if option not in made:
-            raise UserError(f"--{option.lower()} is of a room that is not here: leave it out")
-    return [made[option] for option in asked]
-
-
-def _first_pass(cfg: Any, averaged: Sequence[float]) -> str:
+def first_pass(cfg: Any) -> str:
     """Of several passes that are averaged, the one whose further outputs are kept; empty where there is one."""
-    sides = cfg.DATASET.IMG_SIZES
+    sides, averaged = cfg.DATASET.IMG_SIZES, _averaged(cfg)
     if len(sides) > 1:
         return f"short side {sides[0]}"
     return f"scale {averaged[0]:g}x" if len({*averaged}) > 1 else ""
+
+
+def upright(cfg: Any) -> dict[str, Any]:
+    """What the record of automatic labels says of images that were turned: a folder without labels is read upright."""
+    return {"upright": True} if cfg.EVAL.MODE == "folder" and not cfg.EVAL.LABELS else {}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from datasets import labelrecord
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from evaluation.sinks.coverage import Coverage
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
@@ -66,7 +66,7 @@ def thresholds(text: str, spec: DatasetSpec, default: float = 0.9) -> list[float
     return [own.get(k, least) for k in range(spec.num_classes)]
 
 
-class AutoLabels:
+class AutoLabels(Sink):
     """Writes `train_extra/<city>/<name>.png` (the dataset's own ids) and `<name>_prob.png` (8 bit: confidence * 255),
     as the loader of automatic labels reads them, and `autolabels.json` with the names of the classes.
 
@@ -74,8 +74,6 @@ class AutoLabels:
     `thresholds`: confidence that a pixel of each class needs, else it is ignored. `made`: for the record.
     `coverage` counts what is kept.
     """
-
-    extras: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -57,15 +57,21 @@ class Results:
     conditions: Mapping[str, Scores] = field(default_factory=dict)
 
 
+def scores_of(counts: Mapping[str, np.ndarray], ranks: DistributedContext) -> dict[str, Scores]:
+    """Scores of what all ranks have counted under each name, (K, K) each; sorted by name, on every rank."""
+    parts = ranks.gather(counts)
+    names = sorted({name for part in parts for name in part})
+    return {name: Scores.of(np.sum([part[name] for part in parts if name in part], axis=0)) for name in names}
+
+
 class Sink(Protocol):
     """Reads every item of this rank and alters none. `extras`: outputs of the network that it would like to see."""
 
-    extras: tuple[str, ...]
+    extras: tuple[str, ...] = ()
 
     def add(self, item: EvalItem) -> None:
         """Take one image of this rank."""
-        ...
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Put the ranks' parts together, on every rank and once, after the last image; give what came of it."""
-        ...
+        return Results()

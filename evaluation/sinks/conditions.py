@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.metrics import Scores, percent
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink, scores_of
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.files import write_file
+from utils.files import csv_text, write_file
 
 
-class Conditions:
+def iou_rows(scores: Mapping[str, Scores], classes: Sequence[str]) -> list[tuple[str, list[float]]]:
+    """(class, its IoU in each condition), the mean IoU last."""
+    rows = [(name, [float(one.iou[k]) for one in scores.values()]) for k, name in enumerate(classes)]
+    return [*rows, ("mean IoU", [one.mean_iu for one in scores.values()])]
+
+
+class Conditions(Sink):
     """Writes `conditions.csv`: IoU of each class in each condition and in all. The results have the scores.
 
     `of`: the condition of each image, by its name.
     """
-
-    extras: tuple[str, ...] = ()
 
     def __init__(self, path: Path, spec: DatasetSpec, of: Mapping[str, str]) -> None:
         self.path, self.spec, self.of = path, spec, of
@@ -36,31 +38,16 @@ class Conditions:
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Sum over the ranks; the main one writes the file."""
-        parts = ranks.gather(self._counts)
-        found = sorted({condition for part in parts for condition in part})
-        sums = {name: np.sum([part[name] for part in parts if name in part], axis=0) for name in found}
-        if not sums:
+        scores = scores_of(self._counts, ranks)
+        if not scores:
             return Results()
-        scores = {name: Scores.of(counts) for name, counts in sums.items()}
-        every = {**scores, "all": Scores.of(np.sum(list(sums.values()), axis=0))}
+        every = {**scores, "all": Scores.of(np.sum([one.counts for one in scores.values()], axis=0))}
+        rows = iou_rows(every, self.spec.classes)
         if ranks.is_main:
-            write_file(self.path, self._csv(every).encode())
-        return Results([self._table(every)], conditions=scores)
-
-    def _csv(self, every: Mapping[str, Scores]) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["class", *every])
-        for i, name in enumerate(self.spec.classes):
-            values = [float(scores.iou[i]) for scores in every.values()]
-            writer.writerow([name, *("" if np.isnan(value) else f"{value:.6f}" for value in values)])
-        writer.writerow(["mean IoU", *(f"{scores.mean_iu:.6f}" for scores in every.values())])
-        return text.getvalue()
-
-    def _table(self, every: Mapping[str, Scores]) -> str:
-        """IoU in per cent, a class a line."""
-        wide = max(len(name) for name in [*self.spec.classes, "mean IoU"])
-        rows = [(name, [float(s.iou[i]) for s in every.values()]) for i, name in enumerate(self.spec.classes)]
-        rows.append(("mean IoU", [s.mean_iu for s in every.values()]))
-        head = f"{'IoU':<{wide}}  " + "  ".join(f"{name:>7}" for name in every)
-        return "\n".join([head, *(f"{n:<{wide}}  " + "  ".join(f"{percent(v):>7}" for v in vs) for n, vs in rows)])
+            cells = [[name, *("" if np.isnan(value) else f"{value:.6f}" for value in values)] for name, values in rows]
+            write_file(self.path, csv_text([["class", *every], *cells]).encode())
+        # In per cent, a class a line.
+        wide = max(len(name) for name, _ in rows)
+        lines = [("IoU", list(every)), *((name, [percent(value) for value in values]) for name, values in rows)]
+        table = "\n".join(f"{name:<{wide}}  " + "  ".join(f"{cell:>7}" for cell in cells) for name, cells in lines)
+        return Results([table], conditions=scores)

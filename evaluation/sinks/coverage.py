@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.distributed import DistributedContext
-from utils.files import append, write_file
+from utils.files import append, csv_text, write_file
 
 FILE = "coverage.csv"
 
@@ -66,11 +66,9 @@ class Coverage:
                     self.rows[name] = numbers.reshape(2, -1)
 
     def _text(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         titles = [f"{name} {kind}" for kind in ("predicted", "kept") for name in self.classes]
-        writer.writerow(["image", *titles])
-        return text.getvalue() + "".join(_row(name, self.rows[name].ravel()) for name in sorted(self.rows))
+        rows = [_row(name, numbers.ravel()) for name, numbers in sorted(self.rows.items())]
+        return "".join([csv_text([["image", *titles]]), *rows])
 
     def add(self, name: str, predicted: np.ndarray, kept: np.ndarray) -> None:
         """Pixels (K,) of an image whose files are written."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from evaluation.sinks.base import EvalItem
+from evaluation.sinks.base import EvalItem, Sink
 from utils.distributed import DistributedContext
 from utils.files import write_file
 from utils.plural import counted
 
 
-class PictureFolder:
+class PictureFolder(Sink):
     """Writes the files of every image below a folder, and counts the images."""
-
-    extras: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import heapq
 import random
+from dataclasses import dataclass
 
 from evaluation.metrics import Scores
-from evaluation.sinks.base import ALONE, EvalItem, Results, Row
+from evaluation.sinks.base import ALONE, EvalItem, Results, Row, Sink
+from evaluation.sinks.images import pictures_of
 from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.visualize import colorize, encode_jpeg, encode_png, error_map, heat, shrink
+from utils.visualize import encode_jpeg, encode_png, heat, shrink
 
 
 def attention_caption(name: str) -> str:
@@ -27,7 +29,8 @@ SEED_CAPTIONS = {  # in the order in which they are shown: the classes below tru
 }
 
 
-class Gallery:
+@dataclass(eq=False)
+class Gallery(Sink):
     """Keeps `worst` images with the largest share of wrong pixels, and `some` at random (all at random without labels).
 
     Pictures are at most `long_edge` pixels wide or high, so a whole gallery stays within a few megabytes. The results
@@ -35,21 +38,16 @@ class Gallery:
     the prediction is an average over several; for their captions.
     """
 
-    def __init__(
-        self,
-        spec: DatasetSpec,
-        worst: int = 16,
-        some: int = 8,
-        long_edge: int = 512,
-        extras: tuple[str, ...] = (),
-        seed: int = 0,
-        single: str = "",
-    ) -> None:
-        self.spec, self.extras, self.single = spec, extras, single
-        self.worst, self.some, self.long_edge = worst, some, long_edge
-        self._seed = seed
-        self._random = random.Random(seed)
-        self._seen = 0
+    spec: DatasetSpec
+    worst: int = 16
+    some: int = 8
+    long_edge: int = 512
+    extras: tuple[str, ...] = ()
+    seed: int = 0
+    single: str = ""
+
+    def __post_init__(self) -> None:
+        self._random, self._seen = random.Random(self.seed), 0
         self._heap: list[tuple[float, str, Row]] = []  # names are unique, so rows are never compared
         self._kept: list[Row] = []
 
@@ -71,20 +69,15 @@ class Gallery:
         self._seen += 1
 
     def _row(self, item: EvalItem, scores: Scores | None, error_rate: float | None) -> Row:
-        prediction, palette = item.prediction, self.spec.palette
-        colours = [("truth", item.label), ("prediction", prediction.classes)]
-        panels = {"image": encode_jpeg(shrink(item.image, self.long_edge))}
-        for caption, classes in colours:
-            if classes is not None:
-                small = shrink(colorize(classes, palette), self.long_edge, smooth=False)
-                panels[caption] = encode_png(small, level=9)
-        if item.label is not None:
-            errors = error_map(item.image, prediction.classes, item.label, self.spec.ignore_label)
-            panels["error"] = encode_jpeg(shrink(errors, self.long_edge))
+        pictures, panels, extras = pictures_of(item, self.spec), {}, item.prediction.extras
         for name in self.extras:
-            if name in prediction.extras and name not in OUTPUTS:
-                map_ = shrink(heat(prediction.extras[name]), self.long_edge)
-                panels[attention_caption(name)] = encode_jpeg(map_)
+            if name in extras and name not in OUTPUTS:
+                pictures[attention_caption(name)] = heat(extras[name])
+        for kind, picture in pictures.items():
+            flat = kind in ("truth", "prediction")
+            small = shrink(picture, self.long_edge, smooth=not flat)
+            caption = "image" if kind == "input" else kind
+            panels[caption] = encode_png(small, level=9) if flat else encode_jpeg(small)
         return Row(item.name, scores.mean_iu if scores else None, error_rate, panels, self._seeds(item))
 
     def _seeds(self, item: EvalItem) -> dict[str, bytes]:
@@ -106,5 +99,5 @@ class Gallery:
         others = sorted((row for part in ranks.gather(self._kept) for row in part), key=lambda row: row.name)
         others = [row for row in others if row.name not in rows]
         room = self.some + (0 if worst else self.worst)
-        chosen = random.Random(self._seed).sample(others, min(room, len(others)))
+        chosen = random.Random(self.seed).sample(others, min(room, len(others)))
         return Results(rows=[*rows.values(), *sorted(chosen, key=lambda row: row.name)] if ranks.is_main else ())

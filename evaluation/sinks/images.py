@@ -7,19 +7,31 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.folder import PictureFolder
 from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.files import write_file
-from utils.plural import counted
 from utils.visualize import colorize, encode_png, error_map, file_stem, heat, overlay
 
 ABOUT = 10
 
 
-class Images:
+def pictures_of(item: EvalItem, spec: DatasetSpec) -> dict[str, np.ndarray]:
+    """(H, W, 3) each: input, truth, prediction and error, in this order; without a label input and prediction alone."""
+    classes, palette = item.prediction.classes, spec.palette
+    if item.label is None:
+        return {"input": item.image, "prediction": colorize(classes, palette)}
+    return {
+        "input": item.image,
+        "truth": colorize(item.label, palette),
+        "prediction": colorize(classes, palette),
+        "error": error_map(item.image, classes, item.label, spec.ignore_label),
+    }
+
+
+class Images(PictureFolder):
     """Writes `<name>_{input,prediction,composite,confidence}.png`, with a label `_truth` and `_error`, and with
-    `extras` a `_pred_05x` (class colours) or `_attn_05x` (viridis, 0 to 1) for each output that is there. With those of
+    `extras` a `_pred_05x` (class colors) or `_attn_05x` (viridis, 0 to 1) for each output that is there. With those of
     seed pixels among them `_{arrows,initial,seed,seed_confidence}.png`, see `seed_pictures`.
 
     About ten images spread over `expected` of all ranks, or `everything`.
@@ -28,29 +40,26 @@ class Images:
     def __init__(
         self, folder: Path, spec: DatasetSpec, expected: int, everything: bool = False, extras: tuple[str, ...] = ()
     ) -> None:
-        self.folder, self.spec, self.extras = folder, spec, extras
-        self._every = 1 if everything else max(1, expected // ABOUT)
-        self._seen = self._written = 0
+        super().__init__(folder)
+        self.spec, self.extras = spec, extras
+        self._every, self._seen = 1 if everything else max(1, expected // ABOUT), 0
 
     def add(self, item: EvalItem) -> None:
         """Write the pictures of every n-th image."""
         if self._seen % self._every == 0:
-            for kind, picture in self._pictures(item).items():
-                write_file(self.folder / f"{file_stem(item.name)}_{kind}.png", encode_png(picture))
-            self._written += 1
+            super().add(item)
         self._seen += 1
+
+    def files(self, item: EvalItem) -> dict[str, bytes]:
+        """All pictures of one image."""
+        pictures = self._pictures(item)
+        return {f"{file_stem(item.name)}_{kind}.png": encode_png(picture) for kind, picture in pictures.items()}
 
     def _pictures(self, item: EvalItem) -> dict[str, np.ndarray]:
         prediction, palette = item.prediction, self.spec.palette
-        pictures = {
-            "input": item.image,
-            "prediction": colorize(prediction.classes, palette),
-            "composite": overlay(item.image, prediction.classes, palette),
-            "confidence": heat(prediction.max_prob),
-        }
-        if item.label is not None:
-            pictures["truth"] = colorize(item.label, palette)
-            pictures["error"] = error_map(item.image, prediction.classes, item.label, self.spec.ignore_label)
+        pictures = pictures_of(item, self.spec)
+        pictures["composite"] = overlay(item.image, prediction.classes, palette)
+        pictures["confidence"] = heat(prediction.max_prob)
         shown = {name: prediction.extras[name] for name in self.extras if name in prediction.extras}
         pictures |= seed_pictures(item.image, shown, palette)
         for name, value in shown.items():  # (C, h, w)
@@ -60,4 +69,4 @@ class Images:
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""
-        return Results([f"{counted(sum(ranks.gather(self._written)), 'image')} in {self.folder}"])
+        return Results([f"{self.written(ranks)} in {self.folder}"])

@@ -1,4 +1,4 @@
-"""Label values as pictures that show their classes' colours: --dump_palette."""
+"""Label values as pictures that show their classes' colors: --dump_palette."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from utils.visualize import encode_indexed, encode_png, file_stem, to_array
 
 
 class LabelMaps(PictureFolder):
-    """Writes `<folder>/<name>.png` of every image: the dataset's own ids, each with the colour of its class.
+    """Writes `<folder>/<name>.png` of every image: the dataset's own ids, each with the color of its class.
 
     Datasets whose submissions are written in train ids have those here, too. Values that are no class are black. Ids
-    above 255 need 16 bits, which have no colours in a PNG: they are grey.
+    above 255 need 16 bits, which have no colors in a PNG: they are gray.
     """
 
     def __init__(self, folder: Path, spec: DatasetSpec) -> None:
         super().__init__(folder)
         self._ids = id_table(spec)
-        self._colours = np.zeros((256, 3), np.uint8)
+        self._colors = np.zeros((256, 3), np.uint8)
         if self._ids.dtype == np.uint8:
-            self._colours[self._ids[: spec.num_classes]] = spec.palette
+            self._colors[self._ids[: spec.num_classes]] = spec.palette
 
     def files(self, item: EvalItem) -> dict[str, bytes]:
         """One image's ids."""
         ids = self._ids[to_array(item.prediction.classes)]
-        data = encode_indexed(ids, self._colours) if ids.dtype == np.uint8 else encode_png(ids)
+        data = encode_indexed(ids, self._colors) if ids.dtype == np.uint8 else encode_png(ids)
         return {f"{file_stem(item.name)}.png": data}
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""
-        how = "with colours" if self._ids.dtype == np.uint8 else "of 16 bits, without colours (ids above 255),"
+        how = "with colors" if self._ids.dtype == np.uint8 else "of 16 bits, without colors (ids above 255),"
         return Results([f"{self.written(ranks, 'label map')} {how} in {self.folder}"])

@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets import results
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, Results, Sink
 from utils.distributed import DistributedContext
 
 _TABLES = ("per_image.csv", "conditions.csv", "submit.zip")
 
 
-class Older:
+class Older(Sink):
     """Looks at the folder before the first image, and again after the last: closed after all other sinks."""
-
-    extras: tuple[str, ...] = ()
 
     def __init__(self, run_dir: Path) -> None:
         self._before = results.Older(run_dir, [*(f"{name}/**/*" for name in results.FOLDERS), *_TABLES])
-
-    def add(self, item: EvalItem) -> None:
-        """Nothing to do."""
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say what is left of the older run."""

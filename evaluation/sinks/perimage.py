@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.metrics import Scores
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.files import write_file
+from utils.files import csv_text, write_file
 from utils.names import shown
 from utils.plural import counted
 
 
-class PerImage:
+class PerImage(Sink):
     """`per_image.csv`: image, mean IoU over its classes, pixels, wrong pixels, IoU of each class (empty: undefined)."""
-
-    extras: tuple[str, ...] = ()
 
     def __init__(self, path: Path, spec: DatasetSpec) -> None:
         self.path, self.spec = path, spec
@@ -40,9 +36,6 @@ class PerImage:
         rows = sorted(row for part in ranks.gather(self._rows) for row in part)
         if not rows or not ranks.is_main:
             return Results()
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", "mean_iou", "pixels", "wrong", *self.spec.classes])
-        writer.writerows(rows)
-        write_file(self.path, text.getvalue().encode())
+        titles = ["image", "mean_iou", "pixels", "wrong", *self.spec.classes]
+        write_file(self.path, csv_text([titles, *rows]).encode())
         return Results([f"IoU of {counted(len(rows), 'image')} in {self.path}"])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from evaluation.metrics import ConfusionMatrix, Scores
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.metrics import ConfusionMatrix
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink, scores_of
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.resize import resize
 
 
-class ScaleScores:
+class ScaleScores(Sink):
     """Counts the class map of every scale against the truth. The results have the scores, on all ranks.
 
     `extras`: names of the scales' logits, such as "pred_05x"; those that the network does not have get no score.
@@ -33,11 +32,7 @@ class ScaleScores:
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Sum over the ranks."""
-        parts = ranks.gather({name: matrix.counts.numpy() for name, matrix in self._counted.items()})
-        scores = {}
-        for name in self.extras:
-            counts = [part[name] for part in parts if name in part]
-            if counts:
-                scores[name] = Scores.of(np.sum(counts, axis=0))
+        found = scores_of({name: matrix.counts.numpy() for name, matrix in self._counted.items()}, ranks)
+        scores = {name: found[name] for name in self.extras if name in found}
         means = ", ".join(f"{name} {100 * one.mean_iu:.2f}" for name, one in scores.items())
         return Results([f"mean IoU of the single scales: {means}"] if means else (), scale_scores=scores)

@@ -44,20 +44,20 @@ def _at(image: np.ndarray, maps: Tensor) -> Tensor:
 def arrows(image: np.ndarray, offset: Tensor, confidence: Tensor) -> np.ndarray:
     """The image (H, W, 3) dimmed, with an arrow from each pixel of a sparse grid to its seed, where that is trusted.
 
-    `offset` (2, h, w), x before y in the units of `utils.seeds`, and `confidence` (1, h, w), which gives the colour as
+    `offset` (2, h, w), x before y in the units of `utils.seeds`, and `confidence` (1, h, w), which gives the color as
     in `heat`; the most trusted lie on top. A seed beyond the border lies on it.
     """
     last = np.array([image.shape[1] - 1, image.shape[0] - 1])
     tails = _sparse(last)
     share = tails / np.maximum(last, 1)  # of the way from the first column and row to the last
     column, row = np.rint(share * (np.array(confidence.shape[:0:-1]) - 1)).astype(int).T
-    trust, colours = to_array(confidence)[0, row, column], heat(confidence)[row, column].tolist()
+    trust, colors = to_array(confidence)[0, row, column], heat(confidence)[row, column].tolist()
     heads = np.rint(np.clip(tails + to_array(offset)[:, row, column].T * last / 2, 0, last)).astype(int)
     canvas = cv2.cvtColor((cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * DIM).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     wide = max(1, round(max(image.shape) / 300))
     for i in np.argsort(trust, kind="stable"):
         if trust[i] >= NOTABLE:
-            _arrow(canvas, tails[i], heads[i], colours[i], wide)
+            _arrow(canvas, tails[i], heads[i], colors[i], wide)
     return canvas
 
 
@@ -68,11 +68,11 @@ def _sparse(last: np.ndarray) -> np.ndarray:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def _arrow(canvas: np.ndarray, tail: np.ndarray, head: np.ndarray, colour: tuple[int, int, int], wide: int) -> None:
+def _arrow(canvas: np.ndarray, tail: np.ndarray, head: np.ndarray, color: tuple[int, int, int], wide: int) -> None:
     """Draw one; a seed within two pixels is a dot."""
     length = float(np.hypot(*(head - tail)))
     if length < 2:
-        cv2.circle(canvas, tail.tolist(), wide, colour, cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(canvas, tail.tolist(), wide, color, cv2.FILLED, cv2.LINE_AA)
         return
     tip = min(0.4, 3.5 * wide / length)  # of the length
-    cv2.arrowedLine(canvas, tail.tolist(), head.tolist(), colour, wide, cv2.LINE_AA, tipLength=tip)
+    cv2.arrowedLine(canvas, tail.tolist(), head.tolist(), color, wide, cv2.LINE_AA, tipLength=tip)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -25,13 +25,11 @@ def id_table(spec: DatasetSpec) -> np.ndarray:
     return table
 
 
-class Submission:
-    """Writes `submit/<image name>.png` (grey, the dataset's own ids) and at the end `submit.zip` with exactly these.
+class Submission(Sink):
+    """Writes `submit/<image name>.png` (gray, the dataset's own ids) and at the end `submit.zip` with exactly these.
 
     Cityscapes' server takes any `<city>_<sequence>_<frame>*.png`, which the image's own name is.
     """
-
-    extras: tuple[str, ...] = ()
 
     def __init__(self, run_dir: Path, spec: DatasetSpec, expected: int) -> None:
         self.folder, self.archive = run_dir / "submit", run_dir / "submit.zip"

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import heapq
 import html
-import io
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 
-from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
+from evaluation.sinks.images import pictures_of
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.files import write_file
+from utils.files import csv_text, write_file
 from utils.names import shown
-from utils.visualize import colorize, encode_jpeg, encode_png, error_map, file_stem
+from utils.visualize import encode_jpeg, encode_png, file_stem
 
 KINDS = {"input": "jpg", "truth": "png", "prediction": "png", "error": "png"}
 
@@ -29,15 +28,13 @@ class RankedImage(NamedTuple):
     name: str
 
 
-class Worst:
+class Worst(Sink):
     """Keeps the `count` worst images of each class: most false negatives and positives of the class.
 
     Pictures are written when an image enters a list and removed when it has left the last one, so memory stays small
     and no second pass over the images is needed. `everything` keeps all pictures. At the end: `topn/index.html`
     and `topn/index.csv` over all ranks.
     """
-
-    extras: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, spec: DatasetSpec, count: int, everything: bool = False) -> None:
         self.folder, self.spec, self.count, self.everything = folder, spec, count, everything
@@ -63,15 +60,8 @@ class Worst:
         return {image.name for ranked in self._lists for image in ranked}
 
     def _write(self, item: EvalItem) -> None:
-        assert item.label is not None
-        classes, palette = item.prediction.classes, self.spec.palette
-        pictures = {
-            "input": encode_jpeg(item.image, 92),
-            "truth": encode_png(colorize(item.label, palette)),
-            "prediction": encode_png(colorize(classes, palette)),
-            "error": encode_png(error_map(item.image, classes, item.label, self.spec.ignore_label)),
-        }
-        for kind, data in pictures.items():
+        for kind, picture in pictures_of(item, self.spec).items():
+            data = encode_jpeg(picture, 92) if KINDS[kind] == "jpg" else encode_png(picture)
             write_file(self.folder / self._file(item.name, kind), data)
         self._written.add(item.name)
 
@@ -100,12 +90,10 @@ class Worst:
         return Results([f"the {self.count} worst images of each class: {self.folder / 'index.html'}"])
 
     def _csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["class", "rank", "wrong_pixels", "image"])
+        rows: list[list[object]] = [["class", "rank", "wrong_pixels", "image"]]
         for name, ranked in zip(self.spec.classes, self._lists, strict=True):
-            writer.writerows([name, rank, e.errors, shown(e.name)] for rank, e in enumerate(ranked, start=1))
-        return text.getvalue()
+            rows += [[name, rank, e.errors, shown(e.name)] for rank, e in enumerate(ranked, start=1)]
+        return csv_text(rows)
 
     def _html(self) -> str:
         parts = [

@@ -92,7 +92,7 @@ def test_progress_gives_every_item(log: RunLog) -> None:
     bar = log.progress([1, 2, 3], "epoch 0", done=4, total=7)
     seen = []
     for item in bar:
-        bar.figures(loss="1.0")
+        bar.set_postfix({"loss": "1.0"}, refresh=False)
         seen.append(item)
     assert seen == [1, 2, 3]
 

@@ -173,7 +173,7 @@ def test_ticks_are_round_and_enclose(low: float, high: float, want: Sequence[flo
 
 
 def test_the_confusion_matrix_has_truth_in_rows() -> None:
-    svg = confusion_chart(Scores.of(COUNTS).normalised(), NAMES)
+    svg = confusion_chart(Scores.of(COUNTS).normalized(), NAMES)
     assert "25.0 % of car called road" in svg and "5.0 % of road called car" in svg
     assert svg.count('class="right"') == 3 and svg.count('class="wrong"') == 5
     assert "of train" not in svg and "nan" not in svg

@@ -237,7 +237,7 @@ def test_label_maps_have_ids_in_the_colours_of_their_classes(tmp_path: Path, ids
     spec, one = replace(SPEC, train_to_id=ids), item("city/one.png", wrong=9)
     sink = LabelMaps(tmp_path / "test_results", spec)
     sink.add(one)
-    assert sink.results().lines == [f"1 label map with colours in {tmp_path}/test_results"]
+    assert sink.results().lines == [f"1 label map with colors in {tmp_path}/test_results"]
     classes, values = one.prediction.classes.numpy(), np.array(ids or (0, 1, 2))
     with Image.open(tmp_path / "test_results" / "city__one.png") as picture:
         assert picture.mode == "P" and np.array_equal(np.array(picture), values[classes])

@@ -16,7 +16,8 @@ import torch
 
 from engine.log import RunLog
 from evaluation.report import Report, ReportData
-from evaluation.sinks import EvalItem, Images, PerImage, Row, Submission, Worst
+from evaluation.sinks import EvalItem, Images, PerImage, Submission, Worst
+from evaluation.sinks.base import Row
 from evaluation.sinks.coverage import Coverage
 from inference.video import VideoSink, VideoSource
 from slurm import script

@@ -43,7 +43,7 @@ def test_every_writer_writes_the_ids(tmp_path: Path, ids: tuple[int, ...], kind:
     for sink in sinks:
         sink.add(item())
     lines = [sink.results() for sink in sinks]
-    assert ("of 16 bits, without colours" in str(lines[2])) == (kind is np.uint16)
+    assert ("of 16 bits, without colors" in str(lines[2])) == (kind is np.uint16)
     with zipfile.ZipFile(tmp_path / "submit.zip") as archive:
         packed = cv2.imdecode(np.frombuffer(archive.read("x.png"), np.uint8), cv2.IMREAD_UNCHANGED)
     files = ("submit/x.png", "pred/x.png", "maps/x.png", "auto/train_extra/x.png")

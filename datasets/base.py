@@ -7,26 +7,30 @@ import random
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets.files import some_images
 from datasets.pictures import WHOLE, PictureError, read_turned
-from datasets.reading import color_lut, label_lut, read_label, read_rgb_encoded, remap_labels
+from datasets.reading import color_lut, label_lut, read_label, read_rgb_encoded, remap_labels, require_label
 from transforms import Pipeline
 from utils import digest
 from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample
 from utils.errors import UserError, in_short
 
+T = TypeVar("T")
+
 
 class Item(NamedTuple):
     """Files of one image. `train_ids`: the label holds train ids, not the dataset's own; None: nobody has said it yet.
 
-    `pseudo_label`: a network made the label, and a PseudoLabelFilter cleans it, by its `confidence` (an 8-bit map of
-    its probability) and the `coarse_label` that a person drew. `size`: (H, W) by a list.
+    `pseudo_label`: a network made the label, and a PseudoLabelFilter cleans it, by its `pseudo_label_confidence`
+    (an 8-bit map of its probability) and the `coarse_label` that a person drew. `size`: (H, W) by a list.
     `condition`: weather or light that scores are told apart by. `upright`: the image is turned by its EXIF tag, since
     there is no label over the stored pixels, or one over the turned ones.
     """
@@ -35,12 +39,24 @@ class Item(NamedTuple):
     label: str | None
     name: str
     train_ids: bool | None = False
-    confidence: str | None = None
+    pseudo_label_confidence: str | None = None
     coarse_label: str | None = None
     pseudo_label: bool = False
     size: tuple[int, int] | None = None
     condition: str = ""
     upright: bool = False
+
+
+def unlabeled(images: Path) -> list[Item]:
+    """The images of a folder, by name; UserError if there are none."""
+    return [Item(str(path), None, path.stem) for path in some_images(images)]
+
+
+def labeled(images: Path, labels: Path) -> list[Item]:
+    """The images of a folder, by name, with the PNG files of the same stems; UserError for one without a label."""
+    return [
+        Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in some_images(images)
+    ]
 
 
 def listed(items: Sequence[Item]) -> str:
@@ -151,7 +167,7 @@ class SegmentationDataset(Dataset):
         return len(self.items)
 
     def __getitem__(self, draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Sample:
-        index, crop_center, seed, short = _as_draw(draw)
+        index, crop_center, seed, short = as_request(draw)
         item = self.items[index]
         image, turned = read_turned(item.image, item.upright, self.image_bits)
         if item.size is not None and item.size != image.shape[:2]:
@@ -169,6 +185,10 @@ class SegmentationDataset(Dataset):
         sample.turned = turned
         return sample
 
+    def file_of(self, index: int) -> str:
+        """The image of an item."""
+        return self.items[index].image
+
     def label(self, index: int) -> np.ndarray | None:
         """(H, W) uint8 train ids of an item, cleaned if it is a pseudo-label; None without a label."""
         item = self.items[index]
@@ -176,9 +196,10 @@ class SegmentationDataset(Dataset):
             return None
         label = self._mapped(item.label, item.train_ids)
         if self.filter_pseudo_labels is not None and item.pseudo_label:
-            confidence = read_label(item.confidence) if item.confidence else None
+            place = item.pseudo_label_confidence
+            confidence = read_label(place) if place else None
             coarse = self._mapped(item.coarse_label, False) if item.coarse_label else None
-            for other, path in ((confidence, item.confidence), (coarse, item.coarse_label)):
+            for other, path in ((confidence, place), (coarse, item.coarse_label)):
                 if other is not None and other.shape != label.shape:
                     raise UserError(f"{path} and {item.label} differ in size")
             self.filter_pseudo_labels(label, confidence, coarse, self.spec.ignore_label)
@@ -191,7 +212,8 @@ class SegmentationDataset(Dataset):
         return remap_labels(values, self._tables[train_ids], path, self.spec)
 
 
-def _as_draw(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> CropRequest:
+def as_request(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> CropRequest:
+    """What is drawn, of which only its index, or that and the center, may have been given: that is its seed then."""
     if isinstance(draw, CropRequest):
         return draw
     index, crop_center = draw if isinstance(draw, tuple) else (draw, None)
@@ -200,53 +222,60 @@ def _as_draw(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Cr
 
 @dataclass
 class ErrorCapturingDataset(Dataset):
-    """A dataset whose errors come out as `WorkerError` values, the same from a loader process and from this one."""
+    """A dataset whose errors come out as `WorkerError` values, the same from a loader process and from this one.
 
-    dataset: SegmentationDataset
+    `file_of(index)` of the dataset names a file for the errors that are no user's.
+    """
+
+    dataset: Any
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: CropRequest | int) -> Sample | WorkerError:
+    def __getitem__(self, draw: CropRequest | int) -> Any:
         try:
             return self.dataset[draw]
         except UserError as error:
             return WorkerError(str(error), isinstance(error, PictureError))
         except Exception as error:
-            return WorkerError.of(error, self.dataset.items[_as_draw(draw).index].image)
+            return WorkerError.of(error, self.dataset.file_of(as_request(draw).index))
+
+
+def all_or_error(samples: Sequence[T | WorkerError]) -> list[T] | WorkerError:
+    """The samples, or the first error among them."""
+    whole = [sample for sample in samples if not isinstance(sample, WorkerError)]
+    return whole if len(whole) == len(samples) else next(s for s in samples if isinstance(s, WorkerError))
 
 
 def collate_train(samples: Sequence[Sample | WorkerError]) -> Batch | WorkerError:
     """Samples of one size -> Batch: image (N, 3, H, W) uint8 (or float32), label (N, h, w) int64."""
-    images, labels, names, sizes = [], [], [], []
-    for sample in samples:
-        if isinstance(sample, WorkerError):
-            return sample
-        if sample.label is None:
-            return WorkerError(f"{sample.name} has no label; training needs one for each image")
-        images.append(np.stack(cv2.split(sample.image)))  # (3, H, W), much faster than a transposed copy
-        labels.append(sample.label)
-        names.append(sample.name)
-        sizes.append(sample.size)
+    whole = all_or_error(samples)
+    if isinstance(whole, WorkerError):
+        return whole
+    labels = [sample.label for sample in whole if sample.label is not None]
+    if len(labels) < len(whole):
+        nameless = next(sample.name for sample in whole if sample.label is None)
+        return WorkerError(f"{nameless} has no label; training needs one for each image")
+    images = [np.stack(cv2.split(sample.image)) for sample in whole]  # (3, H, W), much faster than a transposed copy
     if len({image.shape for image in images}) > 1:
         shapes = " and ".join(sorted({f"{i.shape[2]}x{i.shape[1]}" for i in images}))
         return WorkerError(f"images of one batch differ in size ({shapes}): give --crop_size, or --bs_trn 1")
     label = torch.from_numpy(np.stack(labels).astype(np.int64))
     image = torch.from_numpy(np.stack(images))
-    return {"image": image, "label": label, "name": names, "size": sizes}
+    return {"image": image, "label": label, "name": [s.name for s in whole], "size": [s.size for s in whole]}
 
 
 def collate_eval(samples: Sequence[Sample | WorkerError]) -> EvalBatch | WorkerError:
     """Samples of any sizes -> EvalBatch of lists."""
-    batch: EvalBatch = {"image": [], "label": [], "name": [], "size": []}
-    for sample in samples:
-        if isinstance(sample, WorkerError):
-            return sample
-        batch["image"].append(sample.image)
-        batch["label"].append(sample.label)
-        batch["name"].append(sample.name)
-        batch["size"].append(sample.size)
-    return batch
+    whole = all_or_error(samples)
+    if isinstance(whole, WorkerError):
+        return whole
+    return {
+        "image": [sample.image for sample in whole],
+        "label": [sample.label for sample in whole],
+        "name": [sample.name for sample in whole],
+        "size": [sample.size for sample in whole],
+    }
 
 
 class Read(NamedTuple):

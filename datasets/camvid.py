@@ -10,6 +10,7 @@ from typing import Any
 from datasets.adjacent import FrameLocator, shifted
 from datasets.base import Item, Split
 from datasets.cityscapes import CV_ALL
+from datasets.classes import of_table
 from datasets.entry import DatasetEntry
 from datasets.files import images_in, some_images
 from datasets.reading import find_folder
@@ -33,13 +34,7 @@ _CLASSES = (
 )
 _VOID = 11
 
-SPEC = DatasetSpec(
-    name="camvid",
-    classes=tuple(name for name, _ in _CLASSES),
-    palette=tuple(color for _, color in _CLASSES),
-    id_to_train={**{c: c for c in range(len(_CLASSES))}, _VOID: 255},
-    train_to_id=tuple(range(len(_CLASSES))),
-)
+SPEC = of_table("camvid", _CLASSES, ids=range(len(_CLASSES)), ignored=(_VOID,))
 
 # What the original encodes: name, color, and which of the 11 classes SegNet makes of it (none: void).
 _ENCODED = (
@@ -78,16 +73,14 @@ _ENCODED = (
 )
 _COLOR_TO_ID = {color: value for value, (_, color, _) in enumerate(_ENCODED)}
 _FEW = {value: SPEC.classes.index(few) if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_ENCODED)}
-_ALL = {value: value if few else SPEC.ignore_label for value, (_, _, few) in enumerate(_ENCODED)}
 
 # The original's labels with SegNet's 11 classes, and with all 31 that are not void.
 RGB_SPEC = replace(SPEC, id_to_train=_FEW, color_to_id=_COLOR_TO_ID)
-ALL_SPEC = DatasetSpec(
-    name="camvid",
-    classes=tuple(name for name, _, few in _ENCODED if few),
-    palette=tuple(color for _, color, few in _ENCODED if few),
-    id_to_train=_ALL,
-    train_to_id=tuple(range(len(_ENCODED) - 1)),
+ALL_SPEC = of_table(
+    "camvid",
+    [(name, color) for name, color, few in _ENCODED if few],
+    ids=[value for value, (_, _, few) in enumerate(_ENCODED) if few],
+    ignored=[value for value, (_, _, few) in enumerate(_ENCODED) if not few],
     color_to_id=_COLOR_TO_ID,
 )
 
@@ -179,7 +172,7 @@ def _listed(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         return []
     lines = textfile.lines(path, f"the list {path}", names=True)
-    # The Windows flavour splits at both kinds of slashes.
+    # The Windows flavor splits at both kinds of slashes.
     return [(number, PureWindowsPath(line.split()[0]).stem) for number, line in enumerate(lines, 1) if line.strip()]
 
 

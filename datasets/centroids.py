@@ -112,7 +112,7 @@ def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int,
     digest = hashlib.sha256(json.dumps([head, tables]).encode())
     for index in indices:
         item = dataset.items[index]
-        files = [_stamp(path) for path in (item.label, item.confidence, item.coarse_label)]
+        files = [_stamp(path) for path in (item.label, item.pseudo_label_confidence, item.coarse_label)]
         digest.update(json.dumps([index, item.train_ids, files]).encode())
     return digest.hexdigest()
 

@@ -11,10 +11,10 @@ from typing import Any
 from datasets import labelrecord
 from datasets.adjacent import FrameLocator, shifted
 from datasets.base import Item, PseudoLabelFilter, Split
+from datasets.classes import of_table
 from datasets.entry import DatasetEntry
 from datasets.files import visible
 from datasets.reading import find_folder, listing_for_message, require_label
-from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
 # name, raw id, category, color; the train id is the position.
@@ -39,19 +39,14 @@ _CLASSES = (
     ("motorcycle", 32, "vehicle", (0, 0, 230)),
     ("bicycle", 33, "vehicle", (119, 11, 32)),
 )
-_IGNORE = 255
 _RAW_IDS = range(-1, 34)  # -1, the license plate, is stored as 255
 
-_TRAIN_OF = {raw: train for train, (_, raw, _, _) in enumerate(_CLASSES)}
-
-SPEC = DatasetSpec(
-    name="cityscapes",
-    classes=tuple(name for name, _, _, _ in _CLASSES),
-    palette=tuple(color for _, _, _, color in _CLASSES),
-    ignore_label=_IGNORE,
-    id_to_train={raw: _TRAIN_OF.get(raw, _IGNORE) for raw in _RAW_IDS},
+SPEC = of_table(
+    "cityscapes",
+    [(name, color) for name, _, _, color in _CLASSES],
+    ids=[raw for _, raw, _, _ in _CLASSES],
+    ignored=_RAW_IDS,
     also_train_ids=True,
-    train_to_id=tuple(raw for _, raw, _, _ in _CLASSES),
     categories=tuple(category for _, _, category, _ in _CLASSES),
 )
 
@@ -70,7 +65,7 @@ CV_ALL = 3  # --cv 3: train on train and val together
 
 _IMAGE_END = "_leftImg8bit.png"
 _IMAGE_TREES = ("leftImg8bit_trainvaltest/leftImg8bit", "leftImg8bit")
-_FINE_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
+FINE_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
 _EXTRA_TREES = ("leftImg8bit_trainextra/leftImg8bit/train_extra", "leftImg8bit/train_extra")
 _COARSE_TREES = ("gtCoarse/gtCoarse/train_extra", "gtCoarse/train_extra")
 _PSEUDO_TREES = ("train_extra", ".")  # in a folder of that name, or the cities at once
@@ -157,7 +152,7 @@ def split(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> Sp
         folders = [f"test/{city}" for city in _cities(images / "test")]
         return Split.plain(_pair(images, folders, None))
     what = "Cityscapes fine labels" + (", which coarse images only add to" if coarse else "")
-    labels = find_folder(root, _FINE_TREES, what)
+    labels = find_folder(root, FINE_TREES, what)
     in_train, in_val = (_cities(images / part) for part in ("train", "val"))
     fine = _pair(images, split_cities(cv, in_train, in_val, mode), labels)
     if coarse is None:
@@ -176,7 +171,7 @@ def adjacent_frames(root: str, cfg: Any) -> FrameLocator:
     """
     place = cfg.DATASET.AUG_DIR or str(Path(root) / "cs_aug")
     what = "frames with propagated labels (--aug_dir)"
-    images, labels = (find_folder(place, trees, what) / "train" for trees in (_IMAGE_TREES, _FINE_TREES))
+    images, labels = (find_folder(place, trees, what) / "train" for trees in (_IMAGE_TREES, FINE_TREES))
 
     def files(item: Item, shift: int) -> tuple[Path, Path] | None:
         city, stem = Path(item.image).parent.name, shifted(item.name, _FRAME, shift)
@@ -207,28 +202,29 @@ def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Ite
             label = labels / folder / f"{stem}_gtFine_labelIds.png" if labels else None
             converted = label and label.with_name(f"{stem}_gtFine_labelTrainIds.png")
             train_ids = bool(label and converted and not label.is_file() and converted.is_file())
-            items.append(Item(str(path), _existing(converted if train_ids else label, path), path.stem, train_ids))
+            chosen = converted if train_ids else label
+            items.append(Item(str(path), require_label(chosen, path) if chosen else None, path.stem, train_ids))
     if not items:
         raise UserError(f"no images *{_IMAGE_END} in {images} (folders: {', '.join(folders) or 'none'})")
     return items
 
 
-def _existing(label: Path | None, image: Path) -> str | None:
-    return require_label(label, image) if label else None
+def _extra(root: str) -> tuple[Path, list[tuple[Path, str, str]]]:
+    """The folder train_extra, and each of its images with its city and the stem that its other files share."""
+    images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
+    return images, [(path, city, stem) for city in _cities(images) for path, stem in _frames(images / city)]
 
 
-def _extra_cities(images: Path) -> list[Path]:
-    return [images / city for city in _cities(images)]
+def _coarse_label(labels: Path, city: str, stem: str) -> Path:
+    return labels / city / f"{stem}_gtCoarse_labelIds.png"
 
 
 def _coarse_items(root: str) -> list[Item]:
     """Images of train_extra with the labels that people drew."""
-    images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
+    images, found = _extra(root)
     labels = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels")
     items = [
-        Item(str(path), _existing(labels / city.name / f"{stem}_gtCoarse_labelIds.png", path), path.stem)
-        for city in _extra_cities(images)
-        for path, stem in _frames(city)
+        Item(str(path), require_label(_coarse_label(labels, city, stem), path), path.stem) for path, city, stem in found
     ]
     if not items:
         raise UserError(f"no images *{_IMAGE_END} in the folders of {images}")
@@ -237,23 +233,19 @@ def _coarse_items(root: str) -> list[Item]:
 
 def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
     """Images of train_extra that have a pseudo-label. Without a record nobody knows yet what ids these hold."""
-    images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
+    images, found = _extra(root)
     pseudo = find_folder(coarse.pseudo_root, _PSEUDO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
     record = labelrecord.check(Path(coarse.pseudo_root), SPEC)
     drawn = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.coarse_label_classes else None
     train_ids, upright = record.holds_train_ids(SPEC) if record else None, bool(record and record.upright)
     items = []
-    for city in _extra_cities(images):
-        for path, stem in _frames(city):
-            label = pseudo / city.name / path.name
-            if label.is_file():
-                confidence = (
-                    _beside(label.with_name(f"{label.stem}_prob.png"), label) if coarse.min_confidence > 0 else None
-                )
-                coarse_label = _beside(drawn / city.name / f"{stem}_gtCoarse_labelIds.png", label) if drawn else None
-                items.append(
-                    Item(str(path), str(label), path.stem, train_ids, confidence, coarse_label, True, upright=upright)
-                )
+    for path, city, stem in found:
+        label = pseudo / city / path.name
+        if label.is_file():
+            probabilities = label.with_name(f"{label.stem}_prob.png")
+            confidence = _beside(probabilities, label) if coarse.min_confidence > 0 else None
+            by_hand = _beside(_coarse_label(drawn, city, stem), label) if drawn else None
+            items.append(Item(str(path), str(label), path.stem, train_ids, confidence, by_hand, True, upright=upright))
     if not items:
         raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {pseudo} for the images in {images}")
     return items

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from datasets.palette import distinct
 from utils.contracts import DatasetSpec
+
+Color = tuple[int, int, int]
 
 
 def ids_of(spec: DatasetSpec) -> list[int]:
@@ -13,10 +16,21 @@ def ids_of(spec: DatasetSpec) -> list[int]:
     return list(spec.train_to_id or range(spec.num_classes))
 
 
+def of_table(
+    name: str, table: Iterable[tuple[str, Color]], ids: Iterable[int], ignored: Iterable[int] = (255,), **more: Any
+) -> DatasetSpec:
+    """The classes of a table of names and colors, with the label value of each; `ignored`: values that are left out."""
+    (names, palette), ids = zip(*table, strict=True), tuple(ids)
+    of_values = {**dict.fromkeys(ignored, 255), **{value: train for train, value in enumerate(ids)}}
+    return DatasetSpec(name, names, palette, id_to_train=of_values, train_to_id=ids, **more)
+
+
 def spec_of(name: str, names: Sequence[str], ids: Sequence[int]) -> DatasetSpec:
     """Classes that a file names, in colors unlike each other; without `ids` their labels hold train ids."""
-    of_values = {255: 255, **{value: train for train, value in enumerate(ids)}} if ids else None
-    return DatasetSpec(name, tuple(names), distinct(len(names)), id_to_train=of_values, train_to_id=tuple(ids))
+    colors = distinct(len(names))
+    if not ids:
+        return DatasetSpec(name, tuple(names), colors)
+    return of_table(name, zip(names, colors, strict=True), ids)
 
 
 def other_count(names: Sequence[str], spec: DatasetSpec) -> str:

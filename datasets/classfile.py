@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets.classes import of_table
 from datasets.palette import distinct
 from utils import yamlfile
 from utils.contracts import DatasetSpec
@@ -26,7 +27,7 @@ def read(path: str, dataset: str = "list") -> DatasetSpec:
     try:
         names = tuple(_name(name, path) for name in [] + tree["names"])  # a list, not a word's letters
         ids = [_whole(value) for value in [] + tree.get("ids", [])] or list(range(len(names)))
-        ignored = {_whole(value): 255 for value in [] + tree.get("ignore", [])}
+        ignored = [_whole(value) for value in [] + tree.get("ignore", [])]
         given = tree.get("colors") or tree.get("colours") or distinct(len(names))
         colors = tuple((_whole(r), _whole(g), _whole(b)) for r, g, b in given)
     except UserError:
@@ -37,13 +38,8 @@ def read(path: str, dataset: str = "list") -> DatasetSpec:
     _check_once(names, path)
     _check_counts(path, sorted(set(map(str, tree)) - {*_KEYS}), names, ids, colors)
     _check_values(path, ids, ignored, colors)
-    return DatasetSpec(
-        name=f"{dataset} ({Path(path).stem})",
-        classes=names,
-        palette=colors,
-        id_to_train={255: 255, **ignored, **{value: train for train, value in enumerate(ids)}},
-        train_to_id=tuple(ids),
-    )
+    table = zip(names, colors, strict=True)
+    return of_table(f"{dataset} ({Path(path).stem})", table, ids, ignored=(255, *ignored))
 
 
 def _check_counts(path: str, unknown: list[str], names: Sequence, ids: Sequence[int], colors: Sequence) -> None:

@@ -16,19 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.base import WorkerError
-from datasets.files import images_in
+from datasets.base import WorkerError, all_or_error, as_request
 from datasets.loaders import Loader
 from datasets.look import bits_beside
 from datasets.pictures import read_image
-from datasets.reading import listing_for_message
 from datasets.samplers import ClassUniformSampler, ExactSampler
-from datasets.video_clips import numbered
+from datasets.video_clips import FRAME_TREES, sequences
 from utils.contracts import CropRequest
 from utils.errors import UserError
 
-SEQUENCES = "leftImg8bit_sequence"
-_TREES = (f"{SEQUENCES}_trainvaltest/{SEQUENCES}", SEQUENCES)
 Clip = tuple[Path, ...]
 
 
@@ -47,23 +43,11 @@ def listing(folder: str, split: str, length: int, rate: int = 1) -> Split:
     none, and for two files of one frame.
     """
     root = Path(folder)
-    if not root.is_dir():
-        raise UserError(f"frames {folder}: there is no such folder")
-    root = next((root / tree / split for tree in _TREES if (root / tree / split).is_dir()), root)
-    sequences: dict[tuple[Path, str], dict[int, Path]] = {}
-    for name, number, path in numbered(images_in(root, recursive=True)):
-        frames = sequences.setdefault((path.parent, name), {})
-        if number in frames:
-            raise UserError(f"{frames[number]} and {path} are the same frame; keep one of them")
-        frames[number] = path
-    if not sequences:
-        raise UserError(
-            f"frames {root}: no images whose names end with a number; found there: {listing_for_message(root)}"
-        )
-    clips = [clip for frames in sequences.values() for clip in _windows(frames, length, rate)]
-    gaps = sum(b - a > rate for frames in sequences.values() for a, b in pairwise(sorted(frames)))
-    frames = sum(map(len, sequences.values()))
-    summary = f"{root}: {frames} frames in {len(sequences)} sequences with {gaps} gaps"
+    root = next((root / tree / split for tree in FRAME_TREES if (root / tree / split).is_dir()), root)
+    found = sequences(root, "frames").values()
+    clips = [clip for frames in found for clip in _windows(frames, length, rate)]
+    gaps = sum(b - a > rate for frames in found for a, b in pairwise(sorted(frames)))
+    summary = f"{root}: {sum(map(len, found))} frames in {len(found)} sequences with {gaps} gaps"
     if not clips:
         raise UserError(f"{summary} hold no {length} frames whose numbers are {rate} apart; give longer sequences")
     return Split(clips, f"{summary} make {len(clips)} clips of {length}")
@@ -92,7 +76,7 @@ class Clips(NamedTuple):
 
 @dataclass
 class ClipDataset(Dataset):
-    """`dataset[draw] -> Item`, by a generator seeded by the draw; an error comes out as `WorkerError`.
+    """`dataset[draw] -> Item`, by a generator seeded by the draw.
 
     `crop` (height, width): a random part of that size, mirrored half of the times, the same of all frames of a clip;
     with `augment` False the middle, as it is. Without crop the whole, reflected to multiples of `stride`.
@@ -106,14 +90,13 @@ class ClipDataset(Dataset):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, draw: CropRequest | int) -> Item | WorkerError:
-        index, seed = (draw.index, draw.seed) if isinstance(draw, CropRequest) else (draw, draw)
-        try:
-            return self._item(_read(self.clips[index]), random.Random(seed))
-        except UserError as error:
-            return WorkerError(str(error))
-        except Exception as error:
-            return WorkerError.of(error, str(self.clips[index][0]))
+    def __getitem__(self, draw: CropRequest | int) -> Item:
+        index, _, seed, _ = as_request(draw)
+        return self._item(_read(self.clips[index]), random.Random(seed))
+
+    def file_of(self, index: int) -> str:
+        """The first frame of a clip."""
+        return str(self.clips[index][0])
 
     def _item(self, frames: list[np.ndarray], rng: random.Random) -> Item:
         height, width = frames[0].shape[:2]
@@ -150,11 +133,9 @@ def _reflected(frame: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def collate(items: Sequence[Item | WorkerError]) -> Clips | WorkerError:
     """Items of one size -> Clips."""
-    whole = []
-    for item in items:
-        if isinstance(item, WorkerError):
-            return item
-        whole.append(item)
+    whole = all_or_error(items)
+    if isinstance(whole, WorkerError):
+        return whole
     return Clips(torch.from_numpy(np.stack([item.frames for item in whole])), whole[0].size)
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
 
 from datasets.base import Item, Split, WorkerError, collate_train
 from datasets.reading import size_of
+from datasets.samplers import EpochSampler
 from utils.contracts import Batch, CropRequest, DatasetSpec, Sample
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -39,7 +39,7 @@ def grouped(order: Iterable[int], upright: Sequence[bool], batch_size: int) -> I
 
 
 @dataclass
-class OrientationSampler(Sampler[list[CropRequest]]):
+class OrientationSampler(EpochSampler):
     """Batches of one process, each with a short side drawn from `shorts`, an epoch once through the images.
 
     All processes together draw an epoch's batches from (seed, epoch); process r of n takes every n-th from r on. What
@@ -54,9 +54,6 @@ class OrientationSampler(Sampler[list[CropRequest]]):
     world: int = 1
     seed: int = 0
     most_steps: int = 0
-    note: str = field(default="", init=False)
-    epoch: int = field(default=0, init=False)
-    start: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if not len(self):
@@ -65,10 +62,6 @@ class OrientationSampler(Sampler[list[CropRequest]]):
                 f"{standing} upright and {len(self.upright) - standing} other training images do not fill a batch of "
                 f"{self.batch_size} images of one orientation on each of {self.world} processes: lower --bs_trn"
             )
-
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""
-        self.epoch, self.start = epoch, start
 
     def __len__(self) -> int:
         """Steps of the whole epoch, the same for every process and epoch."""
@@ -94,7 +87,7 @@ class OrientationSampler(Sampler[list[CropRequest]]):
 class Canvas:
     """Samples of several sizes to a batch of one: each lies at the top left of a canvas as large as all of them need.
 
-    Images have to be float, normalised: the rest of a canvas is 0, the mean color. Its sides are multiples of
+    Images have to be float, normalized: the rest of a canvas is 0, the mean color. Its sides are multiples of
     `multiple`, labels are at 1/`stride` of them, and the rest of a label is `fill`.
     """
 

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from datasets import cityscapes
-from datasets.base import Item
+from datasets.base import Item, labeled, unlabeled
 from datasets.entry import DatasetEntry
-from datasets.files import some_images
-from datasets.reading import find_folder, require_label
+from datasets.reading import find_folder
 from utils.errors import UserError
 
 SPEC = replace(cityscapes.SPEC, name="kitti")
@@ -29,18 +28,14 @@ def items(root: str, mode: str, cfg: Any) -> list[Item]:
     """Items of `mode` (train, val or test), by name; with --cv 3 all frames are "train" and "val"."""
     cv = cfg.DATASET.CV
     if mode == "test":
-        return [
-            Item(str(path), None, path.stem)
-            for path in some_images(find_folder(root, _TEST_TREES, "KITTI test images"))
-        ]
-    images = some_images(find_folder(root, ("training/image_2",), "KITTI images"))
-    labels = find_folder(root, ("training/semantic",), "KITTI labels")
-    paired = [Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in images]
+        return unlabeled(find_folder(root, _TEST_TREES, "KITTI test images"))
+    images = find_folder(root, ("training/image_2",), "KITTI images")
+    paired = labeled(images, find_folder(root, ("training/semantic",), "KITTI labels"))
     if cv == cityscapes.CV_ALL:
         return paired
     if len(paired) != FRAMES:
         raise UserError(
-            f"{images[0].parent} has {len(paired)} images, but split --cv {cv} tells which of {FRAMES} are for "
+            f"{images} has {len(paired)} images, but split --cv {cv} tells which of {FRAMES} are for "
             f"validation: complete the folder, or take all of them with --cv {cityscapes.CV_ALL}"
         )
     return [item for place, item in enumerate(paired) if (place in VAL_FRAMES[cv]) == (mode == "val")]

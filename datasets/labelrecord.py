@@ -1,4 +1,4 @@
-"""What a folder of automatic labels says of itself: `autolabels.json`, written with them, read before training."""
+"""What a folder of pseudo-labels says of itself: `autolabels.json`, written with them, read before training."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets.classes import ids_of
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.files import write_file
@@ -41,8 +42,7 @@ class Record(NamedTuple):
 
 def write(folder: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
     """Say in `folder` that its labels have the classes of `spec`, and how they were made."""
-    ids = spec.train_to_id or range(spec.num_classes)
-    text = json.dumps({"classes": list(spec.classes), "ids": list(ids), "made": dict(made)}, indent=1)
+    text = json.dumps({"classes": list(spec.classes), "ids": ids_of(spec), "made": dict(made)}, indent=1)
     write_file(folder / NAME, text.encode() + b"\n")
 
 

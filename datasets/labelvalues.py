@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -33,7 +36,7 @@ def ids_in(data: bytes, path: str) -> np.ndarray:
     if head is not None:
         _check_kind(head, path)
     if data[:2] == b"P2":
-        values = _plain_grey(data)
+        values = _plain_gray(data)
     elif head is None or (head.format in _BY_OPENCV and head.mode not in _INDEXED):
         values = _by_opencv(data, head)
     else:
@@ -99,7 +102,7 @@ def _step(bits: int) -> int:
     return 255 // (2**bits - 1)
 
 
-def _plain_grey(data: bytes) -> np.ndarray | None:
+def _plain_gray(data: bytes) -> np.ndarray | None:
     """Values of a PGM file in digits, which decoders spread over a byte if its largest one is said to be smaller."""
     lines = [line.split(b"#")[0] for line in data.splitlines()]
     try:
@@ -118,6 +121,12 @@ def _one_channel(values: np.ndarray, path: str) -> np.ndarray:
     return np.ascontiguousarray(values[..., 0])
 
 
+def with_pixels(values: Sequence[Any] | np.ndarray, pixels: Iterable[int] | np.ndarray) -> str:
+    """Wrong values for a message, the first four of them with the pixels of each."""
+    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:4], pixels, strict=False))
+    return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+
+
 def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
     """The values as uint8 or uint16."""
     if values.dtype == np.bool_ or values.dtype.kind == "u" and values.dtype.itemsize < 3:
@@ -127,7 +136,5 @@ def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
     right = (values >= 0) & (values <= LARGEST) & (np.floor(values) == values)
     if right.all():
         return values.astype(np.uint8 if values.max() < 256 else np.uint16)
-    bad, pixels = np.unique(values[~right], return_counts=True)
-    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(bad[:4], pixels, strict=False))
-    more = f" and {bad.size - 4} more" if bad.size > 4 else ""
-    raise UserError(f"{path}: label value {shown}{more} cannot be an id; ids are whole numbers from 0 to {LARGEST}")
+    found = with_pixels(*np.unique(values[~right], return_counts=True))
+    raise UserError(f"{path}: label value {found} cannot be an id; ids are whole numbers from 0 to {LARGEST}")

@@ -21,13 +21,13 @@ from torch.utils.data import DataLoader
 
 from datasets.audit import Labels
 from datasets.base import ErrorCapturingDataset, Read, SegmentationDataset, WorkerError, collate_read, collate_train
-from datasets.samplers import Epochs, ExactSampler, IterationBasedSampler
+from datasets.samplers import EpochSampler, ExactSampler
 from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
 from utils.distributed import DistributedContext
 from utils.errors import LoadingError, UserError
 from utils.files import write_file
 from utils.processes import fate, shortage
-from utils.visualize import encode_png
+from utils.visualize import colorize, encode_png
 
 _MAX_DUMPED = 64
 
@@ -137,7 +137,7 @@ def _close_all() -> None:
 class AugmentationDump:
     """Writes the first augmented images and their colored labels as `<folder>/<number>_<name>_{image,label}.png`.
 
-    `mean`, `std`: what a float image was normalised by.
+    `mean`, `std`: what a float image was normalized by.
     """
 
     def __init__(
@@ -150,8 +150,7 @@ class AugmentationDump:
     ) -> None:
         self.folder, self.limit, self.written = folder, limit, 0
         self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-        self.colors = np.zeros((256, 3), np.uint8)  # ignored pixels are black
-        self.colors[: spec.num_classes] = spec.palette
+        self.palette = spec.palette
 
     def __call__(self, batch: Batch) -> None:
         """Write what is left of the limit."""
@@ -162,7 +161,7 @@ class AugmentationDump:
             pixels = image.permute(1, 2, 0).numpy()
             if image.is_floating_point():
                 pixels = np.rint((pixels * self.std + self.mean) * 255).astype(np.uint8)
-            for kind, rgb in (("image", pixels), ("label", self.colors[label.numpy()])):
+            for kind, rgb in (("image", pixels), ("label", colorize(label, self.palette))):
                 write_file(self.folder / f"{stem}_{kind}.png", encode_png(rgb))
             self.written += 1
 
@@ -195,7 +194,7 @@ class TrainLoader(Loader):
     def __init__(
         self,
         dataset: SegmentationDataset,
-        sampler: Epochs | IterationBasedSampler,
+        sampler: EpochSampler,
         workers: int = 0,
         pin: bool = False,
         dump: AugmentationDump | None = None,

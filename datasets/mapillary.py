@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets.base import Item
+from datasets.base import Item, labeled, unlabeled
 from datasets.cityscapes import CV_ALL
+from datasets.classes import of_table
 from datasets.entry import DatasetEntry
-from datasets.files import some_images
-from datasets.reading import find_folder, listing_for_message, require_label
+from datasets.reading import find_folder, listing_for_message
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -17,7 +17,7 @@ from utils.errors import UserError
 # Long edge at which validation images are scored, as published, where --pre_size does not say otherwise.
 VAL_SIZE = 2177
 SPLITS = {"train": "training", "val": "validation", "test": "testing"}
-_IGNORE = 255
+_MOST = 255  # classes of a file of 8 bits, beside what is ignored
 
 
 class _Release(NamedTuple):
@@ -56,13 +56,7 @@ _CLASSES = (
     ("Car Mount", (32, 32, 32)), ("Ego Vehicle", (120, 10, 10)),
 )  # fmt: skip
 
-SPEC = DatasetSpec(
-    name="mapillary",
-    classes=tuple(name for name, _ in _CLASSES),
-    palette=tuple(color for _, color in _CLASSES),
-    id_to_train={**{c: c for c in range(len(_CLASSES))}, len(_CLASSES): _IGNORE},
-    train_to_id=tuple(range(len(_CLASSES))),
-)
+SPEC = of_table("mapillary", _CLASSES, ids=range(len(_CLASSES)), ignored=(len(_CLASSES),))
 
 
 def release_of(root: str, wanted: str = "") -> tuple[str, Path | None]:
@@ -104,13 +98,10 @@ def items(root: str, mode: str, cfg: Any) -> list[Item]:
 def _items(root: str, name: str, mode: str) -> list[Item]:
     split = SPLITS[mode]
     images = find_folder(root, (f"{split}/images",), f"Mapillary {split} images")
-    paths = some_images(images)
     if mode == "test":
-        return [Item(str(path), None, path.stem) for path in paths]
-    labels = find_folder(
-        root, (f"{split}/{tree}" for tree in RELEASES[name].labels), f"Mapillary {split} labels {name}"
-    )
-    return [Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in paths]
+        return unlabeled(images)
+    trees = (f"{split}/{tree}" for tree in RELEASES[name].labels)
+    return labeled(images, find_folder(root, trees, f"Mapillary {split} labels {name}"))
 
 
 def _missing(root: str, name: str) -> str:
@@ -140,15 +131,9 @@ def read_config(path: Path) -> DatasetSpec:
         raise UserError(f'{path} is no Mapillary config, "labels" with "readable" and "color" ({reason})') from None
     ignored = {i for i, (name, _) in enumerate(entries) if name.lower() == "unlabeled"} or {len(entries) - 1}
     kept = [i for i in range(len(entries)) if i not in ignored]
-    if not 2 <= len(kept) <= _IGNORE:
-        raise UserError(f"{path} names {len(kept)} classes, without what is ignored; 2 to {_IGNORE} can be read")
-    return DatasetSpec(
-        name=SPEC.name,
-        classes=tuple(entries[i][0] for i in kept),
-        palette=tuple(entries[i][1] for i in kept),
-        id_to_train={**dict.fromkeys(ignored, _IGNORE), **{value: train for train, value in enumerate(kept)}},
-        train_to_id=tuple(kept),
-    )
+    if not 2 <= len(kept) <= _MOST:
+        raise UserError(f"{path} names {len(kept)} classes, without what is ignored; 2 to {_MOST} can be read")
+    return of_table(SPEC.name, [entries[i] for i in kept], kept, ignored)
 
 
 def _entry(label: dict[str, Any]) -> tuple[str, tuple[int, int, int]]:

@@ -25,7 +25,7 @@ class PictureError(UserError):
 
 
 def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of any common file: grey, 16-bit and transparent ones too.
+    """(H, W, 3) uint8 RGB of any common file: gray, 16-bit and transparent ones too.
 
     As it is stored, since labels are drawn over the stored pixels; `upright`: turned by its EXIF tag, as viewers show
     it. `bits`: of the 16 in a file of so many, how many its values use; 0: told by nobody. PictureError, which names

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.decoding import decode
-from datasets.labelvalues import ids_in
+from datasets.labelvalues import ids_in, with_pixels
 from datasets.turns import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
@@ -82,13 +82,12 @@ def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
     if values.all():
         return values - 1
     bad, pixels = np.unique(key[values == 0], return_counts=True)
-    shown = [f"({c >> 16}, {c >> 8 & 255}, {c & 255}) ({n} pixels)" for c, n in zip(bad[:4], pixels, strict=False)]
-    more = f" and {bad.size - 4} more" if bad.size > 4 else ""
-    raise UserError(f"{path}: color {', '.join(shown)}{more} is no class of {name}")
+    colors = [f"({color >> 16}, {color >> 8 & 255}, {color & 255})" for color in bad]
+    raise UserError(f"{path}: color {with_pixels(colors, pixels)} is no class of {name}")
 
 
 def read_complete(path: str) -> bytes:
-    """The file's bytes; a decoder may fill up a file that was cut off with grey and say nothing."""
+    """The file's bytes; a decoder may fill up a file that was cut off with gray and say nothing."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -130,10 +129,9 @@ def remap_labels(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetS
         bad = present[(present < 0) | (present > last) | (table[np.clip(present, 0, last)] == UNMAPPED)]
         if not bad.size:
             return table.astype(np.uint8)[label]
-    counts = ", ".join(f"{value} ({int((label == value).sum())} pixels)" for value in bad[:4])
-    more = f" and {bad.size - 4} more" if bad.size > 4 else ""
+    found = with_pixels(bad, (int((label == value).sum()) for value in bad))
     advice = _advice(spec, present.tolist(), bad.tolist())
-    raise UserError(f"{path}: label value {counts}{more} is no class of {spec.name}{advice}")
+    raise UserError(f"{path}: label value {found} is no class of {spec.name}{advice}")
 
 
 def _advice(spec: DatasetSpec, present: list[int], bad: list[int]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 
-# Files of which a run of each command leaves all, and nobody else: training and evaluation, demos, automatic labels,
+# Files of which a run of each command leaves all, and nobody else: training and evaluation, demos, pseudo-labels,
 # propagated labels.
 _RECORDS = (("hparams.json", "train.log"), ("demo.log",), ("autolabels.json",), ("propagation.json",))
 # Folders of pictures and labels that runs make in their own.

@@ -6,7 +6,6 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -56,23 +55,28 @@ def _cycled(length: int, count: int, rng: random.Random) -> list[int]:
     return order[:count]
 
 
-class Epochs(Protocol):
-    """What a sampler of training batches does. `note`: what a reader of the log should know; empty if nothing."""
+class EpochSampler(Sampler[list[CropRequest]]):
+    """Batches of training, epoch by epoch: its length is the steps of a whole epoch, the same on every process."""
 
-    @property
-    def note(self) -> str: ...
+    epoch = 0
+    start = 0
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""
+        self.epoch, self.start = epoch, start
 
-    def __len__(self) -> int: ...
+    @property
+    def note(self) -> str:
+        """What a reader of the log should know of the settings; empty if nothing."""
+        return ""
 
-    def __iter__(self) -> Iterator[list[CropRequest]]: ...
+    def __len__(self) -> int:
+        raise NotImplementedError
 
 
 @dataclass
-class ClassUniformSampler(Sampler[list[CropRequest]]):
-    """Batches of one process: lists of `batch_size` Draws.
+class ClassUniformSampler(EpochSampler):
+    """Batches of one process: lists of `batch_size` requests.
 
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same
@@ -94,8 +98,6 @@ class ClassUniformSampler(Sampler[list[CropRequest]]):
     most_steps: int = 0
     coarse: Sequence[int] = ()
     multiple: float = 0.0
-    epoch: int = field(default=0, init=False)
-    start: int = field(default=0, init=False)
     _drawn: tuple[int, list[CropRequest]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -107,16 +109,12 @@ class ClassUniformSampler(Sampler[list[CropRequest]]):
 
     @property
     def note(self) -> str:
-        """What a reader of the log should know of these settings; empty if nothing."""
+        """Why no crop is drawn class-uniformly."""
         if self.share <= 0 or crops_per_class(len(self.images), self.share, self.num_classes):
             return ""
         text = f"{len(self.images)} images at --class_uniform_pct {self.share} make less than one crop a class"
         unused = ", so no coarse image and no adjacent frame is drawn" if self.late is not None else ""
         return f"{text}: nothing is drawn class-uniformly{unused}"
-
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Choose the epoch, and leave out its first `start` batches (to continue in the middle of it)."""
-        self.epoch, self.start = epoch, start
 
     def draws(self) -> list[CropRequest]:
         """The whole epoch for all processes, in order, whole global batches only."""
@@ -146,26 +144,20 @@ class ClassUniformSampler(Sampler[list[CropRequest]]):
 
 
 @dataclass
-class IterationBasedSampler(Sampler[list[CropRequest]]):
+class IterationBasedSampler(EpochSampler):
     """The epochs of `sampler` one after another, cut into rounds of `steps` batches; `max_iters` batches in all.
 
     A round stands in for an epoch of the run, so that it can be entered in the middle like one.
     """
 
-    sampler: Epochs
+    sampler: EpochSampler
     steps: int
     max_iters: int
-    epoch: int = field(default=0, init=False)
-    start: int = field(default=0, init=False)
 
     @property
     def note(self) -> str:
         """That of the sampler."""
         return self.sampler.note
-
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Choose the round, and leave out its first `start` batches."""
-        self.epoch, self.start = epoch, start
 
     def __len__(self) -> int:
         """Batches of the round: `steps`, fewer in the last."""

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.cityscapes import FINE_TREES
 from datasets.files import images_in, visible
 from datasets.reading import find_folder, listing_for_message
 from utils.errors import UserError
 
-_FRAME_TREES = ("leftImg8bit_sequence_trainvaltest/leftImg8bit_sequence", "leftImg8bit_sequence")
-_LABEL_TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
+FRAME_TREES = ("leftImg8bit_sequence_trainvaltest/leftImg8bit_sequence", "leftImg8bit_sequence")
 _LABEL_END = "_gtFine_labelIds.png"
 _ENDINGS = re.compile(r"(_leftImg8bit|_gtFine_labelIds|_labelIds|_gtFine_labelTrainIds|_labelTrainIds|_L)$")
 
@@ -52,8 +52,8 @@ class Chain(NamedTuple):
 
 def cityscapes(root: str, split: str = "train") -> list[VideoClip]:
     """Clips below `leftImg8bit_sequence` of the labels in `gtFine`, by name. UserError if there are no labels."""
-    frames = find_folder(root, _FRAME_TREES, "frames of the sequences") / split
-    labels = find_folder(root, _LABEL_TREES, "Cityscapes fine labels") / split
+    frames = find_folder(root, FRAME_TREES, "frames of the sequences") / split
+    labels = find_folder(root, FINE_TREES, "Cityscapes fine labels") / split
     made = []
     for city in (path.name for path in visible(labels.glob("*")) if path.is_dir()):
         clips: dict[str, VideoClip] = {}
@@ -71,23 +71,25 @@ def cityscapes(root: str, split: str = "train") -> list[VideoClip]:
 def plain(frames: str, labels: str) -> list[VideoClip]:
     """Clips of a folder of frames, in any depth, whose names end with their numbers; labels have the same names,
     perhaps with `_labelIds` or the like behind. UserError if there are none."""
-    made: dict[tuple[str, str], VideoClip] = {}
-    for what, given in (("frames", frames), ("labels", labels)):
-        folder, some = Path(given), False
-        if not folder.is_dir():
-            raise UserError(f"--{what} {folder}: there is no such folder")
-        for name, number, path in numbered(images_in(folder, recursive=True)):
-            place, some = path.parent.relative_to(folder).as_posix(), True
-            clip = made.setdefault((place, name), VideoClip("", place, name, {}, {}))
-            others = clip.frames if what == "frames" else clip.labels
-            if number in others:
-                raise UserError(f"--{what} {folder}: {others[number]} and {path} are the same frame; keep one of them")
-            others[number] = path
-        if not some:
-            raise UserError(
-                f"--{what} {folder}: no images whose names end with a number; found there: {_found(folder)}"
-            )
-    return [clip for _, clip in sorted(made.items()) if clip.labels]
+    of_frames, of_labels = sequences(Path(frames), "--frames"), sequences(Path(labels), "--labels")
+    return [VideoClip("", *key, of_frames.get(key, {}), numbers) for key, numbers in sorted(of_labels.items())]
+
+
+def sequences(folder: Path, what: str) -> dict[tuple[str, str], dict[int, Path]]:
+    """{(place below a folder, name before the number): {number: image}} of all images of sequences, in any depth.
+
+    UserError if there are none, and for two files of one frame; `what` says there what the folder is.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{what} {folder}: there is no such folder")
+    made: dict[tuple[str, str], dict[int, Path]] = {}
+    for name, number, path in numbered(images_in(folder, recursive=True)):
+        other = made.setdefault((path.parent.relative_to(folder).as_posix(), name), {}).setdefault(number, path)
+        if other is not path:
+            raise UserError(f"{what} {folder}: {other} and {path} are the same frame; keep one of them")
+    if not made:
+        raise UserError(f"{what} {folder}: no images whose names end with a number; found there: {_found(folder)}")
+    return made
 
 
 def chains(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ def fitting(state: Mapping[str, Tensor], settings: Settings) -> list[str]:
     return []
 
 
+@cache  # whoever asks again, with another file, need not build them all once more
 def _shapes(arch: str, settings: Settings) -> dict[str, torch.Size]:
     """{name: shape} of a network; none for one that these settings do not make."""
     try:

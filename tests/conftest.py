@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,23 @@ import train
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What draws or trains for several tests is no test of a single part: the marker `run` is added."""
+    """What draws or trains for several tests is no test of a single part: the marker `run` is added.
+
+    `quick("a", "b-*")`: of a test's parameters these alone run in `make test`; the others are slow.
+    """
+    unused: dict[tuple[str, str], str] = {}
     for item in items:
         if "once" in getattr(item, "fixturenames", ()):
             item.add_marker("run")
+        if chosen := item.get_closest_marker("quick"):
+            case, test = item.callspec.id, item.nodeid.split("[")[0]  # type: ignore[attr-defined]
+            for pattern in chosen.args:
+                unused[test, pattern] = "" if fnmatchcase(case, pattern) else unused.get((test, pattern), case)
+            if not any(fnmatchcase(case, pattern) for pattern in chosen.args):
+                item.add_marker("slow")
+    for (test, pattern), case in unused.items():
+        if case and not any("::" in str(arg) for arg in items[0].config.args):
+            raise pytest.UsageError(f"{test}: no parameter is {pattern!r}; one is {case!r}")
 
 
 @pytest.fixture(scope="session")

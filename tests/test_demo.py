@@ -194,6 +194,7 @@ def test_a_folder_of_all_sorts(
     }
 
 
+@pytest.mark.slow
 def test_photographs(own: Path, shape: list[str], tmp_path: Path) -> None:
     photos = shared_path("data/photos")
     words = ["--demo-folder", str(photos), "--snapshot", str(own), "--save-dir", str(tmp_path / "save")]

@@ -39,6 +39,7 @@ def signals_restored() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.mark.slow
 def test_two_processes_evaluate_each_image_once(trained: list[str], tmp_path: Path) -> None:
     """The scores of one process; what it leaves says how it was started, and starts it the same way."""
     snapshot = folder(trained) / "best_checkpoint_ep3.pth"
@@ -88,6 +89,7 @@ def assert_saved(run: Path) -> None:
     assert state["epoch"] >= 0 and len(state["rng"]) == 2
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_all_and_the_run_saves(interrupted: Path) -> None:
     assert_saved(interrupted)
 

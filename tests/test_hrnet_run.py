@@ -80,6 +80,7 @@ def test_train_go_on_evaluate(words: list[str], root: Path, capsys: pytest.Captu
     assert values <= set(cityscapes.SPEC.train_to_id)
 
 
+@pytest.mark.slow
 def test_evaluate_files_of_theirs(words: list[str], root: Path) -> None:
     """Named, and by its place in a folder that they have trained in; with random weights that tell classes apart."""
     torch.manual_seed(0)
@@ -100,6 +101,7 @@ def test_evaluate_files_of_theirs(words: list[str], root: Path) -> None:
     assert sum(any(int(row[-19 + i]) for row in seen) for i in range(19)) > 3
 
 
+@pytest.mark.slow
 def test_frozen_parts_come_from_two_files(words: list[str], root: Path) -> None:
     """MODEL.FREEZED_PAR: a plain HRNet gives the first way with its head, another one the stages that exist twice."""
     files = []
@@ -133,6 +135,7 @@ def test_our_recipe_takes_the_same_words(root: Path) -> None:
     assert len(list((root / "run/eval_test/test_results").glob("*.png"))) == 2
 
 
+@pytest.mark.slow
 def test_gpus_of_a_file_are_as_many_processes_as_there_are_ranks(words: list[str], root: Path) -> None:
     finish(*on_ranks([*words, "TRAIN.END_EPOCH", "1"]))
     (row,) = rows(["--result_dir", str(root / "output/cityscapes/net")], "train")

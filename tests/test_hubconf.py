@@ -37,6 +37,7 @@ def test_two_lines_give_predictions(checkpoint: str) -> None:
     assert torch.equal(prediction.classes, same.classes)
 
 
+@pytest.mark.slow
 def test_flags_of_the_driver_are_taken(checkpoint: str) -> None:
     predictor = torch.hub.load(str(ROOT), "predictor", checkpoint, "cpu", "--do_flip", source="local")
     assert predictor.rule.flip and not inference.load(checkpoint).rule.flip

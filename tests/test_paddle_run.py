@@ -156,6 +156,7 @@ def test_a_torn_file_is_one_line(
     assert line.startswith(f"error: checkpoint {file}: not a readable checkpoint") and "truncated" in line
 
 
+@pytest.mark.slow
 def test_a_paddle_file_is_exported(net_words: list[str], content: dict[str, Any], tmp_path: Path) -> None:
     """Its network is read off the names, and its way to scale is in the file."""
     (tmp_path / "model.pdparams").write_bytes(pickle.dumps(content, protocol=4))

@@ -126,6 +126,7 @@ class TestTold:
         assert metadata.of_start(tmp_path / "own.pth", "encoder_decoder") == {}
 
 
+@pytest.mark.slow
 def test_a_demo(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = picture.parent / "out"
     words = ["--dataset", "ade20k", "--demo-image", str(picture), "--snapshot", str(folder), "--save-dir", str(out)]
@@ -143,6 +144,7 @@ def test_a_demo(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str])
     assert np.array_equal(read_image(str(out / "result.png")), np.hstack([read_image(str(picture)), colours]))
 
 
+@pytest.mark.slow
 def test_an_evaluation(nameless: Path, picture: Path) -> None:
     """Of pictures in a folder; the report of what was loaded is one line, without the files' further buffers."""
     out, words = picture.parents[1] / "run", ["--snapshot", str(nameless), *NAMED]
@@ -167,6 +169,7 @@ def test_the_page_s_own_lines(folder: Path, picture: Path, capsys: pytest.Captur
     assert found["spec"].classes[int(found["prediction"].classes[0, 0])] in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_photograph(folder: Path, tmp_path: Path) -> None:
     photo = tmp_path / "nyc.png"
     write_image(photo, read_image(str(shared_path("data/photos/nyc.jpg")))[::2, ::2])
@@ -192,6 +195,7 @@ def test_a_training_starts_from_it(folder: Path, tiny_scenes: Path, tmp_path: Pa
         assert all(torch.allclose(net[f"{kind}.{key}"], there[key], atol=1e-6) for key in weights)
 
 
+@pytest.mark.slow
 def test_export(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--snapshot", str(folder), "--out", str(tmp_path / "x.pt2"), "--fixed", "--size", "64,96"]
     assert export.main(words) == 0

@@ -54,6 +54,7 @@ def words(ade: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_of_different_sizes_equal_one_that_adds_up(words: list[str]) -> None:
     """Each process's mean loss, then their mean: the gradients of two batches of one process added up."""
     cfg = config.load(words)
@@ -70,6 +71,7 @@ def test_two_processes_of_different_sizes_equal_one_that_adds_up(words: list[str
     assert len(ours) == 2 and ours[1]["loss"] != ours[0]["loss"]
 
 
+@pytest.mark.slow
 def test_it_resumes_to_the_bit_and_evaluates_each_image_once(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,7 @@ def again(trained: list[str], tiny_run: list[str]) -> list[str]:
     return [*tiny_run, *trained[len(tiny_run) :]]
 
 
+@pytest.mark.slow
 def test_budget_of_iterations(tiny_run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs of 2 batches, rounds of 3, 7 in all: checkpoint and validation after 3, 6, 7; resumed to the bit.
 
@@ -155,6 +156,7 @@ def test_a_larger_budget_goes_on_in_its_short_last_round(tiny_run: list[str]) ->
     assert "epoch 0 done, 1 iterations of the next" in log and "epoch 1 [2/3]" in log
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_others(
     trained: list[str], tiny_run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +182,7 @@ def test_missing_validation_is_made_up_for(tiny_run: list[str], monkeypatch: pyt
     assert (folder(tiny_run) / "best_checkpoint_ep0.pth").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["TERM", "KILL"])
 def test_killed_process_resumes_to_the_bit(trained: list[str], tiny_run: list[str], how: str) -> None:
     """At a random iteration; after SIGKILL only the checkpoint of the last whole epoch is there."""
@@ -268,6 +271,7 @@ def test_gradients_of_offsets_on_two_processes_are_those_of_one(uneven: list[str
     assert_same_gradients(tmp_path, "offset")
 
 
+@pytest.mark.quick("")
 @pytest.mark.parametrize("name", ["", "rmi"])
 def test_two_processes_equal_one(uneven: list[str], tmp_path: Path, name: str) -> None:
     """Same global batch, --syncbn: the same losses (1e-5), and exactly the same confusion matrix.
@@ -320,6 +324,7 @@ def test_options_of_validation_run(tiny_run: list[str], flags: list[str]) -> Non
     assert np.isfinite(rows(tiny_run, "train")[0]["loss"]) and rows(tiny_run, "val")[0]["mean_iu"] > 0
 
 
+@pytest.mark.slow
 def test_signal_to_the_whole_group_saves(tiny_run: list[str]) -> None:
     """Schedulers signal the loader processes, too."""
     process = python([*tiny_run, "--max_epoch", "50", "--val_freq", "50", "--num_workers", "2"], session=True)
@@ -374,6 +379,7 @@ def test_resume_refuses_another_seed(trained: list[str], tmp_path: Path, capsys:
     assert "SEED was 0, now 5" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_resume_to_the_bit(tiny_run: list[str]) -> None:
     """Every rank has its own random state: dropout is on."""
     words = [*tiny_run, "--bs_trn", "2", "--save_every", "1", "MODEL.OCR.DROPOUT", "0.5"]
@@ -387,6 +393,7 @@ def test_two_processes_resume_to_the_bit(tiny_run: list[str]) -> None:
     assert_same_end(into(words, "whole"), into(words, "parts"))
 
 
+@pytest.mark.slow
 def test_ranks_validate_the_network_that_is_saved(tiny_run: list[str]) -> None:
     """Without --syncbn each rank has its own running statistics; the main one's count."""
     words = [word for word in tiny_run if word != "--syncbn"] + ["--bs_trn", "2", "--max_epoch", "1"]

@@ -1,4 +1,4 @@
-"""Procedural street scenes: a small world in metres, drawn from back to front.
+"""Procedural street scenes: a small world in meters, drawn from back to front.
 
 `write(root, parts)` leaves them as files in the layout of Cityscapes (so does `python scripts/make_scenes.py ROOT`);
 `render` makes a single one in memory.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from toyworld import parts as scenes
-from toyworld.parts import COUNTS, PARTS
+from toyworld.parts import COUNTS, PARTS, Part
 from toyworld.scene import photograph
 from toyworld.store import check_ours, is_complete, locked, publish
 from toyworld.weather import CONDITIONS
@@ -61,16 +62,16 @@ def write(
     four. The files do not depend on it. Raises UserError for unknown names and for a folder with other data.
     """
     root = Path(root)
-    for part in parts:
-        check_known(part, PARTS, "part")
+    for name in parts:
+        check_known(name, PARTS, "part")
     for name in counts or {}:
         check_known(name, COUNTS, "count")
     check_size(size)
     counts = {**COUNTS, **(counts or {})}
-    wanted = [p for p in PARTS if p in parts or (p == "fine" and "coarse" in parts)]
     with locked(root):
-        for part in wanted:
-            _part(root, part, seed, counts, size, workers)
+        for name, part in PARTS.items():
+            if name in parts or (name == "fine" and "coarse" in parts):
+                _write_part(root, name, part, seed, counts, size, workers)
 
 
 def check_known(name: str, names: Iterable[str], what: str) -> None:
@@ -88,26 +89,22 @@ def check_size(size: tuple[int, int]) -> None:
         raise UserError(f"size {size} of the embedded scenes: give two even numbers (H, W) of at least 32")
 
 
-def _part(
-    root: Path, part: str, seed: int, counts: Mapping[str, int], size: tuple[int, int], workers: int | None
+def _write_part(
+    root: Path, name: str, part: Part, seed: int, counts: Mapping[str, int], size: tuple[int, int], workers: int | None
 ) -> None:
-    jobs = scenes.jobs(part, counts)
-    key = {"version": scenes.VERSION, "seed": seed, "size": list(size), "counts": scenes.relevant(part, counts)}
-    files = [name for job in jobs for name in job.files()]
-    if is_complete(root, part, key, files):
+    jobs, used = scenes.jobs(name, counts), {count: counts[count] for count in part.counts}
+    key = {"version": scenes.VERSION, "seed": seed, "size": list(size), "counts": used}
+    if is_complete(root, name, key, [file for job in jobs for file in job.files()]):
         return
-    check_ours(root, part, scenes.folders(part))
-    for left in root.glob(f".toy_{part}_*"):  # of a run that was killed: we hold the lock
+    check_ours(root, name, part.folders)
+    for left in root.glob(f".toy_{name}_*"):  # of a run that was killed: we hold the lock
         shutil.rmtree(left, ignore_errors=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".toy_{part}_", dir=root))
+    staged = Path(tempfile.mkdtemp(prefix=f".toy_{name}_", dir=root))
     try:
-        for name in scenes.folders(part):
-            (staged / name).mkdir(parents=True)
-        in_processes(_task, [(job, staged, root, seed, size) for job in jobs], f"scenes: {part}", workers)
-        publish(staged, root, part, key, scenes.folders(part))
+        for folder in part.folders:
+            (staged / folder).mkdir(parents=True)
+        draw = partial(scenes.run, staged=staged, root=root, seed=seed, size=size)
+        in_processes(draw, jobs, f"scenes: {name}", workers)
+        publish(staged, root, name, key, part.folders)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def _task(task: tuple) -> None:
-    scenes.run(*task)

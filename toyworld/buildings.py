@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 
 from toyworld import ids
+from toyworld.colors import choose, tint
 from toyworld.facades import Style, facade, roof, style
 from toyworld.model import Face, Solid, Texture, Thing, fixed
 from toyworld.textures import bricks, fractal, hedge, rough, to_bytes
@@ -22,8 +23,8 @@ def block(
     start: tuple[float, float],
     end: tuple[float, float],
     depth: float,
-    way: int,
     height: float,
+    way: int,
     *,
     works: bool = False,
     snow: bool = False,
@@ -48,7 +49,7 @@ def block(
     solids = [Solid(faces, np.array([center[0], height / 2, center[1]]))]
     if rng.random() < 0.55 and look.kind in ("brick", "plaster"):
         solids.insert(0, _roof(rng, look, corners, height, snow))
-    return Thing(solids, 0.0, 0.0, yaw=0.0, anchor=(float(b[0]), float(b[1])))
+    return Thing(solids, yaw=0.0, anchor=(float(b[0]), float(b[1])))
 
 
 def _front(seed: int, look: Style, length: float, height: float, blind: bool) -> Texture:
@@ -94,12 +95,10 @@ def _strip(
 ) -> Thing:
     """A vertical texture along a line, painted by the distance of its middle."""
     p, q = np.array(a), np.array(b)
-    face = Face(
-        _upright(p, q, height), None, label, texture=fixed(texture), opaque=see_through, solid_label=see_through
-    )
-    middle = (p + q) / 2
-    anchor = (float(middle[0]), float(middle[1]))
-    return Thing([Solid([face], np.array([middle[0], 0, middle[1]]), closed=False)], 0.0, 0.0, yaw=0.0, anchor=anchor)
+    quad = _upright(p, q, height)
+    face = Face(quad, None, label, texture=fixed(texture), opaque=see_through, solid_label=see_through)
+    x, z = ((p + q) / 2).tolist()
+    return Thing([Solid([face], np.array([x, 0, z]), closed=False)], yaw=0.0, anchor=(x, z))
 
 
 def barrier(
@@ -120,8 +119,7 @@ def barrier(
 def _masonry(rng: np.random.Generator) -> np.ndarray:
     """(56, 128, 3) of a garden or retaining wall: masonry or concrete, with a coping, perhaps graffiti."""
     h, w = 56, 128
-    tone = np.array([(150, 90, 72), (150, 146, 138), (120, 118, 116), (176, 164, 142)][int(rng.integers(4))])
-    tone = tone * rng.uniform(0.75, 1.15)
+    tone = tint(rng, ((150, 90, 72), (150, 146, 138), (120, 118, 116), (176, 164, 142)), 0.75, 1.15)
     kind = rng.random()
     if kind < 0.6:
         image = bricks(rng, h, w, tone, int(rng.choice([8, 11, 14])))
@@ -143,9 +141,8 @@ def _masonry(rng: np.random.Generator) -> np.ndarray:
 def _railing(rng: np.random.Generator) -> np.ndarray:
     """(64, 160, 4) of a fence: bars, pickets, boards or mesh, with posts."""
     h, w = 64, 160
-    color = np.array(
-        [(46, 50, 52), (120, 124, 122), (60, 84, 62), (122, 92, 62), (206, 204, 196)][int(rng.integers(5))], np.float32
-    )
+    paints = ((46, 50, 52), (120, 124, 122), (60, 84, 62), (122, 92, 62), (206, 204, 196))
+    color = np.array(choose(rng, paints), np.float32)
     image = np.broadcast_to(color, (h, w, 3)).astype(np.float32) * rng.uniform(0.8, 1.15)
     y, x = np.mgrid[:h, :w]
     kind = int(rng.integers(4))

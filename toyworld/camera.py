@@ -1,6 +1,6 @@
 """A pinhole camera over a flat ground.
 
-World in metres: X right, Y up, Z forward. Image in pixels: x right, y down.
+World in meters: X right, Y up, Z forward. Image in pixels: x right, y down.
 """
 
 from __future__ import annotations

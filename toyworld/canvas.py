@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from toyworld.camera import NEAR, Camera, clip_near
+from toyworld.colors import Color
 from toyworld.textures import noise_tile
 
-Color = Sequence[float] | np.ndarray
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1
+Fade = tuple[float, float]  # brightness at the top and at the bottom
 SHIFT = 4  # fractional bits of polygon corners
 LIMIT = 60_000.0  # pixels; keeps fixed-point corners inside int32
 
@@ -94,29 +94,31 @@ class Canvas:
         corners: np.ndarray,
         seen: np.ndarray,
         color: Color | None,
-        label: int | None,
-        *,
-        fade: tuple[float, float] = (1.0, 1.0),
-        glow: bool = False,
+        label: int,
+        fade: Fade,
+        glow: bool,
     ) -> None:
-        """Fill a polygon of fixed-point pixels, `seen` in camera coordinates. `color` None draws only the label, and
-        the other way round. `fade`: brightness at the top and the bottom, where it is large enough to show that."""
+        """Fill a polygon of fixed-point pixels, `seen` in camera coordinates. `color` None draws only the label.
+
+        `fade`: brightness at the top and the bottom, where it is large enough to show that.
+        """
         window = self.window(corners)
         if window is None:
             return
-        if label is not None:
-            cv2.fillPoly(self.label, [corners], label, shift=SHIFT)
-        if self.draft:
-            return
-        if label is not None:
-            cv2.fillPoly(self.nearness, [corners], 1.0 / max(float(seen[0, 2]), NEAR), shift=SHIFT)
-        if color is None:
+        cv2.fillPoly(self.label, [corners], label, shift=SHIFT)
+        self._depth_of_polygon(corners, window, seen)
+        if self.draft or color is None:
             return
         self._paint(corners, window, color, fade)
         if self.light.night:
             cv2.fillPoly(self.glow, [corners], 255 if glow else 0, shift=SHIFT)
 
-    def _paint(self, corners: np.ndarray, window: Window, color: Color, fade: tuple[float, float]) -> None:
+    def _depth_of_polygon(self, corners: np.ndarray, window: Window, seen: np.ndarray) -> None:
+        """Inverse depth of a polygon, that of its first corner all over; a draft has none."""
+        if not self.draft:
+            cv2.fillPoly(self.nearness, [corners], 1.0 / max(float(seen[0, 2]), NEAR), shift=SHIFT)
+
+    def _paint(self, corners: np.ndarray, window: Window, color: Color, fade: Fade) -> None:
         x0, y0, x1, y1 = window
         height, width = y1 - y0, x1 - x0
         if height * width < 500:
@@ -124,7 +126,7 @@ class Canvas:
             cv2.fillPoly(self.image, [corners], tuple(min(255.0, tone * float(c)) for c in color), shift=SHIFT)
             return
         mask = self._mask(corners, window)
-        ramp = _steps(height) * ((fade[1] - fade[0]) / height) + fade[0]
+        ramp = np.arange(height, dtype=np.float32)[:, None] * ((fade[1] - fade[0]) / height) + fade[0]
         grain = noise_tile(1)
         if height > grain.shape[0] or width > grain.shape[1]:
             grain = np.resize(grain, (height, width))
@@ -195,14 +197,6 @@ class Canvas:
         y = (np.arange(y0, y1, dtype=np.float32) - camera.center[1]) * (normal[1] / camera.focal / distance)
         near = x[None].astype(np.float32) + (y[:, None] + normal[2] / distance).astype(np.float32)
         cv2.copyTo(near, mask, self.nearness[y0:y1, x0:x1])
-
-
-_STEPS = np.arange(4096, dtype=np.float32)[:, None]
-
-
-def _steps(count: int) -> np.ndarray:
-    """(count, 1) float32 0, 1, 2, ..."""
-    return _STEPS[:count] if count <= len(_STEPS) else np.arange(count, dtype=np.float32)[:, None]
 
 
 def _level(texture: np.ndarray, glow: np.ndarray | None, tall: int) -> tuple[np.ndarray, np.ndarray | None]:

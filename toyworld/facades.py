@@ -1,4 +1,4 @@
-"""Facade textures: masonry or glass, rows of windows, shops on the ground floor. `Style.density` pixels are a metre."""
+"""Facade textures: masonry or glass, rows of windows, shops on the ground floor. `Style.density` pixels are a meter."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from toyworld.colors import choose, tint
 from toyworld.textures import bricks, fractal, rough, to_bytes
 
 WALLS = (
@@ -27,7 +28,7 @@ class Style:
     density: int
     wall: np.ndarray
     kind: str
-    storey: int
+    story: int
     bay: int
     window: tuple[int, int]
     frame: np.ndarray
@@ -41,17 +42,17 @@ def style(rng: np.random.Generator, works: bool, density: int) -> Style:
     """Draw a building's style; `works`: sheds and offices more often."""
     weights = [0.32, 0.4, 0.12, 0.16] if not works else [0.3, 0.2, 0.2, 0.3]
     kind = str(rng.choice(["brick", "plaster", "glass", "panel"], p=weights))
-    wall = np.array(WALLS[int(rng.integers(len(WALLS)))], np.float32)
+    wall = np.array(choose(rng, WALLS), np.float32)
     if kind == "brick" and rng.random() < 0.7:
         wall = np.array(WALLS[int(rng.choice([0, 1, 10, 11]))], np.float32)
     wall = np.clip(wall * rng.uniform(0.75, 1.15) + rng.uniform(-8, 8, 3), 40, 235).astype(np.float32)
-    storey = int(density * rng.uniform(2.9, 3.7))
+    story = int(density * rng.uniform(2.9, 3.7))
     bay = int(density * rng.uniform(1.9, 3.6))
     wide = rng.uniform(0.38, 0.62) if kind != "panel" else rng.uniform(0.7, 0.92)
     frame = np.array([225, 222, 214]) if rng.random() < 0.6 else wall * rng.uniform(0.4, 0.7)
-    window = (int(bay * wide), int(storey * rng.uniform(0.42, 0.64)))
+    window = (int(bay * wide), int(story * rng.uniform(0.42, 0.64)))
     return Style(
-        density=density, wall=wall, kind=kind, storey=storey, bay=bay, window=window,
+        density=density, wall=wall, kind=kind, story=story, bay=bay, window=window,
         frame=np.asarray(frame, np.float32), glass=np.array([46, 56, 66]) * rng.uniform(0.7, 1.7),
         shop=rng.random() < 0.45, balconies=rng.random() < 0.22, lights_on=rng.uniform(0.15, 0.5),
     )  # fmt: skip
@@ -60,14 +61,14 @@ def style(rng: np.random.Generator, works: bool, density: int) -> Style:
 def facade(
     rng: np.random.Generator, look: Style, length: float, height: float, blind: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Texture (h, w, 3) uint8 of a wall of `length` x `height` metres and its lit windows (h, w) uint8.
+    """Texture (h, w, 3) uint8 of a wall of `length` x `height` meters and its lit windows (h, w) uint8.
 
     `blind`: a side wall with few windows and no shops.
     """
     h, w = max(24, int(height * look.density)), max(16, int(min(length, 40) * look.density))
     image = _wall(rng, look, h, w)
     lit = np.zeros((h, w), np.uint8)
-    base = look.storey if look.shop and not blind else 0
+    base = look.story if look.shop and not blind else 0
     if look.kind == "glass" and not blind:
         _curtain(rng, image, lit, look, base)
     else:
@@ -87,7 +88,7 @@ def _wall(rng: np.random.Generator, look: Style, h: int, w: int) -> np.ndarray:
     image = np.broadcast_to(look.wall, (h, w, 3)).astype(np.float32)
     image = rough(rng, image, 0.035, 0.08)
     if look.kind == "panel":
-        image[:: look.storey] *= 0.7
+        image[:: look.story] *= 0.7
         image[:, :: look.bay] *= 0.75
     return image
 
@@ -110,7 +111,7 @@ def _windows(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look:
     columns = max(1, (w - 4) // look.bay)
     margin = (w - columns * look.bay) // 2
     panes = [_pane(rng, look, wh, ww) for _ in range(5)]
-    for top in range(look.storey // 2, h - base - wh - 2, look.storey):
+    for top in range(look.story // 2, h - base - wh - 2, look.story):
         for column in range(columns):
             if blind and rng.random() < 0.75:
                 continue
@@ -148,7 +149,7 @@ def _curtain(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look:
     h, w = lit.shape
     sky = np.array([132, 156, 178]) * rng.uniform(0.5, 1.05)
     mirror = sky * (1 + 0.35 * fractal(rng, h, w, 3))[..., None]
-    step_x, step_y = max(8, look.bay // 2), look.storey
+    step_x, step_y = max(8, look.bay // 2), look.story
     tones = 1 + 0.12 * rng.standard_normal((h // step_y + 1, w // step_x + 1))
     y, x = np.mgrid[:h, :w]
     image[:] = mirror * tones[y // step_y, x // step_x][..., None]
@@ -162,12 +163,12 @@ def _curtain(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look:
 
 def _shops(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look: Style) -> None:
     h, w = lit.shape
-    top, x = h - look.storey, 0
+    top, x = h - look.story, 0
     image[top - 3 : top] = np.minimum(look.wall * 1.2, 240)
     while x < w - 30:
         wide = int(rng.integers(44, 100))
         end = min(w, x + wide)
-        board = np.array(BOARDS[int(rng.integers(len(BOARDS)))]) * rng.uniform(0.7, 1.15)
+        board = tint(rng, BOARDS, 0.7, 1.15)
         image[top : top + 11, x:end] = board
         _letters(rng, image[top + 3 : top + 9, x + 6 : end - 6], 255 - board * 0.4)
         image[top + 11 : h - 5, x + 2 : end - 2] = _pane(rng, look, max(1, h - 5 - top - 11), max(1, end - x - 4))
@@ -210,19 +211,19 @@ def _door(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
 
 
 def _trim(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
-    """Cornice, plinth and sometimes a line between storeys."""
+    """Cornice, plinth and sometimes a line between stories."""
     h = image.shape[0]
     image[:5] = np.minimum(look.wall * 1.2, 240)
     image[5:8] *= 0.55
     image[h - int(0.6 * look.density) :] *= 0.72
     if look.kind in ("plaster", "brick") and rng.random() < 0.4:
-        for y in range(look.storey // 4, h, look.storey):
+        for y in range(look.story // 4, h, look.story):
             image[y : y + 2] = np.minimum(look.wall * 1.15, 240)
 
 
 def roof(rng: np.random.Generator, snow: bool) -> np.ndarray:
     """(48, 96, 3) uint8 tiles or slates."""
-    color = np.array([(128, 66, 50), (88, 80, 78), (104, 62, 54), (74, 78, 86)][int(rng.integers(4))], np.float32)
+    color = np.array(choose(rng, ((128, 66, 50), (88, 80, 78), (104, 62, 54), (74, 78, 86))), np.float32)
     image = bricks(rng, 48, 96, color, 4)
     if snow:
         image = 0.2 * image + 185

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from toyworld import ids
 from toyworld.canvas import SHIFT, Canvas
 from toyworld.street import ASPHALT, BAYS, BED, COBBLE, GRASS, PAVING, PLAZA, Street
-from toyworld.textures import TILE, noise_tile
+from toyworld.textures import TILE, noise_tile, to_bytes
 
 LABELS = {
     ASPHALT: ids.ROAD, PAVING: ids.SIDEWALK, GRASS: ids.TERRAIN, BAYS: ids.PARKING, BED: ids.RAIL, PLAZA: ids.GROUND,
@@ -20,7 +21,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Surface:
-    """Colors (7, 3) by kind of ground, slab sizes in metres, an offset into the noise, and lane patches."""
+    """Colors (7, 3) by kind of ground, slab sizes in meters, an offset into the noise, and lane patches."""
 
     colors: np.ndarray
     slab: tuple[float, float]
@@ -31,12 +32,23 @@ class Surface:
     worn: float
 
 
+class Ground(NamedTuple):
+    """The part of a canvas below the horizon: its first row, and (h, W) maps of u and s, of the kind of ground, and of
+    its `footprint`, the meters along the street in a pixel."""
+
+    top: int
+    u: np.ndarray
+    s: np.ndarray
+    kind: np.ndarray
+    footprint: np.ndarray
+
+
 def surface(rng: np.random.Generator, street: Street) -> Surface:
-    """Draw the materials of a street. Paving is lighter than the asphalt beside it, but shares its range of grey."""
-    grey = rng.uniform(72, 128)
-    asphalt = grey * np.array([1.0, 1.0, 1.0]) + rng.uniform(-6, 6, 3)
+    """Draw the materials of a street. Paving is lighter than the asphalt beside it, but shares its range of gray."""
+    gray = rng.uniform(72, 128)
+    asphalt = gray * np.array([1.0, 1.0, 1.0]) + rng.uniform(-6, 6, 3)
     warm = rng.uniform(0.0, 0.14)
-    paving = rng.uniform(grey + 26, min(200, grey + 90)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
+    paving = rng.uniform(gray + 26, min(200, gray + 90)) * np.array([1 + warm, 1 + 0.3 * warm, 1 - warm])
     if rng.random() < 0.2:
         paving = rng.uniform(110, 160) * np.array([1.18, 0.92, 0.84])  # red brick
     dry = rng.random() ** 1.3
@@ -56,8 +68,8 @@ def surface(rng: np.random.Generator, street: Street) -> Surface:
     )
 
 
-def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.ndarray, np.ndarray]:
-    """Paint the ground. Returns the first row below the horizon and (h, W) float32 maps of u and s of that part."""
+def draw_ground(canvas: Canvas, street: Street, look: Surface) -> Ground:
+    """Paint the ground and say what lies where."""
     camera = canvas.camera
     horizon = camera.center[1] - camera.focal * np.tan(camera.pitch)
     top = int(np.clip(np.ceil(horizon + 0.004 * camera.focal), 0, camera.shape[0] - 1))
@@ -76,15 +88,14 @@ def draw_ground(canvas: Canvas, street: Street, look: Surface) -> tuple[int, np.
     table[list(LABELS)] = list(LABELS.values())
     canvas.label[top:] = table[kind]
     canvas.nearness[top:] = 1.0 / depth
-    if canvas.draft:
-        return top, u, s
-    footprint = depth * depth / (camera.focal * camera.position[1])  # metres along the street in a pixel
-    color = _material(look, kind, u, s, footprint, canvas.light.snow)
-    _markings(color, street, look, kind, u, s)
-    _tracks(color, street, kind, u, s)
-    light = canvas.light.shade(np.array([0.0, 1.0, 0.0]))
-    canvas.image[top:] = np.clip(color * light, 0, 255).astype(np.uint8)
-    return top, u, s
+    ground = Ground(top, u, s, kind, depth * depth / (camera.focal * camera.position[1]))
+    if not canvas.draft:
+        color = _material(look, ground, canvas.light.snow)
+        _markings(color, street, look, ground)
+        _tracks(color, street, ground)
+        light = canvas.light.shade(np.array([0.0, 1.0, 0.0]))
+        canvas.image[top:] = to_bytes(color * light)
+    return ground
 
 
 def _sample(tile: np.ndarray, u: np.ndarray, s: np.ndarray, scale: float, offset: tuple[float, float]) -> np.ndarray:
@@ -93,10 +104,9 @@ def _sample(tile: np.ndarray, u: np.ndarray, s: np.ndarray, scale: float, offset
     return tile[row, column]
 
 
-def _material(
-    look: Surface, kind: np.ndarray, u: np.ndarray, s: np.ndarray, footprint: np.ndarray, snow: bool
-) -> np.ndarray:
+def _material(look: Surface, ground: Ground, snow: bool) -> np.ndarray:
     """(h, W, 3) float32 colors of unmarked ground."""
+    _, u, s, kind, footprint = ground
     sharp = np.clip(0.06 / footprint, 0.12, 1).astype(np.float32)
     fine = _sample(noise_tile(1), u, s, 22, look.offset) * sharp
     middle = _sample(noise_tile(3), u, s, 9, look.offset)
@@ -104,7 +114,7 @@ def _material(
     strength = np.array([0.085, 0.04, 0.20, 0.06, 0.22, 0.11, 0.08], np.float32)[kind]
     tone = 1 + strength * fine + 0.055 * middle + 0.07 * coarse
     for name, (a, b) in ((PAVING, look.slab), (COBBLE, (0.22, 0.2)), (BAYS, (0.3, 0.25))):
-        _slabs(tone, kind == name, u, s, a, b, footprint)
+        _slabs(tone, kind == name, ground, a, b)
     road = kind == ASPHALT
     tone[road & (np.abs(middle) < 0.03) & (coarse > 0.3) & (footprint < 0.12)] *= 0.72  # cracks
     for pu, pw, ps, pl, dark in look.patches:
@@ -117,13 +127,11 @@ def _material(
     return color
 
 
-def _slabs(
-    tone: np.ndarray, where: np.ndarray, u: np.ndarray, s: np.ndarray, a: float, b: float, footprint: np.ndarray
-) -> None:
-    """Joints between slabs of a x b metres, each slab of its own tone, fading where a pixel spans several."""
+def _slabs(tone: np.ndarray, where: np.ndarray, ground: Ground, a: float, b: float) -> None:
+    """Joints between slabs of a x b meters, each slab of its own tone, fading where a pixel spans several."""
     if not where.any():
         return
-    u, s, size = u[where] / a, s[where] / b, footprint[where]
+    u, s, size = ground.u[where] / a, ground.s[where] / b, ground.footprint[where]
     iu, js = np.floor(u).astype(np.int32), np.floor(s).astype(np.int32)
     fade = np.clip(1.5 - size / b, 0, 1)
     joint = (u - iu < 0.06 / a) | (s - js < 0.06 / b + 0.5 * np.minimum(size, b) / b)
@@ -139,8 +147,8 @@ def _snow(color: np.ndarray, kind: np.ndarray, middle: np.ndarray, coarse: np.nd
     color += white * np.array([226, 231, 240], np.float32)
 
 
-def _markings(color: np.ndarray, street: Street, look: Surface, kind: np.ndarray, u: np.ndarray, s: np.ndarray) -> None:
-    road = kind == ASPHALT
+def _markings(color: np.ndarray, street: Street, look: Surface, ground: Ground) -> None:
+    u, s, road = ground.u, ground.s, ground.kind == ASPHALT
     clear = road.copy()
     for a, b in street.crossings:
         clear &= (s < a - 6) | (s > b)
@@ -160,7 +168,7 @@ def _markings(color: np.ndarray, street: Street, look: Surface, kind: np.ndarray
         stop[stop] = (np.abs(u[stop][:, None] - lanes) < 1.4).any(1)
         paint |= stop
     _wear(color, paint, look, u, s)
-    _kerbs(color, street, look, u, s)
+    _curbs(color, street, look, u, s)
 
 
 def _wear(color: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
@@ -170,21 +178,19 @@ def _wear(color: np.ndarray, paint: np.ndarray, look: Surface, u: np.ndarray, s:
     color[paint] = np.where(fresh[:, None], 0.3 * below + 0.7 * look.paint, below)
 
 
-def _kerbs(color: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
+def _curbs(color: np.ndarray, street: Street, look: Surface, u: np.ndarray, s: np.ndarray) -> None:
     for side in (0, 1):
-        kerb = np.abs(u - street.road[side]) < 0.11
+        curb = np.abs(u - street.road[side]) < 0.11
         for a, b in street.crossings:
-            kerb &= (s < a) | (s > b)
-        color[kerb] = 0.45 * color[kerb] + 0.55 * np.float32(min(200, look.colors[PAVING].mean() * 1.15))
+            curb &= (s < a) | (s > b)
+        color[curb] = 0.45 * color[curb] + 0.55 * np.float32(min(200, look.colors[PAVING].mean() * 1.15))
 
 
-def _tracks(color: np.ndarray, street: Street, kind: np.ndarray, u: np.ndarray, s: np.ndarray) -> None:
-    if not street.tracks:
-        return
-    bed = (kind == BED) & (s % 0.7 < 0.26)
+def _tracks(color: np.ndarray, street: Street, ground: Ground) -> None:
     for track in street.tracks:
-        beside = np.abs(np.abs(u - track) - 0.72)
-        color[bed & (np.abs(u - track) < 1.25)] *= 0.66  # sleepers
+        away = np.abs(ground.u - track)
+        beside = np.abs(away - 0.72)
+        color[(ground.kind == BED) & (ground.s % 0.7 < 0.26) & (away < 1.25)] *= 0.66  # sleepers
         color[beside < 0.10] *= 0.6
         color[beside < 0.045] = (150, 148, 146)
 

@@ -1,4 +1,4 @@
-"""Objects as colored polygons in their own metres, and their way onto the canvas.
+"""Objects as colored polygons in their own meters, and their way onto the canvas.
 
 Local axes of an object: x right, y up, z forward (where it looks). A cut-out (person, sign, tree) has z = 0 and is
 turned towards the camera.
@@ -6,19 +6,23 @@ turned towards the camera.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from toyworld import ids
 from toyworld.camera import NEAR
-from toyworld.canvas import Canvas, Color
+from toyworld.canvas import Canvas, Fade
+from toyworld.colors import Color
+from toyworld.shapes import Points, flat, patch
 
 TINY = 120  # pixels of the canvas under which a plain color stands for a texture
+GLASS, GLASS_FADE, SNOW = (62, 72, 82), (1.5, 0.6), (228, 232, 238)
 Texture = Callable[[], tuple[np.ndarray, np.ndarray | None]]
+Outlines = Sequence[tuple[Points, Color | None]]  # with their colors, from back to front
+Plane = Callable[[Points], np.ndarray]
+Bounds = tuple[float, float, float, float, float]  # of a box: width, bottom, top, back, front
 
 
 @dataclass(slots=True)
@@ -29,13 +33,21 @@ class Face:
 
     points: np.ndarray
     color: Color | None
-    label: int | None
-    fade: tuple[float, float] = (1.0, 1.0)
+    label: int
+    fade: Fade = (1.0, 1.0)
     glow: bool = False
     texture: Texture | None = None
     opaque: bool = False
     solid_label: bool = False
     details: list[Face] = field(default_factory=list)
+
+    def add(self, a0: float, b0: float, a1: float, b1: float, color: Color, **looks: Any) -> None:
+        """Put a detail on the part of this quad between fractions of its width a and height b."""
+        self.details.append(Face(patch(self.points, a0, b0, a1, b1), color, self.label, **looks))
+
+    def glaze(self, a0: float, b0: float, a1: float, b1: float, tone: float = 1.0) -> None:
+        """Put a window there."""
+        self.add(a0, b0, a1, b1, [c * tone for c in GLASS], fade=GLASS_FADE)
 
 
 class Compiled(NamedTuple):
@@ -92,15 +104,15 @@ def _compile(faces: list[Face], center: np.ndarray) -> Compiled:
 class Thing:
     """Something placed in the world.
 
-    `yaw` None: turned to the camera. `speed`: metres a frame along world X and Z. `anchor`: the point (X, Z) whose
+    `yaw` None: turned to the camera. `speed`: meters a frame along world X and Z. `anchor`: the point (X, Z) whose
     distance orders the painting, its place by default; for a house the far corner of its front, so that whatever
     stands before it comes later. `shadow`: (half width, half length, bottom, top) of a box that throws the shadow.
     `lamp`: lights the ground at night.
     """
 
     solids: list[Solid]
-    x: float
-    z: float
+    x: float = 0.0
+    z: float = 0.0
     yaw: float | None = None
     speed: tuple[float, float] = (0.0, 0.0)
     anchor: tuple[float, float] | None = None
@@ -186,8 +198,7 @@ def _draw_face(canvas: Canvas, face: Face, shade: float, seen: np.ndarray, corne
     if face.texture is not None and (face.color is None or canvas.area(seen) > TINY):
         hidden = canvas.draft and face.opaque
         texture, lit = (None, None) if hidden else face.texture()
-        label = ids.UNLABELED if face.label is None else face.label
-        canvas.textured(seen[:3], texture, label, shade=shade, solid_label=face.solid_label, glow=lit)
+        canvas.textured(seen[:3], texture, face.label, shade=shade, solid_label=face.solid_label, glow=lit)
         return
     if corners is None:
         corners = canvas.project(seen)
@@ -195,7 +206,17 @@ def _draw_face(canvas: Canvas, face: Face, shade: float, seen: np.ndarray, corne
             return
     tone = 1.0 if face.glow else shade
     color = None if face.color is None else [tone * float(c) for c in face.color]
-    canvas.polygon(corners, seen, color, face.label, fade=face.fade, glow=face.glow)
+    canvas.polygon(corners, seen, color, face.label, face.fade, face.glow)
+
+
+def cut_out(faces: list[Face], shadow: tuple[float, float, float, float], yaw: float | None = None) -> Thing:
+    """A flat thing; `shadow` and `yaw` as Thing has them."""
+    return Thing([Solid(faces, np.zeros(3), closed=False)], yaw=yaw, shadow=shadow)
+
+
+def plates(parts: Outlines, label: int, plane: Plane = flat, fade: Fade = (1.0, 1.0)) -> list[Face]:
+    """Faces on a `plane`, `flat` or `side`, from back to front."""
+    return [Face(plane(points), color, label, fade) for points, color in parts]
 
 
 def fixed(texture: np.ndarray) -> Texture:
@@ -203,61 +224,10 @@ def fixed(texture: np.ndarray) -> Texture:
     return lambda: (texture, None)
 
 
-def flat(points: Sequence[tuple[float, float]], z: float = 0.0) -> np.ndarray:
-    """(N, 2) of (x, y) -> (N, 3) on the plane z."""
-    array = np.empty((len(points), 3))
-    array[:, :2] = points
-    array[:, 2] = z
-    return array
-
-
-def side(points: Sequence[tuple[float, float]], x: float = 0.0) -> np.ndarray:
-    """(N, 2) of (z, y) -> (N, 3) on the plane x: what one sees from the side."""
-    array = np.empty((len(points), 3))
-    array[:, 2], array[:, 1] = np.asarray(points, float).T
-    array[:, 0] = x
-    return array
-
-
-def oval(cx: float, cy: float, rx: float, ry: float, corners: int = 14) -> list[tuple[float, float]]:
-    """Corners of an ellipse."""
-    angles = [2 * math.pi * i / corners for i in range(corners)]
-    return [(cx + rx * math.cos(a), cy + ry * math.sin(a)) for a in angles]
-
-
-def ring(cx: float, cy: float, outer: float, inner: float, corners: int = 18) -> list[tuple[float, float]]:
-    """A keyhole polygon: the area between two circles."""
-    angles = [2 * math.pi * i / corners for i in range(corners + 1)]
-    out = [(cx + outer * math.cos(a), cy + outer * math.sin(a)) for a in angles]
-    back = [(cx + inner * math.cos(a), cy + inner * math.sin(a)) for a in reversed(angles)]
-    return out + back
-
-
-def bar(a: tuple[float, float], b: tuple[float, float], wide_a: float, wide_b: float | None = None) -> list:
-    """A strip from `a` to `b` of the given widths."""
-    wide_b = wide_a if wide_b is None else wide_b
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    length = max(float(np.hypot(dx, dy)), 1e-6)
-    nx, ny = -dy / length / 2, dx / length / 2
-    return [
-        (a[0] + nx * wide_a, a[1] + ny * wide_a),
-        (b[0] + nx * wide_b, b[1] + ny * wide_b),
-        (b[0] - nx * wide_b, b[1] - ny * wide_b),
-        (a[0] - nx * wide_a, a[1] - ny * wide_a),
-    ]
-
-
-def patch(quad: np.ndarray, a0: float, b0: float, a1: float, b1: float) -> np.ndarray:
-    """Part of a quad (bottom-left, bottom-right, top-right, top-left) between fractions of width a and height b."""
-    a = np.array([a0, a1, a1, a0])[:, None]
-    b = np.array([b0, b0, b1, b1])[:, None]
-    return (1 - b) * ((1 - a) * quad[0] + a * quad[1]) + b * ((1 - a) * quad[3] + a * quad[2])
-
-
-def box(width: float, bottom: float, top: float, back: float, front: float) -> dict[str, np.ndarray]:
-    """Quads of a box seen from outside, each bottom-left, bottom-right, top-right, top-left."""
+def box(bounds: Bounds, color: Color, label: int, fade: Fade = (1.0, 1.0)) -> dict[str, Face]:
+    """Faces of a box; the points of each as seen from outside: bottom-left, bottom-right, top-right, top-left."""
+    width, low, high, back, front = bounds
     h = width / 2
-    low, high = bottom, top
     corners = {
         "rear": [(-h, low, back), (h, low, back), (h, high, back), (-h, high, back)],
         "front": [(h, low, front), (-h, low, front), (-h, high, front), (h, high, front)],
@@ -265,4 +235,4 @@ def box(width: float, bottom: float, top: float, back: float, front: float) -> d
         "right": [(h, low, back), (h, low, front), (h, high, front), (h, high, back)],
         "top": [(-h, high, back), (h, high, back), (h, high, front), (-h, high, front)],
     }
-    return {name: np.array(points, float) for name, points in corners.items()}
+    return {name: Face(np.array(points, float), color, label, fade) for name, points in corners.items()}

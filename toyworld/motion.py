@@ -9,7 +9,7 @@ import numpy as np
 
 from toyworld import ids
 from toyworld.camera import NEAR, Camera
-from toyworld.canvas import Canvas, Color, Light, Window
+from toyworld.canvas import Canvas, Light, Window
 from toyworld.scene import SUPERSAMPLE, Scene, camera_at, paint
 
 FIRST = SUPERSAMPLE // 2  # the canvas pixel whose label a picture's pixel has, as in weather.finish
@@ -32,20 +32,8 @@ class Tracer(Canvas):
         super().__init__(camera, light, draft=True)
         self.owners = np.zeros(camera.shape, np.int32)
 
-    def polygon(
-        self,
-        corners: np.ndarray,
-        seen: np.ndarray,
-        color: Color | None,
-        label: int | None,
-        *,
-        fade: tuple[float, float] = (1.0, 1.0),
-        glow: bool = False,
-    ) -> None:
-        super().polygon(corners, seen, color, label, fade=fade, glow=glow)
-        window = self.window(corners)
-        if label is not None and window is not None:
-            self._own(self._mask(corners, window), window, seen)
+    def _depth_of_polygon(self, corners: np.ndarray, window: Window, seen: np.ndarray) -> None:
+        self._own(self._mask(corners, window), window, seen)
 
     def _mark(self, mask: np.ndarray, window: Window, label: int, quad: np.ndarray) -> None:
         super()._mark(mask, window, label, quad)
@@ -82,7 +70,7 @@ def motion(scene: Scene, surfaces: Surfaces, time: float, other: float) -> np.nd
     """(H, W, 2) float32 pixels (dx, dy): where what the frame of `time` shows lies in the frame of `other`.
 
     The place of the surface point, whether anything hides it there or not; NaN where it is behind the camera by then.
-    The sky is infinitely far, and the own bonnet moves along. Reflections, shadows and weather are no surfaces.
+    The sky is infinitely far, and the own hood moves along. Reflections, shadows and weather are no surfaces.
     """
     size = surfaces.label.shape
     here, there = (camera_at(scene, size, t) for t in (time, other))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,14 +18,36 @@ from toyworld.weather import CONDITIONS
 from utils import flowfile
 
 VERSION = 3  # raise it when the pictures change, so that old folders are written anew
-PARTS = ("fine", "coarse", "sequence", "motion", "fog", "night", "rain", "snow", "test")
+
+
+class Part(NamedTuple):
+    """Folders that belong to a part of the data set alone, and the counts on which it depends."""
+
+    folders: tuple[str, ...]
+    counts: tuple[str, ...]
+
+
+CLIPS = ("sequences", "frames", "train", "val")
+PARTS = {
+    "fine": Part(("leftImg8bit/train", "leftImg8bit/val", "gtFine/train", "gtFine/val"), ("train", "val")),
+    "coarse": Part(
+        ("gtCoarse/train", "gtCoarse/train_extra", "gtCoarse/val", "leftImg8bit/train_extra"),
+        ("train", "train_extra", "val"),
+    ),
+    "sequence": Part(("leftImg8bit_sequence/train", "leftImg8bit_sequence/val"), CLIPS),
+    "motion": Part(
+        tuple(f"{tree}_sequence/{split}" for tree in ("gtFine", "flow") for split in ("train", "val")), CLIPS
+    ),
+    **{name: Part((f"rgb_anon/{name}", f"gt/{name}"), ("adverse_train", "adverse_val")) for name in CONDITIONS[1:]},
+    "test": Part(("leftImg8bit/test", "gtFine/test"), ("test",)),
+}
 CITIES = {
     "train": ("altheim", "brunnwald", "clarasee"),
     "val": ("dornfurt", "eichhafen"),
     "test": ("fallbruck", "grauental"),
     "train_extra": ("hohenlinde", "ilmtor"),
 }
-# "sequences": snippets a split; "frames": pictures in each; "adverse_*": pictures a condition.
+# "sequences": video clips a split; "frames": pictures in each; "adverse_*": pictures a condition.
 COUNTS = {
     "train": 120, "val": 30, "test": 30, "train_extra": 60, "sequences": 3, "frames": 11, "adverse_train": 24,
     "adverse_val": 12,
@@ -55,13 +78,11 @@ class Job:
 
     def files(self) -> list[str]:
         """Relative paths of all that it writes."""
-        name = f"{self.city}_{self.number:06d}_{ANNOTATED:06d}"
-        place = f"{self.split}/{self.city}"
+        place, stem = f"{self.split}/{self.city}", f"{self.city}_{self.number:06d}"
+        name = f"{stem}_{ANNOTATED:06d}"
         if self.part == "sequence":
-            names = [f"{self.city}_{self.number:06d}_{frame:06d}" for frame in self.frames]
-            return [f"leftImg8bit_sequence/{place}/{n}_leftImg8bit.png" for n in names]
+            return [f"leftImg8bit_sequence/{place}/{stem}_{frame:06d}_leftImg8bit.png" for frame in self.frames]
         if self.part == "motion":
-            stem = f"{self.city}_{self.number:06d}"
             labels = [f"gtFine_sequence/{place}/{stem}_{frame:06d}_gtFine_labelIds.png" for frame in self.frames]
             return labels + [f"flow_sequence/{place}/{flowfile.name(stem, a, b)}" for a, b in self.steps()]
         if self.condition != "clear":
@@ -76,27 +97,21 @@ class Job:
         return [image, f"gtFine/{place}/{name}_gtFine_labelIds.png"]
 
     def steps(self) -> list[tuple[int, int]]:
-        """Neighbouring frames, both ways."""
+        """Pairs of frames that follow each other, both ways."""
         forth = list(zip(self.frames[:-1], self.frames[1:], strict=True))
         return forth + [(b, a) for a, b in forth]
 
 
 def jobs(part: str, counts: Mapping[str, int]) -> list[Job]:
     """All jobs of a part, in a fixed order."""
-    if part == "fine":
-        return _split(part, "train", counts["train"]) + _split(part, "val", counts["val"])
-    if part == "test":
-        return _split(part, "test", counts["test"])
-    if part == "coarse":
-        splits = ("train", "train_extra", "val")
-        return [job for split in splits for job in _split(part, split, counts[split])]
     if part in ("sequence", "motion"):
         first = ANNOTATED - counts["frames"] // 2
         frames = tuple(range(first, first + counts["frames"]))
         wanted = [(split, min(counts["sequences"], counts[split])) for split in ("train", "val")]
         return [j for split, count in wanted for j in _split(part, split, count, frames=frames)]
-    splits = [("train", counts["adverse_train"]), ("val", counts["adverse_val"])]
-    return [j for split, count in splits for j in _split(part, split, count, condition=part)]
+    condition = part if part in CONDITIONS else "clear"
+    pictures = [(name.removeprefix("adverse_"), counts[name]) for name in PARTS[part].counts]
+    return [job for split, count in pictures for job in _split(part, split, count, condition)]
 
 
 def _split(
@@ -104,31 +119,6 @@ def _split(
 ) -> list[Job]:
     cities = CITIES[split]
     return [Job(part, split, i, cities[i % len(cities)], i // len(cities), condition, frames) for i in range(count)]
-
-
-def relevant(part: str, counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts on which a part depends."""
-    names = {
-        "fine": ("train", "val"),
-        "test": ("test",),
-        "coarse": ("train", "train_extra", "val"),
-        "sequence": ("sequences", "frames", "train", "val"),
-        "motion": ("sequences", "frames", "train", "val"),
-    }
-    return {name: counts[name] for name in names.get(part, ("adverse_train", "adverse_val"))}
-
-
-def folders(part: str) -> list[str]:
-    """Folders that belong to a part alone."""
-    if part in CONDITIONS:
-        return [f"rgb_anon/{part}", f"gt/{part}"]
-    return {
-        "fine": ["leftImg8bit/train", "leftImg8bit/val", "gtFine/train", "gtFine/val"],
-        "test": ["leftImg8bit/test", "gtFine/test"],
-        "coarse": ["gtCoarse/train", "gtCoarse/train_extra", "gtCoarse/val", "leftImg8bit/train_extra"],
-        "sequence": ["leftImg8bit_sequence/train", "leftImg8bit_sequence/val"],
-        "motion": [f"{tree}_sequence/{split}" for tree in ("gtFine", "flow") for split in ("train", "val")],
-    }[part]
 
 
 def wanted(seed: int, split: int, index: int) -> list[int]:

@@ -12,8 +12,9 @@ from toyworld import ids
 from toyworld.buildings import footprint
 from toyworld.camera import Camera
 from toyworld.canvas import Canvas
-from toyworld.ground import cast_shadow, draw_ground
+from toyworld.ground import Ground, cast_shadow, draw_ground
 from toyworld.model import draw, turned
+from toyworld.shapes import rectangle
 from toyworld.sky import draw_sky
 from toyworld.traffic import PACE, Traffic
 from toyworld.weather import finish
@@ -25,7 +26,7 @@ SUPERSAMPLE = 2
 @dataclass(frozen=True)
 class Mount:
     """How the camera sits in the car: `focal` in image widths, `horizon` the row of the optical axis in heights,
-    `hood` how much of the height the own bonnet covers (0: none)."""
+    `hood` how much of the height the own hood covers (0: none)."""
 
     focal: float
     horizon: float
@@ -81,14 +82,13 @@ def photograph(scene: Scene, size: tuple[int, int], time: float = 0.0) -> tuple[
     return finish((rng, grain), canvas, world, scene.condition, ground, lamps)
 
 
-def paint(canvas: Canvas, scene: Scene, time: float) -> tuple[int, np.ndarray, np.ndarray]:
-    """Everything from back to front, things numbered from 1 as they stand in the world; returns what `draw_ground`
-    does."""
+def paint(canvas: Canvas, scene: Scene, time: float) -> Ground:
+    """Everything from back to front, things numbered from 1 as they stand in the world."""
     world, eye = scene.world, canvas.camera.position
     draw_sky(canvas, world.sky)
     ground = draw_ground(canvas, world.street, world.look)
     if not canvas.draft:
-        _shadows(canvas, world, ground[0], time)
+        _shadows(canvas, world, ground.top, time)
     for number, thing in sorted(enumerate(world.things, 1), key=lambda pair: -pair[1].distance(eye, time)):
         canvas.owner = number
         draw(canvas, thing, time)
@@ -120,9 +120,8 @@ def _shadows(canvas: Canvas, world: World, top: int, time: float) -> None:
             cast.append(_hull(points, 0.0, tall, slope))
         elif thing.shadow is not None and z < 90:
             half, length, low, tall = thing.shadow
-            box = np.array([(-half, -length), (half, -length), (half, length), (-half, length)])
-            yaw = 0.0 if thing.yaw is None else thing.yaw
-            points = box @ turned(yaw)[np.ix_([0, 2], [0, 2])] + (x, z)
+            box = np.array(rectangle(-half, -length, half, length))
+            points = box @ turned(thing.yaw or 0.0)[np.ix_([0, 2], [0, 2])] + (x, z)
             cast.append(_hull(points, low, tall, slope))
             if low == 0.0:
                 contact.append(points)
@@ -137,7 +136,7 @@ def _hull(points: np.ndarray, low: float, tall: float, slope: np.ndarray) -> np.
 
 
 def _hood(canvas: Canvas, share: float) -> None:
-    """The own bonnet at the lower edge of the picture."""
+    """The own hood at the lower edge of the picture."""
     height, width = canvas.camera.shape
     center, axes = (width // 2, round(height * (1 + 0.6 * share))), (round(width * 0.62), round(height * 1.6 * share))
     mask = np.zeros((height, width), np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 
 from toyworld import ids
 from toyworld.canvas import Canvas, Light
-from toyworld.textures import fractal
+from toyworld.textures import fractal, to_bytes
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ def weather_light(rng: np.random.Generator, condition: str) -> tuple[Sky, Light,
     """Sky, light and the strength of cast shadows. Draws the same numbers for every condition."""
     kind = rng.choice(["overcast", "fair", "clear", "evening"], p=[0.42, 0.28, 0.2, 0.1])
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.0)
-    grey, blue, seed = rng.uniform(172, 240), rng.uniform(0.75, 1.1), int(rng.integers(2**31))
+    gray, blue, seed = rng.uniform(172, 240), rng.uniform(0.75, 1.1), int(rng.integers(2**31))
     if condition != "clear":
         kind = "overcast"
     sun = np.array([np.cos(height) * np.sin(azimuth), np.sin(height), np.cos(height) * np.cos(azimuth)])
-    flat = grey * np.array([0.98, 1.0, 1.02])
+    flat = gray * np.array([0.98, 1.0, 1.02])
     azure = np.array([92, 142, 206]) * blue
     warm = np.array([240, 200, 160.0])
     looks = {
@@ -65,4 +65,4 @@ def draw_sky(canvas: Canvas, sky: Sky) -> None:
     tone = 1 + 0.10 * np.clip(cloud, -1, 1)[..., None]
     image = (1 - amount) * image + amount * sky.cloud * tone
     image = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    canvas.image[:] = np.clip(image, 0, 255).astype(np.uint8)
+    canvas.image[:] = to_bytes(image)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.files import write_file
 
 
 @contextlib.contextmanager
@@ -45,14 +46,14 @@ def publish(staged: Path, root: Path, part: str, key: Mapping[str, object], fold
     Raises UserError when one of them is there already and was not written by us.
     """
     check_ours(root, part, folders)
-    _write_marker(root, part, {**key, "complete": False})
+    _mark(root, part, key, complete=False)
     for name in folders:
         target = root / name
         if target.exists():
             shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(staged / name, target)
-    _write_marker(root, part, {**key, "complete": True})
+    _mark(root, part, key, complete=True)
 
 
 def check_ours(root: Path, part: str, folders: Sequence[str]) -> None:
@@ -64,7 +65,5 @@ def check_ours(root: Path, part: str, folders: Sequence[str]) -> None:
             raise UserError(f"{root / name} exists and does not hold generated scenes; choose another folder for them")
 
 
-def _write_marker(root: Path, part: str, content: Mapping[str, object]) -> None:
-    temporary = _marker(root, part).with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
-    os.replace(temporary, _marker(root, part))
+def _mark(root: Path, part: str, key: Mapping[str, object], complete: bool) -> None:
+    write_file(_marker(root, part), json.dumps({**key, "complete": complete}, indent=1, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""The plan of a street: what lies where across it, in lateral metres u (right positive) and metres s along it."""
+"""The plan of a street: what lies where across it, in lateral meters u (right positive) and meters s along it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ASPHALT, PAVING, GRASS, BAYS, BED, PLAZA, COBBLE = range(7)  # kinds of ground
 class Street:
     """`edges` (ascending u) separate `kinds` (one more than edges) of ground.
 
-    `bend`: curvature in 1/m; `road`: u of both kerbs; `lanes`: (u, +1 away from the camera / -1 towards it);
+    `bend`: curvature in 1/m; `road`: u of both curbs; `lanes`: (u, +1 away from the camera / -1 towards it);
     `front`: u of the building lines; `walk`, `strip`, `bays`: per side -1 / +1 an interval of u or None;
     `crossings`: (s0, s1) of side streets; `zebras`: s where a zebra crossing starts; `tracks`: u of tram tracks.
     """
@@ -39,6 +39,10 @@ class Street:
         """World (X, Z) of a point of the plan."""
         return u + 0.5 * self.bend * s * s, s
 
+    def behind(self, way: int, distance: float) -> float:
+        """The u that lies so far behind the building line of a side."""
+        return self.front[way] + way * distance
+
     def heading(self, s: float) -> float:
         """Yaw of the street at s."""
         return float(np.arctan(self.bend * s))
@@ -59,14 +63,11 @@ def plan(rng: np.random.Generator, tram: bool) -> Street:
     oncoming = int(rng.choice([0, 1, 2], p=[0.16, 0.68, 0.16])) if style != "boulevard" else 2
     middle, bed = _middle(rng, style, tram)
     lanes, lines, u = [], [], middle / 2
-    for i in range(ahead):
-        lanes.append((u + lane * (i + 0.5), 1))
-        lines.append((u + lane * i, "dash" if i else ("edge" if middle else "center")))
-    right = u + lane * ahead
-    for i in range(oncoming):
-        lanes.append((-u - lane * (i + 0.5), -1))
-        lines.append((-u - lane * i, "dash" if i else ("edge" if middle else "center")))
-    left = -u - lane * oncoming
+    for way, count in ((1, ahead), (-1, oncoming)):
+        for i in range(count):
+            lanes.append((way * (u + lane * (i + 0.5)), way))
+            lines.append((way * (u + lane * i), "dash" if i else ("edge" if middle else "center")))
+    left, right = -u - lane * oncoming, u + lane * ahead
     street = Street(
         bend=_bend(rng), edges=[], kinds=[], road=(left, right), lanes=lanes, front={}, walk={}, strip={}, bays={},
         lines=lines if rng.random() < 0.85 else [], camera_u=lanes[int(rng.integers(ahead))][0], style=style,
@@ -95,19 +96,16 @@ def _middle(rng: np.random.Generator, style: str, tram: bool) -> tuple[float, in
 
 def _across(rng: np.random.Generator, street: Street, left: float, right: float, middle: float, bed: int) -> None:
     """Fill edges and kinds from the carriageway outwards on both sides."""
-    inner = [(-middle / 2, middle / 2)] if middle and bed != ASPHALT else []
-    sides: dict[int, list[tuple[float, int]]] = {}
-    for way, kerb in ((-1, -left), (1, right)):
-        sides[way] = _one_side(rng, street, way, kerb)
+    sides = {way: _one_side(rng, street, way, curb) for way, curb in ((-1, -left), (1, right))}
     street.road = (-sides[-1][0][0], sides[1][0][0])
     edges, kinds = [], [sides[-1][-1][1]]
     for (u, _), (_, before) in zip(reversed(sides[-1]), [*reversed(sides[-1][:-1]), (0.0, ASPHALT)], strict=True):
         edges.append(-u)
         kinds.append(before)
-    for a, b in inner:
-        edges += [a, b]
+    if middle and bed != ASPHALT:
+        street.median = (-middle / 2, middle / 2)
+        edges += street.median
         kinds += [bed, ASPHALT]
-        street.median = (a, b)
     for u, kind in sides[1]:
         edges.append(u)
         kinds.append(kind)

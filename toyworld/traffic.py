@@ -12,7 +12,7 @@ from toyworld.people import bicycle, motorcycle, person
 from toyworld.vehicles import car
 from toyworld.world import SIDES, World
 
-PACE = 0.45  # metres a frame, 17 frames a second
+PACE = 0.45  # meters a frame, 17 frames a second
 
 
 class Traffic:
@@ -59,7 +59,7 @@ class Traffic:
         vehicle.speed = (way * speed * float(np.sin(yaw)), way * speed * float(np.cos(yaw)))
 
     def large(self, make: Callable[..., Thing]) -> None:
-        """A bus or a truck: ahead, oncoming, at the kerb or across the road."""
+        """A bus or a truck: ahead, oncoming, at the curb or across the road."""
         rng, street = self.rng, self.street
         vehicle: Thing = make(rng, self.snow)
         half = vehicle.shadow[1] if vehicle.shadow else 5.0
@@ -134,7 +134,7 @@ class Traffic:
                     self.drive(vehicle, u + rng.normal(0, 0.08), s, way if rng.random() < 0.9 else -way, 0.0)
 
     def walkers(self, count: int, far: float) -> None:
-        """Pedestrians on the pavements, some of them on zebra crossings or between parked cars."""
+        """Pedestrians on the sidewalks, some of them on zebra crossings or between parked cars."""
         rng, street = self.rng, self.street
         for _ in range(count):
             walk = street.walk[int(rng.choice(SIDES))]
@@ -151,7 +151,7 @@ class Traffic:
                 if s > 6 and self.free(u, s, s + 3):
                     self.world.put(person(rng), u, s + rng.uniform(0.5, 3)).speed = (0.07, 0.0)
 
-    def _kerb_place(self, near: float, far: float) -> tuple[float, float]:
+    def _curb_place(self, near: float, far: float) -> tuple[float, float]:
         walk = self.street.walk[int(self.rng.choice(SIDES))]
         edge = walk[0] if walk[0] > 0 else walk[1]
         inner = walk[1] if walk[0] > 0 else walk[0]
@@ -163,8 +163,8 @@ class Traffic:
         return max(s, abs(u - self.street.camera_u) / 0.40 + self.rng.uniform(0.5, 3.0))
 
     def two_wheeler(self, make: Callable[..., Thing]) -> None:
-        """Parked bicycles or motorcycles at the kerb or the wall, near the camera, some in a row."""
-        u, s = self._kerb_place(6.5, 12)
+        """Parked bicycles or motorcycles at the curb or the wall, near the camera, some in a row."""
+        u, s = self._curb_place(6.5, 12)
         turn = self.rng.uniform(0.9, 2.2)
         self.keep_clear(u, s)
         for i in range(int(self.rng.integers(1, 4))):
@@ -200,5 +200,5 @@ class Traffic:
             self.rider(10, 26)
         for make, mean in ((bicycle, 0.9), (motorcycle, 0.35)):
             for _ in range(int(rng.poisson(mean))):
-                u, s = self._kerb_place(7, 24)
+                u, s = self._curb_place(7, 24)
                 self.world.put(make(rng), u, s, rng.uniform(0.4, 2.6))

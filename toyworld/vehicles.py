@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from toyworld import ids
-from toyworld.model import Face, Solid, Thing, bar, box, oval, patch, side
+from toyworld.colors import tint
+from toyworld.model import GLASS, GLASS_FADE, SNOW, Face, Solid, Thing, box
+from toyworld.shapes import bar, oval, patch, side
 
 PAINTS = (
     (196, 198, 200), (30, 32, 36), (92, 96, 102), (222, 222, 220), (150, 26, 28), (34, 54, 104), (140, 142, 138),
     (58, 60, 62), (62, 84, 66), (176, 160, 122), (120, 60, 40), (88, 120, 150), (206, 168, 40), (168, 86, 30),
 )  # fmt: skip
-DARK = (24, 25, 27)
+DARK, NUMBER_PLATE = (24, 25, 27), (214, 212, 200)
+Corner = tuple[float, float, float]
 # Outline from the rear bumper over the roof to the nose: (z, y, half width); `belt`: (first, last) corner of the cabin.
-SHAPES: dict[str, list[tuple[float, float, float]]] = {
+SHAPES: dict[str, list[Corner]] = {
     "sedan": [
         (-2.22, 0.28, 0.84), (-2.30, 0.58, 0.88), (-2.24, 0.96, 0.84), (-1.60, 1.00, 0.84), (-0.95, 1.43, 0.63),
         (0.20, 1.45, 0.63), (1.00, 0.99, 0.84), (2.02, 0.80, 0.80), (2.25, 0.56, 0.84), (2.18, 0.28, 0.82),
@@ -37,7 +40,7 @@ SHAPES: dict[str, list[tuple[float, float, float]]] = {
 }  # fmt: skip
 
 
-def _quad(a: tuple[float, float, float], b: tuple[float, float, float], forward: bool) -> np.ndarray:
+def _strip(a: Corner, b: Corner, forward: bool) -> np.ndarray:
     """The strip between two outline corners, bottom-left first as seen from outside."""
     flip = -1 if forward else 1
     low, high = (b, a) if forward else (a, b)
@@ -49,11 +52,8 @@ def _quad(a: tuple[float, float, float], b: tuple[float, float, float], forward:
     )  # fmt: skip
 
 
-def _glass(quad: np.ndarray, label: int, tone: float = 1.0) -> Face:
-    return Face(quad, [c * tone for c in (62, 72, 82)], label, fade=(1.5, 0.6))
-
-
-def _wheel(z: float, x: float, radius: float, label: int, rim: float) -> list[Face]:
+def wheel(z: float, x: float, radius: float, label: int, rim: float) -> list[Face]:
+    """A wheel seen from the side: its arch, tire, rim and hub."""
     return [
         Face(side(oval(z, radius + 0.02, radius * 1.22, radius * 1.2, 16), x), (16, 16, 17), label),
         Face(side(oval(z, radius, radius, radius, 16), x), (34, 34, 35), label, fade=(0.7, 1.3)),
@@ -62,87 +62,77 @@ def _wheel(z: float, x: float, radius: float, label: int, rim: float) -> list[Fa
     ]
 
 
-def _tyres(axles: list[float], half: float, radius: float, label: int) -> Solid:
-    """Tyres and the dark underside, painted before the body."""
-    faces = [Face(q, (14, 14, 15), label) for q in box(2 * half - 0.3, 0.16, 0.45, axles[0], axles[-1]).values()]
+def chassis(axles: list[float], half: float, radius: float, label: int, center: np.ndarray) -> Solid:
+    """Tires and the dark underside, painted before a body of the same `center`: the sort by distance is stable."""
+    faces = list(box((2 * half - 0.3, 0.16, 0.45, axles[0], axles[-1]), (14, 14, 15), label).values())
     for z in axles:
         for sign in (-1, 1):
             x0, x1 = sign * (half - 0.24), sign * (half - 0.02)
             points = np.array([(x0, 0, z), (x1, 0, z), (x1, 2 * radius, z), (x0, 2 * radius, z)])
             faces.append(Face(points, (26, 26, 27), label))
-    return Solid(faces, np.array([0, 0.3, 0]), closed=False)
+    return Solid(faces, center, closed=False)
 
 
 def car(rng: np.random.Generator, shape: str | None = None, snow: bool = False) -> Thing:
     """A car or van of a random shape and paint."""
     shape = shape or str(rng.choice(list(SHAPES), p=(0.27, 0.25, 0.2, 0.17, 0.11)))
-    paint = np.array(PAINTS[int(rng.integers(len(PAINTS)))]) * rng.uniform(0.8, 1.15)
+    paint = tint(rng, PAINTS, 0.8, 1.15)
     stretch = rng.uniform(0.94, 1.06)
     line = [(z * stretch, y, w) for z, y, w in SHAPES[shape]]
-    label = ids.CAR
-    strips = {i: _quad(line[i], line[i + 1], forward=i >= 5) for i in range(9)}
-    faces = [Face(q, paint, label, fade=(1.12, 0.88)) for q in strips.values()]
+    faces = [Face(_strip(line[i], line[i + 1], i >= 5), paint, ids.CAR, fade=(1.12, 0.88)) for i in range(9)]
     faces[4].fade = (1.2, 1.1)
     if snow:
-        faces[4].color = faces[6].color = (228, 232, 238)
-    _rear(faces, strips, rng, label)
-    _nose(faces, strips, rng, label)
+        faces[4].color = faces[6].color = SNOW
+    _rear(faces, rng)
+    _nose(faces, rng)
     radius = 0.31 + 0.05 * (shape in ("suv", "van"))
     axles = [line[0][0] + 0.78, line[-1][0] - 0.80]
     wheels = [(z, radius, float(rng.uniform(110, 190))) for z in axles]
-    faces += _flanks(rng, line, paint, label, wheels)
+    faces += _flanks(rng, line, paint, wheels)
     middle = np.array([0, 0.75, 0.0])
-    # The same center for both: the sort by distance is stable, so the tyres stay behind the body.
-    solids = [Solid(_tyres(axles, line[1][2], radius, label).faces, middle, closed=False), Solid(faces, middle)]
-    return Thing(solids, 0, 0, yaw=0.0, shadow=(0.9, -line[1][0], 0.0, line[4][1]))
+    solids = [chassis(axles, line[1][2], radius, ids.CAR, middle), Solid(faces, middle)]
+    return Thing(solids, yaw=0.0, shadow=(0.9, -line[1][0], 0.0, line[4][1]))
 
 
-def _rear(faces: list[Face], strips: dict[int, np.ndarray], rng: np.random.Generator, label: int) -> None:
-    low, lamps, window = faces[0], faces[1], faces[3]
-    if abs(strips[2][0][2] - strips[2][3][2]) < 0.3:
-        faces[2].fade = (1.0, 1.0)
-    window.details.append(_glass(patch(strips[3], 0.07, 0.10, 0.93, 0.90), label))
-    red = (176, 24, 22)
+def _rear(faces: list[Face], rng: np.random.Generator) -> None:
+    low, lamps, lid, window = faces[:4]
+    if abs(lid.points[0][2] - lid.points[3][2]) < 0.3:
+        lid.fade = (1.0, 1.0)
+    window.glaze(0.07, 0.10, 0.93, 0.90)
     wide = rng.uniform(0.13, 0.24)
     for a in (0.02, 0.98 - wide):
-        lamps.details.append(Face(patch(strips[1], a, 0.35, a + wide, 0.95), red, label, fade=(1.3, 0.8), glow=True))
-    lamps.details.append(Face(patch(strips[1], 0.35, 0.35, 0.65, 0.7), (214, 212, 200), label))
-    low.details.append(Face(patch(strips[0], 0.0, 0.0, 1.0, 0.35), DARK, label))
+        lamps.add(a, 0.35, a + wide, 0.95, (176, 24, 22), fade=(1.3, 0.8), glow=True)
+    lamps.add(0.35, 0.35, 0.65, 0.7, NUMBER_PLATE)
+    low.add(0.0, 0.0, 1.0, 0.35, DARK)
 
 
-def _nose(faces: list[Face], strips: dict[int, np.ndarray], rng: np.random.Generator, label: int) -> None:
-    faces[5].details.append(_glass(patch(strips[5], 0.05, 0.06, 0.95, 0.92), label, 1.1))
+def _nose(faces: list[Face], rng: np.random.Generator) -> None:
+    window, _, lamps, low = faces[5:9]
+    window.glaze(0.05, 0.06, 0.95, 0.92, 1.1)
     wide = rng.uniform(0.16, 0.24)
     for a in (0.02, 0.98 - wide):
-        lamp = Face(patch(strips[7], a, 0.25, a + wide, 0.95), (226, 228, 220), label, fade=(1.05, 0.8), glow=True)
-        faces[7].details.append(lamp)
-    faces[7].details.append(Face(patch(strips[7], 0.3, 0.2, 0.7, 0.85), (30, 31, 33), label))
-    faces[8].details.append(Face(patch(strips[8], 0.12, 0.05, 0.88, 0.5), DARK, label))
-    faces[8].details.append(Face(patch(strips[8], 0.36, 0.55, 0.64, 0.9), (214, 212, 200), label))
+        lamps.add(a, 0.25, a + wide, 0.95, (226, 228, 220), fade=(1.05, 0.8), glow=True)
+    lamps.add(0.3, 0.2, 0.7, 0.85, (30, 31, 33))
+    low.add(0.12, 0.05, 0.88, 0.5, DARK)
+    low.add(0.36, 0.55, 0.64, 0.9, NUMBER_PLATE)
 
 
-def _flanks(
-    rng: np.random.Generator,
-    line: list[tuple[float, float, float]],
-    paint: np.ndarray,
-    label: int,
-    wheels: list[tuple[float, float, float]],
-) -> list[Face]:
+def _flanks(rng: np.random.Generator, line: list[Corner], paint: np.ndarray, wheels: list[Corner]) -> list[Face]:
     """Both sides: body with wheels (z, radius, tone of the rim), cabin with windows and pillars, door joints."""
     half, faces = line[1][2], []
     pillar = rng.uniform(0.42, 0.55)
     for sign in (-1, 1):
         body = np.array([(sign * w, y, z) for i, (z, y, w) in enumerate(line) if i not in (4, 5)])
-        lower = Face(body, paint, label, fade=(1.15, 0.72))
-        seam = side(bar((0.05, 0.36), (0.05, 0.95), 0.03), sign * half)
-        lower.details.append(Face(seam, paint * 0.55, label))
-        lower.details.append(Face(side(bar((line[0][0], 0.34), (line[-1][0], 0.34), 0.12), sign * half), DARK, label))
+        lower = Face(body, paint, ids.CAR, fade=(1.15, 0.72))
+        seam, sill = bar((0.05, 0.36), (0.05, 0.95), 0.03), bar((line[0][0], 0.34), (line[-1][0], 0.34), 0.12)
+        for strip, color in ((seam, paint * 0.55), (sill, DARK)):
+            lower.details.append(Face(side(strip, sign * half), color, ids.CAR))
         for z, radius, rim in wheels:
-            lower.details += _wheel(z, sign * (half + 0.01), radius, label, rim)
+            lower.details += wheel(z, sign * (half + 0.01), radius, ids.CAR, rim)
         cabin = np.array([(sign * line[i][2], line[i][1], line[i][0]) for i in (3, 4, 5, 6)])
-        upper = Face(cabin, paint, label)
+        upper = Face(cabin, paint, ids.CAR)
         quad = cabin[[0, 3, 2, 1]]
         for a0, a1 in ((0.05, pillar - 0.02), (pillar + 0.02, 0.95)):
-            upper.details.append(_glass(patch(quad, a0, 0.08, a1, 0.88), label))
+            upper.details.append(Face(patch(quad, a0, 0.08, a1, 0.88), GLASS, ids.CAR, fade=GLASS_FADE))
         faces += [lower, upper]
     return faces

@@ -7,7 +7,8 @@ import numpy as np
 
 from toyworld import ids
 from toyworld.canvas import Canvas
-from toyworld.textures import fractal, noise_tile
+from toyworld.ground import Ground
+from toyworld.textures import fractal, noise_tile, to_bytes
 from toyworld.world import World
 
 CONDITIONS = ("clear", "fog", "night", "rain", "snow")
@@ -18,13 +19,13 @@ def finish(
     canvas: Canvas,
     world: World,
     condition: str,
-    ground: tuple[int, np.ndarray, np.ndarray],
+    ground: Ground,
     lamps: list[tuple[float, float]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Canvas at twice the size -> image (H, W, 3) uint8 RGB and label (H, W) uint8 ids.
 
     `rngs`: for what stays the same over a sequence (exposure, sight), and for what changes in every frame (noise).
-    `ground`: as `draw_ground` returns it. `lamps`: plan (u, s) of the own car and of the street lamps.
+    `lamps`: plan (u, s) of the own car and of the street lamps.
     """
     rng, grain = rngs
     height, width = canvas.camera.shape
@@ -33,14 +34,13 @@ def finish(
     near = cv2.resize(canvas.nearness, size, interpolation=cv2.INTER_AREA)
     image = canvas.image
     if condition == "rain":
-        image = _wet(rng, canvas, ground)
+        image = _wet(canvas, ground)
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    sight = {"fog": rng.uniform(14, 38), "rain": 160.0, "snow": rng.uniform(70, 130)}.get(
-        condition, rng.uniform(240, 800)
-    )
+    sights = {"fog": rng.uniform(14, 38), "rain": 160.0, "snow": rng.uniform(70, 130)}
+    sight = sights.get(condition, rng.uniform(240, 800))
     image = _haze(rng, image, near, world.sky.horizon, sight, fog=condition == "fog")
     if condition == "night":
-        image = _night(rng, image, canvas, ground, lamps, size)
+        image = _night(rng, image, near, canvas, ground, lamps)
     elif condition == "snow":
         image = _flakes(grain, image)
     elif condition == "rain":
@@ -61,9 +61,9 @@ def _haze(
     return image * through + air * (1 - through)
 
 
-def _wet(rng: np.random.Generator, canvas: Canvas, ground: tuple[int, np.ndarray, np.ndarray]) -> np.ndarray:
+def _wet(canvas: Canvas, ground: Ground) -> np.ndarray:
     """Wet ground: darker, mirroring what stands above the horizon, more so in puddles."""
-    top, u, s = ground
+    top, u, s = ground[:3]
     image = canvas.image.astype(np.float32)
     height = image.shape[0]
     rows = np.clip(2 * top - np.arange(top, height), 0, height - 1)
@@ -74,7 +74,7 @@ def _wet(rng: np.random.Generator, canvas: Canvas, ground: tuple[int, np.ndarray
     puddle = np.clip(0.5 + 0.5 * noise_tile(8, 3)[row, column], 0, 1)
     share = (np.where(wet, 0.22 + 0.42 * puddle, 0))[..., None].astype(np.float32)
     image[top:] = image[top:] * (1 - 0.75 * share) * np.where(wet, 0.78, 1)[..., None] + 0.75 * share * mirror
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return to_bytes(image)
 
 
 def _streaks(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -107,26 +107,26 @@ def _flakes(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 def _night(
     rng: np.random.Generator,
     image: np.ndarray,
+    near: np.ndarray,
     canvas: Canvas,
-    ground: tuple[int, np.ndarray, np.ndarray],
+    ground: Ground,
     lamps: list[tuple[float, float]],
-    size: tuple[int, int],
 ) -> np.ndarray:
     """Darkness, pools of light under lamps and before the own car, glowing windows and lights with a halo."""
-    top, u, s = ground
+    top, u, s = ground[:3]
+    height, width = near.shape
+    size = (width, height)
     glow = cv2.resize(canvas.glow, size, interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
     pool = np.zeros(canvas.camera.shape, np.float32)
     on_ground = np.isin(canvas.label[top:], (ids.ROAD, ids.SIDEWALK, ids.PARKING, ids.GROUND, ids.TERRAIN, ids.RAIL))
     for lamp_u, lamp_s in lamps:
         pool[top:] += 0.5 * np.exp(-((u - lamp_u) ** 2 + (s - lamp_s) ** 2) / 40)
-    ahead = s - canvas.camera.position[2]
-    beam = np.exp(-(((u - lamps[0][0]) / (1.2 + 0.13 * np.maximum(ahead, 0))) ** 2)) * np.exp(
-        -np.maximum(ahead, 0) / 16
-    )
+    reach = np.maximum(s - canvas.camera.position[2], 0)
+    beam = np.exp(-(((u - lamps[0][0]) / (1.2 + 0.13 * reach)) ** 2)) * np.exp(-reach / 16)
     pool[top:] = np.where(on_ground, pool[top:] * 0.8 + 0.55 * beam, 0.12)
     pool[:top] = 0.06
     light = cv2.GaussianBlur(cv2.resize(pool, size, interpolation=cv2.INTER_AREA), (0, 0), 3)[..., None]
-    near = cv2.resize(canvas.nearness, size, interpolation=cv2.INTER_AREA)[..., None]
+    near = near[..., None]
     ambient = rng.uniform(0.14, 0.24)
     sky = near < 1e-3
     dark = image * (ambient + 0.25 * np.clip(4 * near, 0, 0.5)) * np.array([0.92, 0.95, 1.12], np.float32)
@@ -134,10 +134,8 @@ def _night(
     dark = dark + image * light * np.array([1.0, 0.86, 0.62], np.float32)
     warm = image * 0.5 + np.array([118, 92, 52], np.float32)
     lit = dark * (1 - glow) + glow * np.maximum(warm, image)
-    halo = cv2.GaussianBlur(lit * glow, (0, 0), 5 * size[1] / 256) + 0.5 * cv2.GaussianBlur(
-        lit * glow, (0, 0), 14 * size[1] / 256
-    )
-    return lit + 0.55 * halo
+    near_by, wide = (cv2.GaussianBlur(lit * glow, (0, 0), sigma * height / 256) for sigma in (5, 14))
+    return lit + 0.55 * (near_by + 0.5 * wide)
 
 
 def _camera(rng: np.random.Generator, frame: np.random.Generator, image: np.ndarray, condition: str) -> np.ndarray:
@@ -153,4 +151,4 @@ def _camera(rng: np.random.Generator, frame: np.random.Generator, image: np.ndar
     grain = frame.standard_normal((height, width, 1), dtype=np.float32)
     grain = grain + 0.5 * frame.standard_normal((height, width, 3), dtype=np.float32)
     noise = rng.uniform(1.0, 3.2) * (1.6 if condition == "night" else 1.0)
-    return np.clip(image + noise * grain, 0, 255).astype(np.uint8)
+    return to_bytes(image + noise * grain)

@@ -14,6 +14,8 @@ from toyworld.model import Thing
 from toyworld.sky import Sky, weather_light
 from toyworld.street import Street, plan
 
+Front = tuple[float, float, float]  # u and both ends s of the street side of a house
+Size = tuple[float, float]  # depth and height
 SIDES = (-1, 1)
 FAR = 150.0
 # Chance of a lot being: house, wall, fence, park.
@@ -44,6 +46,17 @@ class World:
         self.things.append(thing.at(x, z, None if yaw is None else yaw + self.street.heading(s)))
         return thing
 
+    def enclose(self, rng: np.random.Generator, kind: str, u: float, s0: float, s1: float) -> None:
+        """Put a "wall", "fence" or "hedge" along the street, in pieces of four meters or so."""
+        points = [self.street.world(u, s) for s in np.linspace(s0, s1, max(2, int((s1 - s0) / 4) + 1))]
+        self.things += barrier(rng, points, kind, snow=self.light.snow)
+
+    def house(self, rng: np.random.Generator, front: Front, size: Size, way: int, **looks: bool) -> None:
+        """Put a house on the side `way` of the street; `looks` as `block` takes them."""
+        u, s0, s1 = front
+        start, end = self.street.world(u, s0), self.street.world(u, s1)
+        self.things.append(block(rng, start, end, *size, way, snow=self.light.snow, **looks))
+
 
 def build(rng: np.random.Generator, *, tram: bool, barriers: tuple[str, ...], condition: str) -> World:
     """A street without traffic. `barriers`: "wall" and "fence" that have to stand near."""
@@ -55,7 +68,7 @@ def build(rng: np.random.Generator, *, tram: bool, barriers: tuple[str, ...], co
     first = int(rng.choice(SIDES))
     for way in (first, -first):  # one kind of barrier a side
         _row(rng, world, way, barriers[:1] if way == first else barriers[1:])
-        _kerb(rng, world, way)
+        _curb(rng, world, way)
     if street.median is not None and not street.tracks:
         _median(rng, world)
     _signals(rng, world)
@@ -69,12 +82,11 @@ def _row(rng: np.random.Generator, world: World, way: int, barriers: tuple[str, 
     tall = rng.uniform(9, 19) if street.style != "suburb" else rng.uniform(6, 9)
     while s < FAR:
         length = rng.uniform(9, 20) if street.style != "suburb" else rng.uniform(8, 14)
-        hit = [b for a, b in street.crossings if s + length > a - 2.5 and s < b + 2.5]
-        gap = [a for a, b in street.crossings if s + length > a - 2.5 and s < b + 2.5]
-        if hit and gap[0] - 2.5 - s > 5:
-            length = gap[0] - 2.5 - s
+        hit = [(a - 2.5, b + 2.5) for a, b in street.crossings if s + length > a - 2.5 and s < b + 2.5]
+        if hit and hit[0][0] - s > 5:
+            length = hit[0][0] - s
         elif hit:
-            s, fresh = hit[0] + 2.5, True
+            s, fresh = hit[0][1], True
             continue
         kind = int(rng.choice(4, p=LOTS[street.style]))
         if barriers and s + length > 12 and s < 32:
@@ -88,66 +100,50 @@ def _row(rng: np.random.Generator, world: World, way: int, barriers: tuple[str, 
 
 def _house(rng: np.random.Generator, world: World, way: int, s0: float, s1: float, tall: float, fresh: bool) -> None:
     street = world.street
-    suburb = street.style == "suburb"
-    back = rng.uniform(3, 7) if suburb else (rng.uniform(0, 1.5) if street.style == "works" else 0.0)
-    height = tall * rng.uniform(0.75, 1.25) if street.style != "works" else rng.uniform(5, 12)
+    suburb, works = street.style == "suburb", street.style == "works"
+    back = rng.uniform(3, 7) if suburb else (rng.uniform(0, 1.5) if works else 0.0)
+    height = tall * rng.uniform(0.75, 1.25) if not works else rng.uniform(5, 12)
     depth = rng.uniform(8, 13)
-    u = street.front[way] + way * back
+    u = street.behind(way, back)
     gap = rng.uniform(1.5, 3.0) if suburb else 0.0
-    options = {"works": street.style == "works", "snow": world.light.snow}
-    start, end = street.world(u, s0 + gap), street.world(u, s1 - gap)
-    world.things.append(block(rng, start, end, depth, way, height, blind=not fresh, **options))
+    world.house(rng, (u, s0 + gap, s1 - gap), (depth, height), way, works=works, blind=not fresh)
     if fresh and rng.random() < 0.8:
         for i in (1, 2, 3):  # the far side of a side street
-            outer = u + way * (depth + 0.3) * i
-            a, b = street.world(outer, s0 + gap), street.world(outer, s0 + gap + 9)
-            world.things.append(block(rng, a, b, depth, way, height * rng.uniform(0.7, 1.2), blind=False, **options))
+            front = (u + way * (depth + 0.3) * i, s0 + gap, s0 + gap + 9)
+            world.house(rng, front, (depth, height * rng.uniform(0.7, 1.2)), way, works=works, blind=False)
     if suburb:
         _front_garden(rng, world, way, s0, s1, back)
-
-
-def _line(street: Street, u: float, s0: float, s1: float) -> list[tuple[float, float]]:
-    """World points along the street every four metres or so."""
-    return [street.world(u, s) for s in np.linspace(s0, s1, max(2, int((s1 - s0) / 4) + 1))]
 
 
 def _front_garden(rng: np.random.Generator, world: World, way: int, s0: float, s1: float, back: float) -> None:
     street = world.street
     kind = str(rng.choice(["hedge", "fence", "wall", "none"], p=[0.35, 0.3, 0.15, 0.2]))
     if kind != "none":
-        line = _line(street, street.front[way] + way * 0.1, s0 + 0.3, s1 - 0.3)
-        world.things += barrier(rng, line, kind, snow=world.light.snow)
+        world.enclose(rng, kind, street.behind(way, 0.1), s0 + 0.3, s1 - 0.3)
     for _ in range(int(rng.integers(0, 4))):
-        u = street.front[way] + way * rng.uniform(0.8, max(1.0, back - 0.5))
+        u = street.behind(way, rng.uniform(0.8, max(1.0, back - 0.5)))
         world.put(fit.bush(rng, world.crowns), u, rng.uniform(s0, s1))
     if rng.random() < 0.4:
-        world.put(fit.tree(rng, world.crowns, 0.7), street.front[way] + way * back * 0.6, rng.uniform(s0, s1))
+        world.put(fit.tree(rng, world.crowns, 0.7), street.behind(way, back * 0.6), rng.uniform(s0, s1))
 
 
 def _open_lot(rng: np.random.Generator, world: World, way: int, s0: float, s1: float, kind: str | None) -> None:
     """A park, a yard or a building site, perhaps behind a wall or a fence."""
     street = world.street
-    if kind is not None:
-        line = _line(street, street.front[way] + way * 0.1, s0, s1)
-        world.things += barrier(rng, line, kind, snow=world.light.snow)
-    elif rng.random() < 0.3:
-        world.things += barrier(
-            rng, _line(street, street.front[way] + way * 0.1, s0, s1), "hedge", snow=world.light.snow
-        )
+    if kind is not None or rng.random() < 0.3:
+        world.enclose(rng, kind or "hedge", street.behind(way, 0.1), s0, s1)
     deep = kind is not None and rng.random() < 0.5
     if deep:
-        height = rng.uniform(5, 14)
-        u = street.front[way] + way * rng.uniform(8, 16)
-        a, b = street.world(u, s0), street.world(u, s1)
-        world.things.append(block(rng, a, b, 10, way, height, works=True, snow=world.light.snow, blind=False))
+        size, u = (10, rng.uniform(5, 14)), street.behind(way, rng.uniform(8, 16))
+        world.house(rng, (u, s0, s1), size, way, works=True, blind=False)
     for _ in range(int(rng.integers(1, 4 if deep else 7))):
-        u = street.front[way] + way * rng.uniform(1.5, 7 if deep else 16)
+        u = street.behind(way, rng.uniform(1.5, 7 if deep else 16))
         s = rng.uniform(s0, s1)
         world.put(fit.tree(rng, world.crowns) if rng.random() < 0.7 else fit.bush(rng, world.crowns), u, s)
 
 
-def _kerb(rng: np.random.Generator, world: World, way: int) -> None:
-    """Trees, lamps, posts, signs and clutter between the kerb and the walk."""
+def _curb(rng: np.random.Generator, world: World, way: int) -> None:
+    """Trees, lamps, posts, signs and clutter between the curb and the walk."""
     street = world.street
     walk = street.walk[way]
     edge = walk[0] if way > 0 else -walk[1]  # distance from the middle
@@ -162,11 +158,8 @@ def _kerb(rng: np.random.Generator, world: World, way: int) -> None:
     for s in np.arange(rng.uniform(6, 26), 75, rng.uniform(18, 30)):
         if not street.crossed(s, s, 1):
             world.put(fit.lamp_post(rng, -way), way * (edge + 0.35), s)
-    for make, count in (
-        (fit.post, rng.integers(0, 4)),
-        (fit.sign, rng.integers(1, 4)),
-        (fit.clutter, rng.integers(0, 4)),
-    ):
+    counts = (rng.integers(0, 4), rng.integers(1, 4), rng.integers(0, 4))
+    for make, count in zip((fit.post, fit.sign, fit.clutter), counts, strict=True):
         for _ in range(int(count)):
             s = (9 if make is fit.sign else 6.5) + rng.gamma(2.0, 7.0)
             if not street.crossed(s, s, 1):
@@ -195,7 +188,7 @@ def _median(rng: np.random.Generator, world: World) -> None:
     if kind > 0.7:
         for s in np.arange(5.0, 100, 8):
             if not street.crossed(s, s + 8, 3):
-                world.things += barrier(rng, _line(street, u, s, s + 8), "fence", snow=world.light.snow)
+                world.enclose(rng, "fence", u, s, s + 8)
 
 
 def _signals(rng: np.random.Generator, world: World) -> None:
@@ -224,10 +217,10 @@ def _horizon(rng: np.random.Generator, world: World) -> None:
         elif rng.random() < 0.7:
             height = rng.uniform(6, 20)
             end = (x + u, z + 8)
-            world.things.append(block(rng, (x + u, z), end, 10, 1 if u > 0 else -1, height, blind=False))
+            world.things.append(block(rng, (x + u, z), end, 10, height, 1 if u > 0 else -1, blind=False))
     if street.style != "dense":
         for s in np.arange(20, FAR, 14):
             for way in SIDES:
                 if not street.crossed(s, s, 4):
-                    u = street.front[way] + way * rng.uniform(16, 26)
+                    u = street.behind(way, rng.uniform(16, 26))
                     world.put(fit.tree(rng, world.crowns, 1.3), u, s)

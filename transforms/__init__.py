@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.color import BilateralBlur, ColorJitter, Distort, GaussianBlur, Normalise
+from transforms.color import BILATERAL_BLUR, GAUSSIAN_BLUR, ColorJitter, Distort, Normalize
 from transforms.geometry import FixedSize, LabelStride, RandomFlip, RandomScaleCrop, ResizeCrop
 from transforms.randaugment import RandAugment
 from transforms.short_side import ShortSide
@@ -41,32 +41,24 @@ def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
 
 def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     """Flip, resize; colors and blur as with crops, none by default of such recipes. Padding follows."""
-    normalise = Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
-    return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalise]
+    normalize = Normalize(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD), every=True)
+    return [RandomFlip(), ShortSide(cfg.DATASET.IMG_MAX_SIZE), *_looks(cfg, spec), normalize]
 
 
 def _padded_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
-    """Resize, pad and crop, flip, colors; an image without new colors is float, and normalised."""
+    """Resize, pad and crop, flip, colors; an image without new colors is float, and normalized."""
     size = cfg.DATASET.CROP_SIZE
     steps = [ResizeCrop(size, cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX, ignore=spec.ignore_label), RandomFlip()]
     if cfg.AUG.COLOR or cfg.AUG.HUE:
         return [*steps, Distort(cfg.AUG.COLOR, cfg.AUG.HUE)]
-    return [*steps, Normalise(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))]
+    return [*steps, Normalize(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))]
 
 
 def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     """Scale and crop, flip, RandAugment, colors, blur."""
-    fill = mean_color(cfg.DATASET.MEAN)
-    size = None if cfg.DATASET.FULL_CROP else cfg.DATASET.CROP_SIZE
-    crop = RandomScaleCrop(
-        size,
-        cfg.AUG.SCALE_MIN,
-        cfg.AUG.SCALE_MAX,
-        cfg.DATASET.PRE_SIZE,
-        cfg.DATASET.TRANSLATE_AUG_FIX,
-        fill,
-        spec.ignore_label,
-    )
+    c, fill = cfg.DATASET, mean_color(cfg.DATASET.MEAN)
+    size, scales = None if c.FULL_CROP else c.CROP_SIZE, (cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX)
+    crop = RandomScaleCrop(size, *scales, c.PRE_SIZE, c.TRANSLATE_AUG_FIX, fill, spec.ignore_label)
     return [crop, RandomFlip(), *_looks(cfg, spec)]
 
 
@@ -80,9 +72,9 @@ def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     if cfg.AUG.COLOR:
         steps.append(ColorJitter.of_strength(cfg.AUG.COLOR))
     if cfg.AUG.BBLUR:
-        steps.append(BilateralBlur())
+        steps.append(BILATERAL_BLUR)
     elif cfg.AUG.GBLUR:
-        steps.append(GaussianBlur())
+        steps.append(GAUSSIAN_BLUR)
     return steps
 
 
@@ -94,6 +86,6 @@ def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:
 
 
 def mean_color(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:
-    """The grey that is 0 after normalisation, (R, G, B) in 0..255: padding of images."""
+    """The gray that is 0 after normalization, (R, G, B) in 0..255: padding of images."""
     red, green, blue = (round(255 * value) for value in mean)
     return red, green, blue

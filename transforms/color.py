@@ -1,6 +1,6 @@
 """How pixels look: color jitter and blur, on RGB images in 0..255. Labels are left as they are.
 
-The single operations have the semantics of torchvision's `adjust_*` functions on uint8 images (within two grey
+The single operations have the semantics of torchvision's `adjust_*` functions on uint8 images (within two gray
 levels, by rounding), through look-up tables and OpenCV, since they run once for each crop.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from PIL import Image, ImageEnhance
 
 from utils.contracts import Sample
 
+Adjust = Callable[[np.ndarray, float], np.ndarray]
 _LEVELS = np.arange(256, dtype=np.float32)
 
 
@@ -34,13 +35,13 @@ def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8, blended with the mean of its grey version: 0 is flat grey, 1 the image."""
+    """(H, W, 3) uint8, blended with the mean of its gray version: 0 is flat gray, 1 the image."""
     mean = int(cv2.mean(_gray(image))[0] + 0.5)
     return cv2.LUT(image, _table(mean + (_LEVELS - mean) * factor))
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8, blended with its grey version: 0 is grey, 1 the image."""
+    """(H, W, 3) uint8, blended with its gray version: 0 is gray, 1 the image."""
     gray = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(image, factor, gray, 1.0 - factor, 0.0)
 
@@ -89,23 +90,19 @@ class ColorJitter:
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """The sample in other colors."""
-        assert sample.image.dtype == np.uint8, "colors are changed before normalisation"
-        steps: list[tuple[Callable[[np.ndarray, float], np.ndarray], float, float]] = [
-            (operation, max(0.0, 1 - amount), 1 + amount)
-            for operation, amount in (
-                (adjust_brightness, self.brightness),
-                (adjust_contrast, self.contrast),
-                (adjust_saturation, self.saturation),
-            )
-            if amount
+        assert sample.image.dtype == np.uint8, "colors are changed before normalization"
+        adjusters = (adjust_brightness, adjust_contrast, adjust_saturation)
+        amounts = zip(adjusters, (self.brightness, self.contrast, self.saturation), strict=True)
+        steps: list[tuple[Adjust, float, float]] = [
+            (adjust, max(0.0, 1 - amount), 1 + amount) for adjust, amount in amounts if amount
         ]
         if self.hue:
             steps.append((adjust_hue, -self.hue, self.hue))
         rng.shuffle(steps)
         image = sample.image
-        for operation, low, high in steps:
-            image = operation(image, rng.uniform(low, high))
-        return _with_image(sample, image)
+        for adjust, low, high in steps:
+            image = adjust(image, rng.uniform(low, high))
+        return replace(sample, image=image)
 
 
 def enhance(image: np.ndarray, kind: str, factor: float) -> np.ndarray:
@@ -141,48 +138,38 @@ class Distort:
                 image = turn_hue(image, rng.uniform(-self.hue, self.hue))
             else:
                 image = enhance(image, step, rng.uniform(max(0.0, 1 - self.strength), 1 + self.strength))
-        return _with_image(sample, image)
+        return replace(sample, image=image)
 
 
 @dataclass(frozen=True)
-class Normalise:
-    """Image in 0..255 -> (x / 255 - mean) / std, float32. uint8 stays unless `every`: the device normalises that."""
+class Normalize:
+    """Image in 0..255 -> (x / 255 - mean) / std, float32. uint8 stays unless `every`: the device normalizes that."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     every: bool = False
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample, normalised; nothing is drawn."""
+        """The sample, normalized; nothing is drawn."""
         if sample.image.dtype == np.uint8 and not self.every:
             return sample
         image = (sample.image / np.float32(255) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return _with_image(sample, image)
+        return replace(sample, image=image)
 
 
 @dataclass(frozen=True)
-class GaussianBlur:
-    """Blur every image by a random, small sigma (published range 0.15 to 1.3 pixels)."""
+class Blur:
+    """Blur every image by a random, small sigma."""
 
-    low: float = 0.15
-    high: float = 1.3
-
-    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample with a blurred image."""
-        return _with_image(sample, blur_gaussian(sample.image, rng.uniform(self.low, self.high)))
-
-
-@dataclass(frozen=True)
-class BilateralBlur:
-    """Blur every image, edges excepted, by a random, small sigma (published range 0.05 to 0.75 pixels)."""
-
-    low: float = 0.05
-    high: float = 0.75
+    blur: Adjust
+    low: float
+    high: float
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """The sample with a blurred image."""
-        return _with_image(sample, blur_bilateral(sample.image, rng.uniform(self.low, self.high)))
+        return replace(sample, image=self.blur(sample.image, rng.uniform(self.low, self.high)))
 
 
-def _with_image(sample: Sample, image: np.ndarray) -> Sample:
-    return Sample(image, sample.label, sample.name, sample.size, sample.crop_center)
+# By the published ranges of sigma, in pixels.
+GAUSSIAN_BLUR = Blur(blur_gaussian, 0.15, 1.3)
+BILATERAL_BLUR = Blur(blur_bilateral, 0.05, 0.75)  # edges excepted

@@ -67,7 +67,7 @@ def cut_image(image: np.ndarray, window: Window, fill: Sequence[int]) -> np.ndar
     """(H, W, 3) -> (h, w, 3), what resizing the whole image (bicubic, as published) and cropping then would give.
 
     Only the source pixels of the window, and the kernel's reach round them, are touched; positions agree to half a
-    source pixel. Padding of a float image, which is normalised already, is 0; that of a uint8 image is `fill`.
+    source pixel. Padding of a float image, which is normalized already, is 0; that of a uint8 image is `fill`.
     """
     if window.whole == image.shape[:2]:
         (y0, y1), (x0, x1) = window.visible(0), window.visible(1)
@@ -158,9 +158,14 @@ class RandomScaleCrop:
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """`sample` cut to the crop size; its center is used up."""
         window = self.draw(sample, rng)
-        image = cut_image(sample.image, window, self.fill)
-        label = None if sample.label is None else cut_label(sample.label, window, self.ignore)
-        return Sample(image, label, sample.name, sample.size)
+        return cut(sample, window, self.fill, self.ignore)
+
+
+def cut(sample: Sample, window: Window, fill: Sequence[int], ignore: int) -> Sample:
+    """Image and label of a window; the sample's center is used up."""
+    image = cut_image(sample.image, window, fill)
+    label = None if sample.label is None else cut_label(sample.label, window, ignore)
+    return replace(sample, image=image, label=label, crop_center=None)
 
 
 def resize_plain(sample: Sample, factor: float) -> Sample:
@@ -174,7 +179,7 @@ def resize_plain(sample: Sample, factor: float) -> Sample:
     label = sample.label
     if label is not None:
         label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
-    return Sample(image, label, sample.name, sample.size, sample.crop_center)
+    return replace(sample, image=image, label=label)
 
 
 def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int) -> Sample:
@@ -185,15 +190,15 @@ def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int)
     label = sample.label
     if label is not None:
         label = _pad(np.ascontiguousarray(label[rows, columns]), window, (ignore,))
-    return Sample(image, label, sample.name, sample.size)
+    return replace(sample, image=image, label=label, crop_center=None)
 
 
 @dataclass(frozen=True)
 class ResizeCrop:
-    """Resize the whole image by a uniform factor, pad to the crop with grey, then crop.
+    """Resize the whole image by a uniform factor, pad to the crop with gray, then crop.
 
-    The crop is uniform, or covers the sample's center. The image becomes float32 in 0..255, not normalised:
-    `Distort` or `Normalise` has to follow.
+    The crop is uniform, or covers the sample's center. The image becomes float32 in 0..255, not normalized:
+    `Distort` or `Normalize` has to follow.
     """
 
     size: Size
@@ -233,9 +238,7 @@ class FixedSize:
         whole = (max(1, height * self.size // edge), max(1, width * self.size // edge))
         left = (whole[1] - self.size) // 2 if self.square else 0
         window = Window(whole, (0, left), (self.size, self.size) if self.square else whole)
-        image = cut_image(sample.image, window, self.fill)
-        label = None if sample.label is None else cut_label(sample.label, window, self.ignore)
-        return Sample(image, label, sample.name, sample.size)
+        return cut(sample, window, self.fill, self.ignore)
 
 
 @dataclass(frozen=True)
@@ -271,5 +274,4 @@ class LabelStride:
             rest = [(0, -side % stride) for side in label.shape]
             label = np.pad(label, rest, constant_values=self.fill)
         rows, columns = (slice(min(stride // 2, n - 1), n // stride * stride or n, stride) for n in label.shape)
-        label = np.ascontiguousarray(label[rows, columns])
-        return replace(sample, label=label)
+        return replace(sample, label=np.ascontiguousarray(label[rows, columns]))

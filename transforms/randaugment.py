@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ def auto_contrast(image: np.ndarray, level: float = 0.0, sign: int = 1) -> np.nd
 
 
 def equalize(image: np.ndarray, level: float = 0.0, sign: int = 1) -> np.ndarray:
-    """Equalise the histogram of every channel."""
+    """Equalize the histogram of every channel."""
     return cv2.merge([cv2.equalizeHist(channel) for channel in cv2.split(image)])
 
 
@@ -128,7 +128,7 @@ def warp(sample: Sample, matrix: np.ndarray, fill: tuple[int, int, int], ignore:
     label = sample.label
     if label is not None:
         label = cv2.warpAffine(label, matrix, (width, height), None, cv2.INTER_NEAREST, border, (ignore,))
-    return Sample(image, label, sample.name, sample.size)
+    return replace(sample, image=image, label=label, crop_center=None)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class RandAugment:
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """The sample after `count` operations."""
-        assert sample.image.dtype == np.uint8, "RandAugment works before normalisation"
+        assert sample.image.dtype == np.uint8, "RandAugment works before normalization"
         for name in rng.choices([*COLOR, *GEOMETRIC], k=self.count):
             sample = self.apply(sample, name, rng.choice((-1, 1)))
         return sample
@@ -151,7 +151,6 @@ class RandAugment:
         """The sample after the operation `name` of COLOR or GEOMETRIC."""
         level = min(1.0, self.magnitude / MAX_MAGNITUDE)
         if name in COLOR:
-            image = COLOR[name](sample.image, level, sign)
-            return Sample(image, sample.label, sample.name, sample.size, sample.crop_center)
+            return replace(sample, image=COLOR[name](sample.image, level, sign))
         matrix = GEOMETRIC[name](math.copysign(level, sign), *sample.image.shape[:2])
         return warp(sample, matrix, self.fill, self.ignore)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -36,4 +36,4 @@ class ShortSide:
         label = sample.label
         if label is not None:
             label = np.array(Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST))
-        return Sample(np.array(image), label, sample.name, sample.size)
+        return replace(sample, image=np.array(image), label=label, crop_center=None)

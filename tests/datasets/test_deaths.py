@@ -98,6 +98,7 @@ def test_what_processes_lack(
     assert not shortage(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
+@pytest.mark.quick("flags0-4-1", "flags2-0-0")
 @pytest.mark.parametrize(
     ("flags", "at", "saved"),
     [
@@ -134,6 +135,7 @@ def test_what_was_trained_is_saved(
         assert all((value == other["net"][name]).all() for name, value in one["net"].items())
 
 
+@pytest.mark.slow
 def test_a_validation_ends_in_one_line(
     tiny_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

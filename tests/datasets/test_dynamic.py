@@ -170,7 +170,7 @@ def test_options_of_crops_are_refused(make_cfg: Make) -> None:
 
 
 def test_the_loader_of_a_config(tmp_path: Path, make_cfg: Make, write_file: Callable[[Path, np.ndarray], None]) -> None:
-    """Colors are changed before the image is normalised; the sizes that lists tell are checked on reading."""
+    """Colors are changed before the image is normalized; the sizes that lists tell are checked on reading."""
     for i in range(len(SIZES)):
         tree, whole = tmp_path / "ADEChallengeData2016", source(i)
         write_file(tree / f"images/training/{i}.png", whole.image)

@@ -73,12 +73,12 @@ def palette(values: np.ndarray, kind: str, colors: int = 256) -> bytes:
     return saved(picture, kind)
 
 
-def grey_alpha(depth: type) -> bytes:
+def gray_alpha(depth: type) -> bytes:
     layers = [IDS, IDS, IDS, np.full_like(IDS, np.iinfo(depth).max)]
     return cv2.imencode(".png", np.stack(layers, -1).astype(depth))[1].tobytes()
 
 
-PLAIN_GREY = b"P2\n# of some tool\n4 3\n11\n" + b" ".join(b"%d" % i for i in range(12)) + b"\n"
+PLAIN_GRAY = b"P2\n# of some tool\n4 3\n11\n" + b" ".join(b"%d" % i for i in range(12)) + b"\n"
 WITH_OVERVIEWS = tiff([IDS.astype(np.uint8), IDS[::2, ::2].astype(np.uint8)], kinds=(0, 1))
 
 
@@ -91,9 +91,9 @@ WITH_OVERVIEWS = tiff([IDS.astype(np.uint8), IDS[::2, ::2].astype(np.uint8)], ki
         *(saved(Image.fromarray(IDS.astype(np.uint8)), "TIFF", compression=c) for c in ("tiff_lzw", "packbits")),
         *(palette(IDS, kind, size) for kind in ("PNG", "BMP", "TIFF", "GIF", "PCX") for size in (12, 16, 256)),
         saved(Image.merge("LA", [Image.fromarray(IDS.astype(np.uint8))] * 2), "PNG"),
-        grey_alpha(np.uint8),
-        grey_alpha(np.uint16),
-        PLAIN_GREY,
+        gray_alpha(np.uint8),
+        gray_alpha(np.uint16),
+        PLAIN_GRAY,
         b"P5\n4 3\n11\n" + IDS.astype(np.uint8).tobytes(),
         WITH_OVERVIEWS,
     ],
@@ -135,7 +135,7 @@ def test_few_bits_are_not_spread(tmp_path: Path, bits: int, kind: str) -> None:
 
 
 def png(shape: tuple[int, int], bits: int, rows: bytes) -> bytes:
-    """A grey PNG of few bits."""
+    """A gray PNG of few bits."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

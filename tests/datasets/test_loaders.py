@@ -213,6 +213,20 @@ def test_images_without_labels_go_with_any_number_of_classes(make_cfg: Make, cit
     assert len(datasets.build_val(cfg, DistributedContext(), "test")) == 3
 
 
+def test_loader_processes_are_deaf_to_signals(make_cfg: Make, cityscapes_root: Path) -> None:
+    """What that means for a program in whose group they are: test_signals_to_the_group_leave_loaders_at_work."""
+    status = [Path(f"/proc/{process.pid}/status") for process in multiprocessing.active_children()]
+    batches = iter(
+        datasets.build_val(make_cfg("--set_cityscapes_root", cityscapes_root, "--num_workers", 2), DistributedContext())
+    )
+    next(batches)
+    started = [Path(f"/proc/{process.pid}/status") for process in multiprocessing.active_children()]
+    masks = [line for path in started if path not in status for line in path.read_text().splitlines()]
+    ignored = [int(line.split()[1], 16) for line in masks if line.startswith("SigIgn")]
+    deaf = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    assert ignored and all(mask & deaf == deaf for mask in ignored)
+
+
 READER = """
 import multiprocessing, signal, sys
 import config, datasets
@@ -251,6 +265,7 @@ def reader(tmp_path: Path, write_file: Any) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.run
 def test_signals_to_the_group_leave_loaders_at_work(reader: subprocess.Popen[str]) -> None:
     """And the program ends without waiting for them, even in the middle of a pass."""
@@ -259,6 +274,7 @@ def test_signals_to_the_group_leave_loaders_at_work(reader: subprocess.Popen[str
     assert (reader.returncode, output) == (0, "7\n")
 
 
+@pytest.mark.slow
 @pytest.mark.run
 def test_loaders_end_when_the_program_is_killed(reader: subprocess.Popen[str]) -> None:
     reader.kill()

@@ -115,9 +115,9 @@ def test_sixteen_bits_that_are_fewer(tmp_path: Path, suffix: str, bits: int) -> 
         read_image(paths[0], bits=0)  # black without a word otherwise
 
 
-def test_grey_and_signed_of_twelve_bits(tmp_path: Path) -> None:
-    grey = RGB[..., 0].astype(np.int16) << 4
-    for name, values in (("a.png", grey.astype(np.uint16)), ("b.tiff", grey)):
+def test_gray_and_signed_of_twelve_bits(tmp_path: Path) -> None:
+    gray = RGB[..., 0].astype(np.int16) << 4
+    for name, values in (("a.png", gray.astype(np.uint16)), ("b.tiff", gray)):
         assert cv2.imwrite(str(tmp_path / name), values)
         assert np.array_equal(read_image(str(tmp_path / name), bits=12), np.repeat(RGB[..., :1], 3, -1))
 

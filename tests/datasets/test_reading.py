@@ -18,12 +18,12 @@ from utils.errors import UserError
 RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("kind", ["rgb", "rgba", "grey", "rgb16", "grey16", "palette", "bmp", "tiff", "webp"])
+@pytest.mark.parametrize("kind", ["rgb", "rgba", "gray", "rgb16", "gray16", "palette", "bmp", "tiff", "webp"])
 def test_images_of_any_kind_become_rgb(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"image.{kind if kind in ('bmp', 'tiff', 'webp') else 'png'}"
     wide = RGB.astype(np.uint16) * 257
-    grey = np.repeat(RGB[..., :1], 3, -1)
-    expected = grey if kind.startswith("grey") else RGB
+    gray = np.repeat(RGB[..., :1], 3, -1)
+    expected = gray if kind.startswith("gray") else RGB
     if kind == "rgba":
         Image.fromarray(np.concatenate([RGB, RGB[..., :1]], -1)).save(path)
     elif kind == "palette":
@@ -31,11 +31,11 @@ def test_images_of_any_kind_become_rgb(tmp_path: Path, kind: str) -> None:
         picture.putpalette(RGB.reshape(-1).tolist())
         picture.save(path)
     elif kind.endswith("16"):
-        cv2.imwrite(str(path), wide[..., 0] if kind == "grey16" else wide[..., ::-1])
+        cv2.imwrite(str(path), wide[..., 0] if kind == "gray16" else wide[..., ::-1])
     elif kind == "webp":
         Image.fromarray(RGB).save(path, lossless=True)
     else:
-        Image.fromarray(RGB[..., 0] if kind == "grey" else RGB).save(path)
+        Image.fromarray(RGB[..., 0] if kind == "gray" else RGB).save(path)
     image = read_image(str(path))
     assert image.dtype == np.uint8
     np.testing.assert_allclose(image, expected, atol=1 if kind.endswith("16") else 0)
@@ -48,7 +48,7 @@ def test_exif_rotation_is_ignored(tmp_path: Path) -> None:
     assert read_image(str(tmp_path / "turned.jpg")).shape == (4, 6, 3)
 
 
-@pytest.mark.parametrize("kind", ["grey", "palette", "bits4", "rgb", "grey16"])
+@pytest.mark.parametrize("kind", ["gray", "palette", "bits4", "rgb", "gray16"])
 def test_labels_of_any_kind_keep_their_values(tmp_path: Path, kind: str) -> None:
     path, label = tmp_path / "label.png", np.arange(12, dtype=np.uint8).reshape(3, 4)
     if kind == "palette":
@@ -58,7 +58,7 @@ def test_labels_of_any_kind_keep_their_values(tmp_path: Path, kind: str) -> None
     elif kind == "bits4":
         cv2.imwrite(str(path), label)
         path.write_bytes(four_bit_png(label))
-    elif kind == "grey16":
+    elif kind == "gray16":
         cv2.imwrite(str(path), label.astype(np.uint16))
     else:
         Image.fromarray(np.repeat(label[..., None], 3, -1) if kind == "rgb" else label).save(path)

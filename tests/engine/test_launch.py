@@ -151,6 +151,7 @@ def launched_on_two(words: list[str]) -> int:
         return launch.on([0, 1], words) or 0
 
 
+@pytest.mark.quick("TERM", "INT")
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "USR1"])
 def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     """To every process, which the terminal itself does not reach; the end is theirs."""
@@ -167,6 +168,7 @@ def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     assert process.returncode in (40, 41)
 
 
+@pytest.mark.slow
 @pytest.mark.run
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """Even where it has no time to say so."""

@@ -81,6 +81,7 @@ def test_a_resume_that_has_nothing_left(words: str, flag: str) -> None:
 def test_batch_norm_over_one_value(words: str, cures: str) -> None:
     """A cure is named where it is one: a map that is pooled to one place stays one in any crop."""
     whole = ["--dataset", "cityscapes", "--class_uniform_pct", "0", "--bs_trn", "1", "--width_mult", "0.05"]
+    whole += ["MODEL.OCR_EXTRA.STAGE3.NUM_MODULES", "1", "MODEL.OCR_EXTRA.STAGE4.NUM_MODULES", "1"]
     cfg = config.load([*whole, *words.split()])
     net = network.build(cfg)
     with pytest.raises(UserError) as caught:

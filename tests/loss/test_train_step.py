@@ -14,7 +14,7 @@ import network
 slow = pytest.mark.slow
 # Beside the recorded command line: what the published code does differently.
 EXTRA = {"img_wt": ["--published", "img_wt"]}
-CASES = ["ce", *(pytest.param(name, marks=slow) for name in ("img_wt", "rmi", "rmi_aux", "ce_single_scale"))]
+CASES = ["ce", "img_wt", "rmi", "rmi_aux", "ce_single_scale"]
 
 
 def step(case, dtype, golden):
@@ -41,7 +41,7 @@ def filled(cfg, dtype):
     return net.requires_grad_().to(dtype).train()
 
 
-@pytest.mark.run
+@slow
 @pytest.mark.parametrize("case", CASES)
 def test_in_double(case, golden):
     numbers, value, net = step(case, torch.float64, golden)

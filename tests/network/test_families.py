@@ -47,6 +47,14 @@ def test_trunk(narrow, arch: str) -> None:
     assert isinstance(net, MultiScale) == (arch in SEVERAL)
 
 
+@pytest.mark.quick(
+    "basic.HRNet",
+    "deeper.DeeperW38",
+    "deepv3.DeepR50V3PlusD_m1",
+    "mscale.DeepV3W38Fuse",
+    "offset.DeepV3PlusR50",
+    "encoder_decoder",
+)
 @pytest.mark.parametrize("arch", one_of_each())
 def test_checkpoint_round_trip(narrow, arch: str, tmp_path) -> None:
     """What is saved in the published layout fills another network entirely."""

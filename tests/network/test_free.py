@@ -67,6 +67,7 @@ def test_trained_names_are_all_rows() -> None:
     assert {row.scales for row in rows} == {"", *archs.SCALES}
 
 
+@pytest.mark.quick("resnet*", "hrnet*", "x*", "mobile*", "se_*")
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_step_with_every_loss(name: str) -> None:
     """The loss of each single scale, and of what else the network gives, reaches all weights."""

@@ -39,6 +39,7 @@ def test_state_round_trip(narrow, arch: str) -> None:
     torch.testing.assert_close(other.eval()(x)["pred"], net.eval()(x)["pred"], rtol=0, atol=0)
 
 
+@pytest.mark.quick("eval-*", "train-ocrnet.HRNet", "train-encoder_decoder", "train-deeper.DeeperW38")
 @pytest.mark.parametrize("arch", one_of_each())
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_odd_sizes_and_size(narrow, arch: str, mode: str) -> None:

@@ -102,6 +102,7 @@ def test_two_ways_of_hrnet() -> None:
         close(file, NAMES[name], value)
 
 
+@pytest.mark.slow
 def test_variants_of_hrnet() -> None:
     """`grid_sample` as newer releases of PyTorch have it by default, a refinement, and scores after a softmax."""
     file, make = made("branched_seg_hrnet_w48", "offset.HRNet")
@@ -130,6 +131,7 @@ def test_ocr() -> None:
     close(file, "fused1_acF", native(make(offset_aligned=False), x)["pred"])
 
 
+@pytest.mark.slow
 def test_a_published_file_of_ocr_without_offsets(tmp_path: Path) -> None:
     """Its parts have other names in ocrnet.HRNet; the scores are those from before they are fused."""
     file, make = made("ovenet_seg_hrnet_ocr_w48", "offset.HRNet_OCR")
@@ -151,6 +153,7 @@ def test_plain_hrnet(aligned: bool) -> None:
     close(file, "logits_acT" if aligned else "logits_acF", outputs["pred"])
 
 
+@pytest.mark.slow
 def test_a_training_step_in_double() -> None:
     """The four parts of the loss, their sum, outputs, gradients of all parameters, running statistics."""
     file, make = made("branched_seg_hrnet_w48_train", "offset.HRNet", torch.float64)

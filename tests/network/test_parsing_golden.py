@@ -87,6 +87,7 @@ def features(net: network.Net, image: Tensor) -> list[Tensor]:
     return [trunk.join(maps)] if alone else maps
 
 
+@pytest.mark.quick("resnet18dilated_ppm_deepsup", "hrnetv2_c1")
 @pytest.mark.parametrize("name", NETS)
 def test_outputs(name: str) -> None:
     golden = Golden(name)
@@ -105,6 +106,7 @@ def test_outputs(name: str) -> None:
         golden.close("prob_multiscale", torch.stack(several).mean(0))
 
 
+@pytest.mark.quick("resnet18dilated_ppm_deepsup")
 @pytest.mark.parametrize("name", NETS)
 def test_probabilities_through_the_predictor(name: str) -> None:
     """The rule's sizes, one resize to the image's, softmax, mean; the inputs are the file's, not the image."""
@@ -145,6 +147,7 @@ def training_step(golden: Golden) -> tuple[Tensor, Outputs, dict[str, Tensor]]:
     return total, outputs, terms
 
 
+@pytest.mark.quick("mobilenetv2dilated_c1_deepsup")
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow if n in ("hrnetv2_c1", "resnet50_upernet") else ()) for n in NETS]
 )
@@ -165,6 +168,7 @@ def test_a_training_step_in_double(name: str) -> None:
         check_gradients(file, kind, part)  # type: ignore[arg-type]
 
 
+@pytest.mark.quick("mobilenetv2dilated_c1_deepsup")
 @pytest.mark.parametrize("name", [n for n in NETS if n.startswith(("resnet18", "mobilenet"))])
 def test_a_training_step_in_single(name: str) -> None:
     """Within five times the noise that was recorded between single and double precision."""
@@ -217,6 +221,14 @@ MARKED = [pytest.param(*pair, marks=[pytest.mark.slow] * (pair not in QUICK)) fo
 SLOW_WIDTHS = [pytest.param(mult, marks=pytest.mark.slow) for mult in (0.4, 0.75, 1.5)]
 
 
+@pytest.mark.quick(
+    "resnet18-c1",
+    "resnet18dilated-c1_deepsup",
+    "resnet50-ppm_deepsup",
+    "mobilenetv2_dilated16-ppm",
+    "resnext101_dilated16-upernet_lite",
+    "hrnetv2-c1",
+)
 @pytest.mark.parametrize("encoder, decoder", MARKED, ids=lambda name: name)
 def test_every_pair_that_fits_trains(encoder: str, decoder: str) -> None:
     settings = Settings(5, encoder=encoder, decoder=decoder, width_mult=0.0625)
@@ -288,6 +300,7 @@ def test_batch_norm_moves_as_published() -> None:
     assert {m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.2}
 
 
+@pytest.mark.quick("resnet*", "mobile*")
 @pytest.mark.parametrize("mult", [0.03, 0.3, *SLOW_WIDTHS])
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_any_width(encoder: str, mult: float) -> None:

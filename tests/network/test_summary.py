@@ -46,6 +46,7 @@ def really_kept(net: nn.Module) -> int:
     return sum(storage.nbytes() for address, storage in kept.items() if address not in weights)
 
 
+@pytest.mark.quick("ocrnet.HRNet_Mscale-True", "deepv3*")
 @pytest.mark.parametrize("grad_ckpt", [False, True])
 @pytest.mark.parametrize(
     "arch",

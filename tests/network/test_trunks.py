@@ -38,17 +38,19 @@ def test_output_strides() -> None:
     assert all(found[name] == 32 for name in ("resnet18", "resnet101", "resnext101", "mobilenetv2"))
 
 
+@pytest.mark.quick("0.125-*", "0.02-*")
 @pytest.mark.parametrize("name", TRUNKS)
 @pytest.mark.parametrize("mult", [0.02, MULT, 0.3, 1.5])
 def test_shapes(name: str, mult: float) -> None:
     """Channels and strides are what the trunk says, at any width."""
-    with torch.device("meta"):
-        net = trunk(name, mult)
-        features = net(torch.empty(1, 3, 128, 256))
-    assert [x.shape for x in features] == [(1, c, 128 // stride, 256 // stride) for stride, c in net.levels]
-    assert net.join(features).shape == (1, net.joined.channels, 128 // net.joined.stride, 256 // net.joined.stride)
+    with torch.device("meta" if mult > 1 else "cpu"), torch.no_grad():
+        net = trunk(name, mult).eval()
+        features = net(torch.empty(1, 3, 64, 128))
+    assert [x.shape for x in features] == [(1, c, 64 // stride, 128 // stride) for stride, c in net.levels]
+    assert net.join(features).shape == (1, net.joined.channels, 64 // net.joined.stride, 128 // net.joined.stride)
 
 
+@pytest.mark.quick("hrnet", "resnet50", "resnet18dilated", "mobilenetv2", "se_resnext50", "wide_resnet38", "xception71")
 @pytest.mark.parametrize("name", TRUNKS)
 def test_grad_ckpt_changes_nothing(name: str) -> None:
     """Same gradients and statistics, dropout included."""

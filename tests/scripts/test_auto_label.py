@@ -118,6 +118,7 @@ def test_coverage_and_report(labelled: Path) -> None:
     assert record["classes"] == list(cityscapes.SPEC.classes) and record["ids"] == list(cityscapes.SPEC.train_to_id)
 
 
+@pytest.mark.quick("between")
 @pytest.mark.parametrize("where", ["before", "between", "after"])
 def test_interrupted_and_resumed_gives_the_same_files(
     teacher: str, scenes: Path, labelled: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
@@ -152,6 +153,7 @@ def test_interrupted_and_resumed_gives_the_same_files(
     assert "4 images, 2 of them labeled before" in (out / "auto_label.log").read_text()
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_files(teacher: str, scenes: Path, labelled: Path, tmp_path: Path) -> None:
     words = command(teacher, scenes / "leftImg8bit/train_extra", tmp_path / "auto")
     output = finish(*ranks(auto_label.main, words))

@@ -71,6 +71,7 @@ def test_a_file_takes_pictures_and_gives_classes(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_onnx_says_what_it_is(snapshot: str, tmp_path: Path) -> None:
     import onnx
 
@@ -86,6 +87,7 @@ def test_onnx_says_what_it_is(snapshot: str, tmp_path: Path) -> None:
     assert sides == [0, 3, 64, 96]  # any number of images, one size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
@@ -134,6 +136,7 @@ def test_pooling_to_a_number_of_places_needs_one_size(tmp_path: Path, capsys: py
     assert script.main([*line, "--arch", "encoder_decoder", "--fixed"]) == 0
 
 
+@pytest.mark.slow
 def test_paddles_way_to_scale_is_exported_with_its_weights(tmp_path: Path) -> None:
     """With sides that the scales do not divide the two rules give different maps."""
     net = narrow("--arch", "ocrnet.HRNet_Mscale", "--n_scales", "0.5,1.0")
@@ -155,6 +158,7 @@ def test_a_file_that_differs_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.quick("net.onnx*")
 @pytest.mark.parametrize(
     ("name", "more", "message"),
     [

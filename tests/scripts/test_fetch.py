@@ -222,6 +222,7 @@ def test_an_archive_that_cannot_be_unpacked(server: Server, tmp_path: Path, cont
     assert not (tmp_path / "here").exists()
 
 
+@pytest.mark.slow
 def test_the_demo(server: Server, tmp_path: Path) -> None:
     """The published names, with weights and a picture of ours behind them: masks, and the classes that they show."""
     parsing_pairs.write(server.folder / MODEL, "encoder_resnet50dilated", "decoder_ppm_deepsup_fc2048")

@@ -62,6 +62,7 @@ def listed(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_labels_reach_the_truth(scenes: Path) -> None:
     """By true motion, one frame on: at least 0.9 mean IoU where the way back agrees, that is nearly everywhere."""
     args = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", "files"]

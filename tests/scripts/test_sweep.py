@@ -158,6 +158,7 @@ def test_runx_writes_the_whole_sweep(settings: Path, tmp_path: Path, monkeypatch
         assert (run / "code" / "slurm" / "submit_job").exists() and not (run / "code" / "tests").exists()
 
 
+@pytest.mark.slow
 def test_train_leaves_scripts_in_place_of_the_bare_command(
     tiny_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -433,6 +434,7 @@ def test_sweep_as_a_job_array(settings: Path, tmp_path: Path, monkeypatch: pytes
     assert sorted(submit.read_job_id(run.parent) for run in runs) == [f"8_{task}" for task in range(4)]
 
 
+@pytest.mark.slow
 def test_failed_run_is_not_hidden(
     settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -524,6 +526,7 @@ def test_status_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert sweep_status.main(["exq"]) == 2 and "did you mean 'exp'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_check_gpu_runs() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/check_gpu.py"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -173,11 +173,15 @@ def test_script_inside_a_step_starts_no_step(tmp_path: Path) -> None:
 
 
 def test_one_job_at_a_time_in_a_run_folder(tmp_path: Path) -> None:
-    first = run_script(tmp_path, f"touch {tmp_path}/up; sleep 12")
+    os.mkfifo(tmp_path / "down")
+    command = f"echo started >> {tmp_path}/up; cat {tmp_path}/down"  # one text: bash reads its file as it goes
+    first = run_script(tmp_path, command)
     wait_for(tmp_path / "up")
-    second = run_script(tmp_path, "echo never")
+    second = run_script(tmp_path, command)
     assert "error: another job runs in" in second.communicate(timeout=30)[0] and second.returncode == 1
+    (tmp_path / "down").write_text("")
     first.communicate(timeout=30)
+    assert (tmp_path / "up").read_text() == "started\n"
     assert first.returncode == 0 and (tmp_path / ODD / "exit_code").read_text() == "0\n"
 
 

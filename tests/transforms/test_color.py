@@ -52,7 +52,7 @@ def test_blurs_smooth_and_bilateral_keeps_edges() -> None:
     assert np.abs(gaussian[5:15, 9:11].astype(int) - noisy[5:15, 9:11]).max() > 40
 
 
-@pytest.mark.parametrize("step", [color.ColorJitter.of_strength(0.25), color.GaussianBlur(), color.BilateralBlur()])
+@pytest.mark.parametrize("step", [color.ColorJitter.of_strength(0.25), color.GAUSSIAN_BLUR, color.BILATERAL_BLUR])
 def test_steps_change_the_image_only_and_repeat(step: object) -> None:
     label = np.zeros((40, 60), np.uint8)
     before = Sample(RGB.copy(), label, "name", (40, 60), (3, 4))
@@ -65,8 +65,8 @@ def test_steps_change_the_image_only_and_repeat(step: object) -> None:
 
 def test_jitter_amounts() -> None:
     bright = color.ColorJitter(brightness=0.25)
-    grey = Sample(np.full((2, 2, 3), 100, np.uint8), None, "", (2, 2))
-    values = [int(bright(grey, random.Random(i)).image[0, 0, 0]) for i in range(500)]
+    gray = Sample(np.full((2, 2, 3), 100, np.uint8), None, "", (2, 2))
+    values = [int(bright(gray, random.Random(i)).image[0, 0, 0]) for i in range(500)]
     assert 75 <= min(values) < 78 and 122 < max(values) <= 125
     assert color.ColorJitter.of_strength(0.8).hue == 0.5
-    assert (color.ColorJitter()(grey, random.Random(0)).image == 100).all()
+    assert (color.ColorJitter()(gray, random.Random(0)).image == 100).all()

@@ -10,7 +10,7 @@ from shared import GOLDEN
 import config
 import transforms
 from datasets.cityscapes import SPEC
-from transforms.color import Distort, Normalise, enhance, turn_hue
+from transforms.color import Distort, Normalize, enhance, turn_hue
 from transforms.geometry import RandomFlip, ResizeCrop, pad_crop, resize_plain
 from utils.contracts import Sample
 from utils.errors import UserError
@@ -59,8 +59,8 @@ def test_hue_is_pillows():
     assert np.array_equal(np.asarray(Image.fromarray(TOLD["input"]).convert("HSV")), TOLD["hsv_input"])
 
 
-def test_normalise():
-    step = Normalise((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+def test_normalize():
+    step = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     made = step(Sample(TOLD["input"].astype(np.float32), None, "", (46, 61)), random.Random(0))
     assert made.image.dtype == np.float32
     assert np.abs(made.image - TOLD["normalize"]).max() <= 1e-6
@@ -81,13 +81,13 @@ def test_pipeline():
     assert made.image.dtype == np.uint8 and made.image.shape == (60, 80, 3) and made.label.shape == (60, 80)
 
 
-def test_without_colors_the_image_is_normalised():
+def test_without_colors_the_image_is_normalized():
     made = build("--color_aug", "0", "--hue_aug", "0", "--scale_min", "0.5", "--scale_max", "0.5")(
         sample(), random.Random(0)
     )
-    grey = (0.5 - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
+    gray = (0.5 - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
     assert made.image.dtype == np.float32
-    assert np.abs(made.image[made.label == 255] - grey).max(axis=1).min() < 1e-6
+    assert np.abs(made.image[made.label == 255] - gray).max(axis=1).min() < 1e-6
     assert (made.label == 255).mean() > 0.7
 
 

@@ -10,7 +10,7 @@ from utils.contracts import Sample
 
 
 def make_sample() -> Sample:
-    """The image says the label: class c has the grey 10 * c + 30."""
+    """The image says the label: class c has the gray 10 * c + 30."""
     label = np.random.default_rng(0).integers(0, 19, (6, 8)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
     return Sample(np.repeat((label * 10 + 30)[..., None], 3, -1), label, "", (96, 128))
 

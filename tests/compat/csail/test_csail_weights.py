@@ -61,6 +61,7 @@ def test_a_writer_gives_the_manifests(encoder: str) -> None:
         assert shapes(content) == list(manifest(name).items())
 
 
+@pytest.mark.quick("*-0.125", "resnet18-1.0", "mobilenetv2-1.0")
 @pytest.mark.parametrize("mult", [0.125, 1.0])
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_parts_are_told_by_their_entries(encoder: str, mult: float) -> None:

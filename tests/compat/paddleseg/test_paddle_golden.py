@@ -98,6 +98,7 @@ def test_two_scales_and_their_outputs(loaded) -> None:
         check("eval_two_scale", key, resize(outputs[name], (128, 192)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scales", [TWO, pytest.param(THREE, marks=pytest.mark.slow), pytest.param(FIVE, marks=pytest.mark.slow)]
 )

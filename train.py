@@ -26,19 +26,11 @@ import datasets
 import inference
 import loss
 import network
-from engine import checkpoint, launch
+from engine import checkpoint, launch, session
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
-from engine.outcome import Evaluation, log_results, publish_results
-from engine.session import (
-    Run,
-    load_for_evaluation,
-    log_header,
-    open_run,
-    starting_point,
-    to_device,
-    write_batch_script,
-)
+from engine.outcome import Evaluation, publish_results
+from engine.session import Run
 from engine.state import BatchLoss, TrainState
 from engine.stop import StopRequest, terminable
 from engine.training import Trainer, build_trainer
@@ -232,8 +224,9 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
                 item.counts = confusion.update(item.prediction.classes, item.label).cpu().numpy()
             writers.add(item)
     confusion.reduce(ranks)
-    found = writers.results(ranks)
-    seen = log_results(run, loader, found)
+    found, seen = writers.results(ranks), loader.seen(ranks)
+    for line in (*found.lines, *(seen.lines if cfg.EVAL.MODE else ())):
+        log.line(line)
     notes = {seen.note, *(note for part in ranks.gather(notes) for note in part)} - {""}
     facts = {"images": str(seen.total - len(seen.left_out)), "evaluated in": f"{time.perf_counter() - began:.1f} s"}
     scores = confusion.scores(run.spec.categories)
@@ -263,7 +256,7 @@ def run_command(argv: Sequence[str]) -> int:
         if code is not None:
             return code
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
-    start = starting_point(cfg)
+    start = session.starting_point(cfg)
     if start.path:
         cfg = config.load(argv, metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
@@ -271,13 +264,14 @@ def run_command(argv: Sequence[str]) -> int:
     if cfg.OPTIONS.SUMMARY:
         print(summary(net, cfg.DATASET.CROP_SIZE))
         return 0
-    run = open_run(cfg, ranks, argv, start)
+    run = session.open_run(cfg, ranks, argv, start)
     try:
-        log_header(run, start.notes)
-        write_batch_script(run, argv)
+        session.log_header(run, start.notes)
+        session.write_batch_script(run, argv)
         if cfg.EVAL.MODE:
-            load_for_evaluation(run, net, start)
-            code = publish_results(run, evaluate(run, to_device(run, net), cfg.EVAL.MODE), "val", epoch=0)
+            session.load_for_evaluation(run, net, start)
+            result = evaluate(run, session.to_device(run, net), cfg.EVAL.MODE)
+            code = publish_results(run, result, "val", epoch=0)
         else:
             code = fit(run, build_trainer(run, net, start))
         if code in (0, 2) and (run.folder / "report.html").exists():

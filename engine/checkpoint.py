@@ -51,7 +51,7 @@ def whole(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
     """Newest intact checkpoint of a run (None if it has none yet), and notes on damaged ones.
 
-    The best one is a copy made after its validation: it comes last, whatever its time.
+    The best one is a copy made after its validation: it comes last.
     """
     notes: list[str] = []
     files = run_dir.glob("*checkpoint_ep*.pth")

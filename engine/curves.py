@@ -46,7 +46,7 @@ def _row(line: str) -> Row:
 
 
 def cut_rows(folder: Path, epoch: int) -> list[str]:
-    """Take the rows of epochs after `epoch` out of a metrics.csv; gives their phases. Torn rows go, too."""
+    """Take the rows of epochs after `epoch` out of a metrics.csv; gives their phases. Torn rows also go."""
     found = rows(folder)
     kept = [row.text for row in found if row.text.endswith("\n") and row.values and row.epoch <= epoch]
     if len(kept) < len(found):

@@ -93,7 +93,7 @@ class Renderer:
     def write(self, image: np.ndarray, stem: str = "") -> None:
         """`color_mask`, `overlap` and `pred_mask`, of a picture "sub/x" sub/color_mask_x.png and so on.
 
-        With --visualize `result`, too: the picture and its colors side by side.
+        With --visualize also `result`: the picture and its colors side by side.
         """
         place, masks = self.run.folder / stem, self.render(image)
         pictures = dict(vars(masks))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class ModelEma:
     """A copy of `net` that follows it: ema = decay * ema + (1 - decay) * net, for parameters and running statistics.
 
-    Statistics, too, since those of the last few crops alone can be far from the data's; counters are copied.
+    Statistics are averaged since those of the last few crops alone can be far from the data's; counters are copied.
     The decay grows as (1 + n) / (10 + n) over the first n steps up to `decay`, so that a short run forgets its start.
     """
 

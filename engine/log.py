@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -31,40 +30,16 @@ from utils.names import shown, valid
 T = TypeVar("T")
 
 
-class _TerminalHandler(logging.Handler):
-    """Prints a line without tearing a progress bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
-
-
-class _FileHandler(logging.FileHandler):
-    """A log file whose disk may become full: one line on stderr then, and the run goes on."""
-
-    failed = False
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Say it once; the traceback of `logging` helps nobody."""
-        error = sys.exc_info()[1]
-        if error is not None and not self.failed:
-            self.failed = True
-            print(f"warning: {self.baseFilename} lacks lines: {reason(error)}; {advice(error)}", file=sys.stderr)
-
-
 def _outlive(writer: SummaryWriter, say: Callable[[str], None]) -> None:
     """Let tensorboard's thread live where its disk is full: without it the run would wait for it for ever."""
     events: Any = writer.file_writer.event_writer._ev_writer  # type: ignore[union-attr] # there is no public word for it
-    said: list[str] = []
 
     def guarded(act: Callable[..., None]) -> Callable[..., None]:
         def attempt(*args: Any) -> None:
             try:
                 act(*args)
             except OSError as error:
-                if not said:
-                    said.append(reason(error))
-                    say(f"{said[0]}; {advice(error)}")
+                say(f"{reason(error)}; {advice(error)}")
 
         return attempt
 
@@ -76,26 +51,27 @@ class RunLog:
 
     def __init__(self, run_dir: Path, main: bool = True, name: str = "train.log") -> None:
         self.run_dir, self.main = run_dir, main
+        self._path = (run_dir / name).absolute()
+        self._file: TextIO | None = None
         self._writer: SummaryWriter | None = None
         self._lost: list[str] = []
-        self._logger = logging.Logger("streetscale")
         self._said: set[str] = set()
         if not main:
             return
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
-            file = _FileHandler(run_dir / name, encoding="utf-8", errors="replace")
+            self._file = open(self._path, "a", encoding="utf-8", errors="replace")
         except OSError as error:
             raise UserError(
                 f"the output folder {run_dir} cannot be written: {error.strerror}; {advice(error)}"
             ) from None
-        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        self._logger.addHandler(file)  # the first: it has to have what the terminal may fail to show
-        self._logger.addHandler(_TerminalHandler(logging.INFO))
 
     def line(self, text: str) -> None:
-        """One message (of one or several lines)."""
-        self._logger.info(valid(text))
+        """One message (of one or several lines); the file has what the terminal may fail to show."""
+        self.note(text)
+        if self._file is not None:
+            tqdm.write(valid(text), file=sys.stdout)  # without tearing a progress bar
+            sys.stdout.flush()
         for news in console.lost()[len(self._lost) :]:
             self._lost.append(news)
             self.note(f"warning: {news}")
@@ -107,8 +83,17 @@ class RunLog:
             self.line(text)
 
     def note(self, text: str) -> None:
-        """A message for the file alone: the terminal gets it from elsewhere."""
-        self._logger.debug(valid(text))
+        """A message for the file alone: the terminal gets it from elsewhere. A full disk is said once on stderr."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {valid(text)}\n")
+            self._file.flush()
+        except OSError as error:
+            lacking = f"warning: {self._path} lacks lines: {reason(error)}; {advice(error)}"
+            if lacking not in self._said:
+                self._said.add(lacking)
+                print(lacking, file=sys.stderr)
 
     def start(self, hparams: Mapping[str, Any]) -> None:
         """Write `hparams.json`, and the first row of `metrics.csv` unless a resumed run has one."""
@@ -153,7 +138,7 @@ class RunLog:
         """Tensorboard's writer, opened when it is first needed."""
         if self._writer is None:
             self._writer = SummaryWriter(logdir=str(self.run_dir))
-            _outlive(self._writer, lambda why: self.line(f"warning: nothing more for tensorboard: {why}"))
+            _outlive(self._writer, lambda why: self.once(f"warning: nothing more for tensorboard: {why}"))
         return self._writer
 
     def close(self) -> None:
@@ -162,10 +147,10 @@ class RunLog:
             with suppress(OSError):
                 self._writer.close()
             self._writer = None
-        for handler in list(self._logger.handlers):
+        if self._file is not None:
             with suppress(OSError):
-                handler.close()
-            self._logger.removeHandler(handler)
+                self._file.close()
+            self._file = None
 
     def _row(self, row: list[Any]) -> None:
         path = self.run_dir / "metrics.csv"

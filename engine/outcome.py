@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yacs.config import CfgNode
-
-from datasets.loaders import EvalLoader, Seen
 from engine.session import Run
 from evaluation import sinks
 from evaluation.metrics import Scores, format_table
@@ -31,20 +28,6 @@ class Evaluation(NamedTuple):
     left_out: int = 0
 
 
-def log_results(run: Run, loader: EvalLoader, found: sinks.Results) -> Seen:
-    """Say what the sinks have found, and what was met in the pictures; gives the latter."""
-    seen = loader.seen(run.ranks)
-    for line in (*found.lines, *(seen.lines if run.cfg.EVAL.MODE else ())):
-        run.log.line(line)
-    return seen
-
-
-def _has_labels(cfg: CfgNode) -> bool:
-    """Whether an evaluation is meant to give a score."""
-    labeled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
-    return bool(labeled) and not cfg.EVAL.NO_METRICS
-
-
 def publish_results(run: Run, result: Evaluation, phase: str, epoch: int) -> int:
     """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard.
 
@@ -62,7 +45,8 @@ def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         log.metric(phase, scores.summary() | by_condition, epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
-    if not scores.pixels and _has_labels(cfg):
+    labeled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
+    if not scores.pixels and labeled and not cfg.EVAL.NO_METRICS:
         best = "" if cfg.EVAL.MODE else f" of epoch {epoch}, and it cannot become the best checkpoint"
         log.line(f"warning: no pixel of the labels counts, so there is no score{best}")
     write_report(

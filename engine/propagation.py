@@ -141,11 +141,7 @@ def made_from(
     args: argparse.Namespace, labeled: list[tuple[VideoClip, int]], work: list[Chain], writer: Writer
 ) -> dict[Path, list[Path]]:
     """{file to write: files that it depends on}."""
-    made = {
-        file: [clip.frames[number], clip.labels[number]]
-        for clip, number in labeled
-        for file in writer.files(clip, number)
-    }
+    made = {file: [clip.frames[n], clip.labels[n]] for clip, n in labeled for file in writer.files(clip, n)}
     for chain in work:
         for k, number in enumerate(chain.targets(), 1):
             inputs = chain_flow.made_from(args, chain, k)

@@ -142,34 +142,27 @@ def _changes(
     shown = {k: f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED}
     effective = ", ".join(text for key, text in shown.items() if key not in ignored)
     without = ", ".join(text for key, text in shown.items() if key in ignored)
-    return (f"\nchanged options: {effective}" if effective else "") + (
-        f"\nchanged, without effect on what goes on here: {without}" if without else ""
-    )
+    parts = {"changed options": effective, "changed, without effect on what goes on here": without}
+    return "".join(f"\n{title}: {text}" for title, text in parts.items() if text)
 
 
 def _check_place(
     content: Mapping[str, Any], before: Options, options: Options, ranks: DistributedContext, path: Path
 ) -> None:
     """UserError where a run stands within an epoch, and the rest of it would not fit to what is done."""
-    now = options["TRAIN.ACCUM"]
-    if content["iteration"] % now:
-        raise UserError(
-            f"--resume {path} stands within an epoch after {content['iteration']} batches, which --accum {now} does "
-            f"not divide: keep --accum {before.get('TRAIN.ACCUM', 1)} until the epoch is over"
-        )
+    done, now, why = content["iteration"], options["TRAIN.ACCUM"], ""
     layouts = [(content["world"], before["TRAIN.BATCH_SIZE"]), (ranks.world, options["TRAIN.BATCH_SIZE"])]
     batches = [world * size for world, size in layouts]
-    if content["iteration"] and batches[0] != batches[1]:
-        raise UserError(
-            f"--resume {path} stands within an epoch of global batches of {batches[0]} images, not {batches[1]}: "
-            "keep processes times --bs_trn until the epoch is over"
-        )
-    if content["iteration"] and options["DATASET.IMG_SIZES"] and layouts[0] != layouts[1]:
+    if done % now:
+        cure = f"keep --accum {before.get('TRAIN.ACCUM', 1)}"
+        why = f"after {done} batches, which --accum {now} does not divide: {cure}"
+    elif done and batches[0] != batches[1]:
+        why = f"of global batches of {batches[0]} images, not {batches[1]}: keep processes times --bs_trn"
+    elif done and options["DATASET.IMG_SIZES"] and layouts[0] != layouts[1]:
         world, size = layouts[0]  # a process's images are of one orientation, so that others would make a batch
-        raise UserError(
-            f"--resume {path} stands within an epoch of --imgSize on {world} process(es) with --bs_trn {size}: "
-            "keep both until the epoch is over"
-        )
+        why = f"of --imgSize on {world} process(es) with --bs_trn {size}: keep both"
+    if why:
+        raise UserError(f"--resume {path} stands within an epoch {why} until the epoch is over")
 
 
 def restore_optimizer(path: Path, state: TrainState) -> str:

@@ -61,7 +61,7 @@ class FolderLock:
         if self._file >= 0 and fcntl is not None:
             with suppress(OSError):
                 os.ftruncate(self._file, 0)
-            # Closing alone would not do while a process between fork and exec has the file open, too.
+            # Closing alone would not do while a process between fork and exec has the file open.
             with suppress(OSError):
                 fcntl.flock(self._file, fcntl.LOCK_UN)
         self._close()

@@ -4,7 +4,7 @@ python scripts/compare.py scripts/compare_losses.yaml --out logs/losses --seeds 
 
 The YAML has `common`, words for each `train.py`, and `variants`, {name: words}. Scores are the mean IoU after the last
 epoch, in per cent; variants are compared with the first one seed by seed. Where a dataset has conditions (fog, night),
-each has a table, too. Started again it goes on.
+each has a table of its own. Started again it goes on.
 """
 
 from __future__ import annotations

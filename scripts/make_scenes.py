@@ -1,4 +1,4 @@
-"""Write parts of the embedded street scenes: coarse labels, sequences, fog, night, rain and snow, too.
+"""Write parts of the embedded street scenes: coarse labels, sequences, fog, night, rain and snow.
 
 python scripts/make_scenes.py ROOT --parts fine,coarse,sequence,fog
 """

@@ -40,14 +40,11 @@ def build(fp16: bool, level: str, device: torch.device) -> Precision:
 
     A CPU computes O1 in bf16, as fp16 arithmetic is emulated there; the note says so.
     """
-    note = ""
-    if not fp16:
-        dtype = None
-        if level != "O1":
-            note = f"--amp_opt_level {level} does nothing without --fp16"
-    elif level == "O1" and device.type == "cpu":
+    dtypes = {"O0": None, "O1": torch.float16, "O2": torch.bfloat16, "O3": torch.float16}
+    dtype, note = dtypes[level] if fp16 else None, ""
+    if not fp16 and level != "O1":
+        note = f"--amp_opt_level {level} does nothing without --fp16"
+    if fp16 and level == "O1" and device.type == "cpu":
         dtype, note = torch.bfloat16, "a CPU computes --fp16 in bf16"
-    else:
-        dtype = {"O0": None, "O1": torch.float16, "O2": torch.bfloat16, "O3": torch.float16}[level]
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     return Precision(device, dtype, scaler, half_weights=fp16 and level == "O3" and device.type == "cuda", note=note)

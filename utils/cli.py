@@ -14,7 +14,7 @@ GOES_ON = "the same command goes on from here"
 
 
 def start(main: Callable[[], int | None]) -> int:
-    """A command's exit code, whatever becomes of those who read its output: they may leave, or lack its letters."""
+    """A command's exit code, also where those who read its output leave, or lack its letters."""
     console.prepare()
     try:
         return main() or 0

@@ -143,7 +143,7 @@ def close() -> None:
 
 
 class _AllReduce(torch.autograd.Function):
-    """Sum over ranks whose gradient is the sum over ranks, too."""
+    """Sum over ranks whose gradient is the sum over ranks as well."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:  # noqa: ARG004

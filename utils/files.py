@@ -61,6 +61,15 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make a UserError of what the system says while `path` is written."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
 def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[BinaryIO]:
     """A stream beside `path` that takes its place once the block has ended well, and is gone if it has not.
 
@@ -83,12 +92,10 @@ def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[B
 
 def write_file(path: Path, data: bytes) -> None:
     """Write `data`, whole or not at all, making the folder. UserError if it cannot be (full disk, no permission)."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as stream:
             stream.write(data)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def csv_text(rows: Iterable[Iterable[object]], end: str = "\n") -> str:
@@ -100,8 +107,5 @@ def csv_text(rows: Iterable[Iterable[object]], end: str = "\n") -> str:
 
 def append(path: Path, text: str) -> None:
     """Add `text` to a file as it stands, line ends included. UserError if it cannot be."""
-    try:
-        with open(path, "a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    with writing(path), open(path, "a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        stream.write(text)

@@ -30,9 +30,8 @@ def remove_stale(folder: Path, made: Mapping[Path, Sequence[Path]], name: str = 
         file.unlink(missing_ok=True)
     if now.items() - known.items():
         write_file(folder / name, json.dumps(known | now, indent=0).encode() + b"\n")
-    parts = [f"{len(damaged)} damaged ({_shown(damaged)})"] if damaged else []
-    changed = [file for file in changed if file not in damaged]
-    parts += [f"{len(changed)} whose input has changed ({_shown(changed)})"] if changed else []
+    kinds = {"damaged": damaged, "whose input has changed": [file for file in changed if file not in damaged]}
+    parts = [f"{len(files)} {kind} ({_shown(files)})" for kind, files in kinds.items() if files]
     return f"made anew in {folder}: {', '.join(parts)}" if parts else ""
 
 

@@ -63,7 +63,7 @@ def place(env: Mapping[str, str], local_rank: int = 0) -> Place:
 
 
 def _in_step(env: Mapping[str, str]) -> bool:
-    """Whether srun has started this process; the batch script itself has SLURM_PROCID=0, too."""
+    """Whether srun has started this process; the batch script itself also has SLURM_PROCID=0."""
     return "SLURM_STEP_ID" in env or "SLURM_STEP_NUM_TASKS" in env
 
 

@@ -24,7 +24,7 @@ def resize_by(x: Tensor, scale: float, align_corners: bool = False, exact: bool 
     """Bilinear (N, C, h, w) -> (N, C, floor(h * scale), floor(w * scale)), no side below 1.
 
     `exact`: pixels lie 1 / scale apart even where that size is rounded down; else the ratio is taken from
-    the two sizes, as ever. Where h * scale and w * scale are whole there is no difference.
+    the two sizes. Where h * scale and w * scale are whole there is no difference.
     """
     height, width = (math.floor(side * scale) for side in x.shape[-2:])
     if not exact or scale == 1:

@@ -21,15 +21,15 @@ class _All:
         return True
 
 
-ALL = _All()  # every value is text, a null that was written, too
+ALL = _All()  # every value is text, also a null that was written
 
 
 def load(path: str | Path, where: str = "", text: Container[str] = ()) -> Any:
     """What a file says, None for an empty one; `where`: how messages call it, its path otherwise.
 
-    Keys are text. `text`: dotted keys whose values, and the entries of whose lists, are, too: `no`, `1.0` and `010`
-    stay what was written; a null alone stays one, unless it is ALL. UserError, with the line, for a key that stands
-    twice in one place, be it as A.B beside a section A, and for all that is no YAML.
+    Keys are text. `text`: dotted keys whose values, and the entries of whose lists, are text as well: `no`, `1.0` and
+    `010` stay what was written; a null alone stays one, unless it is ALL. UserError, with the line, for a key that
+    stands twice in one place, be it as A.B beside a section A, and for all that is no YAML.
     """
     where = where or str(path)
     content = textfile.read(path, where)

@@ -40,14 +40,9 @@ class Request:
     conditions: Mapping[str, str]
 
     @property
-    def options(self) -> Any:
-        """The options of the group EVAL."""
-        return self.cfg.EVAL
-
-    @property
     def scored(self) -> bool:
         """Whether labels are compared, if there are any."""
-        return not (self.options.MODE and self.options.NO_METRICS)
+        return not (self.cfg.EVAL.MODE and self.cfg.EVAL.NO_METRICS)
 
 
 class Entry(NamedTuple):
@@ -55,6 +50,11 @@ class Entry(NamedTuple):
 
     asked: Callable[[Request], object]
     make: Callable[[Request], Sink]
+
+
+def when(option: str, make: Callable[[Request], Sink]) -> Entry:
+    """A row for what an option of the group EVAL asks for."""
+    return Entry(lambda r: getattr(r.cfg.EVAL, option), make)
 
 
 def of_room(option: str) -> Entry:
@@ -66,7 +66,7 @@ def of_room(option: str) -> Entry:
                 return room.FOLDERS[option](r.folder, r.spec)
         raise UserError(f"--{option.lower()} is of a room that is not here: leave it out")
 
-    return Entry(lambda r: getattr(r.options, option), make)
+    return when(option, make)
 
 
 # In the order of their lines in the log.
@@ -74,25 +74,19 @@ SINKS: tuple[Entry, ...] = (
     Entry(lambda r: True, lambda r: Gallery(r.spec, extras=maps(r.cfg), seed=r.cfg.SEED, single=first_pass(r.cfg))),
     Entry(lambda r: r.scored, lambda r: PerImage(r.folder / "per_image.csv", r.spec)),
     Entry(lambda r: r.scored and r.conditions, lambda r: Conditions(r.folder / "conditions.csv", r.spec, r.conditions)),
-    Entry(lambda r: r.options.LOG_MSINF_TO_TB, lambda r: ScaleScores(r.spec, logits(r.cfg))),
+    when("LOG_MSINF_TO_TB", lambda r: ScaleScores(r.spec, logits(r.cfg))),
     Entry(
-        lambda r: r.options.DUMP_ASSETS or r.options.DUMP_ALL_IMAGES,
-        lambda r: Images(r.folder / "images", r.spec, r.expected, r.options.DUMP_ALL_IMAGES, assets(r.cfg)),
+        lambda r: r.cfg.EVAL.DUMP_ASSETS or r.cfg.EVAL.DUMP_ALL_IMAGES,
+        lambda r: Images(r.folder / "images", r.spec, r.expected, r.cfg.EVAL.DUMP_ALL_IMAGES, assets(r.cfg)),
     ),
     of_room("VISUALIZE"),
     of_room("DUMP_PSEUDO_COLOR"),
     of_room("DUMP_IMAGES"),
-    Entry(lambda r: r.options.DUMP_PALETTE, lambda r: LabelMaps(r.folder / "test_results", r.spec)),
-    Entry(
-        lambda r: r.options.DUMP_TOPN,
-        lambda r: Worst(r.folder / "topn", r.spec, r.options.DUMP_TOPN, r.options.DUMP_TOPN_ALL),
-    ),
-    Entry(lambda r: r.options.DUMP_FOR_SUBMISSION, lambda r: Submission(r.folder, r.spec, r.expected)),
-    Entry(
-        lambda r: r.options.DUMP_FOR_AUTO_LABELLING,
-        lambda r: AutoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg)),
-    ),
-    Entry(lambda r: r.options.MODE, lambda r: Older(r.folder)),
+    when("DUMP_PALETTE", lambda r: LabelMaps(r.folder / "test_results", r.spec)),
+    when("DUMP_TOPN", lambda r: Worst(r.folder / "topn", r.spec, r.cfg.EVAL.DUMP_TOPN, r.cfg.EVAL.DUMP_TOPN_ALL)),
+    when("DUMP_FOR_SUBMISSION", lambda r: Submission(r.folder, r.spec, r.expected)),
+    when("DUMP_FOR_AUTO_LABELLING", lambda r: AutoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg))),
+    when("MODE", lambda r: Older(r.folder)),
 )
 
 

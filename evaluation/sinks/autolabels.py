@@ -90,7 +90,7 @@ class AutoLabels(Sink):
         self._count = 0
 
     def files(self, name: str) -> tuple[Path, Path]:
-        """Label and probability of an image. The label is written last: where it is, the other is, too."""
+        """Label and probability of an image. The label is written last: where it is, the other is as well."""
         path = self.folder / "train_extra" / place(name)
         return path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}_prob.png")
 

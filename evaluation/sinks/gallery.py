@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from evaluation.metrics import Scores
 from evaluation.sinks.base import ALONE, EvalItem, Results, Row, Sink
 from evaluation.sinks.images import pictures_of
-from evaluation.sinks.seedmaps import OUTPUTS, seed_pictures
+from evaluation.sinks.seedmaps import seed_pictures
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.visualize import encode_jpeg, encode_png, heat, shrink
+from utils.visualize import encode_jpeg, encode_png, shrink
 
 
-def attention_caption(name: str) -> str:
-    """ "attn_05x" -> "attention 0.5x"."""
-    digits = name.removeprefix("attn_").removesuffix("x")
-    return f"attention {digits[0]}.{digits[1:]}x" if digits.isdigit() and len(digits) > 1 else name
+def caption_of(kind: str) -> str:
+    """What stands below a picture: "attn_05x" -> "attention 0.5x"."""
+    digits = kind.removeprefix("attn_").removesuffix("x")
+    if digits.isdigit() and len(digits) > 1:
+        return f"attention {digits[0]}.{digits[1:]}x"
+    return "image" if kind == "input" else kind
 
 
 SEED_CAPTIONS = {  # in the order in which they are shown: the classes below truth and prediction
@@ -69,15 +71,11 @@ class Gallery(Sink):
         self._seen += 1
 
     def _row(self, item: EvalItem, scores: Scores | None, error_rate: float | None) -> Row:
-        pictures, panels, extras = pictures_of(item, self.spec), {}, item.prediction.extras
-        for name in self.extras:
-            if name in extras and name not in OUTPUTS:
-                pictures[attention_caption(name)] = heat(extras[name])
-        for kind, picture in pictures.items():
+        panels = {}
+        for kind, picture in pictures_of(item, self.spec, self.extras).items():
             flat = kind in ("truth", "prediction")
             small = shrink(picture, self.long_edge, smooth=not flat)
-            caption = "image" if kind == "input" else kind
-            panels[caption] = encode_png(small, level=9) if flat else encode_jpeg(small)
+            panels[caption_of(kind)] = encode_png(small, level=9) if flat else encode_jpeg(small)
         return Row(item.name, scores.mean_iu if scores else None, error_rate, panels, self._seeds(item))
 
     def _seeds(self, item: EvalItem) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,22 @@ from utils.visualize import colorize, encode_png, error_map, file_stem, heat, ov
 ABOUT = 10
 
 
-def pictures_of(item: EvalItem, spec: DatasetSpec) -> dict[str, np.ndarray]:
-    """(H, W, 3) each: input, truth, prediction and error, in this order; without a label input and prediction alone."""
-    classes, palette = item.prediction.classes, spec.palette
-    if item.label is None:
-        return {"input": item.image, "prediction": colorize(classes, palette)}
-    return {
-        "input": item.image,
-        "truth": colorize(item.label, palette),
-        "prediction": colorize(classes, palette),
-        "error": error_map(item.image, classes, item.label, spec.ignore_label),
-    }
+def pictures_of(item: EvalItem, spec: DatasetSpec, extras: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """(H, W, 3) each: input, truth, prediction and error, in this order; without a label input and prediction alone.
+
+    `extras`: outputs of the network that follow where they are there, those of seed pixels left out.
+    """
+    classes, palette, found = item.prediction.classes, spec.palette, {"input": item.image}
+    if item.label is not None:
+        found["truth"] = colorize(item.label, palette)
+    found["prediction"] = colorize(classes, palette)
+    if item.label is not None:
+        found["error"] = error_map(item.image, classes, item.label, spec.ignore_label)
+    for name in extras:
+        if name in item.prediction.extras and name not in OUTPUTS:
+            value = item.prediction.extras[name]  # (C, h, w)
+            found[name] = heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
+    return found
 
 
 class Images(PictureFolder):
@@ -52,20 +58,13 @@ class Images(PictureFolder):
 
     def files(self, item: EvalItem) -> dict[str, bytes]:
         """All pictures of one image."""
-        pictures = self._pictures(item)
-        return {f"{file_stem(item.name)}_{kind}.png": encode_png(picture) for kind, picture in pictures.items()}
-
-    def _pictures(self, item: EvalItem) -> dict[str, np.ndarray]:
         prediction, palette = item.prediction, self.spec.palette
-        pictures = pictures_of(item, self.spec)
+        pictures = pictures_of(item, self.spec, self.extras)
         pictures["composite"] = overlay(item.image, prediction.classes, palette)
         pictures["confidence"] = heat(prediction.max_prob)
         shown = {name: prediction.extras[name] for name in self.extras if name in prediction.extras}
         pictures |= seed_pictures(item.image, shown, palette)
-        for name, value in shown.items():  # (C, h, w)
-            if name not in OUTPUTS:
-                pictures[name] = heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
-        return pictures
+        return {f"{file_stem(item.name)}_{kind}.png": encode_png(picture) for kind, picture in pictures.items()}
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many."""

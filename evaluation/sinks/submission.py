@@ -12,7 +12,7 @@ from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError
-from utils.files import cannot_write, whole, write_file
+from utils.files import whole, write_file, writing
 from utils.names import valid
 from utils.plural import counted
 from utils.visualize import encode_png, file_stem, to_array
@@ -63,10 +63,8 @@ class Submission(Sink):
         return Results([f"{counted(len(names), 'prediction')} in {self.archive}"])
 
     def _pack(self, names: list[str]) -> None:
-        try:
+        with writing(self.archive):
             self.archive.parent.mkdir(parents=True, exist_ok=True)
             with whole(self.archive) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
                 for name in names:  # PNG is compressed already
                     archive.write(self.folder / name, valid(name))
-        except OSError as error:
-            raise cannot_write(self.archive, error) from error

@@ -23,6 +23,8 @@ from inference import from_file
 from scripts import auto_label
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 IDS = [[1, 2, 3], [0, 255, 7], [300, 65535, 2]]
 NAMES = ["sky", "road", "car"]
 Make = Callable[..., Path]

@@ -22,6 +22,8 @@ from engine import checkpoint, labeling
 from inference import from_file
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 IDS = [[1, 2, 3], [0, 255, 7], [300, 65535, 2]]
 NAMES = ["sky", "road", "car"]
 Make = Callable[..., Path]

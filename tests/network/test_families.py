@@ -22,6 +22,8 @@ from network.trunk.xception import Xception71
 from options.archs import ANY, ARCHS
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 TRUNKS = {
     "hrnet": HRNet,
     "resnet50": ResNet,

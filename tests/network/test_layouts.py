@@ -19,6 +19,8 @@ from network.weights import places
 from options.archs import ARCHS
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 State = dict[str, Tensor]
 ARCH = "ocrnet.HRNet_Mscale"
 

@@ -18,6 +18,8 @@ from network.trunk.xception import Block
 from options import archs
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 MULT = 0.125
 TRUNKS = {**ENCODERS, **archs.TRUNKS}
 STATE = dict[str, Tensor]

@@ -24,6 +24,8 @@ from scripts.train_sdcnet import parser
 from utils.files import write_file
 from utils.visualize import encode_png
 
+pytestmark = pytest.mark.run
+
 # Columns and rows that the picture moves by from frame to frame, one sequence each; the last is for measuring.
 MOTIONS = ((3, 0), (-2, 2), (0, -3), (2, 1))
 COUNT, HEIGHT, WIDTH = 5, 64, 96

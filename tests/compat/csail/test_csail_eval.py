@@ -21,6 +21,8 @@ from inference.memory import PeakTracker
 from inference.rule import EvalRule, normalize, prepare
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 TABLE = json.loads((GOLDEN / "csail" / "eval_size_table.json").read_text())
 PUBLISHED = np.load(GOLDEN / "csail" / "data_pipeline.npz")
 META = json.loads(str(PUBLISHED["meta"]))

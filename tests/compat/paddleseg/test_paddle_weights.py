@@ -27,6 +27,8 @@ from scripts.convert_checkpoint import main as convert
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 PADDLE = GOLDEN / "paddle"
 FILES = {
     "ocrnet.HRNet_Mscale": ("mscale_ocrnet_hrnet_w48.json", "key_map.json"),

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from datasets.files import some_images
 from datasets.pictures import WHOLE, PictureError, read_turned
 from datasets.reading import color_lut, label_lut, read_label, read_rgb_encoded, remap_labels, require_label
+from transforms import Pipeline
 from utils import digest
 from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample
 from utils.errors import UserError, in_short
@@ -146,7 +147,7 @@ class SegmentationDataset(Dataset):
 
     items: Sequence[Item]
     spec: DatasetSpec
-    transform: Callable[[Sample, random.Random], Sample]
+    transform: Callable[[Sample, random.Random], Sample] = Pipeline()
     filter_pseudo_labels: PseudoLabelFilter | None = None
     notes: tuple[str, ...] = ()
     image_bits: int = WHOLE

@@ -22,13 +22,19 @@ class Run(NamedTuple):
 
 class Reader(NamedTuple):
     """`of`: how messages call it. `reads(run)`: whether a run is one. `network`: --arch decides, so that nothing is
-    known without one. `training`: an evaluation is not asked.
+    known without one. `training`: an evaluation is not asked. `lenient`: a command line may write the default.
     """
 
     of: str
     reads: Callable[[Run], bool]
     network: bool = True
     training: bool = False
+    lenient: bool = False
+
+
+def _images(of: str, reads: Callable[[Run], bool], training: bool = True) -> Reader:
+    """How images are cropped for a training, or scaled for an evaluation."""
+    return Reader(of, reads, False, training, True)
 
 
 def _training(of: str, reads: Callable[[Run], bool], network: bool = False) -> Reader:
@@ -103,12 +109,12 @@ def schedule(of: str, *names: str) -> Reader:
 
 def looks(table: str) -> Reader:
     """Trainings with the colors and blur of this --aug_table, which whole images have under any."""
-    return _training(f"--aug_table {table}", lambda run: run.values["AUG.TABLE"] == table or not CROPS.reads(run))
+    return _images(f"--aug_table {table}", lambda run: run.values["AUG.TABLE"] == table or not CROPS.reads(run))
 
 
 def crops(table: str, dataset: str = "") -> Reader:
     """Trainings on crops as this --aug_table makes them, and those on `dataset`, whose validation also reads it."""
-    return _training(
+    return _images(
         f"crops by --aug_table {table}{f', and of the validation of {dataset}' if dataset else ''}",
         lambda run: (CROPS.reads(run) and run.values["AUG.TABLE"] == table) or run.values["DATASET.NAME"] == dataset,
     )
@@ -133,15 +139,15 @@ ALL_SCALES = Reader("attnscale.DeepV3R50 and attnscale.DeepV3W38", lambda run: r
 OFFSETS = Reader("networks with offset vectors", lambda run: run.arch.offsets)
 OFFSET_HRNET = Reader("offset.HRNet...", lambda run: run.arch.offsets and run.arch.trunk == "hrnet")
 # Of evaluation, also of that in training.
-FOLDER = Reader("--eval folder", lambda run: run.values["EVAL.MODE"] == "folder", False)
-INFERENCE_MODE = Reader("--inference_mode", lambda run: run.asks("EVAL.INFERENCE_MODE"), False)
-SLIDING = Reader("--inference_mode sliding", lambda run: run.values["EVAL.INFERENCE_MODE"] == "sliding", False)
-HRNET_RULE = Reader("--eval_rule hrnet", lambda run: run.values["EVAL.RULE"] == "hrnet", False)
-FLIPS = Reader("--aug_eval", lambda run: run.asks("EVAL.AUG_EVAL"), False)
+FOLDER = _images("--eval folder", lambda run: run.values["EVAL.MODE"] == "folder", False)
+INFERENCE_MODE = _images("--inference_mode", lambda run: run.asks("EVAL.INFERENCE_MODE"), False)
+SLIDING = _images("--inference_mode sliding", lambda run: run.values["EVAL.INFERENCE_MODE"] == "sliding", False)
+HRNET_RULE = _images("--eval_rule hrnet", lambda run: run.values["EVAL.RULE"] == "hrnet", False)
+FLIPS = _images("--aug_eval", lambda run: run.asks("EVAL.AUG_EVAL"), False)
 # Of a training's images.
-CROPS = _training("training on crops, without --imgSize", lambda run: not run.asks("DATASET.IMG_SIZES"))
-UNIFORM = _training(CROPS.of, lambda run: CROPS.reads(run) or not run.asks("DATASET.CLASS_UNIFORM_PCT"))
-UNIFORM_CROPS = _training(
+CROPS = _images("training on crops, without --imgSize", lambda run: not run.asks("DATASET.IMG_SIZES"))
+UNIFORM = _images(CROPS.of, lambda run: CROPS.reads(run) or not run.asks("DATASET.CLASS_UNIFORM_PCT"))
+UNIFORM_CROPS = _images(
     "--class_uniform_pct, on crops", lambda run: CROPS.reads(run) and run.asks("DATASET.CLASS_UNIFORM_PCT")
 )
 # Of a training's loss and steps.

@@ -23,7 +23,7 @@ def unread(values: Values) -> dict[str, Reader]:
 def refused(values: Values, given: Collection[str]) -> Iterator[str]:
     """A line for each key of a command line that asks for something and is not read."""
     for key, row in unread(values).items():
-        if key in given and not _asks_nothing(key, values[key]) and not _carried(key, run_of(values)):
+        if key in given and not _asks_nothing(key, values[key], row) and not _carried(key, run_of(values)):
             where = f"not of --arch {values['MODEL.ARCH']}" if row.network else "which is not used here"
             yield f"{OPTIONS[key].name} is of {row.of}, {where}: leave it out"
 
@@ -51,5 +51,5 @@ def _carried(key: str, run: Run) -> bool:
     )
 
 
-def _asks_nothing(key: str, value: Any) -> bool:
-    return value == OPTIONS[key].default and value in (False, "", 0, -1, ())
+def _asks_nothing(key: str, value: Any, row: Reader) -> bool:
+    return value == OPTIONS[key].default and (row.lenient or value in (False, "", 0, -1, ()))

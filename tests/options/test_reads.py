@@ -217,7 +217,8 @@ def test_recipes_carry_what_they_do_not_read(tmp_path: Any) -> None:
 
 
 def test_whole_images_without_class_uniform_crops_are_as_asked() -> None:
-    assert config.load(["--arch", "basic.HRNet", "--imgSize", "300", "--class_uniform_pct", "0"]).WITHOUT_EFFECT == []
+    whole = ["--arch", "basic.HRNet", "--imgSize", "300", "--class_uniform_pct", "0"]
+    assert config.load([*whole, "--crop_size", "896", "--scales", "0.5,1.0,2.0"]).WITHOUT_EFFECT == []
 
 
 @pytest.mark.parametrize(

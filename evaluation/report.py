@@ -40,7 +40,7 @@ class ReportData:
     `train`, `val`: rows of the history with `epoch` and scores (`loss`, `lr`; `mean_iu` in 0..1).
     `facts`: further tiles (name, value), for instance ("images", "500"). `note`: what differs from a plain
     evaluation, for instance tiles. `versions`: see `environment`. `rows`: pictures, the worst first.
-    `coverage`: what of each class automatic labels have kept. `conditions`: scores in fog, at night, ...
+    `coverage`: what of each class pseudo-labels have kept. `conditions`: scores in fog, at night, ...
     """
 
     title: str

@@ -171,5 +171,5 @@ def first_pass(cfg: Any) -> str:
 
 
 def upright(cfg: Any) -> dict[str, Any]:
-    """What the record of automatic labels says of images that were turned: a folder without labels is read upright."""
+    """What the record of pseudo-labels says of images that were turned: a folder without labels is read upright."""
     return {"upright": True} if cfg.EVAL.MODE == "folder" and not cfg.EVAL.LABELS else {}

@@ -38,7 +38,7 @@ class Parsed(NamedTuple):
 
 
 def load(
-    words: Sequence[str] | None = None, checkpoint_config: Mapping[str, Any] | None = None, dry: bool = False
+    argv: Sequence[str] | None = None, checkpoint_config: Mapping[str, Any] | None = None, dry: bool = False
 ) -> CfgNode:
     """Frozen configuration of a command line (without the program's name).
 
@@ -47,10 +47,10 @@ def load(
     problem in it, for what does not exist or contradicts itself.
     """
     recorded = checkpoint_config or {}
-    parsed = parse(words or [], recorded)
+    parsed = parse(argv or [], recorded)
     # A checkpoint's sizes are those of its own dataset.
     if recorded and parsed.values["DATASET.NAME"] != recorded.get("DATASET.NAME"):
-        parsed = parse(words or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
+        parsed = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
     values = _expand_paths(parsed.values)
     cfg = _tree(values)
     cfg.WITHOUT_EFFECT = [*parsed.ignored, *reads.notes(values, parsed.given, parsed.from_files)]
@@ -63,9 +63,9 @@ def load(
     return cfg
 
 
-def parse(words: Sequence[str], checkpoint_config: Mapping[str, Any] | None = None) -> Parsed:
+def parse(argv: Sequence[str], checkpoint_config: Mapping[str, Any] | None = None) -> Parsed:
     """Command line -> what it says, paths and contradictions unchecked."""
-    line = commandline.read([*words], LEGACY_FLAGS)
+    line = commandline.read([*argv], LEGACY_FLAGS)
     values = defaults() | from_record(checkpoint_config or {})
     published = values["PUBLISHED"]  # a checkpoint's are its network's: others come on top
     foreign: Foreign = {system.name: {} for system in SYSTEMS}
@@ -113,7 +113,7 @@ def help_text(topic: str = "") -> str:
 
 
 def _read_files(files: Sequence[str], values: dict[str, Any], foreign: Foreign) -> tuple[set[str], set[str]]:
-    """Put what files say into `values`, in their order, and into `foreign` what others' say in their words.
+    """Put what files say into `values`, in their order, and into `foreign` what others' say under their keys.
 
     Gives the keys of all files, and of those of ours that stand behind one of others.
     """
@@ -132,7 +132,7 @@ def _resumes(values: Mapping[str, Any]) -> bool:
 
 
 def _overrides(system: ForeignConfig, context: ParseContext) -> dict[str, Any]:
-    """{key: value} of what takes several of another system's words."""
+    """{key: value} of what takes several of another system's keys."""
     found = {key: OPTIONS[key].coerce(value, key) for key, value in system.overrides(context).items()}
     if _resumes(context.values):
         found.pop("SNAPSHOT", None)
@@ -178,7 +178,7 @@ def _asked(flags: Collection[str], chosen: Mapping[str, Any]) -> set[str]:
 
 
 def _expand_paths(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values whose texts have the folder of large files in place of its word, and of ~ the home."""
+    """Values whose texts have the folder of large files in place of ASSETS_PATH, and the home in place of ~."""
     assets = os.path.expanduser(values["ASSETS_PATH"])
     found = {key: value.replace("ASSETS_PATH", assets) if isinstance(value, str) else value
              for key, value in values.items()}  # fmt: skip
@@ -187,8 +187,8 @@ def _expand_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"ASSETS_PATH": assets}
 
 
-def unread(cfg: CfgNode) -> dict[str, str]:
-    """{key: what it is of} of options that this run does not read."""
+def unread(cfg: CfgNode) -> dict[str, reads.Reader]:
+    """{key: what reads it} of options that this run does not read."""
     return reads.unread({key: get(cfg, key) for key in OPTIONS})
 
 
@@ -211,18 +211,18 @@ def _fill_classes(cfg: CfgNode) -> None:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 
 
-def _read_pairs(words: Sequence[str], foreign: Foreign) -> dict[str, Any]:
-    """{key: value} of KEY VALUE pairs. What they say in the words of another system goes into `foreign`, too."""
+def _read_pairs(pairs: Sequence[str], foreign: Foreign) -> dict[str, Any]:
+    """{key: value} of KEY VALUE pairs. Those with another system's keys are also noted in `foreign`."""
     values: dict[str, Any] = {}
-    for i in range(0, len(words), 2):
-        key, system = words[i], _owner(words[i], foreign)
-        if i + 1 == len(words):
+    for i in range(0, len(pairs), 2):
+        key, system = pairs[i], _owner(pairs[i], foreign)
+        if i + 1 == len(pairs):
             raise UserError(f"key {key} needs a value after it")
         if system is None:
-            values[key] = OPTIONS[key].coerce(words[i + 1], key)
+            values[key] = OPTIONS[key].coerce(pairs[i + 1], key)
             continue
-        foreign[system.name][key] = words[i + 1]
-        found = system.translate({key: words[i + 1]})
+        foreign[system.name][key] = pairs[i + 1]
+        found = system.translate({key: pairs[i + 1]})
         values |= {ours: OPTIONS[ours].coerce(value, key) for _, ours, value in found}
     return values
 
@@ -254,14 +254,14 @@ def flat(cfg: CfgNode) -> dict[str, Any]:
 def hparams(cfg: CfgNode) -> dict[str, Any]:
     """{flag or key: value} of every option, under the names by which people sweep them.
 
-    Paths are written so that runs with the same settings have the same text, whatever folder their code was copied to.
+    Paths are written so that runs with the same settings have the same text wherever their code was copied to.
     """
     values = {key: _plain(value, cfg.ASSETS_PATH) for key, value in flat(cfg).items() if key != "ASSETS_PATH"}
     return {OPTIONS[key].name.lstrip("-"): value for key, value in values.items()}
 
 
 def _plain(value: Any, assets: str) -> Any:
-    """A value for files of record: the folder of large files by its word, no `..` inside a path."""
+    """A value for files of record: ASSETS_PATH in place of the folder of large files, no `..` inside a path."""
     if not isinstance(value, str):
         return value
     if assets and (value == assets or value.startswith(assets.rstrip("/") + "/")):

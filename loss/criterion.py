@@ -1,4 +1,4 @@
-"""What a training step minimises: a weighted sum of terms, each a loss on some outputs of the network."""
+"""What a training step minimizes: a weighted sum of terms, each a loss on some outputs of the network."""
 
 from __future__ import annotations
 

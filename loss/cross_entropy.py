@@ -6,42 +6,27 @@ N images of this process, K classes, H x W pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from loss.pixels import (
-    PixelLoss,
-    class_counts,
-    class_weights,
-    image_mean,
-    masked_mean,
-    pixel_losses,
-    pixel_weights,
-)
+from loss.pixels import PixelLoss, class_counts, class_weights, image_mean, masked_mean, pixel_losses, pixel_weights
 from utils.amp import upcast_to_float32
-from utils.distributed import DistributedContext
 
 # Weights of Cityscapes' 19 classes, as published with HRNet (Wang et al., arXiv:1908.07919).
 CITYSCAPES = (0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023, 0.9539, 0.9843, 1.1116,
               0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507)  # fmt: skip
 
 
+@dataclass(eq=False, repr=False)
 class CrossEntropy(PixelLoss):
     """Mean of -log softmax over the valid pixels of the batch; 0 where there is none.
 
     With a `weight` per class, sum of w_y * nll / sum of w_y.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int = 255,
-        ranks: DistributedContext | None = None,
-        weight: Sequence[float] = (),
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        self.weight = tuple(weight)
+    weight: Sequence[float] = ()
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
@@ -54,6 +39,7 @@ class CrossEntropy(PixelLoss):
         return (losses * weight).sum() * self.ranks.world / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
+@dataclass(eq=False, repr=False)
 class WeightedCrossEntropy(PixelLoss):
     """Cross entropy with a weight per class, averaged in each image, then over the images.
 
@@ -62,23 +48,20 @@ class WeightedCrossEntropy(PixelLoss):
     always the batch's, and the images are summed, so the value grows with their number.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int = 255,
-        ranks: DistributedContext | None = None,
-        bound: float = 1.0,
-        batch: bool = False,
-        published: bool = False,
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        self.bound, self.batch, self.published = bound, batch or published, published
+    bound: float = 1.0
+    batch: bool = False
+    published: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.batch |= self.published
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         valid = self.valid(label)
         losses = pixel_losses(logits, label, valid)  # (N, H, W)
-        weight = self._pixel_weights(label, valid).to(losses.dtype)
+        index = label.masked_fill(~valid, 0).flatten(1)  # (N, HW)
+        weight = (self.weights(label, valid).gather(1, index).view_as(label) * valid).to(losses.dtype)
         numerator = (losses * weight).sum((1, 2))  # (N,)
         # A weight is at least 1, so the clamp acts on images without a valid pixel alone.
         per_image = numerator / weight.sum((1, 2)).clamp(min=1)
@@ -91,11 +74,8 @@ class WeightedCrossEntropy(PixelLoss):
             counts = self.ranks.sum(counts.sum(0)).expand_as(counts)
         return class_weights(counts.double(), counts.sum(1, keepdim=True), self.bound)
 
-    def _pixel_weights(self, label: Tensor, valid: Tensor) -> Tensor:
-        index = label.where(valid, torch.zeros_like(label)).flatten(1)  # (N, HW)
-        return self.weights(label, valid).gather(1, index).view_as(label) * valid
 
-
+@dataclass(eq=False, repr=False)
 class BootstrappedCrossEntropy(PixelLoss):
     """Cross entropy over the hard pixels of an image (Wu et al., "Bridging Category-level and Instance-level Semantic
     Image Segmentation", arXiv:1605.06885, section 4.2), then the mean over the images of all ranks.
@@ -105,17 +85,9 @@ class BootstrappedCrossEntropy(PixelLoss):
     A `weight` per class multiplies a pixel's loss beforehand.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int = 255,
-        ranks: DistributedContext | None = None,
-        min_pixels: int = 100_000,
-        threshold: float = 0.05,
-        weight: Sequence[float] = (),
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        self.min_pixels, self.threshold, self.weight = min_pixels, threshold, tuple(weight)
+    min_pixels: int = 100_000
+    threshold: float = 0.05
+    weight: Sequence[float] = ()
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
@@ -129,6 +101,7 @@ class BootstrappedCrossEntropy(PixelLoss):
         return image_mean(torch.where(count > self.min_pixels, above, largest), self.ranks)
 
 
+@dataclass(eq=False, repr=False)
 class HardPixelCrossEntropy(PixelLoss):
     """Cross entropy over the pixels whose class seems improbable: online hard example mining (Shrivastava et al.,
     arXiv:1604.03540) by pixels.
@@ -139,22 +112,10 @@ class HardPixelCrossEntropy(PixelLoss):
     `probabilities`: p is read from the scores as they are, while the cross entropy takes their log softmax still.
     """
 
-    skipped: Tensor
-
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int = 255,
-        ranks: DistributedContext | None = None,
-        threshold: float = 0.9,
-        keep: int = 131072,
-        weight: Sequence[float] = (),
-        probabilities: bool = False,
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        self.threshold, self.keep, self.weight = threshold, keep, tuple(weight)
-        self.probabilities = probabilities
-        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
+    threshold: float = 0.9
+    keep: int = 131072
+    weight: Sequence[float] = ()
+    probabilities: bool = False
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
@@ -162,7 +123,7 @@ class HardPixelCrossEntropy(PixelLoss):
         losses = pixel_losses(logits, label, valid)  # (N, H, W)
         kept = self._kept(logits.detach(), losses.detach(), label, valid)
         count = self.ranks.sum(kept.sum())
-        self.skipped = self.skipped.to(count.device) + (count == 0) * self.ranks.is_main
+        self.skip((count == 0) * self.ranks.is_main)
         if self.weight:
             losses = losses * pixel_weights(self.weight, label, valid, losses.dtype)
         return masked_mean(torch.where(kept, losses, 0.0), count, self.ranks)
@@ -170,9 +131,7 @@ class HardPixelCrossEntropy(PixelLoss):
     def _kept(self, logits: Tensor, losses: Tensor, label: Tensor, valid: Tensor) -> Tensor:
         own = (-losses).exp()
         if self.probabilities:
-            own = (
-                upcast_to_float32(logits).gather(1, label.where(valid, torch.zeros_like(label)).unsqueeze(1)).squeeze(1)
-            )
+            own = upcast_to_float32(logits).gather(1, label.masked_fill(~valid, 0).unsqueeze(1)).squeeze(1)
         own = own.masked_fill(~valid, torch.inf)
         hardest = own.flatten().topk(min(self.keep + 1, own.numel()), largest=False).values  # from hard to easy
         place = (valid.sum() - 1).clamp(0, len(hardest) - 1)

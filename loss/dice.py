@@ -7,19 +7,21 @@ the probability summed over its own pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from loss.pixels import PixelLoss, image_mean, one_hot
 from utils.amp import upcast_to_float32
-from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 _EPS = 1e-8
 _EARLIER_EPS = 1e-5  # of the published variants of 2.0 and 2.1
 
 
+@dataclass(eq=False, repr=False)
 class Dice(PixelLoss):
     """1 - (2 I + smooth) / (P + T + smooth), of each image and class, over valid pixels; mean of both.
 
@@ -30,21 +32,16 @@ class Dice(PixelLoss):
     ignored labels of its caller, as from 2.6 on, so that every later term takes them for road.
     """
 
-    PUBLISHED = ("", "dice_v2.0", "dice_v2.1", "dice_labels")
+    PUBLISHED: ClassVar = ("", "dice_v2.0", "dice_v2.1", "dice_labels")
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int = 255,
-        ranks: DistributedContext | None = None,
-        smooth: float = 1.0,
-        weight: Sequence[float] = (),
-        published: str = "",
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        if published not in self.PUBLISHED:
-            raise UserError(f"Dice knows the variants {', '.join(self.PUBLISHED[1:])}, not {published!r}")
-        self.smooth, self.weight, self.published = smooth, tuple(weight), published
+    smooth: float = 1.0
+    weight: Sequence[float] = ()
+    published: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.published not in self.PUBLISHED:
+            raise UserError(f"Dice knows the variants {', '.join(self.PUBLISHED[1:])}, not {self.published!r}")
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""

@@ -5,16 +5,19 @@ N images of this process, H x W pixels. "OVeNet", arXiv:2303.14516.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from loss.pixels import PixelLoss
-from utils.distributed import DistributedContext
 from utils.seeds import grid, sample
 
 _EPS = 1e-7
 
 
+@dataclass(eq=False, repr=False)
 class SeedConfidence(PixelLoss):
     """-log f where the seed has the pixel's class, -log (1 - f) where not, with the confidence f.
 
@@ -23,18 +26,10 @@ class SeedConfidence(PixelLoss):
     `align_corners`: see `utils.seeds.sample`.
     """
 
-    OUTPUTS = ("offset", "confidence")
+    OUTPUTS: ClassVar = ("offset", "confidence")
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int = 255,
-        ranks: DistributedContext | None = None,
-        align_corners: bool = True,
-        published: bool = False,
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        self.align_corners, self.published = align_corners, published
+    align_corners: bool = True
+    published: bool = False
 
     def forward(self, offset: Tensor, confidence: Tensor, label: Tensor) -> Tensor:
         """(N, 2, H, W), (N, 1, H, W), (N, H, W) -> scalar."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
-from utils.errors import UserError, nearest
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,52 +34,22 @@ class Settings:
 Params = list[nn.Parameter] | list[dict[str, Any]]
 
 
-def sgd(params: Params, s: Settings) -> Optimizer:
-    """Momentum SGD."""
-    return torch.optim.SGD(params, s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
-
-
-def adam(params: Params, s: Settings) -> Optimizer:
-    """Adam; weight decay is part of the gradient."""
-    return torch.optim.Adam(params, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad)
-
-
-def adamw(params: Params, s: Settings) -> Optimizer:
-    """Adam with decoupled weight decay."""
-    return torch.optim.AdamW(params, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad, fused=True)
-
-
-def radam(params: Params, s: Settings) -> Optimizer:
-    """Rectified Adam (Liu et al., arXiv:1908.03265) with decoupled weight decay, as its authors' code has it."""
-    return torch.optim.RAdam(params, s.lr, weight_decay=s.weight_decay, decoupled_weight_decay=True)
-
-
-def apex_sgd(params: Params, s: Settings) -> Optimizer:
-    """NVIDIA apex' fused SGD."""
-    return _apex("apex_sgd").FusedSGD(params, s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
-
-
-def apex_adam(params: Params, s: Settings) -> Optimizer:
-    """NVIDIA apex' fused Adam, with the weight decay of `adam`. It has no AMSGrad."""
-    if s.amsgrad:
-        raise UserError("--optimizer apex_adam has no --amsgrad; use --optimizer adam, or leave --amsgrad out")
-    return _apex("apex_adam").FusedAdam(params, s.lr, weight_decay=s.weight_decay, adam_w_mode=False)
-
-
 OPTIMIZERS: dict[str, Callable[[Params, Settings], Optimizer]] = {
-    "sgd": sgd,
-    "adam": adam,
-    "adamw": adamw,
-    "radam": radam,
-    "apex_sgd": apex_sgd,
-    "apex_adam": apex_adam,
+    "sgd": lambda p, s: torch.optim.SGD(p, s.lr, momentum=s.momentum, weight_decay=s.weight_decay),
+    # Weight decay is part of the gradient.
+    "adam": lambda p, s: torch.optim.Adam(p, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad),
+    # It is decoupled from the gradient here, and in radam.
+    "adamw": lambda p, s: torch.optim.AdamW(p, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad, fused=True),
+    # Rectified Adam (Liu et al., arXiv:1908.03265) as its authors' code has it.
+    "radam": lambda p, s: torch.optim.RAdam(p, s.lr, weight_decay=s.weight_decay, decoupled_weight_decay=True),
+    # NVIDIA apex' fused ones; the weight decay is that of `sgd` and `adam`.
+    "apex_sgd": lambda p, s: _apex("apex_sgd").FusedSGD(p, s.lr, momentum=s.momentum, weight_decay=s.weight_decay),
+    "apex_adam": lambda p, s: _apex("apex_adam").FusedAdam(p, s.lr, weight_decay=s.weight_decay, adam_w_mode=False),
 }
 
 
 def make(name: str, net: nn.Module, settings: Settings) -> Optimizer:
-    """The optimizer `name` for the parameters of `net` that are trained; UserError for an unknown name or none."""
-    if name not in OPTIMIZERS:
-        raise UserError(f"--optimizer {name!r} is unknown{nearest(name, OPTIMIZERS)}; known: {', '.join(OPTIMIZERS)}")
+    """The optimizer `name` for the parameters of `net` that are trained; UserError where there is none."""
     if not any(p.requires_grad for p in net.parameters()):
         raise UserError("nothing to train: every parameter of the network is frozen; give fewer freezing options")
     return OPTIMIZERS[name](_params(net, settings), settings)

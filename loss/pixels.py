@@ -6,6 +6,7 @@ N images of this process, K classes, H x W pixels. Logits are (N, K, H, W), labe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,7 @@ def image_mean(per_image: Tensor, ranks: DistributedContext) -> Tensor:
 def pixel_weights(weight: Sequence[float], label: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
     """The weight of each pixel's class, 0 where it has none: K numbers, (N, H, W) twice -> (N, H, W)."""
     table = torch.tensor(weight, dtype=dtype, device=label.device)
-    return table[label.where(valid, torch.zeros_like(label))] * valid
+    return table[label.masked_fill(~valid, 0)] * valid
 
 
 def masked_mean(losses: Tensor, count: Tensor, ranks: DistributedContext) -> Tensor:
@@ -73,8 +74,11 @@ def masked_mean(losses: Tensor, count: Tensor, ranks: DistributedContext) -> Ten
     return losses.sum() * ranks.world / count.clamp(min=1)
 
 
+@dataclass(eq=False, repr=False)
 class PixelLoss(nn.Module):
     """A loss: `loss(logits, label) -> scalar`, of (N, K, H, W) and (N, H, W). A new one is a file and a row of LOSSES.
+
+    `skipped` counts what the loss has left out and taken as 0 on this rank since it was made.
 
     What all of them keep, and tests/loss/test_losses.py asks of every row:
 
@@ -88,9 +92,18 @@ class PixelLoss(nn.Module):
     - Its weight is none of its business: `Criterion` applies that.
     """
 
-    def __init__(self, num_classes: int, ignore_label: int = 255, ranks: DistributedContext | None = None) -> None:
+    num_classes: int
+    ignore_label: int = 255
+    ranks: DistributedContext = field(default_factory=DistributedContext)
+    skipped: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self.num_classes, self.ignore_label, self.ranks = num_classes, ignore_label, ranks or DistributedContext()
+        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    def skip(self, count: Tensor) -> None:
+        """Add to `skipped`, without a wait for the device."""
+        self.skipped = self.skipped.to(count.device) + count
 
     def valid(self, label: Tensor) -> Tensor:
         """True where a pixel has a class: (N, H, W) -> (N, H, W) bool."""

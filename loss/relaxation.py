@@ -8,6 +8,7 @@ data need no other targets.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,6 @@ from torch import Tensor
 
 from loss.pixels import PixelLoss, class_weights, image_mean, one_hot, valid_pixels
 from utils.amp import upcast_to_float32
-from utils.distributed import DistributedContext
 
 
 def _train_ids(label: Tensor, num_classes: int, ignore_label: int) -> Tensor:
@@ -57,6 +57,7 @@ def boundaries(ids: Tensor) -> Tensor:
     return edge
 
 
+@dataclass(eq=False, repr=False)
 class Relaxation(PixelLoss):
     """-log of the summed probability of the classes that are right at a pixel, weighted by class.
 
@@ -68,21 +69,12 @@ class Relaxation(PixelLoss):
     That needs images of one size on all ranks.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_label: int = 255,
-        ranks: DistributedContext | None = None,
-        bound: float = 1.0,
-        batch: bool = False,
-        border: int = 1,
-        strict: Sequence[int] = (),
-        reduced: bool = False,
-        published: bool = False,
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        self.bound, self.batch, self.border, self.strict = bound, batch, border, tuple(strict)
-        self.reduced, self.published = reduced, published
+    bound: float = 1.0
+    batch: bool = False
+    border: int = 1
+    strict: Sequence[int] = ()
+    reduced: bool = False
+    published: bool = False
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
@@ -91,7 +83,7 @@ class Relaxation(PixelLoss):
         known = target[:, :-1]  # (N, K, H, W)
         count = known.sum(1)  # (N, H, W)
         used = count > 0
-        weights = self._class_weights(target, twice).to(logits.dtype)
+        weights = self.weights(target, twice).to(logits.dtype)
         weight = torch.einsum("nkhw,nk->nhw", known.to(logits.dtype), weights)
         pixel = self._pixel_factor(count, twice).to(logits.dtype) * weight * -_log_sum(logits, known, used)
         per_image = pixel.sum((1, 2)) / (used.sum((1, 2)) + 1)  # (N,)
@@ -105,11 +97,8 @@ class Relaxation(PixelLoss):
         ids = _train_ids(label, self.num_classes, self.ignore_label)
         return one_hot(ids, self.num_classes + 1), boundaries(ids)
 
-    def weights(self, label: Tensor) -> Tensor:
-        """Weight of every class in every image: (N, H, W) -> (N, K) float64."""
-        return self._class_weights(*self.target(label))
-
-    def _class_weights(self, target: Tensor, twice: Tensor) -> Tensor:
+    def weights(self, target: Tensor, twice: Tensor) -> Tensor:
+        """Weight of every class in every image, from what `target` gives: (N, K) float64."""
         counts = target.sum((2, 3))  # (N, K + 1)
         if self.reduced:
             counts = counts + (target & twice.unsqueeze(1)).sum((2, 3))

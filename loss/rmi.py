@@ -9,13 +9,14 @@ p of the prediction. The loss is a lower bound of -I(y; p), up to a constant (eq
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from loss.pixels import PixelLoss, image_mean, one_hot
 from utils.amp import upcast_to_float32
-from utils.distributed import DistributedContext
 
 _SIDE = 3  # of a region
 _REGION = _SIDE * _SIDE
@@ -47,23 +48,17 @@ def log_det_given(target: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
     return factor.diagonal(dim1=-2, dim2=-1)[..., given.shape[-2] :].log().sum(-1), info == 0
 
 
+@dataclass(eq=False, repr=False)
 class RMI(PixelLoss):
     """Half binary cross entropy, half region mutual information; with `region` off the full binary cross entropy.
 
     Binary cross entropy: sum over classes and valid pixels / (valid pixels of all ranks + 1). Region term: per class
     the mean over the images of all ranks of 1/2 log det / 9, summed over the classes, in double.
     `skipped` counts the (image, class) terms that were left out and taken as 0 since this loss was made: those of
-    images without a valid pixel, of crops too small for a region, of a failed factorisation (NaN logits).
+    images without a valid pixel, of crops too small for a region, of a failed factorization (NaN logits).
     """
 
-    skipped: Tensor
-
-    def __init__(
-        self, num_classes: int, ignore_label: int = 255, ranks: DistributedContext | None = None, region: bool = True
-    ) -> None:
-        super().__init__(num_classes, ignore_label, ranks)
-        self.region = region
-        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
+    region: bool = True
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
@@ -88,10 +83,6 @@ class RMI(PixelLoss):
         else:
             per_term, solved = log_det_given(regions(truth), regions(prediction))  # (N, K)
             keep = solved & valid.flatten(1).any(1, keepdim=True)
-        self._count_skipped(keep)
+        self.skip((~keep).sum())
         per_term = torch.where(keep, per_term, 0.0) / _REGION
         return image_mean(per_term.sum(1), self.ranks)
-
-    @torch.no_grad()
-    def _count_skipped(self, keep: Tensor) -> None:
-        self.skipped = self.skipped.to(keep.device) + (~keep).sum()

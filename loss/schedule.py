@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from utils.errors import UserError, nearest
+from utils.errors import UserError
 
 Schedule = Callable[[float], float]
 
@@ -60,33 +60,22 @@ def _left(epoch: float, max_epoch: float) -> float:
     return max(1 - epoch / max_epoch, 0.0)
 
 
-# From OPTIM.*, the length of the training, and the units (epochs, or iterations) in one of the options' epochs.
-def _poly(o: Any, length: float, unit: int) -> Schedule:  # noqa: ARG001
-    return poly(length, o.POLY_EXP)
-
-
-def _poly2(o: Any, length: float, unit: int) -> Schedule:
-    return poly2(length, o.POLY_EXP, o.POLY_STEP * unit)
-
-
-def _scl_poly(o: Any, length: float, unit: int) -> Schedule:
+def _switch(o: Any, length: float, unit: int) -> float:
+    """Where scl-poly starts afresh; UserError for a place outside the training."""
     if not 0 <= o.RLX_OFF_EPOCH * unit < length:
         raise UserError(
             f"--lr_schedule scl-poly needs --rlx_off_epoch from 0 to below --max_epoch {length / unit:g}, "
             f"got {o.RLX_OFF_EPOCH}; give it, or use --lr_schedule poly"
         )
-    return scl_poly(length, o.POLY_EXP, o.RLX_OFF_EPOCH * unit, o.RESCALE, o.REPOLY)
+    return o.RLX_OFF_EPOCH * unit
 
 
-def _cosine(o: Any, length: float, unit: int) -> Schedule:  # noqa: ARG001
-    return cosine(length)
-
-
+# From OPTIM.*, the length of the training, and the units (epochs, or iterations) in one of the options' epochs.
 SCHEDULES: dict[str, Callable[[Any, float, int], Schedule]] = {
-    "poly": _poly,
-    "poly2": _poly2,
-    "scl-poly": _scl_poly,
-    "cosine": _cosine,
+    "poly": lambda o, length, _: poly(length, o.POLY_EXP),
+    "poly2": lambda o, length, unit: poly2(length, o.POLY_EXP, o.POLY_STEP * unit),
+    "scl-poly": lambda o, length, unit: scl_poly(length, o.POLY_EXP, _switch(o, length, unit), o.RESCALE, o.REPOLY),
+    "cosine": lambda _, length, __: cosine(length),
 }
 
 
@@ -96,9 +85,6 @@ def build(cfg: Any) -> Schedule:
     Its argument is the epoch, or, with TRAIN.MAX_ITERS, the iteration.
     """
     o, t = cfg.OPTIM, cfg.TRAIN
-    if o.SCHEDULE not in SCHEDULES:
-        known = ", ".join(SCHEDULES)
-        raise UserError(f"--lr_schedule {o.SCHEDULE!r} is unknown{nearest(o.SCHEDULE, SCHEDULES)}; known: {known}")
     length, unit = (t.MAX_ITERS, t.SAVE_INTERVAL) if t.MAX_ITERS else (t.MAX_EPOCH, 1)
     return warmed_up(ending_at(SCHEDULES[o.SCHEDULE](o, length, unit), o.END_LR / o.LR), o.WARMUP * unit)
 

@@ -9,7 +9,7 @@ from typing import Any
 from loss import table
 from loss.criterion import Term
 from loss.pixels import PixelLoss
-from options import archs
+from options import archs, readers
 from utils.contracts import scale_name
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -82,10 +82,9 @@ def _terms(name: str, output: str, weight: float, phases: Phases) -> list[Term]:
 
 
 def _phases(cfg: Any, ranks: DistributedContext) -> Phases:
-    """The main loss; RMI wins over class weights, these over relaxation, as published."""
-    chosen = (("rmi", cfg.LOSS.RMI), ("weighted", cfg.LOSS.IMG_WT), ("relaxation", cfg.LOSS.JOINTWTBORDER))
-    usual = "ohem" if archs.find(cfg.MODEL.ARCH).offsets else "ce"
-    name = next((name for name, asked in chosen if asked), usual)
+    """The main loss."""
+    o = cfg.LOSS
+    name = readers.main_loss(archs.find(cfg.MODEL.ARCH), o.RMI, o.IMG_WT, o.JOINTWTBORDER)
     # The epoch after RLX_OFF_EPOCH is the first with the reduced loss.
     switch = cfg.OPTIM.RLX_OFF_EPOCH + 1 if name == "relaxation" and cfg.OPTIM.RLX_OFF_EPOCH >= 0 else math.inf
     first = (table.make(cfg, name, ranks), 0, switch)

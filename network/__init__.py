@@ -91,8 +91,8 @@ def settings(cfg: Any) -> Settings:
         attention_dropout=model.MSCALE_DROPOUT,
         old_attention=model.MSCALE_OLDARCH,
         attnscale_norm=model.ATTNSCALE_BN_HEAD,
-        lo_scale=_lo_scale(model.MSCALE_LO_SCALE),
-        scales=_scales(model.N_SCALES),
+        lo_scale=model.MSCALE_LO_SCALE,
+        scales=model.N_SCALES,
         align_corners=model.ALIGN_CORNERS or _aligned(model),
         grad_ckpt=model.GRAD_CKPT,
         freeze_trunk=model.FREEZE_TRUNK,
@@ -111,7 +111,7 @@ def settings(cfg: Any) -> Settings:
 
 
 def _aligned(model: Any) -> bool:
-    """Whether the network aligns corners, whatever --align_corners says; a name may yet have to be found."""
+    """Whether the network aligns corners even without --align_corners; a name may yet have to be found."""
     return bool(model.ARCH) and archs.find(model.ARCH).aligned
 
 
@@ -124,19 +124,6 @@ def _stage(name: str, number: int, node: Any) -> Stage:
             f"give at least one module and {number} numbers of at least 1"
         )
     return Stage(node.NUM_MODULES, blocks)
-
-
-def _lo_scale(scale: float) -> float:
-    if not 0 < scale < 1:
-        raise UserError(f"--mscale_lo_scale {scale}: the lower of the two scales lies between 0 and 1")
-    return scale
-
-
-def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
-    """Scales to be combined, none for the published ones; UserError where scale 1 is missing, or one stands twice."""
-    if scales and (1.0 not in scales or min(scales) <= 0 or len(set(scales)) < len(scales)):
-        raise UserError(f"--n_scales {scales}: give different positive scales with 1.0 among them")
-    return scales
 
 
 def _init_heads(net: Net, spread: float) -> None:

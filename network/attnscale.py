@@ -30,7 +30,7 @@ class AttentionToScale(MultiScale):
         size, scales = image.shape[-2:], sorted(self._scales())
         seen: dict[float, Outputs] = {}
         features: dict[float, Tensor] = {}
-        for scale in (1.0, *(s for s in scales if s != 1)):  # published: this order in the head's channels, too
+        for scale in (1.0, *(s for s in scales if s != 1)):  # published: also the order of the head's channels
             outputs, x, own_size = self._forward_scale(image, scale, keep)
             seen[scale] = self._fit(outputs, own_size)
             features[scale] = resize(x, features[1.0].shape[-2:] if features else x.shape[-2:], self.align_corners)

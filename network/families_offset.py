@@ -30,10 +30,8 @@ class Pointwise(Family):
         _start(self)
 
     def maps(self, image: Tensor) -> Maps:
-        trunk: HRNet = self.inner
-        found = trunk(image)
-        features = trunk.join(found)
-        return Maps({"pred": self.last_layer(features)}, features, trunk.join_second(found))
+        features, evidence = self.inner.join_branches(self.inner(image))
+        return Maps({"pred": self.last_layer(features)}, features, evidence)
 
 
 class ParallelOCR(Family):
@@ -53,12 +51,10 @@ class ParallelOCR(Family):
         _start(self)
 
     def maps(self, image: Tensor) -> Maps:
-        trunk: HRNet = self.inner
-        found = trunk(image)
-        x = trunk.join(found)
+        x, evidence = self.inner.join_branches(self.inner(image))
         aux, pixels = self.aux_head(x), self.conv3x3_ocr(x)
         features = self.ocr_distri_head(pixels, gather(pixels, aux))
-        return Maps({"pred": self.cls_head(features), "aux": aux}, features, trunk.join_second(found))
+        return Maps({"pred": self.cls_head(features), "aux": aux}, features, evidence)
 
 
 def _start(family: Family) -> None:

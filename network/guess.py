@@ -1,4 +1,4 @@
-"""Which of our networks a bare state dict belongs to, told by its names and shapes."""
+"""Which of our networks a bare state dict belongs to, judged by its names and shapes."""
 
 from __future__ import annotations
 

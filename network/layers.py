@@ -26,18 +26,17 @@ def conv(
 
 
 def conv_bn(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, groups: int = 1
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, groups: int = 1, bias: bool = False
 ) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    """Convolution without bias and batch norm."""
-    return conv(inputs, outputs, kernel, stride, dilation, groups), nn.BatchNorm2d(outputs)
+    """Convolution and batch norm."""
+    return conv(inputs, outputs, kernel, stride, dilation, groups, bias), nn.BatchNorm2d(outputs)
 
 
 def conv_bn_relu(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, bias: bool = False
 ) -> list[nn.Module]:
     """Convolution, batch norm, ReLU: entries 0 and 1 of a Sequential hold the weights."""
-    layer = conv(inputs, outputs, kernel, stride, dilation, bias=bias)
-    return [layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    return [*conv_bn(inputs, outputs, kernel, stride, dilation, bias=bias), nn.ReLU(inplace=True)]
 
 
 def bn_relu(channels: int) -> nn.Sequential:

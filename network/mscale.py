@@ -178,7 +178,7 @@ class FusedPyramids(MultiScale):
     """`mscale.DeepV3W38Fuse`, `Fuse2`: a scale's ASPP pyramid is blended with that of the next smaller one.
 
     Where the smaller scale is trusted its pyramid is taken. The attention has one channel, for classes and pyramids,
-    or one for each. So evaluation goes from small to large, too, and holds the maps of all scales.
+    or one for each. So evaluation, like training, goes from small to large and holds the maps of all scales.
     """
 
     family: DeepLabPlus

@@ -26,7 +26,7 @@ class Net(nn.Module):
         self.inner_name = name or ("family" if isinstance(inner, Net) else "trunk")
         self.hidden = "" if name else self.inner_name  # the child whose name the state leaves out
         self.align_corners = align_corners
-        self.fix_bn = False  # batch norms keep to their running statistics in training, too
+        self.fix_bn = False  # batch norms use their running statistics even in training
         self._frozen: tuple[nn.Module, ...] = ()
         self.add_module(self.inner_name, inner)
         self.register_state_dict_post_hook(_leave_names_out)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from torch import nn
 
 from network.attnscale import AttentionToScale, PairwiseAttentionToScale
@@ -12,14 +10,6 @@ from network.families_deeplab import DeepLabPlus
 from network.head.attention import attention_head, old_attention_head, weights_head
 from network.mscale import FusedPyramids, MultiScale, PairedMultiScale
 from utils.errors import UserError
-
-
-class _Scaling(NamedTuple):
-    """The last arguments of every network of several scales."""
-
-    lo_scale: float
-    scales: tuple[float, ...]
-    second_scale_from: int
 
 
 def hierarchical(family: Family, s: Settings) -> MultiScale:
@@ -60,8 +50,9 @@ def _attention(family: Family, s: Settings, outputs: int = 1) -> nn.Sequential:
     return attention_head(family.channels, outputs, s.head_channels, s.inner_3x3, s.attention_dropout)
 
 
-def _scaling(s: Settings) -> _Scaling:
-    return _Scaling(s.lo_scale, s.scales, s.second_scale_from)
+def _scaling(s: Settings) -> tuple[float, tuple[float, ...], int]:
+    """The last arguments of every network of several scales."""
+    return s.lo_scale, s.scales, s.second_scale_from
 
 
 def _given_scales(s: Settings) -> tuple[float, ...]:

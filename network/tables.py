@@ -1,69 +1,40 @@
-"""A network from its row of the table: trunk, head, offsets, scales. Every name of the table has a builder."""
+"""A network from its row of the table in `options.archs`: trunk, head, offsets, scales."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pkgutil
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
-from network.families import OCR, Atrous, Family, Plain, Settings
-from network.families_deeplab import Deeper, DeepLab, DeepLabPlus
-from network.families_offset import ParallelOCR, Pointwise, WithOffsets
-from network.families_parsing import DECODERS, ENCODERS, STRIDES, Parsing, decoder_name, encoder
+from network.families import Family, Settings
+from network.families_offset import WithOffsets
+from network.families_parsing import decoder_name, encoder
 from network.net import Net
-from network.scales import attention_to_scale, fused_pyramids, hierarchical, paired, pairwise_attention_to_scale
 from network.trunk import Trunk
-from network.trunk.hrnet import HRNet
-from network.trunk.resnet import ResNet, SEResNeXt
-from network.trunk.wide_resnet import WideResNet38
-from network.trunk.xception import Xception71
-from options.archs import ANY, Arch
+from options.archs import ANY, HEADS, PUBLISHED_HEADS, SCALES, TRUNKS, Arch, Part
 
-TRUNKS: dict[str, Callable[[Settings], Trunk]] = {
-    **{f"{base}{end}": partial(encoder, f"{base}{end}") for base in ENCODERS if base != "hrnetv2" for end in STRIDES},
-    "hrnetv2": partial(encoder, "hrnetv2"),
-    "hrnet": lambda s: HRNet(s.width, s.width_mult, s.stages, s.align_corners, s.grad_ckpt),
-    "resnet50": lambda s: ResNet(50, s.width_mult, s.grad_ckpt),
-    "se_resnext50": lambda s: SEResNeXt(50, s.width_mult, s.grad_ckpt),
-    "se_resnext101": lambda s: SEResNeXt(101, s.width_mult, s.grad_ckpt),
-    "wide_resnet38": lambda s: WideResNet38(s.width_mult, s.grad_ckpt),
-    "xception71": lambda s: Xception71(s.width_mult, s.grad_ckpt),
-}
-HEADS: dict[str, Callable[..., Family]] = {  # (trunk, settings) -> the family
-    "plain": Plain,
-    "pointwise": Pointwise,
-    "aspp": Atrous,
-    "deeplab": DeepLab,
-    "deeplab_plus": DeepLabPlus,
-    "deeper": Deeper,
-    "ocr": OCR,
-    "offset_ocr": ParallelOCR,
-    **{name: partial(Parsing, name=name) for name in DECODERS},
-}
-SCALES: dict[str, Callable[[Family, Settings], Net]] = {
-    "": lambda family, s: family,
-    "hierarchical": hierarchical,
-    "fused": fused_pyramids,
-    "paired": paired,
-    "all": attention_to_scale,
-    "pairs": pairwise_attention_to_scale,
-}
 # Heads beside which offsets are read from a second branch of HRNet's last stages.
 BRANCHED = {"pointwise", "offset_ocr"}
 
 
 def compose(arch: Arch, s: Settings) -> Net:
     """The network of a row with random weights; UserError for what does not fit together."""
-    s = replace(s, align_corners=arch.aligned or s.align_corners, **arch.more)
-    build_head = HEADS[decoder_name(s.decoder) if arch.head == ANY else arch.head]
-    family = build_head(_trunk(arch, s), s)
+    head = decoder_name(s.decoder) if arch.head == ANY else arch.head
+    s = replace(s, align_corners=arch.aligned or s.align_corners, decoder=head, **arch.more)
+    part = encoder(s.encoder) if arch.trunk == ANY else TRUNKS[arch.trunk]
+    branched = arch.offsets and head in BRANCHED
+    made = trunk(part._replace(fixed={**part.fixed, "second_branch": s.second_branch}) if branched else part, s)
+    family: Family = _found(HEADS.get(head) or PUBLISHED_HEADS[head])(made, s)
     family = WithOffsets(family, s) if arch.offsets else family
-    return SCALES[arch.scales](family, s)
+    return _found(SCALES[arch.scales])(family, s) if arch.scales else family
 
 
-def _trunk(arch: Arch, s: Settings) -> Trunk:
-    if arch.offsets and arch.head in BRANCHED:
-        return HRNet(s.width, s.width_mult, s.stages, s.align_corners, s.grad_ckpt, s.second_branch)
-    trunk = encoder(s.encoder, s) if arch.trunk == ANY else TRUNKS[arch.trunk](s)
-    trunk.refuse(s.width_mult, s.grad_ckpt)
-    return trunk
+def trunk(part: Part, s: Settings) -> Trunk:
+    """A trunk with those of the settings that it takes; UserError where others are set."""
+    make: type[Trunk] = _found(part)
+    make.refuse(s.width_mult, s.grad_ckpt)
+    return make(**{name: getattr(s, name) for name in make.takes - part.fixed.keys()}, **part.fixed)
+
+
+def _found(part: Part) -> Any:
+    return pkgutil.resolve_name(f"network.{part.make}")

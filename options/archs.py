@@ -11,7 +11,7 @@ from utils.errors import UserError, nearest
 class Arch(NamedTuple):
     """A trunk, a head, and how scales are combined: not at all, or by one of SCALES.
 
-    `aligned`: corners are aligned in every resizing, whatever --align_corners says. `offsets`: an offset head beside
+    `aligned`: corners are aligned in every resizing, even without --align_corners. `offsets`: an offset head beside
     the head. `more`: what a published name fixes beyond that, for the constructors in `network`.
     """
 
@@ -23,40 +23,56 @@ class Arch(NamedTuple):
     more: Mapping[str, Any] = {}
 
 
+class Part(NamedTuple):
+    """A trunk, a head, or a way to combine scales: what it is, and `make`, where its constructor stands in `network`.
+
+    `make` is "module:attribute", imported when it is first asked for; `fixed` are arguments that the row decides. A
+    trunk's constructor takes the settings that its class names in `takes`; a head's takes the trunk and all settings, a
+    scaling's the family and all settings.
+    """
+
+    what: str
+    make: str
+    fixed: Mapping[str, Any] = {}
+
+
 TRUNKS = {
-    "hrnet": "HRNetV2: four maps, joined at 1/4 of the image; its shape is chosen by options",
-    "resnet50": "ResNet-50 at stride 8",
-    "se_resnext50": "SE-ResNeXt-50 32x4d at stride 8",
-    "se_resnext101": "SE-ResNeXt-101 32x4d at stride 8",
-    "wide_resnet38": "Wide-ResNet-38 at stride 8",
-    "xception71": "Xception-71 at stride 8",
-    "resnet18dilated": "ResNet-18 of scene parsing (a stem of three convolutions) at stride 8",
-    "resnet50dilated": "ResNet-50 of scene parsing at stride 8",
-    "resnet101dilated": "ResNet-101 of scene parsing at stride 8",
-    "resnext101dilated": "ResNeXt-101 of scene parsing at stride 8",
-    "mobilenetv2dilated": "MobileNetV2 at stride 8",
-}
+    "hrnet": Part("HRNetV2: four maps, joined at 1/4 of the image; options choose its shape", "trunk.hrnet:HRNet"),
+    "resnet50": Part("ResNet-50 at stride 8", "trunk.resnet:ResNet", {"depth": 50}),
+    "se_resnext50": Part("SE-ResNeXt-50 32x4d at stride 8", "trunk.resnet:SEResNeXt", {"depth": 50}),
+    "se_resnext101": Part("SE-ResNeXt-101 32x4d at stride 8", "trunk.resnet:SEResNeXt", {"depth": 101}),
+    "wide_resnet38": Part("Wide-ResNet-38 at stride 8", "trunk.wide_resnet:WideResNet38"),
+    "xception71": Part("Xception-71 at stride 8", "trunk.xception:Xception71"),
+    # Scene parsing's; their stem has three convolutions.
+    "resnet18dilated": Part("ResNet-18 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 18}),
+    "resnet50dilated": Part("ResNet-50 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 50}),
+    "resnet101dilated": Part("ResNet-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 101}),
+    "resnext101dilated": Part("ResNeXt-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNeXt", {"depth": 101}),
+    "mobilenetv2dilated": Part("MobileNetV2 at stride 8", "trunk.mobilenet:MobileNetV2", {"stride": 8}),
+}  # fmt: skip
 HEADS = {
-    "plain": "two 3x3 convolutions and the classifier",
-    "pointwise": "HRNet's own, of 1x1 convolutions",
-    "aspp": "ASPP, squeezed, then as plain",
-    "deeplab": "DeepLabV3: ASPP, then as plain",
-    "deeplab_plus": "DeepLabV3+: ASPP beside the finest features, then as plain",
-    "deeper": "DeeperLab's decoder: ASPP, two steps up beside earlier features",
-    "ocr": "object-contextual representations; --ocr_aspp: behind an ASPP",
-    "c1": "one 3x3 convolution and the classifier",
-    "c1_deepsup": "c1 with a second head on the map before the last",
-    "ppm": "pyramid pooling (PSPNet)",
-    "ppm_deepsup": "ppm with a second head on the map before the last",
-    "upernet": "pyramid pooling and a feature pyramid over all maps, 512 channels",
-    "upernet_lite": "upernet with 256 channels",
+    "plain": Part("two 3x3 convolutions and the classifier", "families:Plain"),
+    "pointwise": Part("HRNet's own, of 1x1 convolutions", "families_offset:Pointwise"),
+    "aspp": Part("ASPP, squeezed, then as plain", "families:Atrous"),
+    "deeplab": Part("DeepLabV3: ASPP, then as plain", "families_deeplab:DeepLab"),
+    "deeplab_plus": Part("DeepLabV3+: ASPP beside the finest features, then as plain", "families_deeplab:DeepLabPlus"),
+    "deeper": Part("DeeperLab's decoder: ASPP, two steps up beside earlier features", "families_deeplab:Deeper"),
+    "ocr": Part("object-contextual representations; --ocr_aspp: behind an ASPP", "families:OCR"),
+    "c1": Part("one 3x3 convolution and the classifier", "families_parsing:Parsing"),
+    "c1_deepsup": Part("c1 with a second head on the map before the last", "families_parsing:Parsing"),
+    "ppm": Part("pyramid pooling (PSPNet)", "families_parsing:Parsing"),
+    "ppm_deepsup": Part("ppm with a second head on the map before the last", "families_parsing:Parsing"),
+    "upernet": Part("pyramid pooling, a feature pyramid over all maps, 512 channels", "families_parsing:Parsing"),
+    "upernet_lite": Part("upernet with 256 channels", "families_parsing:Parsing"),
 }
+# Heads of published networks alone.
+PUBLISHED_HEADS = {"offset_ocr": Part("the parts of ocr beside the trunk's", "families_offset:ParallelOCR")}
 SCALES = {
-    "hierarchical": "attention of each scale over the next larger one",
-    "fused": "the same, with ASPP pyramids blended between scales, too",
-    "paired": "attention from the features of two scales",
-    "all": "weights of all scales at once, from the features of all",
-    "pairs": "weights of two neighboring scales at a time",
+    "hierarchical": Part("attention of each scale over the next larger one", "scales:hierarchical"),
+    "fused": Part("the same, with ASPP pyramids also blended between scales", "scales:fused_pyramids"),
+    "paired": Part("attention from the features of two scales", "scales:paired"),
+    "all": Part("weights of all scales at once, from the features of all", "scales:attention_to_scale"),
+    "pairs": Part("weights of two neighboring scales at a time", "scales:pairwise_attention_to_scale"),
 }
 MORE = {
     "attentions": "pyramids have an attention of their own",

@@ -1,4 +1,4 @@
-"""The words of a command line: flags with their values, files, and what is left as KEY VALUE pairs."""
+"""A command line: flags with their values, files, and what is left as KEY VALUE pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from utils.errors import UserError, nearest
 
 @dataclass
 class CommandLine:
-    """`files`: of --cfg. `flags`: {key: value}. `pairs`: words of KEY VALUE. `parts`: {flag: word} of a free network.
+    """`files`: of --cfg. `flags`: {key: value}. `pairs`: KEY, VALUE, KEY, ... `parts`: {flag: name} of a free network.
     `legacy`: {flag: value} of another system's flags that are no option's. `ignored`: flags without effect.
     """
 
@@ -27,7 +27,7 @@ class CommandLine:
 
 
 def read(argv: list[str], legacy_flags: Collection[str]) -> CommandLine:
-    """What the words say, each value in its option's type. UserError for an unknown flag, or one without its value."""
+    """What `argv` asks for, in the types of the options. UserError for an unknown flag, or one without its value."""
     line, rest = CommandLine(), [*argv]
     while rest:
         word = rest.pop(0)
@@ -42,7 +42,7 @@ def read(argv: list[str], legacy_flags: Collection[str]) -> CommandLine:
 def _read_flag(
     line: CommandLine, flag: str, equals: str, attached: str, rest: list[str], legacy_flags: Collection[str]
 ) -> None:
-    """One flag, and as many of the `rest` of the words as it takes."""
+    """One flag, and as many of the `rest` of argv as it takes."""
     known = flags()
     if flag == "--cfg":
         line.files.append(_value(flag, equals, attached, rest))

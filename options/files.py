@@ -1,4 +1,4 @@
-"""Option files of `--cfg`: ours, and those of other systems, whose words are noted for `config`."""
+"""Option files of `--cfg`: ours, and those of other systems, whose keys are noted for `config`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from options.table import OPTIONS
 from utils import yamlfile
 from utils.errors import UserError, nearest
 
-Foreign = dict[str, dict[str, Any]]  # what files and pairs say in the words of each system
+Foreign = dict[str, dict[str, Any]]  # {system: {its key: value}} of files and pairs
 
 
 def read(file: str, systems: Sequence[ForeignConfig], foreign: Foreign) -> tuple[dict[str, Any], bool]:
-    """The values of a file, and whether it is one of ours; what others' files say goes into `foreign`, in their words.
+    """The values of a file, and whether it is one of ours; what others' files say goes into `foreign`.
 
     UserError, in one line, for a file that is none, has a section with nothing below it, or says what is no option.
     """

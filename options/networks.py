@@ -35,7 +35,7 @@ python train.py --trunk resnet50 --head ocr --scales hierarchical ...
 ```
 
 Its name, `resnet50+ocr+hierarchical`, stands in logs and checkpoints, so that `--snapshot` and `--resume` build it
-again, and `--arch` takes it, too. A combination that has a published name goes by that.
+again, and `--arch` also takes it. A combination that has a published name goes by that.
 """
 
 
@@ -45,7 +45,7 @@ def text() -> str:
     for name, row in _rows():
         lines.append(f"  {name:<29} {row.trunk:<15} {row.head:<15} {row.scales:<13} {special(row)}".rstrip())
     for title, flag, table in _TABLES:
-        lines += ["", f"{title} ({flag})", *(f"  {name:<19} {what}" for name, what in table.items())]
+        lines += ["", f"{title} ({flag})", *(f"  {name:<19} {part.what}" for name, part in table.items())]
     return "\n".join([*lines, "", "What does not stand together", *(f"  {line}" for line in _refused())])
 
 
@@ -56,7 +56,7 @@ def page() -> str:
     lines += [f"| `{name}` | {row.trunk} | {row.head} | {row.scales} | {special(row)} |" for name, row in _rows()]
     for title, flag, table in _TABLES:
         lines += ["", f"## {title}", "", f"| `{flag}` | what it is |", "|---|---|"]
-        lines += [f"| `{name}` | {what} |" for name, what in table.items()]
+        lines += [f"| `{name}` | {part.what} |" for name, part in table.items()]
     return "\n".join([*lines, "", "## What does not stand together", "", *(f"- {line}" for line in _refused()), ""])
 
 

@@ -11,8 +11,8 @@ from utils.errors import UserError, nearest
 
 class Option(NamedTuple):
     """One option. `flags` are its names on the command line, blank-separated; `of` its kind, by default that of the
-    default. `above` and `below` bound a number, or each of several, without the bound, `least` and `most` with it.
-    `reads`: the runs that read it, by default all.
+    default. `above` and `below` bound a number, or each of several, without the bound, `least` and `most` with it;
+    `off` is allowed beside them. `reads`: the runs that read it, by default all.
     """
 
     key: str
@@ -25,6 +25,7 @@ class Option(NamedTuple):
     least: float | None = None
     most: float | None = None
     below: float | None = None
+    off: float | None = None
     reads: Reader | None = None
     common: bool = False  # listed by the short --help
 
@@ -68,7 +69,7 @@ class Option(NamedTuple):
         return f"{self.name} {self._bounds()}{value}"
 
     def _outside(self, number: float) -> bool:
-        return (
+        return number != self.off and (
             (self.above is not None and number <= self.above)
             or (self.least is not None and number < self.least)
             or (self.most is not None and number > self.most)
@@ -77,10 +78,11 @@ class Option(NamedTuple):
 
     def _bounds(self) -> str:
         end = self.most if self.most is not None else self.below
-        if self.above is not None and end is not None:
-            return f"lies above {self.above} and at most at {end}, not "
-        if self.above is not None:
+        off = "" if self.off is None else f", or is {self.off}"
+        if self.above is not None and self.most is not None:
+            return f"lies above {self.above} and at most at {end}{off}, not "
+        if self.above is not None and end is None:
             return f"must be above {self.above}, not "
         if end is None:
             return "must not be negative, it is " if self.least == 0 else f"must be at least {self.least}, not "
-        return f"lies between {self.least} and {end}, not "
+        return f"lies between {self.above if self.least is None else self.least} and {end}{off}, not "

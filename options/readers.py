@@ -35,6 +35,12 @@ def _training(of: str, reads: Callable[[Run], bool], network: bool = False) -> R
     return Reader(of, reads, network, True)
 
 
+def _term(of: str, reads: Callable[[Run], bool]) -> Reader:
+    """Trainings of such networks with the losses that their outputs have by themselves."""
+    whole = f"the loss of {of}, without --loss_terms"
+    return Reader(whole, lambda run: reads(run) and not run.asks("LOSS.TERMS"), True, True)
+
+
 def run_of(values: Mapping[str, Any]) -> Run:
     """The run that these options ask for; UserError for an unknown network."""
     return Run(archs.find(values["MODEL.ARCH"]) if values["MODEL.ARCH"] else Arch("", ""), values)
@@ -44,9 +50,13 @@ def losses(run: Run) -> set[str]:
     """Names of the losses that a training computes."""
     if run.asks("LOSS.TERMS"):
         return {term.loss for term in run.values["LOSS.TERMS"]}
-    chosen = (("rmi", "RMI"), ("weighted", "IMG_WT"), ("relaxation", "JOINTWTBORDER"))
-    otherwise = "ohem" if run.arch.offsets else "ce"
-    return {next((name for name, key in chosen if run.asks(f"LOSS.{key}")), otherwise)}
+    return {main_loss(run.arch, *(run.asks(f"LOSS.{key}") for key in ("RMI", "IMG_WT", "JOINTWTBORDER")))}
+
+
+def main_loss(arch: Arch, rmi: bool, weighted: bool, relaxation: bool) -> str:
+    """The loss of `pred` without --loss_terms: RMI wins over class weights, these over relaxation, as published."""
+    asked = {"rmi": rmi, "weighted": weighted, "relaxation": relaxation}
+    return next((name for name, on in asked.items() if on), "ohem" if arch.offsets else "ce")
 
 
 def _outputs(run: Run) -> frozenset[str]:
@@ -59,7 +69,7 @@ def _gate(run: Run) -> bool:
 
 
 def _old_gate(run: Run) -> bool:
-    """--init_decoder asks for the start of the older attention elsewhere, too."""
+    """--init_decoder also asks for the start of the older attention elsewhere."""
     return _gate(run) or (run.asks("MODEL.INIT_DECODER") and run.arch.scales in ("paired", "pairs"))
 
 
@@ -91,7 +101,7 @@ def schedule(of: str, *names: str) -> Reader:
     return _training(f"--lr_schedule {of}", lambda run: run.values["OPTIM.SCHEDULE"] in names)
 
 
-# Of a network, whatever is done with it.
+# Of a network, in training and evaluation.
 PARSING = Reader("encoder_decoder", lambda run: run.arch.head == ANY)
 HRNET = Reader("networks with HRNet in their name", lambda run: run.arch.trunk == "hrnet")
 OCR_HEADS = Reader("networks with OCR", lambda run: run.arch.head in OCR)
@@ -109,28 +119,35 @@ NEW_ATTENTION = Reader(
 ALL_SCALES = Reader("attnscale.DeepV3R50 and attnscale.DeepV3W38", lambda run: run.arch.scales == "all")
 OFFSETS = Reader("networks with offset vectors", lambda run: run.arch.offsets)
 OFFSET_HRNET = Reader("offset.HRNet...", lambda run: run.arch.offsets and run.arch.trunk == "hrnet")
-# Of a training.
+# Of evaluation, also of that in training.
+FOLDER = Reader("--eval folder", lambda run: run.values["EVAL.MODE"] == "folder", False)
+INFERENCE_MODE = Reader("--inference_mode", lambda run: run.asks("EVAL.INFERENCE_MODE"), False)
+SLIDING = Reader("--inference_mode sliding", lambda run: run.values["EVAL.INFERENCE_MODE"] == "sliding", False)
+HRNET_RULE = Reader("--eval_rule hrnet", lambda run: run.values["EVAL.RULE"] == "hrnet", False)
+FLIPS = Reader("--aug_eval", lambda run: run.asks("EVAL.AUG_EVAL"), False)
+# Of a training's images.
+CROPS = _training("training on crops, without --imgSize", lambda run: not run.asks("DATASET.IMG_SIZES"))
+UNIFORM = _training(CROPS.of, lambda run: CROPS.reads(run) or not run.asks("DATASET.CLASS_UNIFORM_PCT"))
+UNIFORM_CROPS = _training(
+    "--class_uniform_pct, on crops", lambda run: CROPS.reads(run) and run.asks("DATASET.CLASS_UNIFORM_PCT")
+)
+LOOKS = _training("--aug_table nvidia", lambda run: run.values["AUG.TABLE"] == "nvidia" or not CROPS.reads(run))
+SCALED_CROPS = _training("crops by --aug_table nvidia", lambda run: CROPS.reads(run) and LOOKS.reads(run))
+PRE_SIZE = _training(
+    "crops by --aug_table nvidia, and of Mapillary's validation",
+    lambda run: SCALED_CROPS.reads(run) or run.values["DATASET.NAME"] == "mapillary",
+)
+# Of a training's loss and steps.
+NAMED_LOSS = _training("a loss without --loss_terms", lambda run: not run.asks("LOSS.TERMS"))
 ON_HRNET = _training("networks on HRNet", lambda run: run.arch.trunk in ("hrnet", ANY), True)
 ON_WRN38 = _training("networks on Wide-ResNet-38", lambda run: run.arch.trunk == "wide_resnet38", True)
 ON_X71 = _training("networks on Xception-71", lambda run: run.arch.trunk == "xception71", True)
-AUXILIARY = _training(
-    "the loss of networks with OCR, without --loss_terms",
-    lambda run: "aux" in _outputs(run) and not run.asks("LOSS.TERMS"),
-    True,
-)
+AUXILIARY = _term("networks with OCR", lambda run: "aux" in _outputs(run))
 AUXILIARY_RMI = _training(
     "networks with OCR under --rmi_loss", lambda run: AUXILIARY.reads(run) and run.asks("LOSS.RMI"), True
 )
-SINGLE_SCALES = _training(
-    "the loss of networks that combine scales, without --loss_terms",
-    lambda run: bool(run.arch.scales) and not run.asks("LOSS.TERMS"),
-    True,
-)
-SECOND_HEAD = _training(
-    "the loss of an encoder_decoder whose decoder ends in deepsup, without --loss_terms",
-    lambda run: "deepsup" in _outputs(run) and not run.asks("LOSS.TERMS"),
-    True,
-)
+SINGLE_SCALES = _term("networks that combine scales", lambda run: bool(run.arch.scales))
+SECOND_HEAD = _term("an encoder_decoder whose decoder ends in deepsup", lambda run: "deepsup" in _outputs(run))
 WEIGHTED = loss("--img_wt_loss and --jointwtborder", "weighted", "relaxation")
 RELAXATION = loss("--jointwtborder", "relaxation")
 BARE_START = _training("a start without --snapshot", lambda run: not run.asks("SNAPSHOT"))

@@ -6,51 +6,47 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from options.archs import ANY
-from options.readers import Run, run_of
+from options.readers import Reader, Run, run_of
 from options.table import OPTIONS
 
 Values = Mapping[str, Any]  # {key: value} of every option
 
 
-def unread(values: Values) -> dict[str, str]:
-    """{key: what it is of} of the options that a run with these values does not read."""
+def unread(values: Values) -> dict[str, Reader]:
+    """{key: what reads it} of the options that a run with these values does not read."""
     run = run_of(values)
     rows = [(key, row.reads) for key, row in OPTIONS.items() if row.reads]
     asked = [(key, row) for key, row in rows if not (row.training and run.asks("EVAL.MODE"))]
-    return {k: row.of for k, row in asked if (run.asks("MODEL.ARCH") or not row.network) and not row.reads(run)}
+    return {k: row for k, row in asked if (run.asks("MODEL.ARCH") or not row.network) and not row.reads(run)}
 
 
 def refused(values: Values, given: Collection[str]) -> Iterator[str]:
     """A line for each key of a command line that asks for something and is not read."""
-    for key, of in unread(values).items():
+    for key, row in unread(values).items():
         if key in given and not _asks_nothing(key, values[key]) and not _carried(key, run_of(values)):
-            row = OPTIONS[key]
-            of_network = row.reads is not None and row.reads.network
-            where = f"not of --arch {values['MODEL.ARCH']}" if of_network else "which is not used here"
-            yield f"{row.name} is of {of}, {where}: leave it out"
+            where = f"not of --arch {values['MODEL.ARCH']}" if row.network else "which is not used here"
+            yield f"{OPTIONS[key].name} is of {row.of}, {where}: leave it out"
 
 
 def notes(values: Values, given: Collection[str], from_files: Collection[str]) -> list[str]:
-    """What option files ask for and is not read: a recipe may carry what another network of it reads.
-
-    The two flips of --aug_eval do nothing unless that is given.
-    """
-    flips = {"--flip_horizontal": "EVAL.FLIP_HORIZONTAL", "--flip_vertical": "EVAL.FLIP_VERTICAL"}
-    idle = {} if values["EVAL.AUG_EVAL"] else flips
-    ignored = [f"{flag} (without --aug_eval)" for flag, key in idle.items() if values[key]]
+    """What option files ask for and is not read: a recipe may carry what another network of it reads."""
     left = {key for key in from_files if values[key] != OPTIONS[key].default} - {*given}
     left |= {key for key in given if _carried(key, run_of(values))}
-    said = {key: OPTIONS[key].written(values[key]) for key in unread(values) if key in left}
-    return ignored + [f"{key} {text} (not read by {values['MODEL.ARCH'] or 'this run'})" for key, text in said.items()]
+    return [
+        f"{key} {OPTIONS[key].written(values[key])} "
+        + (f"(not read by {values['MODEL.ARCH']})" if row.network else f"(not read: of {row.of})")
+        for key, row in unread(values).items()
+        if key in left
+    ]
 
 
 def _carried(key: str, run: Run) -> bool:
     """Whether command lines carry this option as part of a block, although not all networks read it: then it is said.
 
     The shape of HRNet and OCR is such a block; --save_interval beside a --max_iters that may be 0; and the second
-    head's weight, in those of all scene-parsing networks.
+    head's weight, in those of all scene-parsing networks; the two flips of --aug_eval.
     """
-    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL")) or (
+    return key.startswith(("MODEL.OCR.", "MODEL.OCR_EXTRA.", "TRAIN.SAVE_INTERVAL", "EVAL.FLIP_")) or (
         key == "LOSS.DEEP_SUP_SCALE" and run.arch.head == ANY
     )
 

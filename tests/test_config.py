@@ -177,8 +177,8 @@ def test_both_spellings_of_local_rank() -> None:
         (["--aug_eval", "--flip_horizontal"], "nvidia", 2, []),
         (["--aug_eval", "--flip_vertical"], "nvidia", 2, []),
         (["--aug_eval", "--flip_vertical", "--flip_horizontal"], "nvidia", 4, []),
-        (["--flip_horizontal", "--flip_vertical"], "nvidia", 1, ["--flip_horizontal", "--flip_vertical"]),
-        (["--do_flip", "--flip_vertical"], "nvidia", 2, ["--flip_vertical"]),
+        (["--flip_horizontal", "--flip_vertical"], "nvidia", 1, ["EVAL.FLIP_HORIZONTAL", "EVAL.FLIP_VERTICAL"]),
+        (["--do_flip", "--flip_vertical"], "nvidia", 2, ["EVAL.FLIP_VERTICAL"]),
     ],
 )
 def test_rule_and_flips_of_an_evaluation(words: list[str], name: str, flips: int, idle: list[str]) -> None:
@@ -187,7 +187,7 @@ def test_rule_and_flips_of_an_evaluation(words: list[str], name: str, flips: int
     assert inference.rule_name(cfg) == name
     rule = inference.eval_rule(cfg)
     assert len(rule.flips) == flips and rule.use_given_scale_factor == (name == "paddle") and rule.average == "logits"
-    assert [flag.split()[0] for flag in cfg.WITHOUT_EFFECT] == idle
+    assert cfg.WITHOUT_EFFECT == [f"{key} True (not read: of --aug_eval)" for key in idle]
 
 
 def test_flags_of_paddlesegs_val() -> None:
@@ -538,8 +538,14 @@ def test_binary_file_as_cfg(tmp_path: Path) -> None:
         ("--momentum -0.5", "--momentum lies between 0 and 1, not -0.5"),
         ("--ema 2", "--ema lies between 0 and 1, not 2.0"),
         ("MODEL.OCR.DROPOUT 1.2", "MODEL.OCR.DROPOUT lies between 0 and 1, not 1.2"),
-        ("--mscale_lo_scale 0", "--mscale_lo_scale must be above 0, not 0.0"),
-        ("--mscale_lo_scale -1", "--mscale_lo_scale must be above 0, not -1.0"),
+        ("--mscale_lo_scale 0", "--mscale_lo_scale lies between 0 and 1, not 0.0"),
+        ("--mscale_lo_scale -1", "--mscale_lo_scale lies between 0 and 1, not -1.0"),
+        ("--mscale_lo_scale 1.5", "--mscale_lo_scale lies between 0 and 1, not 1.5"),
+        ("--n_scales -1,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not '-1.0,1.0'"),
+        ("--n_scales 1.0,1.0", "--n_scales '1.0,1.0': give different positive scales"),
+        ("--n_scales 0.5,2.0", "--n_scales must contain 1.0, not '0.5,2.0'"),
+        ("--image_bits 7", "--image_bits lies between 8 and 16, or is 0, not 7"),
+        ("MODEL.OFFSET_THRESHOLD 3", "MODEL.OFFSET_THRESHOLD lies above 0 and at most at 2, or is -1, not 3.0"),
         ("--n_scales nan,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not 'nan,1.0'"),
         ("--n_scales inf,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not 'inf,1.0'"),
         ("--crop_size inf", "--crop_size takes one number or \"height,width\", not 'inf'"),

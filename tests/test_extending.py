@@ -93,6 +93,9 @@ def test_each_part_has_one_file_and_its_rows(house: tuple[Path, list[str]]) -> N
     for part in PARTS:
         section = next(text for text in sections if text.lower().startswith(part))
         assert section.count("```python\n") == 1 and section.count("```diff\n") == 1, part
+        (rows,) = re.findall(r"```diff\n(.*?)```", section, re.S)
+        if part in ("a trunk", "a head"):
+            assert rows.count("\n+") == 1, part
 
 
 def test_a_network_of_all_five_is_trained_and_scored(house: tuple[Path, list[str]]) -> None:

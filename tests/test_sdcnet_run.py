@@ -109,7 +109,7 @@ def test_the_test_split(words: list[str], tiny_scenes: Path, tmp_path: Path) -> 
             ["--split_count", "9", "--split_index", "8"],
             "--split_index 8 of --split_count 9: 4 images leave none for it",
         ),
-        (["--scales", "1.0"], "--scales is read with --inference_mode only"),
+        (["--scales", "1.0"], "--scales is of --inference_mode, which is not used here: leave it out"),
         (["-im", "slide"], "takes one of"),
     ],
 )

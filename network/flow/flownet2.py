@@ -76,6 +76,14 @@ def load(net: FlowNet2, path: str) -> LoadReport:
     return take(net, replace(weights, state=inside or weights.state), path, "give a file of FlowNet2")
 
 
+def check_whole(report: LoadReport, path: str, name: str) -> None:
+    """UserError where the file left weights of the network `name` open."""
+    if not report.complete:
+        lacking = [*report.missing, *report.skipped]
+        found = f"checkpoint {path} lacks {len(lacking)} weights of {name}, the first {lacking[0]}"
+        raise UserError(f"{found}; give a whole file of {name}")
+
+
 def source(weights: str, device: torch.device | str = "cpu") -> Callable[[Tensor, Tensor], Tensor]:
     """FlowNet2 with the weights of a file, as a source of flow: target and source image -> flow of the target.
 
@@ -85,12 +93,7 @@ def source(weights: str, device: torch.device | str = "cpu") -> Callable[[Tensor
         raise UserError("FlowNet2 needs a file of weights: give its path")
     net = FlowNet2()
     report = load(net, weights)
-    if not report.complete:
-        lacking = [*report.missing, *report.skipped]
-        raise UserError(
-            f"checkpoint {weights} lacks {len(lacking)} weights of FlowNet2, the first {lacking[0]}; "
-            "give a whole file of FlowNet2"
-        )
+    check_whole(report, weights, "FlowNet2")
     net.requires_grad_(False).eval().to(device)
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from network.flow.warp import consistent, warp
 class Moved(NamedTuple):
     """An image (1, 3, H, W) float32 and its label (1, 1, H, W) uint8 as they look some frames on.
 
-    `flow` (1, 2, H, W): where each pixel lies in the labelled frame; `trusted` (1, H, W) bool: where that is credible.
+    `flow` (1, 2, H, W): where each pixel lies in the labeled frame; `trusted` (1, H, W) bool: where that is credible.
     """
 
     image: Tensor
@@ -24,7 +24,7 @@ class Moved(NamedTuple):
 
     @classmethod
     def start(cls, image: Tensor, label: Tensor) -> Moved:
-        """The labelled frame itself."""
+        """The labeled frame itself."""
         return cls(image, label, torch.zeros_like(image[:, :2]), torch.ones_like(label[:, 0], dtype=torch.bool))
 
 

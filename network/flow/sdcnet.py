@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from network.flow.flownet2 import INSIDE, FlowNet2
+from network.flow.flownet2 import INSIDE, FlowNet2, check_whole
 from network.flow.flownets import conv_act, initialize, up_act
 from network.flow.padding import padded
 from network.flow.warp import warp
@@ -82,7 +82,7 @@ class SDCNet2D(nn.Module):
         self.final_flow = conv(inputs + c8, 2, bias=True)
 
     def train(self, mode: bool = True) -> SDCNet2D:
-        """As ever, but FlowNet2 inside stays as it is."""
+        """Set the mode of all but FlowNet2, which stays in evaluation mode."""
         super().train(mode)
         if self.flownet2 is not None:
             self.flownet2.eval()
@@ -161,7 +161,7 @@ def _take(net: SDCNet2D, weights: Weights, path: str) -> LoadReport:
     state, hint = weights.state, f"give a file of {type(net).__name__} and of its width"
     second = state.get("conv2.0.weight")
     if second is None or second.shape != net.conv2[0].weight.shape:
-        # Told by a layer: the three buffers, which fit any width, are a tenth of the entries already.
+        # A layer decides: the three buffers, which fit any width, are a tenth of the entries already.
         raise UserError(f"checkpoint {path} ({weights.source}) does not fit the network; {hint}")
     if net.flownet2 is None:
         state = {name: x for name, x in state.items() if not name.startswith(INSIDE)}
@@ -179,12 +179,7 @@ def from_file(path: str, flow: Flow | None = None) -> SDCNet2D:
     if not length:
         raise UserError(f"checkpoint {path} ({weights.source}) holds no SDCNet; give a file of SDCNet")
     net = MODELS[name](flow, length, width)
-    report = _take(net, weights, path)
-    if not report.complete:
-        lacking = [*report.missing, *report.skipped]
-        raise UserError(
-            f"checkpoint {path} lacks {len(lacking)} weights of {name}, the first {lacking[0]}; give a whole file"
-        )
+    check_whole(_take(net, weights, path), path, name)
     return net
 
 
@@ -199,7 +194,7 @@ def _described(weights: Weights) -> tuple[str, int, float]:
 
 
 def prediction(weights: str, between: Flow, device: torch.device | str = "cpu") -> Prediction:
-    """The flow of SDCNet with the weights of a file, from RGB frames, with `between` (RGB, too) for its inputs.
+    """The flow of SDCNet with the weights of a file, from RGB frames, with `between` (also of RGB) for its inputs.
 
     Raises UserError for no file, one without SDCNet, and a network that takes another number of frames.
     """

@@ -25,7 +25,7 @@ DIS_LEAST = 16  # OpenCV refuses smaller images, gives NaN, or crashes
 
 
 def flow_source(name: str, weights: str = "", device: torch.device | str = "cpu") -> Flow:
-    """The source called `name`: raft (torchvision's large or small one, told by the file) or dis (no weights).
+    """The source called `name`: raft (torchvision's large or small one, as the file says) or dis (no weights).
 
     Raises UserError for an unknown name, and for weights that are missing or of another network.
     """
@@ -95,19 +95,19 @@ def _dis(weights: str, device: torch.device) -> Flow:
         raise UserError(f"flow source dis takes no weights: leave {weights} out")
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
-    def grey(image: Tensor) -> np.ndarray:  # (3, H, W) -> (H, W)
+    def gray(image: Tensor) -> np.ndarray:  # (3, H, W) -> (H, W)
         pixels = image.clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
         return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
 
     def flow(target: Tensor, source: Tensor) -> Tensor:
         height, width = target.shape[-2:]
         pairs = zip(padded(target, 1, DIS_LEAST), padded(source, 1, DIS_LEAST), strict=True)
-        one = [method.calc(grey(a), grey(b), None) for a, b in pairs]  # type: ignore[call-overload]
+        one = [method.calc(gray(a), gray(b), None) for a, b in pairs]  # type: ignore[call-overload]
         return torch.from_numpy(np.stack(one)[:, :height, :width]).permute(0, 3, 1, 2).to(device)
 
     return flow
 
 
-# Name -> what makes it of a file of weights and a device; a prediction is given a source of its inputs' flow, too.
+# Name -> what makes it of a file of weights and a device; a prediction is also given a source of its inputs' flow.
 SOURCES: dict[str, Callable[[str, Any], Flow]] = {"flownet2": flownet2.source, "raft": _raft, "dis": _dis}
 PREDICTIONS: dict[str, Callable[[str, Flow, Any], Prediction]] = {"sdcnet": sdcnet.prediction}

@@ -14,7 +14,7 @@ from utils.resize import resize
 
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}  # dilations by output stride of the trunk
 FIXED = 105  # places of a map at 1/8: those of a training crop of 840 pixels
-SQUEEZED = 256  # channels that the pyramid is squeezed to before a decoder, whatever its branches' width
+SQUEEZED = 256  # channels that the pyramid is squeezed to before a decoder, at any width of its branches
 
 
 class ASPP(nn.Module):

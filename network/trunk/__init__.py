@@ -25,11 +25,11 @@ class Level(NamedTuple):
 class Trunk(nn.Module):
     """Image (N, 3, H, W) -> one map for each of `levels`, the finest first.
 
-    `knows`: those of the options width_mult and grad_ckpt that the trunk has; another one's use is refused.
+    `takes`: names of `Settings` that the constructor takes by keyword; width_mult and grad_ckpt are refused without.
     """
 
     levels: tuple[Level, ...]
-    knows: frozenset[str] = frozenset()
+    takes: frozenset[str] = frozenset()
 
     @abstractmethod
     def forward(self, image: Tensor) -> Features:
@@ -44,17 +44,18 @@ class Trunk(nn.Module):
         """The one map that a head classifies: the last, unless a trunk makes one of all its levels."""
         return features[-1]
 
-    def refuse(self, width_mult: float, grad_ckpt: bool) -> None:
+    @classmethod
+    def refuse(cls, width_mult: float, grad_ckpt: bool) -> None:
         """UserError for an option that is set and that this trunk does not know."""
         asked = {"width_mult": width_mult != 1, "grad_ckpt": grad_ckpt}
-        for name in [name for name, on in asked.items() if on and name not in self.knows]:
-            raise UserError(f"--{name}: {type(self).__name__} does not know this option; leave it out")
+        for name in [name for name, on in asked.items() if on and name not in cls.takes]:
+            raise UserError(f"--{name}: {cls.__name__} does not know this option; leave it out")
 
 
 class OwnTrunk(Trunk):
     """The trunks of this package: of any width, and with activations recomputed in the backward pass."""
 
-    knows = frozenset({"width_mult", "grad_ckpt"})
+    takes = frozenset({"width_mult", "grad_ckpt"})
 
     def __init__(self, grad_ckpt: bool = False) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from network.trunk import Features, Level, OwnTrunk
 from network.trunk.blocks import BasicBlock, Bottleneck
 from utils.resize import resize
 
-STEM = 64  # channels of the stem and of the first stage's bottlenecks, whatever the width
+STEM = 64  # channels of the stem and of the first stage's bottlenecks, at any width
 
 
 class Stage(NamedTuple):
@@ -85,11 +85,12 @@ class HRNet(OwnTrunk):
     """Image (N, 3, H, W) -> four resolutions, (N, width * 2^b, ~H / (4 * 2^b), ...).
 
     `join` resizes them to the highest and stacks them: (N, 15 * width, ~H/4, ~W/4). `width`: channels of the highest.
-    `mult` scales every channel count, the stem's too. `grad_ckpt`: recompute each stage's activations in the backward
-    pass instead of keeping them. `second_branch`: a second set of the last stages, as many as there are of them; its
-    four maps then follow those of the first.
+    `width_mult` scales every channel count, the stem's too. `grad_ckpt`: recompute each stage's activations in the
+    backward pass instead of keeping them. `second_branch`: a second set of the last stages, as many as there are of
+    them; its four maps then follow those of the first.
     """
 
+    takes = OwnTrunk.takes | {"width", "stages", "align_corners"}
     stage2: nn.Sequential
     stage3: nn.Sequential
     stage4: nn.Sequential
@@ -97,7 +98,7 @@ class HRNet(OwnTrunk):
     def __init__(
         self,
         width: int = 48,
-        mult: float = 1.0,
+        width_mult: float = 1.0,
         stages: Sequence[Stage] = STAGES,
         align_corners: bool = False,
         grad_ckpt: bool = False,
@@ -105,8 +106,8 @@ class HRNet(OwnTrunk):
     ) -> None:
         super().__init__(grad_ckpt)
         self.align_corners = align_corners
-        stem = scaled(STEM, mult)
-        widths = [scaled(width * 2**b, mult) for b in range(4)]
+        stem = scaled(STEM, width_mult)
+        widths = [scaled(width * 2**b, width_mult) for b in range(4)]
         self.levels = tuple(Level(4 * 2**b, c) for b, c in enumerate(widths))
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
         self.conv2, self.bn2 = conv_bn(stem, stem, stride=2)
@@ -139,9 +140,9 @@ class HRNet(OwnTrunk):
         """Four maps -> (N, their channels, ~H/4, ~W/4)."""
         return torch.cat([resize(x, features[0].shape[-2:], self.align_corners) for x in features[:4]], dim=1)
 
-    def join_second(self, features: Features) -> Tensor | None:
-        """The same of the second branch; None where there is none."""
-        return self.join(features[4:]) if len(features) > 4 else None
+    def join_branches(self, features: Features) -> tuple[Tensor, Tensor | None]:
+        """The same of the first branch and of the second one, None where there is none."""
+        return self.join(features), self.join(features[4:]) if len(features) > 4 else None
 
     def _stem(self, image: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(image)))

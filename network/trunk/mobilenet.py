@@ -31,17 +31,18 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(OwnTrunk):
     """Image (N, 3, H, W) -> 24 channels at 1/4, 32 at 1/8, 64 at 1/16, 160 and 320 at 1/32, none beyond 1 / `stride`.
 
-    `stride` 32, 16 or 8. `mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
+    `stride` 32, 16 or 8. `width_mult` scales every channel count. `grad_ckpt`: recompute each block in the backward
+    pass.
     """
 
-    def __init__(self, stride: int = 32, mult: float = 1.0, grad_ckpt: bool = False) -> None:
+    def __init__(self, stride: int = 32, width_mult: float = 1.0, grad_ckpt: bool = False) -> None:
         super().__init__(grad_ckpt)
-        inputs = scaled(STEM, mult)
+        inputs = scaled(STEM, width_mult)
         blocks: list[nn.Module] = [nn.Sequential(*conv_bn(3, inputs, stride=2), nn.ReLU6(inplace=True))]
         self.levels = ()
         reached, dilation = 2, 1
         for expansion, channels, count, step in GROUPS:
-            outputs = scaled(channels, mult)
+            outputs = scaled(channels, width_mult)
             for number in range(count):
                 taken = step if number == 0 else 1
                 first = dilation

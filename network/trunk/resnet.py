@@ -27,17 +27,17 @@ GROUPS = 32  # of ResNeXt and SE-ResNeXt: 32x4d, 4 channels a group in the first
 class ResNet(OwnTrunk):
     """Image (N, 3, H, W) -> the four stages' maps, at 1/4, 1/8, ... until 1 / `stride` is reached.
 
-    `depth` 18 has basic blocks, 50 and 101 bottlenecks. `mult` scales every channel count. `grad_ckpt`: recompute each
-    block in the backward pass. The stem is one 7x7 convolution, `layer0`.
+    `depth` 18 has basic blocks, 50 and 101 bottlenecks. `width_mult` scales every channel count. `grad_ckpt`: recompute
+    each block in the backward pass. The stem is one 7x7 convolution, `layer0`.
     """
 
     halves = False  # whether the convolution that a stride was taken from looks half as far apart as those behind it
 
-    def __init__(self, depth: int = 50, mult: float = 1.0, grad_ckpt: bool = False, stride: int = 8) -> None:
+    def __init__(self, depth: int = 50, width_mult: float = 1.0, grad_ckpt: bool = False, stride: int = 8) -> None:
         super().__init__(grad_ckpt)
-        self.depth, self.mult = depth, mult
+        self.depth, self.width_mult = depth, width_mult
         expansion = 1 if depth == 18 else Bottleneck.expansion
-        channels = [scaled(64 * 2**i, mult) for i in range(4)]
+        channels = [scaled(64 * 2**i, width_mult) for i in range(4)]
         self.levels = tuple(Level(min(4 * 2**i, stride), c * expansion) for i, c in enumerate(channels))
         inputs = self._add_stem(channels[0])
         for i, count in enumerate(BLOCKS[depth]):
@@ -67,7 +67,7 @@ class ResNet(OwnTrunk):
         return self.layer0(image)
 
     def _block(self, inputs: int, stage: int, stride: int, dilation: int, second_dilation: int) -> nn.Module:
-        channels = scaled(64 * 2**stage, self.mult)
+        channels = scaled(64 * 2**stage, self.width_mult)
         if self.depth == 18:
             return BasicBlock(inputs, channels, stride, dilation, second_dilation)
         return Bottleneck(inputs, channels, stride, dilation)
@@ -84,7 +84,7 @@ class CeilPool(nn.MaxPool2d):
 
 
 class SEResNeXt(ResNet):
-    """The same shapes, from grouped convolutions and squeezed channels. `mult` scales the number of groups."""
+    """The same shapes, from grouped convolutions and squeezed channels. `width_mult` scales the number of groups."""
 
     def _add_stem(self, channels: int) -> int:
         convolution, norm = conv_bn(3, channels, kernel=7, stride=2)
@@ -93,7 +93,7 @@ class SEResNeXt(ResNet):
         return channels
 
     def _block(self, inputs: int, stage: int, stride: int, dilation: int, second_dilation: int) -> nn.Module:
-        groups, channels = max(1, round(GROUPS * self.mult)), scaled(64 * 2**stage, self.mult)
+        groups, channels = max(1, round(GROUPS * self.width_mult)), scaled(64 * 2**stage, self.width_mult)
         return Bottleneck(inputs, channels, stride, dilation, groups * 4 * 2**stage, groups, squeeze=True)
 
 
@@ -120,6 +120,6 @@ class DeepStemResNeXt(DeepStemResNet):
     """The same from grouped convolutions, in as many groups as divide the channels of every stage: 32 at full width."""
 
     def _block(self, inputs: int, stage: int, stride: int, dilation: int, second_dilation: int) -> nn.Module:
-        widths = [2 * scaled(64 * 2**i, self.mult) for i in range(4)]
+        widths = [2 * scaled(64 * 2**i, self.width_mult) for i in range(4)]
         groups = math.gcd(GROUPS, *widths)
         return Bottleneck(inputs, widths[stage] // 2, stride, dilation, widths[stage], groups)

@@ -67,23 +67,23 @@ class PreActivation(nn.Module):
 class WideResNet38(OwnTrunk):
     """Image (N, 3, H, W) -> (N, 128, ~H/2, ~W/2), (N, 256, ~H/4, ~W/4), (N, 4096, ~H/8, ~W/8).
 
-    `mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
+    `width_mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
     """
 
-    def __init__(self, mult: float = 1.0, grad_ckpt: bool = False) -> None:
+    def __init__(self, width_mult: float = 1.0, grad_ckpt: bool = False) -> None:
         super().__init__(grad_ckpt)
-        inputs = scaled(STEM, mult)
+        inputs = scaled(STEM, width_mult)
         self.mod1 = nn.Sequential(OrderedDict(conv1=conv(3, inputs)))
         for number, stage in enumerate(STAGES, start=2):
             blocks: OrderedDict[str, nn.Module] = OrderedDict()
-            channels = [scaled(c, mult) for c in stage.channels]
+            channels = [scaled(c, width_mult) for c in stage.channels]
             for i in range(stage.blocks):
                 stride = stage.stride if i == 0 else 1
                 blocks[f"block{i + 1}"] = PreActivation(inputs, channels, stride, stage.dilation, stage.dropout)
                 inputs = channels[-1]
             self.add_module(f"mod{number}", nn.Sequential(blocks))
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-        fine, middle, *_, out = (scaled(stage.channels[-1], mult) for stage in STAGES)
+        fine, middle, *_, out = (scaled(stage.channels[-1], width_mult) for stage in STAGES)
         self.levels = (Level(2, fine), Level(4, middle), Level(8, out))
         kaiming(self)
 

@@ -32,7 +32,7 @@ class Separable(nn.Module):
 class Block(nn.Module):
     """Separable convolutions, one for each step between two `channels`, with a shortcut; the last one has the stride.
 
-    With `start_relu` the input is rectified for the convolutions and for the shortcut, too: published weights were
+    With `start_relu` the input is rectified for both the convolutions and the shortcut: published weights were
     trained so.
     """
 
@@ -60,13 +60,13 @@ class Block(nn.Module):
 class Xception71(OwnTrunk):
     """Image (N, 3, H, W) -> (N, 64, ~H/2, ~W/2), (N, 128, ~H/4, ~W/4), (N, 2048, ~H/8, ~W/8).
 
-    `mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
+    `width_mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
     """
 
-    def __init__(self, mult: float = 1.0, grad_ckpt: bool = False) -> None:
+    def __init__(self, width_mult: float = 1.0, grad_ckpt: bool = False) -> None:
         super().__init__(grad_ckpt)
         stem, fine, middle, wide, core, exit1, exit2, out = (
-            scaled(c, mult) for c in (32, 64, 128, 256, 728, 1024, 1536, 2048)
+            scaled(c, width_mult) for c in (32, 64, 128, 256, 728, 1024, 1536, 2048)
         )
         self.levels = (Level(2, fine), Level(4, middle), Level(8, out))
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)

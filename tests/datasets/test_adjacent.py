@@ -93,7 +93,7 @@ def test_mistakes_are_one_line(build: Callable[..., TrainLoader], root: Path, ma
     shutil.rmtree(root / "cs_aug")
     with pytest.raises(UserError, match=r"frames with propagated labels \(--aug_dir\).*cs_aug does not exist"):
         build(*USED)
-    with pytest.raises(UserError, match="--maxSkip adds to class-uniform crops only"):
+    with pytest.raises(UserError, match="--maxSkip is of --class_uniform_pct, on crops"):
         build("--maxSkip", "1", "--class_uniform_pct", "0")
     with pytest.raises(UserError, match="--maxSkip: kitti does not read it, only cityscapes, camvid and toy do"):
         for name in ("image_2", "semantic"):

@@ -155,8 +155,8 @@ def test_orientation_by_list_or_file(tmp_path: Path, write_file: Callable[[Path,
 
 def test_options_of_crops_are_refused(make_cfg: Make) -> None:
     cases = {
-        ("--crop_size", "64"): "--imgSize trains on whole images: leave --crop_size out",
-        ("--class_uniform_pct", "0.3"): "leave --class_uniform_pct out",
+        ("--crop_size", "64"): "--crop_size is of training on crops, without --imgSize",
+        ("--class_uniform_pct", "0.3"): "--class_uniform_pct is of training on crops",
         ("--padding_constant", "12", "--segm_downsampling_rate", "8"): "--padding_constant 12 has to be a multiple",
     }
     for words, message in cases.items():

@@ -9,6 +9,7 @@ import config
 import loss
 from loss.cross_entropy import BootstrappedCrossEntropy
 from loss.dice import Dice
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 IGN = 255
@@ -51,7 +52,7 @@ def test_published_variants_over_two_ranks(published, on_two_ranks):
         value.backward()
         return value.detach(), logits.grad
 
-    value, grad = work(None, slice(None))
+    value, grad = work(DistributedContext(), slice(None))
     (value0, grad0), (value1, grad1) = on_two_ranks(work)
     torch.testing.assert_close((value0 + value1) / 2, value)
     torch.testing.assert_close(torch.cat([grad0, grad1]) / 2, grad)
@@ -107,7 +108,7 @@ def test_labels_that_are_overwritten_reach_later_terms():
         (["--loss_terms", "dice:pred:1,"], "loss:output:weight"),
         (["--loss_terms", "dize:pred:1"], "unknown loss 'dize'.*dice"),
         (["--loss_terms", "dice:pred:1,dice:pred:1"], "dice:pred twice"),
-        (["--loss_terms", "dice:pred:1", "--rmi_loss"], "--loss_terms stands in place of --rmi_loss"),
+        (["--loss_terms", "dice:pred:1", "--rmi_loss"], "--rmi_loss is of a loss without --loss_terms"),
         (["--published", "dice_v2.0,dice_labels"], "one of dice_v2.0"),
         (["--loss_terms", "bootstrapped:pred:1", "--boot_min_pixels", "0"], "--boot_min_pixels must be above 0"),
     ],

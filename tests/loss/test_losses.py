@@ -36,7 +36,7 @@ every_loss = pytest.mark.parametrize("case", CASES)
 def make(case, ranks=None, ignore=IGNORE):
     name, options = CASES[case]
     row = LOSSES[name]
-    loss = row.loss(K, ignore, ranks, **(row.options(DEFAULTS) if options is None else options))
+    loss = row.loss(K, ignore, ranks or DistributedContext(), **(row.options(DEFAULTS) if options is None else options))
     if row.outputs == ("pred",):
         return loss
     # Offset and confidence are read from the logits here, as the network reads them from its head.

@@ -14,6 +14,7 @@ import loss
 from loss.criterion import Criterion, Term
 from loss.cross_entropy import CITYSCAPES, CrossEntropy, HardPixelCrossEntropy
 from loss.offset import SeedConfidence
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 LABEL = torch.from_numpy(labels("offset_losses", (2, 96, 160), 19))
@@ -184,7 +185,7 @@ def test_two_ranks_equal_one(on_two_ranks, name: str) -> None:
         return term(x[part], label[part])
 
     parts = on_two_ranks(lambda ranks: value(ranks, slice(2 * ranks.rank, 2 * ranks.rank + 2)))
-    torch.testing.assert_close(sum(parts) / 2, value(None, slice(0, 4)))
+    torch.testing.assert_close(sum(parts) / 2, value(DistributedContext(), slice(0, 4)))
 
 
 # --- options ------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from torch import nn
 import config
 import loss
 import network
+from network import tables
 from network.families import Family, Maps, Settings
-from network.tables import TRUNKS
 from network.trunk import Features, Level, Trunk
 from network.trunk.hrnet import Stage
 from options import archs
@@ -49,9 +49,9 @@ def test_every_pair_gives_a_map(trunk: str, monkeypatch) -> None:
     """Shapes alone, without computing anything; the trunk is built, and runs, once."""
     with torch.device("meta"):
         image = torch.empty(2, 3, 64, 96)
-        built = TRUNKS[trunk](Settings(5, **SMALL))  # type: ignore[arg-type]
+        built = tables.trunk(archs.TRUNKS[trunk], Settings(5, **SMALL))  # type: ignore[arg-type]
         features = built(image)
-    monkeypatch.setitem(TRUNKS, trunk, lambda s: built)
+    monkeypatch.setattr(tables, "trunk", lambda part, s: built)
     monkeypatch.setattr(built, "forward", lambda image: list(features))
     assert PAIRS[trunk]
     for head in PAIRS[trunk]:
@@ -141,7 +141,8 @@ class OneConv(Trunk):
 
 @pytest.mark.parametrize(("option", "value"), [("width_mult", 0.5), ("grad_ckpt", True)])
 def test_a_trunk_refuses_what_it_does_not_know(monkeypatch, option: str, value: object) -> None:
-    monkeypatch.setitem(TRUNKS, "one", lambda s: OneConv())
+    monkeypatch.setattr(network.trunk, "One", OneConv, raising=False)
+    monkeypatch.setitem(archs.TRUNKS, "one", archs.Part("one convolution", "trunk:One"))
     net = network.compose(archs.Arch("one", "ocr", "hierarchical"), Settings(5, mid_channels=16, key_channels=8))
     assert net.eval()(torch.zeros(1, 3, 32, 32))["pred"].shape == (1, 5, 32, 32)
     with pytest.raises(UserError, match=f"--{option}: OneConv does not know this option") as caught:

@@ -164,10 +164,6 @@ def test_init_decoder_leaves_the_attention_even() -> None:
     [
         ({"ARCH": ""}, ["no default", "ocrnet.HRNet_Mscale", "basic.HRNet"]),
         ({"ARCH": "ocrnet.HRNet_Msclae"}, ["did you mean 'ocrnet.HRNet_Mscale'", "basic.HRNet_ASP"]),
-        ({"N_SCALES": (0.5, 2.0)}, ["--n_scales", "1.0"]),
-        ({"N_SCALES": (1.0, 1.0)}, ["--n_scales", "different"]),
-        ({"N_SCALES": (-1.0, 1.0)}, ["--n_scales", "positive"]),
-        ({"MSCALE_LO_SCALE": 1.5}, ["--mscale_lo_scale", "1.5"]),
         (
             {"OCR_EXTRA": {f"STAGE{n}": {"NUM_MODULES": 1, "NUM_BLOCKS": [1]} for n in (1, 2, 3, 4)}},
             ["STAGE2", "2 num"],

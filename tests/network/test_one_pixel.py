@@ -99,11 +99,11 @@ def test_networks_of_several_scales(size: tuple[int, int], rule: str) -> None:
 
 
 TRUNKS = {
-    "hrnet": lambda: HRNet(mult=0.1),
-    "resnet": lambda: ResNet(50, mult=0.1),
-    "seresnext": lambda: SEResNeXt(50, mult=0.1),
-    "wide": lambda: WideResNet38(mult=0.05),
-    "xception": lambda: Xception71(mult=0.1),
+    "hrnet": lambda: HRNet(width_mult=0.1),
+    "resnet": lambda: ResNet(50, width_mult=0.1),
+    "seresnext": lambda: SEResNeXt(50, width_mult=0.1),
+    "wide": lambda: WideResNet38(width_mult=0.05),
+    "xception": lambda: Xception71(width_mult=0.1),
 }
 
 

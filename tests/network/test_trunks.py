@@ -9,22 +9,24 @@ from torch import Tensor, nn
 
 import config
 import network
-from network import weights
+from network import tables, weights
 from network.families import Settings
+from network.families_parsing import ENCODERS
 from network.layers import scaled
-from network.tables import TRUNKS
 from network.trunk import Trunk
 from network.trunk.xception import Block
+from options import archs
 from utils.errors import UserError
 
 MULT = 0.125
+TRUNKS = {**ENCODERS, **archs.TRUNKS}
 STATE = dict[str, Tensor]
 OUR_STRIDES = {"resnet50": 8, "se_resnext50": 8, "wide_resnet38": 8, "xception71": 8, "hrnet": 4, "hrnetv2": 4}
 
 
 def trunk(name: str, mult: float = MULT, grad_ckpt: bool = False) -> Trunk:
     torch.manual_seed(0)
-    return TRUNKS[name](Settings(2, width_mult=mult, grad_ckpt=grad_ckpt))
+    return tables.trunk(TRUNKS[name], Settings(2, width_mult=mult, grad_ckpt=grad_ckpt))
 
 
 def test_output_strides() -> None:
@@ -126,7 +128,7 @@ def released(name: str, extra: STATE) -> STATE:
     """A file that has the trunk's own names."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return TRUNKS[name](Settings(2, width_mult=MULT)).state_dict() | extra
+        return tables.trunk(TRUNKS[name], Settings(2, width_mult=MULT)).state_dict() | extra
 
 
 def cadene_file() -> STATE:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import fields
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -10,7 +12,6 @@ import torch
 
 import config
 import network
-from network import tables
 from network.families import Settings
 from options import archs, reads
 from options.archs import ARCHS
@@ -70,8 +71,13 @@ def read_by(arch: str) -> set[str]:
 
 
 def test_every_network_has_a_row() -> None:
-    assert set(archs.TRUNKS) <= set(tables.TRUNKS) and set(archs.HEADS) <= set(tables.HEADS)
-    assert {"", *archs.SCALES} == set(tables.SCALES)
+    assert {row.trunk for row in ARCHS.values()} <= {archs.ANY, *archs.TRUNKS}
+    assert {row.head for row in ARCHS.values()} <= {archs.ANY, *archs.HEADS, *archs.PUBLISHED_HEADS}
+    assert {row.scales for row in ARCHS.values()} == {"", *archs.SCALES}
+    for part in chain.from_iterable(
+        table.values() for table in (archs.TRUNKS, archs.HEADS, archs.PUBLISHED_HEADS, archs.SCALES)
+    ):
+        assert callable(pkgutil.resolve_name(f"network.{part.make}")), part
 
 
 @pytest.mark.parametrize("arch", sorted(ARCHS))
@@ -141,6 +147,32 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
         ("basic.HRNet", "--rlx_off_epoch 5"),
         ("basic.HRNet --snapshot x.pth", "--trunk_weights y.pth"),
         ("basic.HRNet", "--restore_optimizer"),
+        ("basic.HRNet", "--eval_folder pictures"),
+        ("basic.HRNet", "--eval_labels masks"),
+        ("basic.HRNet", "MODEL.FREEZED_PAR true"),
+        ("basic.HRNet", "MODEL.OFFSET_PRETRAINED x.pth"),
+        ("basic.HRNet", "--scales 0.5,1.0"),
+        ("basic.HRNet", "--no_flip"),
+        ("basic.HRNet", "--single_scale"),
+        ("basic.HRNet --inference_mode whole", "--window 512"),
+        ("basic.HRNet --inference_mode pooling", "--sliding_overlap 0.5"),
+        ("basic.HRNet --eval_rule paddle", "--base_size 1024"),
+        ("basic.HRNet", "--piece 512,1024"),
+        ("basic.HRNet --imgSize 300", "--crop_size 64"),
+        ("basic.HRNet --imgSize 300", "--class_uniform_pct 0.3"),
+        ("basic.HRNet --imgSize 300", "--scale_max 1.5"),
+        ("basic.HRNet --imgSize 300", "--full_crop_training"),
+        ("basic.HRNet --imgSize 300", "--train_fraction 0.5"),
+        ("basic.HRNet --aug_table paddle", "--full_crop_training"),
+        ("basic.HRNet --aug_table paddle", "--translate_aug_fix"),
+        ("basic.HRNet --aug_table paddle", "--rand_augment 2,5"),
+        ("basic.HRNet --aug_table paddle", "--pre_size 512"),
+        ("basic.HRNet --aug_table paddle", "--gblur"),
+        ("basic.HRNet --aug_table paddle", "--bblur"),
+        ("basic.HRNet --class_uniform_pct 0", "--maxSkip 1"),
+        ("basic.HRNet --loss_terms ce:pred:1", "--rmi_loss"),
+        ("basic.HRNet --loss_terms ce:pred:1", "--img_wt_loss"),
+        ("basic.HRNet --loss_terms ce:pred:1", "--jointwtborder"),
     ],
 )
 def test_what_is_not_read_is_refused(arch: str, words: str) -> None:
@@ -173,6 +205,19 @@ def test_recipes_carry_what_they_do_not_read(tmp_path: Any) -> None:
         config.load(["--cfg", str(recipe), "--arch", "basic.HRNet", "--n_scales", "1.0"])
     cfg = config.load(["--arch_encoder", "hrnetv2", "--arch_decoder", "c1", "--deep_sup_scale", "0.2"])
     assert cfg.WITHOUT_EFFECT == ["LOSS.DEEP_SUP_SCALE 0.2 (not read by encoder_decoder)"]
+    recipe.write_text("MODEL: {ARCH: basic.HRNet}\nAUG: {SCALE_MAX: 1.5, TABLE: paddle}\nDATASET: {FULL_CROP: true}\n")
+    whole = config.load(["--cfg", str(recipe), "--imgSize", "300"]).WITHOUT_EFFECT
+    assert whole == [
+        "DATASET.FULL_CROP True (not read: of crops by --aug_table nvidia)",
+        "AUG.TABLE paddle (not read: of training on crops, without --imgSize)",
+        "AUG.SCALE_MAX 1.5 (not read: of training on crops, without --imgSize)",
+    ]
+    cfg = config.load(["--arch", "basic.HRNet", "--flip_vertical"])
+    assert cfg.WITHOUT_EFFECT == ["EVAL.FLIP_VERTICAL True (not read: of --aug_eval)"]
+
+
+def test_whole_images_without_class_uniform_crops_are_as_asked() -> None:
+    assert config.load(["--arch", "basic.HRNet", "--imgSize", "300", "--class_uniform_pct", "0"]).WITHOUT_EFFECT == []
 
 
 @pytest.mark.parametrize(
@@ -186,7 +231,8 @@ def test_recipes_carry_what_they_do_not_read(tmp_path: Any) -> None:
 )
 def test_a_shape_that_is_not_read_is_said(arch: str, pair: str) -> None:
     """Command lines carry it as a block for several networks."""
-    assert config.load(["--arch", arch, *pair.split()]).WITHOUT_EFFECT == [f"{pair} (not read by {arch})"]
+    by = "not read: of --max_iters and --epoch_iters" if pair.startswith("TRAIN") else f"not read by {arch}"
+    assert config.load(["--arch", arch, *pair.split()]).WITHOUT_EFFECT == [f"{pair} ({by})"]
 
 
 def test_evaluation_reads_no_loss() -> None:

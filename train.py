@@ -199,9 +199,10 @@ def validate(run: Run, state: TrainState) -> None:
             raise
         run.log.line(f"no validation of epoch {state.epoch}: {error}")
         return
+    packed = state.pack(run.ranks, run.facts(float(result.scores.mean_iu)))
     if run.ranks.is_main and result.scores.mean_iu >= run.log.best("val", "mean_iu"):
         # Before the score is written: whoever stops in between validates again.
-        checkpoint.save_best(run.folder, state.epoch, result.scores.mean_iu)
+        checkpoint.save_best(packed, run.folder, state.epoch)
     publish_results(run, result, "val", state.epoch)
 
 

@@ -36,12 +36,12 @@ def training_sample(
     id_to_train: Mapping[int, int],
     crop: tuple[int, int],
     scales: tuple[float, float] = (0.5, 2.0),
-    colour: float = 0.25,
+    color: float = 0.25,
     mean: Triple = (0.485, 0.456, 0.406),
     std: Triple = (0.229, 0.224, 0.225),
     ignore: int = 255,
 ) -> tuple[Tensor, Tensor]:
-    """Decode, resize the whole image (bicubic), crop (padded evenly if small), flip, colour jitter, normalise.
+    """Decode, resize the whole image (bicubic), crop (padded evenly if small), flip, color jitter, normalize.
 
     Returns image (3, h, w) float32 and label (h, w) int64. Draws from Python's and torch's global generators.
     """
@@ -63,7 +63,7 @@ def training_sample(
         image, label = ImageOps.mirror(image), ImageOps.mirror(label)
     from torchvision import transforms as tv  # here, since it imports half of torch's compiler
 
-    image = tv.ColorJitter(colour, colour, colour, colour)(image)
+    image = tv.ColorJitter(color, color, color, color)(image)
     tensor = tv.Normalize(mean, std)(tv.ToTensor()(image))
     return tensor, torch.from_numpy(np.array(label, dtype=np.int32)).long()
 
@@ -94,7 +94,7 @@ def histogram(pred: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarr
 def predict(
     net: nn.Module, image: np.ndarray, mean: Triple, std: Triple, device: torch.device, half: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Classes (H, W) uint8 and confidences of an image (H, W, 3) uint8; normalised on the host, all maps kept.
+    """Classes (H, W) uint8 and confidences of an image (H, W, 3) uint8; normalized on the host, all maps kept.
 
     `half`: fp16 autocast. A net with scale attention combines its `scales` as published, see `n_scale_logits`.
     """
@@ -205,7 +205,7 @@ def train_step(
     rmi: bool = False,
     mscale: float = 0.0,
 ) -> float:
-    """One step on normalised images (N, 3, H, W) and labels (N, H, W); fp16 autocast if the scaler is on."""
+    """One step on normalized images (N, 3, H, W) and labels (N, H, W); fp16 autocast if the scaler is on."""
     optimizer.zero_grad()
     with torch.autocast(image.device.type, torch.float16, enabled=scaler.is_enabled()):
         outputs = net(image)

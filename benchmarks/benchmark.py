@@ -5,7 +5,7 @@
     python benchmarks/benchmark.py --what train --baseline eager --size 256 --bs_trn 2 --rmi_loss --hrnet_width 18
 
 --what data (decode, augment, crop), centroids, metrics (confusion matrix), eval (images to class maps), train (steps).
-The published side is benchmarks/baselines.py. All other words are options of train.py. Prints the median, the spread,
+The published side is benchmarks/baselines.py. All other flags are options of train.py. Prints the median, the spread,
 the ratio and the memory; --out FILE.json keeps the numbers. Uses the GPU if there is one.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import sys
 import tempfile
@@ -28,27 +29,27 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository, when run as a script
 
-import config  # noqa: E402
-import datasets  # noqa: E402
-import inference  # noqa: E402
-import loss  # noqa: E402
-import network  # noqa: E402
-import train  # noqa: E402
-from benchmarks import baselines, measure  # noqa: E402
-from benchmarks.measure import Pair  # noqa: E402
-from datasets.centroids import tile_centroids  # noqa: E402
-from engine.log import RunLog  # noqa: E402
-from engine.session import Run, to_device  # noqa: E402
-from engine.state import FiniteGuard, TrainState  # noqa: E402
-from engine.training import Trainer  # noqa: E402
-from evaluation.metrics import ConfusionMatrix  # noqa: E402
-from inference.rule import normalize  # noqa: E402
-from options.table import OPTIONS  # noqa: E402
-from utils import amp  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
-from utils.contracts import Batch  # noqa: E402
-from utils.distributed import DistributedContext  # noqa: E402
-from utils.normalization import Normalization  # noqa: E402
+import config
+import datasets
+import inference
+import loss
+import network
+import train
+from benchmarks import baselines, measure
+from benchmarks.measure import Pair
+from datasets.centroids import tile_centroids
+from engine.log import RunLog
+from engine.session import Run, to_device
+from engine.state import FiniteGuard, TrainState
+from engine.training import Trainer
+from evaluation.metrics import ConfusionMatrix
+from inference.rule import normalize
+from options.table import OPTIONS
+from utils import amp
+from utils.cli import exit_code, place_to_write, start
+from utils.contracts import Batch
+from utils.distributed import DistributedContext
+from utils.normalization import Normalization
 
 PUBLISHED_ARCH = "ocrnet.HRNet_Mscale"
 
@@ -83,33 +84,28 @@ def scene(size: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]
     return cv2.add(image, noise), label
 
 
-def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> tuple[list[str], list[str]]:
-    """`count` images in the layout of Cityscapes and one for validation; paths of the training images and labels."""
+def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> None:
+    """`count` training images in the layout of Cityscapes, with labels, and one for validation."""
     spec = datasets.spec("cityscapes")
     raw = np.zeros(256, np.uint8)
     raw[: spec.num_classes] = spec.train_to_id
-    paths: tuple[list[str], list[str]] = ([], [])
     for index, split in enumerate(["train"] * count + ["val"]):
         image, label = scene(size, index)
-        for kind, suffix, array, found in (
-            ("leftImg8bit", "leftImg8bit", image, paths[0]),
-            ("gtFine", "gtFine_labelIds", raw[label], paths[1]),
-        ):
+        for kind, suffix, array in (("leftImg8bit", "leftImg8bit", image), ("gtFine", "gtFine_labelIds", raw[label])):
             path = root / kind / split / "town" / f"town_000000_{index:06d}_{suffix}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), array)
-            if split == "train":
-                found.append(str(path))
-    return paths
 
 
 def data(job: Job) -> Pair:
-    """One process: decode, scale, crop, flip, colour jitter. Ours leaves normalisation to the device."""
-    images, labels = write_cityscapes(job.folder, job.size, 8)
+    """One process: decode, scale, crop, flip, color jitter. Ours leaves normalization to the device."""
+    write_cityscapes(job.folder, job.size, 8)
+    trees = [job.folder / kind / "train" for kind in ("leftImg8bit", "gtFine")]
+    images, labels = (sorted(map(str, tree.rglob("*.png"))) for tree in trees)
+    files = itertools.cycle(zip(images, labels, strict=True))
     spec, crop = datasets.spec("cityscapes"), job.cfg.DATASET.CROP_SIZE
     assert spec.id_to_train is not None
     ids = dict(spec.id_to_train)
-    turn = iter(range(1 << 30))
     cfg = job.cfg.clone()
     cfg.defrost()
     cfg.DATASET.update(NAME="cityscapes", ROOT=str(job.folder), NUM_WORKERS=0, CLASS_UNIFORM_PCT=0.0)
@@ -118,8 +114,7 @@ def data(job: Job) -> Pair:
     scales, color = (cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX), cfg.AUG.COLOR
 
     def baseline() -> tuple[torch.Tensor, torch.Tensor]:
-        index = next(turn) % len(images)
-        return baselines.training_sample(images[index], labels[index], ids, crop, scales, color)
+        return baselines.training_sample(*next(files), ids, crop, scales, color)
 
     def ours() -> tuple[torch.Tensor, torch.Tensor]:
         batch = next(batches)
@@ -133,11 +128,9 @@ def data(job: Job) -> Pair:
 
 def endless(loader: Any) -> Iterator[Any]:
     """Batches of epoch after epoch."""
-    epoch = 0
-    while True:
+    for epoch in itertools.count():
         loader.set_epoch(epoch)
         yield from loader
-        epoch += 1
 
 
 def centroids(job: Job) -> Pair:
@@ -188,7 +181,7 @@ def training(job: Job) -> Pair:
 
 
 def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
-    """The published step: SGD, a normalised float batch from the loader."""
+    """The published step: SGD, a normalized float batch from the loader."""
     cfg = job.cfg
     optimizer = torch.optim.SGD(net.parameters(), cfg.OPTIM.LR, cfg.OPTIM.MOMENTUM, weight_decay=cfg.OPTIM.WEIGHT_DECAY)
     scaler = torch.amp.GradScaler(job.device.type, enabled=job.half)

@@ -1,10 +1,10 @@
-"""Do propagated frames help? Embedded sequences, one labelled frame each: labels against the truth, then trainings.
+"""Do propagated frames help? Embedded sequences, one labeled frame each: labels against the truth, then trainings.
 
 python benchmarks/propagation_gain.py --out logs/propagation [--seeds 0,1,2] [--labelled 30] [--propagate 2]
                                       [--flow files]
 
 First the mean IoU of the propagated labels against the true ones, for every source of --flows. Then for each seed a
-training on the labelled frames and one on these and the propagated ones, with as many steps. Prints each pair, and mean
+training on the labeled frames and one on these and the propagated ones, with as many steps. Prints each pair, and mean
 and spread of the differences. What else is on the command line goes to propagate_labels.py. Started again it goes on.
 """
 
@@ -22,15 +22,15 @@ from torch import Tensor
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets import video_clips  # noqa: E402
-from datasets.cityscapes import SPEC  # noqa: E402
-from datasets.reading import label_lut, read_label, remap_labels  # noqa: E402
-from engine.chain_flow import Flows, flows_of  # noqa: E402
-from engine.propagation import walk  # noqa: E402
-from evaluation.metrics import ConfusionMatrix, percent  # noqa: E402
-from scripts import propagate_labels  # noqa: E402
-from scripts.compare import Plan, call, compare, tables  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
+from datasets import video_clips
+from datasets.cityscapes import SPEC
+from datasets.reading import label_lut, read_label, remap_labels
+from engine.chain_flow import Flows, flows_of
+from engine.propagation import walk
+from evaluation.metrics import ConfusionMatrix, percent
+from scripts import propagate_labels
+from scripts.compare import Plan, call, compare, tables
+from utils.cli import exit_code, place_to_write, start
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
 
@@ -38,19 +38,15 @@ ROUNDS = 10  # of a training; the second scale joins in the last, as in the quic
 def main(argv: Sequence[str] | None = None) -> int:
     """Score labels, run all seeds and print the tables; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument(
-        "--out", type=place_to_write, required=True, help="folder for scenes, propagated frames and runs"
-    )
+    flags.add_argument("--out", type=place_to_write, required=True, help="folder for scenes, moved frames and runs")
     flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each; empty: the labels' figures alone")
-    flags.add_argument("--labelled", type=int, default=30, help="sequences to train on, each with one labelled frame")
+    flags.add_argument("--labelled", type=int, default=30, help="sequences to train on, each with one labeled frame")
     flags.add_argument("--propagate", type=int, default=2, help="frames each way")
     flags.add_argument("--flow", default="files", help="source that the trainings use; files: the true motion")
     flags.add_argument("--flows", default="files,dis", help="sources whose labels are compared")
     flags.add_argument("--iters", type=int, default=800, help="steps of each training")
     flags.add_argument("--size", default="256x512", help="height x width of the pictures")
-    flags.add_argument(
-        "--scene_seed", type=int, default=0, help="of the scenes: another one than a prediction was trained on"
-    )
+    flags.add_argument("--scene_seed", type=int, default=0, help="of the scenes: not that which a prediction learned")
     flags.add_argument("--val", type=int, default=30, help="pictures of the validation")
     args, rest = flags.parse_known_args(argv)
     args.out = args.out.resolve()  # the trainings run from the repository
@@ -118,7 +114,7 @@ def _mean_iou(counts: Tensor) -> float:
 
 
 def propagated(args: argparse.Namespace, scenes: Path, rest: Sequence[str]) -> Path:
-    """Labelled and propagated frames, with the same images to validate on."""
+    """Labeled and propagated frames, with the same images to validate on."""
     out = args.out / f"propagated_{args.flow}"
     argv = ["--source_dir", str(scenes), "--target_dir", str(out), "--flow", args.flow]
     call("scripts/propagate_labels.py", *argv, "--propagate", str(args.propagate), "--ignore_inconsistent", *rest)

@@ -1,4 +1,4 @@
-"""Do automatic labels help? Embedded scenes, few of them labelled: a teacher, its labels, a student trained on them.
+"""Do automatic labels help? Embedded scenes, few of them labeled: a teacher, its labels, a student trained on them.
 
 python benchmarks/teacher_student.py --out logs/teacher_student [--seeds 0,1,2] [--fraction 0.33] [--epochs 100]
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.compare import call, final, table, train_once  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
+from scripts.compare import call, final, table, train_once
+from utils.cli import exit_code, place_to_write, start
 
 TEACHER, STUDENT = "fine only", "fine + automatic labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).

@@ -24,7 +24,7 @@ TEST_STEPS, TEST_VAL_STEPS = 11, 7
 
 
 def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -> TrainLoader:
-    """Training batches as the config asks; `run_dir` receives augmented images if it asks for those."""
+    """Load training batches as the config asks; `run_dir` receives augmented images if it asks for those."""
     classes = spec(cfg)
     _check_classes(cfg, classes)
     splits.check_training_options(cfg)
@@ -48,7 +48,7 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
 
 
 def build_val(cfg: Any, ranks: DistributedContext, mode: str = "val") -> EvalLoader:
-    """Evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
+    """Load evaluation batches: "val", "trn" (training images as they are), "test", or "folder" (`EVAL.FOLDER`)."""
     classes, val_size = spec(cfg), splits.find(cfg).val_size
     if mode == "folder":
         results.check_apart(cfg.EVAL.FOLDER, cfg.RESULT_DIR, "--result_dir", made=_dumps(cfg))
@@ -80,19 +80,19 @@ def build_val(cfg: Any, ranks: DistributedContext, mode: str = "val") -> EvalLoa
 
 
 def _dumps(cfg: Any) -> bool:
-    """Whether an evaluation writes pictures of its own."""
+    """Say whether an evaluation writes pictures of its own."""
     return cfg.EVAL.VISUALIZE or any(value for key, value in cfg.EVAL.items() if key.startswith("DUMP_"))
 
 
 def audit_labels(cfg: Any, ranks: DistributedContext, loader: TrainLoader) -> list[str]:
-    """What the log should say of the files before the first step. UserError, on all processes, for useless labels."""
+    """Tell the log of the files before the first step. UserError, on all processes, for useless labels."""
     val = loader.validation
     notes = dict.fromkeys([*loader.dataset.notes, *(val.dataset.notes if val else ()), *loader.labels.notes])
     return [*notes] + from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
 
 
 def build(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:
-    """Training and validation batches."""
+    """Load training and validation batches."""
     return build_train(cfg, ranks, run_dir), build_val(cfg, ranks)
 
 
@@ -105,7 +105,7 @@ def _check_classes(cfg: Any, spec: DatasetSpec) -> None:
 
 
 def _sampler(cfg: Any, ranks: DistributedContext, labels: audit.Labels, split: Split) -> ClassUniformSampler:
-    """Fine images, class centroids where needed, and those of coarse images and adjacent frames up to MAX_CU_EPOCH.
+    """Draw fine images, by class centroids where asked, with coarse images and adjacent frames up to MAX_CU_EPOCH.
 
     Writes into `labels` which of them these are.
     """

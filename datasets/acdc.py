@@ -23,7 +23,7 @@ _IMAGE = "_rgb_anon"
 
 
 def items(root: str, mode: str, cfg: Any) -> list[Item]:
-    """Items of `mode` (train, val or test), condition by condition as --conditions has them, by path.
+    """List the items of `mode` (train, val or test), condition by condition as --conditions has them, by path.
 
     `<root>/rgb_anon/<condition>/<mode>/<sequence>/*_rgb_anon.png` with labels `<root>/gt/..._gt_labelIds.png`; test
     images have none. UserError names a condition that is unknown, or whose folder is not there.
@@ -62,7 +62,7 @@ def _frames(images: Path, condition: str, mode: str) -> Iterator[Path]:
 
 
 def with_condition(item: Item) -> Item:
-    """An item of a list, with the condition that a folder on the way to its image is called by, if there is one."""
+    """Give an item of a list the condition that a folder on the way to its image is called by, if there is one."""
     folders = Path(item.image).parts
     return item._replace(condition=next((name for name in CONDITIONS if name in folders), ""))
 

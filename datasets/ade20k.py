@@ -18,7 +18,7 @@ _TESTS = ("release_test/testing", "ADEChallengeData2016/images/testing", "images
 
 
 def items(root: str, mode: str, cfg: Any) -> list[Item]:  # noqa: ARG001
-    """Items of `mode` (train, val or test) of the plain folder, by name."""
+    """List the items of `mode` (train, val or test) of the plain folder, by name."""
     if mode == "test":
         return unlabeled(find_folder(root, _TESTS, "ADE20K test images"))
     folders = [f"{tree}/images/{_SPLITS[mode]}" for tree in _TREES]

@@ -34,7 +34,7 @@ class AdjacentFrames(NamedTuple):
 
 
 def find(items: Sequence[Item], skip: int, locator: FrameLocator) -> AdjacentFrames:
-    """The frames exactly `skip` before and after each item, of which image and label are there.
+    """Find the frames exactly `skip` before and after each item, of which image and label are there.
 
     UserError if there is none at all, and for an image without its label or a label without its image.
     """
@@ -57,7 +57,7 @@ def find(items: Sequence[Item], skip: int, locator: FrameLocator) -> AdjacentFra
 
 
 def shifted(name: str, pattern: re.Pattern[str], shift: int) -> str | None:
-    """The name of the frame `shift` later, with as many digits; None where `pattern` (start, number) does not fit."""
+    """Name the frame `shift` later, with as many digits; None where `pattern` (start, number) does not fit."""
     match = pattern.fullmatch(name)
     if match is None or int(match[2]) + shift < 0:
         return None

@@ -21,7 +21,7 @@ _EXACT = 1 << 24  # OpenCV counts in float32, exact up to here
 
 
 def class_pixels(label: np.ndarray, num_classes: int) -> np.ndarray:
-    """(K + 1,) int64 of a label (H, W) uint8 train ids: pixels of each class, at the end those that are ignored."""
+    """Count the pixels of each class of a label (H, W) uint8 train ids: (K + 1,) int64, the ignored ones last."""
     step = max(1, _EXACT // label.shape[1])
     counts = np.zeros(256, np.int64)
     for top in range(0, label.shape[0], step):
@@ -43,11 +43,11 @@ class Labels:
 
     @classmethod
     def of(cls, dataset: SegmentationDataset) -> Labels:
-        """All labels of a dataset, none of them read so far."""
+        """Take all labels of a dataset, none of them read so far."""
         return cls(dataset, [place for place, item in enumerate(dataset.items) if item.label])
 
     def counted(self, seed: int, workers: int) -> np.ndarray:
-        """(n, K + 1): pixels of those that have been read, and of a sample of the others, spread evenly.
+        """Count pixels, (n, K + 1), of those that have been read, and of a sample of the others, spread evenly.
 
         Of more and more of them, as long as all pixels are ignored.
         """
@@ -73,7 +73,7 @@ class Labels:
 
 
 def _sample(count: int, seed: int) -> list[int]:
-    """At most MOST of range(count), one of each equal part; the generator is its own."""
+    """Draw at most MOST of range(count), one of each equal part; the generator is its own."""
     if count <= MOST:
         return list(range(count))
     rng = random.Random(seed)
@@ -81,7 +81,7 @@ def _sample(count: int, seed: int) -> list[int]:
 
 
 def lines(training: Labels, validation: Labels | None, seed: int, workers: int) -> list[str]:
-    """What the log should say of the labels; `validation` None: there is none. UserError for nothing to learn from."""
+    """Tell the log of the labels; `validation` None: there is none. UserError for nothing to learn from."""
     pixels = training.counted(seed, workers)
     if len(pixels) and not pixels[:, :-1].any():
         first, all_of = training.dataset.items[training.places[0]].label, _count(len(pixels), "training label")
@@ -95,7 +95,7 @@ def lines(training: Labels, validation: Labels | None, seed: int, workers: int) 
 
 
 def _cure(spec: DatasetSpec, counts: np.ndarray) -> str:
-    """What masks of 0 and 255 need, whose object is ignored where classes were counted and not declared."""
+    """Say what masks of 0 and 255 need, whose object is ignored where classes were counted and not declared."""
     masks = spec.id_to_train is None and spec.num_classes == 2 and counts[0] and not counts[1] and counts[-1]
     return "; if the masks hold 0 and 255, declare them: --classes FILE with ids: [0, 255]" if masks else ""
 
@@ -111,7 +111,7 @@ def _of_validation(labels: Labels, seed: int, workers: int) -> list[str]:
 
 
 def _lines(what: str, labels: Labels, pixels: np.ndarray, effect: str) -> list[str]:
-    """The share of what is ignored, and which classes are nowhere; of validation only where all labels were read."""
+    """Say how much is ignored, and which classes are nowhere; of validation only where all labels were read."""
     total, read = len(labels.places), len(pixels)
     which = _count(read, "label") if read == total else f"a sample of {read} of {total} labels"
     counts = pixels.sum(0)
@@ -133,7 +133,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _names(classes: list[int], spec: DatasetSpec, all_read: bool) -> str:
-    """Classes by name and label value; of a sample, which lacks rare ones anyway, not all."""
+    """List classes by name and label value; of a sample, which lacks rare ones anyway, not all."""
     shown = classes if all_read else classes[:_NAMED]
     named = [f"{spec.classes[c]} (id {spec.train_to_id[c] if spec.train_to_id else c})" for c in shown]
     more = f" and {len(classes) - len(shown)} more" if len(shown) < len(classes) else ""

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from datasets.files import some_images
 from datasets.pictures import WHOLE, PictureError, read_turned
 from datasets.reading import color_lut, label_lut, read_label, read_rgb_encoded, remap_labels, require_label
+from transforms import Pipeline
 from utils import digest
 from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample
 from utils.errors import UserError, in_short
@@ -47,19 +48,19 @@ class Item(NamedTuple):
 
 
 def unlabeled(images: Path) -> list[Item]:
-    """The images of a folder, by name; UserError if there are none."""
+    """List the images of a folder, by name; UserError if there are none."""
     return [Item(str(path), None, path.stem) for path in some_images(images)]
 
 
 def labeled(images: Path, labels: Path) -> list[Item]:
-    """The images of a folder, by name, with the PNG files of the same stems; UserError for one without a label."""
+    """List the images of a folder, by name, with the PNG files of their stems; UserError for one without a label."""
     return [
         Item(str(path), require_label(labels / f"{path.stem}.png", path), path.stem) for path in some_images(images)
     ]
 
 
 def listed(items: Sequence[Item]) -> str:
-    """How many items, and a digest of their files' names and order, wherever their folder is."""
+    """Say how many items, with a digest of their files' names and order, wherever their folder is."""
     names = ((x.name, os.path.basename(x.image), os.path.basename(x.label or ""), x.train_ids) for x in items)
     return f"{len(items)} of digest {digest.of_names(names)}"
 
@@ -86,13 +87,13 @@ class Split:
 
     @classmethod
     def plain(cls, items: Sequence[Item], notes: tuple[str, ...] = ()) -> Split:
-        """A split without coarse items."""
+        """Make a split without coarse items."""
         return cls(items, len(items), notes=notes)
 
 
 @dataclass(frozen=True)
 class PseudoLabelFilter:
-    """What is left of a pseudo-label.
+    """Says what is left of a pseudo-label.
 
     Pixels less probable than `min_confidence` are ignored; pixels of `coarse_label_classes`, probable or not, take the
     label that a person drew; outside `rows` and `columns` (first, one past the last) everything is ignored.
@@ -131,7 +132,7 @@ class WorkerError:
 
     @classmethod
     def of(cls, error: Exception, path: str) -> WorkerError:
-        """Any other error, no user's: where it happened, and with which file."""
+        """Describe any other error, no user's: where it happened, and with which file."""
         *_, place = traceback.extract_tb(error.__traceback__)
         return cls(f"{in_short(error)} ({place.filename}, line {place.lineno}, with {path})")
 
@@ -146,7 +147,7 @@ class SegmentationDataset(Dataset):
 
     items: Sequence[Item]
     spec: DatasetSpec
-    transform: Callable[[Sample, random.Random], Sample]
+    transform: Callable[[Sample, random.Random], Sample] = Pipeline()
     filter_pseudo_labels: PseudoLabelFilter | None = None
     notes: tuple[str, ...] = ()
     image_bits: int = WHOLE
@@ -185,11 +186,11 @@ class SegmentationDataset(Dataset):
         return sample
 
     def file_of(self, index: int) -> str:
-        """The image of an item."""
+        """Name the image of an item."""
         return self.items[index].image
 
     def label(self, index: int) -> np.ndarray | None:
-        """(H, W) uint8 train ids of an item, cleaned if it is a pseudo-label; None without a label."""
+        """Read the (H, W) uint8 train ids of an item, cleaned if it is a pseudo-label; None without a label."""
         item = self.items[index]
         if item.label is None:
             return None
@@ -212,7 +213,7 @@ class SegmentationDataset(Dataset):
 
 
 def as_request(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> CropRequest:
-    """What is drawn, of which only its index, or that and the center, may have been given: that is its seed then."""
+    """Complete a draw that is only an index, or that and a center: its index is its seed then."""
     if isinstance(draw, CropRequest):
         return draw
     index, crop_center = draw if isinstance(draw, tuple) else (draw, None)
@@ -241,13 +242,13 @@ class ErrorCapturingDataset(Dataset):
 
 
 def all_or_error(samples: Sequence[T | WorkerError]) -> list[T] | WorkerError:
-    """The samples, or the first error among them."""
+    """Give the samples, or the first error among them."""
     whole = [sample for sample in samples if not isinstance(sample, WorkerError)]
     return whole if len(whole) == len(samples) else next(s for s in samples if isinstance(s, WorkerError))
 
 
 def collate_train(samples: Sequence[Sample | WorkerError]) -> Batch | WorkerError:
-    """Samples of one size -> Batch: image (N, 3, H, W) uint8 (or float32), label (N, h, w) int64."""
+    """Stack samples of one size -> Batch: image (N, 3, H, W) uint8 (or float32), label (N, h, w) int64."""
     whole = all_or_error(samples)
     if isinstance(whole, WorkerError):
         return whole
@@ -265,7 +266,7 @@ def collate_train(samples: Sequence[Sample | WorkerError]) -> Batch | WorkerErro
 
 
 def collate_eval(samples: Sequence[Sample | WorkerError]) -> EvalBatch | WorkerError:
-    """Samples of any sizes -> EvalBatch of lists."""
+    """Collect samples of any sizes -> EvalBatch of lists."""
     whole = all_or_error(samples)
     if isinstance(whole, WorkerError):
         return whole
@@ -286,7 +287,7 @@ class Read(NamedTuple):
 
 
 def collate_read(samples: Sequence[Sample | WorkerError], lenient: bool = False) -> Read | WorkerError:
-    """As `collate_eval`; `lenient`: pictures that cannot be read are left out."""
+    """Collect as `collate_eval`; `lenient`: pictures that cannot be read are left out."""
     out = [s for s in samples if lenient and isinstance(s, WorkerError) and s.of_picture]
     batch = collate_eval([s for s in samples if not any(s is one for one in out)])
     if isinstance(batch, WorkerError):

@@ -90,7 +90,7 @@ _RGB_LABELS = ("LabeledApproved_full", "labels/LabeledApproved_full", "LabeledAp
 
 
 def read_spec(root: str, cfg: Any) -> DatasetSpec:
-    """Classes of what lies in `root`; of RGB-encoded labels all with DATASET.CAMVID_CLASSES 32 (void is no class)."""
+    """Choose the classes of what lies in `root`; DATASET.CAMVID_CLASSES 32: all of RGB-encoded labels but void."""
     classes = cfg.DATASET.CAMVID_CLASSES
     if not _rgb_encoded(root):
         if classes != "11":
@@ -100,7 +100,7 @@ def read_spec(root: str, cfg: Any) -> DatasetSpec:
 
 
 def items(root: str, mode: str, cfg: Any) -> Split:
-    """Items of `mode` (train, val or test) of either layout, in the order of the list file if any.
+    """List the items of `mode` (train, val or test) of either layout, in the order of the list file if any.
 
     As published, --cv 3 trains on train and val, and validates on the test images where they are.
     """
@@ -136,7 +136,7 @@ def _rgb_encoded(root: str) -> bool:
 
 
 def _rgb_split(root: str, mode: str) -> Split:
-    """Those that train.txt, val.txt and test.txt in `root` name if they are there, else by SegNet's division."""
+    """List those that train.txt, val.txt and test.txt in `root` name if they are there, else by SegNet's division."""
     folder = find_folder(root, _STILLS, "CamVid images")
     labels = find_folder(root, _RGB_LABELS, "CamVid's RGB-encoded labels")
     images = {path.stem: path for path in images_in(folder)}
@@ -157,7 +157,7 @@ def _rgb_split(root: str, mode: str) -> Split:
 
 
 def _segnet_split(name: str) -> str:
-    """SegNet's division of the 701 frames, by sequence and frame; UserError for a frame of another sequence."""
+    """Divide the 701 frames as SegNet did, by sequence and frame; UserError for a frame of another sequence."""
     sequence, _, frame = name.rpartition("_")
     number = int(frame.lstrip("f")) if frame.lstrip("f").isdecimal() else -1
     if sequence not in ("0001TP", "0006R0", "0016E5", "Seq05VD") or number < 0:
@@ -168,7 +168,7 @@ def _segnet_split(name: str) -> str:
 
 
 def _listed(path: Path) -> list[tuple[int, str]]:
-    """Lines' numbers and stems in a list file. Its paths are those of somebody's machine, so only the names count."""
+    """Read lines' numbers and stems of a list file. Its paths are of somebody's machine, so only the names count."""
     if not path.is_file():
         return []
     lines = textfile.lines(path, f"the list {path}", names=True)
@@ -190,7 +190,7 @@ _FRAME = re.compile(r"(.+_f?)(\d+)")
 
 
 def adjacent_frames(root: str, cfg: Any) -> FrameLocator:
-    """Frames <sequence>_<frame> of any number of digits, as each sequence has them, below <split> and <split>annot."""
+    """Find frames <sequence>_<frame>, with as many digits as each sequence has, below <split> and <split>annot."""
     base = Path(cfg.DATASET.AUG_DIR) if cfg.DATASET.AUG_DIR else Path(root) / "camvid_aug3" / "CamVid"
     if _rgb_encoded(root):
         raise UserError(

@@ -33,14 +33,14 @@ class Centroids(dict[int, np.ndarray]):
 
     @classmethod
     def of(cls, rows: np.ndarray, pixels: np.ndarray) -> Centroids:
-        """From (M, 4) rows (class, item, x, y)."""
+        """Sort (M, 4) rows (class, item, x, y) by class."""
         made = cls({int(c): rows[rows[:, 0] == c, 1:] for c in np.unique(rows[:, 0])})
         made.pixels = pixels
         return made
 
 
 def tile_centroids(label: np.ndarray, num_classes: int, tile: int, small_tile: bool = False) -> np.ndarray:
-    """(M, 3) int64 rows (class, x, y) of a label (H, W) uint8: tiles in reading order, classes ascending in each.
+    """Make (M, 3) int64 rows (class, x, y) of a label (H, W) uint8: tiles in reading order, classes ascending in each.
 
     Only whole tiles from the top left count. A tile is at most as large as the short side; with `small_tile`, as
     published, an image smaller than a tile has no centroids. Values from `num_classes` on are left out.
@@ -68,7 +68,7 @@ def tile_centroids(label: np.ndarray, num_classes: int, tile: int, small_tile: b
 
 
 def _runs(label: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, first column and length of every run of equal labels within a tile's row."""
+    """Find row, first column and length of every run of equal labels within a tile's row."""
     first = np.empty(label.shape, bool)
     np.not_equal(label[:, 1:], label[:, :-1], out=first[:, 1:])
     first[:, ::tile] = True
@@ -87,7 +87,7 @@ def build(
     workers: int = 0,
     progress: bool = False,
 ) -> Centroids:
-    """Of the labels `read(item)`, items and tiles in order."""
+    """Make the centroids of the labels `read(item)`, items and tiles in order."""
 
     def one(index: int) -> tuple[np.ndarray, np.ndarray]:
         label = read(index)
@@ -105,7 +105,7 @@ def build(
 
 
 def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int, small_tile: bool) -> str:
-    """Digest of all that the centroids depend on: files (name, size, time), class map, cleaning rules, tile."""
+    """Digest all that the centroids depend on: files (name, size, time), class map, cleaning rules, tile."""
     spec = dataset.spec
     head = [_VERSION, tile, small_tile, spec.num_classes, repr(dataset.filter_pseudo_labels)]
     tables = [label_lut(spec).tolist(), label_lut(spec, train_ids=True).tolist()]
@@ -136,7 +136,7 @@ def cached(
     workers: int = 0,
     ranks: DistributedContext | None = None,
 ) -> Centroids:
-    """Centroids of the dataset's items `indices`, from `folder` or newly made; the main process makes them.
+    """Give the centroids of the items `indices`, from `folder` or newly made; the main process makes them.
 
     A file that cannot be read is made anew, a folder that cannot be written to costs only the time of the next run.
     """
@@ -158,7 +158,7 @@ def cached(
 
 
 def load(path: Path, key: str) -> Centroids | None:
-    """Centroids of a cache file; None if it is absent, broken or made of other content."""
+    """Read the centroids of a cache file; None if it is absent, broken or made of other content."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) != key:

@@ -90,7 +90,7 @@ class Coarse:
 
     @classmethod
     def of(cls, options: Any) -> Coarse | None:
-        """What the options DATASET.* say of coarse images; None if they do not ask for them."""
+        """Read what the options DATASET.* say of coarse images; None if they do not ask for them."""
         o = options
         if o.CUSTOM_COARSE_DROPOUT_CLASSES and o.CUSTOM_COARSE_PROB < 0:
             flag = "--custom_coarse_dropout_classes"
@@ -106,7 +106,7 @@ class Coarse:
         )
 
     def filter(self) -> PseudoLabelFilter:
-        """What is left of a pseudo-label."""
+        """Make the rule of what is left of a pseudo-label."""
         return PseudoLabelFilter(
             max(self.min_confidence, 0.0),
             self.coarse_label_classes,
@@ -122,7 +122,7 @@ def _classes(classes: tuple[int, ...], flag: str) -> tuple[int, ...]:
 
 
 def split_cities(cv: int, in_train: Sequence[str], in_val: Sequence[str], mode: str) -> list[str]:
-    """`"train/aachen"`-like folders of `mode` ("train", "val", "trainval") for a cross-validation split.
+    """List `"train/aachen"`-like folders of `mode` ("train", "val", "trainval") for a cross-validation split.
 
     Val cities come first, both groups sorted. Of cities that the published table knows, splits 1 and 2 hold out the
     published ones; of others, the rule behind the table is applied.
@@ -141,12 +141,12 @@ def split_cities(cv: int, in_train: Sequence[str], in_val: Sequence[str], mode: 
 
 
 def items(root: str, mode: str, cfg: Any) -> Split:
-    """The files of `mode` (train, val or test) as --cv divides them, for training with the coarse ones asked for."""
+    """List the files of `mode` (train, val or test) as --cv divides them, in training with coarse ones as asked."""
     return split(root, mode, cfg.DATASET.CV, Coarse.of(cfg.DATASET) if mode == "train" else None)
 
 
 def split(root: str, mode: str, cv: int = 0, coarse: Coarse | None = None) -> Split:
-    """Items of `mode` (train, val, trainval, test) of either published tree; UserError if something is missing."""
+    """List the items of `mode` (train, val, trainval, test) of either published tree; UserError if any is missing."""
     images = find_folder(root, _IMAGE_TREES, "Cityscapes images")
     if mode == "test":
         folders = [f"test/{city}" for city in _cities(images / "test")]
@@ -165,7 +165,7 @@ _FRAME = re.compile(r"(.+_\d+_)(\d{6})(_leftImg8bit)?")
 
 
 def adjacent_frames(root: str, cfg: Any) -> FrameLocator:
-    """Frames <city>_<sequence>_<frame>, raw ids or train ids as the item has them, in --aug_dir or the folder cs_aug.
+    """Find frames <city>_<sequence>_<frame>, with the same kind of ids as their item, in --aug_dir or in cs_aug.
 
     UserError if neither published tree is there.
     """
@@ -191,7 +191,7 @@ def _cities(folder: Path) -> list[str]:
 
 
 def _frames(folder: Path) -> list[tuple[Path, str]]:
-    """Images of one city, each with the stem that its other files share."""
+    """List the images of one city, each with the stem that its other files share."""
     return [(path, path.name[: -len(_IMAGE_END)]) for path in visible(folder.glob("*" + _IMAGE_END))]
 
 
@@ -210,7 +210,7 @@ def _pair(images: Path, folders: Sequence[str], labels: Path | None) -> list[Ite
 
 
 def _extra(root: str) -> tuple[Path, list[tuple[Path, str, str]]]:
-    """The folder train_extra, and each of its images with its city and the stem that its other files share."""
+    """Find the folder train_extra, and each of its images with its city and the stem that its other files share."""
     images = find_folder(root, _EXTRA_TREES, "Cityscapes coarse images")
     return images, [(path, city, stem) for city in _cities(images) for path, stem in _frames(images / city)]
 
@@ -220,7 +220,7 @@ def _coarse_label(labels: Path, city: str, stem: str) -> Path:
 
 
 def _coarse_items(root: str) -> list[Item]:
-    """Images of train_extra with the labels that people drew."""
+    """List the images of train_extra with the labels that people drew."""
     images, found = _extra(root)
     labels = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels")
     items = [
@@ -232,7 +232,7 @@ def _coarse_items(root: str) -> list[Item]:
 
 
 def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
-    """Images of train_extra that have a pseudo-label. Without a record nobody knows yet what ids these hold."""
+    """List the images of train_extra that have a pseudo-label. Without a record nobody knows yet what ids it holds."""
     images, found = _extra(root)
     pseudo = find_folder(coarse.pseudo_root, _PSEUDO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
     record = labelrecord.check(Path(coarse.pseudo_root), SPEC)

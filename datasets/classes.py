@@ -12,21 +12,21 @@ Color = tuple[int, int, int]
 
 
 def ids_of(spec: DatasetSpec) -> list[int]:
-    """The label value of each class."""
+    """List the label value of each class."""
     return list(spec.train_to_id or range(spec.num_classes))
 
 
 def of_table(
     name: str, table: Iterable[tuple[str, Color]], ids: Iterable[int], ignored: Iterable[int] = (255,), **more: Any
 ) -> DatasetSpec:
-    """The classes of a table of names and colors, with the label value of each; `ignored`: values that are left out."""
+    """Describe the classes of a table of names and colors, with the label value of each, and the values `ignored`."""
     (names, palette), ids = zip(*table, strict=True), tuple(ids)
     of_values = {**dict.fromkeys(ignored, 255), **{value: train for train, value in enumerate(ids)}}
     return DatasetSpec(name, names, palette, id_to_train=of_values, train_to_id=ids, **more)
 
 
 def spec_of(name: str, names: Sequence[str], ids: Sequence[int]) -> DatasetSpec:
-    """Classes that a file names, in colors unlike each other; without `ids` their labels hold train ids."""
+    """Describe classes that a file names, in colors unlike each other; without `ids` their labels hold train ids."""
     colors = distinct(len(names))
     if not ids:
         return DatasetSpec(name, tuple(names), colors)
@@ -34,13 +34,13 @@ def spec_of(name: str, names: Sequence[str], ids: Sequence[int]) -> DatasetSpec:
 
 
 def other_count(names: Sequence[str], spec: DatasetSpec) -> str:
-    """How many classes a file that names its own has, where they are not as many as in `spec`, as text; else empty."""
+    """Say how many classes a file names, where they are not as many as in `spec`; empty where they are, or unnamed."""
     as_many = len(names) in (0, spec.num_classes)
     return "" if as_many else f"{len(names)} there, {spec.num_classes} in {spec.name} here"
 
 
 def other_names(names: Sequence[str], spec: DatasetSpec) -> str:
-    """The first class of another name than in `spec`, as text; empty where all agree, or are not as many."""
+    """Name the first class that is called otherwise in `spec`; empty where all agree, or are not as many."""
     differ = [(theirs, ours) for theirs, ours in zip(names, spec.classes, strict=False) if theirs != ours]
     if len(names) != spec.num_classes or not differ:
         return ""
@@ -49,7 +49,7 @@ def other_names(names: Sequence[str], spec: DatasetSpec) -> str:
 
 
 def other_ids(ids: Sequence[int], spec: DatasetSpec) -> str:
-    """The first class of another label value than in `spec`, as text; empty where all agree, or are not as many."""
+    """Name the first class of another label value than in `spec`; empty where all agree, or are not as many."""
     differ = [(name, *both) for name, *both in zip(spec.classes, ids, ids_of(spec), strict=False) if both[0] != both[1]]
     if len(ids) != spec.num_classes or not differ:
         return ""

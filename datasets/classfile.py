@@ -17,7 +17,7 @@ _KEYS = ("names", "ids", "ignore", "colors", "colours")
 
 
 def read(path: str, dataset: str = "list") -> DatasetSpec:
-    """The classes of a file, for labels of `dataset`.
+    """Read the classes of a file, for labels of `dataset`.
 
     Its `names` are the classes; `ids`: the label value of each, 0 to 65535, where they are not 0, 1, 2, ...; `ignore`:
     label values that are left out (255 always is, unless it is one of `ids`); `colors` (or `colours`): [R, G, B] of
@@ -43,14 +43,14 @@ def read(path: str, dataset: str = "list") -> DatasetSpec:
 
 
 def _check_counts(path: str, unknown: list[str], names: Sequence, ids: Sequence[int], colors: Sequence) -> None:
-    """UserError for unknown parts, and for parts that are not as many as the classes."""
+    """Raise UserError for unknown parts, and for parts that are not as many as the classes."""
     if unknown or not names or len(ids) != len(names) or len(colors) != len(names) or len({*ids}) != len(ids):
         odd = f"{', '.join(unknown)} is unknown" if unknown else f"{len(names)} names, {len({*ids})} different ids"
         raise UserError(f"--classes {path}: {odd}, {len(colors)} colors; every class needs one of each")
 
 
 def _check_values(path: str, ids: Sequence[int], ignored: Collection[int], colors: Sequence[tuple[int, ...]]) -> None:
-    """UserError for numbers out of range, and for a value that is a class and ignored."""
+    """Raise UserError for numbers out of range, and for a value that is a class and ignored."""
     parts = (*((i, _LARGEST) for i in (*ids, *ignored)), *((i, 255) for color in colors for i in color))
     if odd := [number for number, last in parts if not 0 <= number <= last]:
         limits = f"ids and values to ignore are 0 to {_LARGEST}, parts of colors 0 to 255"
@@ -60,12 +60,12 @@ def _check_values(path: str, ids: Sequence[int], ignored: Collection[int], color
 
 
 def _whole(value: object) -> int:
-    """A whole number; ValueError for 1.5 or true, which are no label values and no parts of colors."""
+    """Read a whole number; ValueError for 1.5 or true, which are no label values and no parts of colors."""
     return int(str(value))
 
 
 def _table(path: str) -> Any:
-    """What a file of classes says, names as they were written. UserError for a part with nothing below it."""
+    """Read what a file of classes says, names as they were written. UserError for a part with nothing below it."""
     tree = yamlfile.load(path, f"--classes {path}", text=("names", "ids", "ignore"))
     if isinstance(tree, dict) and None in tree.values():
         empty = next(name for name, value in tree.items() if value is None)
@@ -74,14 +74,14 @@ def _table(path: str) -> Any:
 
 
 def _name(name: object, path: str) -> str:
-    """A class's name, as it was written. UserError for none."""
+    """Check a class's name, which stays as it was written. UserError for none."""
     if not isinstance(name, str) or not name.strip():
         raise UserError(f"--classes {path}: {name!r} is no name of a class: each entry of names is one word or text")
     return name.strip()
 
 
 def _check_once(names: Sequence[str], path: str) -> None:
-    """UserError for a name of two classes: their scores could not be told apart."""
+    """Raise UserError for a name of two classes: their scores could not be told apart."""
     for i, name in enumerate(names):
         if name in names[:i]:
             places = f"{names.index(name) + 1}. and {i + 1}. of names"

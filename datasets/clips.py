@@ -36,7 +36,7 @@ class Split(NamedTuple):
 
 
 def listing(folder: str, split: str, length: int, rate: int = 1) -> Split:
-    """All clips of `length` frames whose numbers are `rate` apart, in the order of names.
+    """List all clips of `length` frames whose numbers are `rate` apart, in the order of names.
 
     `folder`: any tree of frames whose names end with their numbers (a sequence is what shares folder and the rest of
     the name), or a Cityscapes root, of which the `split` is taken. No clip reaches over a gap. UserError if there is
@@ -95,7 +95,7 @@ class ClipDataset(Dataset):
         return self._item(_read(self.clips[index]), random.Random(seed))
 
     def file_of(self, index: int) -> str:
-        """The first frame of a clip."""
+        """Name the first frame of a clip."""
         return str(self.clips[index][0])
 
     def _item(self, frames: list[np.ndarray], rng: random.Random) -> Item:
@@ -116,7 +116,7 @@ class ClipDataset(Dataset):
 
 
 def _read(clip: Clip) -> list[np.ndarray]:
-    """(H, W, 3) uint8 BGR each; UserError where a frame cannot be read or has another size."""
+    """Read frames, (H, W, 3) uint8 BGR each; UserError where a frame cannot be read or has another size."""
     frames = [read_image(str(path), bits=bits_beside(path.parent)[0])[..., ::-1] for path in clip]
     for path, frame in zip(clip, frames, strict=True):
         if frame.shape != frames[0].shape:
@@ -126,13 +126,13 @@ def _read(clip: Clip) -> list[np.ndarray]:
 
 
 def _reflected(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """At least of that size, by reflection to the right and below, as published."""
+    """Enlarge a frame to at least that size by reflection to the right and below, as published."""
     below, right = max(0, height - frame.shape[0]), max(0, width - frame.shape[1])
     return cv2.copyMakeBorder(np.ascontiguousarray(frame), 0, below, 0, right, cv2.BORDER_REFLECT_101)
 
 
 def collate(items: Sequence[Item | WorkerError]) -> Clips | WorkerError:
-    """Items of one size -> Clips."""
+    """Stack items of one size -> Clips."""
     whole = all_or_error(items)
     if isinstance(whole, WorkerError):
         return whole

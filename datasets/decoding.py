@@ -15,7 +15,7 @@ _SIDE, _PIXELS = 1 << 20, 1 << 30  # OpenCV refuses more
 
 
 def head_of(data: bytes) -> Image.Image | None:
-    """The picture, not decoded yet; None for what Pillow does not know."""
+    """Open the picture without decoding it; None for what Pillow does not know."""
     try:
         return Image.open(io.BytesIO(data))
     except (OSError, SyntaxError, ValueError):
@@ -23,7 +23,7 @@ def head_of(data: bytes) -> Image.Image | None:
 
 
 def decode(data: bytes, flags: int) -> np.ndarray | None:
-    """What cv2.imdecode gives, for pictures of any size, too; None for what cannot be decoded."""
+    """Decode as cv2.imdecode does, but pictures of any size; None for what cannot be decoded."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its caller says it, with the file's name
     try:
         values = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -35,7 +35,7 @@ def decode(data: bytes, flags: int) -> np.ndarray | None:
 
 
 def _beyond_opencv(data: bytes, flags: int) -> np.ndarray | None:
-    """The same by Pillow, if it is size that keeps OpenCV from it: (H, W) as stored, or (H, W, 3) BGR of 8 bits."""
+    """Decode by Pillow, if it is size that keeps OpenCV from it: (H, W) as stored, or (H, W, 3) BGR of 8 bits."""
     head = head_of(data)
     if head is None or (max(head.size) <= _SIDE and head.width * head.height <= _PIXELS):
         return None

@@ -22,13 +22,13 @@ from utils.resize import rounded_up
 
 
 def upright(items: Sequence[Item]) -> list[bool]:
-    """Whether each image is higher than wide, by its list, else by the head of its file."""
+    """Say whether each image is higher than wide, by its list, else by the head of its file."""
     sizes = (item.size or size_of(item.image) for item in items)
     return [height > width for height, width in sizes]
 
 
 def grouped(order: Iterable[int], upright: Sequence[bool], batch_size: int) -> Iterator[list[int]]:
-    """The images of `order` in two queues, by orientation; a queue that has filled is the next batch."""
+    """Put the images of `order` into two queues, by orientation; a queue that has filled is the next batch."""
     queues: dict[bool, list[int]] = {True: [], False: []}
     for index in order:
         queue = queues[upright[index]]
@@ -71,7 +71,7 @@ class OrientationSampler(EpochSampler):
         return min(steps, self.most_steps) if self.most_steps else steps
 
     def batches(self) -> Iterator[list[CropRequest]]:
-        """The epoch's batches for all processes, in order."""
+        """Draw the epoch's batches for all processes, in order."""
         rng = random.Random(f"{self.seed}-{self.epoch}")
         order = rng.sample(range(len(self.upright)), len(self.upright))
         for batch in grouped(order, self.upright, self.batch_size):
@@ -112,13 +112,13 @@ class Canvas:
 
 
 def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int = 0) -> OrientationSampler:
-    """Batches of the fine images of a split as DATASET.IMG_SIZES asks."""
+    """Draw batches of the fine images of a split as DATASET.IMG_SIZES asks."""
     shorts = cfg.DATASET.IMG_SIZES
     standing = upright(split.items[: split.fine])
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 
 
 def canvas(cfg: Any, spec: DatasetSpec) -> Canvas:
-    """Padding as DATASET.PADDING asks. `--published wall_padding`: labels are 0 there, ADE20K's wall."""
+    """Pad as DATASET.PADDING asks. `--published wall_padding`: labels are 0 there, ADE20K's wall."""
     fill = 0 if "wall_padding" in cfg.PUBLISHED else spec.ignore_label
     return Canvas(cfg.DATASET.PADDING, cfg.DATASET.LABEL_STRIDE, fill)

@@ -34,22 +34,22 @@ class Found:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is called as what nobody wants to see."""
+    """Say whether the name of a file or folder hides it."""
     return name.startswith(".") or name in _OF_SYSTEMS
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """Paths of one folder, by name, without the hidden ones."""
+    """Sort the paths of one folder by name, without the hidden ones."""
     return sorted(path for path in paths if not is_hidden(path.name))
 
 
 def images_in(folder: Path, recursive: bool = False) -> list[Path]:
-    """Image files in `folder` by name, as `search` finds them; `recursive`: in any depth."""
+    """List image files in `folder` by name, as `search` finds them; `recursive`: in any depth."""
     return search(folder).paths if recursive else sorted(_entries(folder)[0])
 
 
 def search(folder: Path, without: Iterable[str | Path] = (), results: bool = False) -> Found:
-    """Pictures in any depth of a folder. `results`: those in which runs have left their results, too.
+    """Find pictures in any depth of a folder. `results`: those in which runs have left their results, too.
 
     Hidden ones and all that lies in hidden folders are left out, and so are the folders `without` and the results.
     Linked folders are followed, each folder once: under its own path where it has one here.
@@ -79,7 +79,7 @@ def search(folder: Path, without: Iterable[str | Path] = (), results: bool = Fal
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """Pictures, folders and linked folders of a folder, none of them hidden. UserError if it is closed to us."""
+    """List pictures, folders and linked folders of a folder, none of them hidden. UserError if it is closed to us."""
     images, real, linked = [], [], []
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -96,7 +96,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What a folder is called by the system, whichever way leads to it; None if it is not there."""
+    """Identify a folder, whichever way leads to it; None if it is not there."""
     try:
         status = path.stat()
     except OSError:
@@ -105,7 +105,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def some_images(folder: Path) -> list[Path]:
-    """Image files in `folder` by name; UserError if there are none."""
+    """List image files in `folder` by name; UserError if there are none."""
     paths = images_in(folder)
     if not paths:
         raise UserError(f"no images in {folder}")

@@ -28,7 +28,7 @@ _ENDINGS = (
 
 
 def split(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: str = "auto", results: str = "") -> Split:
-    """All images under a folder, by path; with labels of the same stem from under `labels`.
+    """List all images under a folder, by path; with labels of the same stem from under `labels`.
 
     `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by the names of the files.
     Images without labels, and those of pseudo-labels that are upright, are `upright`. Below `results`, where a run
@@ -66,7 +66,7 @@ def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: 
 
 
 def _check_one_image_each(images: Sequence[Path], labels: Sequence[str]) -> None:
-    """UserError where two images would have the same label."""
+    """Raise UserError where two images would have the same label."""
     owner: dict[str, Path] = {}
     for image, label in zip(images, labels, strict=True):
         other = owner.setdefault(label, image)
@@ -77,7 +77,7 @@ def _check_one_image_each(images: Sequence[Path], labels: Sequence[str]) -> None
 
 
 def tree(images: str, *without: str) -> list[Item]:
-    """All images under a folder but those below `without`, by path, upright. Each is called as its path says, without
+    """List all images under a folder but those below `without`, by path, upright, each called as its path says, without
     suffix.
 
     Where two would be called the same the suffix is part of the name ("a/x_jpg"), and in names that end as those of
@@ -93,7 +93,7 @@ def tree(images: str, *without: str) -> list[Item]:
 
 
 def _images(images: str, *without: str) -> Found:
-    """The images in any depth of a folder but below `without` ("": none); UserError if there are none."""
+    """Find the images in any depth of a folder but below `without` ("": none); UserError if there are none."""
     root = _folder(images, "images")
     seen = search(root, [path for path in without if path])
     if not seen.paths:
@@ -125,12 +125,12 @@ def _key(path: Path) -> str:
 
 
 def label_files(labels: Path) -> list[Path]:
-    """Labels in any depth of a folder, without the pictures of them that Cityscapes has beside them."""
+    """List labels in any depth of a folder, without the pictures of them that Cityscapes has beside them."""
     return [path for path in search(labels, results=True).paths if not path.stem.endswith(("_color", "_instanceIds"))]
 
 
 def _label_index(labels: Path) -> dict[str, Path]:
-    """Label files by their place under the folder, whole and without ending, and by stem alone where that is unlike."""
+    """Index label files by their place under the folder, with and without ending, and by a stem that no other has."""
     paths = label_files(labels)
     paths.sort(key=lambda path: path.stem.endswith("labelTrainIds"))
     index: dict[str, Path] = {}
@@ -153,7 +153,7 @@ def _label_of(path: Path, root: Path, of: dict[str, Path], labels: str) -> Path:
 
 
 def _folders(root: str, mode: str, cfg: Any) -> tuple[Path, Path | None]:
-    """Images and labels of a mode: `images` and `labels` below `root`/`mode`, or else below `root`."""
+    """Find images and labels of a mode: `images` and `labels` below `root`/`mode`, or else below `root`."""
     base = Path(cfg.DATASET.ROOT or cfg.EVAL.FOLDER or root)
     base = base / mode if (base / mode).is_dir() else base
     images = base / "images" if (base / "images").is_dir() else base
@@ -167,12 +167,12 @@ def items(root: str, mode: str, cfg: Any) -> Split:
 
 
 def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001
-    """The classes of --classes, or Cityscapes'."""
+    """Read the classes of --classes, or Cityscapes'."""
     return classfile.read(cfg.DATASET.CLASSES, "folder") if cfg.DATASET.CLASSES else SPEC
 
 
 def training_labels(root: str, cfg: Any) -> dict[str, list[str]]:
-    """{folder: its labels} of training and validation, which may be the same."""
+    """List {folder: its labels} of training and validation, which may be the same."""
     folders = dict.fromkeys(_folders(root, mode, cfg)[1] for mode in ("train", "val"))
     return {str(labels): [str(path) for path in label_files(labels)] for labels in folders if labels}
 

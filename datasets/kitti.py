@@ -25,7 +25,7 @@ _TEST_TREES = ("testing/image_2", "test/image_2")
 
 
 def items(root: str, mode: str, cfg: Any) -> list[Item]:
-    """Items of `mode` (train, val or test), by name; with --cv 3 all frames are "train" and "val"."""
+    """List the items of `mode` (train, val or test), by name; with --cv 3 all frames are "train" and "val"."""
     cv = cfg.DATASET.CV
     if mode == "test":
         return unlabeled(find_folder(root, _TEST_TREES, "KITTI test images"))

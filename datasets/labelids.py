@@ -14,7 +14,7 @@ import numpy as np
 
 from datasets.base import Item, Split
 from datasets.reading import read_label
-from datasets.subset import evenly
+from datasets.subset import spread
 from utils.contracts import DatasetSpec
 
 _LOOKED_AT = 20  # files of each list or folder
@@ -28,7 +28,7 @@ class Guess(NamedTuple):
 
 
 def holds_train_ids(label: str, spec: DatasetSpec, label_ids: str = "auto") -> bool | None:
-    """Whether a label file holds train ids: `label_ids` ("raw", "train") says it, the dataset, or the file's name.
+    """Say whether a label file holds train ids, by `label_ids` ("raw", "train"), the dataset, or the file's name.
 
     None: nobody says it.
     """
@@ -41,17 +41,17 @@ def holds_train_ids(label: str, spec: DatasetSpec, label_ids: str = "auto") -> b
 
 
 def undecided(items: Sequence[Item]) -> list[str]:
-    """Label files of which nobody says what they hold."""
+    """List label files of which nobody says what they hold."""
     return [item.label for item in items if item.label is not None and item.train_ids is None]
 
 
 def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
-    """The convention of the label files of all `places` (list or folder: files), by the values of some of each.
+    """Guess the convention of the labels of all `places` (list or folder: files), by the values of some of each.
 
     Only ids beyond the classes, such as Cityscapes' 23 for sky, tell the two apart for certain; nearly every street
     image has one.
     """
-    some = {place: [files[i] for i in evenly(len(files), _LOOKED_AT)] for place, files in places.items() if files}
+    some = {place: spread(files, _LOOKED_AT) for place, files in places.items() if files}
     for path in (path for paths in some.values() for path in paths):
         present = np.unique(read_label(path))
         beyond = present[(present >= spec.num_classes) & (present != spec.ignore_label)]
@@ -66,6 +66,6 @@ def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
 
 
 def resolve(split: Split, guess: Guess) -> Split:
-    """The split with what was guessed of the labels that nobody speaks for."""
+    """Write into a split what was guessed of the labels that nobody speaks for."""
     items = [item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in split.items]
     return replace(split, items=items, notes=split.notes + (guess.note,) * bool(guess.note))

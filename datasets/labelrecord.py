@@ -47,7 +47,7 @@ def write(folder: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
 
 
 def read(folder: Path) -> Record | None:
-    """The record of a folder, None if it has none (labels of other origin). UserError for a damaged one."""
+    """Read the record of a folder, None if it has none (labels of other origin). UserError for a damaged one."""
     path = folder / NAME
     if not path.is_file():
         return None
@@ -59,7 +59,7 @@ def read(folder: Path) -> Record | None:
 
 
 def check(folder: Path, spec: DatasetSpec) -> Record | None:
-    """The record of a folder whose labels have the classes of `spec`, None without one; UserError for other classes."""
+    """Read the record of a folder, None without one; UserError unless its classes are those of `spec`."""
     record = read(folder)
     if record is None or record.classes == spec.classes:
         return record

@@ -27,7 +27,7 @@ _PNG_BITS = 24  # the byte of a PNG file that says how many bits a channel has
 
 
 def ids_in(data: bytes, path: str) -> np.ndarray:
-    """(H, W) uint8 or uint16: the stored ids; of a palette its indices, of one bit 0 and 1.
+    """Decode the stored ids, (H, W) uint8 or uint16; of a palette its indices, of one bit 0 and 1.
 
     UserError, with file and value, for what cannot be a label: colors, several pictures, fractions, NaN, numbers
     below 0 or above 65535.
@@ -57,7 +57,7 @@ def _check_kind(head: Image.Image, path: str) -> None:
 
 
 def _pictures(head: Image.Image) -> int:
-    """How many pictures a file holds, without the smaller copies and masks that geographic TIFF files carry."""
+    """Count the pictures of a file, without the smaller copies and masks that geographic TIFF files carry."""
     count = getattr(head, "n_frames", 1)
     if count > 1 and head.format == "TIFF":
         kinds = []
@@ -70,20 +70,20 @@ def _pictures(head: Image.Image) -> int:
 
 
 def _tag(head: Image.Image, number: int, default: int) -> int:
-    """A TIFF file's entry, the first number of several; `default` in files of another format."""
+    """Read a TIFF file's entry, the first number of several; `default` in files of another format."""
     value = getattr(head, "tag_v2", {}).get(number, default)
     return int(value[0] if isinstance(value, tuple) else value)
 
 
 def _by_opencv(data: bytes, head: Image.Image | None) -> np.ndarray | None:
-    """(H, W) or (H, W, channels); None where it cannot be decoded. PNG of 1, 2 and 4 bits as stored."""
+    """Decode to (H, W) or (H, W, channels); None where it cannot be decoded. PNG of 1, 2 and 4 bits as stored."""
     values = decode(data, cv2.IMREAD_UNCHANGED)
     few = head is not None and head.format == "PNG" and data[_PNG_BITS] < 8
     return values // _step(data[_PNG_BITS]) if few and values is not None else values
 
 
 def _by_pillow(head: Image.Image, path: str) -> np.ndarray:
-    """The same by Pillow, whose UserError has its reason."""
+    """Decode the same by Pillow; UserError gives its reason."""
     try:
         values = np.array(head)
     except (OSError, SyntaxError, ValueError) as error:
@@ -98,12 +98,12 @@ def _by_pillow(head: Image.Image, path: str) -> np.ndarray:
 
 
 def _step(bits: int) -> int:
-    """What decoders multiply values of few bits by, to fill a byte."""
+    """Tell what decoders multiply values of few bits by, to fill a byte."""
     return 255 // (2**bits - 1)
 
 
 def _plain_gray(data: bytes) -> np.ndarray | None:
-    """Values of a PGM file in digits, which decoders spread over a byte if its largest one is said to be smaller."""
+    """Read a PGM file in digits, whose values decoders spread over a byte if the largest is said to be smaller."""
     lines = [line.split(b"#")[0] for line in data.splitlines()]
     try:
         _, width, height, _, *values = b" ".join(lines).split()
@@ -113,7 +113,7 @@ def _plain_gray(data: bytes) -> np.ndarray | None:
 
 
 def _one_channel(values: np.ndarray, path: str) -> np.ndarray:
-    """(H, W) of equal color channels; transparency, a second or fourth channel, says nothing of classes."""
+    """Take (H, W) of equal color channels; transparency, a second or fourth channel, says nothing of classes."""
     if values.ndim == 2:
         return values
     if values.shape[2] > 2 and (values[..., :1] != values[..., 1:3]).any():
@@ -122,13 +122,13 @@ def _one_channel(values: np.ndarray, path: str) -> np.ndarray:
 
 
 def with_pixels(values: Sequence[Any] | np.ndarray, pixels: Iterable[int] | np.ndarray) -> str:
-    """Wrong values for a message, the first four of them with the pixels of each."""
+    """List wrong values for a message, the first four of them with the pixels of each."""
     shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:4], pixels, strict=False))
     return shown + (f" and {len(values) - 4} more" if len(values) > 4 else "")
 
 
 def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
-    """The values as uint8 or uint16."""
+    """Check the values and give them as uint8 or uint16."""
     if values.dtype == np.bool_ or values.dtype.kind == "u" and values.dtype.itemsize < 3:
         return values.astype(
             np.uint8 if values.dtype.itemsize == 1 else np.uint16, copy=False

@@ -24,7 +24,7 @@ _BLANKS_PART = "; blanks part columns, so that names may hold none"
 
 
 def split(path: str, root: str, spec: DatasetSpec, labeled: bool = True, label_ids: str = "auto") -> Split:
-    """Images of a list, in its order, paths below `root`, each once; of .odgt files as ADE20K has them.
+    """Read images of a list, in its order, paths below `root`, each once; of .odgt files as ADE20K has them.
 
     Columns, parted by blanks: image, label, and a colored label, which is not read; of test images the image alone.
     UserError names the line whose columns do not fit or whose file is missing. `label_ids`: as of folders.
@@ -42,7 +42,7 @@ def split(path: str, root: str, spec: DatasetSpec, labeled: bool = True, label_i
 
 
 def labels(path: str, root: str) -> list[str]:
-    """Label files of a list that are there; of one that cannot be read none."""
+    """List label files of a list that are there; of one that cannot be read none."""
     try:
         rows = [_columns(line) for line in textfile.lines(path, f"the list {path}", names=True)]
     except UserError:
@@ -52,7 +52,7 @@ def labels(path: str, root: str) -> list[str]:
 
 
 def _columns(line: str) -> list[str]:
-    """The words of a line; none of an empty line and a comment."""
+    """Split a line into its words; none of an empty line and a comment."""
     return [] if line.startswith("#") else [word for word in _BLANKS.split(line) if word]
 
 
@@ -75,14 +75,14 @@ def _rows(path: str, lines: list[str], root: Path, labeled: bool) -> Iterator[tu
 
 
 def _names(image: Path, root: Path) -> list[str]:
-    """The stem, or the whole path where others have the same one."""
+    """Offer the stem, or the whole path where others have the same one."""
     stem = image.stem.removesuffix(_ENDING)
     place = image.parent.relative_to(root) if image.is_relative_to(root) else image.parent
     return [stem, "__".join([*(part for part in place.parts if part != "/"), stem])]
 
 
 def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001
-    """The classes of --classes, or --num_class many that have no names."""
+    """Read the classes of --classes, or --num_class many that have no names."""
     if cfg.DATASET.CLASSES:
         return classfile.read(cfg.DATASET.CLASSES)
     count = cfg.DATASET.NUM_CLASSES

@@ -10,6 +10,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -134,23 +135,19 @@ def _close_all() -> None:
         loader.close()
 
 
+@dataclass
 class AugmentationDump:
     """Writes the first augmented images and their colored labels as `<folder>/<number>_<name>_{image,label}.png`.
 
     `mean`, `std`: what a float image was normalized by.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        spec: DatasetSpec,
-        mean: Sequence[float] = (0.0, 0.0, 0.0),
-        std: Sequence[float] = (1.0, 1.0, 1.0),
-        limit: int = _MAX_DUMPED,
-    ) -> None:
-        self.folder, self.limit, self.written = folder, limit, 0
-        self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-        self.palette = spec.palette
+    folder: Path
+    spec: DatasetSpec
+    mean: Sequence[float] = (0.0, 0.0, 0.0)
+    std: Sequence[float] = (1.0, 1.0, 1.0)
+    limit: int = _MAX_DUMPED
+    written: int = field(default=0, init=False)
 
     def __call__(self, batch: Batch) -> None:
         """Write what is left of the limit."""
@@ -160,14 +157,15 @@ class AugmentationDump:
             stem = f"{self.written:03d}_{name}"
             pixels = image.permute(1, 2, 0).numpy()
             if image.is_floating_point():
-                pixels = np.rint((pixels * self.std + self.mean) * 255).astype(np.uint8)
-            for kind, rgb in (("image", pixels), ("label", colorize(label, self.palette))):
+                std, mean = np.asarray(self.std, np.float32), np.asarray(self.mean, np.float32)
+                pixels = np.rint((pixels * std + mean) * 255).astype(np.uint8)
+            for kind, rgb in (("image", pixels), ("label", colorize(label, self.spec.palette))):
                 write_file(self.folder / f"{stem}_{kind}.png", encode_png(rgb))
             self.written += 1
 
 
 def agreed(batches: Iterator[Any], ranks: DistributedContext) -> Iterator[Any]:
-    """The batches, as many on each rank. What keeps one rank from its next one is raised on all of them, together.
+    """Yield batches, as many on each rank. What keeps one rank from its next one is raised on all of them, together.
 
     Only so can all of them save what they have trained.
     """
@@ -207,7 +205,7 @@ class TrainLoader(Loader):
         self.labels, self.validation = labels or Labels.of(dataset), validation
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """The epoch that the next iteration gives, without its first `start` batches."""
+        """Choose the epoch that the next iteration gives, without its first `start` batches."""
         self.sampler.set_epoch(epoch, start)
 
     def __len__(self) -> int:
@@ -259,8 +257,10 @@ class EvalLoader(Loader):
         self.turned += read.turned
 
     def seen(self, ranks: DistributedContext) -> Seen:
-        """What all processes have met in their pictures; every one of them has to call it. UserError if no picture at
-        all could be read."""
+        """Gather what all processes have met in their pictures; every one has to call it.
+
+        UserError if no picture at all could be read.
+        """
         left_out = sorted(line for part in ranks.gather(self.left_out) for line in part)
         seen = Seen(len(self.dataset), left_out, sum(ranks.gather(self.turned)), self._is_upright())
         if len(left_out) == seen.total:

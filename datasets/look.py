@@ -9,6 +9,7 @@ from typing import Any
 from datasets import pictures, splits
 from datasets.base import Split
 from datasets.files import images_in
+from datasets.subset import spread
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -16,14 +17,14 @@ _MANY = 1000  # heads of a folder without labels: reading them costs little besi
 
 
 def bits_of(paths: list[str], given: int, most: int = pictures.LOOKED_AT) -> tuple[int, str]:
-    """Bits that the values of pictures use (see `read_image`), and a note where that is fewer than their files have.
+    """Find the bits that values of pictures use (see `read_image`), and a note where their files have more.
 
     As `given`, or, where that is 0, by the values of some of them: one range for all.
     """
     if given:
         return given, ""
-    deep = pictures.deep(pictures.spread(paths, most))
-    bits, highest = pictures.range_of(pictures.spread(deep, pictures.DECODED))
+    deep = pictures.deep(spread(paths, most))
+    bits, highest = pictures.range_of(spread(deep, pictures.DECODED))
     return bits, pictures.range_note(bits, highest)
 
 
@@ -43,14 +44,14 @@ def image_bits(cfg: Any, ranks: DistributedContext, split: Split, mode: str) -> 
     given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in split.items]
     if given or mode == "folder":
         return bits_of_folder(own, given)
-    if not pictures.deep(pictures.spread(own, pictures.LOOKED_AT)):
+    if not pictures.deep(spread(own, pictures.LOOKED_AT)):
         return 0, ""
     both = (_images(cfg, ranks, part) for part in ("train", "val"))
     return bits_of([path for paths in both for path in paths] or own, given, 2 * pictures.LOOKED_AT)
 
 
 def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
-    """A split's fine images, none where it is not there."""
+    """List a split's fine images, none where it is not there."""
     try:
         split = splits.load(cfg, mode, ranks)
     except UserError:
@@ -59,8 +60,8 @@ def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
 
 
 def turned_note(split: Split) -> str:
-    """What the log should say of training images that ask for a turn, by some of them; empty where none does."""
-    some = pictures.spread([item.image for item in split.items if not item.upright], pictures.LOOKED_AT)
+    """Tell the log of training images that ask for a turn, by some of them; empty where none does."""
+    some = spread([item.image for item in split.items if not item.upright], pictures.LOOKED_AT)
     count = pictures.turned(some)
     if not count:
         return ""

@@ -60,7 +60,7 @@ SPEC = of_table("mapillary", _CLASSES, ids=range(len(_CLASSES)), ignored=(len(_C
 
 
 def release_of(root: str, wanted: str = "") -> tuple[str, Path | None]:
-    """The release to read and its config file under `root`, None where there is none.
+    """Find the release to read and its config file under `root`, None where there is none.
 
     Where a folder holds both and nothing is `wanted`, v1.2, whose 65 classes are the published ones.
     """
@@ -72,7 +72,7 @@ def release_of(root: str, wanted: str = "") -> tuple[str, Path | None]:
 
 
 def read_spec(root: str, cfg: Any) -> DatasetSpec:
-    """Classes and colors as the config file under `root` has them; without one, the 65 of v1.2."""
+    """Read classes and colors as the config file under `root` has them; without one, the 65 of v1.2."""
     name, config = release_of(root, cfg.DATASET.MAPILLARY_RELEASE)
     if config is not None:
         return read_config(config)
@@ -87,7 +87,7 @@ def resolve(root: str, cfg: Any) -> None:
 
 
 def items(root: str, mode: str, cfg: Any) -> list[Item]:
-    """Images of `mode` (train, val or test) with their labels, test images without; --cv 3 trains on train and val."""
+    """List the images of `mode` (train, val or test), test images without labels; --cv 3 trains on train and val."""
     name, config = release_of(root, cfg.DATASET.MAPILLARY_RELEASE)
     if config is None:
         raise UserError(_missing(root, name))
@@ -105,7 +105,7 @@ def _items(root: str, name: str, mode: str) -> list[Item]:
 
 
 def _missing(root: str, name: str) -> str:
-    """What to say where there is no config file."""
+    """Word the message for a folder without a config file."""
     looked = " or ".join(
         RELEASES[name].configs if name != "v1.2" else [c for r in RELEASES.values() for c in r.configs]
     )
@@ -117,7 +117,7 @@ def _missing(root: str, name: str) -> str:
 
 
 def read_config(path: Path) -> DatasetSpec:
-    """Classes of a config file: entry i of `labels`, with `readable` and `color`, is label value i.
+    """Read classes of a config file: entry i of `labels`, with `readable` and `color`, is label value i.
 
     "Unlabeled" is ignored; the last entry where none is called so. UserError for a file of another kind.
     """
@@ -137,7 +137,7 @@ def read_config(path: Path) -> DatasetSpec:
 
 
 def _entry(label: dict[str, Any]) -> tuple[str, tuple[int, int, int]]:
-    """Name and color of a class; ValueError if they are none."""
+    """Read name and color of a class; ValueError if they are none."""
     red, green, blue = (int(channel) for channel in label["color"])
     if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
         raise ValueError(f"color {label['color']}")

@@ -14,7 +14,7 @@ _NEEDED = ("fpath_img", "fpath_segm", "width", "height")
 
 
 def split(path: str, root: str) -> Split:
-    """Items of an .odgt list, each once: a JSON object a line, its paths below `root`.
+    """List items of an .odgt list, each once: a JSON object a line, its paths below `root`.
 
     UserError names the line that is wrong.
     """

@@ -25,7 +25,7 @@ class PictureError(UserError):
 
 
 def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of any common file: gray, 16-bit and transparent ones too.
+    """Read (H, W, 3) uint8 RGB of any common file: gray, 16-bit and transparent ones too.
 
     As it is stored, since labels are drawn over the stored pixels; `upright`: turned by its EXIF tag, as viewers show
     it. `bits`: of the 16 in a file of so many, how many its values use; 0: told by nobody. PictureError, which names
@@ -54,7 +54,7 @@ def _read(path: str, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
 
 
 def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
-    """(H, W, 3) uint8 BGR."""
+    """Decode to (H, W, 3) uint8 BGR."""
     if not _may_be_deep(data):
         return _decoded(path, _BYTES, data)
     values = _decoded(path, _ANY_BITS, data)
@@ -78,14 +78,14 @@ def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
 
 
 def _may_be_deep(data: bytes) -> bool:
-    """False where the head says 8 bits or fewer a channel; what has no such head may have more."""
+    """Say whether a file may have more than 8 bits a channel: it has where its head does not say otherwise."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data[24:25] == b"\x10"
     return data[:4] in turns.TIFF or data[:2] in (b"P5", b"P6")
 
 
 def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
-    """Values as uint16; PictureError where they are none."""
+    """Give values as uint16; PictureError where they are none."""
     if values.dtype.kind in "iu" and values.itemsize == 2 and values.min() >= 0:
         return values.astype(np.uint16)
     kind = "negative values" if values.dtype.kind == "i" else f"values of type {values.dtype}"
@@ -93,33 +93,28 @@ def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
 
 
 def _unusual(data: bytes) -> str:
-    """What a TIFF that OpenCV does not decode holds, where Pillow knows it; else nothing."""
+    """Say what a TIFF that OpenCV does not decode holds, where Pillow knows it; else nothing."""
     head = head_of(data) if data[:4] in turns.TIFF else None
     kind = {"F": "fractions", "I": "whole numbers of 32 bits"}.get(head.mode if head else "", "")
     return f"; it holds {kind}: save it with 8 or 16 bits" if kind else ""
 
 
 def bits_of_value(highest: int) -> int:
-    """Bits that pictures use whose highest value this is: 8, 10, 12, 14 or 16."""
+    """Give bits that pictures use whose highest value this is: 8, 10, 12, 14 or 16."""
     return next((bits for bits in _USED if 0 < highest < 1 << bits), WHOLE)
 
 
 # Before pictures are read: what a bounded look at a folder or a list tells -------------------------------------------
 
 
-def spread(paths: Sequence[str], most: int) -> tuple[str, ...]:
-    """At most so many of the paths, evenly over all."""
-    return tuple(paths[i * len(paths) // most] for i in range(most)) if len(paths) > most else tuple(paths)
-
-
 def deep(paths: Sequence[str]) -> list[str]:
-    """Those of some paths whose heads say 16 bits, or do not say. What cannot be read is none: reading it says why."""
+    """Find the paths whose heads say 16 bits, or do not say. What cannot be read is none: reading it says why."""
     return [path for path in paths if _may_be_deep(_head(path))]
 
 
 @lru_cache(maxsize=16)
 def range_of(paths: tuple[str, ...]) -> tuple[int, int]:
-    """(bits that the pictures of 16 bits among some files use, their highest value); (0, 0) where there are none."""
+    """Find (bits that pictures of 16 bits among some files use, their highest value); (0, 0) where there are none."""
     highest = [value for path in paths if (value := _highest(path)) is not None]
     return (bits_of_value(max(highest)), max(highest)) if highest else (0, 0)
 
@@ -133,7 +128,7 @@ def _highest(path: str) -> int | None:
 
 
 def range_note(bits: int, highest: int) -> str:
-    """What the log should say of pictures that use fewer than their 16 bits; empty for those that use all."""
+    """Tell the log of pictures that use fewer than their 16 bits; empty for those that use all."""
     if bits in (0, WHOLE):
         return ""
     return (
@@ -143,7 +138,7 @@ def range_note(bits: int, highest: int) -> str:
 
 
 def turned(paths: Sequence[str]) -> int:
-    """How many of some pictures ask for a turn, by their heads."""
+    """Count how many of some pictures ask for a turn, by their heads."""
     return sum(turns.orientation(_head(path, 1 << 16)) != 1 for path in paths)
 
 

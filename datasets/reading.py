@@ -26,7 +26,7 @@ Read = TypeVar("Read", bound=Callable[..., Any])
 
 
 def _naming(read: Read) -> Read:
-    """A reader of a path whose errors, of whatever kind, are one line that names the file."""
+    """Make a reader of a path whose errors, of whatever kind, are one line that names the file."""
 
     @wraps(read)
     def named(path: str, *rest: Any) -> Any:
@@ -42,7 +42,7 @@ def _naming(read: Read) -> Read:
 
 @_naming
 def size_of(path: str) -> tuple[int, int]:
-    """(H, W) of an image as it is stored, by the head of its file; UserError for one that has none."""
+    """Read (H, W) of an image as it is stored, by the head of its file; UserError for one that has none."""
     try:
         with Image.open(path) as image:
             turned = image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) in SIDES_EXCHANGED
@@ -54,12 +54,12 @@ def size_of(path: str) -> tuple[int, int]:
 
 @_naming
 def read_label(path: str) -> np.ndarray:
-    """(H, W) uint8 or uint16 ids as they are stored; the indices of a palette file, not its colors."""
+    """Read (H, W) uint8 or uint16 ids as they are stored; the indices of a palette file, not its colors."""
     return ids_in(read_complete(path), path)
 
 
 def color_lut(color_to_id: Mapping[tuple[int, int, int], int]) -> np.ndarray:
-    """(2^24,) uint8: one more than the value that color R * 65536 + G * 256 + B stands for; 0 where it is none."""
+    """Tabulate one more than the value of color R * 65536 + G * 256 + B, 0 where it has none: (2^24,) uint8."""
     table = np.zeros(1 << 24, np.uint8)  # zeros cost no memory until they are read
     for (red, green, blue), value in color_to_id.items():
         table[(red << 16) | (green << 8) | blue] = value + 1
@@ -68,7 +68,7 @@ def color_lut(color_to_id: Mapping[tuple[int, int, int], int]) -> np.ndarray:
 
 @_naming
 def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
-    """(H, W) uint8 values of an RGB-encoded label; UserError with file, color and pixel count for another one.
+    """Read (H, W) uint8 values of an RGB-encoded label; UserError with file, color and pixel count for another one.
 
     `table` as `color_lut` makes it, `name` the dataset's.
     """
@@ -87,7 +87,7 @@ def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
 
 def read_complete(path: str) -> bytes:
-    """The file's bytes; a decoder may fill up a file that was cut off with gray and say nothing."""
+    """Read the file's bytes; a decoder may fill up a file that was cut off with gray and say nothing."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -107,7 +107,7 @@ UNMAPPED = -1
 
 
 def label_lut(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
-    """(256,) int16 from a stored value to its train id, (65536,) where one needs 16 bits; UNMAPPED: no such value.
+    """Tabulate the train id of a stored value: (256,) int16, (65536,) where one needs 16 bits; UNMAPPED: no such.
 
     `train_ids`: the files hold train ids although the dataset's own hold others.
     """
@@ -118,7 +118,7 @@ def label_lut(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
 
 
 def remap_labels(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetSpec) -> np.ndarray:
-    """Stored values (H, W) to train ids, uint8; UserError with file, value and pixel count for one without a class."""
+    """Map stored values (H, W) to train ids, uint8; UserError with file, value and pixels for one without a class."""
     if label.dtype == np.uint8:
         present = np.flatnonzero(cv2.calcHist([label], [0], None, [256], [0, 256]))
         bad = present[table[present] == UNMAPPED]
@@ -135,7 +135,7 @@ def remap_labels(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetS
 
 
 def _advice(spec: DatasetSpec, present: list[int], bad: list[int]) -> str:
-    """What may be meant by label values that are no class."""
+    """Say what may be meant by label values that are no class."""
     if spec.also_train_ids:
         read_as_train = spec.values().keys() >= {*bad}
         return "; it was read as train ids: --label_ids raw reads the dataset's own" if read_as_train else ""
@@ -146,7 +146,7 @@ def _advice(spec: DatasetSpec, present: list[int], bad: list[int]) -> str:
 
 
 def declaration(present: Sequence[int], spec: DatasetSpec) -> str:
-    """The line of a class file that makes the values of a label its classes; empty where their numbers differ."""
+    """Write the line of a class file that makes the values of a label its classes; empty where their numbers differ."""
     for values in (sorted(present), sorted({*present} - {spec.ignore_label})):
         if len(values) == spec.num_classes:
             return f"ids: {values}"
@@ -154,7 +154,7 @@ def declaration(present: Sequence[int], spec: DatasetSpec) -> str:
 
 
 def find_folder(root: str, candidates: Iterable[str], what: str) -> Path:
-    """The first of `candidates` that is a folder under `root`; UserError with what was looked for and found."""
+    """Find the first of `candidates` that is a folder under `root`; UserError with what was looked for and found."""
     base = Path(root)
     tried = list(candidates)
     for candidate in tried:
@@ -167,21 +167,21 @@ def find_folder(root: str, candidates: Iterable[str], what: str) -> Path:
 
 
 def listing_for_message(folder: Path, limit: int = 8) -> str:
-    """Names in `folder` for an error message."""
+    """List names in `folder` for an error message."""
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
     more = f", ... ({len(names)} in all)" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more if names else "nothing"
 
 
 def require_label(label: Path, image: Path) -> str:
-    """The label's path; UserError, which names its image, if it is not there."""
+    """Give the label's path; UserError, which names its image, if it is not there."""
     if not label.is_file():
         raise UserError(f"image without label: {image} needs {label}")
     return str(label)
 
 
 def unique_names(choices: list[list[str]]) -> list[str]:
-    """A file name for each image that no other has: the first of its choices that no other image has.
+    """Choose a file name for each image that no other has: the first of its choices that no other image has.
 
     `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
     side. Where another image could have all of them, too, the place in the list is appended to the last.

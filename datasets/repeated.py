@@ -10,7 +10,7 @@ from utils.errors import UserError
 
 
 def once(numbered: Iterable[tuple[int, Item]], path: str) -> tuple[list[Item], tuple[str, ...]]:
-    """Items of (line number, item), each image once, and what the log should say of the others.
+    """Give items of (line number, item), each image once, and what the log should say of the others.
 
     UserError where an image has another label, or another size, in a second line.
     """

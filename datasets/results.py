@@ -18,7 +18,7 @@ FOLDERS = (
 
 
 def is_results(folder: Path) -> bool:
-    """Whether a run has written its results into a folder, or has made it for some of them."""
+    """Say whether a run has written its results into a folder, or has made it for some of them."""
     return _has_records(folder) or (folder.name in FOLDERS and _has_records(folder.parent))
 
 
@@ -27,7 +27,7 @@ def _has_records(folder: Path) -> bool:
 
 
 def check_apart(pictures: str, results: str, flag: str, made: bool = True) -> None:
-    """UserError where results would be written among the pictures.
+    """Raise UserError where results would be written among the pictures.
 
     That is into their folder or, where a run has `made` FOLDERS of its own, into one that they lie in.
     """
@@ -47,7 +47,7 @@ class Older:
         self._before = self._files()
 
     def note(self) -> str:
-        """What the run has not replaced, for its log; empty if nothing is left."""
+        """Say what the run has not replaced, for its log; empty if nothing is left."""
         now = self._files() if self._before else {}
         left = sorted(path for path, state in self._before.items() if now.get(path) == state)
         if not left:
@@ -58,6 +58,6 @@ class Older:
         )
 
     def _files(self) -> dict[str, tuple[int, int]]:
-        """{path below the folder: what changes when a file is replaced}."""
+        """List {path below the folder: what changes when a file is replaced}."""
         found = (path for pattern in self.patterns for path in self.folder.glob(pattern) if path.is_file())
         return {str(path.relative_to(self.folder)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}

@@ -21,7 +21,7 @@ Centroids = Mapping[int, np.ndarray]
 def draw_epoch(
     images: Sequence[int], centroids: Centroids, num_classes: int, share: float, rng: random.Random
 ) -> list[Crop]:
-    """One epoch's (item, crop_center) pairs: first random items, then each class's (Zhu et al. 2019, section 3.3).
+    """Draw one epoch's (item, crop_center) pairs: first random items, then each class's (Zhu et al. 2019, section 3.3).
 
     With N images, every class gets floor(N * share / num_classes) crops round its centroids; a class without
     centroids gets none and nothing takes its place. The remaining N - per_class * num_classes items are drawn
@@ -43,12 +43,12 @@ def draw_epoch(
 
 
 def crops_per_class(count: int, share: float, num_classes: int) -> int:
-    """Crops of each class in an epoch of `count` images: rounded down, as published, so it may be none."""
+    """Count crops of each class in an epoch of `count` images: rounded down, as published, so it may be none."""
     return int(count * share / num_classes)
 
 
 def _cycled(length: int, count: int, rng: random.Random) -> list[int]:
-    """`count` of range(length) in random order, each used once before any is used again."""
+    """Draw `count` of range(length) in random order, each used once before any is used again."""
     order: list[int] = []
     while len(order) < count:
         order += rng.sample(range(length), length)
@@ -117,7 +117,7 @@ class ClassUniformSampler(EpochSampler):
         return f"{text}: nothing is drawn class-uniformly{unused}"
 
     def draws(self) -> list[CropRequest]:
-        """The whole epoch for all processes, in order, whole global batches only."""
+        """Draw the whole epoch for all processes, in order, whole global batches only."""
         if self._drawn is None or self._drawn[0] != self.epoch:
             rng = random.Random(f"{self.seed}-{self.epoch}")
             late = self.late is not None and self.epoch >= self.late_from
@@ -189,7 +189,7 @@ class ExactSampler(Sampler[int]):
 
 
 def balanced_share(presence: np.ndarray, fraction: float, seed: int) -> list[int]:
-    """Indices of a share of the images that keeps about this share of each class's images.
+    """Choose indices of a share of the images that keeps about this share of each class's images.
 
     `presence` (N, K) bool: class occurs in image. Greedy: the next image is the one that best fills what classes
     lack, a lack being relative to the class's own number of images, so that rare classes count as much as common ones;
@@ -211,7 +211,7 @@ def balanced_share(presence: np.ndarray, fraction: float, seed: int) -> list[int
 
 
 def presence_of(centroids: Centroids, images: int, num_classes: int) -> np.ndarray:
-    """(images, K) bool: classes that have a centroid in an image."""
+    """Mark (images, K) bool: classes that have a centroid in an image."""
     presence = np.zeros((images, num_classes), bool)
     for c, rows in centroids.items():
         presence[rows[:, 0], c] = True
@@ -219,12 +219,12 @@ def presence_of(centroids: Centroids, images: int, num_classes: int) -> np.ndarr
 
 
 def keep_items(centroids: Centroids, kept: Sequence[int]) -> dict[int, np.ndarray]:
-    """Only the centroids that lie in the items `kept`."""
+    """Keep only the centroids that lie in the items `kept`."""
     return {c: rows[np.isin(rows[:, 0], kept)] for c, rows in centroids.items()}
 
 
 def merge(first: Centroids, second: Centroids, classes: Sequence[int]) -> dict[int, np.ndarray]:
-    """`first`, with the centroids of `second` appended for `classes`."""
+    """Give `first`, with the centroids of `second` appended for `classes`."""
     merged = dict(first)
     for c in classes:
         if c in second:

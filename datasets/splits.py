@@ -18,7 +18,7 @@ from utils.errors import UserError, nearest
 
 
 def find(dataset: Any) -> DatasetEntry:
-    """The entry of a dataset given by its name or by a config that names it; UserError for an unknown name."""
+    """Find the entry of a dataset given by its name or by a config that names it; UserError for an unknown name."""
     name = dataset if isinstance(dataset, str) else dataset.DATASET.NAME
     if name not in DATASETS:
         raise UserError(f"unknown --dataset {name!r}{nearest(name, DATASETS)}; known: {', '.join(DATASETS)}")
@@ -26,12 +26,12 @@ def find(dataset: Any) -> DatasetEntry:
 
 
 def root_of(cfg: Any) -> str:
-    """The dataset's folder."""
+    """Name the dataset's folder."""
     return cfg.DATASET.ROOT or cfg.DATASET.get(find(cfg).root or "ROOT") or "."
 
 
 def spec(dataset: Any) -> DatasetSpec:
-    """Classes of a dataset given by its name, or as a config says more about them; UserError for an unknown name."""
+    """Read the classes of a dataset by its name, or as a config says more about them; UserError for an unknown name."""
     entry = find(dataset)
     if isinstance(dataset, str) or entry.read_spec is None:
         return entry.spec
@@ -48,7 +48,7 @@ def resolve(cfg: Any) -> None:
 
 
 def check_training_options(cfg: Any) -> None:
-    """UserError for options of a training that only other datasets read."""
+    """Raise UserError for options of a training that only other datasets read."""
     for flag, readers in _unread(cfg, "reads_in_training"):
         *most, last = readers
         only = f"{', '.join(most)} and {last}" if most else last
@@ -56,7 +56,7 @@ def check_training_options(cfg: Any) -> None:
 
 
 def _unread(cfg: Any, kind: str) -> Iterator[tuple[str, list[str]]]:
-    """(flag, datasets that read it) of the options in use that are in the `kind` of other entries alone."""
+    """Find (flag, datasets that read it) of the options in use that are in the `kind` of other entries alone."""
     own = getattr(find(cfg), kind)
     for key in dict.fromkeys(key for entry in DATASETS.values() for key in getattr(entry, kind)):
         option = OPTIONS[f"DATASET.{key}"]
@@ -65,7 +65,7 @@ def _unread(cfg: Any, kind: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def load(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
-    """The files of "train", "val" or "test": by a list where one is given, else as the dataset's folder has them.
+    """List the files of "train", "val" or "test": by a list where one is given, else as the dataset's folder has them.
 
     Where nobody says which of Cityscapes' ids labels hold, the whole run's labels say it, those of training and
     validation alike, and `notes` has it.
@@ -88,7 +88,7 @@ def load(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
 
 
 def load_folder(cfg: Any, ranks: DistributedContext) -> Split:
-    """The pictures of --eval_folder, with the labels of --eval_labels if there are some."""
+    """List the pictures of --eval_folder, with the labels of --eval_labels if there are some."""
     e = cfg.EVAL
     split = folder.split(e.FOLDER, e.LABELS, spec(cfg), e.LABEL_IDS, results=cfg.RESULT_DIR)
     return _with_label_ids(cfg, split, {}, ranks)
@@ -110,7 +110,7 @@ def _with_label_ids(cfg: Any, split: Split, sources: Mapping[str, Sequence[str]]
 
 
 def with_adjacent_frames(cfg: Any, split: Split) -> Split:
-    """The split, and with --maxSkip the frames beside its fine images behind it."""
+    """Give the split, and with --maxSkip the frames beside its fine images behind it."""
     skip, entry = cfg.DATASET.MAX_SKIP, find(cfg)
     if not skip or entry.adjacent_frames is None:
         return split

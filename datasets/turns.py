@@ -28,7 +28,7 @@ _STORED = {**_UPRIGHT, 6: _UPRIGHT[8], 8: _UPRIGHT[6]}  # the way back
 
 
 def decoded_upright(image: np.ndarray, data: bytes) -> np.ndarray:
-    """A picture (H, W) or (H, W, 3) that was decoded from a file's bytes, as viewers show it."""
+    """Turn a picture (H, W) or (H, W, 3) that was decoded from a file's bytes, as viewers show it."""
     turn = orientation(data)
     return np.ascontiguousarray(_UPRIGHT[turn](image)) if turn != 1 and data[:4] not in TIFF else image
 
@@ -40,7 +40,7 @@ def decoded_as_stored(image: np.ndarray, data: bytes) -> np.ndarray:
 
 
 def orientation(data: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG, WebP or TIFF file, 1 to 8; 1 where it has none or a broken one."""
+    """Read the EXIF orientation of a JPEG, PNG, WebP or TIFF file, 1 to 8; 1 where it has none or a broken one."""
     try:
         block = _exif(data)
         if not block:
@@ -56,7 +56,7 @@ def orientation(data: bytes) -> int:
 
 
 def _exif(data: bytes) -> bytes:
-    """The EXIF block of a file, empty if it has none. No decoder is started for it."""
+    """Find the EXIF block of a file, empty if it has none. No decoder is started for it."""
     if data.startswith(b"\xff\xd8"):
         return _exif_of_jpeg(data)
     if data.startswith(b"\x89PNG"):
@@ -75,7 +75,7 @@ def _exif(data: bytes) -> bytes:
 
 
 def _exif_of_jpeg(data: bytes) -> bytes:
-    """The first segment APP1 that says Exif, of those before the picture's own data."""
+    """Find the first segment APP1 that says Exif, of those before the picture's own data."""
     at = 2
     while data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
         (length,) = struct.unpack_from(">H", data, at + 2)

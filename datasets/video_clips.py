@@ -28,7 +28,7 @@ class VideoClip(NamedTuple):
     labels: dict[int, Path]
 
     def outputs(self, number: int) -> tuple[str, str, str]:
-        """Relative paths of image, label and colors of a frame, as the trainer reads them."""
+        """Name relative paths of image, label and colors of a frame, as the trainer reads them."""
         if self.tree:
             stem, place = f"{self.name}_{number:06d}", f"{self.tree}/{self.place}"
             label = f"gtFine/{place}/{stem}_gtFine"
@@ -46,12 +46,12 @@ class Chain(NamedTuple):
     steps: int
 
     def targets(self) -> list[int]:
-        """The frames that are reached, in order."""
+        """List the frames that are reached, in order."""
         return [self.start + self.way * k for k in range(1, self.steps + 1)]
 
 
 def cityscapes(root: str, split: str = "train") -> list[VideoClip]:
-    """Clips below `leftImg8bit_sequence` of the labels in `gtFine`, by name. UserError if there are no labels."""
+    """List clips below `leftImg8bit_sequence` of the labels in `gtFine`, by name. UserError if there are no labels."""
     frames = find_folder(root, FRAME_TREES, "frames of the sequences") / split
     labels = find_folder(root, FINE_TREES, "Cityscapes fine labels") / split
     made = []
@@ -69,14 +69,14 @@ def cityscapes(root: str, split: str = "train") -> list[VideoClip]:
 
 
 def plain(frames: str, labels: str) -> list[VideoClip]:
-    """Clips of a folder of frames, in any depth, whose names end with their numbers; labels have the same names,
+    """List clips of a folder of frames, in any depth, whose names end with their numbers; labels have the same names,
     perhaps with `_labelIds` or the like behind. UserError if there are none."""
     of_frames, of_labels = sequences(Path(frames), "--frames"), sequences(Path(labels), "--labels")
     return [VideoClip("", *key, of_frames.get(key, {}), numbers) for key, numbers in sorted(of_labels.items())]
 
 
 def sequences(folder: Path, what: str) -> dict[tuple[str, str], dict[int, Path]]:
-    """{(place below a folder, name before the number): {number: image}} of all images of sequences, in any depth.
+    """List {(place below a folder, name before the number): {number: image}} of all images of sequences, in any depth.
 
     UserError if there are none, and for two files of one frame; `what` says there what the folder is.
     """
@@ -95,7 +95,7 @@ def sequences(folder: Path, what: str) -> dict[tuple[str, str], dict[int, Path]]
 def chains(
     clips: Iterable[VideoClip], reach: int, skip_missing: bool = False, from_behind: bool = False
 ) -> tuple[list[Chain], int]:
-    """What is reached from all labels by up to `reach` steps each way, and how many steps lack a frame.
+    """Find what is reached from all labels by up to `reach` steps each way, and how many steps lack a frame.
 
     A frame that has a label of its own is not reached, and between two labels each frame is reached from the nearer
     one (from the earlier one of two). A missing frame is a UserError, or with `skip_missing` ends its chain.
@@ -121,7 +121,7 @@ def chains(
 
 
 def _gap(clip: VideoClip, start: int, way: int, steps: int) -> str:
-    """What is missing behind or after so many steps."""
+    """Say what is missing behind or after so many steps."""
     here = f"sequence {clip.name} in {clip.frames[start].parent} has no frame"
     fewer = f"give --propagate {steps} or --skip_missing" if steps else "give --skip_missing"
     if start + way * (steps + 1) in clip.frames:
@@ -130,13 +130,13 @@ def _gap(clip: VideoClip, start: int, way: int, steps: int) -> str:
 
 
 def _room(clip: VideoClip, start: int, way: int, reach: int) -> int:
-    """Steps until another label is nearer."""
+    """Count steps until another label is nearer."""
     ahead = [way * (other - start) for other in clip.labels if way * (other - start) > 0]
     return min([reach, *(gap // 2 if way > 0 else (gap - 1) // 2 for gap in ahead)])
 
 
 def _unbroken(clip: VideoClip, start: int, way: int, wanted: int) -> int:
-    """Steps until a frame is missing."""
+    """Count steps until a frame is missing."""
     if start not in clip.frames:
         return 0
     return next((k - 1 for k in range(1, wanted + 1) if start + way * k not in clip.frames), wanted)
@@ -147,7 +147,7 @@ def _stem(path: Path) -> str:
 
 
 def numbered(paths: Iterable[Path]) -> Iterator[tuple[str, int, Path]]:
-    """(what comes before the number, number, path) of names that end with one."""
+    """Yield (what comes before the number, number, path) of names that end with one."""
     for path in sorted(paths):
         match = re.fullmatch(r"(.*?)_?(\d+)", _stem(path))
         if match:

@@ -76,10 +76,10 @@ def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
     return path
 
 
-def save_best(run_dir: Path, epoch: int, mean_iu: float) -> Path:
-    """Keep the last checkpoint as `best_checkpoint_ep<epoch>.pth` with its own score; the best before it goes."""
+def save_best(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
+    """Write `best_checkpoint_ep<epoch>.pth`, the state with its own score; the best before it goes."""
     path = run_dir / f"best_checkpoint_ep{epoch}.pth"
-    save({**load(run_dir / f"last_checkpoint_ep{epoch}.pth"), "mean_iu": float(mean_iu)}, path)
+    save(state, path)
     _remove_others(path, "best_checkpoint_ep*.pth")
     return path
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,15 +18,14 @@ from datasets.files import search
 from datasets.look import bits_of_folder
 from datasets.pictures import PictureError, read_turned
 from datasets.results import Older, check_apart
-from engine.log import RunLog
-from engine.runlock import FolderLock
+from engine import tool
 from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation.legend import Legend
 from evaluation.sinks.submission import id_table
 from inference import Predictor, from_file
 from inference.video import Preview, VideoSink, VideoSource
-from utils import amp, distributed
-from utils.cli import exit_code, place_to_write
+from utils import distributed
+from utils.cli import place_to_write
 from utils.errors import UserError
 from utils.files import write_file
 from utils.plural import counted
@@ -116,11 +113,7 @@ class Renderer:
 
 def parser(what: str) -> argparse.ArgumentParser:
     """The command line; what else stands on it goes to the options of train.py."""
-    p = argparse.ArgumentParser(
-        description=what,
-        epilog="Further flags and KEY VALUE pairs as train.py takes them: --arch, --dataset, --n_scales, --fp16, ...",
-        allow_abbrev=False,
-    )
+    p = tool.parser(what, "--arch, --dataset, --n_scales, --fp16")
     p.add_argument("--snapshot", default=SNAPSHOT, help="checkpoint, which may tell its network and classes")
     p.add_argument(
         "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
@@ -136,24 +129,16 @@ def rendering(args: argparse.Namespace, rest: Sequence[str], command: str) -> It
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")
-    lock = FolderLock()
-    note = lock.take(Path(cfg.RESULT_DIR), command)
-    log = RunLog(Path(cfg.RESULT_DIR), name="demo.log")
-    try:
-        run = Run(cfg, spec, ranks, log, amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device), command)
-        notes = [line for line in (note, run.precision.note) if line]
-        log.line("\n".join([command, f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}", *notes]))
+    with tool.opened(cfg, spec, ranks, command, "demo.log") as run:
+        run.log.line(f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}")
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
-        renderer = Renderer(run, inference.build_predictor(cfg, to_device(run, net), run.precision, log.line))
+        renderer = Renderer(run, inference.build_predictor(cfg, to_device(run, net), run.precision, run.log.line))
         try:
             yield renderer
         except KeyboardInterrupt:
             renderer.finish()
             raise
         renderer.finish()
-    finally:
-        log.close()
-        lock.release()
 
 
 def render_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
@@ -235,13 +220,12 @@ def _render_frames(renderer: Renderer, source: VideoSource, frames: Iterator[np.
 _SOURCES = {"demo_image": render_image, "demo_video": render_video, "demo_folder": render_folder}
 
 
+def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
+    """Render the source that a command line names."""
+    ((source, render),) = [(x, _SOURCES[name]) for name, x in vars(args).items() if name in _SOURCES and x is not None]
+    render(source, args, rest, command)
+
+
 def main(script: str, options: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    args, rest = options.parse_known_args(argv)
-    command = f"python {script} {shlex.join(argv)}"
-    ((source, render),) = [(x, _SOURCES[name]) for name, x in vars(args).items() if name in _SOURCES and x is not None]
-    try:
-        return exit_code(lambda: render(source, args, rest, command), args.save_dir, "what is done is written")
-    finally:
-        distributed.close()
+    return tool.main(script, options, run, "save_dir", argv, "what is done is written")

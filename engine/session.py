@@ -126,10 +126,10 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     report = network.weights.load(net, start.path)
     run.log.line(f"{report}\nevaluated by the rule {inference.rule_name(run.cfg)}")
     has_labels = run.cfg.EVAL.MODE != "folder" or run.cfg.EVAL.LABELS
-    if has_labels and (odd := classes.other_names(report.class_names, run.spec)):
+    if has_labels and (odd := classes.other_names(report.weights.class_names, run.spec)):
         places = "--dataset, --classes and --data_root"
         raise UserError(f"{start.path} was trained on other classes: {odd}; check {places}")
-    if odd := classes.other_ids(report.class_ids, run.spec):
+    if odd := classes.other_ids(report.weights.class_ids, run.spec):
         run.log.line(f"warning: other label values than in training: {odd}; masks and labels go by the latter")
     mode = run.cfg.EVAL.MODE
     # Built for several processes alone: `compare` asks for it then.
@@ -138,13 +138,7 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     )
     for line in differences.of(start.path, config.flat(run.cfg), inference.rule_name(run.cfg)):
         run.log.line(f"warning: {line}")
-    lacking = [*report.skipped, *report.missing]
-    if lacking:
-        told = f"{report.num_classes or 'unknown'} classes, {report.arch or 'unknown arch'}"
-        raise UserError(
-            f"{start.path} ({told}) does not fill {run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes: "
-            f"{len(lacking)} entries are missing or of another shape, {lacking[0]} first; check --arch and --dataset"
-        )
+    report.require_complete(run.cfg.MODEL.ARCH, run.cfg.DATASET.NUM_CLASSES)
 
 
 def log_header(run: Run, notes: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from inference.passes import evaluating
 from inference.rule import EvalRule
 from network.weights import finite
 from utils.errors import UserError
+from utils.normalization import Normalization
 
 OUTPUTS = {"argmax": "classes", "softmax": "probabilities", "logits": "scores"}  # and their names in the file
+NEEDED = ("onnx", "onnxscript", "onnxruntime")  # packages, for .onnx
 SMALLEST, LARGEST = 64, 8192  # sides that a file with dynamic sizes takes
 Runner = Callable[[np.ndarray], np.ndarray]
 
@@ -37,14 +40,11 @@ class Deployed(nn.Module):
     def __init__(self, net: nn.Module, rule: EvalRule, output: str = "argmax", raw: bool = False) -> None:
         super().__init__()
         self.net, self.output, self.raw = net, output, raw
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(rule.mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(rule.std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.normalize = Normalization(rule.mean, rule.std, torch.device("cpu"))
 
     def forward(self, image: Tensor) -> Tensor:
         if self.raw:
-            image = (image.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.std
+            image = self.normalize(image.permute(0, 3, 1, 2))
         scores = self.net(image, keep=("pred",))["pred"]
         if self.output == "argmax":
             return scores.argmax(1).to(torch.int32)
@@ -69,40 +69,32 @@ def check(path: Path, fixed: bool) -> None:
         raise UserError(f"{path}: give a file that ends with .onnx or .pt2")
     if path.suffix == ".pt2" and not fixed:  # its guards on sizes cannot be proven for every size
         raise UserError("a .pt2 file takes images of one size: add --fixed, and --size height,width")
-    if path.suffix == ".onnx":
-        _needed("onnx", "onnxscript", "onnxruntime")
+    lacking = [name for name in NEEDED if path.suffix == ".onnx" and find_spec(name) is None]
+    if lacking:
+        raise UserError(f"ONNX needs {lacking[0]}: pip install {' '.join(NEEDED)}")
 
 
-def save(module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, told: dict[str, str]) -> None:
-    """Write `path`, .onnx or .pt2, with the words `told` in it; UserError as `check`."""
+def save(module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, facts: dict[str, str]) -> None:
+    """Write `path`, .onnx or .pt2, with `facts` in it; UserError as `check`."""
     check(path, fixed)
     write = {".onnx": _save_onnx, ".pt2": _save_program}[path.suffix]
     with evaluating(module, rule), torch.no_grad(), _quiet():
-        write(module, (module.example(size),), ({"image": module.dims(fixed)}), path, told)
+        write(module, (module.example(size),), ({"image": module.dims(fixed)}), path, facts)
 
 
-def _save_onnx(module: Deployed, example: Any, shapes: Any, path: Path, told: dict[str, str]) -> None:
+def _save_onnx(module: Deployed, example: Any, shapes: Any, path: Path, facts: dict[str, str]) -> None:
     program = torch.onnx.export(
         module, example, dynamo=True, dynamic_shapes=shapes, verbose=False,
         input_names=["image"], output_names=[OUTPUTS[module.output]],
     )  # fmt: skip
     assert program is not None
-    program.model.metadata_props.update(told)
+    program.model.metadata_props.update(facts)
     program.save(str(path))
 
 
-def _save_program(module: Deployed, example: Any, shapes: Any, path: Path, told: dict[str, str]) -> None:
+def _save_program(module: Deployed, example: Any, shapes: Any, path: Path, facts: dict[str, str]) -> None:
     program = torch.export.export(module, example, dynamic_shapes=shapes)
-    torch.export.save(program, str(path), extra_files=dict(told))
-
-
-def _needed(*packages: str) -> None:
-    """UserError, with what to install, where one cannot be imported."""
-    for name in packages:
-        try:
-            __import__(name)
-        except ImportError:
-            raise UserError(f"ONNX needs {name}: pip install onnx onnxscript onnxruntime") from None
+    torch.export.save(program, str(path), extra_files=dict(facts))
 
 
 @contextmanager

@@ -25,8 +25,8 @@ from utils.errors import UserError
 
 
 class Trained(NamedTuple):
-    """A trained network, its weights random still, with its options and classes; `metadata`: {key: value} of what its
-    file tells of the options.
+    """A trained network, its weights random until they are `loaded`, with its options and classes; `metadata`: {key:
+    value} of what its file tells of the options.
     """
 
     cfg: CfgNode
@@ -41,25 +41,23 @@ def load(checkpoint: str | Path, device: str | torch.device = "cpu", *argv: str)
     `checkpoint`: any file that --snapshot takes; `argv`: further flags of train.py, "--arch", "basic.HRNet" for a file
     that does not name its network. UserError for what is no checkpoint, or fills its network in part only.
     """
-    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)]
-    cfg, spec, net, _ = build([*argv, *words])
-    fill(net, cfg)
+    cfg, spec, net, _ = loaded(checkpoint, argv)
     return Predictor(net.to(device), eval_rule(cfg), device, spec=spec)
 
 
-def fill(net: network.Net, cfg: CfgNode) -> None:
-    """All weights of `net` from the file of --snapshot. UserError if one is missing there."""
-    report = weights_of(net, cfg.SNAPSHOT)
-    lacking = [*report.skipped, *report.missing]
-    if lacking:
-        raise UserError(f"{cfg.SNAPSHOT} does not fill {cfg.MODEL.ARCH}: {lacking[0]} is missing or of another shape")
+def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:
+    """As `build`, of a file and further flags, with all weights from the file. UserError if one is missing there."""
+    found = build([*argv, "--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)])
+    report = weights_of(found.net, found.cfg.SNAPSHOT)
+    report.require_complete(found.cfg.MODEL.ARCH, found.cfg.DATASET.NUM_CLASSES)
+    return found
 
 
 def build(argv: Sequence[str], preferred: str = "", scales: str = "") -> Trained:
     """The network of the file that --snapshot of a command line names; what the line says wins over the file.
 
     `preferred`: of several networks that an unnamed state dict fits, the one to take. `scales`: as --n_scales, for a
-    network that combines scales. UserError where the network cannot be told, or the classes are none of the dataset's.
+    network that combines scales. UserError where nothing tells the network, or the classes are none of the dataset's.
     """
     combined = {"MODEL.N_SCALES": scales} if scales else {}
     cfg = config.load(argv, combined)
@@ -89,26 +87,18 @@ def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
 
 def classes_of(cfg: CfgNode, weights: Weights) -> DatasetSpec:
     """The dataset's classes, or those of the checkpoint, with its label values, where it was trained on others."""
-    spec = _known(cfg, weights.class_names)
-    if spec is None:
-        name = f"{cfg.DATASET.NAME} (as in {Path(cfg.SNAPSHOT).name})"
-        return classes.spec_of(name, weights.class_names, weights.class_ids)
-    if cfg.DATASET.NUM_CLASSES != spec.num_classes:
+    names, data = weights.class_names, cfg.DATASET
+    declared = not names or data.NAME != "list" or data.CLASSES  # else by nobody but the file
+    try:
+        spec = datasets.spec(cfg) if declared else None
+    except UserError:  # they may stand in its folder, which need not be here
+        if not names:
+            raise
+        spec = None
+    if spec is None or (names and tuple(names) != spec.classes):
+        return classes.spec_of(f"{data.NAME} (as in {Path(cfg.SNAPSHOT).name})", names, weights.class_ids)
+    if data.NUM_CLASSES != spec.num_classes:
         raise UserError(
-            f"{cfg.SNAPSHOT} has {cfg.DATASET.NUM_CLASSES} classes, {cfg.DATASET.NAME} {spec.num_classes}: "
-            "name theirs with --dataset"
+            f"{cfg.SNAPSHOT} has {data.NUM_CLASSES} classes, {data.NAME} {spec.num_classes}: name theirs with --dataset"
         )
     return spec
-
-
-def _known(cfg: CfgNode, names: Sequence[str]) -> DatasetSpec | None:
-    """The dataset's classes, None where the file names others; they may stand in its folder, which need not be here."""
-    if names and cfg.DATASET.NAME == "list" and not cfg.DATASET.CLASSES:
-        return None  # nobody has declared any but the file
-    try:
-        spec = datasets.spec(cfg)
-    except UserError:
-        if names:
-            return None
-        raise
-    return spec if not names or tuple(names) == spec.classes else None

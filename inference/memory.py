@@ -6,6 +6,7 @@ import math
 import os
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,12 @@ def available(device: torch.device) -> int:
 
 def _host(meminfo: Path = Path("/proc/meminfo")) -> int:
     """Available bytes of the machine; where nothing tells, half of its memory, and else 4 GiB."""
-    try:
+    with suppress(OSError, KeyError, ValueError):
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
         return int(fields["MemAvailable"].split()[0]) << 10
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
+    with suppress(OSError, ValueError, AttributeError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (OSError, ValueError, AttributeError):
-        return _FALLBACK
+    return _FALLBACK
 
 
 def _control_group(root: Path = Path("/sys/fs/cgroup")) -> int:
@@ -56,10 +54,8 @@ def _control_group(root: Path = Path("/sys/fs/cgroup")) -> int:
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
-        try:
+        with suppress(OSError, ValueError):
             return max(0, int((root / limit).read_text()) - int((root / usage).read_text()))
-        except (OSError, ValueError):
-            continue
     return 1 << 62
 
 

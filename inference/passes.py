@@ -38,7 +38,6 @@ class TestTimeAugmentation:
         rule: EvalRule,
         device: torch.device | str | None = None,
         autocast: torch.dtype | None = None,
-        channels_last: bool = False,
     ) -> None:
         self.net: Callable[..., Any] = net.module if isinstance(net, nn.parallel.DistributedDataParallel) else net
         self.rule = rule
@@ -47,7 +46,6 @@ class TestTimeAugmentation:
         self.device = torch.device(device or (weights[0].device if weights else "cpu"))
         self.dtype = weights[0].dtype if weights else torch.float32
         self.autocast = autocast
-        self.channels_last = channels_last
         # Looks at the scores of a pass over an input; None: nobody does.
         self.watch: Callable[[Tensor, Callable[[], object]], None] | None = None
         self._takes_keep = _takes(self.net, "keep")
@@ -135,8 +133,6 @@ class TestTimeAugmentation:
 
         `size`: of "pred" instead, where the network can give it.
         """
-        if self.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
         more: dict[str, Any] = {"keep": ("pred", *extras)} if self._takes_keep else {}
         more |= {"size": size} if size and self._takes_size else {}
         out = self.net(x, **more)
@@ -181,19 +177,18 @@ def _takes(net: Callable[..., Any], name: str) -> bool:
 def evaluating(net: object, rule: EvalRule) -> Iterator[None]:
     """Evaluation mode inside, inputs scaled by the rule; afterwards every module is as it was."""
     modules = list(net.modules()) if isinstance(net, nn.Module) else []
-    before = [(m, m.training) for m in modules]
-    scaling = [(m, m.use_given_scale_factor) for m in modules if isinstance(m, MultiScale)]
+    scaling = [m for m in modules if isinstance(m, MultiScale)]
+    before = [(m, "training", m.training) for m in modules]
+    before += [(m, "use_given_scale_factor", m.use_given_scale_factor) for m in scaling]
     try:
         if isinstance(net, nn.Module):
             net.eval()
-        for one, _ in scaling:
-            one.use_given_scale_factor = rule.use_given_scale_factor
+        for module in scaling:
+            module.use_given_scale_factor = rule.use_given_scale_factor
         yield
     finally:
-        for module, training in before:
-            module.training = training
-        for one, exact in scaling:
-            one.use_given_scale_factor = exact
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Predictor:
 
     `net(image)` or `net(image, keep=names)` gives logits (N, K, h, w) or a dict with them under "pred"; it may be any
     callable. `memory_bytes` bounds what a call allocates at its peak: estimated beforehand from a measured pass on a
-    small crop; default: 80 % of what is free. Whole images where they fit; otherwise, or with `tile`, square tiles
+    small crop; default: 80 % of what is free. Whole images where they fit; otherwise, or with the rule's `tile`, tiles
     with blended overlap. If memory runs out all the same, tiles of half the size, and again down to 64 pixels;
     `Prediction.note` and a line to `log` say so. `autocast`: the type for automatic mixed precision.
     The network's training or evaluation mode is restored after each call. The scores of the first batch have to be
@@ -60,16 +60,12 @@ class Predictor:
         rule: EvalRule = PLAIN,
         device: torch.device | str | None = None,
         memory_bytes: int | None = None,
-        tile: int = 0,
-        overlap: float | None = None,
         autocast: torch.dtype | None = None,
-        channels_last: bool = False,
         log: Callable[[str], None] | None = None,
         strict: bool = True,
         spec: DatasetSpec | None = None,
     ) -> None:
-        self.rule = replace(rule, tile=tile or rule.tile, overlap=rule.overlap if overlap is None else overlap)
-        self.passes = TestTimeAugmentation(net, self.rule, device, autocast, channels_last)
+        self.rule, self.passes = rule, TestTimeAugmentation(net, rule, device, autocast)
         self.net, self.device = self.passes.net, self.passes.device
         self.memory_bytes = memory_bytes
         self.log = log or (lambda line: None)
@@ -133,7 +129,7 @@ class Predictor:
         return None
 
     def _look(self, scores: Tensor, again: Callable[[], object]) -> None:
-        """At the scores of a pass, of which one that is not finite is told, once."""
+        """Look at the scores of a pass and say, once, that one is not finite."""
         half = torch.half in (self.passes.autocast, self.passes.dtype)
         self.passes.watch = None
         line = finite.complaint(scores, self.net, again, half)
@@ -230,8 +226,7 @@ class Predictor:
         """(1, 3, H, W) -> its prediction from tiles. Rows are decided as soon as no further tile covers them."""
         height, width = size_of(image)
         tops, lefts = starts(height, tile, self.rule.overlap), starts(width, tile, self.rule.overlap)
-        down = weights(height, tile, self.rule.overlap, self.rule.blend)
-        across = weights(width, tile, self.rule.overlap, self.rule.blend)
+        down, across = weights(height, tile, self.rule.overlap), weights(width, tile, self.rule.overlap)
         rows, columns = min(tile, height), min(tile, width)
         sums, extras = RowAccumulator(width, rows), {}
         pieces: list[tuple[Tensor, Tensor, Tensor | None]] = []
@@ -274,6 +269,6 @@ def _as_tensor(image: np.ndarray | Tensor) -> Tensor:
         kind = "an array" if is_array else "a tensor"
         raise UserError(
             f"an image has to be uint8 RGB (H, W, 3) or a float tensor (3, H, W), but it is {kind} of {tensor.dtype} "
-            f"{shape}; convert it first (grey images: repeat the channel; RGBA: drop the last one)"
+            f"{shape}; convert it first (gray images: repeat the channel; RGBA: drop the last one)"
         )
     return tensor.permute(2, 0, 1) if last else tensor

@@ -53,8 +53,7 @@ class EvalRule:
     What is cut where the network sees a part at a time:
 
     `tile`    the image, before it is scaled, for the sake of memory: squares of this side, 0: none, or what fits.
-              `overlap`: their share in common; `blend`: their weight there, "tent" (falls off to the border) or
-              "uniform".
+              `overlap`: their share in common, where their weights fall off to the border.
     `window`  the input, scaled and mirrored: squares of `window * max(scale, 1)`, 0: none. `window_overlap`: their
               share in common, averaged by `inference.windows.counts`, or as `published_counts` says.
     `piece`   the input, scaled, before it is mirrored: (h, w) at every scale, None: none. Without overlap, but the last
@@ -85,7 +84,6 @@ class EvalRule:
     piece: Size | None = None
     tile: int = 0
     overlap: float = 0.25
-    blend: Literal["tent", "uniform"] = "tent"
 
     @property
     def flips(self) -> tuple[tuple[int, ...], ...]:

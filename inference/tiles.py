@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
-
-Blend = Literal["tent", "uniform"]
 
 
 def starts(length: int, tile: int, overlap: float) -> list[int]:
@@ -19,16 +16,14 @@ def starts(length: int, tile: int, overlap: float) -> list[int]:
     return [*range(0, length - tile, stride), length - tile]
 
 
-def weights(length: int, tile: int, overlap: float, blend: Blend) -> list[Tensor]:
+def weights(length: int, tile: int, overlap: float) -> list[Tensor]:
     """Weight along an axis for each tile, (min(tile, length),) float32; they add up to 1 at every pixel.
 
     The two-dimensional weight is the product of both axes' and adds up to 1 as well. Where a single tile lies, its
     weight is exactly 1.
     """
     first, tile = starts(length, tile, overlap), min(tile, length)
-    ramp = torch.ones(tile)
-    if blend == "tent":
-        ramp = torch.minimum(torch.arange(1, tile + 1), torch.arange(tile, 0, -1)).float()
+    ramp = torch.minimum(torch.arange(1, tile + 1), torch.arange(tile, 0, -1)).float()  # falls off to both ends
     total = torch.zeros(length)
     for start in first:
         total[start : start + tile] += ramp

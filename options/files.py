@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from options.foreign import ForeignConfig
+from options.foreign import ForeignConfig, leaves
 from options.table import OPTIONS
 from utils import yamlfile
 from utils.errors import UserError, nearest
@@ -27,9 +27,9 @@ def read(file: str, systems: Sequence[ForeignConfig], foreign: Foreign) -> tuple
         raise UserError(f"{where}: expected keys and values, found {type(tree).__name__}")
     try:
         system = next((system for system in systems if system.is_theirs(tree)), None)
-        leaves = list(_leaves(tree))
-        _check(leaves, OPTIONS if system is None else system.keys or tree, theirs if system else ())
-        found = [(key, key, value) for key, value in leaves]
+        values = list(leaves(tree))
+        _check(values, OPTIONS if system is None else system.keys or tree, theirs if system else ())
+        found = [(key, key, value) for key, value in values]
         if system is not None:
             foreign[system.name] |= system.read(tree)
             found = [(key, key, value) for key, value in system.recipe.items()]
@@ -40,15 +40,6 @@ def read(file: str, systems: Sequence[ForeignConfig], foreign: Foreign) -> tuple
         if key not in OPTIONS:
             raise UserError(f"{where}: unknown key {said!r}{nearest(said, OPTIONS)}")
     return {key: OPTIONS[key].coerce(value, f"{where}: {said}") for said, key, value in found}, system is None
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of all below `tree`."""
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _check(leaves: Collection[tuple[str, Any]], keys: Collection[str], texts: Collection[str]) -> None:

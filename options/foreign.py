@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+
+from utils.errors import UserError, nearest
 
 Tree = dict[Any, Any]
 ForeignValues = dict[str, Any]
@@ -42,3 +44,23 @@ class ForeignConfig(NamedTuple):
     legacy_flags: Mapping[str, str] = {}
     overrides: Callable[[ParseContext], dict[str, Any]] = lambda _: {}
     ignored_flags: Callable[[ParseContext], list[str]] = lambda _: []
+
+
+def leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of all below `tree`."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def read_keys(tree: Tree, keys: Mapping[str, tuple[str, Any]], whose: str) -> ForeignValues:
+    """What a file says in `keys`, {theirs: (ours, default)}, with every default but None; UserError that names all keys
+    that are none of theirs. `whose`: the file's system.
+    """
+    foreign = {key: value for key, value in leaves(tree) if value is not None}
+    unknown = [f"{key}{nearest(key, keys)}" for key in foreign if key not in keys]
+    if unknown:
+        raise UserError(f"in this file of {whose} is not known: {'; '.join(unknown)}")
+    return {key: default for key, (_, default) in keys.items() if default is not None} | foreign

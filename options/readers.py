@@ -101,6 +101,19 @@ def schedule(of: str, *names: str) -> Reader:
     return _training(f"--lr_schedule {of}", lambda run: run.values["OPTIM.SCHEDULE"] in names)
 
 
+def looks(table: str) -> Reader:
+    """Trainings with the colors and blur of this --aug_table, which whole images have under any."""
+    return _training(f"--aug_table {table}", lambda run: run.values["AUG.TABLE"] == table or not CROPS.reads(run))
+
+
+def crops(table: str, dataset: str = "") -> Reader:
+    """Trainings on crops as this --aug_table makes them, and those on `dataset`, whose validation also reads it."""
+    return _training(
+        f"crops by --aug_table {table}{f', and of the validation of {dataset}' if dataset else ''}",
+        lambda run: (CROPS.reads(run) and run.values["AUG.TABLE"] == table) or run.values["DATASET.NAME"] == dataset,
+    )
+
+
 # Of a network, in training and evaluation.
 PARSING = Reader("encoder_decoder", lambda run: run.arch.head == ANY)
 HRNET = Reader("networks with HRNet in their name", lambda run: run.arch.trunk == "hrnet")
@@ -130,12 +143,6 @@ CROPS = _training("training on crops, without --imgSize", lambda run: not run.as
 UNIFORM = _training(CROPS.of, lambda run: CROPS.reads(run) or not run.asks("DATASET.CLASS_UNIFORM_PCT"))
 UNIFORM_CROPS = _training(
     "--class_uniform_pct, on crops", lambda run: CROPS.reads(run) and run.asks("DATASET.CLASS_UNIFORM_PCT")
-)
-LOOKS = _training("--aug_table nvidia", lambda run: run.values["AUG.TABLE"] == "nvidia" or not CROPS.reads(run))
-SCALED_CROPS = _training("crops by --aug_table nvidia", lambda run: CROPS.reads(run) and LOOKS.reads(run))
-PRE_SIZE = _training(
-    "crops by --aug_table nvidia, and of Mapillary's validation",
-    lambda run: SCALED_CROPS.reads(run) or run.values["DATASET.NAME"] == "mapillary",
 )
 # Of a training's loss and steps.
 NAMED_LOSS = _training("a loss without --loss_terms", lambda run: not run.asks("LOSS.TERMS"))

@@ -6,30 +6,28 @@ python scripts/convert_checkpoint.py IN OUT --to LAYOUT
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from network.weights import finite, read_file, writers  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
-from utils.files import cannot_write  # noqa: E402
+from network.weights import finite, read_file, writers
+from utils.cli import exit_code, place_to_write, start
+from utils.files import cannot_write, whole
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    layouts = {name: about for name, (_, about) in writers().items()}
+    layouts = writers()
     p = argparse.ArgumentParser(
         description="Rewrite a checkpoint in another layout.",
-        epilog="layouts: " + "; ".join(f"{name}, {about}" for name, about in layouts.items()),
+        epilog="layouts: " + "; ".join(f"{name}, {layout.about}" for name, layout in layouts.items()),
         allow_abbrev=False,
     )
     p.add_argument("source", metavar="IN", type=Path, help="checkpoint of any supported layout")
@@ -44,30 +42,21 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
     """Write `target`; returns one line about it. Every file appears whole or not at all."""
     weights = read_file(source, ema=not raw)
     weights = replace(weights, arch=weights.arch or arch)
-    write, _ = writers()[to]
+    write = writers()[to].write
+    assert write is not None
     contents = {target / name if name else target: content for name, content in write(weights).items()}
-    partial = {path: path.with_name(path.name + ".tmp") for path in contents}
     try:
-        for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(content, partial[path])
-        for path in contents:
-            partial[path].replace(path)
+        with ExitStack() as all_written:
+            for path, content in contents.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stream = all_written.enter_context(whole(path, durable=True))
+                torch.save(content, stream)
+                stream.flush()  # the last file is full before the first takes its place
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        for path in partial.values():
-            with suppress(OSError):
-                path.unlink()
         raise cannot_write(target, error) from error
     odd = finite.odd(weights.state)
     warning = f"; warning: {odd[0]} and {len(odd) - 1} more are no finite numbers, there as here" if odd else ""
     return f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source}){warning}"
-
-
-def _write(content: Any, path: Path) -> None:
-    with open(path, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

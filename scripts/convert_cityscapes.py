@@ -14,16 +14,17 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets.files import is_hidden  # noqa: E402
-from datasets.reading import find_folder  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
-from utils.errors import UserError  # noqa: E402
-from utils.workers import convert  # noqa: E402
+from datasets.files import is_hidden
+from datasets.reading import find_folder
+from utils.cli import exit_code, start
+from utils.errors import UserError
+from utils.workers import convert
 
 TREES = ("gtFine_trainvaltest/gtFine", "gtFine")
 MOST_PIXELS = 1 << 28
@@ -60,10 +61,8 @@ def draw(source: Path) -> bytes:
 
 def run(root: str, workers: int) -> str:
     """Write what is missing; gives a line about it."""
-    try:
-        import cityscapesscripts  # noqa: F401
-    except ImportError:
-        raise UserError("this needs cityscapesScripts: pip install cityscapesscripts") from None
+    if find_spec("cityscapesscripts") is None:
+        raise UserError("this needs cityscapesScripts: pip install cityscapesscripts")
     folder = find_folder(root, TREES, "Cityscapes fine labels")
     sources = [path for path in sorted(folder.rglob("*" + POLYGONS)) if not is_hidden(path.name)]
     if not sources:

@@ -9,7 +9,6 @@ images. Started again it goes on.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -17,21 +16,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets import labelrecord  # noqa: E402
-from datasets.cityscapes import SPEC  # noqa: E402
-from datasets.files import is_hidden  # noqa: E402
-from datasets.reading import find_folder, read_label  # noqa: E402
-from utils.cli import exit_code, start  # noqa: E402
-from utils.errors import UserError  # noqa: E402
-from utils.workers import convert  # noqa: E402
+from datasets import labelrecord
+from datasets.cityscapes import SPEC
+from datasets.files import is_hidden
+from datasets.reading import find_folder, read_label
+from utils.cli import exit_code, start
+from utils.errors import UserError
+from utils.visualize import bit_colors, encode_indexed
+from utils.workers import convert
 
 SOURCE, TARGET = "refinement_final/train_extra", "convert_autolabelled"
-COLOURS = 255
+COLORS = 255  # of the palette
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,25 +49,12 @@ def table() -> np.ndarray:
     return ids
 
 
-def palette() -> list[int]:
-    """R, G, B of each value: the three lowest bits are the highest bits of the colours, and so on (Pascal VOC's)."""
-    values = np.arange(COLOURS)
-    colours = np.zeros((COLOURS, 3), int)
-    for bit in range(8):
-        for channel in range(3):
-            colours[:, channel] |= (values >> (3 * bit + channel) & 1) << (7 - bit)
-    return colours.ravel().tolist()
-
-
 def relabel(source: Path) -> bytes:
     """Label image of raw ids -> PNG of train ids."""
     label = read_label(str(source))
     if label.dtype != np.uint8:
         raise UserError(f"{source} has {8 * label.dtype.itemsize} bits a pixel; labels have 8")
-    picture, png = Image.fromarray(table()[label]).convert("P"), io.BytesIO()
-    picture.putpalette(palette())
-    picture.save(png, "PNG")
-    return png.getvalue()
+    return encode_indexed(table()[label], bit_colors()[:COLORS], level=6)
 
 
 def run(root: str, workers: int) -> str:

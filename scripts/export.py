@@ -4,7 +4,7 @@ python scripts/export.py --snapshot CKPT --out model.onnx [--output softmax] [--
 python scripts/export.py --snapshot CKPT --out model.pt2 --size 1024,2048 --fixed
 
 .onnx is for ONNX Runtime, TensorRT, OpenVINO and the like (pip install onnx onnxscript onnxruntime), .pt2 a program of
-torch.export. Beside it comes a .json with classes, colours, mean and deviation. Any checkpoint that train.py reads,
+torch.export. Beside it comes a .json with classes, colors, mean and deviation. Any checkpoint that train.py reads,
 with further flags of train.py where they change the network: --arch, --n_scales 0.5,1.0,2.0, ...
 """
 
@@ -22,17 +22,14 @@ import torch
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import inference  # noqa: E402
-from datasets.look import bits_of_folder  # noqa: E402
-from datasets.pictures import read_image  # noqa: E402
-from inference import (
-    export,  # noqa: E402
-    from_file,  # noqa: E402
-)
-from inference.rule import EvalRule, normalize  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
-from utils.errors import UserError  # noqa: E402
-from utils.files import write_file  # noqa: E402
+import inference
+from datasets.look import bits_of_folder
+from datasets.pictures import read_image
+from inference import export, from_file
+from inference.rule import EvalRule, normalize
+from utils.cli import exit_code, place_to_write, start
+from utils.errors import UserError
+from utils.files import write_file
 
 LISTS = ("mean", "std", "classes", "palette")  # of the .json, in the file itself, too
 MOST_ERROR, LEAST_SAME = 1e-3, 0.999  # of the largest value; share of pixels that have the same class
@@ -47,12 +44,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=place_to_write, required=True, help="file to write: .onnx or .pt2")
     p.add_argument("--output", choices=list(export.OUTPUTS), default="argmax", help="what the file gives [argmax]")
     p.add_argument("--size", default="512,1024", help="height,width of the example that is traced [512,1024]")
-    p.add_argument(
-        "--fixed",
-        action="store_true",
-        help="take images of --size only (.pt2 always does); else of any size from 64 on",
-    )
-    p.add_argument("--uint8", action="store_true", help="take (N, H, W, 3) uint8 RGB, not normalised (N, 3, H, W)")
+    p.add_argument("--fixed", action="store_true", help="take images of --size only, as .pt2 does; else any from 64 on")
+    p.add_argument("--uint8", action="store_true", help="take (N, H, W, 3) uint8 RGB, not normalized (N, 3, H, W)")
     p.add_argument("--image", default="", help="picture to compare on as well")
     return p
 
@@ -61,10 +54,8 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """Build, load, write, compare, tell."""
     size = _size(args.size)
     export.check(args.out, args.fixed)
-    argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot]
     # Sizes of evaluation that a file records are not asked for here.
-    cfg, spec, net, _ = from_file.build(["--imgSize", "", *rest, *argv])
-    from_file.fill(net, cfg)
+    cfg, spec, net, _ = from_file.loaded(args.snapshot, ["--imgSize", "", *rest])
     rule = inference.eval_rule(cfg)
     around = rule.scales != (1.0,) or rule.short_edge_sizes or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
     if around or len(rule.flips) > 1:
@@ -72,13 +63,13 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
     module = export.Deployed(net, rule, args.output, args.uint8)
     export.check_scores(module, rule, size)
     scales = ",".join(map(str, cfg.MODEL.N_SCALES))
-    told = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": scales, "input": _input(args)}
-    about: dict[str, Any] = {**told, "mean": rule.mean, "std": rule.std}
+    facts = {"arch": cfg.MODEL.ARCH, "output": args.output, "n_scales": scales, "input": _input(args)}
+    about: dict[str, Any] = {**facts, "mean": rule.mean, "std": rule.std}
     about |= {"size": size if args.fixed else None, "classes": spec.classes, "palette": spec.palette}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     partial = args.out.with_name(f".{args.out.name}.tmp{args.out.suffix}")
     try:
-        export.save(module, rule, size, partial, args.fixed, told | {name: json.dumps(about[name]) for name in LISTS})
+        export.save(module, rule, size, partial, args.fixed, facts | {name: json.dumps(about[name]) for name in LISTS})
         compare(args, module, rule, export.runner(partial), size)
         partial.replace(args.out)
     finally:
@@ -119,13 +110,11 @@ def _picture(args: argparse.Namespace, module: export.Deployed, rule: EvalRule, 
     if note:
         print(note)
     image = read_image(args.image, upright=True, bits=bits)
-    if not args.fixed and min(image.shape[:2]) < export.SMALLEST:
-        raise UserError(
-            f"{args.image} is {image.shape[1]}x{image.shape[0]} pixels, the file takes sides from {export.SMALLEST} "
-            "on: give another --image, or --fixed with --size"
-        )
-    if args.fixed and (image.shape[0] < size[0] or image.shape[1] < size[1]):
-        raise UserError(f"{args.image} is {image.shape[1]}x{image.shape[0]} pixels, smaller than --size {args.size}")
+    height, width = image.shape[:2]
+    least = size if args.fixed else [export.SMALLEST] * 2
+    if height < least[0] or width < least[1]:
+        taken = f"smaller than --size {args.size}" if args.fixed else f"the file takes sides from {least[0]} on"
+        raise UserError(f"{args.image} is {width}x{height} pixels, {taken}: give another --image or --size")
     tensor = torch.from_numpy(image[: size[0], : size[1]].copy() if args.fixed else image)[None]  # (1, H, W, 3)
     return tensor if module.raw else normalize(tensor.permute(0, 3, 1, 2), rule)
 

@@ -18,7 +18,7 @@ from compat.csail import options as csail
 from compat.hrnet import keys as hrnet_keys
 from options import archs, table
 from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
-from scripts.sdcnet_options import parser as sdcnet_parser
+from scripts.train_sdcnet import parser as sdcnet_parser
 from slurm import submit
 
 ROOT = Path(__file__).parents[1]

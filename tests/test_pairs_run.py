@@ -24,7 +24,7 @@ import inference
 import network
 import train
 from datasets.pictures import read_image
-from engine import checkpoint
+from engine import checkpoint, labeling
 from evaluation.sinks.submission import id_table
 from inference import Predictor, from_file
 from network.weights import layouts, metadata
@@ -204,9 +204,9 @@ def test_export(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_a_teacher_has_its_own_sizes(folder: Path, tmp_path: Path) -> None:
     words = ["--snapshot", str(folder), "--images", str(tmp_path), "--out", str(tmp_path / "out")]
-    cfg = auto_label.teacher(auto_label.parser().parse_args(words), []).cfg
+    cfg = labeling.teacher(auto_label.parser().parse_args(words), []).cfg
     assert cfg.DATASET.IMG_SIZES == SIZES["IMG_SIZES"] and not cfg.EVAL.MULTI_SCALE
-    cfg = auto_label.teacher(auto_label.parser().parse_args(words), ["--imgSize", ""]).cfg
+    cfg = labeling.teacher(auto_label.parser().parse_args(words), ["--imgSize", ""]).cfg
     assert cfg.EVAL.MULTI_SCALE and cfg.EVAL.EXTRA_SCALES == (0.5, 2.0)
 
 

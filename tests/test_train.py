@@ -58,6 +58,11 @@ def test_training_writes_what_people_look_for(trained: list[str]) -> None:
     assert {"last_checkpoint_ep3.pth", "checkpoint_ep1.pth", "checkpoint_ep3.pth", "best_checkpoint_ep3.pth"} <= names
     assert sum(name.endswith(".pth") for name in names) == 4
     assert not [name for name in names if ".part" in name]
+    best, end = (checkpoint.load(folder(trained) / f"{kind}_checkpoint_ep3.pth") for kind in ("best", "last"))
+    assert best.pop("mean_iu") > 0.0 == end.pop("mean_iu")  # that of the epochs before
+    assert best.keys() == end.keys() and (best["epoch"], best["step"]) == (3, 8)
+    for part in ("net", "ema"):
+        torch.testing.assert_close(best[part], end[part], rtol=0, atol=0)
     assert [row["epoch"] for row in rows(trained, "train")] == [0, 1, 2, 3]
     assert [row["epoch"] for row in rows(trained, "val")] == [3]
     output = (folder(trained).parent / "stdout.txt").read_text()

@@ -30,7 +30,7 @@ def block(
     snow: bool = False,
     blind: bool = True,
 ) -> Thing:
-    """A house whose street side runs from `start` to `end` (world X, Z), on the side `way` (-1 left, +1 right).
+    """Build a house whose street side runs from `start` to `end` (world X, Z), on the side `way` (-1 left, +1 right).
 
     `blind`: its near end has few windows (it stood wall to wall); otherwise the end is a facade too.
     """
@@ -53,7 +53,7 @@ def block(
 
 
 def _front(seed: int, look: Style, length: float, height: float, blind: bool) -> Texture:
-    """A facade that is painted when it is first seen."""
+    """Make a facade that is painted when it is first seen."""
 
     @cache
     def paint() -> tuple[np.ndarray, np.ndarray | None]:
@@ -69,7 +69,7 @@ def footprint(thing: Thing) -> tuple[np.ndarray, float]:
 
 
 def _roof(rng: np.random.Generator, look: Style, corners: np.ndarray, height: float, snow: bool) -> Solid:
-    """A saddle roof with its ridge along the street, and the gable over the near end."""
+    """Build a saddle roof with its ridge along the street, and the gable over the near end."""
     a, b, c, d = (np.array([x, height, z]) for x, z in corners)
     lift = np.array([0.0, rng.uniform(0.25, 0.5) * float(np.linalg.norm(d - a)), 0.0])
     ridge_a, ridge_b = (a + d) / 2 + lift, (b + c) / 2 + lift
@@ -93,7 +93,7 @@ def _chimney(a: np.ndarray, b: np.ndarray, color: np.ndarray) -> Face:
 def _strip(
     a: tuple[float, float], b: tuple[float, float], height: float, texture: np.ndarray, label: int, see_through: bool
 ) -> Thing:
-    """A vertical texture along a line, painted by the distance of its middle."""
+    """Put a vertical texture along a line, painted by the distance of its middle."""
     p, q = np.array(a), np.array(b)
     quad = _upright(p, q, height)
     face = Face(quad, None, label, texture=fixed(texture), opaque=see_through, solid_label=see_through)
@@ -104,7 +104,7 @@ def _strip(
 def barrier(
     rng: np.random.Generator, points: list[tuple[float, float]], kind: str, *, snow: bool = False
 ) -> list[Thing]:
-    """A "wall", "fence" or "hedge" along world points (X, Z), one thing a segment."""
+    """Build a "wall", "fence" or "hedge" along world points (X, Z), one thing a segment."""
     if kind == "wall":
         height, texture, label = rng.uniform(1.3, 3.4), _masonry(rng), ids.WALL
     elif kind == "fence":
@@ -117,7 +117,7 @@ def barrier(
 
 
 def _masonry(rng: np.random.Generator) -> np.ndarray:
-    """(56, 128, 3) of a garden or retaining wall: masonry or concrete, with a coping, perhaps graffiti."""
+    """Paint (56, 128, 3) of a garden or retaining wall: masonry or concrete, with a coping, perhaps graffiti."""
     h, w = 56, 128
     tone = tint(rng, ((150, 90, 72), (150, 146, 138), (120, 118, 116), (176, 164, 142)), 0.75, 1.15)
     kind = rng.random()
@@ -139,7 +139,7 @@ def _masonry(rng: np.random.Generator) -> np.ndarray:
 
 
 def _railing(rng: np.random.Generator) -> np.ndarray:
-    """(64, 160, 4) of a fence: bars, pickets, boards or mesh, with posts."""
+    """Paint (64, 160, 4) of a fence: bars, pickets, boards or mesh, with posts."""
     h, w = 64, 160
     paints = ((46, 50, 52), (120, 124, 122), (60, 84, 62), (122, 92, 62), (206, 204, 196))
     color = np.array(choose(rng, paints), np.float32)

@@ -28,7 +28,7 @@ class Light:
     snow: bool = False
 
     def shade(self, normal: np.ndarray) -> float:
-        """Brightness factor of a surface with unit `normal`."""
+        """Give the brightness factor of a surface with unit `normal`."""
         return self.ambient + self.diffuse * max(0.0, float(normal @ self.sun))
 
     @property
@@ -56,7 +56,7 @@ class Canvas:
         self.origin = np.asarray(camera.position, float)
 
     def area(self, seen: np.ndarray) -> int:
-        """Pixels of the window round a polygon in camera coordinates."""
+        """Count pixels of the window round a polygon in camera coordinates."""
         corners = self.project(seen)
         window = None if corners is None else self.window(corners)
         return 0 if window is None else (window[2] - window[0]) * (window[3] - window[1])
@@ -82,7 +82,7 @@ class Canvas:
         return self.corners(seen) if len(seen) else None
 
     def window(self, corners: np.ndarray) -> Window | None:
-        """The part of the picture round a polygon; None outside of it."""
+        """Find the part of the picture round a polygon; None outside of it."""
         x, y, w, h = cv2.boundingRect(corners)
         height, width = self.camera.shape
         x0, y0 = max(0, x >> SHIFT), max(0, y >> SHIFT)
@@ -114,7 +114,7 @@ class Canvas:
             cv2.fillPoly(self.glow, [corners], 255 if glow else 0, shift=SHIFT)
 
     def _depth_of_polygon(self, corners: np.ndarray, window: Window, seen: np.ndarray) -> None:
-        """Inverse depth of a polygon, that of its first corner all over; a draft has none."""
+        """Write the inverse depth of a polygon, that of its first corner all over; a draft has none."""
         if not self.draft:
             cv2.fillPoly(self.nearness, [corners], 1.0 / max(float(seen[0, 2]), NEAR), shift=SHIFT)
 
@@ -184,7 +184,7 @@ class Canvas:
             cv2.copyTo(lit, mask, self.glow[y0:y1, x0:x1])
 
     def _mark(self, mask: np.ndarray, window: Window, label: int, quad: np.ndarray) -> None:
-        """Label and inverse depth of a plane; the latter is linear in the pixel."""
+        """Write label and inverse depth of a plane; the latter is linear in the pixel."""
         x0, y0, x1, y1 = window
         self.label[y0:y1, x0:x1][mask > 0] = label
         a, b = (quad[1] - quad[0]).tolist(), (quad[2] - quad[0]).tolist()

@@ -12,10 +12,10 @@ Color = Sequence[float] | np.ndarray
 
 
 def tint(rng: np.random.Generator, colors: Sequence[Color], low: float, high: float) -> np.ndarray:
-    """One of some colors, brighter or darker by a factor from `low` to `high`."""
+    """Choose one of some colors, brighter or darker by a factor from `low` to `high`."""
     return np.array(choose(rng, colors)) * rng.uniform(low, high)
 
 
 def choose(rng: np.random.Generator, some: Sequence[T]) -> T:
-    """One of some, each as likely as the others."""
+    """Choose one of some, each as likely as the others."""
     return some[int(rng.integers(len(some)))]

@@ -61,7 +61,7 @@ def style(rng: np.random.Generator, works: bool, density: int) -> Style:
 def facade(
     rng: np.random.Generator, look: Style, length: float, height: float, blind: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Texture (h, w, 3) uint8 of a wall of `length` x `height` meters and its lit windows (h, w) uint8.
+    """Paint the texture (h, w, 3) uint8 of a wall of `length` x `height` meters and its lit windows (h, w) uint8.
 
     `blind`: a side wall with few windows and no shops.
     """
@@ -94,7 +94,7 @@ def _wall(rng: np.random.Generator, look: Style, h: int, w: int) -> np.ndarray:
 
 
 def _pane(rng: np.random.Generator, look: Style, h: int, w: int) -> np.ndarray:
-    """A window pane: dark room, reflected sky at the top, sometimes curtains."""
+    """Paint a window pane: dark room, reflected sky at the top, sometimes curtains."""
     down = np.linspace(1.0, 0.0, h, dtype=np.float32)[:, None, None]
     sky = np.array([150, 170, 190]) * rng.uniform(0.15, 0.7)
     pane = look.glass * rng.uniform(0.7, 1.3) + down * sky * rng.uniform(0.2, 1.0)
@@ -145,7 +145,7 @@ def _balcony(image: np.ndarray, look: Style, x0: int, x1: int, y: int) -> None:
 
 
 def _curtain(rng: np.random.Generator, image: np.ndarray, lit: np.ndarray, look: Style, base: int) -> None:
-    """A glass front: panes that mirror a cloudy sky, thin mullions, dark floor bands."""
+    """Paint a glass front: panes that mirror a cloudy sky, thin mullions, dark floor bands."""
     h, w = lit.shape
     sky = np.array([132, 156, 178]) * rng.uniform(0.5, 1.05)
     mirror = sky * (1 + 0.35 * fractal(rng, h, w, 3))[..., None]
@@ -211,7 +211,7 @@ def _door(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
 
 
 def _trim(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
-    """Cornice, plinth and sometimes a line between stories."""
+    """Paint cornice, plinth and sometimes a line between stories."""
     h = image.shape[0]
     image[:5] = np.minimum(look.wall * 1.2, 240)
     image[5:8] *= 0.55
@@ -222,7 +222,7 @@ def _trim(rng: np.random.Generator, image: np.ndarray, look: Style) -> None:
 
 
 def roof(rng: np.random.Generator, snow: bool) -> np.ndarray:
-    """(48, 96, 3) uint8 tiles or slates."""
+    """Paint (48, 96, 3) uint8 tiles or slates."""
     color = np.array(choose(rng, ((128, 66, 50), (88, 80, 78), (104, 62, 54), (74, 78, 86))), np.float32)
     image = bricks(rng, 48, 96, color, 4)
     if snow:

@@ -22,7 +22,7 @@ def _thing(faces: list[Face], half: float, tall: float, bottom: float = 0.0) -> 
 
 
 def _pole(color: np.ndarray, x: float, tall: float, wide: float) -> list[Face]:
-    """A round post: a light and a dark half."""
+    """Build a round post: a light and a dark half."""
     h, top = wide / 2, wide * 0.38
     shape = [(x - h, 0.0), (x + h, 0.0), (x + top, tall), (x - top, tall)]
     dark = [(x + h * 0.1, 0.0), (x + h, 0.0), (x + top, tall), (x, tall)]
@@ -34,12 +34,12 @@ def _gray(rng: np.random.Generator) -> np.ndarray:
 
 
 def _raised(tall: float, *points: tuple[float, float]) -> np.ndarray:
-    """A polygon whose heights count from `tall`."""
+    """Make a polygon whose heights count from `tall`."""
     return flat([(x, tall + y) for x, y in points])
 
 
 def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
-    """A street lamp whose arm reaches `towards` (-1 left, +1 right), or a plain post."""
+    """Build a street lamp whose arm reaches `towards` (-1 left, +1 right), or a plain post."""
     color, tall, p = _gray(rng), rng.uniform(5.5, 9.0), ids.POLE
     faces = _pole(color, 0.0, tall, rng.uniform(0.19, 0.28))
     if rng.random() < 0.7:
@@ -59,7 +59,7 @@ def lamp_post(rng: np.random.Generator, towards: float) -> Thing:
 
 
 def bollard(rng: np.random.Generator) -> Thing:
-    """A knee-high post with a reflecting band."""
+    """Build a knee-high post with a reflecting band."""
     color = _gray(rng) if rng.random() < 0.6 else np.array([170.0, 60.0, 50.0])
     faces = _pole(color, 0.0, 0.95, 0.16)
     faces.append(Face(flat(bar((-0.08, 0.8), (0.08, 0.8), 0.1)), (220, 220, 214), ids.POLE))
@@ -67,7 +67,7 @@ def bollard(rng: np.random.Generator) -> Thing:
 
 
 def post(rng: np.random.Generator) -> Thing:
-    """A mast of overhead wires or a bollard."""
+    """Build a mast of overhead wires or a bollard."""
     if rng.random() < 0.4:
         return bollard(rng)
     color, tall = _gray(rng), rng.uniform(4.5, 8.5)
@@ -76,7 +76,7 @@ def post(rng: np.random.Generator) -> Thing:
 
 
 def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face]:
-    """Signal head with its top at y; `state` 0 red, 1 amber, 2 green."""
+    """Build a signal head with its top at y; `state` 0 red, 1 amber, 2 green."""
     w, h, label = 0.36 * scale, 1.05 * scale, ids.LIGHT
     housing = [(rectangle(x - w / 2, y - h, x + w / 2, y), (34, 38, 36))]
     if back:
@@ -90,7 +90,7 @@ def _head(x: float, y: float, state: int, scale: float, back: bool) -> list[Face
 
 
 def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thing:
-    """A signal at the curb, sometimes with an arm over the lanes (`reach` meters `towards` them)."""
+    """Build a signal at the curb, sometimes with an arm over the lanes (`reach` meters `towards` them)."""
     color, state = _gray(rng), int(rng.choice([0, 1, 2], p=[0.45, 0.1, 0.45]))
     back, scale = rng.random() < 0.1, rng.uniform(1.15, 1.5)
     if rng.random() < 0.35:
@@ -108,7 +108,7 @@ def traffic_light(rng: np.random.Generator, towards: float, reach: float) -> Thi
 
 
 def sign(rng: np.random.Generator) -> Thing:
-    """A traffic sign on its post: round, triangular, square, octagonal or a direction board."""
+    """Build a traffic sign on its post: round, triangular, square, octagonal or a direction board."""
     if rng.random() < 0.09:
         return _weathered(rng, _board(rng))
     tall, r = rng.uniform(2.3, 2.9), rng.uniform(0.34, 0.48)
@@ -157,7 +157,7 @@ def _plate(rng: np.random.Generator, y: float, r: float) -> list[Face]:
 
 
 def _board(rng: np.random.Generator) -> Thing:
-    """A direction board on two posts."""
+    """Build a direction board on two posts."""
     w, h, y = rng.uniform(0.8, 1.3), rng.uniform(0.5, 0.9), rng.uniform(2.0, 2.7)
     back, ink = choose(rng, ((BLUE, WHITE), (YELLOW, INK), (WHITE, INK), ((28, 104, 74), WHITE)))
     gray = _gray(rng)
@@ -172,7 +172,7 @@ def _board(rng: np.random.Generator) -> Thing:
 
 
 def clutter(rng: np.random.Generator) -> Thing:
-    """Void things: a bin, an advertising column, a bench, a distribution box."""
+    """Build void things: a bin, an advertising column, a bench, a distribution box."""
     kind, color = int(rng.integers(4)), _gray(rng)
     label = ids.DYNAMIC if kind == 0 else ids.STATIC
     if kind == 0:
@@ -194,26 +194,26 @@ def clutter(rng: np.random.Generator) -> Thing:
 
 
 def foliage(rng: np.random.Generator) -> np.ndarray:
-    """A color of leaves: green, olive, autumn."""
+    """Draw a color of leaves: green, olive, autumn."""
     colors = ((66, 96, 44), (88, 104, 48), (54, 84, 50), (112, 108, 48), (150, 104, 44))
     base = np.array(colors[int(rng.choice(5, p=(0.34, 0.26, 0.2, 0.13, 0.07)))])
     return base * rng.uniform(0.75, 1.25) + rng.uniform(-8, 8, 3)
 
 
 def crowns(rng: np.random.Generator, sun: tuple[float, float], snow: bool) -> list[np.ndarray]:
-    """A few leaf textures, shared by the trees of one scene."""
+    """Paint a few leaf textures, shared by the trees of one scene."""
     own = foliage(rng)
     return [leaves(rng, own if rng.random() < 0.6 else foliage(rng), sun, snow) for _ in range(4)]
 
 
 def _crown(rng: np.random.Generator, sprites: list[np.ndarray], left: float, top: float, low: float) -> Face:
-    """Leaves from `left` to the same distance on the other side, and from `top` down to `low`."""
+    """Hang leaves from `left` to the same distance on the other side, and from `top` down to `low`."""
     quad = np.array([(left, top, 0), (-left, top, 0), (left, low, 0)], float)
     return Face(quad, None, ids.TREE, texture=fixed(choose(rng, sprites)))
 
 
 def tree(rng: np.random.Generator, sprites: list[np.ndarray], size: float = 1.0) -> Thing:
-    """Trunk, branches and crown."""
+    """Build trunk, branches and crown."""
     tall = rng.uniform(5.0, 11.0) * size
     wide, stem = tall * rng.uniform(0.28, 0.48), tall * rng.uniform(0.18, 0.32)
     bark = np.array([92, 76, 62]) * rng.uniform(0.6, 1.2)
@@ -232,6 +232,6 @@ def tree(rng: np.random.Generator, sprites: list[np.ndarray], size: float = 1.0)
 
 
 def bush(rng: np.random.Generator, sprites: list[np.ndarray]) -> Thing:
-    """A crown that starts at the ground."""
+    """Build a crown that starts at the ground."""
     wide, tall = rng.uniform(0.6, 1.6), rng.uniform(0.8, 2.0)
     return _thing([_crown(rng, sprites, -wide, tall, -0.25 * tall)], wide, tall)

@@ -24,25 +24,25 @@ def _livery(rng: np.random.Generator) -> np.ndarray:
 
 
 def _hull(rng: np.random.Generator, usual: tuple[int, ...], share: float) -> np.ndarray:
-    """A livery, with chance `share` one of those that are usual for the kind of vehicle."""
+    """Draw a livery, with chance `share` one of those that are usual for the kind of vehicle."""
     return _livery(rng) if rng.random() >= share else tint(rng, [LIVERY[i] for i in usual], 0.85, 1.1)
 
 
 def _glaze_row(face: Face, count: int, gap: float) -> None:
-    """A row of `count` windows."""
+    """Put a row of `count` windows."""
     step = 1.0 / count
     for i in range(count):
         face.glaze((i + gap) * step, 0.45, (i + 1 - gap) * step, 0.81)
 
 
 def _lamps(face: Face, low: float, high: float, color: tuple[int, int, int], *across: tuple[float, float]) -> None:
-    """Lamps between two heights of a front or a rear, `across` it from a to a."""
+    """Put lamps between two heights of a front or a rear, `across` it from a to a."""
     for a0, a1 in across:
         face.add(a0, low, a1, high, color, glow=True)
 
 
 def bus(rng: np.random.Generator, snow: bool = False) -> Thing:
-    """A city bus or coach."""
+    """Build a city bus or coach."""
     paint, second = _hull(rng, (1, 2), 0.6), _livery(rng)
     length, width, tall = rng.uniform(9.5, 12.5), 2.5, rng.uniform(2.9, 3.3)
     back, front = -length / 2, length / 2
@@ -89,7 +89,7 @@ def _bus_rear(face: Face) -> None:
 
 
 def truck(rng: np.random.Generator, snow: bool = False) -> Thing:
-    """A truck: cab and cargo (box, tarpaulin or open tipper)."""
+    """Build a truck: cab and cargo (box, tarpaulin or open tipper)."""
     paint = tint(rng, PAINTS, 0.85, 1.1)
     cargo, length = _hull(rng, (3, 6, 7, 8), 0.6), rng.uniform(6.5, 11.0)
     width, tall = 2.45, rng.uniform(3.1, 3.9)
@@ -131,7 +131,7 @@ def _cargo(rng: np.random.Generator, color: np.ndarray, bounds: Bounds, snow: bo
 
 
 def _solid_of(faces: dict[str, Face], y: float, bounds: Bounds) -> Solid:
-    """The solid of a box's faces; `y`: height of its center."""
+    """Make the solid of a box's faces; `y`: height of its center."""
     return Solid(list(faces.values()), np.array([0, y, (bounds[3] + bounds[4]) / 2]))
 
 
@@ -150,7 +150,7 @@ def _cab(paint: np.ndarray, bounds: Bounds) -> Solid:
 
 
 def tram(rng: np.random.Generator, snow: bool = False) -> Thing:
-    """A tram of two or three cars with bellows, sloped ends and a pantograph; no visible wheels."""
+    """Build a tram of two or three cars with bellows, sloped ends and a pantograph; no visible wheels."""
     paint, roof = _hull(rng, (0, 4), 0.6), np.array([226, 218, 196]) * rng.uniform(0.85, 1.05)
     cars, length = int(rng.choice([2, 3])), rng.uniform(7.5, 9.0)
     solids, total = [], cars * length
@@ -205,7 +205,7 @@ def _tram_car(paint: np.ndarray, roof: np.ndarray, bounds: Bounds, tail: bool, h
 
 
 def trailer(rng: np.random.Generator) -> Thing:
-    """A parked trailer or caravan: void in the evaluation."""
+    """Build a parked trailer or caravan: void in the evaluation."""
     paint = np.array([220, 218, 210]) * rng.uniform(0.8, 1.05)
     faces = box((2.1, 0.5, 2.4, -2.2, 2.0), paint, ids.TRAILER, fade=(1.1, 0.9))
     for name, sign in (("rear", 0), ("left", -1), ("right", 1)):

@@ -120,7 +120,7 @@ class Thing:
     lamp: bool = False
 
     def place(self, time: float) -> tuple[float, float]:
-        """World (X, Z) after `time` frames."""
+        """Give the world (X, Z) after `time` frames."""
         return self.x + self.speed[0] * time, self.z + self.speed[1] * time
 
     def pose(self, eye: tuple[float, float, float], time: float) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +130,7 @@ class Thing:
         return turned(float(yaw)), np.array([x, 0.0, z])
 
     def distance(self, eye: tuple[float, float, float], time: float) -> float:
-        """What orders the painting."""
+        """Measure what orders the painting."""
         x, z = self.anchor or self.place(time)
         return float(np.hypot(x - eye[0], z - eye[2]))
 
@@ -210,22 +210,22 @@ def _draw_face(canvas: Canvas, face: Face, shade: float, seen: np.ndarray, corne
 
 
 def cut_out(faces: list[Face], shadow: tuple[float, float, float, float], yaw: float | None = None) -> Thing:
-    """A flat thing; `shadow` and `yaw` as Thing has them."""
+    """Make a flat thing; `shadow` and `yaw` as Thing has them."""
     return Thing([Solid(faces, np.zeros(3), closed=False)], yaw=yaw, shadow=shadow)
 
 
 def plates(parts: Outlines, label: int, plane: Plane = flat, fade: Fade = (1.0, 1.0)) -> list[Face]:
-    """Faces on a `plane`, `flat` or `side`, from back to front."""
+    """Make faces on a `plane`, `flat` or `side`, from back to front."""
     return [Face(plane(points), color, label, fade) for points, color in parts]
 
 
 def fixed(texture: np.ndarray) -> Texture:
-    """A texture that is there already and has no lights."""
+    """Give a texture that is there already and has no lights."""
     return lambda: (texture, None)
 
 
 def box(bounds: Bounds, color: Color, label: int, fade: Fade = (1.0, 1.0)) -> dict[str, Face]:
-    """Faces of a box; the points of each as seen from outside: bottom-left, bottom-right, top-right, top-left."""
+    """Make the faces of a box, each as seen from outside: bottom-left, bottom-right, top-right, top-left."""
     width, low, high, back, front = bounds
     h = width / 2
     corners = {

@@ -77,7 +77,7 @@ class Job:
     frames: tuple[int, ...] = (ANNOTATED,)
 
     def files(self) -> list[str]:
-        """Relative paths of all that it writes."""
+        """List relative paths of all that it writes."""
         place, stem = f"{self.split}/{self.city}", f"{self.city}_{self.number:06d}"
         name = f"{stem}_{ANNOTATED:06d}"
         if self.part == "sequence":
@@ -97,13 +97,13 @@ class Job:
         return [image, f"gtFine/{place}/{name}_gtFine_labelIds.png"]
 
     def steps(self) -> list[tuple[int, int]]:
-        """Pairs of frames that follow each other, both ways."""
+        """List the pairs of frames that follow each other, both ways."""
         forth = list(zip(self.frames[:-1], self.frames[1:], strict=True))
         return forth + [(b, a) for a, b in forth]
 
 
 def jobs(part: str, counts: Mapping[str, int]) -> list[Job]:
-    """All jobs of a part, in a fixed order."""
+    """List all jobs of a part, in a fixed order."""
     if part in ("sequence", "motion"):
         first = ANNOTATED - counts["frames"] // 2
         frames = tuple(range(first, first + counts["frames"]))
@@ -122,7 +122,7 @@ def _split(
 
 
 def wanted(seed: int, split: int, index: int) -> list[int]:
-    """Label ids that this picture has to show; each class once in every block of EVERY[class] pictures."""
+    """List the label ids that this picture has to show; each class once in every block of EVERY[class] pictures."""
     chosen = []
     for label, period in EVERY.items():
         place = np.random.default_rng([seed, split, label, index // period]).integers(period)
@@ -132,7 +132,7 @@ def wanted(seed: int, split: int, index: int) -> list[int]:
 
 
 def scene(seed: int, split: int, index: int, condition: str) -> Scene:
-    """The scene of a picture: drawn anew, a few times at most, until every wanted class is visible."""
+    """Compose the scene of a picture: drawn anew, a few times at most, until every wanted class is visible."""
     asked = wanted(seed, split, index)
     best, fewest = None, len(asked) + 1
     for attempt in range(ATTEMPTS):
@@ -173,7 +173,7 @@ def run(job: Job, staged: Path, root: Path, seed: int, size: tuple[int, int]) ->
 
 
 def _run_motion(job: Job, made: Scene, staged: Path, size: tuple[int, int]) -> None:
-    """Labels of all frames, and where their points lie in the frames next to them."""
+    """Write labels of all frames, and where their points lie in the frames next to them."""
     at = {frame: float(frame - ANNOTATED) for frame in job.frames}
     seen = {frame: trace(made, size, time) for frame, time in at.items()}
     pixels = [surfaces.label for surfaces in seen.values()]
@@ -183,7 +183,7 @@ def _run_motion(job: Job, made: Scene, staged: Path, size: tuple[int, int]) -> N
 
 
 def save(path: Path, array: np.ndarray) -> None:
-    """PNG of (H, W, 3) RGB or (H, W), 8 or 16 bits; OSError when it cannot be written."""
+    """Write a PNG of (H, W, 3) RGB or (H, W), 8 or 16 bits; OSError when it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)
     if not done:

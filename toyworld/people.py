@@ -33,7 +33,7 @@ def _pick(rng: np.random.Generator, colors: Sequence[Color]) -> np.ndarray:
 
 
 def person(rng: np.random.Generator) -> Thing:
-    """A pedestrian, adult or child, standing or walking, with or without coat, skirt, bag."""
+    """Draw a pedestrian, adult or child, standing or walking, with or without coat, skirt, bag."""
     size = rng.uniform(0.92, 1.1) if rng.random() < 0.88 else rng.uniform(0.58, 0.78)
     pose = rng.random()
     stride, half = (rng.uniform(0.16, 0.34), 0.15) if pose < 0.55 else (rng.uniform(0.05, 0.1), 0.22)
@@ -43,7 +43,7 @@ def person(rng: np.random.Generator) -> Thing:
 
 
 def _body(rng: np.random.Generator, stride: float, half: float, way: float) -> Parts:
-    """Polygons of a figure 1.75 m tall from back to front."""
+    """Draw the polygons of a figure 1.75 m tall from back to front."""
     skin, coat, legs, hair = _pick(rng, SKIN), _pick(rng, CLOTHES), _pick(rng, TROUSERS), _pick(rng, HAIR)
     hem = float(rng.choice([0.88, 0.62, 0.5], p=[0.65, 0.22, 0.13]))
     swing = stride * rng.uniform(0.6, 1.1)
@@ -84,7 +84,7 @@ def _bag(half: float, way: float) -> Points:
 
 
 def _from_aside(parts: Outlines, label: int, rider: Outlines) -> list[Face]:
-    """A two-wheeler and who sits on it, seen from the side."""
+    """Show a two-wheeler and who sits on it, seen from the side."""
     return plates(parts, label, side, FADE) + plates(rider, ids.RIDER, side, FADE)
 
 
@@ -94,7 +94,7 @@ def _spoke(z: float, angle: float) -> Points:
 
 
 def bicycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool = False) -> Thing:
-    """A bicycle; `ridden` puts a cyclist on it, `edge_on` shows it from behind or in front (a cut-out)."""
+    """Build a bicycle; `ridden` puts a cyclist on it, `edge_on` shows it from behind or in front (a cut-out)."""
     if edge_on:
         return _edge_on(rng, ids.BICYCLE, ridden, wheel=0.06, bars=0.3)
     frame, rubber = _pick(rng, CLOTHES), (30, 30, 31)
@@ -114,7 +114,7 @@ def bicycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool = F
 
 
 def motorcycle(rng: np.random.Generator, *, ridden: bool = False, edge_on: bool = False) -> Thing:
-    """A motorcycle or scooter, see `bicycle`."""
+    """Build a motorcycle or scooter, see `bicycle`."""
     if edge_on:
         return _edge_on(rng, ids.MOTORCYCLE, ridden, wheel=0.16, bars=0.36)
     paint, metal, rubber = _pick(rng, MOTORCYCLES), np.array([120, 122, 126]), np.array([26, 26, 27])
@@ -150,7 +150,7 @@ def _rider(
     grip: tuple[float, float],
     helmet: float = 0.6,
 ) -> Parts:
-    """A seated figure in the (z, y) plane."""
+    """Draw a seated figure in the (z, y) plane."""
     coat, legs, skin = _pick(rng, CLOTHES), _pick(rng, TROUSERS), _pick(rng, SKIN)
     hip = (seat[0] + 0.02, seat[1] + 0.06)
     shoulder = (hip[0] + lean + 0.05, hip[1] + 0.5)
@@ -173,7 +173,7 @@ def _rider(
 
 
 def _edge_on(rng: np.random.Generator, label: int, ridden: bool, wheel: float, bars: float) -> Thing:
-    """A two-wheeler seen along its axis: upright wheel, bars, lamp, the rider above."""
+    """Draw a two-wheeler seen along its axis: upright wheel, bars, lamp, the rider above."""
     paint, dark = _pick(rng, CLOTHES), np.array([30, 30, 31])
     fat = label == ids.MOTORCYCLE
     parts: Parts = [(oval(0, 0.35, wheel, 0.35, 12), dark)]

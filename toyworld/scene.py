@@ -26,7 +26,7 @@ SUPERSAMPLE = 2
 @dataclass(frozen=True)
 class Mount:
     """How the camera sits in the car: `focal` in image widths, `horizon` the row of the optical axis in heights,
-    `hood` how much of the height the own hood covers (0: none)."""
+    `hood` how much of the height that of the own car covers (0: none)."""
 
     focal: float
     horizon: float
@@ -63,7 +63,7 @@ def compose(seed: list[int], wanted: Collection[int] = (), condition: str = "cle
 
 
 def outline(scene: Scene, size: tuple[int, int]) -> np.ndarray:
-    """The labels (H, W) uint8 alone, at once the size and with less care than `photograph`."""
+    """Draw the labels (H, W) uint8 alone, at once the size and with less care than `photograph`."""
     camera = camera_at(scene, (size[0] // SUPERSAMPLE, size[1] // SUPERSAMPLE), 0.0)
     canvas = Canvas(camera, scene.world.light, draft=True)
     paint(canvas, scene, 0.0)
@@ -71,7 +71,7 @@ def outline(scene: Scene, size: tuple[int, int]) -> np.ndarray:
 
 
 def photograph(scene: Scene, size: tuple[int, int], time: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Image (H, W, 3) uint8 RGB and raw label ids (H, W) uint8 after `time` frames of driving on."""
+    """Take image (H, W, 3) uint8 RGB and raw label ids (H, W) uint8 after `time` frames of driving on."""
     world = scene.world
     canvas = Canvas(camera_at(scene, size, time), world.light)
     ground = paint(canvas, scene, time)
@@ -83,7 +83,7 @@ def photograph(scene: Scene, size: tuple[int, int], time: float = 0.0) -> tuple[
 
 
 def paint(canvas: Canvas, scene: Scene, time: float) -> Ground:
-    """Everything from back to front, things numbered from 1 as they stand in the world."""
+    """Paint everything from back to front, things numbered from 1 as they stand in the world."""
     world, eye = scene.world, canvas.camera.position
     draw_sky(canvas, world.sky)
     ground = draw_ground(canvas, world.street, world.look)
@@ -98,7 +98,7 @@ def paint(canvas: Canvas, scene: Scene, time: float) -> Ground:
 
 
 def camera_at(scene: Scene, size: tuple[int, int], time: float) -> Camera:
-    """The camera after `time` frames, with the canvas of a picture of `size` (H, W)."""
+    """Place the camera after `time` frames, with the canvas of a picture of `size` (H, W)."""
     height, width = (SUPERSAMPLE * n for n in size)
     mount, street = scene.mount, scene.world.street
     s = 0.8 * PACE * time
@@ -110,7 +110,7 @@ def camera_at(scene: Scene, size: tuple[int, int], time: float) -> Camera:
 
 
 def _shadows(canvas: Canvas, world: World, top: int, time: float) -> None:
-    """Shadows of the sun, and the soft dark under everything that stands on the ground."""
+    """Draw shadows of the sun, and the soft dark under everything that stands on the ground."""
     sun, cast, contact = world.light.sun, [], []
     slope = -sun[[0, 2]] / max(sun[1], 0.2)
     for thing in world.things:
@@ -136,7 +136,7 @@ def _hull(points: np.ndarray, low: float, tall: float, slope: np.ndarray) -> np.
 
 
 def _hood(canvas: Canvas, share: float) -> None:
-    """The own hood at the lower edge of the picture."""
+    """Draw the hood of the own car at the lower edge of the picture."""
     height, width = canvas.camera.shape
     center, axes = (width // 2, round(height * (1 + 0.6 * share))), (round(width * 0.62), round(height * 1.6 * share))
     mask = np.zeros((height, width), np.uint8)

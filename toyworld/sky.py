@@ -24,7 +24,7 @@ class Sky:
 
 
 def weather_light(rng: np.random.Generator, condition: str) -> tuple[Sky, Light, float]:
-    """Sky, light and the strength of cast shadows. Draws the same numbers for every condition."""
+    """Draw sky, light and the strength of cast shadows, by the same numbers for every condition."""
     kind = rng.choice(["overcast", "fair", "clear", "evening"], p=[0.42, 0.28, 0.2, 0.1])
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.0)
     gray, blue, seed = rng.uniform(172, 240), rng.uniform(0.75, 1.1), int(rng.integers(2**31))

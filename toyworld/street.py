@@ -36,19 +36,19 @@ class Street:
     style: str = "dense"
 
     def world(self, u: float, s: float) -> tuple[float, float]:
-        """World (X, Z) of a point of the plan."""
+        """Give world (X, Z) of a point of the plan."""
         return u + 0.5 * self.bend * s * s, s
 
     def behind(self, way: int, distance: float) -> float:
-        """The u that lies so far behind the building line of a side."""
+        """Give the u that lies so far behind the building line of a side."""
         return self.front[way] + way * distance
 
     def heading(self, s: float) -> float:
-        """Yaw of the street at s."""
+        """Give the yaw of the street at s."""
         return float(np.arctan(self.bend * s))
 
     def crossed(self, s0: float, s1: float, margin: float = 0.0) -> bool:
-        """Whether the interval touches a side street."""
+        """Say whether the interval touches a side street."""
         return any(s1 > a - margin and s0 < b + margin for a, b in self.crossings)
 
 
@@ -85,7 +85,7 @@ def _bend(rng: np.random.Generator) -> float:
 
 
 def _middle(rng: np.random.Generator, style: str, tram: bool) -> tuple[float, int]:
-    """Width and kind of what lies between the carriageways (0: nothing)."""
+    """Draw the width and kind of what lies between the carriageways (0: nothing)."""
     if tram:
         bed = int(rng.choice([GRASS, BED, ASPHALT, COBBLE], p=[0.25, 0.2, 0.4, 0.15]))
         return 6.4, bed
@@ -113,7 +113,7 @@ def _across(rng: np.random.Generator, street: Street, left: float, right: float,
 
 
 def _one_side(rng: np.random.Generator, street: Street, way: int, u: float) -> list[tuple[float, int]]:
-    """[(distance from the middle, kind beyond it)] outwards; also notes bays, strip, walk and building line."""
+    """Give [(distance from the middle, kind beyond it)] outwards; also notes bays, strip, walk and building line."""
     stops: list[tuple[float, int]] = []
     street.bays[way] = street.strip[way] = None
     if rng.random() < 0.5:
@@ -142,7 +142,7 @@ def _interval(way: int, a: float, b: float) -> tuple[float, float]:
 
 
 def _along(rng: np.random.Generator, street: Street) -> None:
-    """Side streets and zebra crossings."""
+    """Draw side streets and zebra crossings."""
     s = rng.uniform(9, 30) if rng.random() < 0.35 else rng.uniform(30, 70)
     while s < 150:
         wide = rng.uniform(6, 12)

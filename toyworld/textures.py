@@ -12,7 +12,7 @@ TILE = 512
 
 @lru_cache(maxsize=32)
 def noise_tile(blur: int, seed: int = 0) -> np.ndarray:
-    """(512, 512) float32 tileable noise of unit variance; structures of about `blur` pixels."""
+    """Make (512, 512) float32 tileable noise of unit variance; structures of about `blur` pixels."""
     rng = np.random.default_rng([seed, blur])
     noise = rng.standard_normal((TILE, TILE), dtype=np.float32)
     if blur > 1:
@@ -25,7 +25,7 @@ def noise_tile(blur: int, seed: int = 0) -> np.ndarray:
 
 
 def fractal(rng: np.random.Generator, height: int, width: int, coarse: int = 4, finest: int = 4) -> np.ndarray:
-    """(height, width) float32 cloud-like noise in about -1..1, from `coarse` cells down to `finest` pixels."""
+    """Make (height, width) float32 cloud-like noise in about -1..1, from `coarse` cells down to `finest` pixels."""
     h, w = -(-height // finest) + 1, -(-width // finest) + 1
     total = np.zeros((h, w), np.float32)
     gain, cells = 0.6, coarse
@@ -50,7 +50,7 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 
 
 def bricks(rng: np.random.Generator, height: int, width: int, color: np.ndarray, course: int = 4) -> np.ndarray:
-    """(height, width, 3) float32 masonry: courses of `course` pixels with joints, each stone of its own tone."""
+    """Paint (height, width, 3) float32 masonry: courses of `course` pixels with joints, each stone of its own tone."""
     rows, columns = height // course + 1, width // (2 * course) + 2
     tones = 1 + 0.10 * rng.standard_normal((rows, columns), dtype=np.float32)
     x = np.arange(width)
@@ -65,7 +65,7 @@ def bricks(rng: np.random.Generator, height: int, width: int, color: np.ndarray,
 
 
 def leaves(rng: np.random.Generator, color: np.ndarray, sun: tuple[float, float], snow: bool = False) -> np.ndarray:
-    """(176, 176, 4) uint8 tree crown: round clumps lit from `sun` (right, up) with a ragged edge."""
+    """Paint a (176, 176, 4) uint8 tree crown: round clumps lit from `sun` (right, up) with a ragged edge."""
     size, grid = 176, 88
     y, x = np.mgrid[:grid, :grid].astype(np.float32) / grid * 2 - 1
     height = np.full((grid, grid), -1.0, np.float32)
@@ -103,7 +103,7 @@ def _leaf_detail(
 
 
 def hedge(rng: np.random.Generator, color: np.ndarray, height: int, width: int, snow: bool = False) -> np.ndarray:
-    """(height, width, 4) uint8 leaves filling a rectangle but for a ragged top."""
+    """Paint (height, width, 4) uint8 leaves filling a rectangle but for a ragged top."""
     leaf = cv2.GaussianBlur(rng.standard_normal((height, width), dtype=np.float32), (0, 0), 1.2)
     leaf /= leaf.std()
     down = np.linspace(1.15, 0.6, height, dtype=np.float32)[:, None]

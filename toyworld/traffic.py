@@ -39,7 +39,7 @@ class Traffic:
         self.usual()
 
     def free(self, u: float, s0: float, s1: float, side: float = 1.9) -> bool:
-        """Whether nothing stands in that part of a lane."""
+        """Say whether nothing stands in that part of a lane."""
         return not any(abs(u - v) < side and s1 > a and s0 < b for v, a, b in self.taken)
 
     def keep_clear(self, u: float, s: float) -> None:
@@ -59,7 +59,7 @@ class Traffic:
         vehicle.speed = (way * speed * float(np.sin(yaw)), way * speed * float(np.cos(yaw)))
 
     def large(self, make: Callable[..., Thing]) -> None:
-        """A bus or a truck: ahead, oncoming, at the curb or across the road."""
+        """Put a bus or a truck: ahead, oncoming, at the curb or across the road."""
         rng, street = self.rng, self.street
         vehicle: Thing = make(rng, self.snow)
         half = vehicle.shadow[1] if vehicle.shadow else 5.0
@@ -83,7 +83,7 @@ class Traffic:
             near_end += 4.0
 
     def across(self, vehicle: Thing, crossing: tuple[float, float]) -> None:
-        """A vehicle in a side street, seen from its side."""
+        """Put a vehicle in a side street, seen from its side."""
         way = int(self.rng.choice(SIDES))
         middle = (crossing[0] + crossing[1]) / 2
         s = middle - way * min(1.6, (crossing[1] - crossing[0]) / 4)
@@ -91,7 +91,7 @@ class Traffic:
         vehicle.speed = (way * PACE * 0.7, 0.0)
 
     def tram(self) -> None:
-        """On its tracks, or across the road at a side street."""
+        """Put a tram on its tracks, or across the road at a side street."""
         rng, street, vehicle = self.rng, self.street, heavy.tram(self.rng, self.snow)
         near = [c for c in street.crossings if 20 < c[0] < 50]
         if near and (not street.tracks or rng.random() < 0.15):
@@ -106,7 +106,7 @@ class Traffic:
         self.drive(vehicle, u, rng.uniform(15, 36) + half, 1 if same else way, PACE if same else 0.3)
 
     def lanes(self) -> None:
-        """Cars, and now and then something larger, in every lane and side street."""
+        """Put cars, and now and then something larger, in every lane and side street."""
         rng = self.rng
         busy = rng.uniform(6, 40)
         for u, way in self.street.lanes:
@@ -121,7 +121,7 @@ class Traffic:
                 self.across(car(rng, snow=self.snow), crossing)
 
     def parked(self) -> None:
-        """Rows of parked cars in the bays."""
+        """Put rows of parked cars in the bays."""
         rng = self.rng
         for way in SIDES:
             bays = self.street.bays[way]
@@ -134,7 +134,7 @@ class Traffic:
                     self.drive(vehicle, u + rng.normal(0, 0.08), s, way if rng.random() < 0.9 else -way, 0.0)
 
     def walkers(self, count: int, far: float) -> None:
-        """Pedestrians on the sidewalks, some of them on zebra crossings or between parked cars."""
+        """Put pedestrians on the sidewalks, some of them on zebra crossings or between parked cars."""
         rng, street = self.rng, self.street
         for _ in range(count):
             walk = street.walk[int(rng.choice(SIDES))]
@@ -159,11 +159,11 @@ class Traffic:
         return float(u), self.in_view(float(u), float(self.rng.uniform(near, far)))
 
     def in_view(self, u: float, s: float) -> float:
-        """The same or a larger s, so that the place lies inside the picture."""
+        """Give the same or a larger s, so that the place lies inside the picture."""
         return max(s, abs(u - self.street.camera_u) / 0.40 + self.rng.uniform(0.5, 3.0))
 
     def two_wheeler(self, make: Callable[..., Thing]) -> None:
-        """Parked bicycles or motorcycles at the curb or the wall, near the camera, some in a row."""
+        """Park bicycles or motorcycles at the curb or the wall, near the camera, some in a row."""
         u, s = self._curb_place(6.5, 12)
         turn = self.rng.uniform(0.9, 2.2)
         self.keep_clear(u, s)
@@ -171,7 +171,7 @@ class Traffic:
             self.world.put(make(self.rng), u, s + 0.9 * i, turn + self.rng.normal(0, 0.1))
 
     def rider(self, near: float = 6.5, far: float = 12.5) -> None:
-        """Somebody on a bicycle or a motorcycle, across the view or along the lane."""
+        """Put somebody on a bicycle or a motorcycle, across the view or along the lane."""
         rng, street = self.rng, self.street
         make = bicycle if rng.random() < 0.65 else motorcycle
         s = rng.uniform(near, far)
@@ -194,7 +194,7 @@ class Traffic:
             self.world.put(make(rng, ridden=True), walk[0] + 0.6, self.in_view(walk[0], s), turn)
 
     def usual(self) -> None:
-        """The odd rider, bicycle or motorcycle further away."""
+        """Put the odd rider, bicycle or motorcycle further away."""
         rng = self.rng
         for _ in range(int(rng.poisson(0.5))):
             self.rider(10, 26)

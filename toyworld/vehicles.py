@@ -41,7 +41,7 @@ SHAPES: dict[str, list[Corner]] = {
 
 
 def _strip(a: Corner, b: Corner, forward: bool) -> np.ndarray:
-    """The strip between two outline corners, bottom-left first as seen from outside."""
+    """Give the strip between two outline corners, bottom-left first as seen from outside."""
     flip = -1 if forward else 1
     low, high = (b, a) if forward else (a, b)
     return np.array(
@@ -53,7 +53,7 @@ def _strip(a: Corner, b: Corner, forward: bool) -> np.ndarray:
 
 
 def wheel(z: float, x: float, radius: float, label: int, rim: float) -> list[Face]:
-    """A wheel seen from the side: its arch, tire, rim and hub."""
+    """Draw a wheel seen from the side: its arch, tire, rim and hub."""
     return [
         Face(side(oval(z, radius + 0.02, radius * 1.22, radius * 1.2, 16), x), (16, 16, 17), label),
         Face(side(oval(z, radius, radius, radius, 16), x), (34, 34, 35), label, fade=(0.7, 1.3)),
@@ -63,7 +63,7 @@ def wheel(z: float, x: float, radius: float, label: int, rim: float) -> list[Fac
 
 
 def chassis(axles: list[float], half: float, radius: float, label: int, center: np.ndarray) -> Solid:
-    """Tires and the dark underside, painted before a body of the same `center`: the sort by distance is stable."""
+    """Build tires and underside, painted before a body of the same `center`, since the sort by distance is stable."""
     faces = list(box((2 * half - 0.3, 0.16, 0.45, axles[0], axles[-1]), (14, 14, 15), label).values())
     for z in axles:
         for sign in (-1, 1):
@@ -74,7 +74,7 @@ def chassis(axles: list[float], half: float, radius: float, label: int, center: 
 
 
 def car(rng: np.random.Generator, shape: str | None = None, snow: bool = False) -> Thing:
-    """A car or van of a random shape and paint."""
+    """Build a car or van of a random shape and paint."""
     shape = shape or str(rng.choice(list(SHAPES), p=(0.27, 0.25, 0.2, 0.17, 0.11)))
     paint = tint(rng, PAINTS, 0.8, 1.15)
     stretch = rng.uniform(0.94, 1.06)
@@ -118,7 +118,7 @@ def _nose(faces: list[Face], rng: np.random.Generator) -> None:
 
 
 def _flanks(rng: np.random.Generator, line: list[Corner], paint: np.ndarray, wheels: list[Corner]) -> list[Face]:
-    """Both sides: body with wheels (z, radius, tone of the rim), cabin with windows and pillars, door joints."""
+    """Build both sides: body with wheels (z, radius, tone of the rim), cabin with windows and pillars, door joints."""
     half, faces = line[1][2], []
     pillar = rng.uniform(0.42, 0.55)
     for sign in (-1, 1):

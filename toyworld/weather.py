@@ -62,7 +62,7 @@ def _haze(
 
 
 def _wet(canvas: Canvas, ground: Ground) -> np.ndarray:
-    """Wet ground: darker, mirroring what stands above the horizon, more so in puddles."""
+    """Draw wet ground: darker, mirroring what stands above the horizon, more so in puddles."""
     top, u, s = ground[:3]
     image = canvas.image.astype(np.float32)
     height = image.shape[0]
@@ -78,7 +78,7 @@ def _wet(canvas: Canvas, ground: Ground) -> np.ndarray:
 
 
 def _streaks(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Falling rain and drops on the lens."""
+    """Draw falling rain and drops on the lens."""
     height, width = image.shape[:2]
     drops = (rng.random((height, width)) < 0.006).astype(np.float32)
     kernel = np.zeros((15, 15), np.float32)
@@ -112,7 +112,7 @@ def _night(
     ground: Ground,
     lamps: list[tuple[float, float]],
 ) -> np.ndarray:
-    """Darkness, pools of light under lamps and before the own car, glowing windows and lights with a halo."""
+    """Draw darkness, pools of light under lamps and before the own car, glowing windows and lights with a halo."""
     top, u, s = ground[:3]
     height, width = near.shape
     size = (width, height)
@@ -139,7 +139,7 @@ def _night(
 
 
 def _camera(rng: np.random.Generator, frame: np.random.Generator, image: np.ndarray, condition: str) -> np.ndarray:
-    """Vignette, exposure, white balance, contrast, blur and sensor noise."""
+    """Add vignette, exposure, white balance, contrast, blur and sensor noise."""
     height, width = image.shape[:2]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None]

@@ -59,7 +59,7 @@ class World:
 
 
 def build(rng: np.random.Generator, *, tram: bool, barriers: tuple[str, ...], condition: str) -> World:
-    """A street without traffic. `barriers`: "wall" and "fence" that have to stand near."""
+    """Build a street without traffic. `barriers`: "wall" and "fence" that have to stand near."""
     sky, light, shadow = weather_light(rng, condition)
     street = plan(rng, tram)
     world = World(street, surface(rng, street), sky, light, shadow)
@@ -77,7 +77,7 @@ def build(rng: np.random.Generator, *, tram: bool, barriers: tuple[str, ...], co
 
 
 def _row(rng: np.random.Generator, world: World, way: int, barriers: tuple[str, ...]) -> None:
-    """One side of the street, lot after lot, leaving side streets open."""
+    """Build one side of the street, lot after lot, leaving side streets open."""
     street, s, fresh = world.street, -12.0, False
     tall = rng.uniform(9, 19) if street.style != "suburb" else rng.uniform(6, 9)
     while s < FAR:
@@ -128,7 +128,7 @@ def _front_garden(rng: np.random.Generator, world: World, way: int, s0: float, s
 
 
 def _open_lot(rng: np.random.Generator, world: World, way: int, s0: float, s1: float, kind: str | None) -> None:
-    """A park, a yard or a building site, perhaps behind a wall or a fence."""
+    """Put a park, a yard or a building site, perhaps behind a wall or a fence."""
     street = world.street
     if kind is not None or rng.random() < 0.3:
         world.enclose(rng, kind or "hedge", street.behind(way, 0.1), s0, s1)
@@ -143,7 +143,7 @@ def _open_lot(rng: np.random.Generator, world: World, way: int, s0: float, s1: f
 
 
 def _curb(rng: np.random.Generator, world: World, way: int) -> None:
-    """Trees, lamps, posts, signs and clutter between the curb and the walk."""
+    """Put trees, lamps, posts, signs and clutter between the curb and the walk."""
     street = world.street
     walk = street.walk[way]
     edge = walk[0] if way > 0 else -walk[1]  # distance from the middle
@@ -173,7 +173,7 @@ def _curb(rng: np.random.Generator, world: World, way: int) -> None:
 
 
 def _median(rng: np.random.Generator, world: World) -> None:
-    """Trees, lamps or a fence in the middle of a boulevard."""
+    """Put trees, lamps or a fence in the middle of a boulevard."""
     street = world.street
     assert street.median is not None
     u = (street.median[0] + street.median[1]) / 2
@@ -192,7 +192,7 @@ def _median(rng: np.random.Generator, world: World) -> None:
 
 
 def _signals(rng: np.random.Generator, world: World) -> None:
-    """Traffic lights at side streets and some zebra crossings, with signs."""
+    """Put traffic lights at side streets and some zebra crossings, with signs."""
     street = world.street
     left, right = street.road
     stops = [(a - 1.2, b + 1.0) for a, b in street.crossings if a < 60 and rng.random() < 0.8]
@@ -207,7 +207,7 @@ def _signals(rng: np.random.Generator, world: World) -> None:
 
 
 def _horizon(rng: np.random.Generator, world: World) -> None:
-    """What closes the view: houses or trees across the far end, treetops behind gaps."""
+    """Put what closes the view: houses or trees across the far end, treetops behind gaps."""
     street = world.street
     for u in np.arange(-70, 71, 9.0):
         x, z = street.world(0.0, FAR + 25)

@@ -30,7 +30,7 @@ class Pipeline:
 
 
 def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
-    """The steps of AUG.TABLE, or those of whole images; at the end the label's stride."""
+    """Build the steps of AUG.TABLE, or those of whole images; at the end the label's stride."""
     whole = bool(cfg.DATASET.IMG_SIZES)
     crops = _padded_crops if cfg.AUG.TABLE == "paddle" else _scaled_crops
     steps = _whole(cfg, spec) if whole else crops(cfg, spec)
@@ -86,6 +86,6 @@ def build_val(cfg: Any, spec: DatasetSpec, size: int = 0) -> Pipeline:
 
 
 def mean_color(mean: list[float] | tuple[float, ...]) -> tuple[int, int, int]:
-    """The gray that is 0 after normalization, (R, G, B) in 0..255: padding of images."""
+    """Give the gray that is 0 after normalization, (R, G, B) in 0..255: padding of images."""
     red, green, blue = (round(255 * value) for value in mean)
     return red, green, blue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -35,18 +35,24 @@ class Window:
     size: Size
 
     def visible(self, axis: int) -> tuple[int, int]:
-        """First and one past the last pixel of the resized image that the crop sees along `axis`."""
+        """Give first and one past the last pixel of the resized image that the crop sees along `axis`."""
         lo = max(0, self.offset[axis])
         return lo, min(self.whole[axis], self.offset[axis] + self.size[axis])
 
     def place(self, axis: int) -> slice:
-        """Where the visible pixels lie inside the crop."""
+        """Say where the visible pixels lie inside the crop."""
         lo, hi = self.visible(axis)
         return slice(lo - self.offset[axis], hi - self.offset[axis])
 
 
+def moved(sample: Sample, image: np.ndarray, of_label: Callable[[np.ndarray], np.ndarray]) -> Sample:
+    """Give the sample with its pixels elsewhere: its new image, its label by `of_label`. A crop's center is used up."""
+    label = None if sample.label is None else of_label(sample.label)
+    return replace(sample, image=image, label=label, crop_center=None)
+
+
 def draw_offset(length: int, crop: int, center: int | None, slide: bool, rng: random.Random) -> int:
-    """Offset of a crop along one axis of an image that is `length` pixels long there.
+    """Draw the offset of a crop along one axis of an image that is `length` pixels long there.
 
     Long enough: uniform over all positions, or, with a center, uniform in [center - crop, center] and then clamped,
     so that the crop covers the center. Too short: (missing // 2 + 1) pixels of padding on both sides as published,
@@ -84,7 +90,7 @@ def cut_label(label: np.ndarray, window: Window, ignore: int) -> np.ndarray:
 
 
 def _pad(seen: np.ndarray, window: Window, value: Sequence[float]) -> np.ndarray:
-    """The visible part with `value` round it, (h, w, ...)."""
+    """Give the visible part with `value` round it, (h, w, ...)."""
     rows, columns = window.place(0), window.place(1)
     border = (rows.start, window.size[0] - rows.stop, columns.start, window.size[1] - columns.stop)
     return cv2.copyMakeBorder(seen, *border, cv2.BORDER_CONSTANT, value=value) if any(border) else seen
@@ -113,14 +119,14 @@ class _Span:
         return cls(slice(start, stop), last - first, slice(lo - first, hi - first))
 
     def nearest(self) -> np.ndarray:
-        """Source pixel that holds the center of each visible pixel; in whole numbers, since ties are frequent."""
+        """Find the source pixel under the center of each visible pixel; in whole numbers, since ties are frequent."""
         taken = self.source.stop - self.source.start
         pixels = np.arange(self.kept.start, self.kept.stop)
         return self.source.start + (2 * pixels + 1) * taken // (2 * self.total)
 
 
 def _resample(image: np.ndarray, window: Window) -> np.ndarray:
-    """The visible part of the window, bicubic, with the kernel widened where the image shrinks, as Pillow does."""
+    """Give the visible part of the window, bicubic, with the kernel widened where the image shrinks, as Pillow does."""
     rows, columns = (_Span.of(window, image.shape, axis) for axis in (0, 1))
     part = torch.from_numpy(np.array(image[rows.source, columns.source])).permute(2, 0, 1)[None]  # (1, 3, h, w)
     out = F.interpolate(part, (rows.total, columns.total), mode="bicubic", antialias=True)
@@ -144,7 +150,7 @@ class RandomScaleCrop:
     ignore: int = 255
 
     def draw(self, sample: Sample, rng: random.Random) -> Window:
-        """The window of `sample` that a generator decides on."""
+        """Draw the window of `sample` that a generator decides on."""
         height, width = sample.image.shape[:2]
         scale = self.pre_size / max(height, width) if self.pre_size else 1.0
         scale *= rng.uniform(self.scale_min, self.scale_max)
@@ -162,35 +168,30 @@ class RandomScaleCrop:
 
 
 def cut(sample: Sample, window: Window, fill: Sequence[int], ignore: int) -> Sample:
-    """Image and label of a window; the sample's center is used up."""
-    image = cut_image(sample.image, window, fill)
-    label = None if sample.label is None else cut_label(sample.label, window, ignore)
-    return replace(sample, image=image, label=label, crop_center=None)
+    """Cut image and label of a window; the sample's center is used up."""
+    return moved(sample, cut_image(sample.image, window, fill), lambda label: cut_label(label, window, ignore))
 
 
 def resize_plain(sample: Sample, factor: float) -> Sample:
-    """The whole sample resized by `factor` in float32, bilinear without smoothing, its label by nearest neighbor.
+    """Resize the whole sample by `factor` in float32, bilinear without smoothing, its label by nearest neighbor.
 
     (H, W, 3) -> (round(H * factor), round(W * factor), 3) float32 in 0..255.
     """
     height, width = sample.image.shape[:2]
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     image = cv2.resize(sample.image.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    label = sample.label
-    if label is not None:
-        label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
-    return replace(sample, image=image, label=label)
+    return moved(sample, image, lambda label: cv2.resize(label, size, interpolation=cv2.INTER_NEAREST))
 
 
 def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int) -> Sample:
     """The window of `size` (h, w) at `offset` (top, left); what it lacks below and on the right is `fill`, ignored."""
     window = Window(sample.image.shape[:2], offset, size)  # type: ignore[arg-type]
     rows, columns = (slice(*window.visible(axis)) for axis in (0, 1))
-    image = _pad(np.ascontiguousarray(sample.image[rows, columns]), window, (fill,) * 3)
-    label = sample.label
-    if label is not None:
-        label = _pad(np.ascontiguousarray(label[rows, columns]), window, (ignore,))
-    return replace(sample, image=image, label=label, crop_center=None)
+
+    def pad(pixels: np.ndarray, value: Sequence[float]) -> np.ndarray:
+        return _pad(np.ascontiguousarray(pixels[rows, columns]), window, value)
+
+    return moved(sample, pad(sample.image, (fill,) * 3), lambda label: pad(label, (ignore,)))
 
 
 @dataclass(frozen=True)
@@ -251,8 +252,7 @@ class RandomFlip:
         """The sample or its mirror image."""
         if rng.random() >= self.p:
             return sample
-        label = None if sample.label is None else cv2.flip(sample.label, 1)
-        return replace(sample, image=cv2.flip(sample.image, 1), label=label, crop_center=None)
+        return moved(sample, cv2.flip(sample.image, 1), lambda label: cv2.flip(label, 1))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from transforms.color import adjust_brightness, adjust_contrast, adjust_saturation
+from transforms.geometry import moved
 from utils.contracts import Sample
 
 # Magnitude M counts in thirtieths of an operation's range, as in the paper.
@@ -123,12 +124,12 @@ GEOMETRIC: dict[str, Callable[[float, int, int], np.ndarray]] = {
 def warp(sample: Sample, matrix: np.ndarray, fill: tuple[int, int, int], ignore: int) -> Sample:
     """Move the sample by a (2, 3) matrix that maps old (x, y) to new; bilinear image, nearest label, filled border."""
     height, width = sample.image.shape[:2]
-    border = cv2.BORDER_CONSTANT
-    image = cv2.warpAffine(sample.image, matrix, (width, height), None, cv2.INTER_LINEAR, border, fill)
-    label = sample.label
-    if label is not None:
-        label = cv2.warpAffine(label, matrix, (width, height), None, cv2.INTER_NEAREST, border, (ignore,))
-    return replace(sample, image=image, label=label, crop_center=None)
+
+    def warped(pixels: np.ndarray, kernel: int, value: tuple[int, ...]) -> np.ndarray:
+        return cv2.warpAffine(pixels, matrix, (width, height), None, kernel, cv2.BORDER_CONSTANT, value)
+
+    image = warped(sample.image, cv2.INTER_LINEAR, fill)
+    return moved(sample, image, lambda label: warped(label, cv2.INTER_NEAREST, (ignore,)))
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class RandAugment:
         return sample
 
     def apply(self, sample: Sample, name: str, sign: int) -> Sample:
-        """The sample after the operation `name` of COLOR or GEOMETRIC."""
+        """Give the sample after the operation `name` of COLOR or GEOMETRIC."""
         level = min(1.0, self.magnitude / MAX_MAGNITUDE)
         if name in COLOR:
             return replace(sample, image=COLOR[name](sample.image, level, sign))

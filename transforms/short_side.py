@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from transforms.geometry import Size, moved
 from utils.contracts import Sample
 from utils.resize import short_side_scale
 
-Size = tuple[int, int]
-
 
 def fitted(size: Size, short: int, long_most: int) -> Size:
-    """(h, w) of an image of `size` (H, W) at `short_side_scale`, rounded down."""
+    """Give (h, w) of an image of `size` (H, W) at `short_side_scale`, rounded down."""
     scale = short_side_scale(size, short, long_most)
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
@@ -32,8 +31,9 @@ class ShortSide:
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """(H, W, 3) -> (h, w, 3) by `fitted`; nothing is drawn."""
         height, width = fitted(sample.image.shape[:2], sample.short, self.long_most)  # type: ignore[arg-type]
-        image = Image.fromarray(sample.image).resize((width, height), Image.Resampling.BILINEAR)
-        label = sample.label
-        if label is not None:
-            label = np.array(Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST))
-        return replace(sample, image=np.array(image), label=label, crop_center=None)
+
+        def resized(pixels: np.ndarray, kernel: Image.Resampling) -> np.ndarray:
+            return np.array(Image.fromarray(pixels).resize((width, height), kernel))
+
+        image = resized(sample.image, Image.Resampling.BILINEAR)
+        return moved(sample, image, lambda label: resized(label, Image.Resampling.NEAREST))

@@ -29,6 +29,16 @@ def colorize(classes: Tensor | np.ndarray, palette: Palette) -> np.ndarray:
     return table[to_array(classes).astype(np.uint8)]
 
 
+def bit_colors(first: int = 0) -> np.ndarray:
+    """(256, 3) uint8: Pascal VOC's colors of the numbers from `first` on: 0 black, 1 (128, 0, 0), 2 (0, 128, 0), ...
+
+    Bit 3k + c of a number is bit 7 - k of its channel c.
+    """
+    number, channel = np.arange(first, first + 256)[:, None], np.arange(3)
+    bits = [((number >> (3 * k + channel)) & 1) << (7 - k) for k in range(8)]
+    return np.sum(bits, axis=0).astype(np.uint8)
+
+
 def overlay(image: np.ndarray, classes: Tensor | np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
     """The image under translucent class colors: alpha = 1 shows the colors alone."""
     return cv2.addWeighted(image, 1 - alpha, colorize(classes, palette), alpha, 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from options.foreign import ForeignConfig, ForeignValues, ParseContext, Tree
+from options.foreign import ForeignConfig, ParseContext, Tree, leaves, read_keys
 from options.kinds import names
-from utils.errors import UserError, nearest
+from utils.errors import UserError
 
 # Their key -> ours ("": read by `overrides`, or without a counterpart), and their value where a file says nothing.
 KEYS: dict[str, tuple[str, Any]] = {
@@ -61,47 +62,24 @@ RECIPE: dict[str, Any] = {
     "OPTIM.PER_ITER": True,
     "TRAIN.SYNCBN": True,
 }
-# Flags of the time before option files that are no alias of one key -> help.
+# Flags of the time before option files that are no alias of one key of ours -> their key, if there is one, and help.
 FLAGS = {
-    "--ckpt": "folder of the runs' folders, with --id [./ckpt]",
-    "--id": "the run's folder in --ckpt: a training writes there, --eval takes encoder and decoder from there",
-    "--suffix": "with --id and --eval: the end of the two files' names [_epoch_20.pth]",
-    "--weights_encoder": "weights to start from, with --weights_decoder; alone: as --trunk_weights",
-    "--weights_decoder": "the decoder's",
-    "--num_gpus": "as --gpus: this many, from the first on",
-    "--optim": "SGD",
-    "--random_flip": "without effect: images are flipped at random",
-    "--result": "with --eval: as --result_dir",
-}
-_KEY_OF = {
-    "--weights_encoder": "MODEL.weights_encoder",
-    "--weights_decoder": "MODEL.weights_decoder",
-    "--optim": "TRAIN.optim",
-    "--random_flip": "DATASET.random_flip",
-    "--result": "TEST.result",
-}
+    "--ckpt": ("", "folder of the runs' folders, with --id [./ckpt]"),
+    "--id": ("", "the run's folder in --ckpt: a training writes there, --eval takes encoder and decoder from there"),
+    "--suffix": ("", "with --id and --eval: the end of the two files' names [_epoch_20.pth]"),
+    "--weights_encoder": ("MODEL.weights_encoder", "weights to start from, with --weights_decoder; "
+                          "alone: as --trunk_weights"),
+    "--weights_decoder": ("MODEL.weights_decoder", "the decoder's"),
+    "--num_gpus": ("", "as --gpus: this many, from the first on"),
+    "--optim": ("TRAIN.optim", "SGD"),
+    "--random_flip": ("DATASET.random_flip", "without effect: images are flipped at random"),
+    "--result": ("TEST.result", "with --eval: as --result_dir"),
+}  # fmt: skip
 
 
 def is_theirs(tree: Tree) -> bool:
     """Whether a file is one of theirs: it has one of their keys."""
-    return any(key in KEYS for key, _ in _leaves(tree))
-
-
-def read(tree: Tree) -> ForeignValues:
-    """What such a file tells, with their defaults; UserError that names every key that is not theirs."""
-    foreign = {key: value for key, value in _leaves(tree) if value is not None}
-    unknown = [f"{key}{nearest(key, KEYS)}" for key in foreign if key not in KEYS]
-    if unknown:
-        raise UserError(f"in this file of CSAIL's scene parsing is not known: {'; '.join(unknown)}")
-    return {key: default for key, (_, default) in KEYS.items()} | foreign
-
-
-def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict) and not prefix:
-            yield from _leaves(value, f"{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    return any(key in KEYS for key, _ in leaves(tree))
 
 
 def translate(foreign: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -134,7 +112,7 @@ def ignored_flags(context: ParseContext) -> list[str]:
 
 
 def overrides(context: ParseContext) -> dict[str, Any]:
-    """{our key: value} of what takes several of their words: folders, weights, GPUs.
+    """{our key: value} of what takes several of their keys: folders, weights, GPUs.
 
     `context.legacy_flags`: {flag: value} of FLAGS. UserError where older flags are not for that, or contradict others.
     """
@@ -142,7 +120,7 @@ def overrides(context: ParseContext) -> dict[str, Any]:
     mode = values["EVAL.MODE"]
     _check(foreign, legacy_flags, mode, chosen)
     _check_named({**foreign, **legacy_flags})
-    foreign = {**foreign, **{_KEY_OF[flag]: value for flag, value in legacy_flags.items() if flag in _KEY_OF}}
+    foreign = {**foreign, **{FLAGS[flag][0]: value for flag, value in legacy_flags.items() if FLAGS[flag][0]}}
     if "--id" in legacy_flags or "--ckpt" in legacy_flags:
         foreign["DIR"] = str(PurePath(legacy_flags.get("--ckpt", "./ckpt"), legacy_flags.get("--id", "")))
     found = _weights(foreign, legacy_flags.get("--suffix", ""), mode)
@@ -207,4 +185,6 @@ def _check(foreign: Mapping[str, Any], legacy_flags: Mapping[str, str], mode: st
         raise UserError("--result is of --eval: --ckpt and --id say where a training writes")
 
 
-SYSTEM = ForeignConfig("CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, FLAGS, overrides, ignored_flags)
+read = partial(read_keys, keys=KEYS, whose="CSAIL's scene parsing")
+_HELP = {flag: text for flag, (_, text) in FLAGS.items()}
+SYSTEM = ForeignConfig("CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, _HELP, overrides, ignored_flags)

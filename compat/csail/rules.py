@@ -10,8 +10,7 @@ from inference.rule import EvalRule, Way
 
 def _fill(cfg: Any, rule: EvalRule) -> EvalRule:
     data = cfg.DATASET
-    sides = data.IMG_SIZES
-    return replace(rule, short_edge_sizes=sides, max_long_edge=data.IMG_MAX_SIZE, multiple=data.PADDING)
+    return replace(rule, short_edge_sizes=data.IMG_SIZES, max_long_edge=data.IMG_MAX_SIZE, multiple=data.PADDING)
 
 
 _RULE = EvalRule(

@@ -1,6 +1,6 @@
-"""Scene parsing's checkpoints: an encoder's and a decoder's state dict, each in a file of its own, without any words.
+"""Scene parsing's checkpoints: an encoder's and a decoder's state dict, each in a file that says nothing else.
 
-The network is told by the name of their folder, and by their entries as far as these go: dilation leaves no trace.
+The name of their folder and the entries tell the network; dilation leaves no trace in these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from compat.csail import pairs
 from network.weights import places
-from network.weights.formats import EXTRA, Weights, tensors
+from network.weights.formats import EXTRA, Weights, below, tensors
 from network.weights.layouts import Layout
 from utils.errors import UserError
 
@@ -65,10 +65,10 @@ def _options(folder: str, base: str, decoder: str, classes: int | None) -> dict[
     """What goes with such a network: its parts, and how the published ones see ADE20K."""
     named = _FOLDER.fullmatch(folder)
     encoder = named["encoder"] if named and named["base"] == base else ""
-    told: dict[str, Any] = {"MODEL.ENCODER": "hrnetv2" if base == "hrnetv2" else encoder, "MODEL.DECODER": decoder}
+    options: dict[str, Any] = {"MODEL.ENCODER": "hrnetv2" if base == "hrnetv2" else encoder, "MODEL.DECODER": decoder}
     if classes == CLASSES:
-        told |= {"DATASET.NAME": "ade20k", "DATASET.IMG_SIZES": "300,375,450,525,600", "DATASET.IMG_MAX_SIZE": 1000}
-    return told | {"DATASET.PADDING": 32 if base == "hrnetv2" or decoder.startswith("upernet") else 8}
+        options |= {"DATASET.NAME": "ade20k", "DATASET.IMG_SIZES": "300,375,450,525,600", "DATASET.IMG_MAX_SIZE": 1000}
+    return options | {"DATASET.PADDING": 32 if base == "hrnetv2" or decoder.startswith("upernet") else 8}
 
 
 def encoder_of(names: Mapping[str, Tensor]) -> str:
@@ -101,17 +101,12 @@ def _question(base: str, decoder: str) -> str:
     return f"give both --arch_encoder{encoders} and --arch_decoder{f' {decoder}' if decoder else ''}"
 
 
-def _below(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
-    start = f"{kind}."
-    return {name.removeprefix(start): x for name, x in state.items() if name.startswith(start)}
-
-
 def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
     """{name of a file: its state}, as the published code saves them after epoch K, counted from 1.
 
     Raises UserError for weights of a network without encoder and decoder.
     """
-    states = [_below(weights.state, kind) for kind in KINDS]
+    states = [below(weights.state, f"{kind}.") for kind in KINDS]
     if not all(states):
         has = weights.arch or "the network"
         raise UserError(f"{has} has no encoder and decoder: the layout is that of encoder_decoder networks")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
 from compat.hrnet.keys import EXTRA, IGNORED, KEYS, ONLY, RECIPE, STAGES
 from options import archs
-from options.foreign import ForeignConfig, ForeignValues, ParseContext, Tree
+from options.foreign import ForeignConfig, ForeignValues, ParseContext, Tree, leaves, read_keys
 from utils.errors import UserError, nearest
 
 _TELLING = ("MODEL.NAME", "DATASET.DATASET", "DATASET.TRAIN_SET", "DATASET.TEST_SET")
@@ -22,24 +23,7 @@ _PLAIN = (f"{EXTRA}.STAGE", f"{EXTRA}.FINAL_CONV_KERNEL")
 
 def is_theirs(tree: Tree) -> bool:
     """Whether a file is one of theirs: it names its network or data, or has a part, in their way."""
-    return any(key in _TELLING or key.startswith((f"{EXTRA}.", "TEST.", "CUDNN.")) for key, _ in _leaves(tree))
-
-
-def read(tree: Tree) -> ForeignValues:
-    """What such a file tells, with their defaults; UserError that names every key that is not theirs."""
-    foreign = {key: value for key, value in _leaves(tree) if value is not None}
-    unknown = [f"{key}{nearest(key, KEYS)}" for key in foreign if key not in KEYS]
-    if unknown:
-        raise UserError(f"in this file of the HRNet family is not known: {'; '.join(unknown)}")
-    return {key: default for key, (_, default) in KEYS.items() if default is not None} | foreign
-
-
-def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    return any(key in _TELLING or key.startswith((f"{EXTRA}.", "TEST.", "CUDNN.")) for key, _ in leaves(tree))
 
 
 def translate(foreign: ForeignValues) -> Iterator[tuple[str, str, Any]]:
@@ -88,7 +72,7 @@ def ignored_flags(context: ParseContext) -> list[str]:
 
 
 def overrides(context: ParseContext) -> dict[str, Any]:
-    """{our key: value} of what takes several of their words: network, data, losses, sizes, where a run starts.
+    """{our key: value} of what takes several of their keys: network, data, losses, sizes, where a run starts.
 
     UserError for a network or dataset that is not known here, and for stages that do not fit together.
     """
@@ -99,7 +83,10 @@ def overrides(context: ParseContext) -> dict[str, Any]:
     arch = ({} if "MODEL.ARCH" in context.chosen else network).get("MODEL.ARCH", context.values["MODEL.ARCH"])
     found = network | _losses(foreign, arch) | _augmentation(foreign) | _data(context)
     mode = found.pop("EVAL.MODE", context.values["EVAL.MODE"])
-    found |= _evaluation(foreign) if mode else _validation(foreign)
+    if mode:
+        found |= _evaluation(foreign)
+    elif size := foreign.get("TEST.BATCH_SIZE_PER_GPU"):  # their evaluation has one image at a time
+        found["EVAL.BATCH_SIZE"] = size
     found |= _start(context, mode)
     return {key: value for key, value in found.items() if key not in context.chosen} | {"EVAL.MODE": mode}
 
@@ -216,12 +203,6 @@ def _evaluation(foreign: Mapping[str, Any]) -> dict[str, Any]:
     return found | ({"EVAL.DO_FLIP": foreign["TEST.FLIP_TEST"]} if "TEST.FLIP_TEST" in foreign else {})
 
 
-def _validation(foreign: Mapping[str, Any]) -> dict[str, Any]:
-    """Images at a time, of which their evaluation has one."""
-    size = foreign.get("TEST.BATCH_SIZE_PER_GPU")
-    return {"EVAL.BATCH_SIZE": size} if size else {}
-
-
 def _start(context: ParseContext, mode: str) -> dict[str, Any]:
     """Folder and weights. A run with frozen parts needs its files; without, one that is not there is passed over."""
     foreign = context.foreign
@@ -258,4 +239,6 @@ def _is_there(context: ParseContext, file: Any) -> bool:
     return os.path.isfile(path)
 
 
-SYSTEM = ForeignConfig("the HRNet family", is_theirs, read, translate, RECIPE, KEYS, True, {}, overrides, ignored_flags)
+_NAME = "the HRNet family"
+read = partial(read_keys, keys=KEYS, whose=_NAME)
+SYSTEM = ForeignConfig(_NAME, is_theirs, read, translate, RECIPE, KEYS, True, {}, overrides, ignored_flags)

@@ -9,8 +9,7 @@ from inference.rule import EvalRule, Way
 
 
 def _fill(cfg: Any, rule: EvalRule) -> EvalRule:
-    height, width = cfg.EVAL.PIECE
-    return replace(rule, base_long_edge=cfg.EVAL.BASE_SIZE, piece=(height, width))
+    return replace(rule, base_long_edge=cfg.EVAL.BASE_SIZE, piece=cfg.EVAL.PIECE)
 
 
 _RULE = EvalRule(size_rule="half_up", resize="cv2", average="exp", base_long_edge=2048, piece=(1024, 2048))

@@ -33,11 +33,11 @@ def parse(content: Any, place: str = "") -> Weights | None:
 def _arch(command: str) -> str:
     """ "... --arch network.deepv3.DeepWV3Plus ..." -> "deepv3.DeepWV3Plus"; empty where the line does not say."""
     try:
-        words = shlex.split(command)
+        argv = shlex.split(command)
     except ValueError:  # a quotation mark that has no other
-        words = command.split()
-    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--arch=") else [word])]
-    after = words[words.index("--arch") + 1 :] if "--arch" in words else []
+        argv = command.split()
+    argv = [part for word in argv for part in (word.split("=", 1) if word.startswith("--arch=") else [word])]
+    after = argv[argv.index("--arch") + 1 :] if "--arch" in argv else []
     return after[0].removeprefix("network.") if after else ""
 
 

@@ -122,7 +122,7 @@ def _dataset(node: Node, values: dict[str, Any]) -> None:
     if training:
         _augmentation(steps, values)
     elif len(steps) == 1 and str(steps[0].get("type")).lower() == "normalize":
-        _normalise(steps[0], values)
+        _normalize(steps[0], values)
 
 
 def _augmentation(steps: list[Node], values: dict[str, Any]) -> None:
@@ -156,23 +156,23 @@ def _flip(step: Node, values: dict[str, Any]) -> None:
 
 
 def _distort(step: Node, values: dict[str, Any]) -> None:
-    """One strength for three colours, each of them always drawn."""
-    colours = ("brightness", "contrast", "saturation")
-    _fill(step, **{f"{name}_range": 0.5 for name in colours}, hue_range=18)
-    _fill(step, **{f"{name}_prob": 0.5 for name in (*colours, "hue")})
+    """One strength for three kinds of color, each of them always drawn."""
+    kinds = ("brightness", "contrast", "saturation")
+    _fill(step, **{f"{name}_range": 0.5 for name in kinds}, hue_range=18)
+    _fill(step, **{f"{name}_prob": 0.5 for name in (*kinds, "hue")})
     values |= {"AUG.COLOR": step["brightness_range"], "AUG.HUE": step.pop("hue_range")}
-    _drop(step, **{f"{name}_range": values["AUG.COLOR"] for name in colours})
-    _drop(step, **{f"{name}_prob": 1 for name in (*colours, "hue")}, sharpness_prob=0)
+    _drop(step, **{f"{name}_range": values["AUG.COLOR"] for name in kinds})
+    _drop(step, **{f"{name}_prob": 1 for name in (*kinds, "hue")}, sharpness_prob=0)
     if "sharpness_prob" not in step:
         step.pop("sharpness_range", None)
 
 
-def _normalise(step: Node, values: dict[str, Any]) -> None:
+def _normalize(step: Node, values: dict[str, Any]) -> None:
     step.pop("type", None)
     values |= {"DATASET.MEAN": step.pop("mean", [0.5] * 3), "DATASET.STD": step.pop("std", [0.5] * 3)}
 
 
-_READERS = dict(zip(_STEPS, (_scaling, _crop, _flip, _distort, _normalise), strict=True))
+_READERS = dict(zip(_STEPS, (_scaling, _crop, _flip, _distort, _normalize), strict=True))
 
 
 def _optimizer(tree: Node, values: dict[str, Any]) -> None:

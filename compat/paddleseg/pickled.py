@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from network.weights.inert import NUMBERS
 from utils.errors import UserError
 
 SUFFIXES = (".pdparams", ".pdopt")  # weights, optimizer
-_KINDS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
 class _Kind:
@@ -26,7 +26,7 @@ class _Kind:
     __slots__ = ("code", "order")
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if code not in _KINDS:
+        if code not in NUMBERS:
             raise UserError(f"refused, since it holds arrays of {code!r}; only numbers are read")
         self.code, self.order = str(code), "|"
 
@@ -83,13 +83,6 @@ class _Maker:
         raise UserError("refused, since it tries to change a name")
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes bytes."""
-    if encoding != "latin1":
-        raise UserError(f"refused, since it encodes bytes as {encoding!r}")
-    return text.encode("latin1")
-
-
 def _tuple(items: tuple[Any, ...] | list[Any]) -> tuple[Any, ...]:
     """(name, array): how a tensor inside a larger object is written."""
     if not isinstance(items, (tuple, list)) or len(items) > 2:
@@ -105,8 +98,11 @@ def _makers(allowance: _Allowance) -> dict[str, _Maker]:
     """{name in the file: what takes its place}; NumPy 1 and 2 have other module names, protocol 2 those of Python 2."""
 
     def encode(text: str, encoding: str) -> bytes:
+        """How protocol 2 writes bytes."""
+        if encoding != "latin1":
+            raise UserError(f"refused, since it encodes bytes as {encoding!r}")
         allowance.take(len(text))
-        return _encode(text, encoding)
+        return text.encode("latin1")
 
     array, as_tuple = _Maker(lambda *_: _Array(allowance)), _Maker(_tuple)
     return {

@@ -117,10 +117,10 @@ def _arrays(content: Any) -> dict[str, np.ndarray]:
     entries = {key: x[1] if isinstance(x, tuple) and len(x) == 2 else x for key, x in content.items()}
     found = {key: x for key, x in entries.items() if isinstance(key, str) and isinstance(x, np.ndarray)}
     split = content.get(_SPLIT)
-    for name, told in split.items() if isinstance(split, dict) else ():
+    for name, entry in split.items() if isinstance(split, dict) else ():
         try:
-            parts = [found.pop(part) for part in told["slices"]]
-            found[name] = np.concatenate(parts).reshape([int(side) for side in told["OriginShape"]])
+            parts = [found.pop(part) for part in entry["slices"]]
+            found[name] = np.concatenate(parts).reshape([int(side) for side in entry["OriginShape"]])
         except (KeyError, TypeError, ValueError):
             raise UserError(f"the parts of {name!r} do not fit together; write or download the file again") from None
     return found
@@ -151,12 +151,8 @@ def momentum(path: Path, internal: Mapping[str, str]) -> Momentum:
     schedule = content.get("LR_Scheduler")
     schedule = schedule if isinstance(schedule, dict) else {}
     done, rate = schedule.get("last_epoch"), schedule.get("last_lr")
-    return Momentum(
-        file,
-        velocities,
-        done if isinstance(done, int) and done >= 0 else None,
-        rate if isinstance(rate, float) else None,
-    )
+    iterations = done if isinstance(done, int) and done >= 0 else None
+    return Momentum(file, velocities, iterations, rate if isinstance(rate, float) else None)
 
 
 LAYOUT = Layout("paddle", parse, is_own=is_own, read=read)

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
+from evaluation.sinks.base import ALONE, EvalItem, Results
+from evaluation.sinks.folder import PictureFolder
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
-from utils.files import write_file
-from utils.plural import counted
 from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_array, wrong_pixels
 
 WHITE = 255
 
 
-class Folders:
+class Folders(PictureFolder):
     """Writes, of every image, four PNG of its size:
 
     `rgb/<name>_color.png`: train ids with the dataset's palette; `pred/<name>.png`: gray, the dataset's own ids;
-    `compose/<name>_compose.png`: RGBA, half image, half class colors; of a labelled image `diff/<name>_diff.png`: that
+    `compose/<name>_compose.png`: RGBA, half image, half class colors; of a labeled image `diff/<name>_diff.png`: that
     blend where the prediction is wrong, white where it is right or the truth is ignored.
     """
 
-    extras: tuple[str, ...] = ()
-
     def __init__(self, run_dir: Path, spec: DatasetSpec) -> None:
-        self.run_dir, self.spec = run_dir, spec
+        super().__init__(run_dir)
+        self.spec = spec
         self._ids = id_table(spec)
         self._colors = colorize(np.arange(256, dtype=np.uint8), spec.palette)
-        self._written = self._compared = 0
+        self._compared = 0
 
-    def add(self, item: EvalItem) -> None:
-        """Write the pictures of one image."""
+    def files(self, item: EvalItem) -> dict[str, bytes]:
+        """The pictures of one image."""
         name, classes = file_stem(item.name), to_array(item.prediction.classes)
         blend = self._blend(item.image, classes)
         files = {
@@ -50,9 +47,7 @@ class Folders:
             diff = np.where(wrong[..., None], np.asarray(blend)[..., :3], np.uint8(WHITE))  # (H, W, 3)
             files[f"diff/{name}_diff.png"] = encode_png(diff)
             self._compared += 1
-        for file, data in files.items():
-            write_file(self.run_dir / file, data)
-        self._written += 1
+        return files
 
     def _blend(self, image: np.ndarray, classes: np.ndarray) -> Image.Image:
         colors = Image.fromarray(colorize(classes, self.spec.palette))
@@ -60,9 +55,8 @@ class Folders:
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many, and that there is no diff where no image has a label."""
-        written, compared = sum(ranks.gather(self._written)), sum(ranks.gather(self._compared))
-        folders = "rgb, pred, compose and diff" if compared else "rgb, pred and compose"
-        return Results([f"{counted(written, 'image')} in {folders} of {self.run_dir}"])
+        folders = "rgb, pred, compose and diff" if sum(ranks.gather(self._compared)) else "rgb, pred and compose"
+        return Results([f"{self.written(ranks)} in {folders} of {self.folder}"])
 
 
 def _png(picture: Image.Image) -> bytes:
@@ -72,4 +66,4 @@ def _png(picture: Image.Image) -> bytes:
 
 
 # The option of EVAL that asks for it: (run folder, classes) -> sink.
-FOLDERS: dict[str, Callable[[Path, DatasetSpec], Sink]] = {"DUMP_IMAGES": Folders}
+FOLDERS = {"DUMP_IMAGES": Folders}

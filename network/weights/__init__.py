@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from network.net import Net
 from network.trunk.hrnet import SECOND_BRANCH
 from network.weights import finite, inert, layouts, own, places, plain, safe_load, trunks
 from network.weights.formats import Weights
+from network.weights.layouts import Layout
 from network.weights.report import LoadReport, shortened
 from utils.errors import UserError
 
-__all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "read_state", "take"]
+__all__ = ["LoadReport", "Weights", "load", "load_trunk", "parse", "read_file", "take"]
 __all__ += ["load_second_branch", "load_with_second_branch", "writers"]
 
 Path = str | os.PathLike[str]
@@ -52,24 +53,17 @@ def parse(content: Any, path: Path, ema: bool = True, known: Mapping[str, Tensor
 
 def _parse(content: Any, ema: bool, known: Mapping[str, Tensor] | None) -> Weights | None:
     """A file of any other system."""
-    moved, place, note = places.settled(content, ema, known)
+    moved, place, note = places.located(content, ema, known)
     place = "" if place and "state_dict" in content else place
-    parsers = [*(layout.parse for layout in layouts.known()), plain.parse]
-    weights = next(filter(None, (parse(moved, place) for parse in parsers)), None)
+    weights = next(filter(None, (layout.parse(moved, place) for layout in (*layouts.known(), plain.LAYOUT))), None)
     names = sorted(set(inert.names_in(content)))
     unread = f"left unread beside the weights: {shortened(names)}" if names else ""
     return weights and replace(weights, notes=tuple(line for line in (note, unread) if line))
 
 
-def writers() -> dict[str, tuple[Callable[[Weights], Mapping[str, Any]], str]]:
-    """{layout: (what gives {name of a file below a folder, "" for a file alone: content}, a help's words on it)}."""
-    found = {layout.name: (layout.write, layout.about) for layout in layouts.known() if layout.write}
-    return found | {"plain": (plain.write, "{name: tensor} and nothing else")}
-
-
-def read_state(path: Path, ema: bool = True) -> dict[str, Tensor]:
-    """{name: tensor} of a file, names without `module.`; errors as `read_file`."""
-    return read_file(path, ema).state
+def writers() -> dict[str, Layout]:
+    """{name: layout} of those that can be written."""
+    return {layout.name: layout for layout in (*layouts.known(), plain.LAYOUT) if layout.write}
 
 
 def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
@@ -93,22 +87,21 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
 
 def take(net: nn.Module, weights: Weights, path: Path, hint: str = "") -> LoadReport:
     """As `load`, of a file that is read already. `hint`: what to do where hardly anything fits."""
-    return _load(net, weights.state, _report(path, weights, "the network"), hint)
+    return _load(net, weights.state, LoadReport(str(path), weights.source, "the network", weights), hint)
 
 
 def load_trunk(net: nn.Module, path: Path) -> LoadReport:
     """As `load`, into the network's trunk alone, from a file of ImageNet weights or of a network with such a trunk."""
     weights, trunk = read_file(path), _trunk(net)
     state, names = trunks.best(weights.state, trunk.state_dict().keys())
-    report = _report(path, weights, "the trunk")
-    report.source += f", {names}" if names else ""
+    source = f"{weights.source}, {names}" if names else weights.source
     own = {name: x.shape for name, x in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
     fits = sum(name in own and x.shape == own[name] for name, x in state.items())
     if fits < LEAST_OF_TRUNK * len(own):
         raise UserError(
             f"{path}: {fits} of {len(own)} entries fit the trunk: it is a file of another one, or cut short"
         )
-    return _load(trunk, state, report)
+    return _load(trunk, state, LoadReport(str(path), source, "the trunk", weights))
 
 
 def load_second_branch(net: nn.Module, path: Path) -> LoadReport:
@@ -122,7 +115,7 @@ def load_second_branch(net: nn.Module, path: Path) -> LoadReport:
     if not state:
         lacking = "the file" if len(ways) else "the network"
         raise UserError(f"MODEL.OFFSET_PRETRAINED {path}: {lacking} has none of HRNet's stages that exist twice")
-    return _load(ways, state, _report(path, weights, "the stages that exist twice"))
+    return _load(ways, state, LoadReport(str(path), weights.source, "the stages that exist twice", weights))
 
 
 def load_with_second_branch(net: nn.Module, first: LoadReport | str, file: str = "") -> str:
@@ -141,12 +134,6 @@ def _is_second(name: str) -> bool:
 
 def _trunk(net: nn.Module) -> nn.Module:
     return net.trunk_module if isinstance(net, Net) else net.get_submodule("backbone")
-
-
-def _report(path: Path, weights: Weights, target: str) -> LoadReport:
-    report = LoadReport(str(path), weights.source, target, weights.arch, weights.num_classes, weights.class_names)
-    report.notes, report.class_ids = weights.notes, weights.class_ids
-    return report
 
 
 def _load(module: nn.Module, state: Mapping[str, Tensor], report: LoadReport, hint: str = "") -> LoadReport:

@@ -46,7 +46,7 @@ class File(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of file: how it is told, what it is called, what to do."""
+    """A kind of file: what tells it, what it is called, what to do."""
 
     sign: Callable[[File], object]
     what: str
@@ -128,23 +128,25 @@ KINDS = (
 )  # fmt: skip
 
 
-def told(path: Path) -> str:
+def describe(path: Path) -> str:
     """ "not a checkpoint but WHAT: CURE" of a file that could not be read; empty where its bytes do not tell."""
-    with path.open("rb") as stream:
-        file = File(path, stream.read(START))
+    file = File(path, _start(path, START))
     kind = next((kind for kind in KINDS if kind.sign(file)), None)
     return "" if kind is None else f"not a checkpoint but {kind.what}: {kind.cure}"
 
 
 def is_foreign_pickle(path: Path) -> bool:
     """Whether a file is a pickle that torch did not write."""
-    with path.open("rb") as stream:
-        start = stream.read(len(TORCH))
+    start = _start(path, len(TORCH))
     return start.startswith(PICKLE) and start != TORCH
 
 
 def is_safetensors(path: Path) -> bool:
     """Whether a file has the header of one: the length of a JSON text, and the text."""
-    with path.open("rb") as stream:
-        start = stream.read(9)
+    start = _start(path, 9)
     return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") <= 100_000_000
+
+
+def _start(path: Path, count: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(count)

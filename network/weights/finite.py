@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from network.net import published
 from utils.errors import UserError
@@ -49,19 +50,15 @@ def complaint(scores: Tensor, net: object, again: Callable[[], object], half: bo
 
 def _first_layer(net: nn.Module, again: Callable[[], object]) -> str:
     """The first layer whose output is not finite."""
-    found: list[str] = []
+    names, found = {layer: name for name, layer in net.named_modules() if name}, list[str]()
 
-    def look(name: str) -> Callable[..., None]:
-        def hook(layer: nn.Module, given: Any, out: Any) -> None:
-            if isinstance(out, Tensor) and not is_finite(out):
-                found.append(name)
+    def look(layer: nn.Module, given: Any, out: Any) -> None:
+        if layer in names and isinstance(out, Tensor) and not is_finite(out):
+            found.append(names[layer])
 
-        return hook
-
-    hooks = [layer.register_forward_hook(look(name)) for name, layer in net.named_modules() if name]
+    hook = register_module_forward_hook(look)
     try:
         again()
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
     return published(net, found[0]) if found else ""

@@ -83,6 +83,11 @@ def clean(name: str) -> str:
     return name
 
 
+def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries whose names start with `prefix`, without it."""
+    return {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+
+
 def renamed(name: str, starts: Mapping[str, str]) -> str:
     """`name` with its start replaced, by the first of `starts` ({theirs: ours}) that it has; else as it is."""
     for theirs, ours in starts.items():

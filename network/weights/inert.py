@@ -2,7 +2,7 @@
 
 torch's restricted reader refuses a whole file for one of them. Here each gets a holder of ours in its place, which
 keeps nothing; what fills a dict or a list becomes an ordinary one. Nothing that a file names is ever looked up,
-imported or called: which names there are is told by walking its opcodes, not by running them. Names of functions, and
+imported or called: walking its opcodes tells which names there are, not by running them. Names of functions, and
 of what acts on a machine, get no holder: the file stays refused.
 """
 
@@ -37,7 +37,7 @@ _DATA = {
     "numpy.random._pickle": "__bit_generator_ctor __generator_ctor __randomstate_ctor",
     "re": "_compile",
 }
-_NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 _NETWORK = frozenset(("_modules", "_parameters"))  # what the state of a whole network has
 _SAME = ("ADDITEMS", "APPEND", "APPENDS", "BUILD", "SETITEM", "SETITEMS")  # give back what they fill
 _MADE = ("NEWOBJ", "NEWOBJ_EX", "REDUCE")
@@ -78,7 +78,7 @@ class _Kind(Inert):
     """In place of np.dtype: a kind of number and its byte order."""
 
     def __init__(self, code: Any = "", *_: Any) -> None:
-        self.code, self.order = code if code in _NUMBERS else "", "|"
+        self.code, self.order = code if code in NUMBERS else "", "|"
 
     def __setstate__(self, state: Any) -> None:
         self.order = state[1] if state[1] in ("<", ">", "=") else "|"
@@ -107,7 +107,7 @@ class _Thing:
 
     name: str = ""
     made: bool = False
-    words: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
 
 
 _MARK = _Thing("(")
@@ -125,9 +125,9 @@ def survey(path: Path) -> Survey:
                 if file.read(len(_HEADER)) == _HEADER:
                     for _ in range(3):
                         _walk(file, found)
-    except (KeyError, IndexError, EOFError, ValueError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except (KeyError, IndexError, EOFError, ValueError, OSError, zipfile.BadZipFile, NotImplementedError):
         return Survey()  # torch's reader says what is wrong
     return found
 
@@ -161,23 +161,16 @@ def _walk(stream: BinaryIO | bytes, found: Survey) -> None:
 
 
 def _taken(stack: list[Any], opcode: pickletools.OpcodeInfo) -> list[Any]:
-    """What an opcode takes from the stack, the lowest first."""
-    before = list(opcode.stack_before)
-    count = len(before)
+    """What an opcode takes from the stack, the lowest first: so many things, or some and all down to the last mark."""
+    before, end = list(opcode.stack_before), len(stack)
     if pickletools.markobject in before:
-        mark = len(stack) - 1 - next(i for i, thing in enumerate(reversed(stack)) if thing is _MARK)
         del before[before.index(pickletools.markobject) :]
-        above = stack[mark + 1 :]
-        del stack[mark:]
-        return [*_popped(stack, len(before)), *above]
-    return _popped(stack, count)
-
-
-def _popped(stack: list[Any], count: int) -> list[Any]:
-    if count > len(stack):
+        end = max(i for i, thing in enumerate(stack) if thing is _MARK)
+    start = end - len(before)
+    if start < 0:
         raise IndexError("an opcode takes more than there is")
-    taken = stack[len(stack) - count :]
-    del stack[len(stack) - count :]
+    taken = [*stack[start:end], *stack[end + 1 :]]
+    del stack[start:]
     return taken
 
 
@@ -214,11 +207,11 @@ def _note(opcode: str, taken: list[Any], found: Survey) -> None:
     if not isinstance(thing, _Thing):
         return
     if opcode.startswith("SETITEM"):
-        thing.words |= _NETWORK & {word for word in taken[1::2] if isinstance(word, str)}
+        thing.keys |= _NETWORK & {key for key in taken[1::2] if isinstance(key, str)}
         if thing.made:
             found.dicts.add(thing.name)
     elif opcode == "BUILD":
-        if isinstance(taken[1], _Thing) and taken[1].words == _NETWORK:
+        if isinstance(taken[1], _Thing) and taken[1].keys == _NETWORK:
             found.networks.append(thing.name)
     elif thing.made:
         found.lists.add(thing.name)

@@ -13,10 +13,6 @@ import compat
 from network.weights.formats import Weights
 
 
-def _one(path: Path) -> tuple[Path, ...]:
-    return (path,)
-
-
 class Layout(NamedTuple):
     """`name`: as commands call it; `about`: what a help says of it.
 
@@ -37,7 +33,7 @@ class Layout(NamedTuple):
     fitting: Callable[[Mapping[str, Tensor], Collection[str]], Mapping[str, Tensor]] = lambda state, _: state
     is_own: Callable[[str | os.PathLike[str]], bool] = lambda _: False
     read: Callable[[str | os.PathLike[str]], Any] = lambda _: None
-    files: Callable[[Path], tuple[Path, ...]] = _one
+    files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     always: bool = False
 
 

@@ -40,9 +40,9 @@ def of_content(content: Any, path: Path, arch: str) -> dict[str, Any]:
     if is_ours(content):
         options: Mapping[str, Any] = content.get("config") or {}
         network = {k for k in options if k.startswith("MODEL.") and k not in WEIGHT_FILES}
-        told = {k: v for k, v in options.items() if k in _RECORDED or k in network}
-        kept = slips(options.get("PUBLISHED"))
-        return told | ({"PUBLISHED": kept} if kept else {})
+        kept = {k: v for k, v in options.items() if k in _RECORDED or k in network}
+        published = slips(options.get("PUBLISHED"))
+        return kept | ({"PUBLISHED": published} if published else {})
     weights = parse(content, path)
     if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
         raise UserError(f"checkpoint {path} does not name its network: {weights.question}")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from network.weights.checksum import FORMAT, is_ours
 from network.weights.formats import Weights, number, tensors
 
 
 def parse(content: Any, ema: bool = True) -> Weights | None:
     """The weights, or None if this is another layout. `ema`: the averaged weights if there are any."""
-    if not isinstance(content, dict) or content.get("format") != "streetscale":
+    if not is_ours(content):
         return None
     averaged = tensors(content.get("ema")) if ema else {}
     return Weights(
         state=averaged or tensors(content.get("net")),
-        layout="streetscale, averaged weights" if averaged else "streetscale",
+        layout=f"{FORMAT}, averaged weights" if averaged else FORMAT,
         arch=str(content.get("arch") or ""),
         num_classes=len(content.get("class_names") or ()) or None,
         class_names=tuple(map(str, content.get("class_names") or ())),

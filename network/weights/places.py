@@ -1,5 +1,5 @@
-"""Where in a file its weights lie, told by what lies there: a mapping of names to tensors, under any keys, and the
-prefix that wrappers put before every name.
+"""Where in a file its weights lie: the mapping of names to tensors, under any keys, and the prefix that wrappers put
+before every name.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from network.weights.formats import clean
+from network.weights.formats import below, clean
 
 DEPTH = 3  # keys that lead to a state: {"checkpoint": {"model": {"state_dict": ...}}}
-# Words of a key that say that weights are averaged: model_ema, ema_state_dict, params_ema, swa, averaged_model.
+# Parts of a key that say that weights are averaged: model_ema, ema_state_dict, params_ema, swa, averaged_model.
 _AVERAGED = re.compile(r"(^|[_.])(ema\w*|avg|averaged?|swa|shadow|teacher)([_.]|$)", re.IGNORECASE)
 _ALIKE = 0.9  # share of the trained weights' entries that averaged ones have
 _SOME = 0.1  # share from which on they are worth a line where they are left
@@ -87,8 +87,8 @@ def _fits(state: Mapping[str, Tensor], known: Mapping[str, Tensor] | None) -> in
 
 def _count(state: Mapping[str, Tensor], prefix: str, known: Mapping[str, Tensor]) -> int:
     """Entries below a prefix that a network has, of the same shape."""
-    below = ((clean(name).removeprefix(prefix), x) for name, x in state.items() if clean(name).startswith(prefix))
-    return sum(name in known and known[name].shape == x.shape for name, x in below)
+    entries = below({clean(name): x for name, x in state.items()}, prefix)
+    return sum(name in known and known[name].shape == x.shape for name, x in entries.items())
 
 
 def prefixes(names: Collection[str], share: float = _PREFIX_SHARE) -> list[str]:
@@ -112,15 +112,15 @@ def unwrapped(state: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> tuple
     if not best or "" in best:
         return dict(state), ""
     prefix = next((prefix for prefix in best if _AVERAGED.search(prefix)), max(best, key=lambda p: fits[p]))
-    below = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+    inside = below(state, prefix)
     note = f"names without {prefix!r}"
     if averaged := _AVERAGED.search(prefix) and next((p for p in best if not _AVERAGED.search(p)), ""):
-        return below, f"{note}: averaged weights, in place of those below {averaged!r}"
-    outside = {name: x for name, x in state.items() if not name.startswith(prefix) and name not in below}
-    return below | outside, note
+        return inside, f"{note}: averaged weights, in place of those below {averaged!r}"
+    outside = {name: x for name, x in state.items() if not name.startswith(prefix) and name not in inside}
+    return inside | outside, note
 
 
-def settled(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None) -> tuple[Any, str, str]:
+def located(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None) -> tuple[Any, str, str]:
     """A file's content with its state where layouts look for it: at the top, or under `state_dict`; the name of the
     place where it was, "" where it was there already; and a note on other states.
     """

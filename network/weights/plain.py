@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from network.weights.formats import Weights, tensors
+from network.weights.layouts import Layout
 
 
 def parse(content: Any, place: str = "") -> Weights | None:
@@ -23,3 +24,6 @@ def parse(content: Any, place: str = "") -> Weights | None:
 def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
     """{"": {name: tensor}}, nothing else."""
     return {"": dict(weights.state)}
+
+
+LAYOUT = Layout("plain", parse, write, "{name: tensor} and nothing else")

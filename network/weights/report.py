@@ -5,33 +5,42 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from network.weights.formats import Weights
+from utils.errors import UserError
+
 SHOWN = 4  # names of each kind in the text
 
 
 @dataclass
 class LoadReport:
     """Outcome of a load. `matched` was taken over; `skipped` has other shapes, with the reason; `missing` keeps its
-    random start; `unexpected` is in the file alone. `target`: what was loaded into. `notes`: what else of the file
-    was left, and why. `class_ids`: the label values of its training, where the file has them.
+    random start; `unexpected` is in the file alone. `target`: what was loaded into. `weights`: the file's content, of
+    which `source` tells the kind.
     """
 
     path: str
     source: str
     target: str
-    arch: str = ""
-    num_classes: int | None = None
-    class_names: tuple[str, ...] = ()
+    weights: Weights
     matched: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
-    notes: tuple[str, ...] = ()
-    class_ids: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Every weight of the target came from the file."""
         return not self.skipped and not self.missing
+
+    def require_complete(self, arch: str, num_classes: int) -> None:
+        """UserError that names the first weight of the network, `arch` of `num_classes`, that is not from the file."""
+        lacking = [*self.skipped, *self.missing]
+        if lacking:
+            content = f"{self.weights.num_classes or 'unknown'} classes, {self.weights.arch or 'unknown arch'}"
+            raise UserError(
+                f"{self.path} ({content}) does not fill {arch} with {num_classes} classes: {len(lacking)} entries are "
+                f"missing or of another shape, {lacking[0]} first; check --arch and --dataset"
+            )
 
     def share(self) -> float:
         """Share of the file's weights that fit. Batch counters are left out: they fit anything."""
@@ -50,7 +59,7 @@ class LoadReport:
         ):
             if names:
                 lines.append(f"  {len(names)} {title}: {shortened(names)}")
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"  {note}" for note in self.weights.notes)])
 
 
 def shortened(names: Collection[str]) -> str:

@@ -74,7 +74,7 @@ def _reason(path: Path, error: Exception, by_torch: bool) -> str:
     if isinstance(error, UserError):
         return str(error)
     try:
-        kind = filekinds.told(path)
+        kind = filekinds.describe(path)
     except OSError:
         kind = ""
     if kind:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from torch import Tensor
 
 from network.trunk.hrnet import SECOND_BRANCH
-from network.weights.formats import renamed
+from network.weights.formats import below, renamed
 from network.weights.places import prefixes
 
 # What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones. Others
@@ -71,8 +71,8 @@ def best(state: Mapping[str, Tensor], known: Collection[str]) -> tuple[dict[str,
     found: list[tuple[dict[str, Tensor], str]] = []
     more = [prefix for prefix in prefixes(state) if prefix not in PREFIXES]
     for prefix in (*PREFIXES, *more):
-        below = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
-        found += [({rename(name): x for name, x in below.items()}, layout) for layout, rename in LAYOUTS.items()]
+        entries = below(state, prefix).items()
+        found += [({rename(name): x for name, x in entries}, layout) for layout, rename in LAYOUTS.items()]
     return max(found, key=lambda entry: len(set(known) & entry[0].keys()))
 
 

@@ -17,6 +17,8 @@ import config
 from benchmarks import baselines, benchmark, measure
 from benchmarks.benchmark import Job
 
+pytestmark = pytest.mark.run
+
 # A net of a few thousand weights.
 SMALL = [
     *("--hrnet_width", "4", "--num_workers", "0", "MODEL.OCR.DROPOUT", "0"),

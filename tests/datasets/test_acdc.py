@@ -20,6 +20,8 @@ from evaluation.sinks.submission import id_table
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 CONDITIONS = ["fog", "night", "rain", "snow"]
 
 

@@ -27,6 +27,8 @@ from utils.distributed import DistributedContext
 from utils.errors import LoadingError, UserError
 from utils.processes import fate, shortage
 
+pytestmark = pytest.mark.run
+
 Make = Callable[..., CfgNode]
 TOLD = "a process that reads pictures has died "
 

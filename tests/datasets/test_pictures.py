@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from datasets import look, pictures
+from datasets import look
 from datasets.base import Item, SegmentationDataset, Split
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
 from datasets.pictures import PictureError, read_image, read_turned
 from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
+from datasets.subset import spread
 from datasets.turns import orientation
 from transforms import Pipeline
 from utils.distributed import DistributedContext
@@ -193,7 +194,7 @@ def test_turns_of_training_images_are_said(tmp_path: Path) -> None:
     stored, upright = (Split.plain(items(tmp_path, kind)) for kind in (False, True))
     assert "1 of 3 training images looked at carry a turn (EXIF): read as they are stored" in look.turned_note(stored)
     assert look.turned_note(upright) == ""
-    assert pictures.spread([str(i) for i in range(10)], 4) == ("0", "2", "5", "7")
+    assert spread([str(i) for i in range(10)], 4) == ("0", "2", "5", "7")
 
 
 def test_all_processes_count_what_each_has_left_out(tmp_path: Path) -> None:

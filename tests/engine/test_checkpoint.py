@@ -216,7 +216,7 @@ def test_save_last_replaces_the_one_before(tmp_path: Path) -> None:
 def test_best_replaces_the_one_before(tmp_path: Path) -> None:
     for epoch in (0, 3):
         checkpoint.save_last(make_state(epoch), tmp_path, epoch)
-        best = checkpoint.save_best(tmp_path, epoch, mean_iu=0.25)
+        best = checkpoint.save_best(make_state(epoch) | {"mean_iu": 0.25}, tmp_path, epoch)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["best_checkpoint_ep3.pth", "last_checkpoint_ep3.pth"]
     assert checkpoint.load(best)["epoch"] == 3 and checkpoint.load(best)["mean_iu"] == 0.25
 

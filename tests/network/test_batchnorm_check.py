@@ -10,6 +10,8 @@ import torch
 from network.batchnorm_check import single_value
 from network.net import Net
 
+pytestmark = pytest.mark.run
+
 Make = Callable[..., Net]
 PLUS, LARGE = "deepv3.DeepV3PlusR50", 64
 

@@ -22,6 +22,8 @@ from network.trunk.xception import Xception71
 from options.archs import ANY, ARCHS
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 TRUNKS = {
     "hrnet": HRNet,
     "resnet50": ResNet,
@@ -64,7 +66,7 @@ def test_checkpoint_round_trip(narrow, arch: str, tmp_path) -> None:
     content = nvidia.write(weights.Weights(net.state_dict(), "nvidia", arch, 5))[""]
     torch.save(content, tmp_path / "last.pth")
     report = weights.load(other, tmp_path / "last.pth")
-    assert report.complete and report.arch == arch and not report.unexpected
+    assert report.complete and report.weights.arch == arch and not report.unexpected
     assert all(torch.equal(x, net.state_dict()[k]) for k, x in other.state_dict().items())
 
 

@@ -14,6 +14,8 @@ from network.trunk.hrnet import Stage
 from options import archs
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 SMALL = {"width": 4, "width_mult": 0.0625, "mid_channels": 16, "key_channels": 8, "head_channels": 8}
 SMALL |= {"aspp_channels": 8, "stages": tuple(Stage(1, (1,) * n) for n in (1, 2, 3, 4))}
 PAIRS = {trunk: [head for head in archs.HEADS if not archs.refusal(trunk, head)] for trunk in archs.TRUNKS}

@@ -11,6 +11,8 @@ from network.net import published
 from options.archs import ANY, ARCHS
 from utils.resize import resize
 
+pytestmark = pytest.mark.run
+
 NVIDIAS = [name for name, row in ARCHS.items() if not (row.aligned or row.offsets or row.head in (ANY, "pointwise"))]
 MANIFESTS = [(name, 19) for name in NVIDIAS] + [("ocrnet.HRNet_Mscale_mapillary65", 65)]
 FORWARD = [

@@ -19,6 +19,8 @@ from network.weights import places
 from options.archs import ARCHS
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 State = dict[str, Tensor]
 ARCH = "ocrnet.HRNet_Mscale"
 
@@ -99,7 +101,7 @@ def test_averaged_weights_are_preferred_and_named(narrow: Callable, save: Callab
 def test_trained_weights_on_request(narrow: Callable, save: Callable) -> None:
     state = narrow("ocrnet.HRNet").state_dict()
     path = save({"model": state, "ema": later(state)})
-    assert torch.equal(weights.read_state(path)["ocr.cls_head.bias"], state["ocr.cls_head.bias"] + 1)
+    assert torch.equal(weights.read_file(path).state["ocr.cls_head.bias"], state["ocr.cls_head.bias"] + 1)
     file = weights.read_file(path, ema=False)
     assert torch.equal(file.state["ocr.cls_head.bias"], state["ocr.cls_head.bias"])
     assert "trained weights (model) taken, averaged ones (ema) left" in file.notes[0]

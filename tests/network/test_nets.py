@@ -11,6 +11,8 @@ from options import archs
 from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 ARCHS = sorted(archs.ARCHS)
 
 

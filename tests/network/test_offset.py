@@ -16,6 +16,8 @@ from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
 from utils.seeds import grid, sample
 
+pytestmark = pytest.mark.run
+
 OFFSETS = sorted(name for name, arch in ARCHS.items() if arch.offsets)
 MAPS = {"pred", "initial", "seed", "offset", "confidence"}
 

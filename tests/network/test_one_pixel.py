@@ -47,7 +47,7 @@ def test_every_rule_gives_a_map(name: str, size: tuple[int, int], tile: int) -> 
     if name == "csail":
         rule = replace(rule, short_edge_sizes=(30, 45), max_long_edge=90)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    (made,) = Predictor(Pointwise(), rule, tile=tile)([image])
+    (made,) = Predictor(Pointwise(), replace(rule, tile=tile))([image])
     assert tuple(made.classes.shape) == size and torch.isfinite(made.max_prob).all()
 
 

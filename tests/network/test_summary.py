@@ -6,6 +6,8 @@ from torch import nn
 
 from network.summary import IMAGES, activations, multiply_adds, summary
 
+pytestmark = pytest.mark.run
+
 SIZE = (64, 96)
 
 

@@ -18,6 +18,8 @@ from network.trunk.xception import Block
 from options import archs
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 MULT = 0.125
 TRUNKS = {**ENCODERS, **archs.TRUNKS}
 STATE = dict[str, Tensor]
@@ -202,7 +204,7 @@ def test_trunk_file_fills_the_trunk(narrow, save, kind: str) -> None:
     assert source in report.source
     state = net.trunk_module.state_dict()
     # These files have the trunk's order, and what is left over at their end.
-    pairs = zip(state.items(), weights.read_state(save(content)).values(), strict=False)
+    pairs = zip(state.items(), weights.read_file(save(content)).state.values(), strict=False)
     assert all(torch.equal(x, theirs) for (_, x), theirs in pairs)
     assert {name.split(".")[0] for name in report.unexpected} <= {"fc", "last_linear", "bn_out", "classifier"}
 

@@ -91,7 +91,7 @@ def test_other_number_of_classes(narrow, save) -> None:
     report = weights.load(net, save(other | {"more": 1}))
     assert set(report.skipped) == {f"ocr.{h}.{p}" for h in ("cls_head", "aux_head.2") for p in ("weight", "bias")}
     assert torch.equal(net.ocr.cls_head.weight, before)
-    assert (report.arch, report.num_classes) == ("ocrnet.HRNet", 7)
+    assert (report.weights.arch, report.weights.num_classes) == ("ocrnet.HRNet", 7)
     text = str(report)
     assert "ocrnet.HRNet, 7 classes" in text
     assert "file 7x16x1x1, network 5x16x1x1" in text
@@ -162,7 +162,7 @@ def test_written_layout_is_the_published_one(save, path: Path) -> None:
     assert ours["optimizer"]["param_groups"] == published["optimizer"]["param_groups"]
 
 
-def test_read_state_and_plain_layout() -> None:
-    state = weights.read_state(SAMPLES[0])
+def test_states_and_plain_layout() -> None:
+    state = weights.read_file(SAMPLES[0]).state
     assert state.keys() == plain.write(weights.read_file(SAMPLES[0]))[""].keys()
     assert "conv.weight" in state

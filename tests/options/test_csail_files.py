@@ -14,6 +14,7 @@ import config
 import loss
 from compat.csail import options as csail
 from options import table
+from options.foreign import leaves
 from utils.errors import UserError
 
 PUBLISHED = json.loads((GOLDEN / "csail/options.json").read_text())
@@ -78,7 +79,7 @@ def load(tmp_path: Path) -> Load:
 
 
 def flat(tree: dict[str, Any]) -> dict[str, Any]:
-    return dict(csail._leaves(tree))
+    return dict(leaves(tree))
 
 
 def test_every_key_and_default_of_theirs() -> None:

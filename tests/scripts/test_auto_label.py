@@ -150,7 +150,7 @@ def test_interrupted_and_resumed_gives_the_same_files(
     assert content(out) == content(labelled)
     again = [path for path, time in done.items() if path.stat().st_mtime_ns != time]
     assert len(again) == {"before": 0, "between": 1, "after": 2}[where]
-    assert "4 images, 2 of them labelled before" in (out / "auto_label.log").read_text()
+    assert "4 images, 2 of them labeled before" in (out / "auto_label.log").read_text()
 
 
 @pytest.mark.slow
@@ -247,7 +247,7 @@ def test_what_has_changed_is_labelled_anew(teacher: str, tmp_path: Path) -> None
     assert labels["c"].stat().st_mtime_ns == before
     log = (tmp_path / "out/auto_label.log").read_text()
     assert "made anew in" in log and "1 damaged (b.png), 2 whose input has changed (a.png, a_prob.png)" in log
-    assert "3 images, 1 of them labelled before" in log
+    assert "3 images, 1 of them labeled before" in log
 
 
 def test_any_folder_of_images(teacher: str, tmp_path: Path) -> None:

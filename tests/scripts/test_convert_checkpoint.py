@@ -21,7 +21,7 @@ def test_there_and_back(tmp_path: Path, capsys) -> None:
     content = read(target)
     assert content["arch"] == "basic.HRNet"
     assert all(torch.equal(x, state[k.removeprefix("module.")]) for k, x in content["state_dict"].items())
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.part"))
     assert "8 entries in layout nvidia" in capsys.readouterr().out
 
 

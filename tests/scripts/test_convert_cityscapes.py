@@ -14,6 +14,7 @@ from shared import GOLDEN
 from datasets import cityscapes, labelrecord
 from datasets.cityscapes import SPEC
 from scripts import convert_cityscapes, convert_cityscapes_autolabelling
+from utils.visualize import bit_colors
 
 ROOT = Path(__file__).parents[2]
 FACTS = json.loads((GOLDEN / "paddle/autolabel.json").read_text())
@@ -100,7 +101,7 @@ def test_without_cityscapesscripts(
 def test_table_is_the_published_one() -> None:
     table = convert_cityscapes_autolabelling.table()
     assert table.tolist() == FACTS["id_to_output_value"]
-    palette = np.reshape(convert_cityscapes_autolabelling.palette(), (-1, 3))
+    palette = bit_colors()[: convert_cityscapes_autolabelling.COLORS]
     assert palette[:20].tolist() == FACTS["palette_first_20_rgb"] and len(palette) == FACTS["palette_entries"]
 
 

@@ -19,6 +19,8 @@ from inference import RULES, export
 from scripts import export as script
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 pytest.importorskip("onnxruntime", reason="needs onnx, onnxscript and onnxruntime")
 pytest.importorskip("onnxscript", reason="needs onnx, onnxscript and onnxruntime")
 

@@ -14,14 +14,17 @@ import torch
 from shared import GOLDEN
 
 from datasets.pictures import read_image
+from engine import prediction
 from engine.checkpoint import load, newest
 from engine.log import RunLog
 from network.flow import flownet2, sdcnet
 from network.flow.flownet2 import FlowNet2
 from scripts import train_sdcnet
-from scripts.sdcnet_options import parser
+from scripts.train_sdcnet import parser
 from utils.files import write_file
 from utils.visualize import encode_png
+
+pytestmark = pytest.mark.run
 
 # Columns and rows that the picture moves by from frame to frame, one sequence each; the last is for measuring.
 MOTIONS = ((3, 0), (-2, 2), (0, -3), (2, 1))
@@ -81,16 +84,16 @@ def assert_equal(one: dict, other: dict) -> None:
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """As if a signal came in that step."""
-    real, count = train_sdcnet.train_step, 0
+    real, count = prediction.train_step, 0
 
-    def counted(run: train_sdcnet.Run, batch: torch.Tensor) -> object:
+    def counted(run: prediction.Training, batch: torch.Tensor) -> object:
         nonlocal count
         count += 1
         if count == steps:
             signal.raise_signal(signal.SIGTERM)
         return real(run, batch)
 
-    monkeypatch.setattr(train_sdcnet, "train_step", counted)
+    monkeypatch.setattr(prediction, "train_step", counted)
 
 
 @pytest.mark.quick("SDCNet2D")

@@ -15,6 +15,8 @@ from toyworld.motion import motion, trace
 from toyworld.scene import Scene, camera_at, photograph
 from utils import flowfile
 
+pytestmark = pytest.mark.run
+
 SIZE = (128, 256)
 
 

@@ -17,6 +17,8 @@ from toyworld import ids, parts
 from toyworld.coarse import coarsen
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 FEW = {
     "train": 2, "val": 1, "test": 1, "train_extra": 1, "sequences": 1, "frames": 3, "adverse_train": 1,
     "adverse_val": 1,

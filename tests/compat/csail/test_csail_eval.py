@@ -21,6 +21,8 @@ from inference.memory import PeakTracker
 from inference.rule import EvalRule, normalize, prepare
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 TABLE = json.loads((GOLDEN / "csail" / "eval_size_table.json").read_text())
 PUBLISHED = np.load(GOLDEN / "csail" / "data_pipeline.npz")
 META = json.loads(str(PUBLISHED["meta"]))
@@ -113,7 +115,7 @@ def test_a_tile_is_scaled_as_its_image_is() -> None:
     rows, columns = np.mgrid[:200, :400]
     array = np.stack([rows, columns // 2, 255 - rows], axis=2).astype(np.uint8)
     net = Small()
-    (whole,), (tiled,) = (Predictor(net, rule, tile=tile)([array], scores=True) for tile in (0, 128))
+    (whole,), (tiled,) = (Predictor(net, replace(rule, tile=tile))([array], scores=True) for tile in (0, 128))
     assert tiled.note == "tiles of 128x128" and whole.scores is not None and tiled.scores is not None
     assert set(net.seen[1:]) == {(1, 3, 104, 200), (1, 3, 256, 504), (1, 3, 64, 64), (1, 3, 160, 160)}
     torch.testing.assert_close(tiled.scores, whole.scores, rtol=0, atol=0.1)

@@ -22,6 +22,8 @@ from options.archs import ARCHS
 from scripts import convert_checkpoint
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 PUBLISHED = {
     "resnet18dilated": "ppm_deepsup_fc512",
     "resnet50dilated": "ppm_deepsup_fc2048",

@@ -22,6 +22,8 @@ from scripts import convert_checkpoint
 from utils.errors import UserError
 from utils.seeds import grid
 
+pytestmark = pytest.mark.run
+
 Save = Callable[..., Path]
 CLASSES = {"loss.criterion.weight": torch.ones(5)}
 

@@ -27,6 +27,8 @@ from scripts.convert_checkpoint import main as convert
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 PADDLE = GOLDEN / "paddle"
 FILES = {
     "ocrnet.HRNet_Mscale": ("mscale_ocrnet_hrnet_w48.json", "key_map.json"),
@@ -71,7 +73,7 @@ def test_file_fills_the_network(narrow, save, arch: str, protocol: int) -> None:
     content = arrays(net, arch)
     report = weights.load(net, save(content | {"StructuredToParameterName@@": {}}, protocol=protocol))
     assert report.complete and not report.unexpected
-    assert (report.arch, report.num_classes, report.source) == (arch, 5, f"paddle, {arch}, 5 classes")
+    assert (report.weights.arch, report.weights.num_classes, report.source) == (arch, 5, f"paddle, {arch}, 5 classes")
     assert len(report.matched) == len(content)
     assert str(report).endswith(f"{len(content)} of {len(content)} entries of the network")
     for key, x in content.items():
@@ -137,7 +139,7 @@ def test_convert_checkpoint_reads_it(narrow, save, tmp_path: Path, to: str) -> N
     path = save(arrays(net, "ocrnet.HRNet"))
     assert convert([str(path), str(tmp_path / "out.pth"), "--to", to]) == 0
     report = weights.load(narrow("ocrnet.HRNet"), tmp_path / "out.pth")
-    assert report.complete and report.arch == ("ocrnet.HRNet" if to == "nvidia" else "")
+    assert report.complete and report.weights.arch == ("ocrnet.HRNet" if to == "nvidia" else "")
 
 
 # --- the optimizer -------------------------------------------------------------------------------------------------

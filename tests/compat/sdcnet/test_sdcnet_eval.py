@@ -22,6 +22,8 @@ from inference.rule import EvalRule
 from inference.windows import boxes, counts, published_counts, square
 from utils.contracts import Prediction
 
+pytestmark = pytest.mark.run
+
 FOLDER = GOLDEN / "sdcnet"
 BOXES = json.loads((FOLDER / "sliding_boxes.json").read_text())
 WANT = np.load(FOLDER / "sliding_eval.npz")

@@ -17,6 +17,8 @@ from network.flow.flownet2 import FlowNet2
 from network.flow.padding import padded
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 GOLDEN = Path(__file__).parents[2] / "golden" / "sdcnet"
 MANIFEST: dict[str, list[int]] = json.loads((GOLDEN / "FlowNet2.json").read_text())
 STAGES = {

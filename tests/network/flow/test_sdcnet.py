@@ -19,6 +19,8 @@ from network.flow.sdcnet import MODELS, SDCNet2D, SDCNet2DRecon
 from network.flow.warp import warp
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 GOLDEN = Path(__file__).parents[2] / "golden" / "sdcnet"
 FIXED = ("flow_mean", "flow_std", "rgb_mean")
 

@@ -15,6 +15,8 @@ from network.flow.sources import flow_source
 from network.flow.warp import warp
 from utils.errors import UserError
 
+pytestmark = pytest.mark.run
+
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Tensor, Tensor]:

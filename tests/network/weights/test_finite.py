@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ IMAGE = np.full((8, 8, 3), 90, np.uint8)
     [
         (Tiny(float("nan")), {}, "from last on: check the file of the weights, and DATASET.MEAN and DATASET.STD"),
         (Tiny(1e30).half(), {}, "from last on: half precision overflows: leave --fp16 out"),
-        (Tiny(1e38), {"tile": 64}, "from last on: check the file"),
+        (Tiny(1e38), {"rule": replace(RULES["nvidia"], tile=64)}, "from last on: check the file"),
         (lambda image: image[:, :2] * float("inf"), {"device": "cpu"}, "no finite numbers: check the file"),
     ],
     ids=["nan", "half", "overflow", "function"],
@@ -119,7 +120,7 @@ def test_first_scores(net: Any, options: dict[str, Any], words: str) -> None:
     if isinstance(net, Tiny) and net.factor == 1e38:
         net.last.weight.data *= 1e6
     with pytest.raises(UserError, match="the network's first scores are no finite numbers") as caught:
-        Predictor(net, RULES["nvidia"], **options)([IMAGE])
+        Predictor(net, **{"rule": RULES["nvidia"], **options})([IMAGE])
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 

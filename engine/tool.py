@@ -1,0 +1,58 @@
+"""Commands that predict with a trained network and train none: their flags, their folder and log, their exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from engine.log import RunLog
+from engine.runlock import FolderLock
+from engine.session import Run
+from utils import amp, distributed
+from utils.cli import GOES_ON, exit_code
+from utils.contracts import DatasetSpec
+
+Work = Callable[[Namespace, Sequence[str], str], None]
+
+
+def parser(what: str, others: str) -> ArgumentParser:
+    """An empty command line; what is not on it goes to the options of train.py, of which the help names `others`."""
+    epilog = f"Further flags and KEY VALUE pairs as train.py takes them: {others}, ..."
+    return ArgumentParser(description=what, epilog=epilog, allow_abbrev=False)
+
+
+@contextmanager
+def opened(
+    cfg: CfgNode, spec: DatasetSpec, ranks: distributed.DistributedContext, command: str, log: str
+) -> Iterator[Run]:
+    """A run, alone in its folder, with the log `log` there; both are closed afterwards."""
+    folder, lock = Path(cfg.RESULT_DIR), FolderLock()
+    precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
+    note = distributed.from_main(ranks, lambda: lock.take(folder, command))
+    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main, log), precision, command, lock)
+    try:
+        run.log.line("\n".join(filter(None, [command, note, precision.note])))
+        yield run
+    finally:
+        run.close()
+
+
+def main(
+    script: str, flags: ArgumentParser, work: Work, folder: str, argv: Sequence[str] | None, stopped: str = GOES_ON
+) -> int:
+    """Do `work(args, further flags, command)` of a command line: exit code 0, 2 with one line for a user's mistake, 130
+    if it was stopped. `folder`: the option that names where it writes; `stopped`: what to tell who stopped it.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args, rest = flags.parse_known_args(argv)
+    command = f"{distributed.launcher()} {script} {shlex.join(argv)}"
+    try:
+        return exit_code(lambda: work(args, rest, command), getattr(args, folder), stopped)
+    finally:
+        distributed.close()

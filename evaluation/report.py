@@ -69,16 +69,11 @@ class Bar:
     value: str
 
 
-class Report:
-    """The page of a run folder: `report.html`."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.path = Path(run_dir) / "report.html"
-
-    def write(self, data: ReportData) -> Path:
-        """Write the page, replacing an older one whole or not at all. UserError if it cannot be written."""
-        write_file(self.path, valid(render(data)).encode())
-        return self.path
+def write_page(run_dir: Path, data: ReportData) -> Path:
+    """Write `report.html`, replacing an older one whole or not at all. UserError if it cannot be written."""
+    path = run_dir / "report.html"
+    write_file(path, valid(render(data)).encode())
+    return path
 
 
 def environment(device: torch.device | None = None) -> dict[str, str]:

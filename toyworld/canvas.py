@@ -106,15 +106,15 @@ class Canvas:
         if window is None:
             return
         cv2.fillPoly(self.label, [corners], label, shift=SHIFT)
-        self._depth_of_polygon(corners, window, seen)
+        self._cover(corners, window, seen)
         if self.draft or color is None:
             return
         self._paint(corners, window, color, fade)
         if self.light.night:
             cv2.fillPoly(self.glow, [corners], 255 if glow else 0, shift=SHIFT)
 
-    def _depth_of_polygon(self, corners: np.ndarray, window: Window, seen: np.ndarray) -> None:
-        """Write the inverse depth of a polygon, that of its first corner all over; a draft has none."""
+    def _cover(self, corners: np.ndarray, window: Window, seen: np.ndarray) -> None:
+        """Note what a polygon covers: its inverse depth, that of its first corner all over; a draft notes none."""
         if not self.draft:
             cv2.fillPoly(self.nearness, [corners], 1.0 / max(float(seen[0, 2]), NEAR), shift=SHIFT)
 

@@ -32,7 +32,7 @@ class Tracer(Canvas):
         super().__init__(camera, light, draft=True)
         self.owners = np.zeros(camera.shape, np.int32)
 
-    def _depth_of_polygon(self, corners: np.ndarray, window: Window, seen: np.ndarray) -> None:
+    def _cover(self, corners: np.ndarray, window: Window, seen: np.ndarray) -> None:
         self._own(self._mask(corners, window), window, seen)
 
     def _mark(self, mask: np.ndarray, window: Window, label: int, quad: np.ndarray) -> None:

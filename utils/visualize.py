@@ -82,11 +82,11 @@ def encode_png(image: np.ndarray, level: int = 1) -> bytes:
     return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, level])[1].tobytes()
 
 
-def encode_indexed(values: np.ndarray, colors: np.ndarray) -> bytes:
+def encode_indexed(values: np.ndarray, colors: np.ndarray, level: int = 1) -> bytes:
     """(H, W) uint8 -> PNG of these very values, shown in `colors` (256, 3) uint8, RGB of each value."""
     picture, data = Image.fromarray(values), io.BytesIO()
     picture.putpalette(colors.tobytes())
-    picture.save(data, "PNG", compress_level=1)
+    picture.save(data, "PNG", compress_level=level)
     return data.getvalue()
 
 

@@ -46,11 +46,12 @@ def load(
     looked up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
     problem in it, for what does not exist or contradicts itself.
     """
-    recorded = checkpoint_config or {}
-    parsed = parse(argv or [], recorded)
+    checkpoint_config = checkpoint_config or {}
+    parsed = parse(argv or [], checkpoint_config)
     # A checkpoint's sizes are those of its own dataset.
-    if recorded and parsed.values["DATASET.NAME"] != recorded.get("DATASET.NAME"):
-        parsed = parse(argv or [], {key: x for key, x in recorded.items() if key != "DATASET.IMG_SIZES"})
+    if checkpoint_config and parsed.values["DATASET.NAME"] != checkpoint_config.get("DATASET.NAME"):
+        others = {key: x for key, x in checkpoint_config.items() if key != "DATASET.IMG_SIZES"}
+        parsed = parse(argv or [], others)
     values = _expand_paths(parsed.values)
     cfg = _tree(values)
     cfg.WITHOUT_EFFECT = [*parsed.ignored, *reads.notes(values, parsed.given, parsed.from_files)]

@@ -169,5 +169,6 @@ def test_an_evaluation_at_sizes_does_not_mind_how_a_file_was_trained() -> None:
     recorded = {"DATASET.CROP_SIZE": "512,512", "DATASET.MAX_SKIP": 2}
     cfg = config.load(["--eval", "val", "--snapshot", "x.pth", "--imgSize", "300"], recorded)
     assert inference.rule_name(cfg) == "csail"
-    with pytest.raises(UserError, match="--crop_size"):
-        config.load(["--imgSize", "300"], recorded)
+    assert config.load(["--imgSize", "300"], recorded).DATASET.IMG_SIZES == (300,)
+    with pytest.raises(UserError, match="--crop_size is of training on crops"):
+        config.load(["--imgSize", "300", "--crop_size", "256"], recorded)

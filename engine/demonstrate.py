@@ -13,7 +13,6 @@ import numpy as np
 
 import inference
 from datasets import folder
-from datasets.base import Item
 from datasets.files import search
 from datasets.look import bits_of_folder
 from datasets.pictures import PictureError, read_turned
@@ -152,7 +151,8 @@ def render_image(path: str, args: argparse.Namespace, rest: Sequence[str], comma
 
 def render_folder(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     """Those of all pictures in any depth of a folder. What cannot be read is left out, and an error at the end."""
-    items, left_out = _pictures(path, args.save_dir), 0
+    check_apart(path, args.save_dir, "--save-dir", made=False)
+    items, left_out = folder.tree(path, args.save_dir), 0
     with rendering(args, rest, command) as renderer:
         bits = renderer.range([item.image for item in items])
         if note := search(Path(path), [args.save_dir]).note:
@@ -167,12 +167,6 @@ def render_folder(path: str, args: argparse.Namespace, rest: Sequence[str], comm
             renderer.write(image, item.name)
     if left_out:
         raise UserError(f"{left_out} of {len(items)} pictures could not be read (named above); the others are done")
-
-
-def _pictures(source: str, target: str) -> list[Item]:
-    """Pictures under `source`, those of `target` inside it left out. Named by their paths, each unlike the others."""
-    check_apart(source, target, "--save-dir", made=False)
-    return folder.tree(source, target)
 
 
 def render_video(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:

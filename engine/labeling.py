@@ -24,8 +24,8 @@ from engine.outcome import write_report
 from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation import sinks
 from evaluation.metrics import percent
-from evaluation.sinks.autolabels import AutoLabels, thresholds
 from evaluation.sinks.coverage import Coverage, Covered
+from evaluation.sinks.pseudolabels import PseudoLabels, thresholds
 from inference import from_file
 from network.weights import layouts
 from utils import digest, distributed, madefrom
@@ -50,7 +50,7 @@ class Job(NamedTuple):
     """A labeling: the run, its sink, every image, those that are left to do, and the range of all (`read_image`)."""
 
     run: Run
-    sink: AutoLabels
+    sink: PseudoLabels
     coverage: Coverage
     items: list[Item]
     left: list[Item]
@@ -89,7 +89,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
     if ranks.is_main:
         labelrecord.write(out, run.spec, made)
     coverage = Coverage(out, run.spec.classes, ranks)
-    sink = AutoLabels(out, run.spec, least, made, coverage)
+    sink = PseudoLabels(out, run.spec, least, made, coverage)
     agree.compare(ranks, lambda: {"images": listed(items)})
     owner: dict[Path, Item] = {}
     for item in items:
@@ -117,7 +117,7 @@ def made_by(run: Run, least: list[float]) -> dict[str, Any]:
     }
 
 
-def is_done(sink: AutoLabels, coverage: Coverage, item: Item) -> bool:
+def is_done(sink: PseudoLabels, coverage: Coverage, item: Item) -> bool:
     """Whether an image is labeled and counted."""
     return item.name in coverage.rows and all(file.is_file() for file in sink.files(item.name))
 
@@ -171,7 +171,7 @@ def share_kept(covered: Sequence[Covered]) -> float:
     return sum(one.kept for one in covered) / sum(one.predicted for one in covered)
 
 
-def sample(sink: AutoLabels, item: Item, bits: int) -> sinks.Row:
+def sample(sink: PseudoLabels, item: Item, bits: int) -> sinks.Row:
     """Image, label and confidence of one image as small pictures."""
     label_file, probability_file = sink.files(item.name)
     table = label_lut(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from engine.session import Run
 from evaluation import sinks
 from evaluation.metrics import Scores, format_table
-from evaluation.report import Report, ReportData, environment
+from evaluation.report import ReportData, environment, write_page
 
 PICTURES = 4  # images that tensorboard gets of each validation
 
@@ -71,4 +71,4 @@ def write_report(run: Run, title: str, **shown: Any) -> Path:
     date, spec = time.strftime("%Y-%m-%d %H:%M"), run.spec
     versions = environment(run.ranks.device)
     data = ReportData(title, run.command, date, spec.classes, spec.palette, versions=versions, **shown)
-    return Report(run.folder).write(data)
+    return write_page(run.folder, data)

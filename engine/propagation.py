@@ -1,4 +1,4 @@
-"""Labels move along the flow from labeled frames to the frames around them, for training on more."""
+"""Labels move along the flow from labeled frames to adjacent frames, for training on more."""
 
 from __future__ import annotations
 

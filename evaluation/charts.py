@@ -70,12 +70,12 @@ def _line(index: int, points: Sequence[tuple[float, float]], tip: str) -> str:
     return f'<polyline class="line s{index}" points="{path}"/>{dot}'
 
 
-def confusion_chart(shares: np.ndarray, names: Sequence[str], cell: int = 24) -> str:
+def confusion_chart(shares: np.ndarray, names: Sequence[str]) -> str:
     """Rows truth, columns prediction, each row's shares (K, K) in 0..1 or NaN. Right in one hue, wrong in another.
 
     Opacity is the square root of the share, so that rare confusions are visible; up to 30 classes have numbers.
     """
-    k, cell = len(names), cell if len(names) <= 30 else 12
+    k, cell = len(names), 24 if len(names) <= 30 else 12
     margin = 14 + round(6.2 * max(map(len, names)))
     size = margin + k * cell
     label = "Confusion matrix: rows are the truth, columns the prediction"

@@ -40,7 +40,7 @@ class ReportData:
     `train`, `val`: rows of the history with `epoch` and scores (`loss`, `lr`; `mean_iu` in 0..1).
     `facts`: further tiles (name, value), for instance ("images", "500"). `note`: what differs from a plain
     evaluation, for instance tiles. `versions`: see `environment`. `rows`: pictures, the worst first.
-    `coverage`: what of each class automatic labels have kept. `conditions`: scores in fog, at night, ...
+    `coverage`: what of each class pseudo-labels have kept. `conditions`: scores in fog, at night, ...
     """
 
     title: str
@@ -69,16 +69,11 @@ class Bar:
     value: str
 
 
-class Report:
-    """The page of a run folder: `report.html`."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.path = Path(run_dir) / "report.html"
-
-    def write(self, data: ReportData) -> Path:
-        """Write the page, replacing an older one whole or not at all. UserError if it cannot be written."""
-        write_file(self.path, valid(render(data)).encode())
-        return self.path
+def write_page(run_dir: Path, data: ReportData) -> Path:
+    """Write `report.html`, replacing an older one whole or not at all. UserError if it cannot be written."""
+    path = run_dir / "report.html"
+    write_file(path, valid(render(data)).encode())
+    return path
 
 
 def environment(device: torch.device | None = None) -> dict[str, str]:

@@ -187,10 +187,8 @@ def read_cluster(path: Path = SETTINGS) -> Cluster:
         raise UserError(f"{path}: container: runtime is apptainer or singularity, not {container.runtime!r}")
     if values.get("gpus_as", "gres") not in ("gres", "gpus"):
         raise UserError(f"{path}: gpus_as is gres or gpus, not {values['gpus_as']!r}")
-    if values.get("signal_lead", LEAST_LEAD) < LEAST_LEAD:
-        raise UserError(
-            f"{path}: signal_lead {values['signal_lead']}: saving takes time, at least {LEAST_LEAD} seconds"
-        )
+    if (lead := values.get("signal_lead", LEAST_LEAD)) < LEAST_LEAD:
+        raise UserError(f"{path}: signal_lead {lead}: saving takes time, at least {LEAST_LEAD} seconds")
     asked = _known(values.get("resources") or {}, Resources, f"{path}: resources")
     return Cluster(**{**values, "container": container, "resources": asked})
 

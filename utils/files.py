@@ -41,10 +41,10 @@ def reason(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def advice(error: BaseException, otherwise: str = ELSEWHERE) -> str:
+def advice(error: BaseException) -> str:
     """What to do about a file that could not be written."""
     cause = _of_the_system(error)
-    return ADVICE.get(cause.errno or 0, otherwise) if cause else otherwise
+    return ADVICE.get(cause.errno or 0, ELSEWHERE) if cause else ELSEWHERE
 
 
 def _of_the_system(error: BaseException | None) -> OSError | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import compat
-from evaluation.sinks.autolabels import AutoLabels
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from evaluation.sinks.base import Row as Row
 from evaluation.sinks.conditions import Conditions
@@ -18,6 +17,7 @@ from evaluation.sinks.images import Images
 from evaluation.sinks.labelmaps import LabelMaps
 from evaluation.sinks.older import Older
 from evaluation.sinks.perimage import PerImage
+from evaluation.sinks.pseudolabels import PseudoLabels
 from evaluation.sinks.scales import ScaleScores
 from evaluation.sinks.seedmaps import OUTPUTS as SEEDS
 from evaluation.sinks.submission import Submission
@@ -85,7 +85,7 @@ SINKS: tuple[Entry, ...] = (
     when("DUMP_PALETTE", lambda r: LabelMaps(r.folder / "test_results", r.spec)),
     when("DUMP_TOPN", lambda r: Worst(r.folder / "topn", r.spec, r.cfg.EVAL.DUMP_TOPN, r.cfg.EVAL.DUMP_TOPN_ALL)),
     when("DUMP_FOR_SUBMISSION", lambda r: Submission(r.folder, r.spec, r.expected)),
-    when("DUMP_FOR_AUTO_LABELLING", lambda r: AutoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg))),
+    when("DUMP_FOR_AUTO_LABELLING", lambda r: PseudoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg))),
     when("MODE", lambda r: Older(r.folder)),
 )
 
@@ -171,5 +171,5 @@ def first_pass(cfg: Any) -> str:
 
 
 def upright(cfg: Any) -> dict[str, Any]:
-    """What the record of automatic labels says of images that were turned: a folder without labels is read upright."""
+    """What the record of pseudo-labels says of images that were turned: a folder without labels is read upright."""
     return {"upright": True} if cfg.EVAL.MODE == "folder" and not cfg.EVAL.LABELS else {}

@@ -1,4 +1,4 @@
-"""How much of each class automatic labels keep, image by image, in a file that survives an interruption."""
+"""How much of each class pseudo-labels keep, image by image, in a file that survives an interruption."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE = "coverage.csv"
 
 @dataclass(frozen=True)
 class Covered:
-    """A class of automatic labels: pixels predicted, pixels sure enough to be kept, images with some of those."""
+    """A class of pseudo-labels: pixels predicted, pixels sure enough to be kept, images with some of those."""
 
     name: str
     predicted: int

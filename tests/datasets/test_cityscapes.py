@@ -16,7 +16,7 @@ import datasets
 from datasets import cityscapes, labelids
 from datasets.base import PseudoLabelFilter, SegmentationDataset
 from datasets.cityscapes import SPEC, TRAIN_CITIES, VAL_CITIES, Coarse, split, split_cities
-from evaluation.sinks import AutoLabels, EvalItem
+from evaluation.sinks import EvalItem, PseudoLabels
 from transforms import Pipeline
 from utils.contracts import Prediction
 from utils.distributed import DistributedContext
@@ -173,7 +173,7 @@ def test_mask_of_automatic_labels_alone(coarse_root: Path, min_prob: float) -> N
 
 def test_dumped_predictions_serve_as_automatic_labels(coarse_root: Path, tmp_path: Path) -> None:
     """Two buses, one of them sure in its right half only."""
-    sink = AutoLabels(tmp_path / "run" / "autolabelled", SPEC)
+    sink = PseudoLabels(tmp_path / "run" / "autolabelled", SPEC)
     image, bus, sure = np.zeros((32, 64, 3), np.uint8), torch.full((32, 64), 15, dtype=torch.uint8), torch.ones(32, 64)
     for frame, confidence in enumerate((sure, sure * torch.cat([torch.full((32,), 0.3), torch.ones(32)]))):
         prediction = Prediction(bus, confidence, None, {}, "")

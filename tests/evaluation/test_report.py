@@ -17,7 +17,7 @@ import torch
 
 from evaluation.charts import Series, confusion_chart, line_chart, nice_ticks
 from evaluation.metrics import Scores
-from evaluation.report import MAX_ROWS, Report, ReportData, charts, environment, render, tiles
+from evaluation.report import MAX_ROWS, ReportData, charts, environment, render, tiles, write_page
 from evaluation.sinks.gallery import Row
 from utils.errors import UserError
 from utils.visualize import encode_jpeg, encode_png
@@ -137,11 +137,11 @@ def test_the_number_of_rows_is_bounded() -> None:
 
 
 def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
-    path = Report(tmp_path).write(DATA)
+    path = write_page(tmp_path, DATA)
     assert path == tmp_path / "report.html" and path.read_text() == render(DATA)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(UserError, match="cannot write"):
-        Report(path).write(DATA)
+        write_page(path, DATA)
 
 
 def test_charts_leave_out_what_is_not_there() -> None:

@@ -23,13 +23,13 @@ from compat.sdcnet.sinks import Folders
 from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix, Scores
 from evaluation.sinks import (
-    AutoLabels,
     EvalItem,
     Gallery,
     Images,
     LabelMaps,
     Older,
     PerImage,
+    PseudoLabels,
     ScaleScores,
     Sink,
     Submission,
@@ -139,7 +139,7 @@ def test_a_submission_leaves_out_what_an_older_run_left(tmp_path: Path) -> None:
 
 
 def test_auto_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None:
-    sink = AutoLabels(tmp_path / "autolabelled", SPEC)
+    sink = PseudoLabels(tmp_path / "autolabelled", SPEC)
     sink.add(item("troisdorf_000000_000073_leftImg8bit", wrong=2))
     sink.add(item("holiday"))
     sink.results()
@@ -386,7 +386,7 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
         ({"DUMP_PALETTE": True}, [Gallery, PerImage, LabelMaps]),
         ({"VISUALIZE": True}, [Gallery, PerImage, SideBySide]),
         ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission, Older]),
-        ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, AutoLabels]),
+        ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, PseudoLabels]),
     ],
 )
 def test_options_choose_the_sinks(tmp_path: Path, changes: dict[str, Any], kinds: list[type[Sink]]) -> None:

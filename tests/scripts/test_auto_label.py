@@ -20,8 +20,8 @@ import toyworld
 import train
 from datasets import cityscapes, folder
 from engine.log import RunLog
-from evaluation.sinks.autolabels import AutoLabels, place, thresholds
 from evaluation.sinks.coverage import Coverage
+from evaluation.sinks.pseudolabels import PseudoLabels, place, thresholds
 from scripts import auto_label
 from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.distributed import DistributedContext
@@ -125,9 +125,9 @@ def test_interrupted_and_resumed_gives_the_same_files(
 ) -> None:
     """Stopped at the third image: before its files, between the two, or before it was counted."""
     images, out, count = scenes / "leftImg8bit/train_extra", tmp_path / "auto", 0
-    add, files = AutoLabels.add, AutoLabels.files
+    add, files = PseudoLabels.add, PseudoLabels.files
 
-    def interrupted(sink: AutoLabels, item: Any) -> None:
+    def interrupted(sink: PseudoLabels, item: Any) -> None:
         nonlocal count
         count += 1
         if count == 3:
@@ -142,7 +142,7 @@ def test_interrupted_and_resumed_gives_the_same_files(
         add(sink, item)
 
     with monkeypatch.context() as patched:
-        patched.setattr(AutoLabels, "add", interrupted)
+        patched.setattr(PseudoLabels, "add", interrupted)
         assert auto_label.main(command(teacher, images, out)) == 130
     done = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
     assert content(out) != content(labelled)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from engine.log import RunLog
-from evaluation.report import Report, ReportData
+from evaluation.report import ReportData, write_page
 from evaluation.sinks import EvalItem, Images, PerImage, Submission, Worst
 from evaluation.sinks.base import Row
 from evaluation.sinks.coverage import Coverage
@@ -68,7 +68,7 @@ def test_every_file_that_names_a_picture(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "submit.zip") as archive:
         assert archive.namelist() == [f"{valid(name)}.png"]
     assert (tmp_path / "submit" / f"{name}.png").is_file() and (tmp_path / "images" / f"{name}_input.png").is_file()
-    Report(tmp_path).write(ReportData(name, name, "", SPEC.classes, SPEC.palette, rows=[Row(name, None, None, {})]))
+    write_page(tmp_path, ReportData(name, name, "", SPEC.classes, SPEC.palette, rows=[Row(name, None, None, {})]))
     assert (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

@@ -12,8 +12,8 @@ import torch
 
 from compat.sdcnet.sinks import Folders
 from datasets.reading import label_lut, read_label, remap_labels
-from evaluation.sinks import AutoLabels, EvalItem, LabelMaps, Submission
-from evaluation.sinks.autolabels import ignored_id
+from evaluation.sinks import EvalItem, LabelMaps, PseudoLabels, Submission
+from evaluation.sinks.pseudolabels import ignored_id
 from evaluation.sinks.submission import id_table
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
@@ -39,7 +39,7 @@ def item(confidence: float = 1.0) -> EvalItem:
 def test_every_writer_writes_the_ids(tmp_path: Path, ids: tuple[int, ...], kind: type) -> None:
     spec = spec_of(ids, (9,))
     sinks = (Submission(tmp_path, spec, 1), Folders(tmp_path, spec), LabelMaps(tmp_path / "maps", spec),
-             AutoLabels(tmp_path / "auto", spec))  # fmt: skip
+             PseudoLabels(tmp_path / "auto", spec))  # fmt: skip
     for sink in sinks:
         sink.add(item())
     lines = [sink.results() for sink in sinks]
@@ -66,7 +66,7 @@ def test_what_automatic_labels_leave_out_is_read_as_ignored(
     tmp_path: Path, ids: tuple[int, ...], ignored: tuple[int, ...], value: int
 ) -> None:
     spec = spec_of(ids, ignored)
-    sink = AutoLabels(tmp_path, spec, [0.9] * 3)
+    sink = PseudoLabels(tmp_path, spec, [0.9] * 3)
     sink.add(item(confidence=0.5))
     label = read_label(str(tmp_path / "train_extra/x.png"))
     assert ignored_id(spec) == value and (label == value).all()
@@ -78,4 +78,4 @@ def test_automatic_labels_without_a_value_to_ignore_are_refused(
     tmp_path: Path, ids: tuple[int, ...], free: int
 ) -> None:
     with pytest.raises(UserError, match=rf"each of own is a class: .* file of --classes \(ignore: \[{free}\]\)"):
-        AutoLabels(tmp_path, spec_of(ids))
+        PseudoLabels(tmp_path, spec_of(ids))

@@ -66,9 +66,9 @@ def thresholds(text: str, spec: DatasetSpec, default: float = 0.9) -> list[float
     return [own.get(k, least) for k in range(spec.num_classes)]
 
 
-class AutoLabels(Sink):
+class PseudoLabels(Sink):
     """Writes `train_extra/<city>/<name>.png` (the dataset's own ids) and `<name>_prob.png` (8 bit: confidence * 255),
-    as the loader of automatic labels reads them, and `autolabels.json` with the names of the classes.
+    as the loader of pseudo-labels reads them, and `autolabels.json` with the names of the classes.
 
     Names of Cityscapes images go into a folder of their city, others lie in `train_extra` as they are called.
     `thresholds`: confidence that a pixel of each class needs, else it is ignored. `made`: for the record.

@@ -370,6 +370,7 @@ def test_classes_that_are_no_datasets(shape: list[str], tmp_path: Path, capsys: 
     assert named and named <= {told["class_names"][k] for k in present}
 
 
+@pytest.mark.slow
 def test_a_file_that_two_networks_fit(shape: list[str], tmp_path: Path) -> None:
     """The preferred one is taken, if it is one of them; else both are named."""
     narrow = [*shape, "--aspp_bot_ch", "8"]

@@ -165,7 +165,9 @@ def _taken(stack: list[Any], opcode: pickletools.OpcodeInfo) -> list[Any]:
     before, end = list(opcode.stack_before), len(stack)
     if pickletools.markobject in before:
         del before[before.index(pickletools.markobject) :]
-        end = max(i for i, thing in enumerate(stack) if thing is _MARK)
+        end = next((i for i in range(end - 1, -1, -1) if stack[i] is _MARK), -1)  # as a rule near the top
+        if end < 0:
+            raise IndexError("an opcode needs a mark")
     start = end - len(before)
     if start < 0:
         raise IndexError("an opcode takes more than there is")

@@ -51,6 +51,7 @@ def classes(folder: Path, ids: Sequence[int], names: Sequence[str] = NAMES) -> P
     return folder / "classes.yaml"
 
 
+@pytest.mark.quick("ids0-*", "ids1-names0")
 @pytest.mark.parametrize("names", [NAMES, ["class 0", "class 1", "class 2"]])
 @pytest.mark.parametrize("ids", [*IDS, []])
 def test_label_values_are_those_of_the_file(made: Make, ids: list[int], names: list[str]) -> None:
@@ -87,6 +88,7 @@ def test_a_class_file_wins(made: Make, tmp_path: Path) -> None:
     assert spec.train_to_id == (4, 5, 6)
 
 
+@pytest.mark.quick("ids1")
 @pytest.mark.parametrize("ids", IDS)
 def test_masks_hold_them(made: Make, tmp_path: Path, ids: list[int]) -> None:
     words = ["--snapshot", str(made(ids)), "--demo-image", str(tmp_path / "images/a.png")]

@@ -121,6 +121,7 @@ def test_extreme_logits_and_constant_labels(case, dtype, scale):
         assert grad.isfinite().all()
 
 
+@pytest.mark.quick("dtype0-*")
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_types_are_raised(case, dtype):

@@ -67,9 +67,13 @@ def test_checkpoint_round_trip(narrow, arch: str, tmp_path) -> None:
     torch.save(content, tmp_path / "last.pth")
     report = weights.load(other, tmp_path / "last.pth")
     assert report.complete and report.weights.arch == arch and not report.unexpected
-    assert all(torch.equal(x, net.state_dict()[k]) for k, x in other.state_dict().items())
+    saved = net.state_dict()
+    assert all(torch.equal(x, saved[k]) for k, x in other.state_dict().items())
 
 
+@pytest.mark.quick(
+    "attnscale.DeepV3R50", "attnscale.DeepV3R50BP", "mscale.DeepV3W38Fuse", "mscale2.DeepV3R50", "ocrnet.HRNet_Mscale"
+)
 @pytest.mark.parametrize("arch", SEVERAL)
 def test_supervision_of_single_scales(narrow, arch: str) -> None:
     """--supervised_mscale_loss_wt finds the outputs of every network of several scales, and all weights learn."""
@@ -92,6 +96,9 @@ def test_supervision_of_single_scales(narrow, arch: str) -> None:
     assert [name for name, p in net.named_parameters() if p.grad is None] == []
 
 
+@pytest.mark.quick(
+    "attnscale.DeepV3R50", "attnscale.DeepV3R50BP", "mscale.DeepV3W38Fuse", "mscale2.DeepV3R50", "ocrnet.HRNet_Mscale"
+)
 @pytest.mark.parametrize("arch", SEVERAL)
 def test_outputs_have_their_scales_size(narrow, arch: str) -> None:
     net = narrow(arch, scales=(0.5, 1.0, 2.0)).eval()
@@ -102,6 +109,9 @@ def test_outputs_have_their_scales_size(narrow, arch: str) -> None:
     assert out["pred"].shape == (1, 5, 64, 96)
 
 
+@pytest.mark.quick(
+    "attnscale.DeepV3R50", "attnscale.DeepV3R50BP", "mscale.DeepV3W38Fuse", "mscale2.DeepV3R50", "ocrnet.HRNet_Mscale"
+)
 @pytest.mark.parametrize("arch", SEVERAL)
 def test_second_scale_from(narrow, arch: str) -> None:
     net = narrow(arch, second_scale_from=2).train()

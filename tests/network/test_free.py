@@ -44,6 +44,7 @@ def made(name: str, **settings: object) -> network.Net:
     return network.compose(archs.find(name), Settings(5, **(SMALL | settings)))  # type: ignore[arg-type]
 
 
+@pytest.mark.quick("mobilenetv2dilated")
 @pytest.mark.parametrize(
     "trunk", [pytest.param(name, marks=() if name in SHAPES else pytest.mark.slow) for name in archs.TRUNKS]
 )

@@ -149,7 +149,7 @@ def test_what_is_left_unread_is_said(narrow: Callable, save: Callable) -> None:
     report = weights.load(net, save({"state_dict": net.state_dict(), "args": argparse.Namespace(), "out": Path("x")}))
     assert "left unread beside the weights: argparse.Namespace, pathlib" in str(report)
     plain = weights.load(net, save(net.state_dict()))
-    assert plain.notes == () and len(str(plain).splitlines()) == 1
+    assert plain.weights.notes == () and len(str(plain).splitlines()) == 1
 
 
 @pytest.mark.parametrize("odd", [argparse.Namespace(), "last", [1], torch.ones(3), {"a": 1}])

@@ -30,6 +30,7 @@ def test_forward_and_backward(narrow, arch: str) -> None:
     assert all(p.grad.isfinite().all() for p in net.parameters())
 
 
+@pytest.mark.quick("basic.HRNet", "encoder_decoder", "deepv3.DeepR50V3PlusD_m1", "mscale.DeepV3W38Fuse")
 @pytest.mark.parametrize("arch", one_of_each())
 def test_state_round_trip(narrow, arch: str) -> None:
     net, other = narrow(arch).train(), narrow(arch)
@@ -51,6 +52,17 @@ def test_odd_sizes_and_size(narrow, arch: str, mode: str) -> None:
     assert net(image(2, 3, 65, 97), torch.Size((130, 200)))["pred"].shape == (2, 5, 130, 200)
 
 
+@pytest.mark.quick(
+    "attnscale.DeepV3R50",
+    "basic.HRNet",
+    "deeper.DeeperW38",
+    "encoder_decoder",
+    "mscale.DeepV3W38Fuse",
+    "mscale2.DeepV3R50",
+    "ocrnet.HRNet",
+    "offset.DeepV3PlusR50",
+    "offset.HRNet_OCR",
+)
 @pytest.mark.parametrize("arch", one_of_each())
 def test_keep(narrow, arch: str) -> None:
     net = narrow(arch).eval()

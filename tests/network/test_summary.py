@@ -48,7 +48,7 @@ def really_kept(net: nn.Module) -> int:
     return sum(storage.nbytes() for address, storage in kept.items() if address not in weights)
 
 
-@pytest.mark.quick("ocrnet.HRNet_Mscale-True", "deepv3*")
+@pytest.mark.quick("mscale2.DeepV3R50-True", "deepv3*")
 @pytest.mark.parametrize("grad_ckpt", [False, True])
 @pytest.mark.parametrize(
     "arch",
@@ -60,6 +60,7 @@ def test_equals_a_real_step(narrow, arch: str, grad_ckpt: bool) -> None:
     assert activations(net, SIZE).total() == pytest.approx(really_kept(net), rel=0.02)
 
 
+@pytest.mark.slow
 def test_recomputing_keeps_less(narrow) -> None:
     plain, less = (activations(narrow("mscale.DeepV3W38", grad_ckpt=on), SIZE) for on in (False, True))
     assert less["backbone"] < 0.5 * plain["backbone"]

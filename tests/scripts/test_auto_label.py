@@ -265,6 +265,7 @@ def test_any_folder_of_images(teacher: str, tmp_path: Path) -> None:
     assert all(picture(written[f"{name}{end}.png"]).shape == names[name] for name in names for end in ("", "_prob"))
 
 
+@pytest.mark.slow
 def test_single_scale_teacher_averages(
     run: list[str], scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -346,6 +347,7 @@ def test_labels_of_one_folder_are_made_one_way(
     assert "same label file" in complain(auto_label.main, command(teacher, tmp_path / "twice", tmp_path / "o"), capsys)
 
 
+@pytest.mark.slow
 def test_labels_for_other_classes(
     run: list[str],
     make_mapillary: Callable[..., Path],

@@ -31,7 +31,7 @@ Scenes = tuple[Path, list[str]]
 @pytest.fixture(scope="session")
 def scenes(once: Callable[..., Path]) -> Path:
     """Sequences of 5 frames with all that is known of them."""
-    counts = {"train": 4, "val": 2, "sequences": 4, "frames": 5}
+    counts = {"train": 2, "val": 1, "sequences": 2, "frames": 5}
 
     def draw(folder: Path) -> None:
         toyworld.write(folder / "scenes", ("fine", "sequence", "motion"), counts=counts, size=(128, 256), workers=1)
@@ -83,7 +83,7 @@ def test_labels_reach_the_truth(scenes: Path) -> None:
 def test_files_are_what_the_flow_says(scenes: Path, run: Callable[..., int], tmp_path: Path) -> None:
     assert run("--propagate", "2", "--published", "--vis") == 0
     out = tmp_path / "out"
-    assert len(listed(out)) == 4 * 5 * 3  # four labelled frames and four each: image, label, colours
+    assert len(listed(out)) == 2 * 5 * 3  # two labeled frames and four each: image, label, colors
     for source, copy in zip(place(scenes, 19), place(out, 19), strict=True):
         assert np.array_equal(read_image(str(source)), read_image(str(copy)))
     image = torch.from_numpy(read_image(str(place(scenes, 19)[0]))).permute(2, 0, 1)[None].float()
@@ -117,23 +117,23 @@ def test_what_does_not_lead_back_is_ignored(scenes: Path, run: Callable[..., int
 def test_goes_on_where_it_stopped(run: Callable[..., int], tmp_path: Path, capsys, monkeypatch) -> None:
     written = []
 
-    def stop_after_12(path: Path, data: bytes) -> None:
+    def stop_after_8(path: Path, data: bytes) -> None:
         written.append(path)
-        if len(written) > 12:
+        if len(written) > 8:
             raise KeyboardInterrupt
         write_file(path, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(propagation, "write_file", stop_after_12)
+        patched.setattr(propagation, "write_file", stop_after_8)
         assert run() == 130
     assert "goes on from here" in capsys.readouterr().err
     half = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in listed(tmp_path / "out")}
-    assert len(half) == 11  # the first file says how they are made
+    assert len(half) == 7  # the first file says how they are made
     assert run() == 0
     after = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in listed(tmp_path / "out")}
-    assert len(after) == 24 and sum(after[name] != time for name, time in half.items()) <= 2
+    assert len(after) == 12 and sum(after[name] != time for name, time in half.items()) <= 2
     assert run("--propagate", "2") == 0
-    assert len(listed(tmp_path / "out")) == 40
+    assert len(listed(tmp_path / "out")) == 20
     assert run("--ignore_inconsistent") == 2
     assert "made with --ignore_inconsistent False, not True" in capsys.readouterr().err
 
@@ -148,7 +148,7 @@ def test_the_trainer_reads_it(
     words[words.index("--max_epoch") + 1] = "1"
     assert train.main(words) == 0
     steps = load(tmp_path / "run" / "last_checkpoint_ep0.pth")["step"]
-    assert steps == 12 // 4  # 4 labelled frames and 8 beside them, in batches of 4
+    assert steps == 6 // 4  # 2 labeled frames and 4 beside them, in batches of 4
 
 
 def test_plain_folders(scenes: Path, tmp_path: Path, capsys) -> None:
@@ -262,6 +262,6 @@ def test_predictions_by_name(run: Callable[..., int], tmp_path: Path, monkeypatc
 
     monkeypatch.setitem(sources.PREDICTIONS, "sdcnet", predictor)
     assert run("--flow", "sdcnet", "--pretrained", "sdc.pth", "--ignore_inconsistent") == 0
-    assert asked == ["sdc.pth"] and len(listed(tmp_path / "out")) == 24
+    assert asked == ["sdc.pth"] and len(listed(tmp_path / "out")) == 12
     assert run("--flow", "sdcnet", "--raft_checkpoint", "none.pth") == 2
     assert "none.pth: there is nothing here" in capsys.readouterr().err

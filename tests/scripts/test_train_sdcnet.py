@@ -154,7 +154,8 @@ def test_snapshot_and_checkpoint(train: Train, tmp_path: Path, capsys) -> None:
     path = tmp_path / "run" / "last_checkpoint_ep0.pth"
     torch.load(path, weights_only=True)
     found = sdcnet.from_file(str(path))
-    assert all(torch.equal(x, found.state_dict()[name]) for name, x in net.state_dict().items())
+    loaded = found.state_dict()
+    assert all(torch.equal(x, loaded[name]) for name, x in net.state_dict().items())
 
 
 def test_flownet2_as_source(train: Train, tmp_path: Path, monkeypatch) -> None:

@@ -79,6 +79,7 @@ def test_parts_are_told_by_their_entries(encoder: str, mult: float) -> None:
         assert found and found.num_classes == 150
 
 
+@pytest.mark.quick("ade20k-resnet18dilated-*", "ckpt-", "resnet18dilated-*")
 @pytest.mark.parametrize(
     ("name", "encoder"),
     [
@@ -155,7 +156,8 @@ def test_from_a_pair_into_ours_and_back(folder: Path, tmp_path: Path) -> None:
                 torch.testing.assert_close(x, torch.tensor([1000.0]))
     again = net_of(*SMALL[:2])
     assert weights.load(again, tmp_path / "back").complete
-    assert all(torch.equal(x, net.state_dict()[key]) for key, x in again.state_dict().items())
+    saved = net.state_dict()
+    assert all(torch.equal(x, saved[key]) for key, x in again.state_dict().items())
 
 
 def test_the_other_layouts_take_a_pair(folder: Path, tmp_path: Path) -> None:

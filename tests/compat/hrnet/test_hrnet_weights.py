@@ -126,9 +126,8 @@ def test_a_published_file_of_ocr(full) -> None:
 def test_ocr_gives_what_its_published_names_gave(narrow, save: Save, kind: str) -> None:
     """The scores of the network with offsets, whose names are the published ones, before they are fused."""
     theirs, ours = (narrow(arch, align_corners=True).eval() for arch in ("offset.HRNet_OCR", "ocrnet.HRNet"))
-    state = {
-        key: x for key, x in theirs.state_dict().items() if key in published_ocr(dict.fromkeys(theirs.state_dict(), []))
-    }
+    published = published_ocr(dict.fromkeys(theirs.state_dict(), []))
+    state = {key: x for key, x in theirs.state_dict().items() if key in published}
     for x in ours.parameters():
         x.data.fill_(0.5)
     content = state if kind == "bare" else {f"model.{name}": x for name, x in state.items()} | CLASSES

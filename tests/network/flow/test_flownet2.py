@@ -50,6 +50,7 @@ def test_published_names() -> None:
     assert sum(p.numel() for p in net.parameters()) == index["params"]
 
 
+@pytest.mark.slow
 def test_published_numbers() -> None:
     golden = np.load(GOLDEN / "FlowNet2.npz")
     name = json.loads(str(golden["meta"]))["name"]

@@ -149,7 +149,8 @@ def test_file_tells_the_network(tmp_path: Path, name: str, width: float) -> None
     torch.save(content, tmp_path / "sdc.pth.tar")
     found = sdcnet.from_file(str(tmp_path / "sdc.pth.tar"), red_motion)
     assert type(found) is MODELS[name] and found.sequence_length == net.sequence_length
-    assert all(torch.equal(x, net.state_dict()[key]) for key, x in found.state_dict().items())
+    saved = net.state_dict()
+    assert all(torch.equal(x, saved[key]) for key, x in found.state_dict().items())
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -329,6 +329,7 @@ def test_a_foreign_file(shape: list[str], tmp_path: Path, wrapped: bool, monkeyp
     check(tmp_path / "out", image, expected(shape, image, "basic.HRNet"))
 
 
+@pytest.mark.slow
 def test_a_published_file_needs_no_arch(shape: list[str], tmp_path: Path) -> None:
     """A state dict that fits the published network is taken for one, as the published demo takes every file."""
     net, image = made(["--arch", demonstrate.ARCH, *shape]), noise()

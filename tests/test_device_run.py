@@ -119,6 +119,7 @@ def test_mistakes_have_their_code_and_no_traceback(tiny_run: list[str], more: li
     assert lines and all(message in line or "another process" in line for line in lines), output
 
 
+@pytest.mark.slow
 def test_what_a_checkpoint_says_of_gpus_is_not_taken_over(
     interrupted: Path, tiny_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

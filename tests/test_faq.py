@@ -355,7 +355,10 @@ def test_every_question_quotes_a_line_and_has_its_case() -> None:
     assert list(CASES) == list(QUOTED) and all(QUOTED.values())
 
 
-@pytest.mark.parametrize("title", QUOTED)
+SLOW = {"DataLoader worker exited unexpectedly", "Expected more than 1 value per channel when training"}
+
+
+@pytest.mark.parametrize("title", [pytest.param(x, marks=[pytest.mark.slow] * (x in SLOW)) for x in QUOTED])
 def test_lines_are_printed(
     title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

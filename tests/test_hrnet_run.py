@@ -122,6 +122,7 @@ def test_frozen_parts_come_from_two_files(words: list[str], root: Path) -> None:
     assert found and all(torch.allclose(mine, x, atol=1e-4) for mine, x in found)
 
 
+@pytest.mark.slow
 def test_our_recipe_takes_the_same_words(root: Path) -> None:
     """Images from the dataset's folder, without lists; then those of a list that lies beside it."""
     recipe = ["--cfg", str(ROOT / "scripts/cfg/offset_cityscapes.yaml"), "--data_root", f"{root}/data/cityscapes"]

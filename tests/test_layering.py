@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,12 @@ SOURCES = sorted(
 )
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """The syntax tree of a file's text: every rule reads every file."""
+    return ast.parse(source)
+
+
 def house(path: Path) -> str:
     """Package or module at the top that a file belongs to."""
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
@@ -86,7 +93,7 @@ def crossings(source: str, path: Path) -> list[str]:
     ours = set(ALLOWED) | {"tests"}
     return [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for module, line in imports(ast.parse(source), path)
+        for module, line in imports(parsed(source), path)
         if module.split(".")[0] in ours - ALLOWED[here] - {here}
     ]
 
@@ -96,7 +103,7 @@ def rooms_entered(source: str, path: Path) -> list[str]:
     file = str(path.relative_to(ROOT))
     return [
         f"{file}:{line} imports {module}"
-        for module, line in imports(ast.parse(source), path)
+        for module, line in imports(parsed(source), path)
         if module.split(".")[0] == "compat" != house(path) and (file not in DOORS or module != "compat")
     ]
 
@@ -108,14 +115,14 @@ def options_known(source: str, path: Path) -> list[str]:
     allowed = {"yacs"} if path.name == "__init__.py" else set()
     return [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for module, line in imports(ast.parse(source), path)
+        for module, line in imports(parsed(source), path)
         if module.split(".")[0] in OPTION_MODULES - allowed
     ]
 
 
 def work_at_import(source: str, path: Path) -> list[str]:
     """Statements of a module's body that do something: loops, with, bare calls. Definitions and tables are none."""
-    return [f"{path.relative_to(ROOT)}:{node.lineno}" for node in ast.parse(source).body if is_work(node, path)]
+    return [f"{path.relative_to(ROOT)}:{node.lineno}" for node in parsed(source).body if is_work(node, path)]
 
 
 def is_work(node: ast.stmt, path: Path) -> bool:
@@ -182,7 +189,7 @@ def functions() -> list[tuple[str, ast.FunctionDef]]:
     return [
         (f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node)
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef)
     ]
 

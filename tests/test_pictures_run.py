@@ -139,6 +139,7 @@ def test_automatic_labels_are_upright_and_read_so(
     assert turned.upright and read_turned(turned.image, turned.upright)[0].shape == (64, 32, 3)
 
 
+@pytest.mark.slow
 def test_results_below_the_pictures_are_none_of_them(
     snapshot: str, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object], at: int) -
     monkeypatch.setattr(SegmentationDataset, "__getitem__", item)
 
 
+@pytest.mark.quick("9-*", "3-*")
 @pytest.mark.parametrize(
     ("end", "line"),
     [

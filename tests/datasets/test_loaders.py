@@ -301,6 +301,7 @@ def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypa
     assert len(datasets.build_train(boosted, DistributedContext()).dataset) == 3 and drawn[2:] == [("coarse",)]
 
 
+@pytest.mark.slow
 def test_coarse_scenes_leave_somebody_s_own_fine_ones(
     make_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_two_launchers_are_one_line(env: dict[str, str], monkeypatch: pytest.Mon
         launch.on([0, 1], ["nothing.py"])
 
 
+@pytest.mark.slow
 @pytest.mark.run
 def test_each_process_finds_its_place(tmp_path: Path) -> None:
     """Words and environment; it is not started a second time, and its records say how it was."""

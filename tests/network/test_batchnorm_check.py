@@ -25,7 +25,7 @@ def refused(net: Net, size: tuple[int, int], images: int = 1) -> bool:
     return False
 
 
-@pytest.mark.quick("basic*", "deepv3*", "encoder*", "ocrnet.HRNet_Mscale-size2*")
+@pytest.mark.quick("basic*", "deepv3*", "encoder*")
 @pytest.mark.parametrize(
     ("arch", "size", "settings", "where"),
     [

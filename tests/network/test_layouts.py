@@ -88,6 +88,7 @@ AVERAGED: dict[str, tuple[Callable[[State, State], Any], str]] = {  # of trained
 }
 
 
+@pytest.mark.quick("timm", "swa", "one dict")
 @pytest.mark.parametrize("name", AVERAGED)
 def test_averaged_weights_are_preferred_and_named(narrow: Callable, save: Callable, name: str) -> None:
     make, said = AVERAGED[name]
@@ -152,6 +153,7 @@ def test_what_is_left_unread_is_said(narrow: Callable, save: Callable) -> None:
     assert plain.weights.notes == () and len(str(plain).splitlines()) == 1
 
 
+@pytest.mark.quick("odd0", "last")
 @pytest.mark.parametrize("odd", [argparse.Namespace(), "last", [1], torch.ones(3), {"a": 1}])
 def test_odd_values_beside_the_weights(narrow: Callable, save: Callable, odd: Any) -> None:
     """They are of no use, and no traceback."""

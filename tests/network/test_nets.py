@@ -20,6 +20,20 @@ def image(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.quick(
+    "ocrnet*",
+    "basic*",
+    "mscale.HRNet",
+    "mscale.DeepV3W38Fuse*",
+    "mscale2*",
+    "offset.HRNet_OCR*",
+    "deepv3.DeepV3R50",
+    "deepv3.DeepR50*",
+    "deeper.DeeperW38",
+    "encoder_decoder",
+    "attnscale.DeepV3R50*",
+    "seg_hrnet*",
+)
 @pytest.mark.parametrize("arch", ARCHS)
 def test_forward_and_backward(narrow, arch: str) -> None:
     net = narrow(arch).train()

@@ -117,6 +117,7 @@ def test_sampling_by_the_grid_is_the_identity() -> None:
 # --- networks -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick("offset.HRNet*", "offset.DeepV3PlusR50", "offset.encoder_decoder")
 @pytest.mark.parametrize("arch", OFFSETS)
 def test_outputs(narrow, arch: str) -> None:
     net = narrow(arch).eval()

@@ -35,6 +35,7 @@ MANIFESTS = {
 }
 
 
+@pytest.mark.quick("seg_hrnet_w48", "ovenet*")
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_states_equal_the_manifests(full, name: str) -> None:
     arch, options = MANIFESTS[name]
@@ -95,6 +96,7 @@ def native(net: network.Net, x: Tensor) -> dict[str, Tensor]:
 NAMES = {"initial": "scores", "seed": "seed_scores", "pred": "fused", "offset": "offset", "confidence": "confidence"}
 
 
+@pytest.mark.slow
 def test_two_ways_of_hrnet() -> None:
     file, make = made("branched_seg_hrnet_w48", "offset.HRNet")
     x = image(file["meta"]["input"])

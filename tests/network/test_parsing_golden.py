@@ -295,7 +295,7 @@ def test_batch_norm_moves_as_published() -> None:
     assert {m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.2}
 
 
-@pytest.mark.quick("resnet*", "mobile*")
+@pytest.mark.quick("resnet*-0.3", "mobile*")
 @pytest.mark.parametrize("mult", [0.03, 0.3, *SLOW_WIDTHS])
 @pytest.mark.parametrize("encoder", [name for name in ENCODERS if "dilated" not in name])
 def test_any_width(encoder: str, mult: float) -> None:

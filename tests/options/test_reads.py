@@ -80,6 +80,20 @@ def test_every_network_has_a_row() -> None:
         assert callable(pkgutil.resolve_name(f"network.{part.make}")), part
 
 
+@pytest.mark.quick(
+    "ocrnet*",
+    "basic*",
+    "mscale.HRNet",
+    "mscale.DeepV3W38Fuse*",
+    "mscale2*",
+    "offset.HRNet_OCR*",
+    "deepv3.DeepV3R50",
+    "deepv3.DeepR50*",
+    "deeper.DeeperW38",
+    "encoder_decoder",
+    "attnscale.DeepV3R50*",
+    "seg_hrnet*",
+)
 @pytest.mark.parametrize("arch", sorted(ARCHS))
 def test_table_says_what_constructors_read(arch: str) -> None:
     values = config.defaults() | {"MODEL.ARCH": arch}

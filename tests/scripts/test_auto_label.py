@@ -197,6 +197,7 @@ def test_training_on_the_labels(run: list[str], scenes: Path, labelled: Path, tm
     assert [row["epoch"] for row in rows] == [0, 1] and all(np.isfinite(row["loss"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_labels_of_any_folder_find_their_images(teacher: str, tmp_path: Path) -> None:
     """Names that another pairing would mix up: suffixes, endings, probability maps."""
     names = ("a/x.png", "a/x.jpg", "x.tif", "foo.png", "foo_L.png", "b.png", "b_prob.png")
@@ -226,6 +227,7 @@ def test_other_images_of_the_same_names_are_refused(
     assert "made otherwise (images" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_has_changed_is_labelled_anew(teacher: str, tmp_path: Path) -> None:
     """An image that was exchanged, a label that is damaged, and one that is as it was."""
 
@@ -292,6 +294,7 @@ def test_a_record_from_before_an_option_goes_on(teacher: str, scenes: Path, labe
     label(teacher, scenes / "leftImg8bit/train_extra", out)
 
 
+@pytest.mark.slow
 def test_published_checkpoint_as_teacher(
     teacher: str, run: list[str], scenes: Path, labelled: Path, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_words_are_checked_before_the_first_training(
     assert says in error and error.count("\n") == 1 and not calls
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="ended with 2"):
         compare.call("train.py", "--no_such_flag")

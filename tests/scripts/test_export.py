@@ -26,6 +26,7 @@ pytest.importorskip("onnxscript", reason="needs onnx, onnxscript and onnxruntime
 
 WORDS = ["--cfg", str(Path(__file__).parents[2] / "scripts/cfg/quickstart.yaml"), "--width_mult", "0.05"]
 RULE = RULES["nvidia"]
+ARCH = "deepv3.DeepV3R50"
 SIZE = "64,96"
 
 
@@ -41,14 +42,14 @@ def narrow(*words: str) -> network.Net:
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A bare state dict of an OCR network."""
+    """A bare state dict."""
     path = tmp_path_factory.mktemp("snapshot") / "net.pth"
-    torch.save(narrow("--arch", "ocrnet.HRNet").state_dict(), path)
+    torch.save(narrow("--arch", ARCH).state_dict(), path)
     return str(path)
 
 
 def words(snapshot: str, out: Path, *more: str) -> list[str]:
-    return ["--snapshot", snapshot, "--out", str(out), "--size", SIZE, "--arch", "ocrnet.HRNet", *WORDS, *more]
+    return ["--snapshot", snapshot, "--out", str(out), "--size", SIZE, "--arch", ARCH, *WORDS, *more]
 
 
 @pytest.mark.parametrize("suffix", [pytest.param(".onnx", marks=pytest.mark.slow), ".pt2"])
@@ -61,15 +62,15 @@ def test_a_file_takes_pictures_and_gives_classes(
     out = tmp_path / f"net{suffix}"
     assert script.main(words(snapshot, out, "--uint8", "--image", str(tmp_path / "x.png"), *fixed)) == 0
     printed = capsys.readouterr().out
-    assert printed.count("the same class") == 3 - len(fixed) and "ocrnet.HRNet, 19 classes" in printed
-    net = narrow("--arch", "ocrnet.HRNet")
+    assert printed.count("the same class") == 3 - len(fixed) and f"{ARCH}, 19 classes" in printed
+    net = narrow("--arch", ARCH)
     net.load_state_dict(torch.load(snapshot))
     (prediction,) = inference.Predictor(net)([picture[..., ::-1].copy()])
     found = export.runner(out)(picture[None, ..., ::-1].copy())
     assert found.shape == (1, *size) and found.dtype == np.int32
     assert (found[0] == prediction.classes.numpy()).mean() > 0.999
     told = json.loads(out.with_suffix(".json").read_text())
-    assert told["arch"] == "ocrnet.HRNet" and told["classes"][0] == "road" and len(told["palette"]) == 19
+    assert told["arch"] == ARCH and told["classes"][0] == "road" and len(told["palette"]) == 19
     assert not list(tmp_path.glob(".*"))
 
 
@@ -173,7 +174,7 @@ def test_a_file_that_differs_is_not_kept(
         ("net.onnx", ["--inference_mode", "sliding", "--single_scale", "--no_flip"], "windows around the network"),
         ("net.onnx", ["--fixed_aspp_pool"], "windows around the network"),
         ("net.onnx", ["--snapshot", "none.pth"], "none.pth"),
-        ("net.onnx", ["--hrnet_width", "96"], "does not fill ocrnet.HRNet|entries fit"),
+        ("net.onnx", ["--segattn_bot_ch", "24"], "does not fill deepv3.DeepV3R50|entries fit"),
         ("net.pt2", ["--fixed", "--image", "x.png"], "smaller than --size|cannot read x.png"),
     ],
 )

@@ -184,6 +184,7 @@ def test_pooling_goes_back_from_any_scale(scale: float) -> None:
         assert torch.equal(got[1, :, 0], torch.arange(40) * 2 + 0.5)
 
 
+@pytest.mark.slow
 def test_a_memory_bound_is_held_with_windows() -> None:
     """Where the maps of the largest scale do not fit, tiles of the image take over, and say so."""
     rule, array = replace(SLIDING, scales=(0.5, 1.0, 1.5), window=96), noise(300, 400)

@@ -197,6 +197,7 @@ def save(tmp_path: Path) -> Callable[[object], Path]:
     return write
 
 
+@pytest.mark.quick("DeepR50V3PlusD_m1", "DeepWV3Plus")
 @pytest.mark.parametrize("name", ARCHS)
 def test_published_checkpoint(narrow, save, name: str) -> None:
     net = narrow(f"deepv3.{name}")

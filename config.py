@@ -24,7 +24,7 @@ from options.table import OPTIONS, defaults, get
 from utils.errors import UserError, nearest
 
 # Whose option files are read beside ours, and their flags that are no option's.
-FOREIGN_CONFIGS: tuple[ForeignConfig, ...] = tuple(room.SYSTEM for room in compat.parts("options"))
+FOREIGN_CONFIGS: tuple[ForeignConfig, ...] = tuple(part.SYSTEM for part in compat.parts("options"))
 LEGACY_FLAGS = {flag: text for system in FOREIGN_CONFIGS for flag, text in system.legacy_flags.items()}
 
 

@@ -1,6 +1,6 @@
 """Do propagated frames help? Embedded sequences, one labeled frame each: labels against the truth, then trainings.
 
-python benchmarks/propagation_gain.py --out logs/propagation [--seeds 0,1,2] [--labelled 30] [--propagate 2]
+python benchmarks/propagation_gain.py --out logs/propagation [--seeds 0,1,2] [--labeled 30] [--propagate 2]
                                       [--flow files]
 
 First the mean IoU of the propagated labels against the true ones, for every source of --flows. Then for each seed a
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--out", type=place_to_write, required=True, help="folder for scenes, moved frames and runs")
     flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each; empty: the labels' figures alone")
-    flags.add_argument("--labelled", type=int, default=30, help="sequences to train on, each with one labeled frame")
+    flags.add_argument("--labeled", type=int, default=30, help="sequences to train on, each with one labeled frame")
     flags.add_argument("--propagate", type=int, default=2, help="frames each way")
     flags.add_argument("--flow", default="files", help="source that the trainings use; files: the true motion")
     flags.add_argument("--flows", default="files,dis", help="sources whose labels are compared")
@@ -64,7 +64,7 @@ def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 def draw(args: argparse.Namespace) -> Path:
     """The scenes, with frames, labels and flow of as many sequences as have labels."""
-    scenes, counts = args.out / "scenes", {"train": args.labelled, "val": args.val, "sequences": args.labelled}
+    scenes, counts = args.out / "scenes", {"train": args.labeled, "val": args.val, "sequences": args.labeled}
     seed = ("--seed", str(args.scene_seed))
     counts["frames"] = 2 * args.propagate + 3  # a prediction looks one frame further
     argv = [word for name, count in counts.items() for word in ("--count", f"{name}={count}")]
@@ -130,7 +130,7 @@ def plan(args: argparse.Namespace, scenes: Path, frames: Path) -> Plan:
     rounds = -(-args.iters // interval)
     common = ["--cfg", "scripts/cfg/quickstart.yaml", "--max_iters", str(args.iters), "--save_interval", str(interval)]
     common += ["--val_freq", str(rounds), "--second_scale_from", str(rounds - 1), "--warmup", "0.25"]
-    data = {"labelled": scenes, f"propagated by {args.flow}": frames}
+    data = {"labeled": scenes, f"propagated by {args.flow}": frames}
     return Plan(common, {name: ["--data_root", str(folder)] for name, folder in data.items()})
 
 

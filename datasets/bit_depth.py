@@ -1,4 +1,4 @@
-"""A bounded look at pictures before a run reads them: the range of their values, and the turns that they carry."""
+"""Finds how many bits the values of pictures use, by some of them before a run reads all; and who of them is turned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Class centroids of image tiles, for crops that hold rare classes (Zhu et al. 2019, section 3.3), cached on disk."""
+"""Finds class centroids of image tiles, for crops that hold rare classes (Zhu et al. 2019, section 3.3), and keeps them.
+
+`datasets.samplers` chooses the crops by them.
+"""
 
 from __future__ import annotations
 

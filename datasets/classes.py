@@ -1,4 +1,4 @@
-"""Whether a file's classes are those of a dataset, in the same order and with the same label values."""
+"""Describes classes as a DatasetSpec, and says where those that a file names differ from a dataset's."""
 
 from __future__ import annotations
 

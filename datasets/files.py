@@ -49,7 +49,7 @@ def images_in(folder: Path, recursive: bool = False) -> list[Path]:
 
 
 def search(folder: Path, without: Iterable[str | Path] = (), results: bool = False) -> Found:
-    """Find pictures in any depth of a folder. `results`: those in which runs have left their results, too.
+    """Find pictures in any depth of a folder. `results`: also those in which runs have left their results.
 
     Hidden ones and all that lies in hidden folders are left out, and so are the folders `without` and the results.
     Linked folders are followed, each folder once: under its own path where it has one here.

@@ -1,4 +1,4 @@
-"""Any folder of images, of any sizes, with labels in a second folder or none; as a dataset with own classes, too."""
+"""Any folder of images, of any sizes, with labels in a second folder or none; also as a dataset with own classes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Read = TypeVar("Read", bound=Callable[..., Any])
 
 
 def _naming(read: Read) -> Read:
-    """Make a reader of a path whose errors, of whatever kind, are one line that names the file."""
+    """Make a reader of a path whose errors of any kind are one line that names the file."""
 
     @wraps(read)
     def named(path: str, *rest: Any) -> Any:
@@ -184,7 +184,7 @@ def unique_names(choices: list[list[str]]) -> list[str]:
     """Choose a file name for each image that no other has: the first of its choices that no other image has.
 
     `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
-    side. Where another image could have all of them, too, the place in the list is appended to the last.
+    side. Where another image could also have all of them, the place in the list is appended to the last.
     """
     times = Counter(choice for own in choices for choice in own)
     return [

@@ -19,7 +19,7 @@ def once(numbered: Iterable[tuple[int, Item]], path: str) -> tuple[list[Item], t
     for line, item in numbered:
         before, other = first.setdefault(os.path.normpath(item.image), (line, item))
         if before != line:
-            _check_same(item, other, f"{path}, line {line}: {item.image} stands in line {before}, too, with another")
+            _check_same(item, other, f"{path}, line {line}: {item.image} also stands in line {before}, with another")
             again.append((line, before))
     return [item for _, item in first.values()], _remark(again, path)
 

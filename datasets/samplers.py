@@ -1,4 +1,4 @@
-"""Which crops make an epoch, and which process reads which. (seed, epoch) alone decides, whatever the rank count."""
+"""Which crops make an epoch, and which process reads which. (seed, epoch) alone decides, for any number of ranks."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class IterationBasedSampler(EpochSampler):
 
     @property
     def note(self) -> str:
-        """That of the sampler."""
+        """What `sampler` has to say of the settings."""
         return self.sampler.note
 
     def __len__(self) -> int:

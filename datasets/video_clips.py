@@ -99,7 +99,7 @@ def chains(
 
     A frame that has a label of its own is not reached, and between two labels each frame is reached from the nearer
     one (from the earlier one of two). A missing frame is a UserError, or with `skip_missing` ends its chain.
-    `from_behind`: a chain needs the frame on the other side of its label, too.
+    `from_behind`: a chain also needs the frame on the other side of its label.
     """
     made, missing = [], 0
     for clip in clips:

@@ -35,13 +35,13 @@ def add_flags(p: argparse.ArgumentParser) -> None:
 
 @lru_cache(maxsize=8)
 def frame_of(path: Path) -> Tensor:
-    """(1, 3, H, W) float32 RGB 0 to 255."""
+    """Read a frame: (1, 3, H, W) float32 RGB, 0 to 255."""
     bits, _ = bits_beside(path.parent)
     return torch.from_numpy(read_image(str(path), bits=bits)).permute(2, 0, 1)[None].float()
 
 
 def frames_of(chain: Chain, *numbers: int) -> list[Tensor]:
-    """Several of them; UserError where their sizes differ."""
+    """Read the frames of a chain that have these numbers, (1, 3, H, W) each; UserError where their sizes differ."""
     frames = [frame_of(chain.clip.frames[number]) for number in numbers]
     if any(frame.shape != frames[0].shape for frame in frames):
         raise UserError(f"{chain.clip.frames[numbers[-1]]} has another size than the frames before it")

@@ -1,4 +1,4 @@
-"""An evaluation round its loop: what is said before the first picture and after the last, where results are shown."""
+"""What stands around the loop of an evaluation: what is said before and after it, and where results are shown."""
 
 from __future__ import annotations
 

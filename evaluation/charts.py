@@ -1,4 +1,4 @@
-"""Line charts and the confusion matrix as SVG text. Colours are the page's CSS variables, so both themes fit."""
+"""Line charts and the confusion matrix as SVG text. Colors are the page's CSS variables, so both themes fit."""
 
 from __future__ import annotations
 

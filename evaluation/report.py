@@ -1,4 +1,4 @@
-"""One self-contained HTML page a run: what was learnt, how well, and what it looks like."""
+"""One self-contained HTML page a run: what was learned, how well, and what it looks like."""
 
 from __future__ import annotations
 

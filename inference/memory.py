@@ -1,4 +1,7 @@
-"""Bytes: what is free, what a pass takes at its peak, and which errors mean that memory ran out."""
+"""Tells what memory is free, what a pass takes at its peak, and which errors mean that memory ran out.
+
+`inference.predictor` reacts: it plans tiles by it, and takes smaller ones where memory ran out in spite of that.
+"""
 
 from __future__ import annotations
 

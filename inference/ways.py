@@ -1,4 +1,4 @@
-"""The ways of evaluating by name: ours, and those of other systems' rooms; which of them a run takes."""
+"""The ways of evaluating by name: ours, and those of other systems; which of them a run takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference.rule import PLAIN, EvalRule, Way
 from utils.errors import UserError
 
 # The first that suits is taken; ours suits everything.
-WAYS: dict[str, Way] = {name: way for room in compat.parts("rules") for name, way in room.WAYS.items()}
+WAYS: dict[str, Way] = {name: way for part in compat.parts("rules") for name, way in part.WAYS.items()}
 WAYS["default"] = Way(PLAIN, suits=lambda _: True)
 RULES: dict[str, EvalRule] = {name: way.rule for name, way in WAYS.items()}
 
@@ -31,11 +31,11 @@ def suiting(options: Mapping[str, Any]) -> str:
 def eval_rule(cfg: Any) -> EvalRule:
     """How images become inputs and outputs one map: a way of evaluating with the options of EVAL.
 
-    Raises UserError for scales that cannot be used, or a way whose room is not here.
+    Raises UserError for scales that cannot be used, or a way of a system that is not here.
     """
     name, options = rule_name(cfg), cfg.EVAL
     if name not in WAYS:
-        raise UserError(f"--eval_rule {name} is of a room that is not here; there are {', '.join(WAYS)}")
+        raise UserError(f"--eval_rule {name} is of a system that is not here; there are {', '.join(WAYS)}")
     way = WAYS[name]
     extra = options.EXTRA_SCALES if options.MULTI_SCALE else ()
     rule = replace(

@@ -1,4 +1,4 @@
-"""Which losses on which outputs of the network, with what weight, in which epochs. `Criterion` applies the weights."""
+"""Chooses the run's terms, their weights and their epochs; `Criterion.forward` multiplies by the weights."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _terms(name: str, output: str, weight: float, phases: Phases) -> list[Term]:
 
 
 def _phases(cfg: Any, ranks: DistributedContext) -> Phases:
-    """The main loss."""
+    """Make the main loss, in two phases where relaxation ends before the training does."""
     o = cfg.LOSS
     name = readers.main_loss(archs.find(cfg.MODEL.ARCH), o.RMI, o.IMG_WT, o.JOINTWTBORDER)
     # The epoch after RLX_OFF_EPOCH is the first with the reduced loss.

@@ -74,7 +74,7 @@ def _name_network(line: CommandLine) -> None:
     if not parts or [*parts] == ["--trunk"]:
         return
     if missing := [flag for flag in ("--trunk", "--head") if flag not in parts]:
-        raise UserError(f"{[*parts][0]} {[*parts.values()][0]} names a part of a network: give {missing[0]}, too")
+        raise UserError(f"{[*parts][0]} {[*parts.values()][0]} names a part of a network: also give {missing[0]}")
     if "MODEL.ARCH" in line.flags:
         raise UserError("--arch names the whole network: leave it out, or --trunk and --head")
     line.ignored = [flag for flag in line.ignored if flag not in parts]

@@ -31,7 +31,7 @@ from utils.cli import exit_code, place_to_write, start
 from utils.errors import UserError
 from utils.files import write_file
 
-LISTS = ("mean", "std", "classes", "palette")  # of the .json, in the file itself, too
+LISTS = ("mean", "std", "classes", "palette")  # of the .json, also in the file itself
 MOST_ERROR, LEAST_SAME = 1e-3, 0.999  # of the largest value; share of pixels that have the same class
 
 

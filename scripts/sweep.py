@@ -114,7 +114,7 @@ def read_experiment(file: Path, settings: dict[str, Any]) -> None:
             raise UserError(f"{file} has no {key}" if key not in experiment else f"{file}: {key} is empty")
     twice = [key for key in experiment if key in settings]
     if twice:
-        raise UserError(f"{file}: {twice[0]} stands in the settings of runx, too: it can stand in one of them only")
+        raise UserError(f"{file}: {twice[0]} also stands in the settings of runx: it can stand in one of them only")
     asked = experiment.get("RESOURCES", settings.get("RESOURCES"))
     if not isinstance(asked, dict):
         raise UserError(f"{file}: RESOURCES: names and values are needed, for instance {{gpus: 8}}, or {{}}")

@@ -1,4 +1,4 @@
-"""Other systems are named in their rooms and where a user meets them; and any room can be left out."""
+"""Other systems are named in their systems and where a user meets them; and any system can be left out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_name_is_found(line: str) -> None:
     assert named(line) and not named('run(["nvidia-smi"])  # with NVIDIA apex, of hrnet, for SDCNet2D')
 
 
-# Builds, saves, loads and asks a network, in a tree without some rooms; gives what came of it. One process for all
+# Builds, saves, loads and asks a network, in a tree without some systems; gives what came of it. One process for all
 # trees: each is seen by a fork of it, which has torch but nothing of ours.
 PROGRAM = """
 import hashlib, json, os, sys
@@ -75,7 +75,7 @@ def look(tree):
     made = sinks.build(cfg, predictor.spec, tree, 1)
     assert convert_checkpoint.main([str(tree / "own.pth"), str(tree / "plain.pth"), "--to", "plain"]) == 0
     return {
-        "rooms": sorted({name.split(".")[1] for name in sys.modules if name.startswith("compat.")}),
+        "systems": sorted({name.split(".")[1] for name in sys.modules if name.startswith("compat.")}),
         "complete": report.complete, "classes": hashlib.sha256(classes.tobytes()).hexdigest(),
         "sinks": [type(sink).__name__ for sink in made], "help": "--arch" in help_text(True),
         "rules": list(inference.RULES),
@@ -94,12 +94,12 @@ for child in children:
 
 @pytest.fixture(scope="module", params=["all", pytest.param("each", marks=pytest.mark.slow)])
 def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_words) -> dict[str, dict]:
-    """{room that is left out, or "all", or "none": what the program found}."""
+    """{system that is left out, or "all", or "none": what the program found}."""
     folder = tmp_path_factory.mktemp("trees")
     for case in (*(compat.SYSTEMS if request.param == "each" else ["all"]), "none"):
         (folder / case / "compat").mkdir(parents=True)
-        rooms = [room for room in compat.SYSTEMS if case not in (room, "all")]
-        for name in ("__init__.py", *rooms):
+        systems = [system for system in compat.SYSTEMS if case not in (system, "all")]
+        for name in ("__init__.py", *systems):
             (folder / case / "compat" / name).symlink_to(ROOT / "compat" / name)
         for path in ROOT.iterdir():
             if path.name not in ("compat", "tests") and (
@@ -116,9 +116,10 @@ def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_a_room_that_is_left_out_is_missed_by_none(without: dict[str, dict]) -> None:
     whole = without["none"]
-    for room in without.keys() - {"none"}:
-        found = without[room]
-        assert found["rooms"] == [name for name in whole["rooms"] if room not in (name, "all")] != whole["rooms"]
+    for system in without.keys() - {"none"}:
+        found = without[system]
+        left = [name for name in whole["systems"] if system not in (name, "all")]
+        assert found["systems"] == left != whole["systems"]
         assert found["complete"] and found["help"]
         assert all(found[kind] == whole[kind] for kind in ("classes", "sinks"))
         assert {"default"} <= {*found["rules"]} < {*whole["rules"]}
@@ -133,5 +134,5 @@ def test_folders_of_a_room_that_is_not_here_are_refused(
     cfg.EVAL[option] = True
     assert len(sinks.build(cfg, SPEC, tmp_path, 1)) == 4  # gallery, scores of images, this one, what an older run left
     monkeypatch.setattr(compat, "parts", lambda kind: ())
-    with pytest.raises(UserError, match=f"--{option.lower()} is of a room that is not here: leave it out"):
+    with pytest.raises(UserError, match=f"--{option.lower()} is of a system that is not here: leave it out"):
         sinks.build(cfg, SPEC, tmp_path, 1)

@@ -107,7 +107,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
         "--steps",
         "--to",
         "--parts",
-        "--labelled",
+        "--labeled",
         "--val",
         "--seeds",
         "--scene_seed",

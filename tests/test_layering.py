@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # Package or top-level module -> what of ours it may import. Each may import itself.
 BASE = {"utils"}
 ALLOWED = {
-    "train": {"config", "options", "engine", "datasets", "network", "inference", "evaluation", "loss", *BASE},
+    "train": {"config", "engine", "datasets", "network", "inference", "evaluation", "loss", *BASE},
     "demo": {"engine", *BASE},
     "demo_folder": {"engine", *BASE},
     "hubconf": {"inference"},
@@ -22,7 +22,7 @@ ALLOWED = {
     "inference": {"config", "datasets", "network", "compat", *BASE},
     "evaluation": {"datasets", "compat", *BASE},
     "config": {"options", "datasets", "compat", *BASE},
-    "compat": {"options", "datasets", "network", "inference", "evaluation", *BASE},
+    "compat": {"options", "network", "inference", "evaluation", *BASE},
     "network": {"compat", "options", *BASE},
     "datasets": {"toyworld", "transforms", "options", *BASE},
     "toyworld": BASE,
@@ -34,10 +34,9 @@ ALLOWED = {
 }
 ALLOWED["scripts"] = {*ALLOWED}
 ALLOWED["benchmarks"] = {*ALLOWED}
-# The files that ask `compat.parts` for the rooms of other systems; nothing imports a room.
+# The files that ask `compat.parts` for modules of other systems; nothing imports one by its name.
 DOORS = (
     "config.py",
-    "options/help.py",
     "network/weights/layouts.py",
     "inference/ways.py",
     "evaluation/sinks/__init__.py",
@@ -67,8 +66,8 @@ def parsed(source: str) -> ast.Module:
     return ast.parse(source)
 
 
-def house(path: Path) -> str:
-    """Package or module at the top that a file belongs to."""
+def room_of(path: Path) -> str:
+    """Package or module at the top, a room, that a file belongs to."""
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
@@ -89,7 +88,7 @@ def imports(tree: ast.AST, path: Path) -> list[tuple[str, int]]:
 
 def crossings(source: str, path: Path) -> list[str]:
     """Imports of `source` that ALLOWED does not have."""
-    here = house(path)
+    here = room_of(path)
     ours = set(ALLOWED) | {"tests"}
     return [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
@@ -98,19 +97,19 @@ def crossings(source: str, path: Path) -> list[str]:
     ]
 
 
-def rooms_entered(source: str, path: Path) -> list[str]:
-    """Imports of `compat` that go past its doors, or into a room."""
+def systems_entered(source: str, path: Path) -> list[str]:
+    """Imports of `compat` elsewhere than in its doors, or of a system."""
     file = str(path.relative_to(ROOT))
     return [
         f"{file}:{line} imports {module}"
         for module, line in imports(parsed(source), path)
-        if module.split(".")[0] == "compat" != house(path) and (file not in DOORS or module != "compat")
+        if module.split(".")[0] == "compat" != room_of(path) and (file not in DOORS or module != "compat")
     ]
 
 
 def options_known(source: str, path: Path) -> list[str]:
     """Imports of option parsers, or of config, where they do not belong."""
-    if house(path) in READERS or path == ROOT / "slurm/submit.py":
+    if room_of(path) in READERS or path == ROOT / "slurm/submit.py":
         return []
     allowed = {"yacs"} if path.name == "__init__.py" else set()
     return [
@@ -130,11 +129,11 @@ def is_work(node: ast.stmt, path: Path) -> bool:
         return not all(isinstance(inner, (ast.Import, ast.ImportFrom)) for inner in node.body)
     if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
         # A script is run by its path: it has to put the repository on the path first.
-        return not (house(path) in ("scripts", "benchmarks") and ast.unparse(node).startswith("sys.path.insert("))
+        return not (room_of(path) in ("scripts", "benchmarks") and ast.unparse(node).startswith("sys.path.insert("))
     return isinstance(node, (ast.For, ast.While, ast.With))
 
 
-@pytest.mark.parametrize("rule", [crossings, rooms_entered, options_known, work_at_import])
+@pytest.mark.parametrize("rule", [crossings, systems_entered, options_known, work_at_import])
 def test_sources_keep(rule) -> None:
     assert len(SOURCES) > 20
     broken = [line for path in SOURCES for line in rule(path.read_text(encoding="utf-8"), path)]
@@ -148,8 +147,8 @@ def test_sources_keep(rule) -> None:
         (crossings, "utils/cli.py", "def f():\n    from config import get"),
         (crossings, "network/trunk/hrnet.py", "from ...loss import rmi"),
         (crossings, "train.py", "import demo"),
-        (rooms_entered, "config.py", "from compat.csail import options"),
-        (rooms_entered, "engine/log.py", "import compat"),
+        (systems_entered, "config.py", "from compat.csail import options"),
+        (systems_entered, "engine/log.py", "import compat"),
         (options_known, "loss/rmi.py", "from yacs.config import CfgNode"),
         (options_known, "network/__init__.py", "import argparse"),
         (work_at_import, "engine/log.py", "print(1)"),
@@ -166,7 +165,7 @@ def test_rules_can_fail(rule, file: str, source: str) -> None:
 
 def test_rules_let_pass() -> None:
     assert not crossings("from utils.errors import UserError\nfrom .x import y\nimport torch", ROOT / "loss/rmi.py")
-    assert not rooms_entered("import compat", ROOT / "config.py")
+    assert not systems_entered("import compat", ROOT / "config.py")
     assert not options_known("from yacs.config import CfgNode", ROOT / "network/__init__.py")
     assert not work_at_import('"""Text."""\nX = {1: 2}\nif __name__ == "__main__":\n    main()', ROOT / "train.py")
 

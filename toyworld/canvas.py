@@ -38,7 +38,7 @@ class Light:
 
 
 class Canvas:
-    """Painter's algorithm: whatever is drawn later covers what was there.
+    """Painter's algorithm: what is drawn later covers what was there.
 
     `draft` draws labels alone, which is much faster. `owner` is the number of what is being drawn.
     """

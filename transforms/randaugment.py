@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al. 2020) for images with labels: geometric operations move the label, too.
+"""RandAugment (Cubuk et al. 2020) for images with labels: geometric operations also move the label.
 
 An operation takes the sample's image and label, a level in [0, 1] and a sign, and gives both back.
 """

@@ -107,7 +107,7 @@ class DatasetSpec:
 
     @property
     def num_classes(self) -> int:
-        """K."""
+        """How many classes there are, K."""
         return len(self.classes)
 
     def values(self, train_ids: bool = False) -> dict[int, int]:

@@ -25,7 +25,7 @@ def of_names(names: Iterable[object]) -> str:
 
 
 def of_code(root: Path) -> str:
-    """Tells the Python files of a repository's top and of its packages from others, whatever version control says."""
+    """Tells the Python files of a repository's top and of its packages from others, without asking version control."""
     packages = sorted(path.parent for path in root.glob("*/__init__.py"))
     files = [*sorted(root.glob("*.py")), *(file for folder in packages for file in sorted(folder.rglob("*.py")))]
     sha = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""What the files of a folder were made from, so that a second start does anew whatever has changed since."""
+"""What the files of a folder were made from, so that a second start does anew what has changed since."""
 
 from __future__ import annotations
 

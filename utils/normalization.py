@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 class Normalization(nn.Module):
-    """Maps (N, 3, H, W) uint8 to float32, (x / 255 - mean) / std; images of floats are normalized already.
+    """Maps (N, 3, H, W) uint8 to float32, (x / 255 - mean) / std; leaves float images alone.
+
+    Float images come normalized from `transforms.color.Normalize`.
 
     `mean` and `std` lie on `device` from the beginning, so that a call does not wait for a copy.
     """

@@ -1,4 +1,4 @@
-"""Numbers with their nouns."""
+"""Writes a number with its noun, in singular or plural, for messages."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Positions in a map in units of its size, and what lies there: the one place that says how.
 
-A position (x, y) is -1 at the first column or row and 1 at the last, whatever the resolution; an offset between two
+A position (x, y) is -1 at the first column or row and 1 at the last, at any resolution; an offset between two
 positions has the same units. N batch, C channels, H x W map.
 """
 

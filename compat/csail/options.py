@@ -156,7 +156,7 @@ def _weights(foreign: Mapping[str, Any], suffix: str, mode: str) -> dict[str, An
     else:
         encoder, decoder = (foreign.get(f"MODEL.weights_{part}") or "" for part in ("encoder", "decoder"))
         if decoder and not encoder:
-            raise UserError(f"{decoder}: a decoder's weights without its encoder's; give --weights_encoder, too")
+            raise UserError(f"{decoder}: a decoder's weights without its encoder's; also give --weights_encoder")
         if encoder and not decoder:
             return {"MODEL.TRUNK_WEIGHTS": encoder}
         return {"SNAPSHOT": f"{encoder},{decoder}"} if encoder else {}
@@ -180,7 +180,7 @@ def _check(foreign: Mapping[str, Any], legacy_flags: Mapping[str, str], mode: st
     if mode and names and weights:
         raise UserError(f"{names[0]} and {weights[0]} both name weights to evaluate: leave one of them out")
     if "--suffix" in legacy_flags and not (mode and (names or foreign)):
-        raise UserError("--suffix is the end of two files' names: give --eval val and --id, too")
+        raise UserError("--suffix is the end of two files' names: also give --eval val and --id")
     if "--result" in legacy_flags and not mode:
         raise UserError("--result is of --eval: --ckpt and --id say where a training writes")
 

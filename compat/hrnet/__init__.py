@@ -1,1 +1,1 @@
-"""The HRNet family: HRNet, with OCR, with offset vectors."""
+"""Option files, checkpoints and evaluation rules of the HRNet family: HRNet, with OCR, with offset vectors."""

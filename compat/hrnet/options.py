@@ -225,7 +225,7 @@ def _start(context: ParseContext, mode: str) -> dict[str, Any]:
     for key, ours in (("MODEL.PRETRAINED", "MODEL.TRUNK_WEIGHTS"), ("MODEL.OFFSET_PRETRAINED",) * 2):
         file = foreign.get(key)
         if file and (_frozen(context) or _is_there(context, file)):
-            # The first of two trained networks: its head, which is frozen, too, counts.
+            # The first of two trained networks: its head, which is also frozen, counts.
             found["SNAPSHOT" if _frozen(context) and key == "MODEL.PRETRAINED" else ours] = str(file)
     return found
 

@@ -1,1 +1,1 @@
-"""NVIDIA's semantic-segmentation code (hierarchical multi-scale attention)."""
+"""Checkpoints and evaluation rule of NVIDIA's semantic-segmentation code (hierarchical multi-scale attention)."""

@@ -1,1 +1,1 @@
-"""PaddleSeg's CityscapesSOTA."""
+"""Option files, checkpoints, evaluation rules and folders of PaddleSeg's CityscapesSOTA."""

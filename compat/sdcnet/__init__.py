@@ -1,1 +1,1 @@
-"""The sdcnet branch of NVIDIA's code."""
+"""Evaluation rules and folders of the sdcnet branch of NVIDIA's code."""

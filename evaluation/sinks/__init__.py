@@ -57,14 +57,14 @@ def when(option: str, make: Callable[[Request], Sink]) -> Entry:
     return Entry(lambda r: getattr(r.cfg.EVAL, option), make)
 
 
-def of_room(option: str) -> Entry:
-    """The folders of another system, which an option asks for. UserError where that system's room is not here."""
+def of_system(option: str) -> Entry:
+    """The folders of another system, which an option asks for. UserError where that system is not here."""
 
     def make(r: Request) -> Sink:
-        for room in compat.parts("sinks"):
-            if option in room.FOLDERS:
-                return room.FOLDERS[option](r.folder, r.spec)
-        raise UserError(f"--{option.lower()} is of a room that is not here: leave it out")
+        for part in compat.parts("sinks"):
+            if option in part.FOLDERS:
+                return part.FOLDERS[option](r.folder, r.spec)
+        raise UserError(f"--{option.lower()} is of a system that is not here: leave it out")
 
     return when(option, make)
 
@@ -79,9 +79,9 @@ SINKS: tuple[Entry, ...] = (
         lambda r: r.cfg.EVAL.DUMP_ASSETS or r.cfg.EVAL.DUMP_ALL_IMAGES,
         lambda r: Images(r.folder / "images", r.spec, r.expected, r.cfg.EVAL.DUMP_ALL_IMAGES, assets(r.cfg)),
     ),
-    of_room("VISUALIZE"),
-    of_room("DUMP_PSEUDO_COLOR"),
-    of_room("DUMP_IMAGES"),
+    of_system("VISUALIZE"),
+    of_system("DUMP_PSEUDO_COLOR"),
+    of_system("DUMP_IMAGES"),
     when("DUMP_PALETTE", lambda r: LabelMaps(r.folder / "test_results", r.spec)),
     when("DUMP_TOPN", lambda r: Worst(r.folder / "topn", r.spec, r.cfg.EVAL.DUMP_TOPN, r.cfg.EVAL.DUMP_TOPN_ALL)),
     when("DUMP_FOR_SUBMISSION", lambda r: Submission(r.folder, r.spec, r.expected)),

@@ -17,7 +17,7 @@ from utils.visualize import encode_indexed, encode_png, file_stem, to_array
 class LabelMaps(PictureFolder):
     """Writes `<folder>/<name>.png` of every image: the dataset's own ids, each with the color of its class.
 
-    Datasets whose submissions are written in train ids have those here, too. Values that are no class are black. Ids
+    Datasets whose submissions are written in train ids also have those here. Values that are no class are black. Ids
     above 255 need 16 bits, which have no colors in a PNG: they are gray.
     """
 

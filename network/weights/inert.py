@@ -57,7 +57,7 @@ class Inert:
         """Nothing is kept of what a file gives."""
 
     def __setstate__(self, _: Any) -> None:
-        """Nor of what it adds later."""
+        """Nothing is kept of the state that a file sets afterwards."""
 
 
 class _Dict:

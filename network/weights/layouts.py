@@ -1,4 +1,4 @@
-"""Layouts of other systems' checkpoints, as their rooms have them: what this package asks of one."""
+"""Layouts of other systems' checkpoints: what this package asks of one, and which one a file has."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Layout(NamedTuple):
 
 def known() -> list[Layout]:
     """All of them; the first whose `parse` knows a file has it."""
-    return [room.LAYOUT for room in compat.parts("weights")]
+    return [part.LAYOUT for part in compat.parts("weights")]
 
 
 def of_path(path: str | os.PathLike[str]) -> Layout | None:

@@ -75,7 +75,7 @@ def test_a_line_that_stands_twice_counts_once(root: Path, read: Callable, rows: 
 
 @pytest.mark.parametrize("read", [lst, ade20k])
 def test_an_image_with_two_labels_is_refused(root: Path, read: Callable) -> None:
-    message = r"x\.lst, line 4: .*images/a\.png stands in line 2, too, with another label, .*labels/a\.png: keep one"
+    message = r"x\.lst, line 4: .*images/a\.png also stands in line 2, with another label, .*labels/a\.png: keep one"
     with pytest.raises(UserError, match=message):
         read(root, [ROWS[0], ROWS[1], ("images/a.png", "labels/b.png")])
 
@@ -83,5 +83,5 @@ def test_an_image_with_two_labels_is_refused(root: Path, read: Callable) -> None
 def test_an_image_with_two_sizes_is_refused(root: Path) -> None:
     told = [{"fpath_img": ROWS[0][0], "fpath_segm": ROWS[0][1], "width": 6, "height": height} for height in (4, 5)]
     (root / "x.odgt").write_text("".join(json.dumps(row) + "\n" for row in told))
-    with pytest.raises(UserError, match="line 2: .*a.png stands in line 1, too, with another size, 6x4: keep one"):
+    with pytest.raises(UserError, match="line 2: .*a.png also stands in line 1, with another size, 6x4: keep one"):
         odgt.split(str(root / "x.odgt"), str(root))

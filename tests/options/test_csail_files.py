@@ -202,9 +202,9 @@ def test_older_flags(words: str, expected: dict[str, Any]) -> None:
         ("--optim Adam", "SGD alone"),
         ("--num_gpus none", "--num_gpus takes a number from 1 on, not 'none'"),
         ("--num_gpus 0", "--num_gpus takes a number from 1 on, not '0'"),
-        ("--weights_decoder d", "give --weights_encoder, too"),
-        ("--suffix _best.pth", "give --eval val and --id, too"),
-        ("--eval val --snapshot x --suffix _best.pth", "give --eval val and --id, too"),
+        ("--weights_decoder d", "also give --weights_encoder"),
+        ("--suffix _best.pth", "also give --eval val and --id"),
+        ("--eval val --snapshot x --suffix _best.pth", "also give --eval val and --id"),
         ("--result r", "--result is of --eval"),
         ("--eval val --suffix", "--suffix needs a value"),
         ("--sufix x", "did you mean '--suffix'"),
@@ -232,7 +232,7 @@ def test_contradiction(words: str, message: str) -> None:
         ({"TRAIN": {"num_epoch": 5}}, "TRAIN.num_epoch x", "TRAIN.num_epoch takes int, not 'x'"),
         ({"TRAIN": {"num_epoch": 5}}, "TRAIN.num_epoch", "key TRAIN.num_epoch needs a value"),
         ({"TRAIN": {"num_epoch": 5}}, "--max_iters 7", "leave --max_iters out"),
-        ({"TRAIN": {"num_epoch": 5}}, "MODEL.weights_decoder d", "give --weights_encoder, too"),
+        ({"TRAIN": {"num_epoch": 5}}, "MODEL.weights_decoder d", "also give --weights_encoder"),
     ],
 )  # fmt: skip
 def test_mistake(load: Load, tree: dict[str, Any], words: str, message: str) -> None:

@@ -70,7 +70,7 @@ def test_labels_reach_the_truth(scenes: Path) -> None:
     found = propagation_gain.quality(scenes, flows, 2)
     whole, kept, share = found[1]
     assert kept >= 0.9 and share > 0.9, found
-    assert whole < kept  # what is hidden in the labelled frame cannot be known
+    assert whole < kept  # what is hidden in the labeled frame cannot be known
     assert found[2][1] < kept and found[2][2] < share
 
     def still(chain, k: int, both: bool):
@@ -222,14 +222,14 @@ def test_sizes_have_to_fit(scenes: Path, tmp_path: Path, capsys) -> None:
 @pytest.mark.slow
 def test_gain_of_a_pair(tmp_path: Path, capsys) -> None:
     """Scenes, labels' figures, two trainings of two steps and their difference."""
-    words = ["--out", str(tmp_path), "--seeds", "0", "--labelled", "6", "--val", "1", "--propagate", "1"]
+    words = ["--out", str(tmp_path), "--seeds", "0", "--labeled", "6", "--val", "1", "--propagate", "1"]
     assert propagation_gain.main([*words, "--iters", "2", "--size", "64x128", "--flows", "files"]) == 0
     out = capsys.readouterr().out
-    assert "| files | 1 |" in out and "| seed | labelled | propagated by files |" in out
+    assert "| files | 1 |" in out and "| seed | labeled | propagated by files |" in out
 
 
 def test_predictions_see_three_frames(scenes: Path) -> None:
-    """Step 1: the frames behind, at and after the label; from step 2 on the labelled one comes first."""
+    """Step 1: the frames behind, at and after the label; from step 2 on the labeled one comes first."""
     (clip, *_) = video_clips.cityscapes(str(scenes))
     seen: list[list[int]] = []
 

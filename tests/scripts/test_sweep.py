@@ -221,7 +221,7 @@ EXPERIMENT: dict[str, Any] = {
         ([], {}, {"HPARAMS": None}, "no HPARAMS"),
         ([], {}, {"RESOURCES": None}, "RESOURCES: names and values"),
         ([], {}, {"RESOURCES": {"gpuz": 8}}, "unknown resource 'gpuz'; did you mean"),
-        ([], {}, {"LOGROOT": "/y"}, "LOGROOT stands in the settings"),
+        ([], {}, {"LOGROOT": "/y"}, "LOGROOT also stands in the settings"),
         ([], {}, {"HPARAMS": {"exp": "my run"}}, "exp: 'my run'"),
         ([], {}, {"HPARAMS": [{"exp": ["a", "it's"]}]}, 'exp: "it\'s"'),
         (["-i"], {}, {"HPARAMS": {"exp": "a;b"}}, "exp: 'a;b'"),

@@ -130,7 +130,7 @@ def plan(args: argparse.Namespace, scenes: Path, frames: Path) -> Plan:
     rounds = -(-args.iters // interval)
     common = ["--cfg", "scripts/cfg/quickstart.yaml", "--max_iters", str(args.iters), "--save_interval", str(interval)]
     common += ["--val_freq", str(rounds), "--second_scale_from", str(rounds - 1), "--warmup", "0.25"]
-    data = {"labeled": scenes, f"propagated by {args.flow}": frames}
+    data = {"labelled": scenes, f"propagated by {args.flow}": frames}  # names of folders: they stay as written
     return Plan(common, {name: ["--data_root", str(folder)] for name, folder in data.items()})
 
 

@@ -1,7 +1,7 @@
 """Other systems, a folder each: this table is all that the rest of the code knows of them.
 
-A system may have four parts, a module each: `options` (its option files), `weights` (its checkpoints), `rules` (its ways
-of evaluating) and `sinks` (its folders of output). `config`, `network.weights`, `inference` and `evaluation.sinks` ask
+It may have four parts, a module each: `options` (its option files), `weights` (its checkpoints), `rules` (its ways of
+evaluating) and `sinks` (its folders of output). `config`, `network.weights`, `inference` and `evaluation.sinks` ask
 `parts` for theirs; nothing else does, and nothing imports a system by its name. One that is removed is missed by none.
 """
 
@@ -18,7 +18,7 @@ SYSTEMS = ("csail", "hrnet", "paddleseg", "sdcnet", "nvidia")
 
 @cache
 def parts(kind: str) -> tuple[ModuleType, ...]:
-    """The modules `kind` ("options", "weights", "rules", "sinks") of the systems that have one, in the table's order."""
+    """The modules `kind` ("options", "weights", "rules", "sinks") of the systems that have one, in their order."""
     folder = Path(__file__).parent
     systems = [system for system in SYSTEMS if (folder / system / f"{kind}.py").is_file()]
     return tuple(import_module(f"{__name__}.{system}.{kind}") for system in systems)

@@ -1,4 +1,4 @@
-"""Finds class centroids of image tiles, for crops that hold rare classes (Zhu et al. 2019, section 3.3), and keeps them.
+"""Finds class centroids of image tiles, for crops that hold rare classes (Zhu et al. 2019, section 3.3); keeps them on disk.
 
 `datasets.samplers` chooses the crops by them.
 """

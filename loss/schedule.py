@@ -92,7 +92,8 @@ def build(cfg: Any) -> Schedule:
 def rate_function(cfg: Any) -> Callable[[int, int, int], float]:
     """(epoch, iterations done in it, iterations of it) -> learning rate of the next step.
 
-    `train.optimizer_step` sets it. It moves every iteration with OPTIM.PER_ITER, TRAIN.MAX_ITERS and in the warm-up, else every epoch.
+    `train.optimizer_step` sets it. It moves every iteration with OPTIM.PER_ITER, TRAIN.MAX_ITERS and in the warm-up,
+    else every epoch.
     """
     o, t, factor = cfg.OPTIM, cfg.TRAIN, build(cfg)
 

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 
 
 class Normalization(nn.Module):
-    """Maps (N, 3, H, W) uint8 to float32, (x / 255 - mean) / std; leaves float images alone.
+    """Maps (N, 3, H, W) uint8 to float32, (x / 255 - mean) / std.
 
-    Float images come normalized from `transforms.color.Normalize`.
-
-    `mean` and `std` lie on `device` from the beginning, so that a call does not wait for a copy.
+    Images of floats pass: `transforms.color.Normalize` has normalized them. `mean` and `std` lie on `device` from the beginning, so that a call does not wait for a copy.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:

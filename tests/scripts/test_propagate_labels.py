@@ -225,7 +225,7 @@ def test_gain_of_a_pair(tmp_path: Path, capsys) -> None:
     words = ["--out", str(tmp_path), "--seeds", "0", "--labeled", "6", "--val", "1", "--propagate", "1"]
     assert propagation_gain.main([*words, "--iters", "2", "--size", "64x128", "--flows", "files"]) == 0
     out = capsys.readouterr().out
-    assert "| files | 1 |" in out and "| seed | labeled | propagated by files |" in out
+    assert "| files | 1 |" in out and "| seed | labelled | propagated by files |" in out
 
 
 def test_predictions_see_three_frames(scenes: Path) -> None:

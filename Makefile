@@ -1,7 +1,7 @@
 # make train      set up .venv, train on the embedded street scenes, write the report
 # make quick      the tests of single parts, in about a minute
 # make fix        format the code, and mend what the linter can mend
-# make test       lint, types and the quick tests
+# make test       lint, types and all tests but the slow ones
 # make test-full  the same, then the slow tests, and those of a real Slurm where it is installed
 # make lock       write requirements.lock anew: the versions in .venv, with which the tests have passed
 # make clean      remove .venv, caches and runs of make train

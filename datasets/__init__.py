@@ -44,7 +44,7 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
         dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)
     if cfg.TRAIN.MAX_ITERS:
         sampler = IterationBasedSampler(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
-    collate = whole_images.canvas(cfg, classes) if whole else collate_train
+    collate = whole_images.build_collate(cfg, classes) if whole else collate_train
     pin = ranks.device.type == "cuda"
     return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, pin, dump, collate, labels, val)
 

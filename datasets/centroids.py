@@ -1,6 +1,6 @@
-"""Finds class centroids of image tiles, for crops that hold rare classes (Zhu et al. 2019, section 3.3); keeps them on disk.
+"""Finds class centroids of image tiles, for crops that hold rare classes (Zhu et al. 2019, section 3.3).
 
-`datasets.samplers` chooses the crops by them.
+They are kept on disk; `datasets.samplers` chooses the crops by them.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int =
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 
 
-def canvas(cfg: Any, spec: DatasetSpec) -> PadTogether:
+def build_collate(cfg: Any, spec: DatasetSpec) -> PadTogether:
     """Pad as DATASET.PADDING asks. `--published wall_padding`: labels are 0 there, ADE20K's wall."""
     fill = 0 if "wall_padding" in cfg.PUBLISHED else spec.ignore_label
     return PadTogether(cfg.DATASET.PADDING, cfg.DATASET.LABEL_STRIDE, fill)

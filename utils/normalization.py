@@ -11,7 +11,8 @@ from torch import Tensor, nn
 class Normalization(nn.Module):
     """Maps (N, 3, H, W) uint8 to float32, (x / 255 - mean) / std.
 
-    Images of floats pass: `transforms.color.Normalize` has normalized them. `mean` and `std` lie on `device` from the beginning, so that a call does not wait for a copy.
+    Images of floats pass: `transforms.color.Normalize` has normalized them. `mean` and `std` lie on
+    `device` from the beginning, so that a call does not wait for a copy.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:

@@ -302,7 +302,7 @@ def test_free_networks(argv: str, arch: str, ignored: list[str]) -> None:
         ("--trunk resnet50 --head ocr --scales pair", "unknown --scales 'pair'; did you mean"),
         ("--head ocr", "--head ocr names a part of a network: also give --trunk"),
         ("--trunk hrnet --scales paired", "names a part of a network: also give --head"),
-        ("--scales hierarchical --arch basic.HRNet", "--scales hierarchical names a part of a network: give --trunk"),
+        ("--scales hierarchical --arch basic.HRNet", "hierarchical names a part of a network: also give --trunk"),
         ("--trunk hrnet --head ocr --arch basic.HRNet", "--arch names the whole network: leave it out"),
         ("--arch basic.HRNt", "unknown --arch 'basic.HRNt'; did you mean 'basic.HRNet'"),
         ("--arch resnet50+ocr+fused+pairs", "unknown --scales 'fused+pairs'"),

@@ -103,6 +103,7 @@ def test_odd_facts_are_no_traceback(made: Make, odd: dict[str, Any]) -> None:
     assert from_file.build(words).spec.train_to_id == (1, 2, 3)
 
 
+@pytest.mark.quick("names2")
 @pytest.mark.parametrize("names", [["road", "sky", "car"], ["sky", "road", "truck"], ["sky ", "Road", "car"]])
 def test_labels_of_a_folder_are_of_the_same_classes(
     made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]

@@ -41,7 +41,7 @@ quick: .venv/.dev
 fix: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python -m options.networks
+	$(BIN)/python -m options.arch_help
 
 test: lint
 	$(RUN_TESTS) -m "not slow and not slurm" $(PYTEST)

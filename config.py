@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from yacs.config import CfgNode
 
 import compat
-from options import archs, commandline, networks, reads
+from options import arch_help, archs, commandline, unread_options
 from options import help as helptext
 from options.checks import problems
 from options.files import Foreign
@@ -24,8 +24,8 @@ from options.table import OPTIONS, defaults, get
 from utils.errors import UserError, nearest
 
 # Whose option files are read beside ours, and their flags that are no option's.
-SYSTEMS: tuple[ForeignConfig, ...] = tuple(room.SYSTEM for room in compat.parts("options"))
-LEGACY_FLAGS = {flag: text for system in SYSTEMS for flag, text in system.legacy_flags.items()}
+FOREIGN_CONFIGS: tuple[ForeignConfig, ...] = tuple(room.SYSTEM for room in compat.parts("options"))
+LEGACY_FLAGS = {flag: text for system in FOREIGN_CONFIGS for flag, text in system.legacy_flags.items()}
 
 
 class Parsed(NamedTuple):
@@ -54,10 +54,10 @@ def load(
         parsed = parse(argv or [], others)
     values = _expand_paths(parsed.values)
     cfg = _tree(values)
-    cfg.WITHOUT_EFFECT = [*parsed.ignored, *reads.notes(values, parsed.given, parsed.from_files)]
+    cfg.WITHOUT_EFFECT = [*parsed.ignored, *unread_options.notes(values, parsed.given, parsed.from_files)]
     if not dry:
         _fill_classes(cfg)
-    found = [*problems(cfg), *reads.refused(values, parsed.given)]
+    found = [*problems(cfg), *unread_options.refused(values, parsed.given)]
     if found:
         raise UserError("\n".join(found))
     cfg.freeze()
@@ -69,7 +69,7 @@ def parse(argv: Sequence[str], checkpoint_config: Mapping[str, Any] | None = Non
     line = commandline.read([*argv], LEGACY_FLAGS)
     values = defaults() | from_record(checkpoint_config or {})
     published = values["PUBLISHED"]  # a checkpoint's are its network's: others come on top
-    foreign: Foreign = {system.name: {} for system in SYSTEMS}
+    foreign: Foreign = {system.name: {} for system in FOREIGN_CONFIGS}
     from_files, later = _read_files(line.files, values, foreign)
     chosen = line.flags | _read_pairs(line.pairs, foreign)
     if _resumes(chosen):  # a start that a file names is over then
@@ -77,7 +77,7 @@ def parse(argv: Sequence[str], checkpoint_config: Mapping[str, Any] | None = Non
     values |= chosen
     values["PUBLISHED"] = tuple(dict.fromkeys((*published, *values["PUBLISHED"])))
     ignored = line.ignored
-    for system in SYSTEMS:
+    for system in FOREIGN_CONFIGS:
         context = ParseContext(foreign[system.name], line.legacy, values, {*chosen, *later}, line.files)
         overrides = _overrides(system, context)
         ignored += system.ignored_flags(context)
@@ -108,8 +108,8 @@ def as_written(record: Mapping[str, Any]) -> dict[str, Any]:
 def help_text(topic: str = "") -> str:
     """The text of `--help`; `topic`: "all" options, or "arch", the networks."""
     if topic == "arch":
-        return networks.text()
-    legacy = {system.name: system.legacy_flags for system in SYSTEMS if system.legacy_flags}
+        return arch_help.text()
+    legacy = {system.name: system.legacy_flags for system in FOREIGN_CONFIGS if system.legacy_flags}
     return helptext.help_text(topic == "all", legacy)
 
 
@@ -121,7 +121,7 @@ def _read_files(files: Sequence[str], values: dict[str, Any], foreign: Foreign) 
     everything: set[str] = set()
     later: set[str] = set()
     for file in files:
-        found, ours = read_file(file, SYSTEMS, foreign)
+        found, ours = read_file(file, FOREIGN_CONFIGS, foreign)
         values |= found
         everything |= found.keys()
         later = later | {*found} if ours and any(foreign.values()) else set()
@@ -188,9 +188,9 @@ def _expand_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"ASSETS_PATH": assets}
 
 
-def unread(cfg: CfgNode) -> dict[str, reads.Reader]:
+def unread(cfg: CfgNode) -> dict[str, unread_options.Reader]:
     """{key: what reads it} of options that this run does not read."""
-    return reads.unread({key: get(cfg, key) for key in OPTIONS})
+    return unread_options.unread({key: get(cfg, key) for key in OPTIONS})
 
 
 def _tree(values: dict[str, Any]) -> CfgNode:
@@ -230,13 +230,13 @@ def _read_pairs(pairs: Sequence[str], foreign: Foreign) -> dict[str, Any]:
 
 def _owner(key: str, foreign: Foreign) -> ForeignConfig | None:
     """Whose key it is, None: ours. Behind a file of another system its keys come first."""
-    able = [system for system in SYSTEMS if foreign[system.name]]
+    able = [system for system in FOREIGN_CONFIGS if foreign[system.name]]
     for system in able:
         if key in system.keys:
             return system
     if key in OPTIONS:
         return None
-    for system in SYSTEMS:
+    for system in FOREIGN_CONFIGS:
         if key in system.keys and system.anywhere:
             return system
         if key in system.keys:

@@ -48,8 +48,8 @@ from utils.errors import LoadingError, MemoryShortageError, UserError
 def fit(run: Run, trainer: Trainer) -> int:
     """Train to the last epoch and validate as asked. Gives the exit code: 0, or 128 + signal if asked to stop."""
     cfg, state, stop = run.cfg, trainer.state, StopRequest(run.folder / "preempt")
-    total, one = cfg.TRAIN.MAX_ITERS or cfg.TRAIN.MAX_EPOCH * len(trainer.loader), len(trainer.loader)
-    steps = total - (state.epoch + 1) * one - state.iteration
+    total, steps_per_epoch = cfg.TRAIN.MAX_ITERS or cfg.TRAIN.MAX_EPOCH * len(trainer.loader), len(trainer.loader)
+    steps = total - (state.epoch + 1) * steps_per_epoch - state.iteration
     meter = StepMeter(cfg.TRAIN.BATCH_SIZE * run.ranks.world, steps, run.ranks.device)
     if validation_missing(run, state):
         validate(run, state)

@@ -209,7 +209,7 @@ def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tenso
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
     net = to_device(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
-    criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate(cfg)
+    criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate_function(cfg)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, job.device)
     trainer = Trainer(state, net, net, criterion, lr, loader, normalize, FiniteGuard(net))
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))

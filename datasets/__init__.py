@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import audit, centroids, dynamic, look, results, splits, subset
+from datasets import audit, bit_depth, centroids, results, splits, subset, whole_images
 from datasets.base import SegmentationDataset, Split, collate_train
 from datasets.entry import DatasetEntry
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
@@ -31,18 +31,20 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     split = splits.with_adjacent_frames(cfg, splits.load(cfg, "train", ranks))
     # Already now: what is wrong or missing there would come to light after an epoch.
     val = audit.Labels.of(build_val(cfg, ranks).dataset) if cfg.TRAIN.DO_EVAL else None
-    bits, note = look.image_bits(cfg, ranks, split, "train")
-    notes = (*split.notes, *filter(None, [note, look.turned_note(split)]))
+    bits, note = bit_depth.image_bits(cfg, ranks, split, "train")
+    notes = (*split.notes, *filter(None, [note, bit_depth.turned_note(split)]))
     transform = transforms.build_train(cfg, classes)
     dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits)
     whole, labels = bool(cfg.DATASET.IMG_SIZES), audit.Labels(dataset, list(range(split.fine)))
-    sampler = dynamic.sampler(cfg, ranks, split, _most_steps(cfg)) if whole else _sampler(cfg, ranks, labels, split)
+    sampler = (
+        whole_images.sampler(cfg, ranks, split, _most_steps(cfg)) if whole else _sampler(cfg, ranks, labels, split)
+    )
     dump = None
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
         dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)
     if cfg.TRAIN.MAX_ITERS:
         sampler = IterationBasedSampler(sampler, cfg.TRAIN.SAVE_INTERVAL, cfg.TRAIN.MAX_ITERS)
-    collate = dynamic.canvas(cfg, classes) if whole else collate_train
+    collate = whole_images.canvas(cfg, classes) if whole else collate_train
     pin = ranks.device.type == "cuda"
     return TrainLoader(dataset, sampler, cfg.DATASET.NUM_WORKERS, pin, dump, collate, labels, val)
 
@@ -70,7 +72,7 @@ def build_val(cfg: Any, ranks: DistributedContext, mode: str = "val") -> EvalLoa
     most = TEST_VAL_STEPS * cfg.EVAL.BATCH_SIZE * ranks.world
     shown = subset.share(shown, most) if cfg.OPTIONS.TEST_MODE else shown
     size = cfg.DATASET.PRE_SIZE or val_size if val_size and mode in ("val", "trn") else 0
-    bits, note = look.image_bits(cfg, ranks, split, mode)
+    bits, note = bit_depth.image_bits(cfg, ranks, split, mode)
     transform, notes = transforms.build_val(cfg, classes, size), (*split.notes, *filter(None, [note]))
     dataset = SegmentationDataset(shown, classes, transform, notes=notes, image_bits=bits)
     # Half the workers for validation, as published: those of training stay alive meanwhile.

@@ -31,8 +31,8 @@ class Item(NamedTuple):
 
     `pseudo_label`: a network made the label, and a PseudoLabelFilter cleans it, by its `pseudo_label_confidence`
     (an 8-bit map of its probability) and the `coarse_label` that a person drew. `size`: (H, W) by a list.
-    `condition`: weather or light that scores are told apart by. `upright`: the image is turned by its EXIF tag, since
-    there is no label over the stored pixels, or one over the turned ones.
+    `condition`: weather or light that scores are told apart by. `exif_turned`: the image is turned by its EXIF tag,
+    since there is no label over the stored pixels, or one over the turned ones.
     """
 
     image: str
@@ -44,7 +44,7 @@ class Item(NamedTuple):
     pseudo_label: bool = False
     size: tuple[int, int] | None = None
     condition: str = ""
-    upright: bool = False
+    exif_turned: bool = False
 
 
 def unlabeled(images: Path) -> list[Item]:
@@ -169,7 +169,7 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Sample:
         index, crop_center, seed, short = as_request(draw)
         item = self.items[index]
-        image, turned = read_turned(item.image, item.upright, self.image_bits)
+        image, turned = read_turned(item.image, item.exif_turned, self.image_bits)
         if item.size is not None and item.size != image.shape[:2]:
             raise UserError(
                 f"{item.image} is {image.shape[1]}x{image.shape[0]} pixels, its list says {item.size[1]}x{item.size[0]}"

@@ -24,7 +24,7 @@ from utils.files import reason, whole
 _VERSION = 2
 
 
-class Centroids(dict[int, np.ndarray]):
+class CentroidTable(dict[int, np.ndarray]):
     """{class: (M, 3) int64 rows (item, x, y)}; `pixels` (n, K + 1) int64 of the labels that they were made of: those of
     each class, and the ignored; `note`: for the log."""
 
@@ -32,7 +32,7 @@ class Centroids(dict[int, np.ndarray]):
     note = ""  # why they could not be kept
 
     @classmethod
-    def of(cls, rows: np.ndarray, pixels: np.ndarray) -> Centroids:
+    def of(cls, rows: np.ndarray, pixels: np.ndarray) -> CentroidTable:
         """Sort (M, 4) rows (class, item, x, y) by class."""
         made = cls({int(c): rows[rows[:, 0] == c, 1:] for c in np.unique(rows[:, 0])})
         made.pixels = pixels
@@ -86,7 +86,7 @@ def build(
     small_tile: bool = False,
     workers: int = 0,
     progress: bool = False,
-) -> Centroids:
+) -> CentroidTable:
     """Make the centroids of the labels `read(item)`, items and tiles in order."""
 
     def one(index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,7 @@ def build(
         quiet = not (progress and sys.stderr.isatty())
         parts = list(tqdm(pool.map(one, indices), "class centroids", len(indices), disable=quiet, leave=False))
     rows = np.concatenate([rows for rows, _ in parts]) if parts else np.zeros((0, 4), np.int64)
-    return Centroids.of(rows, np.array([pixels for _, pixels in parts], np.int64).reshape(-1, num_classes + 1))
+    return CentroidTable.of(rows, np.array([pixels for _, pixels in parts], np.int64).reshape(-1, num_classes + 1))
 
 
 def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int, small_tile: bool) -> str:
@@ -135,7 +135,7 @@ def cached(
     small_tile: bool = False,
     workers: int = 0,
     ranks: DistributedContext | None = None,
-) -> Centroids:
+) -> CentroidTable:
     """Give the centroids of the items `indices`, from `folder` or newly made; the main process makes them.
 
     A file that cannot be read is made anew, a folder that cannot be written to costs only the time of the next run.
@@ -144,7 +144,7 @@ def cached(
     key = content_key(dataset, indices, tile, small_tile)
     path = Path(folder) / f"{dataset.spec.name}_tile{tile}_{key[:16]}.npz"
 
-    def load_or_build() -> Centroids:
+    def load_or_build() -> CentroidTable:
         centroids = load(path, key)
         if centroids is None:
             classes = dataset.spec.num_classes
@@ -152,12 +152,12 @@ def cached(
             centroids.note = save(path, key, centroids)
         return centroids
 
-    kept: list[Centroids] = []
+    kept: list[CentroidTable] = []
     from_main(ranks, lambda: kept.append(load_or_build()))
     return kept[0] if kept else load_or_build()  # builds only where the folder is not shared with the main process
 
 
-def load(path: Path, key: str) -> Centroids | None:
+def load(path: Path, key: str) -> CentroidTable | None:
     """Read the centroids of a cache file; None if it is absent, broken or made of other content."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -166,10 +166,10 @@ def load(path: Path, key: str) -> Centroids | None:
             rows, pixels = file["rows"].astype(np.int64), file["pixels"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return Centroids.of(rows, pixels) if rows.ndim == pixels.ndim == 2 and rows.shape[1] == 4 else None
+    return CentroidTable.of(rows, pixels) if rows.ndim == pixels.ndim == 2 and rows.shape[1] == 4 else None
 
 
-def save(path: Path, key: str, centroids: Centroids) -> str:
+def save(path: Path, key: str, centroids: CentroidTable) -> str:
     """Write a cache file in one step, so that no reader ever sees half of it; a full or locked disk is only a line."""
     rows = [np.insert(part, 0, c, axis=1) for c, part in sorted(centroids.items())]
     table = np.concatenate(rows) if rows else np.zeros((0, 4), np.int64)

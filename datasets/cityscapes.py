@@ -237,7 +237,7 @@ def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
     pseudo = find_folder(coarse.pseudo_root, _PSEUDO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
     record = labelrecord.check(Path(coarse.pseudo_root), SPEC)
     drawn = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.coarse_label_classes else None
-    train_ids, upright = record.holds_train_ids(SPEC) if record else None, bool(record and record.upright)
+    train_ids, turned = record.holds_train_ids(SPEC) if record else None, bool(record and record.upright)
     items = []
     for path, city, stem in found:
         label = pseudo / city / path.name
@@ -245,7 +245,9 @@ def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
             probabilities = label.with_name(f"{label.stem}_prob.png")
             confidence = _beside(probabilities, label) if coarse.min_confidence > 0 else None
             by_hand = _beside(_coarse_label(drawn, city, stem), label) if drawn else None
-            items.append(Item(str(path), str(label), path.stem, train_ids, confidence, by_hand, True, upright=upright))
+            items.append(
+                Item(str(path), str(label), path.stem, train_ids, confidence, by_hand, True, exif_turned=turned)
+            )
     if not items:
         raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {pseudo} for the images in {images}")
     return items

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.base import WorkerError, all_or_error, as_request
+from datasets.bit_depth import bits_beside
 from datasets.loaders import Loader
-from datasets.look import bits_beside
 from datasets.pictures import read_image
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.video_clips import FRAME_TREES, sequences

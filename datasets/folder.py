@@ -31,7 +31,7 @@ def split(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
     """List all images under a folder, by path; with labels of the same stem from under `labels`.
 
     `label_ids`: "raw" for the dataset's own ids, "train" for train ids, "auto" to tell by the names of the files.
-    Images without labels, and those of pseudo-labels that are upright, are `upright`. Below `results`, where a run
+    Images without labels, and those of pseudo-labels that are upright, are `exif_turned`. Below `results`, where a run
     writes, nothing is a picture; a note says which folders of results were left out.
     """
     found = _images(images, labels, results)
@@ -43,7 +43,7 @@ def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: 
     root, paths = Path(images), seen.paths
     names = unique_names([_name_choices(path.relative_to(root)) for path in paths])
     if not labels:
-        return [Item(str(path), None, name, upright=True) for path, name in zip(paths, names, strict=True)]
+        return [Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, names, strict=True)]
     # Pseudo-labels say what they hold, and are called as `tree` calls their images.
     folder = _folder(labels, "labels")
     for home, place in ((folder, folder / "train_extra"), (folder.resolve().parent, folder)):
@@ -62,7 +62,7 @@ def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: 
     ]
     upright = bool(record and record.upright)
     found = zip(paths, files, names, train_ids, strict=True)
-    return [Item(str(path), label, name, ids, upright=upright) for path, label, name, ids in found]
+    return [Item(str(path), label, name, ids, exif_turned=upright) for path, label, name, ids in found]
 
 
 def _check_one_image_each(images: Sequence[Path], labels: Sequence[str]) -> None:
@@ -89,7 +89,9 @@ def tree(images: str, *without: str) -> list[Item]:
         place = path.relative_to(root)
         short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
         choices.append([long] if short.endswith("_prob") else [short, long])
-    return [Item(str(path), None, name, upright=True) for path, name in zip(paths, unique_names(choices), strict=True)]
+    return [
+        Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, unique_names(choices), strict=True)
+    ]
 
 
 def _images(images: str, *without: str) -> Found:

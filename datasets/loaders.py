@@ -268,7 +268,7 @@ class EvalLoader(Loader):
         return seen
 
     def _is_upright(self) -> bool:
-        return all(item.upright for item in self.dataset.items)
+        return all(item.exif_turned for item in self.dataset.items)
 
 
 class Seen(NamedTuple):

@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from datasets import turns
+from datasets import exif
 from datasets.decoding import decode, head_of
 from datasets.reading import read_complete
 from utils.errors import UserError, in_short
@@ -49,8 +49,8 @@ def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np
 def _read(path: str, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
     data = read_complete(path)
     image = _eight_bits(path, data, bits)
-    image = turns.decoded_upright(image, data) if upright else turns.decoded_as_stored(image, data)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), turns.orientation(data) != 1
+    image = exif.decoded_upright(image, data) if upright else exif.decoded_as_stored(image, data)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), exif.orientation(data) != 1
 
 
 def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
@@ -81,7 +81,7 @@ def _may_be_deep(data: bytes) -> bool:
     """Say whether a file may have more than 8 bits a channel: it has where its head does not say otherwise."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data[24:25] == b"\x10"
-    return data[:4] in turns.TIFF or data[:2] in (b"P5", b"P6")
+    return data[:4] in exif.TIFF or data[:2] in (b"P5", b"P6")
 
 
 def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def _whole_numbers(path: str, values: np.ndarray) -> np.ndarray:
 
 def _unusual(data: bytes) -> str:
     """Say what a TIFF that OpenCV does not decode holds, where Pillow knows it; else nothing."""
-    head = head_of(data) if data[:4] in turns.TIFF else None
+    head = head_of(data) if data[:4] in exif.TIFF else None
     kind = {"F": "fractions", "I": "whole numbers of 32 bits"}.get(head.mode if head else "", "")
     return f"; it holds {kind}: save it with 8 or 16 bits" if kind else ""
 
@@ -139,7 +139,7 @@ def range_note(bits: int, highest: int) -> str:
 
 def turned(paths: Sequence[str]) -> int:
     """Count how many of some pictures ask for a turn, by their heads."""
-    return sum(turns.orientation(_head(path, 1 << 16)) != 1 for path in paths)
+    return sum(exif.orientation(_head(path, 1 << 16)) != 1 for path in paths)
 
 
 def _head(path: str, length: int = 32) -> bytes:

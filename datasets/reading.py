@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from datasets.decoding import decode
+from datasets.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from datasets.labelvalues import ids_in, with_pixels
-from datasets.turns import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
 

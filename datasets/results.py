@@ -39,7 +39,7 @@ def check_apart(pictures: str, results: str, flag: str, made: bool = True) -> No
         )
 
 
-class Older:
+class FilesBefore:
     """Files that are in a folder of results before a run writes there: those that `patterns` (of globs) name."""
 
     def __init__(self, folder: Path, patterns: Sequence[str]) -> None:

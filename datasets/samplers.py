@@ -81,7 +81,7 @@ class ClassUniformSampler(EpochSampler):
     An epoch is drawn and shuffled for all processes together and cut to whole global batches; process r of n takes
     every n-th item from r on, so that step t of all processes together is the same set for any n with the same
     global batch. Besides come `multiple` times as many of `coarse`, whole, none twice before all have been used:
-    floor(images * (1 + multiple)) in all. `late` replaces `centroids` from epoch `late_from` on.
+    floor(images * (1 + multiple)) in all. `late_centroids` replaces `centroids` from epoch `late_from` on.
     `most_steps`: an epoch ends after so many; 0: when it is through.
     """
 
@@ -93,7 +93,7 @@ class ClassUniformSampler(EpochSampler):
     rank: int = 0
     world: int = 1
     seed: int = 0
-    late: Centroids | None = None
+    late_centroids: Centroids | None = None
     late_from: int = 0
     most_steps: int = 0
     coarse: Sequence[int] = ()
@@ -113,15 +113,15 @@ class ClassUniformSampler(EpochSampler):
         if self.share <= 0 or crops_per_class(len(self.images), self.share, self.num_classes):
             return ""
         text = f"{len(self.images)} images at --class_uniform_pct {self.share} make less than one crop a class"
-        unused = ", so no coarse image and no adjacent frame is drawn" if self.late is not None else ""
+        unused = ", so no coarse image and no adjacent frame is drawn" if self.late_centroids is not None else ""
         return f"{text}: nothing is drawn class-uniformly{unused}"
 
     def draws(self) -> list[CropRequest]:
         """Draw the whole epoch for all processes, in order, whole global batches only."""
         if self._drawn is None or self._drawn[0] != self.epoch:
             rng = random.Random(f"{self.seed}-{self.epoch}")
-            late = self.late is not None and self.epoch >= self.late_from
-            centroids = self.late if late and self.late is not None else self.centroids
+            late = self.epoch >= self.late_from and self.late_centroids is not None
+            centroids = self.late_centroids if late and self.late_centroids is not None else self.centroids
             crops = draw_epoch(self.images, centroids, self.num_classes, self.share, rng)
             more = int(len(self.images) * (1 + self.multiple)) - len(self.images) if self.coarse else 0
             crops += [(self.coarse[i], None) for i in _cycled(len(self.coarse), more, rng)]

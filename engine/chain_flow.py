@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.look import bits_beside
+from datasets.bit_depth import bits_beside
 from datasets.pictures import read_image
 from datasets.video_clips import Chain
 from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, device_of, flow_source

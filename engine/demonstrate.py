@@ -13,10 +13,10 @@ import numpy as np
 
 import inference
 from datasets import folder
+from datasets.bit_depth import bits_of_folder
 from datasets.files import search
-from datasets.look import bits_of_folder
 from datasets.pictures import PictureError, read_turned
-from datasets.results import Older, check_apart
+from datasets.results import FilesBefore, check_apart
 from engine import tool
 from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation.legend import Legend
@@ -57,11 +57,11 @@ class Renderer:
     predictor: Predictor
     legend: Legend = field(init=False)
     turned: int = field(default=0, init=False)
-    older: Older = field(init=False)
+    older: FilesBefore = field(init=False)
 
     def __post_init__(self) -> None:
         self.legend = Legend(self.run.spec)
-        self.older = Older(self.run.folder, [f"**/{kind}*" for kind in _WRITES])
+        self.older = FilesBefore(self.run.folder, [f"**/{kind}*" for kind in _WRITES])
 
     def read(self, path: str, bits: int) -> np.ndarray:
         """A picture, upright; PictureError for one that cannot be read."""

@@ -13,10 +13,10 @@ import inference
 import network
 from datasets import folder, labelrecord
 from datasets.base import Item, SegmentationDataset, listed
+from datasets.bit_depth import bits_of_folder
 from datasets.classes import ids_of, other_ids
 from datasets.files import search
 from datasets.loaders import EvalLoader, Seen
-from datasets.look import bits_of_folder
 from datasets.pictures import read_image
 from datasets.reading import label_lut, read_label, remap_labels
 from engine import agree, tool
@@ -178,7 +178,7 @@ def sample(sink: PseudoLabels, item: Item, bits: int) -> sinks.Row:
     classes = remap_labels(read_label(str(label_file)), table, str(label_file), sink.spec)
     colors = shrink(colorize(classes, sink.spec.palette), LONG_EDGE, smooth=False)
     panels = {
-        "image": encode_jpeg(shrink(read_image(item.image, item.upright, bits), LONG_EDGE)),
+        "image": encode_jpeg(shrink(read_image(item.image, item.exif_turned, bits), LONG_EDGE)),
         "label": encode_png(colors, level=9),
         "confidence": encode_jpeg(heat(shrink(read_label(str(probability_file)), LONG_EDGE), 0, 255)),
     }

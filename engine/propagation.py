@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from datasets import video_clips
+from datasets.bit_depth import bits_beside
 from datasets.cityscapes import SPEC
-from datasets.look import bits_beside
 from datasets.reading import label_lut, read_label, remap_labels
 from datasets.video_clips import Chain, VideoClip
 from engine import chain_flow

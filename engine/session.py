@@ -18,11 +18,11 @@ import inference
 import network
 from datasets import classes
 from datasets.base import listed
-from engine import agree, checkpoint, differences, runfolder
+from engine import agree, checkpoint, eval_mismatch, runfolder
 from engine.log import RunLog
 from engine.runlock import FolderLock
 from network.memory_layout import crashes_channels_last
-from slurm.leave import leave
+from slurm.run_script import leave
 from utils import amp, distributed
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -77,13 +77,13 @@ def starting_point(cfg: CfgNode) -> Start:
     A batch script sets STREETSCALE_RESUME=auto, since it may be started again: its run then goes on, if there is one.
     """
     folder = Path(cfg.RESULT_DIR)
-    again = os.environ.get("STREETSCALE_RESUME") == "auto" and not cfg.EVAL.MODE and any(_checkpoints(folder))
-    if cfg.RESUME == "auto" or again:
+    restarted = os.environ.get("STREETSCALE_RESUME") == "auto" and not cfg.EVAL.MODE and any(_checkpoints(folder))
+    if cfg.RESUME == "auto" or restarted:
         newest, notes = checkpoint.newest(folder)
         if newest:
             return Start(newest, True, notes)
     named = Path(cfg.RESUME or cfg.SNAPSHOT)
-    if not (cfg.RESUME == "auto" or again or cfg.EVAL.MODE or cfg.OPTIONS.SUMMARY):
+    if not (cfg.RESUME == "auto" or restarted or cfg.EVAL.MODE or cfg.OPTIONS.SUMMARY):
         for old in _checkpoints(folder):
             if not (cfg.RESUME and named.exists() and old.samefile(named)):  # its successor would delete it
                 advice = "--resume auto continues it, or give another --result_dir"
@@ -136,7 +136,7 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     agree.compare(
         run.ranks, lambda: {f"{mode} images": listed(datasets.build_val(run.cfg, run.ranks, mode).dataset.items)}
     )
-    for line in differences.of(start.path, config.flat(run.cfg), inference.rule_name(run.cfg)):
+    for line in eval_mismatch.of(start.path, config.flat(run.cfg), inference.rule_name(run.cfg)):
         run.log.line(f"warning: {line}")
     report.require_complete(run.cfg.MODEL.ARCH, run.cfg.DATASET.NUM_CLASSES)
 

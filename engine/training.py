@@ -71,7 +71,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(f"warning: {loader.sampler.note}")
     for line in datasets.audit_labels(cfg, ranks, loader):
         log.once(line)
-    criterion, lr = loss.build(cfg, ranks), loss.schedule.rate(cfg)
+    criterion, lr = loss.build(cfg, ranks), loss.schedule.rate_function(cfg)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
     return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, normalize, FiniteGuard(net))
 
@@ -79,8 +79,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
     """Take out of the run folder what came after the checkpoint: its curves have each step once."""
     if run.ranks.is_main:
-        one = run.cfg.TRAIN.SAVE_INTERVAL if run.cfg.TRAIN.MAX_ITERS else length
-        note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * one + state.iteration)
+        steps_per_epoch = run.cfg.TRAIN.SAVE_INTERVAL if run.cfg.TRAIN.MAX_ITERS else length
+        note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * steps_per_epoch + state.iteration)
         if note:
             run.log.line(note)
 

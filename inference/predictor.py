@@ -20,8 +20,8 @@ from inference.tiles import RowAccumulator, starts, weights
 from network.weights import finite
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import MemoryShortageError, UserError
+from utils.positions import in_units_of
 from utils.resize import resize
-from utils.seeds import in_units_of
 
 SMALLEST_TILE = 64
 
@@ -70,7 +70,7 @@ class Predictor:
         self.memory_bytes = memory_bytes
         self.log = log or (lambda line: None)
         self.strict, self.spec = strict, spec
-        self._looked = False  # at the first scores
+        self._scores_checked = False  # at the first scores
         self._costs: dict[tuple[str, ...], PassCost] = {}
         self._plans: dict[tuple[Size, Request], TilingPlan] = {}
         self._limits = TilingPlan(batch=1 << 30, tile=0)  # what running out of memory has taught so far
@@ -115,9 +115,9 @@ class Predictor:
     def _attempt(self, images: Tensor, plan: TilingPlan, request: Request) -> list[Prediction] | None:
         """Predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
         try:
-            self.passes.watch = None if self._looked else self._look
+            self.passes.watch = None if self._scores_checked else self._look
             found = [self._tiled(images[:1], plan.tile, request)] if plan.tile else self._whole(images, request)
-            self._looked = True
+            self._scores_checked = True
             return found
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

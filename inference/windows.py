@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from inference.tiles import starts
+from utils.positions import in_units_of
 from utils.resize import resize
-from utils.seeds import in_units_of
 
 
 class Box(NamedTuple):

@@ -21,7 +21,7 @@ def build(cfg: Any, ranks: DistributedContext | None = None) -> Criterion:
     """The criterion for LOSS.*: the terms of LOSS.TERMS, or else those that the outputs of MODEL.ARCH allow."""
     # A mean per rank is what one process on its own would compute.
     ranks = ranks if ranks is not None and cfg.LOSS.NORM == "global" else DistributedContext()
-    found = terms.listed(cfg, ranks) if cfg.LOSS.TERMS else terms.by_outputs(cfg, ranks)
+    found = terms.from_loss_terms(cfg, ranks) if cfg.LOSS.TERMS else terms.by_outputs(cfg, ranks)
     # Maps of the head's own size are enlarged here as the network would; a lone `pred` has the image's size.
     aligned = archs.find(cfg.MODEL.ARCH).aligned and bool(terms.outputs(cfg))
     align_corners = cfg.MODEL.ALIGN_CORNERS or aligned

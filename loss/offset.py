@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from loss.pixels import PixelLoss
-from utils.seeds import grid, sample
+from utils.positions import grid, sample
 
 _EPS = 1e-7
 
@@ -23,7 +23,7 @@ class SeedConfidence(PixelLoss):
 
     Summed over the pixels and the images of all ranks, divided by the H * W of one. Pixels without a class and those
     whose seed has none are left out; `published`: both count as of class 0. The offsets get no gradient.
-    `align_corners`: see `utils.seeds.sample`.
+    `align_corners`: see `utils.positions.sample`.
     """
 
     OUTPUTS: ClassVar = ("offset", "confidence")

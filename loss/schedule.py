@@ -89,7 +89,7 @@ def build(cfg: Any) -> Schedule:
     return warmed_up(ending_at(SCHEDULES[o.SCHEDULE](o, length, unit), o.END_LR / o.LR), o.WARMUP * unit)
 
 
-def rate(cfg: Any) -> Callable[[int, int, int], float]:
+def rate_function(cfg: Any) -> Callable[[int, int, int], float]:
     """(epoch, iterations done in it, iterations of it) -> learning rate of the next step.
 
     It moves every iteration with OPTIM.PER_ITER, TRAIN.MAX_ITERS and in the warm-up, else every epoch.

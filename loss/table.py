@@ -69,7 +69,7 @@ LOSSES: dict[str, Row] = {
     }, SeedConfidence.OUTPUTS),
     "dice": Row(Dice, lambda cfg: {
         "weight": _class_weights(cfg), "smooth": cfg.LOSS.DICE_SMOOTH,
-        "published": next((slip for slip in cfg.PUBLISHED if slip in Dice.PUBLISHED), ""),
+        "published": next((bug for bug in cfg.PUBLISHED if bug in Dice.PUBLISHED), ""),
     }),
     "ohem": Row(HardPixelCrossEntropy, lambda cfg: {
         "weight": _class_weights(cfg), "threshold": cfg.LOSS.OHEM_THRES, "keep": cfg.LOSS.OHEM_KEEP,

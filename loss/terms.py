@@ -18,7 +18,7 @@ from utils.errors import UserError
 Phases = Sequence[tuple[PixelLoss, float, float]]
 
 
-def listed(cfg: Any, ranks: DistributedContext) -> list[Term]:
+def from_loss_terms(cfg: Any, ranks: DistributedContext) -> list[Term]:
     """LOSS.TERMS "dice:pred:1,dice:aux:0.4" -> a term each, of the loss with its options, in that order."""
     made: dict[str, PixelLoss] = {}
     terms = []

@@ -9,13 +9,13 @@ from torch import nn
 
 from network import weights
 from network.compiled import compile_parts
+from network.composition import compose
 from network.families import Settings
 from network.families_offset import freeze_first_branch
 from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
 from network.net import Net
-from network.tables import compose
 from network.trunk.hrnet import HRNet, Stage
 from network.trunk.wide_resnet import WideResNet38
 from network.trunk.xception import Xception71

@@ -8,8 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from network.composition import compose
 from network.families import Settings
-from network.tables import compose
 from network.weights import places
 from options.archs import ARCHS
 from utils.errors import UserError

@@ -12,7 +12,7 @@ class Arch(NamedTuple):
     """A trunk, a head, and how scales are combined: not at all, or by one of SCALES.
 
     `aligned`: corners are aligned in every resizing, even without --align_corners. `offsets`: an offset head beside
-    the head. `more`: what a published name fixes beyond that, for the constructors in `network`.
+    the head. `fixed_settings`: what a published name fixes beyond that, for the constructors in `network`.
     """
 
     trunk: str
@@ -20,7 +20,7 @@ class Arch(NamedTuple):
     scales: str = ""
     aligned: bool = False
     offsets: bool = False
-    more: Mapping[str, Any] = {}
+    fixed_settings: Mapping[str, Any] = {}
 
 
 class Part(NamedTuple):
@@ -74,7 +74,7 @@ SCALES = {
     "all": Part("weights of all scales at once, from the features of all", "scales:attention_to_scale"),
     "pairs": Part("weights of two neighboring scales at a time", "scales:pairwise_attention_to_scale"),
 }
-MORE = {
+SPECIAL = {
     "attentions": "pyramids have an attention of their own",
     "attnscale_norm": "batch norm in the attention's head",
     "init_all": "all of the head starts Kaiming-normal",
@@ -82,49 +82,49 @@ MORE = {
 }
 ATROUS = ("aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
 OCR = ("ocr", "offset_ocr")
-PLAIN = ("plain", "aspp", "deeplab", "deeplab_plus", "deeper")  # heads whose width can be chosen
+WITH_WIDTH = ("plain", "aspp", "deeplab", "deeplab_plus", "deeper")  # heads whose width can be chosen
 ANY = "chosen by its own options"
 
 ARCHS: dict[str, Arch] = {
     "attnscale.DeepV3R50": Arch("resnet50", "deeplab_plus", "all"),
-    "attnscale.DeepV3R50B": Arch("resnet50", "deeplab_plus", "all", more={"attnscale_norm": True}),
+    "attnscale.DeepV3R50B": Arch("resnet50", "deeplab_plus", "all", fixed_settings={"attnscale_norm": True}),
     "attnscale.DeepV3R50BP": Arch("resnet50", "deeplab_plus", "pairs"),
     "attnscale.DeepV3W38": Arch("wide_resnet38", "deeplab_plus", "all"),
     "basic.HRNet": Arch("hrnet", "plain"),
     "basic.HRNet_ASP": Arch("hrnet", "aspp"),
-    "deeper.DeeperW38": Arch("wide_resnet38", "deeper", more={"trunk_name": "trunk"}),
-    "deeper.DeeperX71": Arch("xception71", "deeper", more={"trunk_name": "trunk"}),
+    "deeper.DeeperW38": Arch("wide_resnet38", "deeper", fixed_settings={"trunk_name": "trunk"}),
+    "deeper.DeeperX71": Arch("xception71", "deeper", fixed_settings={"trunk_name": "trunk"}),
     "deepv3.DeepR50V3PlusD_m1": Arch(
-        "resnet50", "deeplab_plus", aligned=True, more={"trunk_name": "", "init_all": True}
+        "resnet50", "deeplab_plus", aligned=True, fixed_settings={"trunk_name": "", "init_all": True}
     ),
     "deepv3.DeepSRNX50V3PlusD_m1": Arch(
-        "se_resnext50", "deeplab_plus", aligned=True, more={"trunk_name": "", "init_all": True}
+        "se_resnext50", "deeplab_plus", aligned=True, fixed_settings={"trunk_name": "", "init_all": True}
     ),
     "deepv3.DeepSRNX101V3PlusD_m1": Arch(
-        "se_resnext101", "deeplab_plus", aligned=True, more={"trunk_name": "", "init_all": True}
+        "se_resnext101", "deeplab_plus", aligned=True, fixed_settings={"trunk_name": "", "init_all": True}
     ),
-    "deepv3.DeepWV3Plus": Arch("wide_resnet38", "deeplab_plus", aligned=True, more={"trunk_name": ""}),
+    "deepv3.DeepWV3Plus": Arch("wide_resnet38", "deeplab_plus", aligned=True, fixed_settings={"trunk_name": ""}),
     "deepv3.DeepV3PlusR50": Arch("resnet50", "deeplab_plus"),
     "deepv3.DeepV3PlusSRNX50": Arch("se_resnext50", "deeplab_plus"),
     "deepv3.DeepV3PlusSRNX101": Arch("se_resnext101", "deeplab_plus"),
     "deepv3.DeepV3PlusW38": Arch("wide_resnet38", "deeplab_plus"),
-    "deepv3.DeepV3PlusW38I": Arch("wide_resnet38", "deeplab_plus", more={"init_all": True}),
+    "deepv3.DeepV3PlusW38I": Arch("wide_resnet38", "deeplab_plus", fixed_settings={"init_all": True}),
     "deepv3.DeepV3PlusX71": Arch("xception71", "deeplab_plus"),
     "deepv3.DeepV3R50": Arch("resnet50", "deeplab"),
-    "encoder_decoder": Arch(ANY, ANY, more={"momentum": 0.001}),  # of batch norm, but in HRNet
+    "encoder_decoder": Arch(ANY, ANY, fixed_settings={"momentum": 0.001}),  # of batch norm, but in HRNet
     "mscale.DeepV3R50": Arch("resnet50", "deeplab_plus", "hierarchical"),
     "mscale.DeepV3W38": Arch("wide_resnet38", "deeplab_plus", "hierarchical"),
     "mscale.DeepV3W38Fuse": Arch("wide_resnet38", "deeplab_plus", "fused"),
-    "mscale.DeepV3W38Fuse2": Arch("wide_resnet38", "deeplab_plus", "fused", more={"attentions": 2}),
+    "mscale.DeepV3W38Fuse2": Arch("wide_resnet38", "deeplab_plus", "fused", fixed_settings={"attentions": 2}),
     "mscale.DeepV3X71": Arch("xception71", "deeplab_plus", "hierarchical"),
     "mscale.DeeperW38": Arch("wide_resnet38", "deeper", "hierarchical"),
     "mscale.DeeperX71": Arch("xception71", "deeper", "hierarchical"),
-    "mscale.HRNet": Arch("hrnet", "plain", "hierarchical", more={"head_name": "cls_head"}),
+    "mscale.HRNet": Arch("hrnet", "plain", "hierarchical", fixed_settings={"head_name": "cls_head"}),
     "mscale.HRNet_ASP": Arch("hrnet", "aspp", "hierarchical"),
     "mscale2.DeepV3R50": Arch("resnet50", "deeplab_plus", "paired"),
     "ocrnet.HRNet": Arch("hrnet", "ocr"),
     "ocrnet.HRNet_Mscale": Arch("hrnet", "ocr", "hierarchical"),
-    "ocrnet.OCRNetASPP": Arch("hrnet", "ocr", more={"ocr_aspp": True}),
+    "ocrnet.OCRNetASPP": Arch("hrnet", "ocr", fixed_settings={"ocr_aspp": True}),
     "offset.DeepV3PlusR50": Arch("resnet50", "deeplab_plus", offsets=True),
     "offset.DeepV3PlusSRNX50": Arch("se_resnext50", "deeplab_plus", offsets=True),
     "offset.DeepV3PlusSRNX101": Arch("se_resnext101", "deeplab_plus", offsets=True),
@@ -135,7 +135,7 @@ ARCHS: dict[str, Arch] = {
     "offset.HRNet_Mscale": Arch("hrnet", "pointwise", "hierarchical", offsets=True),
     "offset.HRNet_OCR": Arch("hrnet", "offset_ocr", aligned=True, offsets=True),
     "offset.HRNet_OCR_Mscale": Arch("hrnet", "offset_ocr", "hierarchical", aligned=True, offsets=True),
-    "offset.encoder_decoder": Arch(ANY, ANY, offsets=True, more={"momentum": 0.001}),
+    "offset.encoder_decoder": Arch(ANY, ANY, offsets=True, fixed_settings={"momentum": 0.001}),
     "seg_hrnet.HRNet": Arch("hrnet", "pointwise"),
 }
 

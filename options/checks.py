@@ -42,7 +42,7 @@ def _run(cfg: CfgNode) -> Problems:
 
 
 def _published(cfg: CfgNode) -> Problems:
-    """Names of published slips, and what they are slips of."""
+    """Names of published bugs, and what has them."""
     names, mode = cfg.PUBLISHED, cfg.EVAL.INFERENCE_MODE if cfg.EVAL.MODE else ""
     advice = "add them, or leave it out"
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from options.networks import FREE
+from options.arch_help import FREE
 from options.option import Option
 from options.table import ASSETS_PATH, GROUPS, NEGATED, WITHOUT_EFFECT
 

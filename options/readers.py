@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from options import archs
-from options.archs import ANY, ATROUS, OCR, PLAIN, Arch
+from options.archs import ANY, ATROUS, OCR, WITH_WIDTH, Arch
 
 
-class Run(NamedTuple):
+class AskedRun(NamedTuple):
     """What is to be done: the network's row, an empty one where none is named, and {key: value} of every option."""
 
     arch: Arch
@@ -26,33 +26,33 @@ class Reader(NamedTuple):
     """
 
     of: str
-    reads: Callable[[Run], bool]
+    reads: Callable[[AskedRun], bool]
     network: bool = True
     training: bool = False
     lenient: bool = False
 
 
-def _images(of: str, reads: Callable[[Run], bool], training: bool = True) -> Reader:
+def _images(of: str, reads: Callable[[AskedRun], bool], training: bool = True) -> Reader:
     """How images are cropped for a training, or scaled for an evaluation."""
     return Reader(of, reads, False, training, True)
 
 
-def _training(of: str, reads: Callable[[Run], bool], network: bool = False) -> Reader:
+def _training(of: str, reads: Callable[[AskedRun], bool], network: bool = False) -> Reader:
     return Reader(of, reads, network, True)
 
 
-def _term(of: str, reads: Callable[[Run], bool]) -> Reader:
+def _term(of: str, reads: Callable[[AskedRun], bool]) -> Reader:
     """Trainings of such networks with the losses that their outputs have by themselves."""
     whole = f"the loss of {of}, without --loss_terms"
     return Reader(whole, lambda run: reads(run) and not run.asks("LOSS.TERMS"), True, True)
 
 
-def run_of(values: Mapping[str, Any]) -> Run:
+def run_of(values: Mapping[str, Any]) -> AskedRun:
     """The run that these options ask for; UserError for an unknown network."""
-    return Run(archs.find(values["MODEL.ARCH"]) if values["MODEL.ARCH"] else Arch("", ""), values)
+    return AskedRun(archs.find(values["MODEL.ARCH"]) if values["MODEL.ARCH"] else Arch("", ""), values)
 
 
-def losses(run: Run) -> set[str]:
+def losses(run: AskedRun) -> set[str]:
     """Names of the losses that a training computes."""
     if run.asks("LOSS.TERMS"):
         return {term.loss for term in run.values["LOSS.TERMS"]}
@@ -65,22 +65,22 @@ def main_loss(arch: Arch, rmi: bool, weighted: bool, relaxation: bool) -> str:
     return next((name for name, on in asked.items() if on), "ohem" if arch.offsets else "ce")
 
 
-def _outputs(run: Run) -> frozenset[str]:
+def _outputs(run: AskedRun) -> frozenset[str]:
     return archs.outputs(run.arch, run.values["MODEL.DECODER"])
 
 
-def _gate(run: Run) -> bool:
+def _gate(run: AskedRun) -> bool:
     """Whether each scale has an attention of its own, whose layers can be chosen."""
     return run.arch.scales in ("hierarchical", "fused")
 
 
-def _old_gate(run: Run) -> bool:
+def _old_gate(run: AskedRun) -> bool:
     """--init_decoder also asks for the start of the older attention elsewhere."""
     return _gate(run) or (run.asks("MODEL.INIT_DECODER") and run.arch.scales in ("paired", "pairs"))
 
 
-def _aspp(run: Run) -> bool:
-    between = run.asks("MODEL.OCR_ASPP") or "ocr_aspp" in run.arch.more
+def _aspp(run: AskedRun) -> bool:
+    between = run.asks("MODEL.OCR_ASPP") or "ocr_aspp" in run.arch.fixed_settings
     return run.arch.head in ATROUS or (run.arch.head == "ocr" and between)
 
 
@@ -126,7 +126,8 @@ HRNET = Reader("networks with HRNet in their name", lambda run: run.arch.trunk =
 OCR_HEADS = Reader("networks with OCR", lambda run: run.arch.head in OCR)
 OCR_NETS = Reader("ocrnet....", lambda run: run.arch.head == "ocr")
 WIDE = Reader(
-    "networks whose head or attention has 3x3 convolutions", lambda run: run.arch.head in PLAIN or bool(run.arch.scales)
+    "networks whose head or attention has 3x3 convolutions",
+    lambda run: run.arch.head in WITH_WIDTH or bool(run.arch.scales),
 )
 ASPP = Reader("networks with an ASPP", _aspp)
 SCALES = Reader("networks that combine scales", lambda run: bool(run.arch.scales))

@@ -54,7 +54,7 @@ def _table() -> dict[str, list[Option]]:
             o("OPTIONS.SUMMARY", False, "print parameters, multiply-adds, memory; then stop", "--summary"),
             o("OPTIONS.DETERMINISTIC", False, "deterministic kernels on the GPU", "--deterministic"),
             o("SEED", 0, "seed of weights, sampling, augmentation", "--seed", least=0, common=True),
-            o("PUBLISHED", (), "published slips to switch on, by name, comma-separated", "--published", of=k.names),
+            o("PUBLISHED", (), "published bugs to switch on, by name, comma-separated", "--published", of=k.names),
         ],
         "Network": [
             o("MODEL.ARCH", "", "network to build, for instance ocrnet.HRNet_Mscale", "--arch", common=True),

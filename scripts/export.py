@@ -23,7 +23,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import inference
-from datasets.look import bits_of_folder
+from datasets.bit_depth import bits_of_folder
 from datasets.pictures import read_image
 from inference import export, from_file
 from inference.rule import EvalRule, normalize

@@ -18,7 +18,7 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine import prediction
+from engine import frame_prediction
 from network.flow.sdcnet import MODELS
 from network.flow.sources import SOURCES
 from utils.cli import exit_code, place_to_write, start
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 128 + signal if it was stopped."""
     args = parser().parse_args(argv)
-    return exit_code(lambda: prediction.run(args), args.save, "--resume auto goes on from the last checkpoint")
+    return exit_code(lambda: frame_prediction.run(args), args.save, "--resume auto goes on from the last checkpoint")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from shared import GOLDEN
 import config
 import inference
 import network
-from options import archs, networks, table
+from options import arch_help, archs, table
 from options.option import Option
 from utils.errors import UserError
 
@@ -328,8 +328,8 @@ def test_every_combination_is_a_network_or_refused_with_the_reason() -> None:
 
 
 def test_page_of_the_networks_is_up_to_date() -> None:
-    """If not: python -m options.networks"""
-    assert networks.PAGE.read_text(encoding="utf-8") == networks.page()
+    """If not: python -m options.arch_help"""
+    assert arch_help.PAGE.read_text(encoding="utf-8") == arch_help.page()
 
 
 def test_help_lists_the_networks() -> None:

@@ -23,7 +23,7 @@ import datasets
 import loss
 import network
 import train
-from datasets import look
+from datasets import bit_depth
 from datasets.base import Item, SegmentationDataset
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
@@ -171,12 +171,12 @@ def _repeated(root: Path, patch: pytest.MonkeyPatch) -> None:
 @case("My 16-bit pictures are black, or far too dark")
 def _dark(root: Path, patch: pytest.MonkeyPatch) -> None:
     assert cv2.imwrite(str(root / "a.png"), np.full((4, 4, 3), 4000, np.uint16))
-    print(look.bits_of_folder([str(root / "a.png")], 0)[1])
+    print(bit_depth.bits_of_folder([str(root / "a.png")], 0)[1])
 
 
 def seen(paths: Sequence[Path], upright: bool) -> None:
     """Print what an evaluation of these pictures has met."""
-    shown = [Item(str(path), None, path.stem, upright=upright) for path in paths]
+    shown = [Item(str(path), None, path.stem, exif_turned=upright) for path in paths]
     loader = EvalLoader(SegmentationDataset(shown, SPEC, Pipeline([])), lenient=True)
     assert sum(len(batch["image"]) for batch in loader) > 0
     print("\n".join(loader.seen(DistributedContext()).lines))

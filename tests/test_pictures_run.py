@@ -136,7 +136,7 @@ def test_automatic_labels_are_upright_and_read_so(
     (photos / "bad.png").unlink()
     items = folder.split(str(photos), str(out)).items
     turned = next(item for item in items if item.name == "turned")
-    assert turned.upright and read_turned(turned.image, turned.upright)[0].shape == (64, 32, 3)
+    assert turned.exif_turned and read_turned(turned.image, turned.exif_turned)[0].shape == (64, 32, 3)
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from toyworld import heavy, ids
+from toyworld import ids
+from toyworld.large_vehicles import bus, trailer, tram, truck
 from toyworld.model import Thing
 from toyworld.people import bicycle, motorcycle, person
 from toyworld.vehicles import car
@@ -26,7 +27,7 @@ class Traffic:
     def fill(self, wanted: Collection[int]) -> None:
         """Put the `wanted` label ids near the camera first, then the usual traffic."""
         makers = {
-            ids.TRAIN: self.tram, ids.BUS: lambda: self.large(heavy.bus), ids.TRUCK: lambda: self.large(heavy.truck),
+            ids.TRAIN: self.tram, ids.BUS: lambda: self.large(bus), ids.TRUCK: lambda: self.large(truck),
             ids.MOTORCYCLE: lambda: self.two_wheeler(motorcycle), ids.RIDER: lambda: self.rider(),
             ids.BICYCLE: lambda: self.two_wheeler(bicycle), ids.PERSON: lambda: self.walkers(4, 10.0),
         }  # fmt: skip
@@ -92,7 +93,7 @@ class Traffic:
 
     def tram(self) -> None:
         """Put a tram on its tracks, or across the road at a side street."""
-        rng, street, vehicle = self.rng, self.street, heavy.tram(self.rng, self.snow)
+        rng, street, vehicle = self.rng, self.street, tram(self.rng, self.snow)
         near = [c for c in street.crossings if 20 < c[0] < 50]
         if near and (not street.tracks or rng.random() < 0.15):
             self.across(vehicle, near[0])
@@ -130,7 +131,7 @@ class Traffic:
             u, full = (bays[0] + bays[1]) / 2, rng.uniform(0.35, 0.95)
             for s in np.arange(rng.uniform(3, 9), 70, rng.uniform(5.4, 6.4)):
                 if rng.random() < full and self.free(u, s - 2.3, s + 2.3, 1.5) and not self.street.crossed(s, s, 3):
-                    vehicle = heavy.trailer(rng) if rng.random() < 0.03 else car(rng, snow=self.snow)
+                    vehicle = trailer(rng) if rng.random() < 0.03 else car(rng, snow=self.snow)
                     self.drive(vehicle, u + rng.normal(0, 0.08), s, way if rng.random() < 0.9 else -way, 0.0)
 
     def walkers(self, count: int, far: float) -> None:

@@ -18,7 +18,7 @@ from network.trunk.hrnet import SECOND_BRANCH
 from network.weights.formats import Weights, number, renamed, tensors
 from network.weights.layouts import Layout
 from network.weights.trunks import branch_from
-from utils.seeds import grid
+from utils.positions import grid
 
 _NAME = "HRNet's layout"
 _WRAPPER, _LOSS, _GRID = "model.", "loss.", "coords"

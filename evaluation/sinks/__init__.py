@@ -15,11 +15,11 @@ from evaluation.sinks.conditions import Conditions
 from evaluation.sinks.gallery import Gallery
 from evaluation.sinks.images import Images
 from evaluation.sinks.labelmaps import LabelMaps
-from evaluation.sinks.older import Older
 from evaluation.sinks.perimage import PerImage
 from evaluation.sinks.pseudolabels import PseudoLabels
 from evaluation.sinks.scales import ScaleScores
 from evaluation.sinks.seedmaps import OUTPUTS as SEEDS
+from evaluation.sinks.stale_results import StaleResults
 from evaluation.sinks.submission import Submission
 from evaluation.sinks.worst import Worst
 from utils.contracts import DatasetSpec, EvalBatch, Prediction, scale_name
@@ -86,7 +86,7 @@ SINKS: tuple[Entry, ...] = (
     when("DUMP_TOPN", lambda r: Worst(r.folder / "topn", r.spec, r.cfg.EVAL.DUMP_TOPN, r.cfg.EVAL.DUMP_TOPN_ALL)),
     when("DUMP_FOR_SUBMISSION", lambda r: Submission(r.folder, r.spec, r.expected)),
     when("DUMP_FOR_AUTO_LABELLING", lambda r: PseudoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg))),
-    when("MODE", lambda r: Older(r.folder)),
+    when("MODE", lambda r: StaleResults(r.folder)),
 )
 
 

@@ -44,8 +44,8 @@ def _at(image: np.ndarray, maps: Tensor) -> Tensor:
 def arrows(image: np.ndarray, offset: Tensor, confidence: Tensor) -> np.ndarray:
     """The image (H, W, 3) dimmed, with an arrow from each pixel of a sparse grid to its seed, where that is trusted.
 
-    `offset` (2, h, w), x before y in the units of `utils.seeds`, and `confidence` (1, h, w), which gives the color as
-    in `heat`; the most trusted lie on top. A seed beyond the border lies on it.
+    `offset` (2, h, w), x before y in the units of `utils.positions`, and `confidence` (1, h, w), which gives the color
+    as in `heat`; the most trusted lie on top. A seed beyond the border lies on it.
     """
     last = np.array([image.shape[1] - 1, image.shape[0] - 1])
     tails = _sparse(last)

@@ -1,7 +1,7 @@
 """Seed pixels (Alexandropoulos, Sakaridis and Maragos, "OVeNet: Offset Vector Network for Semantic Segmentation",
 arXiv:2303.14516): each pixel may take over the scores of another one, its seed, that an offset vector leads to.
 
-N batch, K classes, h x w map. Offsets have the units of `utils.seeds`, so they mean the same at any resolution.
+N batch, K classes, h x w map. Offsets have the units of `utils.positions`, so they mean the same at any resolution.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from utils.amp import upcast_to_float32
-from utils.seeds import grid, sample
+from utils.positions import grid, sample
 
 
 class Seeds(NamedTuple):
@@ -36,7 +36,7 @@ class SeedSampling:
     """How offsets are read from a head, and scores at the seeds.
 
     `threshold`: longest offset, along x or y. `refinements`: steps that add the offset found at the seed.
-    `logits`: scores are sampled and fused as they are; else after a softmax. `align_corners`: see `utils.seeds.sample`.
+    `logits`: scores are sampled and fused as they are; else after a softmax. `align_corners`: see `sample`.
     """
 
     threshold: float = 0.5

@@ -14,7 +14,7 @@ from utils.errors import UserError
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
 _RECORDED = ("DATASET.NAME", "DATASET.MAPILLARY_RELEASE", "DATASET.MEAN", "DATASET.STD")
 _RECORDED += ("DATASET.IMG_SIZES", "DATASET.IMG_MAX_SIZE", "DATASET.PADDING", "DATASET.CAMVID_CLASSES")
-_SLIPS = ("grid_false",)  # names of PUBLISHED that are the network's, not its training's
+_BUGS = ("grid_false",)  # names of PUBLISHED that are the network's, not its training's
 _FILES = ("TRUNK_WEIGHTS", "OFFSET_PRETRAINED", "HRNET_CHECKPOINT", "WRN38_CHECKPOINT", "X71_CHECKPOINT")
 WEIGHT_FILES = tuple(f"MODEL.{name}" for name in _FILES)  # options that name files of weights to start from
 
@@ -41,7 +41,7 @@ def of_content(content: Any, path: Path, arch: str) -> dict[str, Any]:
         options: Mapping[str, Any] = content.get("config") or {}
         network = {k for k in options if k.startswith("MODEL.") and k not in WEIGHT_FILES}
         kept = {k: v for k, v in options.items() if k in _RECORDED or k in network}
-        published = slips(options.get("PUBLISHED"))
+        published = bugs_of_network(options.get("PUBLISHED"))
         return kept | ({"PUBLISHED": published} if published else {})
     weights = parse(content, path)
     if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
@@ -49,7 +49,7 @@ def of_content(content: Any, path: Path, arch: str) -> dict[str, Any]:
     return {"MODEL.ARCH": weights.arch, **weights.options}
 
 
-def slips(names: Any) -> str:
+def bugs_of_network(names: Any) -> str:
     """Those of PUBLISHED's names that are the network's; text with commas."""
     found = kinds.names.read(names)
-    return ",".join(name for name in _SLIPS if name in found)
+    return ",".join(name for name in _BUGS if name in found)

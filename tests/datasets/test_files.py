@@ -57,7 +57,7 @@ def test_results_of_any_run_are_no_pictures(tmp_path: Path, write_file: Write, r
     assert names(tmp_path, str(tmp_path / "now")) == ["a.png"]
     listing = folder.split(str(tmp_path), results=str(tmp_path / "now"))
     assert listing.notes == (f"not taken for pictures: results of a run in {tmp_path / 'older'}",)
-    assert [item.name for item in listing.items] == ["a"] and listing.items[0].upright
+    assert [item.name for item in listing.items] == ["a"] and listing.items[0].exif_turned
 
 
 def test_a_log_alone_makes_no_results(tmp_path: Path, write_file: Write) -> None:
@@ -129,7 +129,7 @@ def test_what_an_older_run_has_left(tmp_path: Path) -> None:
     for name in ("images/a_input.png", "images/b_input.png", "per_image.csv", "mine.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    older = results.Older(tmp_path, ["images/**/*", "*.csv"])
+    older = results.FilesBefore(tmp_path, ["images/**/*", "*.csv"])
     part = tmp_path / "images/new"
     part.write_text("x")
     part.replace(tmp_path / "images/b_input.png")
@@ -137,4 +137,4 @@ def test_what_an_older_run_has_left(tmp_path: Path) -> None:
     assert (
         "still holds 2 files of an older run that this one has not replaced (images/a_input.png first)" in older.note()
     )
-    assert results.Older(tmp_path / "none", ["*"]).note() == ""
+    assert results.FilesBefore(tmp_path / "none", ["*"]).note() == ""

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from datasets import look
+from datasets import bit_depth
 from datasets.base import Item, SegmentationDataset, Split
+from datasets.exif import orientation
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
 from datasets.pictures import PictureError, read_image, read_turned
 from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
 from datasets.subset import spread
-from datasets.turns import orientation
 from transforms import Pipeline
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -105,13 +105,13 @@ def test_sixteen_bits_that_are_fewer(tmp_path: Path, suffix: str, bits: int) -> 
     paths = [str(tmp_path / f"{name}{suffix}") for name in ("bright", "dark")]
     for path, one in zip(paths, (values, values // 16), strict=True):
         assert cv2.imwrite(path, one[..., ::-1])
-    found, note = look.bits_of_folder(paths, 0)
+    found, note = bit_depth.bits_of_folder(paths, 0)
     assert found == bits and f"use {bits} of them (highest value {(1 << bits) - 1}" in note
     expected = RGB.copy()
     expected[0, 0] = 255
     assert np.array_equal(read_image(paths[0], bits=bits), expected)
     assert np.abs(read_image(paths[1], bits=bits).astype(int) - expected // 16).max() <= 1  # one range for all
-    assert look.bits_of_folder(paths, 16) == (16, "")
+    assert bit_depth.bits_of_folder(paths, 16) == (16, "")
     with pytest.raises(PictureError, match=f"{bits} of 16 bits.*--image_bits {bits}"):
         read_image(paths[0], bits=0)  # black without a word otherwise
 
@@ -132,7 +132,7 @@ def test_values_beyond_the_range_of_the_others_are_said(tmp_path: Path) -> None:
 def test_all_of_sixteen_bits_is_as_ever(tmp_path: Path) -> None:
     path = str(tmp_path / "a.png")
     cv2.imwrite(path, np.full((2, 2, 3), 20000, np.uint16))
-    assert look.bits_of_folder([path], 0) == (16, "")
+    assert bit_depth.bits_of_folder([path], 0) == (16, "")
     assert (read_image(path, bits=0) == 20000 >> 8).all()
     black = str(tmp_path / "b.png")
     cv2.imwrite(black, np.zeros((2, 2, 3), np.uint16))
@@ -162,7 +162,7 @@ def items(folder: Path, upright: bool) -> list[Item]:
     """Three pictures, the second turned, the third cut off."""
     good, turned, bad = photo(folder / "a.png", 1), photo(folder / "b.png", 6), folder / "c.png"
     bad.write_bytes(Path(good).read_bytes()[:60])
-    return [Item(path, None, Path(path).stem, upright=upright) for path in (good, turned, str(bad))]
+    return [Item(path, None, Path(path).stem, exif_turned=upright) for path in (good, turned, str(bad))]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -192,8 +192,10 @@ def test_where_no_picture_can_be_read(tmp_path: Path) -> None:
 
 def test_turns_of_training_images_are_said(tmp_path: Path) -> None:
     stored, upright = (Split.plain(items(tmp_path, kind)) for kind in (False, True))
-    assert "1 of 3 training images looked at carry a turn (EXIF): read as they are stored" in look.turned_note(stored)
-    assert look.turned_note(upright) == ""
+    assert "1 of 3 training images looked at carry a turn (EXIF): read as they are stored" in bit_depth.turned_note(
+        stored
+    )
+    assert bit_depth.turned_note(upright) == ""
     assert spread([str(i) for i in range(10)], 4) == ("0", "2", "5", "7")
 
 

@@ -93,7 +93,7 @@ def test_share_0_is_every_image_once_in_random_order() -> None:
 
 
 def test_late_centroids_replace_the_first() -> None:
-    one = sampler(4, late={c: rows + [0, 100, 0] for c, rows in centroids_of(5).items()}, late_from=2)
+    one = sampler(4, late_centroids={c: rows + [0, 100, 0] for c, rows in centroids_of(5).items()}, late_from=2)
     for epoch, moved in ((0, False), (1, False), (2, True), (5, True)):
         one.set_epoch(epoch)
         centers = [d.crop_center for d in one.draws() if d.crop_center]
@@ -115,7 +115,7 @@ def test_rounds_are_the_epochs_in_a_row() -> None:
 
 def test_rounds_where_an_epoch_becomes_shorter() -> None:
     late = {c: rows for c, rows in centroids_of(5).items() if c < 2}
-    made = sampler(6, late=late, late_from=1)
+    made = sampler(6, late_centroids=late, late_from=1)
     rows = [batch for epoch in range(3) for batch in at(made, epoch)]
     assert len(rows) < 3 * len(at(made, 0))
     rounds = IterationBasedSampler(made, 7, len(rows))

@@ -76,7 +76,9 @@ def trainer_of(run: Run, make: Callable[[Any], torch.optim.Optimizer]) -> Traine
     criterion = Criterion([Term("main", ("pred",), 1.0, CrossEntropy(3))], 3)
     normalize = Normalization((0.5,) * 3, (0.2,) * 3, run.ranks.device)
     nothing: Any = None
-    return Trainer(state, net, net, criterion, loss.schedule.rate(run.cfg), nothing, normalize, FiniteGuard(net))
+    return Trainer(
+        state, net, net, criterion, loss.schedule.rate_function(run.cfg), nothing, normalize, FiniteGuard(net)
+    )
 
 
 def step(run: Run, trainer: Trainer, value: float) -> None:

@@ -18,7 +18,7 @@ import train
 from evaluation.sinks import EvalItem, Gallery, Images
 from evaluation.sinks.seedmaps import NOTABLE, OUTPUTS, arrows, seed_pictures
 from utils.contracts import DatasetSpec, Prediction
-from utils.seeds import in_units_of
+from utils.positions import in_units_of
 from utils.visualize import heat
 
 SPEC = DatasetSpec("test", ("road", "car"), ((128, 64, 128), (0, 0, 142)))

@@ -27,11 +27,11 @@ from evaluation.sinks import (
     Gallery,
     Images,
     LabelMaps,
-    Older,
     PerImage,
     PseudoLabels,
     ScaleScores,
     Sink,
+    StaleResults,
     Submission,
     Worst,
 )
@@ -377,7 +377,7 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
     [
         ({}, [Gallery, PerImage]),
         ({"NO_METRICS": True}, [Gallery, PerImage]),  # the flag is one of --eval
-        ({"NO_METRICS": True, "MODE": "val"}, [Gallery, Older]),
+        ({"NO_METRICS": True, "MODE": "val"}, [Gallery, StaleResults]),
         ({"LOG_MSINF_TO_TB": True}, [Gallery, PerImage, ScaleScores]),
         ({"DUMP_ASSETS": True}, [Gallery, PerImage, Images]),
         ({"DUMP_ALL_IMAGES": True, "DUMP_TOPN": 5}, [Gallery, PerImage, Images, Worst]),
@@ -385,7 +385,7 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
         ({"DUMP_IMAGES": True}, [Gallery, PerImage, Folders]),
         ({"DUMP_PALETTE": True}, [Gallery, PerImage, LabelMaps]),
         ({"VISUALIZE": True}, [Gallery, PerImage, SideBySide]),
-        ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission, Older]),
+        ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission, StaleResults]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, PseudoLabels]),
     ],
 )

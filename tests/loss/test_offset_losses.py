@@ -264,8 +264,8 @@ def test_options_reach_the_losses() -> None:
     numbers = build("basic.HRNet", "DATASET.NUM_CLASSES", "3", "LOSS.CLASS_WEIGHTS", "1,0.5,2")
     assert option(numbers, "weight") == (1.0, 0.5, 2.0)
     assert option(build("offset.HRNet", "DATASET.NUM_CLASSES", "7"), "weight") == ()
-    slips = build("offset.HRNet", "--published", "grid_false,confidence_ignored").terms[-1].loss
-    assert isinstance(slips, SeedConfidence) and slips.published and not slips.align_corners
+    published_bugs = build("offset.HRNet", "--published", "grid_false,confidence_ignored").terms[-1].loss
+    assert isinstance(published_bugs, SeedConfidence) and published_bugs.published and not published_bugs.align_corners
     right = build("offset.HRNet").terms[-1].loss
     assert isinstance(right, SeedConfidence) and right.align_corners and not right.published
 

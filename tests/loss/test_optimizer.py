@@ -46,7 +46,7 @@ def test_published_momentum(golden):
         torch.from_numpy(fill("opt.bias", (3,))),
     )
     options = cfg("--lr", "0.5", "--poly_exp", "2", "--weight_decay", "0.1", "--max_iters", "4")
-    steps, lr = optimizer.build(options, net), schedule.rate(options)
+    steps, lr = optimizer.build(options, net), schedule.rate_function(options)
     with np.load(golden / "paddle/optimizer_momentum.npz") as expected:
         for i in range(4):
             steps.param_groups[0]["lr"] = lr(0, i, 4)
@@ -129,7 +129,7 @@ def test_published_rates_and_decay(golden):
     )
     assert (options.TRAIN.MAX_ITERS, options.TRAIN.SAVE_INTERVAL, options.TRAIN.MAX_EPOCH) == (100_000, 5000, 20)
     net = Halves()
-    steps, lr = optimizer.build(options, net), schedule.rate(options)
+    steps, lr = optimizer.build(options, net), schedule.rate_function(options)
     assert len(steps.param_groups) == 4 and len(told["table"]) == 6
     assert {group["momentum"] for group in steps.param_groups} == {told["momentum"]}
     for i, expected in told["table"]:

@@ -84,7 +84,9 @@ def test_earlier_published(name, given):
         words += [f"--{key}", str(case[key])] if key in case else []
     if name == "scl-poly":
         words += ["--jointwtborder", "--rlx_off_epoch", str(case["rlx_off_epoch"])]
-    lr = schedule.rate(config.load(["--arch", "network.deepv3.DeepWV3Plus", "--dataset", "cityscapes", *words]))
+    lr = schedule.rate_function(
+        config.load(["--arch", "network.deepv3.DeepWV3Plus", "--dataset", "cityscapes", *words])
+    )
     for epoch, expected in case["table"]:
         assert lr(epoch, 0, 10) == lr(epoch, 9, 10) == pytest.approx(0.001 * expected, rel=1e-12, abs=0)
 
@@ -103,7 +105,7 @@ def test_published_iterations(name, interval):
     case = PADDLE[name]
     words = ["--max_iters", str(case["decay_steps"]), "--save_interval", str(interval)]
     words += ["--lr", str(case["learning_rate"]), "--poly_exp", str(case["power"]), "--end_lr", str(case["end_lr"])]
-    lr = schedule.rate(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", *words]))
+    lr = schedule.rate_function(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", *words]))
     found = {number: lr(*divmod(int(number) - 1, interval), interval) for number in case["lr"]}
     assert found == pytest.approx(case["lr"], rel=1e-12, abs=0)
 
@@ -123,5 +125,5 @@ def test_published_iterations(name, interval):
     ],
 )  # fmt: skip
 def test_rate(words, moments, expected):
-    lr = schedule.rate(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", "--lr", "1", *words]))
+    lr = schedule.rate_function(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", "--lr", "1", *words]))
     assert [lr(*moment) for moment in moments] == pytest.approx(expected)

@@ -7,7 +7,7 @@ from torch import nn
 import config
 import loss
 import network
-from network import tables
+from network import composition
 from network.families import Family, Maps, Settings
 from network.trunk import Features, Level, Trunk
 from network.trunk.hrnet import Stage
@@ -52,9 +52,9 @@ def test_every_pair_gives_a_map(trunk: str, monkeypatch) -> None:
     """Shapes alone, without computing anything; the trunk is built, and runs, once."""
     with torch.device("meta"):
         image = torch.empty(2, 3, 64, 96)
-        built = tables.trunk(archs.TRUNKS[trunk], Settings(5, **SMALL))  # type: ignore[arg-type]
+        built = composition.trunk(archs.TRUNKS[trunk], Settings(5, **SMALL))  # type: ignore[arg-type]
         features = built(image)
-    monkeypatch.setattr(tables, "trunk", lambda part, s: built)
+    monkeypatch.setattr(composition, "trunk", lambda part, s: built)
     monkeypatch.setattr(built, "forward", lambda image: list(features))
     assert PAIRS[trunk]
     for head in PAIRS[trunk]:

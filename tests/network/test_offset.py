@@ -14,7 +14,7 @@ from network.trunk.hrnet import Stage
 from options.archs import ARCHS
 from utils.distributed import DistributedContext, sync_batchnorm
 from utils.errors import UserError
-from utils.seeds import grid, sample
+from utils.positions import grid, sample
 
 pytestmark = pytest.mark.run
 

@@ -1,4 +1,4 @@
-"""What a checkpoint tells of its network, slips of the published code among it; what an evaluation does otherwise."""
+"""What a checkpoint tells of its network, bugs of the published code among it; what an evaluation does otherwise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import config
 import inference
 import network
-from engine import checkpoint, differences
+from engine import checkpoint, eval_mismatch
 from inference import from_file
 from network.weights import metadata
 
@@ -46,7 +46,7 @@ def aligned(net: network.Net) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("trained_with", "line", "slips"),
+    ("trained_with", "line", "bugs"),
     [
         ("", (), ()),
         ("grid_false", (), ("grid_false",)),
@@ -56,13 +56,13 @@ def aligned(net: network.Net) -> bool:
         ("img_wt,confidence_ignored", (), ()),
     ],
 )
-def test_slips_of_the_network_are_restored(tmp_path: Path, trained_with: str, line: tuple, slips: tuple) -> None:
+def test_bugs_of_the_network_are_restored(tmp_path: Path, trained_with: str, line: tuple, bugs: tuple) -> None:
     path = save(tmp_path / "x.pth", *(["--published", trained_with] if trained_with else []))
     cfg = evaluated(path, *line)
-    assert cfg.PUBLISHED == slips and config.flat(cfg)["PUBLISHED"] == ",".join(slips)
-    assert aligned(network.build(cfg)) == ("grid_false" not in slips)
+    assert cfg.PUBLISHED == bugs and config.flat(cfg)["PUBLISHED"] == ",".join(bugs)
+    assert aligned(network.build(cfg)) == ("grid_false" not in bugs)
     net = from_file.build(["--eval", "folder", "--eval_folder", ".", "--snapshot", str(path), *line]).net
-    assert aligned(net) == ("grid_false" not in slips)
+    assert aligned(net) == ("grid_false" not in bugs)
 
 
 def test_a_record_of_any_form(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ DIFFERENT = [  # words of the training, of the evaluation, what is said
 def test_what_an_evaluation_does_otherwise_is_said(tmp_path: Path, before: tuple, now: list[str], said: str) -> None:
     path = save(tmp_path / "x.pth", *before)
     cfg = evaluated(path, *now)
-    (line,) = differences.of(path, config.flat(cfg), inference.rule_name(cfg))
+    (line,) = eval_mismatch.of(path, config.flat(cfg), inference.rule_name(cfg))
     assert said in line
 
 
@@ -109,7 +109,7 @@ def test_what_an_evaluation_does_otherwise_is_said(tmp_path: Path, before: tuple
 def test_what_agrees_is_not(tmp_path: Path, before: tuple, now: list[str]) -> None:
     path = save(tmp_path / "x.pth", *before)
     cfg = evaluated(path, *now)
-    assert differences.of(path, config.flat(cfg), inference.rule_name(cfg)) == []
+    assert eval_mismatch.of(path, config.flat(cfg), inference.rule_name(cfg)) == []
 
 
 def test_files_of_others_that_tell_are_compared(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_files_of_others_that_tell_are_compared(tmp_path: Path) -> None:
     names = ("conv3x3_ocr.0.weight", "stage4.0.branches.0.0.conv1.weight", "cls_head.bias")
     torch.save({f"model.{name}": torch.ones(19) for name in names}, tmp_path / "best.pth")
     cfg = evaluated(tmp_path / "best.pth", *words)
-    (line,) = differences.of(tmp_path / "best.pth", config.flat(cfg), inference.rule_name(cfg))
+    (line,) = eval_mismatch.of(tmp_path / "best.pth", config.flat(cfg), inference.rule_name(cfg))
     assert line.startswith("trained with MODEL.ALIGN_CORNERS True, evaluated with False")
     cfg = evaluated(tmp_path / "best.pth", *words, "--align_corners")
-    assert differences.of(tmp_path / "best.pth", config.flat(cfg), inference.rule_name(cfg)) == []
+    assert eval_mismatch.of(tmp_path / "best.pth", config.flat(cfg), inference.rule_name(cfg)) == []

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import config
 import network
-from network import tables, weights
+from network import composition, weights
 from network.families import Settings
 from network.families_parsing import ENCODERS
 from network.layers import scaled
@@ -28,7 +28,7 @@ OUR_STRIDES = {"resnet50": 8, "se_resnext50": 8, "wide_resnet38": 8, "xception71
 
 def trunk(name: str, mult: float = MULT, grad_ckpt: bool = False) -> Trunk:
     torch.manual_seed(0)
-    return tables.trunk(TRUNKS[name], Settings(2, width_mult=mult, grad_ckpt=grad_ckpt))
+    return composition.trunk(TRUNKS[name], Settings(2, width_mult=mult, grad_ckpt=grad_ckpt))
 
 
 def test_output_strides() -> None:
@@ -130,7 +130,7 @@ def released(name: str, extra: STATE) -> STATE:
     """A file that has the trunk's own names."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return tables.trunk(TRUNKS[name], Settings(2, width_mult=MULT)).state_dict() | extra
+        return composition.trunk(TRUNKS[name], Settings(2, width_mult=MULT)).state_dict() | extra
 
 
 def cadene_file() -> STATE:

@@ -94,7 +94,7 @@ def test_every_fact(load: Load) -> None:
     crop, _, colours = transforms.build_train(cfg, SPEC).steps
     assert isinstance(crop, ResizeCrop) and crop.size == (1024, 2048) and colours == Distort(0.25, 63.0)
     assert len(loss.build(cfg).terms) == 8
-    assert loss.schedule.rate(cfg)(32, 500, 1000) == pytest.approx(0.00125, rel=1e-12)  # the step after 32500
+    assert loss.schedule.rate_function(cfg)(32, 500, 1000) == pytest.approx(0.00125, rel=1e-12)  # the step after 32500
 
 
 def test_what_validation_at_more_scales_says(load: Load) -> None:

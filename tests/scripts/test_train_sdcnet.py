@@ -14,7 +14,7 @@ import torch
 from shared import GOLDEN
 
 from datasets.pictures import read_image
-from engine import prediction
+from engine import frame_prediction
 from engine.checkpoint import load, newest
 from engine.log import RunLog
 from network.flow import flownet2, sdcnet
@@ -84,16 +84,16 @@ def assert_equal(one: dict, other: dict) -> None:
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """As if a signal came in that step."""
-    real, count = prediction.train_step, 0
+    real, count = frame_prediction.train_step, 0
 
-    def counted(run: prediction.Training, batch: torch.Tensor) -> object:
+    def counted(run: frame_prediction.Training, batch: torch.Tensor) -> object:
         nonlocal count
         count += 1
         if count == steps:
             signal.raise_signal(signal.SIGTERM)
         return real(run, batch)
 
-    monkeypatch.setattr(prediction, "train_step", counted)
+    monkeypatch.setattr(frame_prediction, "train_step", counted)
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_what_a_full_disk_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def write_cache(path: Path) -> None:
-    made = centroids.Centroids.of(np.zeros((1, 4), np.int64), np.zeros((1, 2), np.int64))
+    made = centroids.CentroidTable.of(np.zeros((1, 4), np.int64), np.zeros((1, 2), np.int64))
     centroids.save(path, "key", made)
 
 

@@ -20,7 +20,7 @@ from network.weights import metadata
 from options import archs
 from scripts import convert_checkpoint
 from utils.errors import UserError
-from utils.seeds import grid
+from utils.positions import grid
 
 pytestmark = pytest.mark.run
 

@@ -1,6 +1,6 @@
 """What there is to say of the table of networks: `--help arch` and the page docs/networks.md.
 
-`python -m options.networks` writes the page.
+`python -m options.arch_help` writes the page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _REFUSED = (
 )
 _INTRODUCTION = f"""# Networks
 
-This page is written by `python -m options.networks` from the table in `options/archs.py`.
+This page is written by `python -m options.arch_help` from the table in `options/archs.py`.
 `python train.py --help arch` prints the same.
 
 `--arch NAME` takes the {len(ARCHS)} published names below. A free network has a trunk, a head and, if asked, a way to
@@ -63,7 +63,7 @@ def page() -> str:
 def special(row: Arch) -> str:
     """What is special about a network beside its trunk, head and scales."""
     facts = ["offset vectors"] * row.offsets + ["aligned corners"] * row.aligned
-    return "; ".join(facts + [archs.MORE[name] for name in row.more if name in archs.MORE])
+    return "; ".join(facts + [archs.SPECIAL[name] for name in row.fixed_settings if name in archs.SPECIAL])
 
 
 def _rows() -> Iterator[tuple[str, Arch]]:

@@ -1,4 +1,4 @@
-"""Batches whose size changes from one to the next: whole images, upright with upright and lying with lying ones.
+"""Batches whose size changes from one to the next: whole images, portrait ones apart from landscape ones.
 
 As scene parsing is trained (Zhou et al., arXiv:1608.05442): every process has a batch, and so a size, of its own.
 """
@@ -21,17 +21,17 @@ from utils.errors import UserError
 from utils.resize import rounded_up
 
 
-def upright(items: Sequence[Item]) -> list[bool]:
-    """Say whether each image is higher than wide, by its list, else by the head of its file."""
+def portrait(items: Sequence[Item]) -> list[bool]:
+    """Say whether each image is taller than wide, by its list, else by the head of its file."""
     sizes = (item.size or size_of(item.image) for item in items)
     return [height > width for height, width in sizes]
 
 
-def grouped(order: Iterable[int], upright: Sequence[bool], batch_size: int) -> Iterator[list[int]]:
+def grouped(order: Iterable[int], portrait: Sequence[bool], batch_size: int) -> Iterator[list[int]]:
     """Put the images of `order` into two queues, by orientation; a queue that has filled is the next batch."""
     queues: dict[bool, list[int]] = {True: [], False: []}
     for index in order:
-        queue = queues[upright[index]]
+        queue = queues[portrait[index]]
         queue.append(index)
         if len(queue) == batch_size:
             yield queue.copy()
@@ -47,7 +47,7 @@ class OrientationSampler(EpochSampler):
     many; 0: when it is through.
     """
 
-    upright: Sequence[bool]
+    portrait: Sequence[bool]
     shorts: Sequence[int]
     batch_size: int
     rank: int = 0
@@ -57,24 +57,24 @@ class OrientationSampler(EpochSampler):
 
     def __post_init__(self) -> None:
         if not len(self):
-            standing = sum(self.upright)
+            standing = sum(self.portrait)
             raise UserError(
-                f"{standing} upright and {len(self.upright) - standing} other training images do not fill a batch of "
+                f"{standing} portrait and {len(self.portrait) - standing} other training images do not fill a batch of "
                 f"{self.batch_size} images of one orientation on each of {self.world} processes: lower --bs_trn"
             )
 
     def __len__(self) -> int:
         """Steps of the whole epoch, the same for every process and epoch."""
-        standing = sum(self.upright)
-        batches = standing // self.batch_size + (len(self.upright) - standing) // self.batch_size
+        standing = sum(self.portrait)
+        batches = standing // self.batch_size + (len(self.portrait) - standing) // self.batch_size
         steps = batches // self.world
         return min(steps, self.most_steps) if self.most_steps else steps
 
     def batches(self) -> Iterator[list[CropRequest]]:
         """Draw the epoch's batches for all processes, in order."""
         rng = random.Random(f"{self.seed}-{self.epoch}")
-        order = rng.sample(range(len(self.upright)), len(self.upright))
-        for batch in grouped(order, self.upright, self.batch_size):
+        order = rng.sample(range(len(self.portrait)), len(self.portrait))
+        for batch in grouped(order, self.portrait, self.batch_size):
             short = rng.choice(self.shorts)
             yield [CropRequest(index, None, rng.getrandbits(63), short) for index in batch]
 
@@ -84,7 +84,7 @@ class OrientationSampler(EpochSampler):
 
 
 @dataclass(frozen=True)
-class Canvas:
+class PadTogether:
     """Samples of several sizes to a batch of one: each lies at the top left of a canvas as large as all of them need.
 
     Images have to be float, normalized: the rest of a canvas is 0, the mean color. Its sides are multiples of
@@ -114,11 +114,11 @@ class Canvas:
 def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int = 0) -> OrientationSampler:
     """Draw batches of the fine images of a split as DATASET.IMG_SIZES asks."""
     shorts = cfg.DATASET.IMG_SIZES
-    standing = upright(split.items[: split.fine])
+    standing = portrait(split.items[: split.fine])
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 
 
-def canvas(cfg: Any, spec: DatasetSpec) -> Canvas:
+def canvas(cfg: Any, spec: DatasetSpec) -> PadTogether:
     """Pad as DATASET.PADDING asks. `--published wall_padding`: labels are 0 there, ADE20K's wall."""
     fill = 0 if "wall_padding" in cfg.PUBLISHED else spec.ignore_label
-    return Canvas(cfg.DATASET.PADDING, cfg.DATASET.LABEL_STRIDE, fill)
+    return PadTogether(cfg.DATASET.PADDING, cfg.DATASET.LABEL_STRIDE, fill)

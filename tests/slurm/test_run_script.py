@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm.leave import leave
+from slurm.run_script import leave
 
 
 def test_a_script_of_another_command_is_renamed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from options.archs import ANY
-from options.readers import Reader, Run, run_of
+from options.readers import AskedRun, Reader, run_of
 from options.table import OPTIONS
 
 Values = Mapping[str, Any]  # {key: value} of every option
@@ -40,7 +40,7 @@ def notes(values: Values, given: Collection[str], from_files: Collection[str]) -
     ]
 
 
-def _carried(key: str, run: Run) -> bool:
+def _carried(key: str, run: AskedRun) -> bool:
     """Whether command lines carry this option as part of a block, although not all networks read it: then it is said.
 
     The shape of HRNet and OCR is such a block; --save_interval beside a --max_iters that may be 0; and the second

@@ -11,11 +11,11 @@ from utils.distributed import DistributedContext
 _TABLES = ("per_image.csv", "conditions.csv", "submit.zip")
 
 
-class Older(Sink):
+class StaleResults(Sink):
     """Looks at the folder before the first image, and again after the last: closed after all other sinks."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._before = results.Older(run_dir, [*(f"{name}/**/*" for name in results.FOLDERS), *_TABLES])
+        self._before = results.FilesBefore(run_dir, [*(f"{name}/**/*" for name in results.FOLDERS), *_TABLES])
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say what is left of the older run."""

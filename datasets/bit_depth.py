@@ -61,7 +61,7 @@ def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
 
 def turned_note(split: Split) -> str:
     """Tell the log of training images that ask for a turn, by some of them; empty where none does."""
-    some = spread([item.image for item in split.items if not item.upright], pictures.LOOKED_AT)
+    some = spread([item.image for item in split.items if not item.exif_turned], pictures.LOOKED_AT)
     count = pictures.turned(some)
     if not count:
         return ""

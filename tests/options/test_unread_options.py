@@ -13,7 +13,7 @@ import torch
 import config
 import network
 from network.families import Settings
-from options import archs, reads
+from options import archs, unread_options
 from options.archs import ARCHS
 from utils.errors import UserError
 
@@ -94,7 +94,7 @@ def test_every_network_has_a_row() -> None:
 @pytest.mark.parametrize("arch", sorted(ARCHS))
 def test_table_says_what_constructors_read(arch: str) -> None:
     values = config.defaults() | {"MODEL.ARCH": arch}
-    unread, found = reads.unread(values), read_by(arch)
+    unread, found = unread_options.unread(values), read_by(arch)
     if ARCHS[arch].scales == "all":  # it is trained with all scales: what it is handed it leaves aside
         found.remove("lo_scale")
     if arch == "attnscale.DeepV3R50B":  # its head has batch norm in any case
@@ -105,7 +105,7 @@ def test_table_says_what_constructors_read(arch: str) -> None:
 def test_loss_terms_agree_with_the_table() -> None:
     """Networks whose loss has the auxiliary term, and those that have a term a scale."""
     for arch, row in ARCHS.items():
-        unread = reads.unread(config.defaults() | {"MODEL.ARCH": arch})
+        unread = unread_options.unread(config.defaults() | {"MODEL.ARCH": arch})
         assert ("LOSS.OCR_ALPHA" not in unread) == ("aux" in archs.outputs(row)) == ("OCR" in arch.upper())
         scales = archs.training_scales(row, (2.0, 1.0), 0.25)
         assert ("LOSS.SUPERVISED_MSCALE_WT" not in unread) == bool(scales)

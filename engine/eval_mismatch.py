@@ -23,7 +23,7 @@ def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
     """
     content = safe_load.read(path)
     trained = config.as_written(metadata.of_content(content, path, options["MODEL.ARCH"]))
-    now = {**options, "PUBLISHED": metadata.slips(options["PUBLISHED"])}
+    now = {**options, "PUBLISHED": metadata.bugs_of_network(options["PUBLISHED"])}
     lines, same = [], "the scores of training need the same"
     for key in _UNSEEN:
         was = trained.get(key, "" if key == "PUBLISHED" and is_ours(content) else now[key])

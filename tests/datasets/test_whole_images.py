@@ -19,8 +19,8 @@ from yacs.config import CfgNode
 import datasets
 import transforms
 from datasets.base import Item, WorkerError
-from datasets.dynamic import Canvas, OrientationSampler, grouped, upright
 from datasets.samplers import IterationBasedSampler
+from datasets.whole_images import OrientationSampler, PadTogether, grouped, portrait
 from transforms.geometry import RandomFlip
 from transforms.short_side import ShortSide, fitted
 from utils.contracts import CropRequest, Sample
@@ -57,7 +57,7 @@ def published_batch(make_cfg: Make, t: int, fill: int) -> dict:
     for name, flip in zip(PUBLISHED[f"train{t}_records"], PUBLISHED[f"train{t}_flip"], strict=True):
         sample = replace(source(int(name[1])), short=int(PUBLISHED[f"train{t}_short"]))
         samples.append(whole_images(make_cfg, bool(flip))(sample, random.Random(0)))
-    batch = Canvas(8, 8, fill)(samples)
+    batch = PadTogether(8, 8, fill)(samples)
     assert not isinstance(batch, WorkerError)
     return dict(batch)
 
@@ -121,7 +121,7 @@ def test_rounds_go_on_from_one_pass_to_the_next() -> None:
 
 
 def test_too_few_images_for_a_batch() -> None:
-    with pytest.raises(UserError, match="1 upright and 3 other training images do not fill .* 2 images .* 2 processes"):
+    with pytest.raises(UserError, match="1 portrait and 3 other training images .* 2 images .* 2 processes"):
         OrientationSampler([True, False, False, False], (300,), 2, world=2)
 
 
@@ -130,27 +130,27 @@ def test_a_canvas_holds_samples_of_several_sizes() -> None:
         picture = np.full((height, width, 3), value, np.float32)
         return Sample(picture, np.full((-(-height // 4), -(-width // 4)), value, np.uint8), str(value), (height, width))
 
-    batch = Canvas(8, 4, 255)([sample(10, 20, 1), sample(17, 9, 2)])
+    batch = PadTogether(8, 4, 255)([sample(10, 20, 1), sample(17, 9, 2)])
     assert not isinstance(batch, WorkerError)
     assert batch["image"].shape == (2, 3, 24, 24) and batch["label"].shape == (2, 6, 6)
     assert bool((batch["image"][0, :, :10, :20] == 1).all()) and float(batch["image"][0].sum()) == 3 * 10 * 20
     assert bool((batch["label"][1, :5, :3] == 2).all()) and int((batch["label"][1] == 255).sum()) == 36 - 15
     assert batch["size"] == [(10, 20), (17, 9)]
-    broken = Canvas(8, 4, 255)([sample(10, 20, 1), WorkerError("no")])
+    broken = PadTogether(8, 4, 255)([sample(10, 20, 1), WorkerError("no")])
     assert broken == WorkerError("no")
 
 
 def test_orientation_by_list_or_file(tmp_path: Path, write_file: Callable[[Path, np.ndarray], None]) -> None:
     write_file(tmp_path / "tall.jpg", np.zeros((30, 20, 3), np.uint8))
     file = Item(str(tmp_path / "tall.jpg"), None, "tall")
-    assert upright([file, Item("none.jpg", None, "listed", size=(3, 3)), file._replace(size=(2, 9))]) == [
+    assert portrait([file, Item("none.jpg", None, "listed", size=(3, 3)), file._replace(size=(2, 9))]) == [
         True,
         False,
         False,
     ]
     (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(UserError, match=r"cannot read the size of .*text\.jpg"):
-        upright([Item(str(tmp_path / "text.jpg"), None, "text")])
+        portrait([Item(str(tmp_path / "text.jpg"), None, "text")])
 
 
 def test_options_of_crops_are_refused(make_cfg: Make) -> None:

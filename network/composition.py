@@ -20,7 +20,7 @@ BRANCHED = {"pointwise", "offset_ocr"}
 def compose(arch: Arch, s: Settings) -> Net:
     """The network of a row with random weights; UserError for what does not fit together."""
     head = decoder_name(s.decoder) if arch.head == ANY else arch.head
-    s = replace(s, align_corners=arch.aligned or s.align_corners, decoder=head, **arch.more)
+    s = replace(s, align_corners=arch.aligned or s.align_corners, decoder=head, **arch.fixed_settings)
     part = encoder(s.encoder) if arch.trunk == ANY else TRUNKS[arch.trunk]
     branched = arch.offsets and head in BRANCHED
     made = trunk(part._replace(fixed={**part.fixed, "second_branch": s.second_branch}) if branched else part, s)

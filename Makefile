@@ -20,8 +20,10 @@ endif
 BIN := .venv/bin
 # The larger setting where there is a GPU; asked for when a rule needs it, since torch is not installed before.
 QUICKSTART = scripts/cfg/quickstart$(shell $(BIN)/python -c 'import torch; print("_gpu" * torch.cuda.is_available())').yaml
+# One process more than there are cores, up to four: some tests wait for others' processes.
+WORKERS := $(shell getconf _NPROCESSORS_ONLN | awk '{ print ($$1 < 4 ? $$1 + 1 : 4) }')
 # Compiled tests are kept, also where an environment asks Python not to.
-RUN_TESTS := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+RUN_TESTS := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What is installed: one of the two lists, or, for both, the locked tree of versions with its checksums.
 TRAIN_LIST = $(if $(LOCK),--require-hashes -r requirements.lock,-r requirements.txt)

@@ -6,6 +6,7 @@ import base64
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,15 @@ def environment(device: torch.device | None = None) -> dict[str, str]:
     return found | {"system": f"{platform.system()} {platform.machine()}"}
 
 
+@cache
+def _pages() -> Environment:
+    """Where the page's template comes from; it is compiled once."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
 def render(data: ReportData) -> str:
     """The page as text. Pure: the same data give the same page."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    pages = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     scores = data.scores if data.scores is not None and data.scores.pixels else None
     view: dict[str, Any] = {
         "data": data,
@@ -105,7 +111,7 @@ def render(data: ReportData) -> str:
         "conditions": condition_rows(data),
         "notable": NOTABLE,
     }
-    return pages.get_template("report.html.j2").render(view)
+    return _pages().get_template("report.html.j2").render(view)
 
 
 def tiles(data: ReportData) -> list[tuple[str, str]]:

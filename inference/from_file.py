@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from yacs.config import CfgNode
 
 import config
 import datasets
 import network
 from datasets import classes
-from inference.predictor import Predictor
-from inference.ways import eval_rule
 from network import guess
 from network.weights import Weights, metadata, parse, safe_load
 from network.weights import load as weights_of
@@ -33,16 +30,6 @@ class Trained(NamedTuple):
     spec: DatasetSpec
     net: network.Net
     metadata: dict[str, Any]
-
-
-def load(checkpoint: str | Path, device: str | torch.device = "cpu", *argv: str) -> Predictor:
-    """The `Predictor` of a trained network, which its file names, with its classes and their colors as `spec`.
-
-    `checkpoint`: any file that --snapshot takes; `argv`: further flags of train.py, "--arch", "basic.HRNet" for a file
-    that does not name its network. UserError for what is no checkpoint, or fills its network in part only.
-    """
-    cfg, spec, net, _ = loaded(checkpoint, argv)
-    return Predictor(net.to(device), eval_rule(cfg), device, spec=spec)
 
 
 def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:

@@ -31,6 +31,7 @@ from engine import checkpoint, demonstrate
 from evaluation.legend import Legend
 from inference import Predictor, from_file
 from inference.video import VideoSink, VideoSource
+from network import guess
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,13 @@ def shape(tiny_words: Callable[[Path, Path], list[str]]) -> list[str]:
     words = tiny_words(Path("none"), Path("none"))
     flags = [word for i, word in enumerate(words) if {word, words[i - 1]} & {"--width_mult", "--segattn_bot_ch"}]
     return flags + words[words.index("MODEL.OCR.MID_CHANNELS") :]
+
+
+@pytest.fixture
+def few_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without a name is compared with few networks; with all: test_a_file_that_two_networks_fit."""
+    few = ("basic.HRNet", "basic.HRNet_ASP", MSCALE, demonstrate.ARCH)
+    monkeypatch.setattr(guess, "ARCHS", {name: guess.ARCHS[name] for name in few})
 
 
 def made(words: list[str], seed: int = 0) -> nn.Module:
@@ -329,7 +337,7 @@ def test_a_foreign_file(shape: list[str], tmp_path: Path, wrapped: bool, monkeyp
     check(tmp_path / "out", image, expected(shape, image, "basic.HRNet"))
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_networks")
 def test_a_published_file_needs_no_arch(shape: list[str], tmp_path: Path) -> None:
     """A state dict that fits the published network is taken for one, as the published demo takes every file."""
     net, image = made(["--arch", demonstrate.ARCH, *shape]), noise()
@@ -442,6 +450,7 @@ class TestMistakes:
         line = complaint(demo.main, words, capsys)
         assert MSCALE in line and "--arch" in line
 
+    @pytest.mark.usefixtures("few_networks")
     def test_arch_untold(
         self, shape: list[str], picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -102,6 +102,7 @@ def test_another_signal_reaches_all_and_the_run_saves(tiny_run: list[str], tmp_p
     assert_saved(folder(tiny_run))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "message"),
     [

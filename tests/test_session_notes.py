@@ -45,7 +45,7 @@ def test_notes_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert printed.count(TWICE.format(path)) == printed.count(GUESS.format(path)) == 1
 
 
-@pytest.mark.quick("ids0*")
+@pytest.mark.slow
 @pytest.mark.parametrize(("ids", "said"), [([9, 3], "'class 0' was 9 in the labels, in list it is 0"), ([0, 1], "")])
 def test_an_evaluation_says_that_label_values_differ(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: list[int], said: str

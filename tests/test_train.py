@@ -140,6 +140,7 @@ def test_budget_of_iterations(tiny_run: list[str], monkeypatch: pytest.MonkeyPat
     assert_same_end(into(words, "whole"), parts)
 
 
+@pytest.mark.slow
 def test_rounds_do_not_change_on_resume(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = [*tiny_run, "--max_iters", "2", "--save_interval", "1", "--do_eval", "false"]
     assert train.main(words) == 0 and not rows(words, "val")
@@ -276,7 +277,7 @@ def test_gradients_of_offsets_on_two_processes_are_those_of_one(uneven: list[str
     assert_same_gradients(tmp_path, "offset")
 
 
-@pytest.mark.quick("")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "rmi"])
 def test_two_processes_equal_one(uneven: list[str], tmp_path: Path, name: str) -> None:
     """Same global batch, --syncbn: the same losses (1e-5), and exactly the same confusion matrix.
@@ -343,6 +344,7 @@ def test_signal_to_the_whole_group_saves(tiny_run: list[str]) -> None:
     assert last(tiny_run)["epoch"] >= 0
 
 
+@pytest.mark.slow
 def test_resume_of_a_file_in_another_folder(trained: list[str], tiny_run: list[str]) -> None:
     """Goes on as the run itself would have; the file stays where it is."""
     kept = folder(trained) / "checkpoint_ep1.pth"

@@ -282,6 +282,7 @@ def test_loaders_end_when_the_program_is_killed(reader: subprocess.Popen[str]) -
     assert output == ""
 
 
+@pytest.mark.slow
 def test_embedded_scenes_are_drawn_once(make_cfg: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {"train": 2, "val": 1, "test": 1, "train_extra": 1}
     draw, drawn = toyworld.write, []

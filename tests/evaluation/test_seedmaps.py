@@ -140,7 +140,7 @@ def test_files_have_names_of_their_own(tmp_path: Path) -> None:
     assert kinds[0] - kinds[1] == {"arrows", "initial", "seed", "seed_confidence"} and kinds[1] < kinds[0]
 
 
-@pytest.mark.quick("ocrnet.HRNet_Mscale")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arch", [pytest.param("offset.HRNet", marks=pytest.mark.slow), "offset.HRNet_Mscale", "ocrnet.HRNet_Mscale"]
 )

@@ -70,6 +70,9 @@ def test_two_lines_of_another_program(made: Make, tmp_path: Path) -> None:
     assert predictor.spec is not None and predictor.spec.classes == tuple(NAMES)
     assert predictor.rule == inference.RULES["default"] and predictor.device.type == "cpu"
     assert inference.load(tmp_path / "own.pth", "cpu", "--do_flip").rule.flip
+    with pytest.warns(UserWarning, match="a CPU computes --fp16 in bf16"):
+        halved = inference.load(tmp_path / "own.pth", "cpu", "--eval_memory_gb", "0.5", "--fp16")
+    assert halved.memory_bytes == 2**29
 
 
 def test_a_network_that_its_file_does_not_fill_is_refused(made: Make, tmp_path: Path) -> None:
@@ -103,6 +106,7 @@ def test_odd_facts_are_no_traceback(made: Make, odd: dict[str, Any]) -> None:
     assert from_file.build(words).spec.train_to_id == (1, 2, 3)
 
 
+@pytest.mark.quick("names2")
 @pytest.mark.parametrize("names", [["road", "sky", "car"], ["sky", "road", "truck"], ["sky ", "Road", "car"]])
 def test_labels_of_a_folder_are_of_the_same_classes(
     made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]

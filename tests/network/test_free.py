@@ -44,7 +44,7 @@ def made(name: str, **settings: object) -> network.Net:
     return network.compose(archs.find(name), Settings(5, **(SMALL | settings)))  # type: ignore[arg-type]
 
 
-@pytest.mark.quick("mobilenetv2dilated")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trunk", [pytest.param(name, marks=() if name in SHAPES else pytest.mark.slow) for name in archs.TRUNKS]
 )
@@ -70,7 +70,7 @@ def test_trained_names_are_all_rows() -> None:
     assert {row.scales for row in rows} == {"", *archs.SCALES}
 
 
-@pytest.mark.quick("resnet*", "hrnet*", "x*", "mobile*", "se_*")
+@pytest.mark.quick("resnet50+ocr*", "resnet18dilated*", "mobile*", "se_resnext101*", "hrnet+pointwise*")
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_step_with_every_loss(name: str) -> None:
     """The loss of each single scale, and of what else the network gives, reaches all weights."""

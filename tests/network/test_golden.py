@@ -45,7 +45,7 @@ def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> Non
     assert parameters == [key for key in manifest if not key.endswith(BUFFERS)]
 
 
-@pytest.mark.quick("ocrnet.HRNet_Mscale.two_scale", "deepv3.DeepV3PlusR50")
+@pytest.mark.quick("ocrnet.HRNet_Mscale.two_scale")
 @pytest.mark.run
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward(filled, golden, name: str) -> None:

@@ -64,6 +64,7 @@ def save(tmp_path: Path) -> Callable[[Any], Path]:
     return write
 
 
+@pytest.mark.quick("tutorial", "restoration", "mmengine", "nested", "lightning", "wrapped twice", "counted")
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_other_trainers_files_are_read(narrow: Callable, save: Callable, name: str) -> None:
     net = narrow(ARCH)
@@ -118,6 +119,7 @@ def test_an_average_of_something_else_is_none(narrow: Callable, save: Callable) 
     assert report.complete and torch.equal(net.ocr.cls_head.bias, state["ocr.cls_head.bias"])
 
 
+@pytest.mark.quick("parameters alone")
 @pytest.mark.parametrize("kind", ["parameters alone", "half of them", "other shapes"])
 def test_an_average_that_is_not_whole_is_left_with_a_line(narrow: Callable, save: Callable, kind: str) -> None:
     """Averages that keep no buffers, or were cut: what is taken instead is said."""

@@ -147,7 +147,7 @@ def test_a_published_file_of_ocr_without_offsets(tmp_path: Path) -> None:
     close(file, "scores1", outputs["pred"])
 
 
-@pytest.mark.quick("False")
+@pytest.mark.slow
 @pytest.mark.parametrize("aligned", [True, False])
 def test_plain_hrnet(aligned: bool) -> None:
     file, make = made("seg_hrnet_w48", "seg_hrnet.HRNet")

@@ -106,7 +106,7 @@ def test_outputs(name: str) -> None:
         golden.close("prob_multiscale", torch.stack(several).mean(0))
 
 
-@pytest.mark.quick("resnet18dilated_ppm_deepsup")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_probabilities_through_the_predictor(name: str) -> None:
     """The rule's sizes, one resize to the image's, softmax, mean; the inputs are the file's, not the image."""

@@ -67,6 +67,7 @@ def test_recomputing_keeps_less(narrow) -> None:
     assert less["final"] == plain["final"]
 
 
+@pytest.mark.slow
 def test_table(narrow) -> None:
     net = narrow("attnscale.DeepV3R50").eval()
     lines = summary(net, SIZE).splitlines()

@@ -195,7 +195,7 @@ def save(tmp_path: Path) -> Iterator[Callable[[object], Path]]:
     yield write
 
 
-@pytest.mark.quick("torchvision", "cadene", "timm seresnext", "wider_resnet38.pth.tar, no name", "nvidia xception")
+@pytest.mark.quick("torchvision", "cadene", "wider_resnet38.pth.tar, no name")
 @pytest.mark.parametrize("kind", FILES)
 def test_trunk_file_fills_the_trunk(narrow, save, kind: str) -> None:
     arch, mult, make, source = FILES[kind]

@@ -178,6 +178,7 @@ def repeated(scenes: Path, root: Path, count: int) -> None:
             source.with_name(f"{source.parent.name}_9{number:05d}_{end}").write_bytes(source.read_bytes())
 
 
+@pytest.mark.slow
 def test_training_on_the_labels(run: list[str], scenes: Path, labelled: Path, tmp_path: Path) -> None:
     """The published recipe, with coarse images in the first epoch only. Fewer fine ones make no crop of each class."""
     fine, root = 20, tmp_path / "more"

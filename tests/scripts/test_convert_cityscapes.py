@@ -105,8 +105,10 @@ def test_table_is_the_published_one() -> None:
     assert palette[:20].tolist() == FACTS["palette_first_20_rgb"] and len(palette) == FACTS["palette_entries"]
 
 
-def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In two workers; then once more in this process."""
+@pytest.mark.quick("1")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: str) -> None:
+    """In so many processes; then once more in this one."""
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     names = [Path(name).relative_to("convert_autolabelled") for name in FACTS["written"]]
     for name in names:
@@ -114,7 +116,7 @@ def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(values).save(path)
     words = ["--dataset_root", str(tmp_path)]
-    assert convert_cityscapes_autolabelling.main([*words, "--num_workers", "2"]) == 0
+    assert convert_cityscapes_autolabelling.main([*words, "--num_workers", workers]) == 0
     assert "2 labels written, 0 were there" in capsys.readouterr().out
     assert convert_cityscapes_autolabelling.main([*words, "--num_workers", "1"]) == 0
     assert "0 labels written, 2 were there" in capsys.readouterr().out

@@ -26,7 +26,7 @@ pytest.importorskip("onnxscript", reason="needs onnx, onnxscript and onnxruntime
 
 WORDS = ["--cfg", str(Path(__file__).parents[2] / "scripts/cfg/quickstart.yaml"), "--width_mult", "0.05"]
 RULE = RULES["nvidia"]
-ARCH = "deepv3.DeepV3R50"
+ARCH = "resnet18dilated+deeplab"
 SIZE = "64,96"
 
 
@@ -174,7 +174,7 @@ def test_a_file_that_differs_is_not_kept(
         ("net.onnx", ["--inference_mode", "sliding", "--single_scale", "--no_flip"], "windows around the network"),
         ("net.onnx", ["--fixed_aspp_pool"], "windows around the network"),
         ("net.onnx", ["--snapshot", "none.pth"], "none.pth"),
-        ("net.onnx", ["--segattn_bot_ch", "24"], "does not fill deepv3.DeepV3R50|entries fit"),
+        ("net.onnx", ["--segattn_bot_ch", "24"], "does not fill resnet18dilated.deeplab|entries fit"),
         ("net.pt2", ["--fixed", "--image", "x.png"], "smaller than --size|cannot read x.png"),
     ],
 )

@@ -96,7 +96,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     monkeypatch.setattr(frame_prediction, "train_step", counted)
 
 
-@pytest.mark.quick("SDCNet2D")
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["SDCNet2D", "SDCNet2DRecon"])
 def test_it_learns(train: Train, frames: Path, tmp_path: Path, capsys, model: str) -> None:
     """The loss falls, and what is predicted of unseen frames is nearer to them than the frame before."""

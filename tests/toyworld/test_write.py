@@ -203,6 +203,7 @@ def test_the_camera_drives_on() -> None:
     assert np.mean(gain) > 0
 
 
+@pytest.mark.slow
 def test_every_weather_shows_the_same_street() -> None:
     clear, label = toyworld.render(2, split="val")
     shots = {}

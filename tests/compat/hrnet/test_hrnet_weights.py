@@ -50,7 +50,7 @@ def wrapped(state: dict[str, Tensor], side: int = 8) -> dict[str, Tensor]:
 ARCHS = ["offset.HRNet", "offset.HRNet_OCR", "seg_hrnet.HRNet"]
 
 
-@pytest.mark.quick("best-8-*", "checkpoint-512-*", "parallel-8-offset.HRNet", "bare-512-offset.HRNet_OCR")
+@pytest.mark.quick("best-8-offset*", "checkpoint-512-offset.HRNet_OCR", "parallel-8-offset.HRNet", "best-8-seg*")
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("side", [8, 512])
 @pytest.mark.parametrize("kind", ["best", "checkpoint", "parallel", "bare"])
@@ -196,7 +196,7 @@ def start(net: Net, *words: str, path: Path | None = None) -> str:
     return network.start_snapshot(cfg, net, path) if path else network.start_trunk(cfg, net)
 
 
-@pytest.mark.quick("-4", "model.-3")
+@pytest.mark.quick("model.-3")
 @pytest.mark.parametrize("branch", [4, 3, 2])
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_one_file_for_both_ways(narrow, save: Save, branch: int, prefix: str) -> None:

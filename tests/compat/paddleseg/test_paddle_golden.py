@@ -90,6 +90,7 @@ def test_single_scale(loaded) -> None:
         check("eval_single_scale", key, view[name])
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_two_scales_and_their_outputs(loaded) -> None:
     outputs = loaded("ocrnet.HRNet_Mscale")(IMAGE)

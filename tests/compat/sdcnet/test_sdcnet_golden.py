@@ -147,7 +147,7 @@ def test_norms_over_all_ranks_are_those_of_the_trunk(narrow) -> None:
     assert not any(type(module) is torch.nn.BatchNorm2d for module in net.trunk_module.modules())
 
 
-@pytest.mark.quick("DeepR50V3PlusD_m1", "DeepWV3Plus")
+@pytest.mark.quick("DeepR50V3PlusD_m1")
 @pytest.mark.parametrize("name", ARCHS)
 def test_grad_ckpt_changes_nothing(narrow, name: str) -> None:
     results = []
@@ -160,7 +160,7 @@ def test_grad_ckpt_changes_nothing(narrow, name: str) -> None:
         torch.testing.assert_close(results[1][key], x, msg=key)
 
 
-@pytest.mark.quick("DeepWV3Plus")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * ("101" in n)) for n in ARCHS])
 def test_the_trunk_is_one_part(narrow, name: str, monkeypatch) -> None:
     """In the summary, whose sums are those of the network with a named trunk, and for the compiler."""

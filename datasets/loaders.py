@@ -281,7 +281,7 @@ class Seen(NamedTuple):
 
     @property
     def lines(self) -> list[str]:
-        """For the log."""
+        """What the log says of the pictures: each that is left out, and how many are turned."""
         found = [f"left out: {reason}" for reason in self.left_out]
         how = "turned upright, as viewers show them, and so are their masks and labels"
         if not self.upright:

@@ -51,7 +51,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def duration(seconds: float) -> str:
-    """3725 -> "1:02:05"."""
+    """Write seconds as hours, minutes and seconds: 3725 -> "1:02:05"."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"

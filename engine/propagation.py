@@ -92,12 +92,12 @@ class Writer:
         return all(file.is_file() for file in self.files(clip, number))
 
     def copy(self, clip: VideoClip, number: int) -> None:
-        """A frame with the label that somebody drew."""
+        """Write a frame with the label that somebody drew."""
         frame = frame_of(clip.frames[number])
         self._write(clip, number, frame, label_of(clip.labels[number], frame), cut=False)
 
     def add(self, chain: Chain, step: Step) -> None:
-        """A propagated frame."""
+        """Write a propagated frame with its label."""
         image = frame_of(chain.clip.frames[step.number]) if self.keep else step.moved.image
         self._write(chain.clip, step.number, image, step.moved.label, self.cut and not self.keep)
 

@@ -22,7 +22,7 @@ from engine import agree, checkpoint, eval_mismatch, runfolder
 from engine.log import RunLog
 from engine.runlock import FolderLock
 from network.memory_layout import crashes_channels_last
-from slurm.run_script import leave
+from slurm.run_script import write_run_script
 from utils import amp, distributed
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """The run folder."""
+        """Where the run writes: its folder."""
         return self.log.run_dir
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ def write_batch_script(run: Run, argv: Sequence[str]) -> None:
     launch = "python" if distributed.launcher() == "python" else f"torchrun --nproc_per_node={here}"
     command = f"{launch} {shlex.quote(str(Path(__file__).resolve().parents[1] / 'train.py'))} {shlex.join(argv)}"
     gpus = here if run.ranks.device.type == "cuda" else 0
-    if run.ranks.is_main and (note := leave(run.folder, command, bool(run.cfg.EVAL.MODE), nodes, gpus)):
+    if run.ranks.is_main and (note := write_run_script(run.folder, command, bool(run.cfg.EVAL.MODE), nodes, gpus)):
         run.log.line(note)
 
 

@@ -282,7 +282,7 @@ def defaults() -> dict[str, Any]:
 
 
 def get(cfg: CfgNode, key: str) -> Any:
-    """Value of a dotted key."""
+    """Look up the value of a dotted key in the tree."""
     node: Any = cfg
     for part in key.split("."):
         node = node[part]

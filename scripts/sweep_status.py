@@ -35,7 +35,7 @@ STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 
 
 class Status(NamedTuple):
-    """One row of the table."""
+    """A row of the printed table: what is known of a run."""
 
     run: str
     state: str

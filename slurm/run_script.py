@@ -13,7 +13,7 @@ from utils.errors import UserError
 OLD = script.NAME + ".old"
 
 
-def leave(run: Path, command: str, evaluates: bool, nodes: int, gpus: int) -> str:
+def write_run_script(run: Path, command: str, evaluates: bool, nodes: int, gpus: int) -> str:
     """`train_cmd.sh` in the folder `run`, which runs or queues `command` again from this folder. Gives a line or none.
 
     One that submit_job has written stays, and so does that of a training which goes on. Another command's is renamed.

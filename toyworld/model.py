@@ -46,7 +46,7 @@ class Face:
         self.details.append(Face(patch(self.points, a0, b0, a1, b1), color, self.label, **looks))
 
     def glaze(self, a0: float, b0: float, a1: float, b1: float, tone: float = 1.0) -> None:
-        """Put a window there."""
+        """Put a window between these fractions of its width a and height b."""
         self.add(a0, b0, a1, b1, [c * tone for c in GLASS], fade=GLASS_FADE)
 
 

@@ -32,7 +32,7 @@ class PseudoColor(PictureFolder):
         }
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
-        """Say how many."""
+        """Say how many files were written, and where."""
         return Results([f"{self.written(ranks)} in {self.folder / ADDED} and {self.folder / PSEUDO}"])
 
 

@@ -67,5 +67,5 @@ class Images(PictureFolder):
         return {f"{file_stem(item.name)}_{kind}.png": encode_png(picture) for kind, picture in pictures.items()}
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
-        """Say how many."""
+        """Say how many files were written, and where."""
         return Results([f"{self.written(ranks)} in {self.folder}"])

@@ -29,12 +29,12 @@ class LabelMaps(PictureFolder):
             self._colors[self._ids[: spec.num_classes]] = spec.palette
 
     def files(self, item: EvalItem) -> dict[str, bytes]:
-        """One image's ids."""
+        """Make the file of one image, with its label ids."""
         ids = self._ids[to_array(item.prediction.classes)]
         data = encode_indexed(ids, self._colors) if ids.dtype == np.uint8 else encode_png(ids)
         return {f"{file_stem(item.name)}.png": data}
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
-        """Say how many."""
+        """Say how many files were written, and where."""
         how = "with colors" if self._ids.dtype == np.uint8 else "of 16 bits, without colors (ids above 255),"
         return Results([f"{self.written(ranks, 'label map')} {how} in {self.folder}"])

@@ -31,7 +31,7 @@ class ScaleScores(Sink):
                 self._counted.setdefault(name, empty).update(classes, item.label)  # type: ignore[arg-type]
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
-        """Sum over the ranks."""
+        """Sum the counts over the ranks; give the mean IoU of each scale."""
         found = scores_of({name: matrix.counts.numpy() for name, matrix in self._counted.items()}, ranks)
         scores = {name: found[name] for name in self.extras if name in found}
         means = ", ".join(f"{name} {100 * one.mean_iu:.2f}" for name, one in scores.items())

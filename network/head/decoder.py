@@ -1,4 +1,4 @@
-"""One step of a decoder."""
+"""A step of a decoder: convolution, batch norm, ReLU."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Trunk(nn.Module):
 
     @property
     def joined(self) -> Level:
-        """What `join` gives."""
+        """Stride and channels of the map that `join` gives."""
         return self.levels[-1]
 
     def join(self, features: Features) -> Tensor:

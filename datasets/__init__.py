@@ -36,9 +36,8 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     transform = transforms.build_train(cfg, classes)
     dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits)
     whole, labels = bool(cfg.DATASET.IMG_SIZES), audit.Labels(dataset, list(range(split.fine)))
-    sampler = (
-        whole_images.sampler(cfg, ranks, split, _most_steps(cfg)) if whole else _sampler(cfg, ranks, labels, split)
-    )
+    most = _most_steps(cfg)
+    sampler = whole_images.sampler(cfg, ranks, split, most) if whole else _sampler(cfg, ranks, labels, split)
     dump = None
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
         dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)

@@ -243,11 +243,9 @@ def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
         label = pseudo / city / path.name
         if label.is_file():
             probabilities = label.with_name(f"{label.stem}_prob.png")
-            confidence = _beside(probabilities, label) if coarse.min_confidence > 0 else None
+            prob = _beside(probabilities, label) if coarse.min_confidence > 0 else None
             by_hand = _beside(_coarse_label(drawn, city, stem), label) if drawn else None
-            items.append(
-                Item(str(path), str(label), path.stem, train_ids, confidence, by_hand, True, exif_turned=turned)
-            )
+            items.append(Item(str(path), str(label), path.stem, train_ids, prob, by_hand, True, exif_turned=turned))
     if not items:
         raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {pseudo} for the images in {images}")
     return items

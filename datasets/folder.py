@@ -89,9 +89,8 @@ def tree(images: str, *without: str) -> list[Item]:
         place = path.relative_to(root)
         short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
         choices.append([long] if short.endswith("_prob") else [short, long])
-    return [
-        Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, unique_names(choices), strict=True)
-    ]
+    names = unique_names(choices)
+    return [Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, names, strict=True)]
 
 
 def _images(images: str, *without: str) -> Found:

@@ -120,9 +120,8 @@ class ClassUniformSampler(EpochSampler):
         """Draw the whole epoch for all processes, in order, whole global batches only."""
         if self._drawn is None or self._drawn[0] != self.epoch:
             rng = random.Random(f"{self.seed}-{self.epoch}")
-            late = self.epoch >= self.late_from and self.late_centroids is not None
-            centroids = self.late_centroids if late and self.late_centroids is not None else self.centroids
-            crops = draw_epoch(self.images, centroids, self.num_classes, self.share, rng)
+            late = self.late_centroids if self.epoch >= self.late_from else None
+            crops = draw_epoch(self.images, self.centroids if late is None else late, self.num_classes, self.share, rng)
             more = int(len(self.images) * (1 + self.multiple)) - len(self.images) if self.coarse else 0
             crops += [(self.coarse[i], None) for i in _cycled(len(self.coarse), more, rng)]
             rng.shuffle(crops)

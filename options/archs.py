@@ -82,7 +82,7 @@ SPECIAL = {
 }
 ATROUS = ("aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
 OCR = ("ocr", "offset_ocr")
-WITH_WIDTH = ("plain", "aspp", "deeplab", "deeplab_plus", "deeper")  # heads whose width can be chosen
+SIZED = ("plain", "aspp", "deeplab", "deeplab_plus", "deeper")  # heads whose width can be chosen
 ANY = "chosen by its own options"
 
 ARCHS: dict[str, Arch] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from options import archs
-from options.archs import ANY, ATROUS, OCR, WITH_WIDTH, Arch
+from options.archs import ANY, ATROUS, OCR, SIZED, Arch
 
 
 class AskedRun(NamedTuple):
@@ -126,8 +126,7 @@ HRNET = Reader("networks with HRNet in their name", lambda run: run.arch.trunk =
 OCR_HEADS = Reader("networks with OCR", lambda run: run.arch.head in OCR)
 OCR_NETS = Reader("ocrnet....", lambda run: run.arch.head == "ocr")
 WIDE = Reader(
-    "networks whose head or attention has 3x3 convolutions",
-    lambda run: run.arch.head in WITH_WIDTH or bool(run.arch.scales),
+    "networks whose head or attention has 3x3 convolutions", lambda run: run.arch.head in SIZED or bool(run.arch.scales)
 )
 ASPP = Reader("networks with an ASPP", _aspp)
 SCALES = Reader("networks that combine scales", lambda run: bool(run.arch.scales))

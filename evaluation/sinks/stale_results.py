@@ -19,5 +19,4 @@ class StaleResults(Sink):
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say what is left of the older run."""
-        note = self._before.note() if ranks.is_main else ""
-        return Results([note] if note else ())
+        return Results([note] if ranks.is_main and (note := self._before.note()) else ())

@@ -22,7 +22,7 @@ _PREFIX_SHARE = 0.3  # of a state's entries, that a prefix may be taken off
 _PARTS = ("backbone", "decoder", "encoder", "trunk")  # names of parts: they are no wrapper's
 
 
-class Candidate(NamedTuple):
+class Found(NamedTuple):
     """A state dict and the keys that lead to it. `fits`: its entries that a network has, all where none is known."""
 
     keys: tuple[str, ...]
@@ -40,14 +40,12 @@ class Candidate(NamedTuple):
         return ".".join(self.keys) or "the file itself"
 
 
-def choose(
-    content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None
-) -> tuple[Candidate | None, str]:
+def choose(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | None = None) -> tuple[Found | None, str]:
     """The state of a file that a network with the entries `known` can use most of, or the largest; a note on others.
 
     `averaged`: weights whose key says so in place of the trained ones, where there are both.
     """
-    found = [Candidate(keys, state, _fits(state, known)) for keys, state in _states(content)]
+    found = [Found(keys, state, _fits(state, known)) for keys, state in _states(content)]
     if not any(place.fits for place in found):
         found = [place._replace(fits=len(place.state)) for place in found]
     raw = max((p for p in found if not p.averaged), key=_use, default=None)
@@ -63,7 +61,7 @@ def choose(
     return taken, f"the file has both: {kinds[0]} weights ({taken.name}) taken, {kinds[1]} ones ({left.name}) left"
 
 
-def _use(place: Candidate) -> tuple[int, int]:
+def _use(place: Found) -> tuple[int, int]:
     """The more fits, the better; then, the less else."""
     return place.fits, -len(place.state)
 

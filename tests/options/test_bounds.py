@@ -14,6 +14,29 @@ KINDS = ("least", "most", "above", "below")
 BOUNDED = [o for o in config.OPTIONS.values() if any(getattr(o, kind) is not None for kind in KINDS)]
 
 
+# Numbers of any size, and those that are judged beside others.
+UNBOUNDED = {
+    *("DATASET.MEAN", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK"),  # any mean; what a launcher counts
+    *("DATASET.NUM_CLASSES", "DATASET.IGNORE_LABEL", "AUG.SCALE_MAX", "EVAL.SPLIT_INDEX"),  # options.checks
+}
+STAGE = "MODEL.OCR_EXTRA."  # modules and blocks together: network.settings
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def test_every_number_has_a_bound() -> None:
+    """A row that loses its bound lets a zero through to a division, or a negative one to a layer's width."""
+    numbers = {
+        option.key
+        for option in config.OPTIONS.values()
+        if is_number(option.default) or (isinstance(option.default, tuple) and any(map(is_number, option.default)))
+    }
+    free = numbers - {option.key for option in BOUNDED}
+    assert {key for key in free if not key.startswith(STAGE)} == UNBOUNDED
+
+
 def refused(option: Option, number: float) -> bool:
     """Whether such a number, or one of several, is none that the option takes."""
     several = isinstance(option.default, tuple)

@@ -58,6 +58,7 @@ def scores(folder: Path) -> str:
     return (folder / "confusion.csv").read_text()
 
 
+@pytest.mark.slow
 def test_train_go_on_evaluate(words: list[str], root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The newest of the run is evaluated where no file is named; a list of test images means predictions."""
     run = root / "output/cityscapes/net"

@@ -25,7 +25,7 @@ def words(tiny_run: list[str]) -> Callable[..., list[str]]:
     return make
 
 
-@pytest.mark.quick("v2.0-more1-123")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("release", "more", "classes"),
     [("v1.2", (), 65), ("v2.0", ("--map_crop_val",), 123), ("both", ("--bs_val", "2"), 65)],

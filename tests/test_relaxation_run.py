@@ -71,6 +71,7 @@ def test_a_partial_file_does_not_predict(
     assert "2 entries are missing or of another shape, final.6.weight first" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_training_by_the_published_flags(tiny_scenes: Path, partial: Path, tmp_path: Path) -> None:
     """From a file of which all is taken but what differs. After epoch 1 the learning rate starts anew, and relaxation
     ends; the state has the published names.

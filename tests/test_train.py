@@ -80,6 +80,7 @@ def test_evaluation_of_a_checkpoint_alone_repeats_its_score(trained: list[str], 
     assert rows(words, "val")[-1]["mean_iu"] == rows(trained, "val")[-1]["mean_iu"] > 0
 
 
+@pytest.mark.slow
 def test_prediction_of_a_folder(trained: list[str], tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     for name, size in (("a.png", (50, 70)), ("sub/b.jpg", (64, 41))):
@@ -297,6 +298,7 @@ def test_two_processes_equal_one(uneven: list[str], tmp_path: Path, name: str) -
     assert confusions[0] == confusions[1] and len(confusions[0]) > 100
 
 
+@pytest.mark.quick("flags0", "flags2", "flags3", "flags4", "flags6", "flags8")
 @pytest.mark.parametrize(
     "flags",
     [
@@ -356,6 +358,7 @@ def test_resume_of_a_file_in_another_folder(trained: list[str], tiny_run: list[s
     assert kept.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_resume_of_a_published_checkpoint(tiny_run: list[str], tmp_path: Path) -> None:
     """Weights, optimizer and epoch; what has another number of classes starts anew."""
     words = [*tiny_run, "--optimizer", "sgd", "--max_epoch", "1"]
@@ -499,6 +502,7 @@ def test_stop_request_agrees_over_ranks() -> None:
     assert stop.requested(DistributedContext()) and stop.exit_code == 143
 
 
+@pytest.mark.slow
 def test_file_in_the_run_folder_stops_the_run(tiny_run: list[str]) -> None:
     """Once: the checkpoint stands, the file is gone, the next start goes on."""
     folder(tiny_run).mkdir()

@@ -31,6 +31,7 @@ FORWARD = [
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
+@pytest.mark.quick("ocrnet*", "deepv3*", "basic.HRNet-*", "mscale2*")
 @pytest.mark.parametrize(("name", "classes"), MANIFESTS)
 def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> None:
     """Names, order and shapes of the state; the parameters' order, by which optimizer states are indexed."""

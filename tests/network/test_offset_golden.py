@@ -120,6 +120,7 @@ def test_variants_of_hrnet() -> None:
     close(file, "softmax_fused", outputs["pred"])
 
 
+@pytest.mark.slow
 def test_ocr() -> None:
     """Of the two predictions the auxiliary head's is the first."""
     file, make = made("ovenet_seg_hrnet_ocr_w48", "offset.HRNet_OCR")

@@ -253,6 +253,7 @@ def test_what_has_changed_is_labelled_anew(teacher: str, tmp_path: Path) -> None
     assert "3 images, 1 of them labeled before" in log
 
 
+@pytest.mark.slow
 def test_any_folder_of_images(teacher: str, tmp_path: Path) -> None:
     sizes = {"x.png": (40, 60), "x.jpg": (33, 71), "deep/er/y.JPG": (64, 32), "deep/z_prob.bmp": (32, 32)}
     for name, size in sizes.items():

@@ -9,6 +9,7 @@ import pytest
 from scripts import make_scenes
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts = ["--count", "train=1", "--count", "val=1", "--count", "train_extra=1"]
     assert make_scenes.main([str(tmp_path), "--parts", "coarse", "--size", "96x192", "--workers", "1", *counts]) == 0

@@ -73,6 +73,7 @@ def test_render_is_a_pure_function() -> None:
         assert (other != few[0]).mean() > 0.05
 
 
+@pytest.mark.slow
 def test_files_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     for workers in (1, 2):
         toyworld.write(tmp_path / str(workers), ("fine",), counts=FEW, size=SMALL, workers=workers)
@@ -226,7 +227,7 @@ def test_fog_takes_the_contrast_out_of_the_distance() -> None:
 
 def test_every_class_is_drawn() -> None:
     """In few scenes; how often, and that color and place do not tell them, is looked at in all 150, slowly."""
-    labels = [ids.train_ids(toyworld.render(index, size=(64, 128))[1]) for index in (0, 3, *range(8, 14))]
+    labels = [ids.train_ids(toyworld.render(index, size=(64, 128))[1]) for index in range(10, 14)]
     pixels = np.bincount(np.concatenate(labels).ravel(), minlength=256)[:19]
     assert SPEC.classes[pixels.argmax()] == "road" and pixels.min() > 60
     assert pixels[SPEC.classes.index("rider")] < 0.012 * pixels.sum()

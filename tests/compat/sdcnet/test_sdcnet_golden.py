@@ -71,7 +71,7 @@ def maps(net: network.Net, x: Tensor) -> dict[str, np.ndarray]:
     return {key: value.numpy() for key, value in found.items()}
 
 
-@pytest.mark.quick("DeepR50V3PlusD_m1")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward(filled, name: str) -> None:
     expected = np.load(SDCNET / f"{name}.npz")

@@ -108,8 +108,9 @@ def _data(cfg: CfgNode) -> Problems:
     """Lists, coarse images and augmentation that say two things."""
     d, a = cfg.DATASET, cfg.AUG
     lists = {"--list_train": d.LIST_TRAIN, "--list_val": d.LIST_VAL, "--list_test": d.LIST_TEST}
-    beside = {"--conditions": d.CONDITIONS, "--maxSkip": d.MAX_SKIP}
     crops = {"--coarse_boost_classes": d.COARSE_BOOST_CLASSES, "--only_coarse": d.ONLY_COARSE}
+    beside = {"--conditions": d.CONDITIONS, "--maxSkip": d.MAX_SKIP, **crops, "--coarse_multiple": d.COARSE_MULTIPLE,
+              "--custom_coarse_prob": d.CUSTOM_COARSE_PROB >= 0}  # fmt: skip
     return {
         **{f"{flag} is a list of ADE20K: add --dataset ade20k, or leave it out":
            path.endswith(".odgt") and d.NAME != "ade20k" for flag, path in lists.items()},

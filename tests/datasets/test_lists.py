@@ -82,8 +82,9 @@ def test_any_dataset_takes_lists(root: Path, make_cfg: Make) -> None:
     ]
     (shown,) = datasets.build_val(cfg, DistributedContext(), "test")
     assert shown["label"] == [None] and shown["name"] == ["x"]
-    with pytest.raises(UserError, match="--list_train names all training images itself: leave --maxSkip out"):
-        make_cfg(*words[:-1], "0.5", "--list_train", "x.lst", "--maxSkip", "3")
+    for beside in (["--maxSkip", "3"], ["--coarse_boost_classes", "3"], ["--custom_coarse_prob", "0.5"]):
+        with pytest.raises(UserError, match=f"--list_train names all training images itself: leave {beside[0]} out"):
+            make_cfg(*words[:-1], "0.5", "--list_train", "x.lst", *beside)
 
 
 def test_a_wrong_list_of_validation_is_found_before_training(root: Path, make_cfg: Make) -> None:

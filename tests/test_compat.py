@@ -92,7 +92,7 @@ for child in children:
 """
 
 
-@pytest.fixture(scope="module", params=["all", pytest.param("each", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["all", "each"])
 def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_words) -> dict[str, dict]:
     """{system that is left out, or "all", or "none": what the program found}."""
     folder = tmp_path_factory.mktemp("trees")
@@ -114,6 +114,7 @@ def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return {case.name: json.loads((case / "found.json").read_text()) for case in cases}
 
 
+@pytest.mark.slow
 def test_a_room_that_is_left_out_is_missed_by_none(without: dict[str, dict]) -> None:
     whole = without["none"]
     for system in without.keys() - {"none"}:

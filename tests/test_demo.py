@@ -164,6 +164,7 @@ def test_options_of_train_pass_through(own: Path, shape: list[str], tmp_path: Pa
     assert not np.array_equal(expected(shape, image), expected(shape, image, n_scales="0.5,1.0,2.0"))
 
 
+@pytest.mark.slow
 def test_a_folder_of_all_sorts(
     own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -318,6 +318,7 @@ def test_options_of_training_run(tiny_run: list[str], flags: list[str]) -> None:
     assert np.isfinite(rows(tiny_run, "train")[0]["loss"])
 
 
+@pytest.mark.quick("flags0", "flags2")
 @pytest.mark.parametrize(
     "flags",
     [

@@ -26,11 +26,14 @@ CONDITIONS = ["fog", "night", "rain", "snow"]
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes(once: Callable[..., Path]) -> Path:
     """Embedded scenes in the four conditions, which lie as ACDC does."""
-    root = tmp_path_factory.mktemp("acdc") / "scenes"
-    toyworld.write(root, CONDITIONS, counts={"adverse_train": 2, "adverse_val": 1}, size=(64, 128), workers=1)
-    return root
+    counts = {"adverse_train": 2, "adverse_val": 1}
+
+    def draw(root: Path) -> None:
+        toyworld.write(root / "scenes", CONDITIONS, counts=counts, size=(64, 128), workers=1)
+
+    return once("acdc", draw) / "scenes"
 
 
 def test_items_of_each_condition(scenes: Path) -> None:

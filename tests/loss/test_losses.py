@@ -121,7 +121,9 @@ def test_extreme_logits_and_constant_labels(case, dtype, scale):
         assert grad.isfinite().all()
 
 
-@pytest.mark.quick("dtype0-*")
+@pytest.mark.quick(
+    "dtype0-rmi", "dtype0-relaxation*", "dtype0-dice*", "dtype0-ohem*", "dtype0-bootstrapped*", "dtype0-weighted*"
+)
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_types_are_raised(case, dtype):

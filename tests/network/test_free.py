@@ -90,6 +90,7 @@ def test_a_step_with_every_loss(name: str) -> None:
     assert net.eval()(image[:1])["pred"].shape == (1, 5, 64, 96)
 
 
+@pytest.mark.quick("hrnet*", "resnet50*")
 @pytest.mark.parametrize("name", ["resnet50+ocr+hierarchical", "wide_resnet38+upernet", "hrnet+ppm+paired"])
 def test_state_round_trip(name: str) -> None:
     net, other = made(name), made(name)

@@ -43,6 +43,7 @@ def test_published_samples(path: Path) -> None:
     assert file.optimizer["state"]
 
 
+@pytest.mark.quick("nvidia", "own", "plain")
 @pytest.mark.parametrize(
     "wrap",
     [

@@ -104,6 +104,7 @@ def test_behind_the_camera_nothing_is_known(scene: Scene) -> None:
     assert 0 < np.isnan(flow).any(-1).mean() < 0.9
 
 
+@pytest.mark.slow
 def test_files(tmp_path: Path) -> None:
     counts = {"train": 1, "val": 1, "sequences": 1, "frames": 3}
     toyworld.write(tmp_path, ("fine", "motion"), counts=counts, size=(64, 128), workers=1)

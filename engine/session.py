@@ -138,7 +138,7 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
     )
     for line in eval_mismatch.of(start.path, config.flat(run.cfg), inference.rule_name(run.cfg)):
         run.log.line(f"warning: {line}")
-    report.require_complete(run.cfg.MODEL.ARCH, run.cfg.DATASET.NUM_CLASSES)
+    report.require_complete(f"{run.cfg.MODEL.ARCH} with {run.cfg.DATASET.NUM_CLASSES} classes")
 
 
 def log_header(run: Run, notes: Sequence[str]) -> None:

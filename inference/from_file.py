@@ -36,7 +36,7 @@ def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:
     """As `build`, of a file and further flags, with all weights from the file. UserError if one is missing there."""
     found = build([*argv, "--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)])
     report = weights_of(found.net, found.cfg.SNAPSHOT)
-    report.require_complete(found.cfg.MODEL.ARCH, found.cfg.DATASET.NUM_CLASSES)
+    report.require_complete(f"{found.cfg.MODEL.ARCH} with {found.cfg.DATASET.NUM_CLASSES} classes")
     return found
 
 

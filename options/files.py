@@ -42,11 +42,11 @@ def read(file: str, systems: Sequence[ForeignConfig], foreign: Foreign) -> tuple
     return {key: OPTIONS[key].coerce(value, f"{where}: {said}") for said, key, value in found}, system is None
 
 
-def _check(leaves: Collection[tuple[str, Any]], keys: Collection[str], texts: Collection[str]) -> None:
+def _check(values: Collection[tuple[str, Any]], keys: Collection[str], texts: Collection[str]) -> None:
     """UserError for a section that is empty, or a value, and for a list in place of one of `texts`."""
     sections = {key[:i] for key in keys for i, letter in enumerate(key) if letter == "."}
     sections = sections or set(keys)  # a system without a table of its keys: the parts of its file
-    for key, value in leaves:
+    for key, value in values:
         if key in sections and value is None:
             raise UserError(f"section {key} is empty: give its keys below it, further right, or leave it out")
         if key in sections and key not in keys:

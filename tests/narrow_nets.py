@@ -30,6 +30,13 @@ NARROW = {
 }
 
 
+# Of the tests of every network, those in `make test`: each kind of trunk, head and scales.
+FEW = (
+    *("ocrnet.HRNet_Mscale", "basic.HRNet", "mscale.DeepV3W38Fuse", "mscale2*", "offset.HRNet_OCR", "deepv3.DeepV3R50"),
+    *("deeper.DeeperW38", "encoder_decoder", "attnscale.DeepV3R50BP"),
+)
+
+
 def one_of_each() -> Iterator[object]:
     """Parameters: every network; slow are those whose trunk, head and way to scale an earlier one has, too.
 

@@ -13,6 +13,7 @@ from network.flow.flownets import FlowNetC, FlowNetFusion, FlowNetS, FlowNetSD, 
 from network.flow.padding import padded
 from network.flow.warp import warp
 from network.weights import LoadReport, read_file, take
+from network.weights.formats import below
 from utils.errors import UserError
 
 STRIDE = 64
@@ -72,16 +73,9 @@ def load(net: FlowNet2, path: str) -> LoadReport:
     Raises UserError, and leaves the network as it is, if less than a tenth of the file's weights fits.
     """
     weights = read_file(path)
-    inside = {name.removeprefix(INSIDE): x for name, x in weights.state.items() if name.startswith(INSIDE)}
-    return take(net, replace(weights, state=inside or weights.state), path, "give a file of FlowNet2")
-
-
-def check_whole(report: LoadReport, path: str, name: str) -> None:
-    """UserError where the file left weights of the network `name` open."""
-    if not report.complete:
-        lacking = [*report.missing, *report.skipped]
-        found = f"checkpoint {path} lacks {len(lacking)} weights of {name}, the first {lacking[0]}"
-        raise UserError(f"{found}; give a whole file of {name}")
+    return take(
+        net, replace(weights, state=below(weights.state, INSIDE) or weights.state), path, "give a file of FlowNet2"
+    )
 
 
 def source(weights: str, device: torch.device | str = "cpu") -> Callable[[Tensor, Tensor], Tensor]:
@@ -92,8 +86,7 @@ def source(weights: str, device: torch.device | str = "cpu") -> Callable[[Tensor
     if not weights:
         raise UserError("FlowNet2 needs a file of weights: give its path")
     net = FlowNet2()
-    report = load(net, weights)
-    check_whole(report, weights, "FlowNet2")
+    load(net, weights).require_complete("FlowNet2", "give a whole file of FlowNet2")
     net.requires_grad_(False).eval().to(device)
 
     @torch.no_grad()

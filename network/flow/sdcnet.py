@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from network.flow.flownet2 import INSIDE, FlowNet2, check_whole
+from network.flow.flownet2 import INSIDE, FlowNet2
 from network.flow.flownets import conv_act, initialize, up_act
 from network.flow.padding import padded
 from network.flow.warp import warp
@@ -179,7 +179,7 @@ def from_file(path: str, flow: Flow | None = None) -> SDCNet2D:
     if not length:
         raise UserError(f"checkpoint {path} ({weights.source}) holds no SDCNet; give a file of SDCNet")
     net = MODELS[name](flow, length, width)
-    check_whole(_take(net, weights, path), path, name)
+    _take(net, weights, path).require_complete(name, f"give a whole file of {name}")
     return net
 
 

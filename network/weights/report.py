@@ -32,14 +32,14 @@ class LoadReport:
         """Every weight of the target came from the file."""
         return not self.skipped and not self.missing
 
-    def require_complete(self, arch: str, num_classes: int) -> None:
-        """UserError that names the first weight of the network, `arch` of `num_classes`, that is not from the file."""
+    def require_complete(self, network: str, cure: str = "check --arch and --dataset") -> None:
+        """UserError that names the first weight of `network` that is not from the file, and says what to do."""
         lacking = [*self.skipped, *self.missing]
         if lacking:
             content = f"{self.weights.num_classes or 'unknown'} classes, {self.weights.arch or 'unknown arch'}"
             raise UserError(
-                f"{self.path} ({content}) does not fill {arch} with {num_classes} classes: {len(lacking)} entries are "
-                f"missing or of another shape, {lacking[0]} first; check --arch and --dataset"
+                f"{self.path} ({content}) does not fill {network}: {len(lacking)} entries are "
+                f"missing or of another shape, {lacking[0]} first; {cure}"
             )
 
     def share(self) -> float:

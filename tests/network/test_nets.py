@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from narrow_nets import one_of_each
+from narrow_nets import FEW, one_of_each
 from yacs.config import CfgNode
 
 import network
@@ -20,17 +20,7 @@ def image(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.quick(
-    "ocrnet.HRNet_Mscale",
-    "basic.HRNet",
-    "mscale.DeepV3W38Fuse",
-    "mscale2*",
-    "offset.HRNet_OCR",
-    "deepv3.DeepV3R50",
-    "deeper.DeeperW38",
-    "encoder_decoder",
-    "attnscale.DeepV3R50BP",
-)
+@pytest.mark.quick(*FEW)
 @pytest.mark.parametrize("arch", ARCHS)
 def test_forward_and_backward(narrow, arch: str) -> None:
     net = narrow(arch).train()

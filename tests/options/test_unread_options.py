@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from narrow_nets import FEW
 
 import config
 import network
@@ -80,17 +81,7 @@ def test_every_network_has_a_row() -> None:
         assert callable(pkgutil.resolve_name(f"network.{part.make}")), part
 
 
-@pytest.mark.quick(
-    "ocrnet.HRNet_Mscale",
-    "basic.HRNet",
-    "mscale.DeepV3W38Fuse",
-    "mscale2*",
-    "offset.HRNet_OCR",
-    "deepv3.DeepV3R50",
-    "deeper.DeeperW38",
-    "encoder_decoder",
-    "attnscale.DeepV3R50BP",
-)
+@pytest.mark.quick(*FEW)
 @pytest.mark.parametrize("arch", sorted(ARCHS))
 def test_table_says_what_constructors_read(arch: str) -> None:
     values = config.defaults() | {"MODEL.ARCH": arch}

@@ -154,7 +154,7 @@ def test_source(narrow, tmp_path, monkeypatch) -> None:
     [
         (None, "needs a file of weights"),
         ({"state_dict": {"conv1.weight": torch.zeros(3)}}, "give a file of FlowNet2"),
-        ({"flownetc.conv1.0.bias": torch.zeros(4)}, "lacks 219 weights of FlowNet2"),
+        ({"flownetc.conv1.0.bias": torch.zeros(4)}, "does not fill FlowNet2: 219 entries are missing"),
     ],
 )
 def test_wrong_file(tmp_path, monkeypatch, content, says: str) -> None:

@@ -183,7 +183,7 @@ def test_known_by_name(tmp_path: Path) -> None:
         (None, "needs a file of weights"),
         ({"conv1.0.weight": torch.zeros(3)}, "holds no SDCNet"),
         ({"flownetc.conv1.0.bias": torch.zeros(3)}, "holds no SDCNet"),
-        ("cut", "lacks 1 weights of SDCNet2D, the first final_flow.bias"),
+        ("cut", "does not fill SDCNet2D: 1 entries are missing or of another shape, final_flow.bias first"),
         ("long", "SDCNet2DRecon of 4 frames; give one of 2 or 3"),
     ],
 )

@@ -105,7 +105,7 @@ def test_table_is_the_published_one() -> None:
     assert palette[:20].tolist() == FACTS["palette_first_20_rgb"] and len(palette) == FACTS["palette_entries"]
 
 
-@pytest.mark.quick("1")
+@pytest.mark.in_make_test("1")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: str) -> None:
     """In so many processes; then once more in this one."""

@@ -19,13 +19,13 @@ from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
 
 CLASSES = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
-COLOURS = ((128, 64, 128), (0, 0, 142), (0, 80, 100))
+COLORS = ((128, 64, 128), (0, 0, 142), (0, 80, 100))
 
 
 def spec_of(ids: tuple[int, ...], ignored: tuple[int, ...] = ()) -> DatasetSpec:
     """Three classes of these ids."""
     values = {**dict.fromkeys(ignored, 255), **{value: train for train, value in enumerate(ids)}}
-    return DatasetSpec("own", ("a", "b", "c"), COLOURS, id_to_train=values, train_to_id=ids)
+    return DatasetSpec("own", ("a", "b", "c"), COLORS, id_to_train=values, train_to_id=ids)
 
 
 def item(confidence: float = 1.0) -> EvalItem:

@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--val", type=int, default=30, help="pictures of the validation")
     args, rest = flags.parse_known_args(argv)
     args.out = args.out.resolve()  # the trainings run from the repository
-    return exit_code(lambda: drive(args, rest), args.out)
+    return exit_code(lambda: run(args, rest), args.out)
 
 
-def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
+def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """The labels' table, then that of the trainings."""
     scenes = draw(args)
     print(figures(scenes, args.flows.split(","), args.propagate, rest), flush=True)

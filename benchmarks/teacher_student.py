@@ -1,4 +1,4 @@
-"""Do automatic labels help? Embedded scenes, few of them labeled: a teacher, its labels, a student trained on them.
+"""Do pseudo-labels help? Embedded scenes, few of them labeled: a teacher, its labels, a student trained on them.
 
 python benchmarks/teacher_student.py --out logs/teacher_student [--seeds 0,1,2] [--fraction 0.33] [--epochs 100]
 
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.compare import call, final, table, train_once
 from utils.cli import exit_code, place_to_write, start
 
-TEACHER, STUDENT = "fine only", "fine + automatic labels"
+TEACHER, STUDENT = "fine only", "fine + pseudo-labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).
 COARSE = ("--coarse_boost_classes", "3,4,6,7,9,11,12,13,14,15,16,17,18", "--custom_coarse_prob", "0.5")
 
@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--epochs", type=int, default=100)
     flags.add_argument("--threshold", default="0.9", help="least confidence of the teacher's labels")
     args = flags.parse_args(argv)
-    return exit_code(lambda: drive(args), args.out)
+    return exit_code(lambda: run(args), args.out)
 
 
-def drive(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Draw the scenes, train all pairs, print their table."""
     call("scripts/make_scenes.py", str(args.out / "scenes"), "--parts", "fine,coarse")
     pairs = {seed: pair(args, seed) for seed in args.seeds.split(",")}

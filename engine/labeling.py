@@ -146,7 +146,7 @@ def label(job: Job, net: network.Net) -> Seen:
     dataset = SegmentationDataset(job.left, job.run.spec, image_bits=job.bits)
     workers = cfg.DATASET.NUM_WORKERS
     loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient=True)
-    for batch in progress(loader, "auto labels", len(loader), lines=20, shown=ranks.is_main):
+    for batch in progress(loader, "pseudo-labels", len(loader), lines=20, shown=ranks.is_main):
         for item in sinks.items(batch, predictor(batch["image"])):
             job.sink.add(item)
     seen = loader.seen(ranks)
@@ -159,7 +159,7 @@ def report(job: Job, covered: Sequence[Covered]) -> Path:
     done = job.done
     return write_report(
         job.run,
-        f"Automatic labels by {Path(job.run.cfg.SNAPSHOT).name}",
+        f"Pseudo-labels by {Path(job.run.cfg.SNAPSHOT).name}",
         coverage=covered,
         rows=[sample(job.sink, item, job.bits) for item in done[:: max(1, len(done) // SAMPLES)][:SAMPLES]],
         facts=[("images", f"{len(done):,}"), ("pixels kept", f"{percent(share_kept(covered))} %")],

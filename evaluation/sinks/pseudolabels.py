@@ -39,7 +39,7 @@ def ignored_id(spec: DatasetSpec) -> int:
     if not ignored:
         free = next(value for value in range(254, -1, -1) if value not in values)
         raise UserError(
-            f"automatic labels need a value for what they leave out, and each of {spec.name} is a class: "
+            f"pseudo-labels need a value for what they leave out, and each of {spec.name} is a class: "
             f"add one that is none to the file of --classes (ignore: [{free}])"
         )
     return max(ignored, key=lambda value: (value < 256, value))
@@ -113,4 +113,4 @@ class PseudoLabels(Sink):
         total = sum(ranks.gather(self._count))
         if ranks.is_main and total:
             labelrecord.write(self.folder, self.spec, self.made)
-        return Results([f"{counted(total, 'automatic label')} in {self.folder}"])
+        return Results([f"{counted(total, 'pseudo-label')} in {self.folder}"])

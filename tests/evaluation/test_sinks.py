@@ -138,7 +138,7 @@ def test_a_submission_leaves_out_what_an_older_run_left(tmp_path: Path) -> None:
     assert zipfile.ZipFile(tmp_path / "submit.zip").namelist() == ["new.png"]
 
 
-def test_auto_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None:
+def test_pseudo_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None:
     sink = PseudoLabels(tmp_path / "autolabelled", SPEC)
     sink.add(item("troisdorf_000000_000073_leftImg8bit", wrong=2))
     sink.add(item("holiday"))

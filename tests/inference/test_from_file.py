@@ -122,7 +122,7 @@ def test_labels_of_a_folder_are_of_the_same_classes(
 
 
 @pytest.mark.parametrize("now", [[1, 2, 4], [3, 2, 1], [0, 1, 2]])
-def test_automatic_labels_of_other_values_are_not_mixed(tmp_path: Path, now: list[int]) -> None:
+def test_pseudo_labels_of_other_values_are_not_mixed(tmp_path: Path, now: list[int]) -> None:
     labelrecord.write(tmp_path, classfile.read(str(classes(tmp_path, [1, 2, 3]))), {})
     labeling.check_out(tmp_path, classfile.read(str(classes(tmp_path, [1, 2, 3]))), {})
     with pytest.raises(UserError, match="has labels of other values .* was . in the labels, in list"):

@@ -1,4 +1,4 @@
-"""Automatic labels: teacher -> labels -> a training on them; interruptions, any folder of images, users' mistakes."""
+"""Pseudo-labels: teacher -> labels -> a training on them; interruptions, any folder of images, users' mistakes."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_coverage_and_report(labeled: Path) -> None:
     road = sum(int((picture(path) == 7).sum()) for path in labels)
     assert counts[:, 1, 0].sum() == road
     page = (labeled / "report.html").read_text()
-    assert "Automatic labels by best_checkpoint" in page and "What was kept" in page and "Error: wrong" not in page
+    assert "Pseudo-labels by best_checkpoint" in page and "What was kept" in page and "Error: wrong" not in page
     assert f"{counts[:, 1, 0].sum():,}" in page and page.count("<figure>") == 4 * 3
     record = json.loads((labeled / "autolabels.json").read_text())
     assert record["classes"] == list(cityscapes.SPEC.classes) and record["ids"] == list(cityscapes.SPEC.train_to_id)
@@ -157,7 +157,7 @@ def test_interrupted_and_resumed_gives_the_same_files(
 def test_several_processes_make_the_same_files(teacher: str, scenes: Path, labeled: Path, tmp_path: Path) -> None:
     words = command(teacher, scenes / "leftImg8bit/train_extra", tmp_path / "auto")
     output = finish(*ranks(auto_label.main, words))
-    assert "auto labels 2/2" in output and "4 images, 0 of them" in output
+    assert "pseudo-labels 2/2" in output and "4 images, 0 of them" in output
     assert content(tmp_path / "auto") == content(labeled)
 
 

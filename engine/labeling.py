@@ -69,14 +69,19 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> from_file.Trained:
     argv = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     argv += ["--result_dir", str(args.out), *rest]
     found = from_file.build(argv, scales=args.scales)
-    if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
+    scales = found.cfg.MODEL.N_SCALES
+    if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES or not scales:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
-        argv += ["EVAL.SCALES", args.scales]
+        argv += ["EVAL.SCALES", _joined(scales)]
     else:
-        one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
-        argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
+        one, *more = sorted(scales, key=lambda scale: scale != 1.0)
+        argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", str(one), "EVAL.EXTRA_SCALES", _joined(more)]
     return found._replace(cfg=config.load(argv, found.metadata))
+
+
+def _joined(scales: Sequence[float]) -> str:
+    return ",".join(map(str, scales))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:

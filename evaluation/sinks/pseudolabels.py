@@ -45,11 +45,11 @@ def ignored_id(spec: DatasetSpec) -> int:
     return max(ignored, key=lambda value: (value < 256, value))
 
 
-def thresholds(text: str, spec: DatasetSpec, default: float = 0.9) -> list[float]:
-    """ "0.9", "road=0.95,bus=0.5" or both, "0.9,road=0.95": least confidence of every class; UserError for others."""
+def thresholds(parts: Sequence[str], spec: DatasetSpec, default: float = 0.9) -> list[float]:
+    """Least confidence of every class, of "0.9" for all of them and "road=0.95" for one; UserError for others."""
     known = {name.lower(): k for k, name in enumerate(spec.classes)}
     least, own = default, {}
-    for part in text.split(","):
+    for part in parts:
         name, _, number = part.rpartition("=")
         try:
             value = float(number)

@@ -390,12 +390,12 @@ def test_damaged_record(run: list[str], labeled: Path, tmp_path: Path, capsys: p
 
 def test_thresholds() -> None:
     spec = cityscapes.SPEC
-    assert thresholds("0.8", spec) == [0.8] * 19
-    assert thresholds("road=0.95,Traffic Light=0.5", spec)[:8] == [0.95, 0.9, 0.9, 0.9, 0.9, 0.9, 0.5, 0.9]
-    assert thresholds("0.3,bus=0", spec)[14:17] == [0.3, 0.0, 0.3]
-    for text in ("", "1.5", "road=", "road=high", "nan"):
+    assert thresholds(["0.8"], spec) == [0.8] * 19
+    assert thresholds(["road=0.95", "Traffic Light=0.5"], spec)[:8] == [0.95, 0.9, 0.9, 0.9, 0.9, 0.9, 0.5, 0.9]
+    assert thresholds(["0.3", "bus=0"], spec)[14:17] == [0.3, 0.0, 0.3]
+    for part in ("", "1.5", "road=", "road=high", "nan"):
         with pytest.raises(UserError, match="--threshold takes numbers from 0 to 1"):
-            thresholds(text, spec)
+            thresholds([part], spec)
 
 
 def test_places() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
+from options import archs
 from utils.errors import UserError
 
 
@@ -81,8 +82,6 @@ def _params(net: nn.Module, s: Settings) -> Params:
     trained = [(name, p) for name, p in every.items() if p.requires_grad]
     if not s.lr_decoder and s.decay_on == "all":
         return [p for _, p in trained]
-    if s.lr_decoder and not {"encoder", "decoder"} <= {name.partition(".")[0] for name in every}:
-        raise UserError("--lr_decoder is of networks with encoder and decoder (--arch encoder_decoder): leave it out")
     layers = [part for part in net.modules() if isinstance(part, (_ConvNd, nn.Linear))]
     weights = {id(part.weight) for part in layers}
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
@@ -97,8 +96,10 @@ def _params(net: nn.Module, s: Settings) -> Params:
 
 def build(cfg: Any, net: nn.Module) -> Optimizer:
     """The optimizer that OPTIM.{NAME, LR, LR_DECODER, WEIGHT_DECAY, DECAY_ON, MOMENTUM, AMSGRAD} ask for."""
-    o = cfg.OPTIM
-    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD, o.LR_DECODER, o.DECAY_ON))
+    o, m = cfg.OPTIM, cfg.MODEL
+    head = archs.parts(archs.find(m.ARCH), m.ENCODER, m.DECODER).head
+    lr_decoder = o.LR_DECODER if head.decoder else 0.0  # a recipe may have it for another network
+    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD, lr_decoder, o.DECAY_ON))
 
 
 def _apex(name: str) -> Any:

@@ -16,21 +16,24 @@ from utils.errors import UserError
 
 # A loss and the epochs in which it holds: (loss, start, stop).
 Phases = Sequence[tuple[PixelLoss, float, float]]
+# Outputs that have a term by themselves, or are read by one.
+READ = {"aux", "deepsup", "initial", "seed", "initial_aux", "seed_aux", "offset", "confidence"}
 
 
 def from_loss_terms(cfg: Any, ranks: DistributedContext) -> list[Term]:
     """LOSS.TERMS "dice:pred:1,dice:aux:0.4" -> a term each, of the loss with its options, in that order."""
     made: dict[str, PixelLoss] = {}
     terms = []
-    for name, output, weight in cfg.LOSS.TERMS:
-        outputs, reads = tuple(output.split("+")), table.find(name).outputs
+    single = {f"pred_{scale_name(scale)}" for scale in _training_scales(cfg.MODEL)}
+    for name, outputs, weight in cfg.LOSS.TERMS:
+        reads, given = table.find(name).outputs, "+".join(outputs)
         if len(outputs) != len(reads):
-            raise UserError(f"--loss_terms: give {name} as {name}:{'+'.join(reads)}:{weight:g}, not {output!r}")
+            raise UserError(f"--loss_terms: give {name} as {name}:{'+'.join(reads)}:{weight:g}, not {given!r}")
         if name not in made:
             made[name] = table.make(cfg, name, ranks)
         # Before the second scale is looked at there is no prediction of a single one.
-        start = cfg.MODEL.SECOND_SCALE_FROM if output.startswith("pred_") else 0
-        terms.append(Term(f"{name}_{output}", outputs, weight, made[name], start))
+        start = cfg.MODEL.SECOND_SCALE_FROM if single & {*outputs} else 0
+        terms.append(Term(f"{name}_{given}", outputs, weight, made[name], start))
     twice = [term.name for i, term in enumerate(terms) if term.name in {t.name for t in terms[:i]}]
     if twice:
         raise UserError(f"--loss_terms has {twice[0].replace('_', ':', 1)} twice: add their weights")
@@ -40,8 +43,12 @@ def from_loss_terms(cfg: Any, ranks: DistributedContext) -> list[Term]:
 def by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
     """main + OCR_ALPHA * aux + SUPERVISED_MSCALE_WT * (sum over the scales); "Hierarchical Multi-Scale Attention for
     Semantic Segmentation" (Tao et al., arXiv:2005.10821), section 3.
+
+    UserError for an output that none of these reads.
     """
     o, given = cfg.LOSS, outputs(cfg)
+    if unread := sorted(given - READ):
+        raise UserError(f"--arch {cfg.MODEL.ARCH} gives {', '.join(unread)}, which needs a loss: give --loss_terms")
     main = _phases(cfg, ranks)
     # Under RMI the other terms are trained with its cross entropy part alone.
     plain = [(table.make(cfg, "rmi_ce", ranks), 0, math.inf)] if o.RMI else main

@@ -16,9 +16,7 @@ from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
 from network.net import Net
-from network.trunk.hrnet import HRNet, Stage
-from network.trunk.wide_resnet import WideResNet38
-from network.trunk.xception import Xception71
+from network.trunk.hrnet import Stage
 from options import archs
 from utils.errors import UserError
 
@@ -48,8 +46,7 @@ def build(cfg: Any) -> Net:
 def start_trunk(cfg: Any, net: Net) -> str:
     """ImageNet weights for the trunk where they are: --trunk_weights, or its published file. Gives some lines."""
     files = [cfg.MODEL.TRUNK_WEIGHTS] if cfg.MODEL.TRUNK_WEIGHTS else []
-    if not files and cfg.MODEL.WIDTH_MULT == 1:
-        files = [file for file in _published_trunk(cfg.MODEL, net) if file and Path(file).is_file()]
+    files = files or [file for file in _published_trunk(cfg.MODEL) if file and Path(file).is_file()]
     random = "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
     return weights.load_with_second_branch(
         net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED
@@ -61,15 +58,14 @@ def start_snapshot(cfg: Any, net: Net, path: Path) -> str:
     return weights.load_with_second_branch(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
 
 
-def _published_trunk(model: Any, net: Net) -> tuple[str, ...]:
-    """Where the published codes have the file for such a trunk; the first that is there counts."""
-    trunk = net.trunk_module
-    if isinstance(trunk, HRNet):
-        return (model.HRNET_CHECKPOINT,) if model.HRNET_WIDTH == 48 else ()
-    if isinstance(trunk, WideResNet38):
-        beside = Path("pretrained_models") / Path(model.WRN38_CHECKPOINT).name
-        return (model.WRN38_CHECKPOINT, *([str(beside)] if _aligned(model) else []))
-    return (model.X71_CHECKPOINT,) if isinstance(trunk, Xception71) else ()
+def _published_trunk(model: Any) -> list[str]:
+    """Where the published codes have the file for such a trunk, of its published width; the first one there counts."""
+    trunk = archs.parts(archs.find(model.ARCH), model.ENCODER, model.DECODER).trunk
+    narrow = model.WIDTH_MULT != 1 or ("width" in trunk.takes and model.HRNET_WIDTH != 48)
+    if narrow or not trunk.checkpoint:
+        return []
+    file = model[trunk.checkpoint]
+    return [file, str(Path(trunk.beside) / Path(file).name)] if trunk.beside and _aligned(model) else [file]
 
 
 def settings(cfg: Any) -> Settings:

@@ -75,8 +75,7 @@ class WithOffsets(Family):
         super().__init__(family, s, name="")
         self.channels, self.offset_head = family.channels, family.offset_head
         trunk = self.trunk_module
-        branched = isinstance(trunk, HRNet) and trunk.branch_from < 5
-        layer = pointwise_head(trunk.joined.channels if branched else family.channels, 3)
+        layer = pointwise_head(trunk.joined.channels if trunk.branches == 2 else family.channels, 3)
         small_normal(layer)
         if isinstance(trunk, HRNet):
             set_bn_momentum(layer, MOMENTUM)

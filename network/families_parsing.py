@@ -5,7 +5,7 @@ Zhou et al., "Semantic Understanding of Scenes through the ADE20K Dataset", arXi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -13,42 +13,29 @@ from network.families import Family, Maps, Settings
 from network.head.pyramid import C1, PPM, UPerNet
 from network.layers import kaiming, set_bn_momentum
 from network.trunk import Trunk
-from network.trunk.hrnet import STAGES, HRNet
-from options.archs import TRUNKS, Part
-from utils.errors import UserError, nearest
-
-STRIDES = {"": 32, "dilated": 8, "_dilated8": 8, "_dilated16": 16}  # of the whole encoder, by the end of its name
-# The published name of an encoder -> its part: the trunks of the table at any stride, and HRNet as it was published.
-ENCODERS = {
-    name.removesuffix("dilated") + end: part._replace(fixed={**part.fixed, "stride": stride})
-    for name, part in TRUNKS.items() if name.endswith("dilated") for end, stride in STRIDES.items()
-}  # fmt: skip
-ENCODERS["hrnetv2"] = TRUNKS["hrnet"]._replace(fixed={"width": 48, "stages": STAGES, "align_corners": False})
-# Decoders by (classes, channels of the maps that they read, from fine to coarse).
-DECODERS: dict[str, Callable[[int, Sequence[int]], nn.Module]] = {
-    "c1": lambda classes, channels: C1(classes, channels[-1]),
-    "c1_deepsup": lambda classes, channels: C1(classes, channels[-1], channels[-2]),
-    "ppm": lambda classes, channels: PPM(classes, channels[-1]),
-    "ppm_deepsup": lambda classes, channels: PPM(classes, channels[-1], channels[-2]),
-    "upernet": lambda classes, channels: UPerNet(classes, channels),
-    "upernet_lite": lambda classes, channels: UPerNet(classes, channels, 256),
-}
+from network.trunk.hrnet import HRNet
+from utils.errors import UserError
 
 
 class Parsing(Family):
     """An encoder and a decoder, which reads all maps, or the joined one and perhaps the one before the last.
 
-    With `momentum` batch norm moves by that, but in HRNet. UserError for pairs that do not fit.
+    `decoder`: makes it from the channels of the maps that it reads, from fine to coarse. With `momentum` batch norm
+    moves by that, but in HRNet.
     """
 
-    def __init__(self, trunk: Trunk, s: Settings) -> None:
+    def __init__(
+        self, trunk: Trunk, s: Settings, decoder: Callable[[list[int]], nn.Module], reads_all: bool = False
+    ) -> None:
         super().__init__(trunk, s, name="encoder")
-        self.reads_all = s.decoder.startswith("upernet")
-        last = trunk.levels[-1] if self.reads_all else trunk.joined
+        self.reads_all = reads_all
+        last = trunk.levels[-1] if reads_all else trunk.joined
         channels = [*(level.channels for level in trunk.levels[:-1]), last.channels]
         self.channels = channels[-1]
-        _check_pair(s, trunk, self.channels)
-        self.decoder = DECODERS[s.decoder](s.num_classes, channels)
+        if s.fc_dim and s.fc_dim != self.channels:
+            ends = f"the encoder ends in {self.channels} channels"
+            raise UserError(f"--fc_dim {s.fc_dim}: {ends}; give that, or leave it out")
+        self.decoder = decoder(channels)
         kaiming(self.decoder)
         for part in (self.decoder,) if isinstance(trunk, HRNet) else (trunk, self.decoder):
             if s.momentum is not None:
@@ -61,28 +48,23 @@ class Parsing(Family):
         return Maps(self.decoder(features), features[-1])
 
 
-def decoder_name(given: str) -> str:
-    """A name of DECODERS, perhaps in an older spelling; UserError for another."""
-    name = given.replace("_bilinear", "")
-    if name not in DECODERS:
-        raise UserError(f"unknown --arch_decoder {given!r}{nearest(given, DECODERS)}; known: {', '.join(DECODERS)}")
-    return name
+def c1(trunk: Trunk, s: Settings, deepsup: bool = False) -> Parsing:
+    """One 3x3 convolution and the classifier; with `deepsup` the same on the map before the last."""
+    return Parsing(trunk, s, lambda channels: C1(s.num_classes, channels[-1], _before_last(channels, deepsup)))
 
 
-def encoder(name: str) -> Part:
-    """The encoder of a published name, "resnet50dilated"; UserError for another."""
-    if not name:
-        raise UserError("the checkpoint does not tell its encoder's dilation: give --arch_encoder")
-    if name not in ENCODERS:
-        raise UserError(f"unknown --arch_encoder {name!r}{nearest(name, ENCODERS)}; known: {', '.join(ENCODERS)}")
-    return ENCODERS[name]
+def ppm(trunk: Trunk, s: Settings, deepsup: bool = False) -> Parsing:
+    """Pyramid pooling; `deepsup` as in `c1`."""
+    return Parsing(trunk, s, lambda channels: PPM(s.num_classes, channels[-1], _before_last(channels, deepsup)))
 
 
-def _check_pair(s: Settings, trunk: Trunk, last: int) -> None:
-    if s.fc_dim and s.fc_dim != last:
-        raise UserError(f"--fc_dim {s.fc_dim}: {s.encoder} ends in {last} channels; give that, or leave it out")
-    if trunk.joined != trunk.levels[-1] and s.decoder.endswith("deepsup"):
-        plain = s.decoder.removesuffix("_deepsup")
-        raise UserError(
-            f"--arch_decoder {s.decoder} supervises the map before the last, but {s.encoder} gives one: take {plain}"
-        )
+def upernet(trunk: Trunk, s: Settings, inner: int = 512) -> Parsing:
+    """Pyramid pooling, and a feature pyramid of `inner` channels over all maps."""
+    return Parsing(trunk, s, lambda channels: UPerNet(s.num_classes, channels, inner), reads_all=True)
+
+
+def _before_last(channels: list[int], deepsup: bool) -> int:
+    """Channels of the map for deep supervision, 0 for none."""
+    if deepsup and len(channels) < 2:
+        raise UserError("this head supervises the map before the last, but this trunk gives one map: take another head")
+    return channels[-2] if deepsup else 0

@@ -24,7 +24,7 @@ _REFUSED = (
 )
 _INTRODUCTION = f"""# Networks
 
-This page is written by `python -m options.arch_help` from the table in `options/archs.py`.
+This page is written by `python -m options.arch_help` from the tables in `options/archs.py` and `options/parts.py`.
 `python train.py --help arch` prints the same.
 
 `--arch NAME` takes the {len(ARCHS)} published names below. A free network has a trunk, a head and, if asked, a way to

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from options.parts import DECODERS, ENCODERS, HEADS, NO_PARTS, PUBLISHED_HEADS, SCALES, TRUNKS, Parts
 from utils.errors import UserError, nearest
 
 
@@ -23,66 +24,12 @@ class Arch(NamedTuple):
     fixed_settings: Mapping[str, Any] = {}
 
 
-class Part(NamedTuple):
-    """A trunk, a head, or a way to combine scales: what it is, and `make`, where its constructor stands in `network`.
-
-    `make` is "module:attribute", imported when it is first asked for; `fixed` are arguments that the row decides. A
-    trunk's constructor takes the settings that its class names in `takes`; a head's takes the trunk and all settings, a
-    scaling's the family and all settings.
-    """
-
-    what: str
-    make: str
-    fixed: Mapping[str, Any] = {}
-
-
-TRUNKS = {
-    "hrnet": Part("HRNetV2: four maps, joined at 1/4 of the image; options choose its shape", "trunk.hrnet:HRNet"),
-    "resnet50": Part("ResNet-50 at stride 8", "trunk.resnet:ResNet", {"depth": 50}),
-    "se_resnext50": Part("SE-ResNeXt-50 32x4d at stride 8", "trunk.resnet:SEResNeXt", {"depth": 50}),
-    "se_resnext101": Part("SE-ResNeXt-101 32x4d at stride 8", "trunk.resnet:SEResNeXt", {"depth": 101}),
-    "wide_resnet38": Part("Wide-ResNet-38 at stride 8", "trunk.wide_resnet:WideResNet38"),
-    "xception71": Part("Xception-71 at stride 8", "trunk.xception:Xception71"),
-    # Scene parsing's; their stem has three convolutions.
-    "resnet18dilated": Part("ResNet-18 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 18}),
-    "resnet50dilated": Part("ResNet-50 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 50}),
-    "resnet101dilated": Part("ResNet-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 101}),
-    "resnext101dilated": Part("ResNeXt-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNeXt", {"depth": 101}),
-    "mobilenetv2dilated": Part("MobileNetV2 at stride 8", "trunk.mobilenet:MobileNetV2", {"stride": 8}),
-}  # fmt: skip
-HEADS = {
-    "plain": Part("two 3x3 convolutions and the classifier", "families:Plain"),
-    "pointwise": Part("HRNet's own, of 1x1 convolutions", "families_offset:Pointwise"),
-    "aspp": Part("ASPP, squeezed, then as plain", "families:Atrous"),
-    "deeplab": Part("DeepLabV3: ASPP, then as plain", "families_deeplab:DeepLab"),
-    "deeplab_plus": Part("DeepLabV3+: ASPP beside the finest features, then as plain", "families_deeplab:DeepLabPlus"),
-    "deeper": Part("DeeperLab's decoder: ASPP, two steps up beside earlier features", "families_deeplab:Deeper"),
-    "ocr": Part("object-contextual representations; --ocr_aspp: behind an ASPP", "families:OCR"),
-    "c1": Part("one 3x3 convolution and the classifier", "families_parsing:Parsing"),
-    "c1_deepsup": Part("c1 with a second head on the map before the last", "families_parsing:Parsing"),
-    "ppm": Part("pyramid pooling (PSPNet)", "families_parsing:Parsing"),
-    "ppm_deepsup": Part("ppm with a second head on the map before the last", "families_parsing:Parsing"),
-    "upernet": Part("pyramid pooling, a feature pyramid over all maps, 512 channels", "families_parsing:Parsing"),
-    "upernet_lite": Part("upernet with 256 channels", "families_parsing:Parsing"),
-}
-# Heads of published networks alone.
-PUBLISHED_HEADS = {"offset_ocr": Part("the parts of ocr beside the trunk's", "families_offset:ParallelOCR")}
-SCALES = {
-    "hierarchical": Part("attention of each scale over the next larger one", "scales:hierarchical"),
-    "fused": Part("the same, with ASPP pyramids also blended between scales", "scales:fused_pyramids"),
-    "paired": Part("attention from the features of two scales", "scales:paired"),
-    "all": Part("weights of all scales at once, from the features of all", "scales:attention_to_scale"),
-    "pairs": Part("weights of two neighboring scales at a time", "scales:pairwise_attention_to_scale"),
-}
 SPECIAL = {
     "attentions": "pyramids have an attention of their own",
     "attnscale_norm": "batch norm in the attention's head",
     "init_all": "all of the head starts Kaiming-normal",
     "ocr_aspp": "ASPP between trunk and head",
 }
-ATROUS = ("aspp", "deeplab", "deeplab_plus", "deeper")  # heads with an ASPP
-OCR = ("ocr", "offset_ocr")
-SIZED = ("plain", "aspp", "deeplab", "deeplab_plus", "deeper")  # heads whose width can be chosen
 ANY = "chosen by its own options"
 
 ARCHS: dict[str, Arch] = {
@@ -162,41 +109,80 @@ def compose(trunk: str, head: str, scales: str = "") -> str:
     return canonical("+".join((trunk, head, scales) if scales else (trunk, head)))
 
 
+def parts(arch: Arch, encoder: str = "", decoder: str = "") -> Parts:
+    """The rows of a network. `encoder` and `decoder`: those that --arch_encoder and --arch_decoder name.
+
+    UserError for unknown ones, and for those that do not stand together.
+    """
+    if arch.trunk == ANY:
+        decoder = decoder.replace("_bilinear", "")  # an older spelling
+        _check_chosen(encoder, decoder)
+        found = Parts(ENCODERS[encoder], DECODERS[decoder], SCALES.get(arch.scales, NO_PARTS.scales))
+        names = f"--arch_encoder {encoder} with --arch_decoder {decoder}"
+    else:
+        found = _rows(arch.trunk, arch.head, arch.scales)
+        names = f"--trunk {arch.trunk} with --head {arch.head}{f' and --scales {arch.scales}' if arch.scales else ''}"
+    if reason := _clash(found):
+        raise UserError(f"{names}: {reason}")
+    return found
+
+
+def _check_chosen(encoder: str, decoder: str) -> None:
+    if not encoder:
+        raise UserError("the checkpoint does not tell its encoder's dilation: give --arch_encoder")
+    for flag, name, table in (("--arch_encoder", encoder, ENCODERS), ("--arch_decoder", decoder, DECODERS)):
+        if name not in table:
+            raise UserError(f"unknown {flag} {name!r}{nearest(name, table)}; known: {', '.join(table)}")
+
+
 def _free(trunk: str, head: str, scales: str = "") -> Arch:
     for flag, word, table in (("--trunk", trunk, TRUNKS), ("--head", head, HEADS), ("--scales", scales, SCALES)):
         if word not in table and (word or flag != "--scales"):
             raise UserError(f"unknown {flag} {word!r}{nearest(word, table)}; known: {', '.join(table)}")
-    if reason := refusal(trunk, head, scales):
-        raise UserError(f"--trunk {trunk} with --head {head}{f' and --scales {scales}' if scales else ''}: {reason}")
+    parts(Arch(trunk, head, scales))
     return Arch(trunk, head, scales)
 
 
 def refusal(trunk: str, head: str, scales: str = "") -> str:
     """Why this combination makes no sense; empty where it does."""
-    if trunk == "hrnet" and head in ("deeplab_plus", "deeper"):
-        return "this head reads maps finer than the one it classifies, hrnet's is the finest; take aspp or deeplab"
-    if trunk == "hrnet" and head.endswith("_deepsup"):
-        return f"this head supervises the map before, hrnet's are joined; take {head.removesuffix('_deepsup')}"
-    if trunk != "hrnet" and head == "pointwise":
-        return "this is the head of hrnet alone; take plain"
-    if scales == "fused" and head != "deeplab_plus":
-        return "the ASPP pyramids of deeplab_plus are fused, other heads have none; take hierarchical"
+    return _clash(_rows(trunk, head, scales))
+
+
+def _rows(trunk: str, head: str, scales: str) -> Parts:
+    return Parts(
+        TRUNKS.get(trunk, NO_PARTS.trunk),
+        (HEADS | PUBLISHED_HEADS).get(head, NO_PARTS.head),
+        SCALES.get(scales, NO_PARTS.scales),
+    )
+
+
+def _clash(found: Parts) -> str:
+    """Why these parts make no sense together, by what their rows say."""
+    trunk, head, scales = found
+    if trunk.joined and head.finer:
+        return f"this head reads maps finer than the one it classifies, this trunk's is the finest; take {head.instead}"
+    if trunk.joined and head.before:
+        return f"this head supervises the map before the last, this trunk's are joined to one; take {head.instead}"
+    if head.second_branch and not trunk.second_branch:
+        branched = ", ".join(name for name, part in TRUNKS.items() if part.second_branch)
+        return f"this is a head of trunks that may have a second branch ({branched}); take {head.instead}"
+    if scales.blends and not head.blends:
+        blended = ", ".join(name for name, part in HEADS.items() if part.blends)
+        return f"the ASPP pyramids of {blended} are fused, other heads have none; take hierarchical"
     return ""
 
 
 def outputs(arch: Arch, decoder: str = "") -> frozenset[str]:
     """Names of what the network gives at its head's resolution beside `pred`; `decoder`: that of --arch_decoder."""
-    return frozenset(_outputs(arch, decoder if arch.head == ANY else arch.head))
+    head = DECODERS.get(decoder.replace("_bilinear", "")) if arch.head == ANY else _rows("", arch.head, "").head
+    return frozenset(_outputs(head.outputs if head else (), arch.offsets))
 
 
-def _outputs(arch: Arch, head: str) -> Iterator[str]:
-    if arch.head in OCR:
-        yield "aux"
-    if arch.offsets:
+def _outputs(of_head: tuple[str, ...], offsets: bool) -> Iterator[str]:
+    yield from of_head
+    if offsets:
         yield from ("initial", "seed", "offset", "confidence")
-        yield from ("initial_aux", "seed_aux") if arch.head in OCR else ()
-    if head.endswith("deepsup"):
-        yield "deepsup"
+        yield from ("initial_aux", "seed_aux") if "aux" in of_head else ()
 
 
 def training_scales(arch: Arch, scales: Sequence[float], lower: float) -> tuple[float, ...]:
@@ -204,6 +190,6 @@ def training_scales(arch: Arch, scales: Sequence[float], lower: float) -> tuple[
 
     `scales`: those of --n_scales, `lower` that of --mscale_lo_scale.
     """
-    if arch.scales == "all":
-        return tuple(sorted(scales))
-    return (lower, 1.0) if arch.scales else ()
+    if not arch.scales:
+        return ()
+    return (lower, 1.0) if "lo_scale" in SCALES[arch.scales].takes else tuple(sorted(scales))

@@ -26,14 +26,14 @@ class Kind(NamedTuple):
 
 
 class LossTerm(NamedTuple):
-    """One part of --loss_terms: the loss's name, the outputs it reads (several joined by "+"), its weight."""
+    """One part of --loss_terms: the loss's name, the outputs it reads, its weight."""
 
     loss: str
-    output: str
+    outputs: tuple[str, ...]
     weight: float
 
     def __str__(self) -> str:
-        return f"{self.loss}:{self.output}:{_text(self.weight)}"
+        return f"{self.loss}:{'+'.join(self.outputs)}:{_text(self.weight)}"
 
 
 def _bool(value: Any) -> bool:
@@ -107,10 +107,10 @@ def _gpus(value: Any) -> tuple[int, ...]:
 def _loss_term(value: Any) -> LossTerm:
     if isinstance(value, LossTerm):
         return value
-    loss, output, weight = str(value).strip().split(":")
-    if not output or _float(weight) < 0:
+    loss, outputs, weight = str(value).strip().split(":")
+    if not outputs or _float(weight) < 0:
         raise ValueError
-    return LossTerm(loss, output, _float(weight))
+    return LossTerm(loss, tuple(outputs.split("+")), _float(weight))
 
 
 def _class_weights(value: Any) -> str | tuple[float, ...]:

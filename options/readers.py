@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from options import archs
-from options.archs import ANY, ATROUS, OCR, SIZED, Arch
+from options.archs import ANY, Arch
+from options.parts import NO_PARTS, Parts
 
 
 class AskedRun(NamedTuple):
-    """What is to be done: the network's row, an empty one where none is named, and {key: value} of every option."""
+    """What is to be done: the network's row and those of its parts, empty ones where none is named, and {key: value} of
+    every option.
+    """
 
     arch: Arch
+    parts: Parts
     values: Mapping[str, Any]
 
     def asks(self, key: str) -> bool:
@@ -49,7 +53,10 @@ def _term(of: str, reads: Callable[[AskedRun], bool]) -> Reader:
 
 def run_of(values: Mapping[str, Any]) -> AskedRun:
     """The run that these options ask for; UserError for an unknown network."""
-    return AskedRun(archs.find(values["MODEL.ARCH"]) if values["MODEL.ARCH"] else Arch("", ""), values)
+    if not values["MODEL.ARCH"]:
+        return AskedRun(Arch("", ""), NO_PARTS, values)
+    arch = archs.find(values["MODEL.ARCH"])
+    return AskedRun(arch, archs.parts(arch, values["MODEL.ENCODER"], values["MODEL.DECODER"]), values)
 
 
 def losses(run: AskedRun) -> set[str]:
@@ -65,31 +72,34 @@ def main_loss(arch: Arch, rmi: bool, weighted: bool, relaxation: bool) -> str:
     return next((name for name, on in asked.items() if on), "ohem" if arch.offsets else "ce")
 
 
-def _outputs(run: AskedRun) -> frozenset[str]:
-    return archs.outputs(run.arch, run.values["MODEL.DECODER"])
-
-
-def _gate(run: AskedRun) -> bool:
-    """Whether each scale has an attention of its own, whose layers can be chosen."""
-    return run.arch.scales in ("hierarchical", "fused")
-
-
 def _old_gate(run: AskedRun) -> bool:
-    """--init_decoder also asks for the start of the older attention elsewhere."""
-    return _gate(run) or (run.asks("MODEL.INIT_DECODER") and run.arch.scales in ("paired", "pairs"))
+    """--init_decoder also asks for the start of the older attention where that is the only one."""
+    bounded = bool(run.arch.scales) and run.parts.scales.bounded
+    return run.parts.take("old_attention") or (run.asks("MODEL.INIT_DECODER") and bounded)
 
 
 def _aspp(run: AskedRun) -> bool:
-    between = run.asks("MODEL.OCR_ASPP") or "ocr_aspp" in run.arch.fixed_settings
-    return run.arch.head in ATROUS or (run.arch.head == "ocr" and between)
+    """Whether there is an ASPP: a head has one, or has one where it is asked for."""
+    asked = run.asks("MODEL.OCR_ASPP") or "ocr_aspp" in run.arch.fixed_settings
+    return run.parts.take("aspp_channels") and (asked or not run.parts.take("ocr_aspp"))
+
+
+def part(of: str, setting: str) -> Reader:
+    """Networks of which a part takes this setting."""
+    return Reader(of, lambda run: run.parts.take(setting))
 
 
 def second_stage(number: int) -> Reader:
-    """Networks whose HRNet has the stage `number` twice: from MODEL.OFFSET_BRANCH on they all are."""
+    """Networks that have the stage `number` twice: from MODEL.OFFSET_BRANCH on they all are."""
     return Reader(
-        f"offset.HRNet... with MODEL.OFFSET_BRANCH up to {number}",
-        lambda run: OFFSET_HRNET.reads(run) and run.values["MODEL.OFFSET_BRANCH"] <= number,
+        f"{SECOND_BRANCH.of}, with MODEL.OFFSET_BRANCH up to {number}",
+        lambda run: SECOND_BRANCH.reads(run) and run.values["MODEL.OFFSET_BRANCH"] <= number,
     )
+
+
+def checkpoint(of: str, key: str) -> Reader:
+    """Trainings of a trunk whose ImageNet file the option MODEL.`key` names."""
+    return _training(f"trunks of {of}", lambda run: run.parts.trunk.checkpoint == key, True)
 
 
 def loss(of: str, *names: str) -> Reader:
@@ -121,23 +131,22 @@ def crops(table: str, dataset: str = "") -> Reader:
 
 
 # Of a network, in training and evaluation.
-PARSING = Reader("encoder_decoder", lambda run: run.arch.head == ANY)
-HRNET = Reader("networks with HRNet in their name", lambda run: run.arch.trunk == "hrnet")
-OCR_HEADS = Reader("networks with OCR", lambda run: run.arch.head in OCR)
-OCR_NETS = Reader("ocrnet....", lambda run: run.arch.head == "ocr")
-WIDE = Reader(
-    "networks whose head or attention has 3x3 convolutions", lambda run: run.arch.head in SIZED or bool(run.arch.scales)
-)
+PARSING = Reader("--arch encoder_decoder and offset.encoder_decoder", lambda run: run.arch.head == ANY)
+HRNET = part("networks on the trunk hrnet", "stages")
+OCR_HEADS = part("networks with OCR", "key_channels")
 ASPP = Reader("networks with an ASPP", _aspp)
-SCALES = Reader("networks that combine scales", lambda run: bool(run.arch.scales))
-TWO_SCALES = Reader("networks that are trained with two scales", lambda run: run.arch.scales not in ("", "all"))
+SCALES = part("networks that combine scales", "scales")
+TWO_SCALES = part("networks that are trained with two scales", "lo_scale")
 ATTENTION = Reader("hierarchical attention", _old_gate)
 NEW_ATTENTION = Reader(
-    "hierarchical attention that is not the older one", lambda run: _gate(run) and not run.asks("MODEL.MSCALE_OLDARCH")
+    "hierarchical attention that is not the older one",
+    lambda run: run.parts.take("inner_3x3") and not run.asks("MODEL.MSCALE_OLDARCH"),
 )
-ALL_SCALES = Reader("attnscale.DeepV3R50 and attnscale.DeepV3W38", lambda run: run.arch.scales == "all")
 OFFSETS = Reader("networks with offset vectors", lambda run: run.arch.offsets)
-OFFSET_HRNET = Reader("offset.HRNet...", lambda run: run.arch.offsets and run.arch.trunk == "hrnet")
+SECOND_BRANCH = Reader(
+    "networks with offset vectors from a second branch",
+    lambda run: run.arch.offsets and run.parts.head.second_branch,
+)
 # Of evaluation, also of that in training.
 FOLDER = _images("--eval folder", lambda run: run.values["EVAL.MODE"] == "folder", False)
 INFERENCE_MODE = _images("--inference_mode", lambda run: run.asks("EVAL.INFERENCE_MODE"), False)
@@ -152,15 +161,15 @@ UNIFORM_CROPS = _images(
 )
 # Of a training's loss and steps.
 NAMED_LOSS = _training("a loss without --loss_terms", lambda run: not run.asks("LOSS.TERMS"))
-ON_HRNET = _training("networks on HRNet", lambda run: run.arch.trunk in ("hrnet", ANY), True)
-ON_WRN38 = _training("networks on Wide-ResNet-38", lambda run: run.arch.trunk == "wide_resnet38", True)
-ON_X71 = _training("networks on Xception-71", lambda run: run.arch.trunk == "xception71", True)
-AUXILIARY = _term("networks with OCR", lambda run: "aux" in _outputs(run))
+DECODER = _training("heads of scene parsing, which are a decoder", lambda run: run.parts.head.decoder, True)
+AUXILIARY = _term("heads with an auxiliary output, as OCR", lambda run: "aux" in run.parts.head.outputs)
 AUXILIARY_RMI = _training(
-    "networks with OCR under --rmi_loss", lambda run: AUXILIARY.reads(run) and run.asks("LOSS.RMI"), True
+    "heads with an auxiliary output under --rmi_loss",
+    lambda run: AUXILIARY.reads(run) and run.asks("LOSS.RMI"),
+    True,
 )
 SINGLE_SCALES = _term("networks that combine scales", lambda run: bool(run.arch.scales))
-SECOND_HEAD = _term("an encoder_decoder whose decoder ends in deepsup", lambda run: "deepsup" in _outputs(run))
+SECOND_HEAD = _term("heads that supervise the map before the last", lambda run: "deepsup" in run.parts.head.outputs)
 WEIGHTED = loss("--img_wt_loss and --jointwtborder", "weighted", "relaxation")
 RELAXATION = loss("--jointwtborder", "relaxation")
 BARE_START = _training("a start without --snapshot", lambda run: not run.asks("SNAPSHOT"))

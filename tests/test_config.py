@@ -265,7 +265,7 @@ def test_lists_have_their_type_and_are_records_again() -> None:
     values = config.parse(argv).values
     assert values["MODEL.N_SCALES"] == (0.5, 1.0) and values["DATASET.CROP_SIZE"] == (64, 128)
     assert values["DATASET.IMG_SIZES"] == (300, 375) and values["OPTIONS.DEVICES"] == (2, 1, 0, 3)
-    assert values["LOSS.TERMS"] == (("ohem", "pred", 0.5), ("confidence", "offset+confidence", 1.0))
+    assert values["LOSS.TERMS"] == (("ohem", ("pred",), 0.5), ("confidence", ("offset", "confidence"), 1.0))
     record = config.as_written(values)
     assert (record["MODEL.N_SCALES"], record["DATASET.CROP_SIZE"]) == ("0.5,1.0", "64,128")
     assert record["LOSS.TERMS"] == "ohem:pred:0.5,confidence:offset+confidence:1" and record["PUBLISHED"] == "img_wt"
@@ -308,7 +308,7 @@ def test_free_networks(argv: str, arch: str, ignored: list[str]) -> None:
         ("--arch resnet50+ocr+fused+pairs", "unknown --scales 'fused+pairs'"),
         (
             "--arch resnet50+ocr --hrnet_width 18",
-            "--hrnet_width is of networks with HRNet in their name, not of",
+            "--hrnet_width is of networks on the trunk hrnet, not of",
         ),
         ("--arch resnet50+ppm --n_scales 1.0", "--n_scales is of networks that combine scales, not of --arch resnet50"),
     ],

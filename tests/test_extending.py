@@ -116,6 +116,16 @@ def test_a_network_of_all_five_is_trained_and_scored(house: tuple[Path, list[str
     assert shares[0] == "image,ground,square" and len(shares) == 5
 
 
+def test_every_output_of_the_heads_row_has_a_loss_by_itself(house: tuple[Path, list[str]]) -> None:
+    """Without --loss_terms; and --ocr_alpha weighs it."""
+    root, _ = house
+    words = "--dataset toy --trunk tiny --head summed --ocr_alpha 0.3".split()
+    program = (
+        "import config, loss, sys; print([(t.outputs, t.weight) for t in loss.build(config.load(sys.argv[1:])).terms])"
+    )
+    assert run(root, "-c", program, *words) == "[(('pred',), 1.0), (('aux',), 0.3)]\n"
+
+
 def test_the_new_files_are_in_the_houses_style(house: tuple[Path, list[str]]) -> None:
     root, names = house
     run(root, "-m", "ruff", "check", "--no-cache", *names)

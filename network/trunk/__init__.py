@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from utils.errors import UserError
-
-Features = list[Tensor]  # one map a level
+Features = list[Tensor]  # one map a level, and of a second branch as many again
 
 
 class Level(NamedTuple):
@@ -25,11 +23,12 @@ class Level(NamedTuple):
 class Trunk(nn.Module):
     """Image (N, 3, H, W) -> one map for each of `levels`, the finest first.
 
-    `takes`: names of `Settings` that the constructor takes by keyword; width_mult and grad_ckpt are refused without.
+    `branches`: 2 where the last stages exist twice, for offsets. The maps of the second branch, of the same shapes,
+    then stand behind those of the first one, which alone `join` reads.
     """
 
     levels: tuple[Level, ...]
-    takes: frozenset[str] = frozenset()
+    branches: int = 1
 
     @abstractmethod
     def forward(self, image: Tensor) -> Features:
@@ -44,18 +43,9 @@ class Trunk(nn.Module):
         """The one map that a head classifies: the last, unless a trunk makes one of all its levels."""
         return features[-1]
 
-    @classmethod
-    def refuse(cls, width_mult: float, grad_ckpt: bool) -> None:
-        """UserError for an option that is set and that this trunk does not know."""
-        asked = {"width_mult": width_mult != 1, "grad_ckpt": grad_ckpt}
-        for name in [name for name, on in asked.items() if on and name not in cls.takes]:
-            raise UserError(f"--{name}: {cls.__name__} does not know this option; leave it out")
-
 
 class OwnTrunk(Trunk):
     """The trunks of this package: of any width, and with activations recomputed in the backward pass."""
-
-    takes = frozenset({"width_mult", "grad_ckpt"})
 
     def __init__(self, grad_ckpt: bool = False) -> None:
         super().__init__()

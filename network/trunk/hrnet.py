@@ -87,10 +87,9 @@ class HRNet(OwnTrunk):
     `join` resizes them to the highest and stacks them: (N, 15 * width, ~H/4, ~W/4). `width`: channels of the highest.
     `width_mult` scales every channel count, the stem's too. `grad_ckpt`: recompute each stage's activations in the
     backward pass instead of keeping them. `second_branch`: a second set of the last stages, as many as there are of
-    them; its four maps then follow those of the first.
+    them.
     """
 
-    takes = OwnTrunk.takes | {"width", "stages", "align_corners"}
     stage2: nn.Sequential
     stage3: nn.Sequential
     stage4: nn.Sequential
@@ -115,6 +114,7 @@ class HRNet(OwnTrunk):
         out = stem * Bottleneck.expansion
         self.layer1 = nn.Sequential(*(Bottleneck(out if i else stem, stem) for i in range(stages[0].blocks[0])))
         self.branch_from = 5 - len(second_branch)  # the first stage that exists twice; 5: none
+        self.branches = 2 if second_branch else 1
         for number in (2, 3, 4):
             before = widths[: number - 1] if number > 2 else [out]
             branches = {"": stages[number - 1]} | (
@@ -129,7 +129,7 @@ class HRNet(OwnTrunk):
     def forward(self, image: Tensor) -> Features:
         xs = self._through([self._stem(image)], 2, self.branch_from)  # what both branches read
         first = self._through(xs, self.branch_from, 5)
-        return first if self.branch_from == 5 else first + self._through(xs, self.branch_from, 5, SECOND_BRANCH)
+        return first + self._through(xs, self.branch_from, 5, SECOND_BRANCH) if self.branches == 2 else first
 
     @property
     def joined(self) -> Level:
@@ -142,7 +142,7 @@ class HRNet(OwnTrunk):
 
     def join_branches(self, features: Features) -> tuple[Tensor, Tensor | None]:
         """The same of the first branch and of the second one, None where there is none."""
-        return self.join(features), self.join(features[4:]) if len(features) > 4 else None
+        return self.join(features), self.join(features[4:]) if self.branches == 2 else None
 
     def _stem(self, image: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(image)))

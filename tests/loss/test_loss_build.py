@@ -7,6 +7,7 @@ import torch
 
 import config
 import loss
+from options import parts
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -56,6 +57,21 @@ def ce(name, weight, kind="CrossEntropy"):
 )
 def test_terms(arch, args, expected):
     assert table(build(arch, *args)) == expected
+
+
+@pytest.mark.parametrize(("output", "found"), [("aux", {"main": ce("pred", 1), "aux": ce("aux", 0.4)}), ("edge", None)])
+def test_an_output_of_a_heads_row_has_its_loss_or_is_refused(monkeypatch, output, found):
+    """A head that is only a row of the table; nothing that it gives is left out in silence."""
+    monkeypatch.setitem(parts.HEADS, "mine", parts.HeadPart("mine", "families:OCR", outputs=(output,)))
+    if found is not None:
+        assert table(build("resnet50+mine")) == found
+        return
+    with pytest.raises(UserError, match=r"--arch resnet50\+mine gives edge, which needs a loss: give --loss_terms$"):
+        build("resnet50+mine")
+    assert table(build("resnet50+mine", "--loss_terms", "ce:pred:1,ce:edge:2")) == {
+        "ce_pred": ce("pred", 1),
+        "ce_edge": ce("edge", 2),
+    }
 
 
 @pytest.mark.parametrize("auxiliary", [False, True])

@@ -94,10 +94,13 @@ class Halves(nn.Module):
         self.decoder.scale = nn.Parameter(torch.ones(1))
 
 
+PARSING = ("--arch", "encoder_decoder")
+
+
 def groups(net, *args):
     """{name: (factor of the rate, weight decay)} of every parameter."""
     names = {id(p): name for name, p in net.named_parameters()}
-    made = optimizer.build(cfg(*args), net)
+    made = optimizer.build(cfg(*PARSING, *args), net)
     found = [(names[id(p)], (g.get("lr_scale"), g["weight_decay"])) for g in made.param_groups for p in g["params"]]
     assert sorted(name for name, _ in found) == sorted(names.values())
     return dict(found)
@@ -115,8 +118,16 @@ def test_rate_of_the_decoder():
     found = groups(Halves(), "--lr", "0.02", "--lr_decoder", "0.1")
     assert {key for key, (scale, _) in found.items() if scale == 5} == {k for k in found if k.startswith("decoder.")}
     assert {decay for _, decay in found.values()} == {1e-4}
-    with pytest.raises(UserError, match="--lr_decoder is of networks with encoder and decoder"):
-        optimizer.build(cfg("--lr_decoder", "0.1"), Vector())
+    with pytest.raises(UserError, match="--lr_decoder is of heads of scene parsing"):
+        cfg("--lr_decoder", "0.1")
+
+
+def test_rate_of_a_decoder_in_a_recipe_for_another_network(tmp_path):
+    """It is said and not used."""
+    (tmp_path / "recipe.yaml").write_text("OPTIM: {LR_DECODER: 0.1}")
+    options = cfg("--cfg", str(tmp_path / "recipe.yaml"))
+    assert options.WITHOUT_EFFECT == ["OPTIM.LR_DECODER 0.1 (not read by basic.HRNet)"]
+    assert [group["lr"] for group in optimizer.build(options, Vector()).param_groups] == [options.OPTIM.LR]
 
 
 def test_published_rates_and_decay(golden):
@@ -124,6 +135,7 @@ def test_published_rates_and_decay(golden):
     told = json.loads((golden / "csail/lr_schedule.json").read_text())
     iters = told["epoch_iters"]
     options = cfg(
+        *PARSING,
         *("--lr_encoder", "0.02", "--lr_decoder", "0.05", "--lr_pow", str(told["lr_pow"]), "--decay_on", "conv"),
         *("--num_epoch", str(told["num_epoch"]), "--epoch_iters", str(iters)),
     )
@@ -151,7 +163,7 @@ def step(net, made, scaler, lr):
 def test_several_groups_resume(tmp_path):
     """A state goes on where it stood; factors of the rate are those of the options, as the rate itself is."""
     torch.manual_seed(0)
-    words = ("--decay_on", "conv", "--lr", "0.01", "--lr_decoder", "0.02")
+    words = (*PARSING, "--decay_on", "conv", "--lr", "0.01", "--lr_decoder", "0.02")
     net, scaler = Halves(), torch.amp.GradScaler("cpu")
     made = optimizer.build(cfg(*words), net)
     step(net, made, scaler, 0.01)

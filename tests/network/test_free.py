@@ -1,5 +1,9 @@
 """Free networks, `trunk+head+scales`: each pair that the table allows is built and trains; others are refused."""
 
+import pkgutil
+from dataclasses import fields
+from inspect import signature
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +16,7 @@ from network.families import Family, Maps, Settings
 from network.trunk import Features, Level, Trunk
 from network.trunk.hrnet import Stage
 from options import archs
+from options.parts import TrunkPart
 from utils.errors import UserError
 
 pytestmark = pytest.mark.run
@@ -44,7 +49,6 @@ def made(name: str, **settings: object) -> network.Net:
     return network.compose(archs.find(name), Settings(5, **(SMALL | settings)))  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "trunk", [pytest.param(name, marks=() if name in SHAPES else pytest.mark.slow) for name in archs.TRUNKS]
 )
@@ -119,13 +123,18 @@ def test_what_makes_no_sense_is_refused(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (archs.Arch("hrnet", "deeper"), "two maps before its last"),
+        (archs.Arch("hrnet", "deeper"), "reads maps finer than the one it classifies"),
         (archs.Arch("hrnet", "c1_deepsup"), "supervises the map before the last"),
-        (archs.Arch("resnet50", "ocr", "fused"), "of DeepLabV3\\+ alone"),
+        (archs.Arch("resnet50", "ocr", "fused"), "pyramids of deeplab_plus are fused"),
+        (archs.Arch("one", "deeper"), "two maps before its last"),
+        (archs.Arch("one", "c1_deepsup"), "this trunk gives one map"),
+        (archs.Arch("resnet50", "deeplab_plus", "fused", offsets=True), "of DeepLabV3\\+ alone"),
     ],
 )
-def test_constructors_refuse_it_too(row: archs.Arch, message: str) -> None:
-    """A row that the table's check has let through."""
+def test_rows_and_constructors_refuse_it_too(monkeypatch, row: archs.Arch, message: str) -> None:
+    """A row of ARCHS that makes no sense; and what only the trunk's maps, or the family, can tell."""
+    monkeypatch.setattr(network.trunk, "One", OneConv, raising=False)
+    monkeypatch.setitem(archs.TRUNKS, "one", ONE)
     with torch.device("meta"), pytest.raises(UserError, match=message):
         network.compose(row, Settings(5, **SMALL))  # type: ignore[arg-type]
 
@@ -143,15 +152,26 @@ class OneConv(Trunk):
         return [self.conv(image)]
 
 
-@pytest.mark.parametrize(("option", "value"), [("width_mult", 0.5), ("grad_ckpt", True)])
-def test_a_trunk_refuses_what_it_does_not_know(monkeypatch, option: str, value: object) -> None:
+ONE = TrunkPart("one convolution", "trunk:One")
+
+
+@pytest.mark.parametrize(("option", "value"), [("width_mult", "0.5"), ("grad_ckpt", "true")])
+def test_a_trunk_refuses_what_it_does_not_know(monkeypatch, option: str, value: str) -> None:
     monkeypatch.setattr(network.trunk, "One", OneConv, raising=False)
-    monkeypatch.setitem(archs.TRUNKS, "one", archs.Part("one convolution", "trunk:One"))
+    monkeypatch.setitem(archs.TRUNKS, "one", ONE)
     net = network.compose(archs.Arch("one", "ocr", "hierarchical"), Settings(5, mid_channels=16, key_channels=8))
     assert net.eval()(torch.zeros(1, 3, 32, 32))["pred"].shape == (1, 5, 32, 32)
-    with pytest.raises(UserError, match=f"--{option}: OneConv does not know this option") as caught:
-        network.compose(archs.Arch("one", "plain"), Settings(5, **{option: value}))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"--{option} is of trunks that .*, not of --arch one\+plain") as caught:
+        config.load(["--trunk", "one", "--head", "plain", f"--{option}", value])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", archs.TRUNKS)
+def test_a_trunks_row_names_the_settings_of_its_constructor(name: str) -> None:
+    part = archs.TRUNKS[name]
+    known = {field.name for field in fields(Settings)} - ({"second_branch"} if part.second_branch else set())
+    arguments = signature(pkgutil.resolve_name(f"network.{part.make}")).parameters
+    assert {*part.takes} == known & {*arguments} and {*part.fixed} <= {*arguments} - known
 
 
 def test_a_family_of_ones_own() -> None:

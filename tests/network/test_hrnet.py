@@ -47,6 +47,22 @@ def test_output_has_a_quarter_of_the_size(size: tuple[int, int], expected: tuple
     assert trunk.join(trunk(image(1, 3, *size))).shape == (1, 4 + 8 + 16 + 32, *expected)
 
 
+@pytest.mark.parametrize("branch", [2, 3, 4])
+def test_a_second_branch_has_the_shapes_of_the_first(branch: int) -> None:
+    """Its maps stand behind those of the levels, and only `join_branches` reads them."""
+    trunk = HRNet(8, 0.5, SMALL, second_branch=SMALL[branch - 1 :]).eval()
+    maps = trunk(image(1, 3, 64, 96))
+    first, second = maps[: len(trunk.levels)], maps[len(trunk.levels) :]
+    assert trunk.branches == 2 and len(maps) == 2 * len(trunk.levels)
+    assert [x.shape for x in first] == [x.shape for x in second]
+    assert [x.shape[1] for x in first] == [level.channels for level in trunk.levels]
+    joined, evidence = trunk.join_branches(maps)
+    assert torch.equal(joined, trunk.join(first)) and torch.equal(joined, trunk.join(maps))
+    assert evidence is not None and torch.equal(evidence, trunk.join(second))
+    single = HRNet(8, 0.5, SMALL)
+    assert single.branches == 1 and single.join_branches(single(image(1, 3, 64, 96)))[1] is None
+
+
 def test_start_keeps_signals_alive() -> None:
     """From random weights every branch has features of ordinary size, neither vanished nor exploded."""
     torch.manual_seed(0)

@@ -11,11 +11,11 @@ import config
 import network
 from network import composition, weights
 from network.families import Settings
-from network.families_parsing import ENCODERS
 from network.layers import scaled
 from network.trunk import Trunk
 from network.trunk.xception import Block
 from options import archs
+from options.parts import ENCODERS
 from utils.errors import UserError
 
 pytestmark = pytest.mark.run

@@ -16,9 +16,9 @@ from compat.csail import pairs
 from compat.csail import weights as csail
 from network import weights
 from network.families import Settings
-from network.families_parsing import DECODERS, ENCODERS
 from network.weights import metadata, safe_load
 from options.archs import ARCHS
+from options.parts import DECODERS, ENCODERS
 from scripts import convert_checkpoint
 from utils.errors import UserError
 

@@ -87,106 +87,50 @@ class Parts(NamedTuple):
 NO_PARTS = Parts(TrunkPart("", ""), HeadPart("", ""), ScalesPart("", ""))
 OWN = ("width_mult", "grad_ckpt")  # what all trunks of this code take
 ATROUS = ("head_channels", "aspp_channels")  # what heads with an ASPP take
+REGIONS = ("mid_channels", "key_channels", "ocr_dropout")  # what heads of OCR take
+PARSING = ("fc_dim",)  # what decoders of scene parsing take
 
 TRUNKS = {
-    "hrnet": TrunkPart(
-        "HRNetV2: four maps, joined at 1/4 of the image; options choose its shape", "trunk.hrnet:HRNet",
-        takes=(*OWN, "width", "stages", "align_corners"), joined=True, second_branch=True, encoder="hrnetv2",
-        checkpoint="HRNET_CHECKPOINT",
-    ),
+    "hrnet": TrunkPart("HRNetV2: four maps, joined at 1/4 of the image; options choose its shape", "trunk.hrnet:HRNet", takes=(*OWN, "width", "stages", "align_corners"), joined=True, second_branch=True, encoder="hrnetv2", checkpoint="HRNET_CHECKPOINT"),
     "resnet50": TrunkPart("ResNet-50 at stride 8", "trunk.resnet:ResNet", {"depth": 50}, OWN),
     "se_resnext50": TrunkPart("SE-ResNeXt-50 32x4d at stride 8", "trunk.resnet:SEResNeXt", {"depth": 50}, OWN),
     "se_resnext101": TrunkPart("SE-ResNeXt-101 32x4d at stride 8", "trunk.resnet:SEResNeXt", {"depth": 101}, OWN),
-    "wide_resnet38": TrunkPart(
-        "Wide-ResNet-38 at stride 8", "trunk.wide_resnet:WideResNet38", takes=OWN,
-        checkpoint="WRN38_CHECKPOINT", beside="pretrained_models",
-    ),
-    "xception71": TrunkPart(
-        "Xception-71 at stride 8", "trunk.xception:Xception71", takes=OWN, checkpoint="X71_CHECKPOINT"
-    ),
+    "wide_resnet38": TrunkPart("Wide-ResNet-38 at stride 8", "trunk.wide_resnet:WideResNet38", takes=OWN, checkpoint="WRN38_CHECKPOINT", beside="pretrained_models"),
+    "xception71": TrunkPart("Xception-71 at stride 8", "trunk.xception:Xception71", takes=OWN, checkpoint="X71_CHECKPOINT"),
     # Scene parsing's; their stem has three convolutions.
-    "resnet18dilated": TrunkPart(
-        "ResNet-18 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 18, "stride": 8}, OWN,
-        encoder="resnet18",
-    ),
-    "resnet50dilated": TrunkPart(
-        "ResNet-50 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 50, "stride": 8}, OWN,
-        encoder="resnet50",
-    ),
-    "resnet101dilated": TrunkPart(
-        "ResNet-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 101, "stride": 8}, OWN,
-        encoder="resnet101",
-    ),
-    "resnext101dilated": TrunkPart(
-        "ResNeXt-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNeXt", {"depth": 101, "stride": 8}, OWN,
-        encoder="resnext101",
-    ),
-    "mobilenetv2dilated": TrunkPart(
-        "MobileNetV2 at stride 8", "trunk.mobilenet:MobileNetV2", {"stride": 8}, OWN, encoder="mobilenetv2"
-    ),
+    "resnet18dilated": TrunkPart("ResNet-18 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 18, "stride": 8}, OWN, encoder="resnet18"),
+    "resnet50dilated": TrunkPart("ResNet-50 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 50, "stride": 8}, OWN, encoder="resnet50"),
+    "resnet101dilated": TrunkPart("ResNet-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 101, "stride": 8}, OWN, encoder="resnet101"),
+    "resnext101dilated": TrunkPart("ResNeXt-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNeXt", {"depth": 101, "stride": 8}, OWN, encoder="resnext101"),
+    "mobilenetv2dilated": TrunkPart("MobileNetV2 at stride 8", "trunk.mobilenet:MobileNetV2", {"stride": 8}, OWN, encoder="mobilenetv2"),
 }  # fmt: skip
 HEADS = {
     "plain": HeadPart("two 3x3 convolutions and the classifier", "families:Plain", takes=("head_channels",)),
-    "pointwise": HeadPart(
-        "HRNet's own, of 1x1 convolutions", "families_offset:Pointwise", second_branch=True, instead="plain"
-    ),
+    "pointwise": HeadPart("HRNet's own, of 1x1 convolutions", "families_offset:Pointwise", second_branch=True, instead="plain"),
     "aspp": HeadPart("ASPP, squeezed, then as plain", "families:Atrous", takes=ATROUS),
     "deeplab": HeadPart("DeepLabV3: ASPP, then as plain", "families_deeplab:DeepLab", takes=ATROUS),
-    "deeplab_plus": HeadPart(
-        "DeepLabV3+: ASPP beside the finest features, then as plain", "families_deeplab:DeepLabPlus",
-        takes=ATROUS, finer=True, blends=True, instead="aspp or deeplab",
-    ),
-    "deeper": HeadPart(
-        "DeeperLab's decoder: ASPP, two steps up beside earlier features", "families_deeplab:Deeper",
-        takes=ATROUS, finer=True, instead="aspp or deeplab",
-    ),
-    "ocr": HeadPart(
-        "object-contextual representations; --ocr_aspp: behind an ASPP", "families:OCR",
-        takes=("mid_channels", "key_channels", "ocr_dropout", "ocr_aspp", "aspp_channels"), outputs=("aux",),
-    ),
-    "c1": HeadPart("one 3x3 convolution and the classifier", "families_parsing:c1", takes=("fc_dim",), decoder=True),
-    "c1_deepsup": HeadPart(
-        "c1 with a second head on the map before the last", "families_parsing:c1", {"deepsup": True}, ("fc_dim",),
-        outputs=("deepsup",), before=True, decoder=True, instead="c1",
-    ),
-    "ppm": HeadPart("pyramid pooling (PSPNet)", "families_parsing:ppm", takes=("fc_dim",), decoder=True),
-    "ppm_deepsup": HeadPart(
-        "ppm with a second head on the map before the last", "families_parsing:ppm", {"deepsup": True}, ("fc_dim",),
-        outputs=("deepsup",), before=True, decoder=True, instead="ppm",
-    ),
-    "upernet": HeadPart(
-        "pyramid pooling, a feature pyramid over all maps, 512 channels", "families_parsing:upernet",
-        takes=("fc_dim",), decoder=True,
-    ),
-    "upernet_lite": HeadPart(
-        "upernet with 256 channels", "families_parsing:upernet", {"inner": 256}, ("fc_dim",), decoder=True
-    ),
+    "deeplab_plus": HeadPart("DeepLabV3+: ASPP beside the finest features, then as plain", "families_deeplab:DeepLabPlus", takes=ATROUS, finer=True, blends=True, instead="aspp or deeplab"),
+    "deeper": HeadPart("DeeperLab's decoder: ASPP, two steps up beside earlier features", "families_deeplab:Deeper", takes=ATROUS, finer=True, instead="aspp or deeplab"),
+    "ocr": HeadPart("object-contextual representations; --ocr_aspp: behind an ASPP", "families:OCR", takes=(*REGIONS, "ocr_aspp", "aspp_channels"), outputs=("aux",)),
+    "c1": HeadPart("one 3x3 convolution and the classifier", "families_parsing:c1", takes=PARSING, decoder=True),
+    "c1_deepsup": HeadPart("c1 with a second head on the map before the last", "families_parsing:c1", {"deepsup": True}, PARSING, outputs=("deepsup",), before=True, decoder=True, instead="c1"),
+    "ppm": HeadPart("pyramid pooling (PSPNet)", "families_parsing:ppm", takes=PARSING, decoder=True),
+    "ppm_deepsup": HeadPart("ppm with a second head on the map before the last", "families_parsing:ppm", {"deepsup": True}, PARSING, outputs=("deepsup",), before=True, decoder=True, instead="ppm"),
+    "upernet": HeadPart("pyramid pooling, a feature pyramid over all maps, 512 channels", "families_parsing:upernet", takes=PARSING, decoder=True),
+    "upernet_lite": HeadPart("upernet with 256 channels", "families_parsing:upernet", {"inner": 256}, PARSING, decoder=True),
 }  # fmt: skip
 # Heads of published networks alone.
 PUBLISHED_HEADS = {
-    "offset_ocr": HeadPart(
-        "the parts of ocr beside the trunk's", "families_offset:ParallelOCR",
-        takes=("mid_channels", "key_channels", "ocr_dropout"), outputs=("aux",), second_branch=True, instead="ocr",
-    ),
+    "offset_ocr": HeadPart("the parts of ocr beside the trunk's", "families_offset:ParallelOCR", takes=REGIONS, outputs=("aux",), second_branch=True, instead="ocr"),
 }  # fmt: skip
 _SCALED = ("scales", "second_scale_from", "head_channels")
 _GATED = (*_SCALED, "lo_scale", "inner_3x3", "attention_dropout", "old_attention")
 SCALES = {
-    "hierarchical": ScalesPart(
-        "attention of each scale over the next larger one", "scales:hierarchical", takes=_GATED
-    ),
-    "fused": ScalesPart(
-        "the same, with ASPP pyramids also blended between scales", "scales:fused_pyramids", takes=_GATED, blends=True
-    ),
+    "hierarchical": ScalesPart("attention of each scale over the next larger one", "scales:hierarchical", takes=_GATED),
+    "fused": ScalesPart("the same, with ASPP pyramids also blended between scales", "scales:fused_pyramids", takes=_GATED, blends=True),
     "paired": ScalesPart("attention from the features of two scales", "scales:paired", takes=(*_SCALED, "lo_scale")),
-    "all": ScalesPart(
-        "weights of all scales at once, from the features of all", "scales:attention_to_scale",
-        takes=(*_SCALED, "attnscale_norm"), bounded=False,
-    ),
-    "pairs": ScalesPart(
-        "weights of two neighboring scales at a time", "scales:pairwise_attention_to_scale",
-        takes=(*_SCALED, "lo_scale"),
-    ),
+    "all": ScalesPart("weights of all scales at once, from the features of all", "scales:attention_to_scale", takes=(*_SCALED, "attnscale_norm"), bounded=False),
+    "pairs": ScalesPart("weights of two neighboring scales at a time", "scales:pairwise_attention_to_scale", takes=(*_SCALED, "lo_scale")),
 }  # fmt: skip
 # Names of --arch_encoder: trunks at the stride that the end of the name says, and those of one stride, which have
 # their published shape there. Names of --arch_decoder.

@@ -83,7 +83,7 @@ def test_every_network_has_a_row() -> None:
         assert callable(pkgutil.resolve_name(f"network.{part.make}")), part
 
 
-@pytest.mark.quick(*FEW)
+@pytest.mark.in_make_test(*FEW)
 @pytest.mark.parametrize("arch", sorted(ARCHS))
 def test_table_says_what_constructors_read(arch: str) -> None:
     values = config.defaults() | {"MODEL.ARCH": arch}

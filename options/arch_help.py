@@ -57,18 +57,8 @@ def page() -> str:
     for title, flag, table in _TABLES:
         lines += ["", f"## {title}", "", f"| `{flag}` | what it is |", "|---|---|"]
         lines += [f"| `{name}` | {part.what} |" for name, part in table.items()]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "## What does not stand together",
-            "",
-            "For instance:",
-            "",
-            *(f"- {line}" for line in _refused()),
-            "",
-        ]
-    )
+    lines += ["", "## What does not stand together", "", "For instance:", ""]
+    return "\n".join([*lines, *(f"- {line}" for line in _refused()), ""])
 
 
 def special(row: Arch) -> str:

@@ -178,7 +178,7 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
         ("basic.HRNet --loss_terms ce:pred:1", "--img_wt_loss"),
         ("basic.HRNet --loss_terms ce:pred:1", "--jointwtborder"),
         ("basic.HRNet", "--hue_aug 10"),
-        ("basic.HRNet --aug_table paddle --imgSize 300", "--hue_aug 10"),
+        ("basic.HRNet --imgSize 300", "--hue_aug 10"),
         ("basic.HRNet", "--extra_scales 0.5"),
         ("basic.HRNet", "--dump_topn_all"),
         ("basic.HRNet", "--amp_opt_level O2"),

@@ -30,7 +30,7 @@ from engine.propagation import walk
 from evaluation.metrics import ConfusionMatrix, percent
 from scripts import propagate_labels
 from scripts.compare import Plan, call, compare, tables
-from utils.cli import exit_code, place_to_write, start
+from utils.cli import comma_list, comma_list_or_none, exit_code, place_to_write, start
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
 
@@ -39,27 +39,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score labels, run all seeds and print the tables; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--out", type=place_to_write, required=True, help="folder for scenes, moved frames and runs")
-    flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each; empty: the labels' figures alone")
+    flags.add_argument(
+        "--seeds",
+        type=comma_list_or_none,
+        default="0,1,2",
+        help="one pair of trainings each; empty: the labels' figures alone",
+    )
     flags.add_argument("--labeled", type=int, default=30, help="sequences to train on, each with one labeled frame")
     flags.add_argument("--propagate", type=int, default=2, help="frames each way")
     flags.add_argument("--flow", default="files", help="source that the trainings use; files: the true motion")
-    flags.add_argument("--flows", default="files,dis", help="sources whose labels are compared")
+    flags.add_argument("--flows", type=comma_list, default="files,dis", help="sources whose labels are compared")
     flags.add_argument("--iters", type=int, default=800, help="steps of each training")
     flags.add_argument("--size", default="256x512", help="height x width of the pictures")
     flags.add_argument("--scene_seed", type=int, default=0, help="of the scenes: not that which a prediction learned")
     flags.add_argument("--val", type=int, default=30, help="pictures of the validation")
     args, rest = flags.parse_known_args(argv)
     args.out = args.out.resolve()  # the trainings run from the repository
-    return exit_code(lambda: drive(args, rest), args.out)
+    return exit_code(lambda: run(args, rest), args.out)
 
 
-def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
+def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """The labels' table, then that of the trainings."""
     scenes = draw(args)
-    print(figures(scenes, args.flows.split(","), args.propagate, rest), flush=True)
+    print(figures(scenes, args.flows, args.propagate, rest), flush=True)
     if args.seeds:
         frames = propagated(args, scenes, rest)
-        print(tables(compare(plan(args, scenes, frames), args.seeds.split(","), args.out, [])))
+        print(tables(compare(plan(args, scenes, frames), args.seeds, args.out, [])))
 
 
 def draw(args: argparse.Namespace) -> Path:

@@ -1,4 +1,4 @@
-"""Do automatic labels help? Embedded scenes, few of them labeled: a teacher, its labels, a student trained on them.
+"""Do pseudo-labels help? Embedded scenes, few of them labeled: a teacher, its labels, a student trained on them.
 
 python benchmarks/teacher_student.py --out logs/teacher_student [--seeds 0,1,2] [--fraction 0.33] [--epochs 100]
 
@@ -17,9 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.compare import call, final, table, train_once
-from utils.cli import exit_code, place_to_write, start
+from utils.cli import comma_list, exit_code, place_to_write, start
 
-TEACHER, STUDENT = "fine only", "fine + automatic labels"
+TEACHER, STUDENT = "fine only", "fine + pseudo-labels"
 # As the published recipe has it (scripts/train_cityscapes_sota.yml).
 COARSE = ("--coarse_boost_classes", "3,4,6,7,9,11,12,13,14,15,16,17,18", "--custom_coarse_prob", "0.5")
 
@@ -28,18 +28,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run all seeds and print the table; gives the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--out", type=place_to_write, required=True, help="folder for scenes, runs and labels")
-    flags.add_argument("--seeds", default="0,1,2", help="one pair of trainings each")
+    flags.add_argument("--seeds", type=comma_list, default="0,1,2", help="one pair of trainings each")
     flags.add_argument("--fraction", type=float, default=0.33, help="share of the 120 fine images that has labels")
     flags.add_argument("--epochs", type=int, default=100)
     flags.add_argument("--threshold", default="0.9", help="least confidence of the teacher's labels")
     args = flags.parse_args(argv)
-    return exit_code(lambda: drive(args), args.out)
+    return exit_code(lambda: run(args), args.out)
 
 
-def drive(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Draw the scenes, train all pairs, print their table."""
     call("scripts/make_scenes.py", str(args.out / "scenes"), "--parts", "fine,coarse")
-    pairs = {seed: pair(args, seed) for seed in args.seeds.split(",")}
+    pairs = {seed: pair(args, seed) for seed in args.seeds}
     columns = (TEACHER, STUDENT)
     print(table({name: {seed: pairs[seed][i] for seed in pairs} for i, name in enumerate(columns)}))
 

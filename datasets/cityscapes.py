@@ -94,7 +94,7 @@ class Coarse:
         o = options
         if o.CUSTOM_COARSE_DROPOUT_CLASSES and o.CUSTOM_COARSE_PROB < 0:
             flag = "--custom_coarse_dropout_classes"
-            raise UserError(f"{flag} is for automatic labels: add --custom_coarse_prob, or leave it out")
+            raise UserError(f"{flag} is for pseudo-labels: add --custom_coarse_prob, or leave it out")
         if not (o.COARSE_BOOST_CLASSES or o.ONLY_COARSE or o.COARSE_MULTIPLE or o.CUSTOM_COARSE_PROB >= 0):
             return None
         return cls(
@@ -234,7 +234,7 @@ def _coarse_items(root: str) -> list[Item]:
 def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
     """List the images of train_extra that have a pseudo-label. Without a record nobody knows yet what ids it holds."""
     images, found = _extra(root)
-    pseudo = find_folder(coarse.pseudo_root, _PSEUDO_TREES, "automatic labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
+    pseudo = find_folder(coarse.pseudo_root, _PSEUDO_TREES, "pseudo-labels (DATASET.CITYSCAPES_CUSTOMCOARSE)")
     record = labelrecord.check(Path(coarse.pseudo_root), SPEC)
     drawn = find_folder(root, _COARSE_TREES, "Cityscapes coarse labels") if coarse.coarse_label_classes else None
     train_ids, turned = record.holds_train_ids(SPEC) if record else None, bool(record and record.upright)
@@ -247,13 +247,13 @@ def _pseudo_items(root: str, coarse: Coarse) -> list[Item]:
             by_hand = _beside(_coarse_label(drawn, city, stem), label) if drawn else None
             items.append(Item(str(path), str(label), path.stem, train_ids, prob, by_hand, True, exif_turned=turned))
     if not items:
-        raise UserError(f"no automatic labels <city>/*{_IMAGE_END} in {pseudo} for the images in {images}")
+        raise UserError(f"no pseudo-labels <city>/*{_IMAGE_END} in {pseudo} for the images in {images}")
     return items
 
 
 def _beside(path: Path, label: Path) -> str:
     if not path.is_file():
-        raise UserError(f"automatic label {label} needs {path}")
+        raise UserError(f"pseudo-label {label} needs {path}")
     return str(path)
 
 

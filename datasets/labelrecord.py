@@ -35,7 +35,7 @@ class Record(NamedTuple):
             return True
         first, value = next((k, v) for k, v in enumerate(self.ids) if spec.values().get(v) != k)
         raise UserError(
-            f"automatic labels hold {value} for {spec.classes[first]!r}, which is another value in {spec.name} now: "
+            f"pseudo-labels hold {value} for {spec.classes[first]!r}, which is another value in {spec.name} now: "
             "label again, or give the classes that they were made with"
         )
 
@@ -67,6 +67,6 @@ def check(folder: Path, spec: DatasetSpec) -> Record | None:
     differ = [name for name in record.classes if name not in spec.classes][:1]
     example = f", {differ[0]!r} among them" if differ else " in another order" if theirs == ours else ""
     raise UserError(
-        f"{folder} has automatic labels for {theirs} other classes{example}; {spec.name} has {ours}: "
+        f"{folder} has pseudo-labels for {theirs} other classes{example}; {spec.name} has {ours}: "
         "label with a teacher of the same classes"
     )

@@ -13,14 +13,14 @@ from torch.utils.data import Sampler
 from utils.contracts import CropRequest
 from utils.errors import UserError
 
-Crop = tuple[int, tuple[int, int] | None]
+ItemAndCenter = tuple[int, tuple[int, int] | None]
 # Rows of (item, x, y) for each class.
 Centroids = Mapping[int, np.ndarray]
 
 
 def draw_epoch(
     images: Sequence[int], centroids: Centroids, num_classes: int, share: float, rng: random.Random
-) -> list[Crop]:
+) -> list[ItemAndCenter]:
     """Draw one epoch's (item, crop_center) pairs: first random items, then each class's (Zhu et al. 2019, section 3.3).
 
     With N images, every class gets floor(N * share / num_classes) crops round its centroids; a class without
@@ -31,7 +31,8 @@ def draw_epoch(
     if share <= 0:
         return [(index, None) for index in images]
     per_class = crops_per_class(len(images), share, num_classes)
-    crops: list[Crop] = [(images[i], None) for i in _cycled(len(images), len(images) - per_class * num_classes, rng)]
+    anywhere = _cycled(len(images), len(images) - per_class * num_classes, rng)
+    crops: list[ItemAndCenter] = [(images[i], None) for i in anywhere]
     for c in range(num_classes):
         rows = centroids.get(c)
         if rows is None or not len(rows):

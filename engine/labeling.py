@@ -69,14 +69,19 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> from_file.Trained:
     argv = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     argv += ["--result_dir", str(args.out), *rest]
     found = from_file.build(argv, scales=args.scales)
-    if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES:
+    scales = found.cfg.MODEL.N_SCALES
+    if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES or not scales:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
-        argv += ["EVAL.SCALES", args.scales]
+        argv += ["EVAL.SCALES", _joined(scales)]
     else:
-        one, *more = sorted(args.scales.split(","), key=lambda scale: float(scale) != 1.0)
-        argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", one, "EVAL.EXTRA_SCALES", ",".join(more)]
+        one, *more = sorted(scales, key=lambda scale: scale != 1.0)
+        argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", str(one), "EVAL.EXTRA_SCALES", _joined(more)]
     return found._replace(cfg=config.load(argv, found.metadata))
+
+
+def _joined(scales: Sequence[float]) -> str:
+    return ",".join(map(str, scales))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
@@ -146,7 +151,7 @@ def label(job: Job, net: network.Net) -> Seen:
     dataset = SegmentationDataset(job.left, job.run.spec, image_bits=job.bits)
     workers = cfg.DATASET.NUM_WORKERS
     loader = EvalLoader(dataset, cfg.EVAL.BATCH_SIZE, workers, ranks.rank, ranks.world, lenient=True)
-    for batch in progress(loader, "auto labels", len(loader), lines=20, shown=ranks.is_main):
+    for batch in progress(loader, "pseudo-labels", len(loader), lines=20, shown=ranks.is_main):
         for item in sinks.items(batch, predictor(batch["image"])):
             job.sink.add(item)
     seen = loader.seen(ranks)
@@ -159,7 +164,7 @@ def report(job: Job, covered: Sequence[Covered]) -> Path:
     done = job.done
     return write_report(
         job.run,
-        f"Automatic labels by {Path(job.run.cfg.SNAPSHOT).name}",
+        f"Pseudo-labels by {Path(job.run.cfg.SNAPSHOT).name}",
         coverage=covered,
         rows=[sample(job.sink, item, job.bits) for item in done[:: max(1, len(done) // SAMPLES)][:SAMPLES]],
         facts=[("images", f"{len(done):,}"), ("pixels kept", f"{percent(share_kept(covered))} %")],

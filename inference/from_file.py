@@ -40,11 +40,12 @@ def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:
     return found
 
 
-def build(argv: Sequence[str], preferred: str = "", scales: str = "") -> Trained:
+def build(argv: Sequence[str], preferred: str = "", scales: Sequence[str] = ()) -> Trained:
     """The network of the file that --snapshot of a command line names; what the line says wins over the file.
 
-    `preferred`: of several networks that an unnamed state dict fits, the one to take. `scales`: as --n_scales, for a
-    network that combines scales. UserError where nothing tells the network, or the classes are none of the dataset's.
+    `preferred`: of several networks that an unnamed state dict fits, the one to take. `scales`: those of --n_scales,
+    for a network that combines scales. UserError where nothing tells the network, or the classes are none of the
+    dataset's.
     """
     combined = {"MODEL.N_SCALES": scales} if scales else {}
     cfg = config.load(argv, combined)

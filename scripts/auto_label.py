@@ -16,7 +16,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine import labeling, tool
-from utils.cli import place_to_write, start
+from utils.cli import comma_list, comma_list_or_none, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,8 +25,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--snapshot", required=True, help="the teacher: a checkpoint, which tells its network and classes")
     p.add_argument("--images", required=True, help="folder of images, in any depth, of any sizes")
     p.add_argument("--out", required=True, type=place_to_write, help="folder for the labels, the record and the report")
-    p.add_argument("--threshold", default="0.9", help="least confidence; of single classes: 0.9,road=0.95,bus=0.5")
-    p.add_argument("--scales", "--n_scales", default="0.5,1.0,2.0", help="scales that the teacher combines")
+    least = "least confidence; of single classes: 0.9,road=0.95,bus=0.5"
+    p.add_argument("--threshold", type=comma_list, default="0.9", help=least)
+    scales = "scales that the teacher combines"
+    p.add_argument("--scales", "--n_scales", type=comma_list_or_none, default="0.5,1.0,2.0", help=scales)
     return p
 
 

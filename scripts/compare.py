@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 import config  # noqa: E402
 from engine.log import RunLog  # noqa: E402
 from utils import yamlfile  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
+from utils.cli import comma_list, exit_code, place_to_write, start  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 Scores = Mapping[str, Mapping[str, float]]  # {variant: {seed: mean IoU}}
@@ -48,15 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("plan", type=Path, help="YAML file of the variants")
     flags.add_argument("--out", type=place_to_write, required=True, help="folder of the runs: OUT/VARIANT/seedN")
-    flags.add_argument("--seeds", default="0,1,2", help="one training of each variant a seed")
+    flags.add_argument("--seeds", type=comma_list, default="0,1,2", help="one training of each variant a seed")
     args, more = flags.parse_known_args(argv)
-    seeds = [seed.strip() for seed in args.seeds.split(",")]
 
     def work() -> None:
         plan, out = read(args.plan), args.out.resolve()
         os.chdir(ROOT)  # where the trainings are started
         check(plan, more)
-        print(tables(compare(plan, seeds, out, more)))
+        print(tables(compare(plan, args.seeds, out, more)))
 
     return exit_code(work, args.out)
 

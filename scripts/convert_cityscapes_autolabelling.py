@@ -1,4 +1,4 @@
-"""Published automatic labels of Cityscapes' coarse images -> labels of train ids, in folders of cities.
+"""Published pseudo-labels of Cityscapes' coarse images -> labels of train ids, in folders of cities.
 
 python scripts/convert_cityscapes_autolabelling.py --dataset_root DIR
 
@@ -35,7 +35,7 @@ COLORS = 255  # of the palette
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(description="Automatic labels: raw ids -> train ids.", allow_abbrev=False)
+    p = argparse.ArgumentParser(description="Pseudo-labels: raw ids -> train ids.", allow_abbrev=False)
     p.add_argument("--dataset_root", required=True, help=f"folder with {SOURCE} in it")
     p.add_argument("--num_workers", type=int, default=os.cpu_count() or 1, help="processes")
     return p
@@ -59,7 +59,7 @@ def relabel(source: Path) -> bytes:
 
 def run(root: str, workers: int) -> str:
     """Write what is missing, and a record of the ids; gives a line about it."""
-    folder = find_folder(root, (SOURCE,), "published automatic labels")
+    folder = find_folder(root, (SOURCE,), "published pseudo-labels")
     target = Path(root) / TARGET
     sources = [path for path in sorted(folder.glob("*/*_leftImg8bit.png")) if not is_hidden(path.name)]
     if not sources:

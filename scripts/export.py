@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def drive(args: argparse.Namespace, rest: Sequence[str]) -> None:
+def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """Build, load, write, compare, tell."""
     size = _size(args.size)
     export.check(args.out, args.fixed)
@@ -136,7 +136,7 @@ def _size(text: str) -> list[int]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     args, rest = parser().parse_known_args(argv)
-    return exit_code(lambda: drive(args, rest), args.out, "nothing was written")
+    return exit_code(lambda: run(args, rest), args.out, "nothing was written")
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import toyworld  # noqa: E402
-from utils.cli import exit_code, place_to_write, start  # noqa: E402
+from utils.cli import comma_list, exit_code, place_to_write, start  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Write the embedded street scenes as files in the Cityscapes layout.")
     parser.add_argument("root", type=place_to_write, help="folder to write to")
-    parser.add_argument("--parts", default="fine", help=f"comma list of {', '.join(toyworld.PARTS)}")
+    parser.add_argument("--parts", type=comma_list, default="fine", help=f"comma list of {', '.join(toyworld.PARTS)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", default="256x512", help="height x width")
     parser.add_argument("--workers", type=int, default=None)
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def draw(args: argparse.Namespace, size: tuple[int, int], counts: dict[str, int]) -> None:
     """Write the scenes of `size` (H, W) and say where they are."""
-    toyworld.write(args.root, args.parts.split(","), args.seed, counts, size, args.workers)
+    toyworld.write(args.root, args.parts, args.seed, counts, size, args.workers)
     print(f"scenes are in {args.root}")
 
 

@@ -25,13 +25,13 @@ import train
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What draws or trains for several tests is no test of a single part: the marker `run` is added.
 
-    `quick("a", "b-*")`: of a test's parameters these alone run in `make test`; the others are slow.
+    `in_make_test("a", "b-*")`: of a test's parameters these alone run in `make test`; the others are slow.
     """
     unused: dict[tuple[str, str], str] = {}
     for item in items:
         if "once" in getattr(item, "fixturenames", ()):
             item.add_marker("run")
-        if chosen := item.get_closest_marker("quick"):
+        if chosen := item.get_closest_marker("in_make_test"):
             case, test = item.callspec.id, item.nodeid.split("[")[0]  # type: ignore[attr-defined]
             for pattern in chosen.args:
                 unused[test, pattern] = "" if fnmatchcase(case, pattern) else unused.get((test, pattern), case)

@@ -90,7 +90,7 @@ def placed(net: nn.Module) -> nn.Module:
     return net.to("cuda" if gpu else "cpu", memory_format=layout)  # type: ignore[call-overload]
 
 
-def colours(path: Path) -> np.ndarray:
+def colors(path: Path) -> np.ndarray:
     """(H, W, 3) RGB of a file."""
     found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     assert found is not None, path
@@ -98,15 +98,15 @@ def colours(path: Path) -> np.ndarray:
 
 
 def check(folder: Path, image: np.ndarray, classes: np.ndarray, suffix: str = "") -> None:
-    """The three files of a picture hold what `classes` say: label ids, colours, half image and half colours."""
+    """The three files of a picture hold what `classes` say: label ids, colors, half image and half colors."""
     spec = datasets.spec("cityscapes")
     with Image.open(folder / f"pred_mask{suffix}.png") as stored:
         assert stored.mode == "L"
         assert np.array_equal(np.array(stored), np.array(spec.train_to_id, np.uint8)[classes])
     palette = np.array(spec.palette, np.uint8)[classes]
-    assert np.array_equal(colours(folder / f"color_mask{suffix}.png"), palette)
+    assert np.array_equal(colors(folder / f"color_mask{suffix}.png"), palette)
     blend = (image.astype(np.float64) + palette) / 2
-    assert np.abs(colours(folder / f"overlap{suffix}.png") - blend).max() <= 0.5
+    assert np.abs(colors(folder / f"overlap{suffix}.png") - blend).max() <= 0.5
 
 
 def noise(height: int = 60, width: int = 83, seed: int = 0) -> np.ndarray:
@@ -150,7 +150,7 @@ def test_a_picture_from_a_checkpoint_alone(own: Path, shape: list[str], tmp_path
     for name, share in shares.items():
         told = [line.split() for line in ran.stdout.splitlines() if line.endswith(f"  {name}")]
         assert [words[:2] for words in told] == ([[f"{100 * share:.2f}", "%"]] if share > 0.001 else [])
-    legend = colours(tmp_path / "out" / "legend.png")
+    legend = colors(tmp_path / "out" / "legend.png")
     top = max(shares, key=lambda name: shares[name])
     assert tuple(legend[14, 20]) == spec.palette[spec.classes.index(top)]
 
@@ -168,12 +168,12 @@ def test_options_of_train_pass_through(own: Path, shape: list[str], tmp_path: Pa
 def test_a_folder_of_all_sorts(
     own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Grey, transparent, turned by EXIF, two of one name, one a level down; what cannot be read is named."""
+    """Gray, transparent, turned by EXIF, two of one name, one a level down; what cannot be read is named."""
     source = tmp_path / "pictures"
     (source / "deep").mkdir(parents=True)
-    rgb, grey = noise(seed=1), noise(41, 64, seed=2)[..., 0]
+    rgb, gray = noise(seed=1), noise(41, 64, seed=2)[..., 0]
     save(source / "rgba.png", np.dstack([rgb, np.full(rgb.shape[:2], 90, np.uint8)]))
-    save(source / "grey.png", grey)
+    save(source / "gray.png", gray)
     save(source / "twin.png", rgb)
     save(source / "twin.bmp", 255 - rgb)
     save(source / "deep" / "low.png", rgb)
@@ -192,7 +192,7 @@ def test_a_folder_of_all_sorts(
     assert "pictures 7/7" in said.err
     assert demo_folder.main(words) == 2  # what was written inside the folder is no picture of it
     out = source / "out"
-    names = {"rgba": rgb, "grey": np.dstack([grey] * 3), "twin_png": rgb, "twin_bmp": 255 - rgb}
+    names = {"rgba": rgb, "gray": np.dstack([gray] * 3), "twin_png": rgb, "twin_bmp": 255 - rgb}
     names["turned"] = np.rot90(rgb, -1).copy()
     for name, image in names.items():
         check(out, image, expected(shape, image), f"_{name}")

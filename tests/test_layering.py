@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -55,6 +56,22 @@ READERS = (
     "scripts",
     "benchmarks",
 )
+# Beside these rooms and a dataset's own entry, the files in which something is built of options: there their tree ends.
+BUILDERS = {
+    "datasets": ("__init__", "bit_depth", "splits", "whole_images"),
+    "evaluation": ("sinks/__init__",),
+    "inference": ("__init__", "from_file", "ways"),
+    "loss": ("__init__", "optimizer", "schedule", "table", "terms"),
+    "network": ("__init__",),
+    "transforms": ("__init__",),
+}
+KEEPERS = {  # the classes that keep the tree
+    "engine/session.py": "Run",
+    "inference/from_file.py": "Trained",
+    "evaluation/sinks/__init__.py": "Request",
+    "benchmarks/benchmark.py": "Job",
+}
+OPTION_WORDS = {word for key in config.OPTIONS for word in key.split(".")}
 SOURCES = sorted(
     path for top in ALLOWED for path in (*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")) if path.is_file()
 )
@@ -119,6 +136,39 @@ def options_known(source: str, path: Path) -> list[str]:
     ]
 
 
+def options_read(source: str, path: Path) -> list[str]:
+    """Functions with the tree of options as an argument, and reads of an option, where nothing is built of them."""
+    here = room_of(path)
+    if here in READERS and here not in BUILDERS or (here == "datasets" and "\nDATASET = " in source):
+        return []
+    if path.relative_to(ROOT).with_suffix("").as_posix() in [f"{here}/{name}" for name in BUILDERS.get(here, ())]:
+        return []
+    return [f"{path.relative_to(ROOT)}:{line} has {what}" for what, line in option_reads(parsed(source))]
+
+
+def option_reads(tree: ast.Module) -> list[tuple[str, int]]:
+    """(text, line) of each argument `cfg` and of each `x.LR`, but for constants of a module or of a class itself."""
+    imported = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    modules = {"self", "cls", *(alias.asname or alias.name for node in imported for alias in node.names)}
+    found = [("cfg", node.lineno) for node in ast.walk(tree) if isinstance(node, ast.arg) and node.arg == "cfg"]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in OPTION_WORDS and ast.unparse(node.value) not in modules:
+            found.append((ast.unparse(node), node.lineno))
+    return found
+
+
+def options_kept(source: str, path: Path) -> list[str]:
+    """Classes that keep the tree of options, or are made from it, and are not among the few that may."""
+    found, file = [], str(path.relative_to(ROOT))
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.ClassDef) and node.name != KEEPERS.get(file):
+            fields = [ast.unparse(part.target) for part in node.body if isinstance(part, ast.AnnAssign)]
+            made = [part.args for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"]
+            if "cfg" in [*fields, *(a.arg for args in made for a in (*args.args, *args.kwonlyargs))]:
+                found.append(f"{file}:{node.lineno} {node.name}")
+    return found
+
+
 def work_at_import(source: str, path: Path) -> list[str]:
     """Statements of a module's body that do something: loops, with, bare calls. Definitions and tables are none."""
     return [f"{path.relative_to(ROOT)}:{node.lineno}" for node in parsed(source).body if is_work(node, path)]
@@ -133,7 +183,9 @@ def is_work(node: ast.stmt, path: Path) -> bool:
     return isinstance(node, (ast.For, ast.While, ast.With))
 
 
-@pytest.mark.parametrize("rule", [crossings, systems_entered, options_known, work_at_import])
+@pytest.mark.parametrize(
+    "rule", [crossings, systems_entered, options_known, options_read, options_kept, work_at_import]
+)
 def test_sources_keep(rule) -> None:
     assert len(SOURCES) > 20
     broken = [line for path in SOURCES for line in rule(path.read_text(encoding="utf-8"), path)]
@@ -151,6 +203,11 @@ def test_sources_keep(rule) -> None:
         (systems_entered, "engine/log.py", "import compat"),
         (options_known, "loss/rmi.py", "from yacs.config import CfgNode"),
         (options_known, "network/__init__.py", "import argparse"),
+        (options_read, "loss/rmi.py", "def f(cfg): pass"),
+        (options_read, "datasets/decoding.py", "def f(o):\n    return o.LR"),
+        (options_read, "inference/tiles.py", "x = lambda run: run.cfg.EVAL.TILE"),
+        (options_kept, "engine/ema.py", "class A:\n    def __init__(self, cfg): pass"),
+        (options_kept, "engine/ema.py", "class A(NamedTuple):\n    cfg: Any"),
         (work_at_import, "engine/log.py", "print(1)"),
         (work_at_import, "engine/log.py", "for x in y:\n    pass"),
     ],
@@ -167,7 +224,25 @@ def test_rules_let_pass() -> None:
     assert not crossings("from utils.errors import UserError\nfrom .x import y\nimport torch", ROOT / "loss/rmi.py")
     assert not systems_entered("import compat", ROOT / "config.py")
     assert not options_known("from yacs.config import CfgNode", ROOT / "network/__init__.py")
+    assert not options_read("def f(cfg):\n    return cfg.OPTIM.LR", ROOT / "loss/optimizer.py")
+    assert not options_read("def items(cfg): pass\n\nDATASET = 1", ROOT / "datasets/kitti.py")
+    assert not options_read("import signal\nx = signal.NAME, self.NAME, y.name", ROOT / "loss/rmi.py")
+    assert not options_kept("class Run(NamedTuple):\n    cfg: Any", ROOT / "engine/session.py")
     assert not work_at_import('"""Text."""\nX = {1: 2}\nif __name__ == "__main__":\n    main()', ROOT / "train.py")
+
+
+def test_the_picture_of_imports_is_what_is_allowed() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").partition("## Who imports whom")[2]
+    names = {"train": ["train"], "demo": ["demo", "demo_folder"], "hub": ["hubconf"]}
+    drawn: dict[str, set[str]] = {room: set() for room in ALLOWED}
+    for sources, targets in re.findall(r"^  (.+?) (?:-->|-\. compat\.parts \.->) (.+)$", text, re.M):
+        for source in sources.split(" & "):
+            for name in names.get(source.partition("[")[0], [source]):
+                drawn[name] |= {*targets.split(" & ")}
+    drawn["train"] |= drawn["engine"] - {"slurm"}
+    commands = ("scripts", "benchmarks")  # which may import everything
+    wanted = {room: may - BASE for room, may in ALLOWED.items() if room not in commands}
+    assert {room: found - BASE for room, found in drawn.items() if room not in commands} == wanted
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("scripts/cfg/*.yaml")), ids=lambda path: path.name)

@@ -140,8 +140,8 @@ def test_a_demo(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str])
     assert {words[3]: words[0] for words in printed} == {
         name: f"{100 * share:.2f}" for name, share in shares.items() if share > 0.001
     }
-    colours = np.array(found.spec.palette, np.uint8)[classes]
-    assert np.array_equal(read_image(str(out / "result.png")), np.hstack([read_image(str(picture)), colours]))
+    colors = np.array(found.spec.palette, np.uint8)[classes]
+    assert np.array_equal(read_image(str(out / "result.png")), np.hstack([read_image(str(picture)), colors]))
 
 
 @pytest.mark.slow

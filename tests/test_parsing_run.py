@@ -94,7 +94,7 @@ def test_it_resumes_to_the_bit_and_evaluates_each_image_once(
     score = (folder(one) / "confusion.csv").read_text()
     assert (folder(two) / "confusion.csv").read_text() == score
     pixels = sum(int(value) for line in score.splitlines()[1:] for value in line.split(",")[-150:])
-    assert pixels + _unlabelled(words) == counted
+    assert pixels + _unlabeled(words) == counted
     # The file brings its sizes along; where the line names the network it is silent, but that is said.
     alone = ["--eval", "val", "--snapshot", str(best), "--root_dataset", words[words.index("--root_dataset") + 1]]
     alone += ["--num_workers", "0", "--result_dir", str(folder(words).with_name("e3"))]
@@ -131,7 +131,7 @@ def test_a_resume_within_an_epoch_keeps_its_batches(
     assert "within an epoch of --imgSize on 2 process(es) with --bs_trn 1: keep both" in capsys.readouterr().err
 
 
-def _unlabelled(words: list[str]) -> int:
+def _unlabeled(words: list[str]) -> int:
     loader = datasets.build_val(config.load(words), DistributedContext())
     return sum(int((label == 255).sum()) for batch in loader for label in batch["label"] if label is not None)
 

@@ -1,4 +1,4 @@
-"""What people have in folders of pictures, through every command that takes one: demo, evaluation, automatic labels."""
+"""What people have in folders of pictures, through every command that takes one: demo, evaluation, pseudo-labels."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_picture_of_one_pixel_and_a_turned_one(snapshot: str, photos: Path, tm
         assert sizes(out, "overlap.png") == {"overlap.png": size}
 
 
-def test_automatic_labels_are_upright_and_read_so(
+def test_pseudo_labels_are_upright_and_read_so(
     snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

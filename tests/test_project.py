@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +68,41 @@ def test_workflows_call_what_there_is(name: str) -> None:
     assert uses and all(re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", action) for action in uses)
 
 
+def newest_python() -> Version:
+    """The last Python that torch has all its parts for: from the next one on it does without triton."""
+    markers = [marker for name, _, marker in LOCKED if name == "triton"]
+    end = max(Version(end) for marker in markers for end in re.findall(r"python_full_version < '([\d.]+)'", marker))
+    return Version(f"{end.major}.{end.minor - 1}")
+
+
 def test_both_ends_of_what_is_supported_are_tested() -> None:
     rows = WORKFLOWS["tests"]["jobs"]["quick"]["strategy"]["matrix"]["include"]
     pythons = sorted(Version(row["python"]) for row in rows)
-    assert OLDEST and pythons[0] == Version(OLDEST[1]) and pythons[-1] > pythons[0]
+    assert OLDEST and pythons[0] == Version(OLDEST[1]) and pythons[-1] == newest_python()
     (torch,) = [package for package in wanted() if package.name == "torch"]
     (oldest,) = [row["constraint"] for row in rows if row["constraint"]]
     assert Version(oldest.removeprefix("torch==")) == Version(str(torch.specifier).removeprefix(">="))
     assert ".ci/run" in steps(WORKFLOWS["nightly"])
+
+
+@pytest.mark.parametrize(
+    ("stamps", "flag", "installs"),
+    [
+        ([], "LOCK=", "requirements.txt"),
+        ([".train"], "LOCK=", None),
+        ([".train"], "LOCK=1", "requirements.lock"),
+        ([".train-locked"], "LOCK=1", None),
+        ([".train-locked"], "LOCK=", "requirements.txt"),
+    ],
+)
+def test_setup_installs_what_is_asked_for(tmp_path: Path, stamps: list[str], flag: str, installs: str | None) -> None:
+    for name in ("Makefile", "requirements.lock", *LISTS):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / ".venv").mkdir()
+    for name in stamps:
+        (tmp_path / ".venv" / name).touch()
+    command = ["make", "--dry-run", "--no-print-directory", flag, "setup"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^echo \"installing (\S+)", said, re.M) == ([installs] if installs else [])
+    assert ("--require-hashes -r requirements.lock" in said) == (installs == "requirements.lock")

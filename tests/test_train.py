@@ -298,7 +298,7 @@ def test_two_processes_equal_one(uneven: list[str], tmp_path: Path, name: str) -
     assert confusions[0] == confusions[1] and len(confusions[0]) > 100
 
 
-@pytest.mark.quick("flags0", "flags2", "flags3", "flags4", "flags6", "flags8")
+@pytest.mark.in_make_test("flags0", "flags2", "flags3", "flags4", "flags6", "flags8")
 @pytest.mark.parametrize(
     "flags",
     [
@@ -318,7 +318,7 @@ def test_options_of_training_run(tiny_run: list[str], flags: list[str]) -> None:
     assert np.isfinite(rows(tiny_run, "train")[0]["loss"])
 
 
-@pytest.mark.quick("flags0", "flags2")
+@pytest.mark.in_make_test("flags0", "flags2")
 @pytest.mark.parametrize(
     "flags",
     [

@@ -57,6 +57,19 @@ def place_to_write(text: str) -> Path:
     return Path(text)
 
 
+def comma_list(text: str) -> list[str]:
+    """The type of a flag that takes several, for argparse: what stands between commas. An empty one is a ValueError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ValueError
+    return parts
+
+
+def comma_list_or_none(text: str) -> list[str]:
+    """The same, where an empty text is an empty list."""
+    return comma_list(text) if text.strip() else []
+
+
 def _failed(line: str) -> int:
     print(f"error: {line}", file=sys.stderr)
     return 2

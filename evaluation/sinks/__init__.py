@@ -45,19 +45,19 @@ class Request:
         return not (self.cfg.EVAL.MODE and self.cfg.EVAL.NO_METRICS)
 
 
-class Entry(NamedTuple):
+class SinkEntry(NamedTuple):
     """A row of the table: whether a request asks for the sink, and what makes it."""
 
     asked: Callable[[Request], object]
     make: Callable[[Request], Sink]
 
 
-def when(option: str, make: Callable[[Request], Sink]) -> Entry:
+def when(option: str, make: Callable[[Request], Sink]) -> SinkEntry:
     """A row for what an option of the group EVAL asks for."""
-    return Entry(lambda r: getattr(r.cfg.EVAL, option), make)
+    return SinkEntry(lambda r: getattr(r.cfg.EVAL, option), make)
 
 
-def of_system(option: str) -> Entry:
+def of_system(option: str) -> SinkEntry:
     """The folders of another system, which an option asks for. UserError where that system is not here."""
 
     def make(r: Request) -> Sink:
@@ -70,12 +70,14 @@ def of_system(option: str) -> Entry:
 
 
 # In the order of their lines in the log.
-SINKS: tuple[Entry, ...] = (
-    Entry(lambda r: True, lambda r: Gallery(r.spec, extras=maps(r.cfg), seed=r.cfg.SEED, single=first_pass(r.cfg))),
-    Entry(lambda r: r.scored, lambda r: PerImage(r.folder / "per_image.csv", r.spec)),
-    Entry(lambda r: r.scored and r.conditions, lambda r: Conditions(r.folder / "conditions.csv", r.spec, r.conditions)),
+SINKS: tuple[SinkEntry, ...] = (
+    SinkEntry(lambda r: True, lambda r: Gallery(r.spec, extras=maps(r.cfg), seed=r.cfg.SEED, single=first_pass(r.cfg))),
+    SinkEntry(lambda r: r.scored, lambda r: PerImage(r.folder / "per_image.csv", r.spec)),
+    SinkEntry(
+        lambda r: r.scored and r.conditions, lambda r: Conditions(r.folder / "conditions.csv", r.spec, r.conditions)
+    ),
     when("LOG_MSINF_TO_TB", lambda r: ScaleScores(r.spec, logits(r.cfg))),
-    Entry(
+    SinkEntry(
         lambda r: r.cfg.EVAL.DUMP_ASSETS or r.cfg.EVAL.DUMP_ALL_IMAGES,
         lambda r: Images(r.folder / "images", r.spec, r.expected, r.cfg.EVAL.DUMP_ALL_IMAGES, assets(r.cfg)),
     ),

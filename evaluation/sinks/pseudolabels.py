@@ -39,17 +39,17 @@ def ignored_id(spec: DatasetSpec) -> int:
     if not ignored:
         free = next(value for value in range(254, -1, -1) if value not in values)
         raise UserError(
-            f"automatic labels need a value for what they leave out, and each of {spec.name} is a class: "
+            f"pseudo-labels need a value for what they leave out, and each of {spec.name} is a class: "
             f"add one that is none to the file of --classes (ignore: [{free}])"
         )
     return max(ignored, key=lambda value: (value < 256, value))
 
 
-def thresholds(text: str, spec: DatasetSpec, default: float = 0.9) -> list[float]:
-    """ "0.9", "road=0.95,bus=0.5" or both, "0.9,road=0.95": least confidence of every class; UserError for others."""
+def thresholds(parts: Sequence[str], spec: DatasetSpec, default: float = 0.9) -> list[float]:
+    """Least confidence of every class, of "0.9" for all of them and "road=0.95" for one; UserError for others."""
     known = {name.lower(): k for k, name in enumerate(spec.classes)}
     least, own = default, {}
-    for part in text.split(","):
+    for part in parts:
         name, _, number = part.rpartition("=")
         try:
             value = float(number)
@@ -113,4 +113,4 @@ class PseudoLabels(Sink):
         total = sum(ranks.gather(self._count))
         if ranks.is_main and total:
             labelrecord.write(self.folder, self.spec, self.made)
-        return Results([f"{counted(total, 'automatic label')} in {self.folder}"])
+        return Results([f"{counted(total, 'pseudo-label')} in {self.folder}"])

@@ -88,7 +88,7 @@ def test_predictions_agree(tmp_path: Path, arch: str) -> None:
     assert (expected == found).mean() >= 0.999
 
 
-@pytest.mark.quick("basic.HRNet-flags4")
+@pytest.mark.in_make_test("basic.HRNet-flags4")
 @pytest.mark.parametrize(
     ("arch", "flags"),
     [
@@ -123,7 +123,7 @@ def test_baseline_losses_meet_the_golden_ones() -> None:
         assert value.item() == pytest.approx(golden["cases"][name]["value"], rel=1e-5), name
 
 
-@pytest.mark.quick("metrics")
+@pytest.mark.in_make_test("metrics")
 @pytest.mark.parametrize("what", sorted(benchmark.PAIRS))
 def test_command(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "numbers.json"

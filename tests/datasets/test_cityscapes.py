@@ -1,4 +1,4 @@
-"""Cityscapes: both trees, the published splits, coarse and automatic labels."""
+"""Cityscapes: both trees, the published splits, coarse and pseudo-labels."""
 
 import dataclasses
 import json
@@ -101,12 +101,12 @@ def test_real_frame() -> None:
     assert (sample.label == published).mean() > 0.997  # the two files were shrunk one by one
 
 
-# ---- coarse and automatic labels
+# ---- coarse and pseudo-labels
 
 
 @pytest.fixture
 def coarse_root(cityscapes_root: Path, write_file: Callable[[Path, np.ndarray], None]) -> Path:
-    """Two extra images: automatic labels all bus (15) and truck (14); people drew a bus in the left half only."""
+    """Two extra images: pseudo-labels all bus (15) and truck (14); people drew a bus in the left half only."""
     auto = cityscapes_root / "autolabelled/train_extra/bonn"
     for frame, auto_class in enumerate((28, 27)):
         stem = f"bonn_000000_{frame:06d}"
@@ -128,7 +128,7 @@ def coarse_root(cityscapes_root: Path, write_file: Callable[[Path, np.ndarray], 
 def coarse_labels(root: Path, **options: object) -> list[np.ndarray]:
     coarse = Coarse(pseudo_root=str(root / "autolabelled"), **options)  # type: ignore[arg-type]
     found = split(str(root), "train", coarse=coarse)
-    found = labelids.resolve(found, labelids.look({"automatic labels": labelids.undecided(found.items)}, SPEC))
+    found = labelids.resolve(found, labelids.look({"pseudo-labels": labelids.undecided(found.items)}, SPEC))
     dataset = SegmentationDataset(found.items, SPEC, Pipeline(), found.filter_pseudo_labels)
     labels = [dataset.label(i) for i in range(found.fine, len(found.items))]
     return [label for label in labels if label is not None]
@@ -140,7 +140,7 @@ def test_coarse_labels(coarse_root: Path) -> None:
         assert (label[:, :32] == 15).all() and (label[:, 32:] == 255).all()
 
 
-def test_automatic_labels_below_the_probability_are_ignored(coarse_root: Path) -> None:
+def test_pseudo_labels_below_the_probability_are_ignored(coarse_root: Path) -> None:
     first, second = coarse_labels(coarse_root, min_confidence=0.5)
     assert (first[:8] == 255).all() and (first[8:, :60] == 15).all() and (first[8:, 60:] == 10).all()
     assert (second[8:, :60] == 14).all()
@@ -163,7 +163,7 @@ def test_mask_keeps_the_published_rows_and_columns() -> None:
 
 
 @pytest.mark.parametrize("min_prob", [0.0, 0.5])
-def test_mask_of_automatic_labels_alone(coarse_root: Path, min_prob: float) -> None:
+def test_mask_of_pseudo_labels_alone(coarse_root: Path, min_prob: float) -> None:
     """At any probability; labels that people drew keep their border."""
     for label in coarse_labels(coarse_root, min_confidence=min_prob, mask_border=True):
         assert (label[:15] == 255).all() and (label[:, :14] == 255).all() and (label[15:, 14:] != 255).all()
@@ -171,7 +171,7 @@ def test_mask_of_automatic_labels_alone(coarse_root: Path, min_prob: float) -> N
         assert (label[:, :32] == 15).all()
 
 
-def test_dumped_predictions_serve_as_automatic_labels(coarse_root: Path, tmp_path: Path) -> None:
+def test_dumped_predictions_serve_as_pseudo_labels(coarse_root: Path, tmp_path: Path) -> None:
     """Two buses, one of them sure in its right half only."""
     sink = PseudoLabels(tmp_path / "run" / "autolabelled", SPEC)
     image, bus, sure = np.zeros((32, 64, 3), np.uint8), torch.full((32, 64), 15, dtype=torch.uint8), torch.ones(32, 64)
@@ -195,7 +195,7 @@ def test_train_id_files_are_told_apart(coarse_root: Path, write_file: Callable[[
 
 def test_missing_probability_is_named(coarse_root: Path) -> None:
     next(coarse_root.glob("autolabelled/*/*/*_prob.png")).unlink()
-    with pytest.raises(UserError, match="automatic label .* needs .*_prob.png"):
+    with pytest.raises(UserError, match="pseudo-label .* needs .*_prob.png"):
         coarse_labels(coarse_root, min_confidence=0.5)
 
 

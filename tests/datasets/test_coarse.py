@@ -134,7 +134,7 @@ def test_tree_of_converted_labels(make_root: Callable[..., Path], make_cfg: Cfg,
     assert len(dataset) == 6 and label is not None and (label == 11).all()
 
 
-def test_unsure_automatic_labels_have_no_centroids(make_root: Callable[..., Path], make_cfg: Cfg) -> None:
+def test_unsure_pseudo_labels_have_no_centroids(make_root: Callable[..., Path], make_cfg: Cfg) -> None:
     """200 / 255 is the confidence of all their pixels."""
     root = make_root(100, [3])
     for prob, there in ((0.0, True), (0.78, True), (0.79, False)):
@@ -173,7 +173,7 @@ def test_mistakes_at_the_command_line(
     assert str(root) in complain(words, capsys)
 
 
-def test_record_of_automatic_labels(make_root: Callable[..., Path], make_cfg: Cfg, write_file: Write) -> None:
+def test_record_of_pseudo_labels(make_root: Callable[..., Path], make_cfg: Cfg, write_file: Write) -> None:
     root = make_root(4, [])
     for path in (root / "auto").rglob("*_leftImg8bit.png"):
         write_file(path, np.full((32, 64), 12, np.uint8))

@@ -54,7 +54,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object], at: int) -
     monkeypatch.setattr(SegmentationDataset, "__getitem__", item)
 
 
-@pytest.mark.quick("9-*", "3-*")
+@pytest.mark.in_make_test("9-*", "3-*")
 @pytest.mark.parametrize(
     ("end", "line"),
     [
@@ -101,7 +101,7 @@ def test_what_processes_lack(
     assert not shortage(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-@pytest.mark.quick("flags0-4-1", "flags2-0-0")
+@pytest.mark.in_make_test("flags0-4-1", "flags2-0-0")
 @pytest.mark.parametrize(
     ("flags", "at", "saved"),
     [

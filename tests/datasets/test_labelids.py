@@ -196,12 +196,12 @@ OWN = DatasetSpec("own", ("a", "b"), ((0, 0, 0),) * 2, id_to_train={9: 0, 3: 1, 
         (OWN, (0, 1), True),
     ],
 )
-def test_automatic_labels_say_what_they_hold(spec: DatasetSpec, ids: tuple[int, ...], train: bool) -> None:
+def test_pseudo_labels_say_what_they_hold(spec: DatasetSpec, ids: tuple[int, ...], train: bool) -> None:
     assert Record(spec.classes, ids, {}).holds_train_ids(spec) is train
 
 
-def test_automatic_labels_of_other_values_are_refused() -> None:
-    with pytest.raises(UserError, match="automatic labels hold 3 for 'a', which is another value in own now"):
+def test_pseudo_labels_of_other_values_are_refused() -> None:
+    with pytest.raises(UserError, match="pseudo-labels hold 3 for 'a', which is another value in own now"):
         Record(OWN.classes, (3, 9), {}).holds_train_ids(OWN)
 
 

@@ -152,7 +152,7 @@ def launched_on_two(words: list[str]) -> int:
         return launch.on([0, 1], words) or 0
 
 
-@pytest.mark.quick("TERM", "INT")
+@pytest.mark.in_make_test("TERM", "INT")
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "USR1"])
 def test_signals_are_passed_on(tmp_path: Path, name: str) -> None:
     """To every process, which the terminal itself does not reach; the end is theirs."""

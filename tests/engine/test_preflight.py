@@ -70,7 +70,7 @@ def test_a_resume_that_has_nothing_left(words: str, flag: str) -> None:
     assert said(*words.split(), epoch=1) == []
 
 
-@pytest.mark.quick("--arch deepv3*")
+@pytest.mark.in_make_test("--arch deepv3*")
 @pytest.mark.parametrize(
     ("words", "cures"),
     [

@@ -76,12 +76,12 @@ def test_a_seed_beyond_the_border_lies_on_it() -> None:
     assert not drawn[:40].any() and not drawn[72:].any()
 
 
-def test_arrows_have_the_colour_of_the_confidence_over_the_dimmed_image() -> None:
+def test_arrows_have_the_color_of_the_confidence_over_the_dimmed_image() -> None:
     image = np.full((*SIZE, 3), 200, np.uint8)
     found = maps((0.2, 0.0), 0.75)
     picture = arrows(np.full((450, 900, 3), 200, np.uint8), found["offset"], found["confidence"])
-    colours, counts = np.unique(picture[marked(picture, 110)].reshape(-1, 3), axis=0, return_counts=True)
-    assert colours[counts.argmax()].tolist() == heat(np.full((1, 1), 0.75))[0, 0].tolist()
+    colors, counts = np.unique(picture[marked(picture, 110)].reshape(-1, 3), axis=0, return_counts=True)
+    assert colors[counts.argmax()].tolist() == heat(np.full((1, 1), 0.75))[0, 0].tolist()
     grid = arrows(image, found["offset"] * 0, found["confidence"])
     dots = cv2.connectedComponents(marked(grid, 110).astype(np.uint8))[0] - 1
     assert dots == 12 * 6, "16 pixels apart in a small picture"
@@ -147,7 +147,7 @@ def test_files_have_names_of_their_own(tmp_path: Path) -> None:
 def test_the_report_of_a_network_with_offsets_shows_them(
     tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path, tmp_path: Path, arch: str
 ) -> None:
-    """Evaluated at two scales and mirrored, in tiles, with all pictures, and the label maps with their colours.
+    """Evaluated at two scales and mirrored, in tiles, with all pictures, and the label maps with their colors.
 
     Slow is what differs by the captions alone.
     """
@@ -174,5 +174,5 @@ def test_the_report_of_a_network_with_offsets_shows_them(
     for name in names:
         with Image.open(tmp_path / "eval" / "test_results" / f"{name}.png") as ids:
             assert ids.mode == "P" and set(np.unique(np.array(ids))) <= {*range(7, 34)}
-            colours = np.array(ids.convert("RGB"))
-        assert np.array_equal(colours, np.array(Image.open(tmp_path / "eval" / "images" / f"{name}_prediction.png")))
+            colors = np.array(ids.convert("RGB"))
+        assert np.array_equal(colors, np.array(Image.open(tmp_path / "eval" / "images" / f"{name}_prediction.png")))

@@ -45,7 +45,7 @@ SPEC = DatasetSpec(
 )
 
 
-def item(name: str, wrong: int = 0, labelled: bool = True, size: tuple[int, int] = (8, 20)) -> EvalItem:
+def item(name: str, wrong: int = 0, labeled: bool = True, size: tuple[int, int] = (8, 20)) -> EvalItem:
     """Left half road, right half car; the first `wrong` road pixels are called car, and the last pixel is ignored."""
     label = np.zeros(size, np.uint8)
     label[:, size[1] // 2 :] = 1
@@ -55,8 +55,8 @@ def item(name: str, wrong: int = 0, labelled: bool = True, size: tuple[int, int]
     extras = {"attn_05x": torch.full((1, 4, 10), 0.5), "pred_05x": torch.eye(3)[:, :, None].repeat(1, 1, 5)}
     prediction = Prediction(torch.from_numpy(classes), torch.full(size, 0.999), None, extras)
     image = np.random.default_rng(len(name)).integers(0, 256, (*size, 3), dtype=np.uint8)
-    counts = ConfusionMatrix(3).update(classes, label).numpy() if labelled else None
-    return EvalItem(name, image, label if labelled else None, prediction, counts)
+    counts = ConfusionMatrix(3).update(classes, label).numpy() if labeled else None
+    return EvalItem(name, image, label if labeled else None, prediction, counts)
 
 
 def read(path: Path) -> np.ndarray:
@@ -138,7 +138,7 @@ def test_a_submission_leaves_out_what_an_older_run_left(tmp_path: Path) -> None:
     assert zipfile.ZipFile(tmp_path / "submit.zip").namelist() == ["new.png"]
 
 
-def test_auto_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None:
+def test_pseudo_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None:
     sink = PseudoLabels(tmp_path / "autolabelled", SPEC)
     sink.add(item("troisdorf_000000_000073_leftImg8bit", wrong=2))
     sink.add(item("holiday"))
@@ -180,13 +180,13 @@ def test_image_files_hold_what_they_say(tmp_path: Path) -> None:
 def test_image_truth_and_prediction_lie_in_a_row(tmp_path: Path) -> None:
     sink, one = SideBySide(tmp_path / "result", SPEC), item("val/one.jpg", wrong=9)
     sink.add(one)
-    sink.add(item("two", labelled=False))
+    sink.add(item("two", labeled=False))
     (line,) = sink.results().lines
     assert line.startswith("2 images") and line.endswith(str(tmp_path / "result"))
     assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["two.png", "val__one.png"]
-    colours = np.array([*SPEC.palette, *[(0, 0, 0)] * 253], np.uint8)
+    colors = np.array([*SPEC.palette, *[(0, 0, 0)] * 253], np.uint8)
     assert one.label is not None and one.label[-1, -1] == 255
-    want = [one.image, colours[one.label], colours[one.prediction.classes.numpy()]]
+    want = [one.image, colors[one.label], colors[one.prediction.classes.numpy()]]
     assert np.array_equal(read(tmp_path / "result" / "val__one.png"), np.concatenate(want, axis=1))
     assert read(tmp_path / "result" / "two.png").shape == (8, 40, 3)
 
@@ -194,22 +194,22 @@ def test_image_truth_and_prediction_lie_in_a_row(tmp_path: Path) -> None:
 def test_pictures_as_the_sdcnet_branch_writes_them(tmp_path: Path) -> None:
     sink, one = Folders(tmp_path, SPEC), item("city/one_leftImg8bit.png", wrong=9)
     sink.add(one)
-    sink.add(item("two", labelled=False))
+    sink.add(item("two", labeled=False))
     assert sink.results().lines == [f"2 images in rgb, pred, compose and diff of {tmp_path}"]
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
     stem = "city__one_leftImg8bit"
     kinds = ("rgb/{}_color.png", "pred/{}.png", "compose/{}_compose.png", "diff/{}_diff.png")
     assert names == {kind.format(stem) for kind in kinds} | {kind.format("two") for kind in kinds[:3]}
-    classes, colours = one.prediction.classes.numpy(), np.array(SPEC.palette, np.uint8)
+    classes, colors = one.prediction.classes.numpy(), np.array(SPEC.palette, np.uint8)
     with Image.open(tmp_path / f"rgb/{stem}_color.png") as picture:
         assert picture.mode == "P" and np.array_equal(np.array(picture), classes)
-        assert np.array_equal(np.array(picture.convert("RGB")), colours[classes])
+        assert np.array_equal(np.array(picture.convert("RGB")), colors[classes])
     with Image.open(tmp_path / f"pred/{stem}.png") as picture:
         assert picture.mode == "L" and np.array_equal(np.array(picture), np.array(SPEC.train_to_id)[classes])
     with Image.open(tmp_path / f"compose/{stem}_compose.png") as picture:
         assert picture.mode == "RGBA"
         blend = np.array(picture)
-    assert np.abs(blend[..., :3] - (one.image / 2 + colours[classes] / 2)).max() <= 0.5 and (blend[..., 3] == 255).all()
+    assert np.abs(blend[..., :3] - (one.image / 2 + colors[classes] / 2)).max() <= 0.5 and (blend[..., 3] == 255).all()
     assert one.label is not None
     wrong = (classes != one.label) & (one.label != 255)
     diff = read(tmp_path / f"diff/{stem}_diff.png")
@@ -222,18 +222,18 @@ def test_pictures_as_paddleseg_writes_them(tmp_path: Path) -> None:
     assert sink.results().lines == [f"1 image in {tmp_path}/added_prediction and {tmp_path}/pseudo_color_prediction"]
     with Image.open(tmp_path / "pseudo_color_prediction" / "city__one.png") as picture:
         assert picture.mode == "P" and np.array_equal(np.array(picture), one.prediction.classes.numpy())
-        colours = np.array(picture.getpalette()).reshape(-1, 3)
+        colors = np.array(picture.getpalette()).reshape(-1, 3)
     # Pascal VOC's list from its second entry on.
-    assert colours[:5].tolist() == [[128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128]]
-    assert colours[14].tolist() == [192, 128, 128] and colours[19].tolist() == [0, 64, 128]
-    assert len({tuple(colour) for colour in colours.tolist()}) == 256 == len(colours)
+    assert colors[:5].tolist() == [[128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128]]
+    assert colors[14].tolist() == [192, 128, 128] and colors[19].tolist() == [0, 64, 128]
+    assert len({tuple(color) for color in colors.tolist()}) == 256 == len(colors)
     added = read(tmp_path / "added_prediction" / "city__one.png").astype(float)
-    want = 0.6 * one.image + 0.4 * colours[one.prediction.classes.numpy()]
+    want = 0.6 * one.image + 0.4 * colors[one.prediction.classes.numpy()]
     assert np.abs(added - want).max() <= 0.5
 
 
 @pytest.mark.parametrize("ids", [(7, 26, 31), ()])
-def test_label_maps_have_ids_in_the_colours_of_their_classes(tmp_path: Path, ids: tuple[int, ...]) -> None:
+def test_label_maps_have_ids_in_the_colors_of_their_classes(tmp_path: Path, ids: tuple[int, ...]) -> None:
     spec, one = replace(SPEC, train_to_id=ids), item("city/one.png", wrong=9)
     sink = LabelMaps(tmp_path / "test_results", spec)
     sink.add(one)
@@ -241,10 +241,10 @@ def test_label_maps_have_ids_in_the_colours_of_their_classes(tmp_path: Path, ids
     classes, values = one.prediction.classes.numpy(), np.array(ids or (0, 1, 2))
     with Image.open(tmp_path / "test_results" / "city__one.png") as picture:
         assert picture.mode == "P" and np.array_equal(np.array(picture), values[classes])
-        colours = np.array(picture.getpalette()).reshape(-1, 3)
+        colors = np.array(picture.getpalette()).reshape(-1, 3)
         assert np.array_equal(np.array(picture.convert("RGB")), np.array(SPEC.palette)[classes])
-    assert colours[values].tolist() == [list(colour) for colour in SPEC.palette]
-    assert not np.delete(colours, values, axis=0).any()
+    assert colors[values].tolist() == [list(color) for color in SPEC.palette]
+    assert not np.delete(colors, values, axis=0).any()
 
 
 def test_iou_of_every_image(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_iou_of_every_image(tmp_path: Path) -> None:
         sink = PerImage(path, SPEC)
         for number in range(ranks.rank, 3, 2):
             sink.add(item(f"image{number}", wrong=10 * number))
-        sink.add(item("unlabelled", labelled=False))
+        sink.add(item("unlabeled", labeled=False))
         sink.results(ranks)
 
     on_two_ranks(work)
@@ -318,7 +318,7 @@ def test_the_gallery_has_the_worst_first_and_some_more(tmp_path: Path) -> None:
 def test_a_gallery_without_labels_is_random_and_reaches_the_end() -> None:
     sink = Gallery(SPEC, worst=2, some=2)
     for number in range(200):
-        sink.add(item(f"i{number:03d}", labelled=False))
+        sink.add(item(f"i{number:03d}", labeled=False))
     rows = sink.results().rows
     names = [row.name for row in rows]
     assert len(names) == 4 and names[-1] > "i020", "a reservoir does not only hold the first ones"
@@ -337,7 +337,7 @@ def test_scores_of_single_scales_over_two_ranks() -> None:
         else:
             one.prediction.extras["pred_05x"] = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1).expand(3, 4, 10)
             sink.add(one)
-            sink.add(item("b", labelled=False))
+            sink.add(item("b", labeled=False))
         found.append(sink.results(ranks).scale_scores)
 
     on_two_ranks(work)
@@ -449,7 +449,7 @@ def test_the_gallery_is_told_of_which_scale_seeds_are(tmp_path: Path, changes: d
 
 
 def test_items_of_a_batch_come_in_their_order_and_uncounted() -> None:
-    one, other = item("a", wrong=2), item("b", labelled=False)
+    one, other = item("a", wrong=2), item("b", labeled=False)
     batch = {
         "image": [one.image, other.image], "label": [one.label, None], "name": ["a", "b"], "size": [(8, 20), (8, 20)]
     }  # fmt: skip

@@ -51,7 +51,7 @@ def classes(folder: Path, ids: Sequence[int], names: Sequence[str] = NAMES) -> P
     return folder / "classes.yaml"
 
 
-@pytest.mark.quick("ids0-*", "ids1-names0")
+@pytest.mark.in_make_test("ids0-*", "ids1-names0")
 @pytest.mark.parametrize("names", [NAMES, ["class 0", "class 1", "class 2"]])
 @pytest.mark.parametrize("ids", [*IDS, []])
 def test_label_values_are_those_of_the_file(made: Make, ids: list[int], names: list[str]) -> None:
@@ -91,7 +91,7 @@ def test_a_class_file_wins(made: Make, tmp_path: Path) -> None:
     assert spec.train_to_id == (4, 5, 6)
 
 
-@pytest.mark.quick("ids1")
+@pytest.mark.in_make_test("ids1")
 @pytest.mark.parametrize("ids", IDS)
 def test_masks_hold_them(made: Make, tmp_path: Path, ids: list[int]) -> None:
     words = ["--snapshot", str(made(ids)), "--demo-image", str(tmp_path / "images/a.png")]
@@ -106,7 +106,7 @@ def test_odd_facts_are_no_traceback(made: Make, odd: dict[str, Any]) -> None:
     assert from_file.build(words).spec.train_to_id == (1, 2, 3)
 
 
-@pytest.mark.quick("names2")
+@pytest.mark.in_make_test("names2")
 @pytest.mark.parametrize("names", [["road", "sky", "car"], ["sky", "road", "truck"], ["sky ", "Road", "car"]])
 def test_labels_of_a_folder_are_of_the_same_classes(
     made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]
@@ -122,7 +122,7 @@ def test_labels_of_a_folder_are_of_the_same_classes(
 
 
 @pytest.mark.parametrize("now", [[1, 2, 4], [3, 2, 1], [0, 1, 2]])
-def test_automatic_labels_of_other_values_are_not_mixed(tmp_path: Path, now: list[int]) -> None:
+def test_pseudo_labels_of_other_values_are_not_mixed(tmp_path: Path, now: list[int]) -> None:
     labelrecord.write(tmp_path, classfile.read(str(classes(tmp_path, [1, 2, 3]))), {})
     labeling.check_out(tmp_path, classfile.read(str(classes(tmp_path, [1, 2, 3]))), {})
     with pytest.raises(UserError, match="has labels of other values .* was . in the labels, in list"):

@@ -74,7 +74,7 @@ def test_which_errors_mean_that_memory_ran_out(error: Exception, want: bool) -> 
     assert is_out_of_memory(error) is want
 
 
-def test_a_real_failure_of_the_allocator_is_recognised() -> None:
+def test_a_real_failure_of_the_allocator_is_recognized() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)
     assert is_out_of_memory(caught.value)

@@ -194,7 +194,7 @@ def test_host_resizers(backend: str, first: bool) -> None:
     got = prepare(images, (40, 60), rule, torch.device("cpu"), torch.float32)
     want = prepare(images, (40, 60), NVIDIA, torch.device("cpu"), torch.float32)
     assert got.shape == (1, 3, 40, 60)
-    error = (got - want).abs().max().item()  # one grey level is 1 / 255 / 0.225 = 0.017; fixed point rounds twice
+    error = (got - want).abs().max().item()  # one gray level is 1 / 255 / 0.225 = 0.017; fixed point rounds twice
     assert error < (0.04 if first else 2e-3)
     assert error > 1e-3 or not first
 
@@ -304,7 +304,7 @@ def test_out_of_memory_halves_the_tiles_until_it_goes(limit: int) -> None:
     assert lines[0].startswith("out of memory with 2 images") and lines[-1].endswith(got.note)
     tries = len(net.seen)
     predictor([picture])
-    assert all(shape[2] <= tile for shape in net.seen[tries:]), "what was learnt is not tried again"
+    assert all(shape[2] <= tile for shape in net.seen[tries:]), "what was learned is not tried again"
 
 
 def test_out_of_memory_at_the_smallest_tile_is_one_clear_line() -> None:
@@ -345,7 +345,7 @@ def test_half_precision_and_channels_last_stay_close() -> None:
 
 
 def golden_net() -> nn.Module:
-    """basic.HRNet at full width, without an initialisation that would be overwritten."""
+    """basic.HRNet at full width, without an initialization that would be overwritten."""
     import config
     import network
 

@@ -121,7 +121,7 @@ def test_extreme_logits_and_constant_labels(case, dtype, scale):
         assert grad.isfinite().all()
 
 
-@pytest.mark.quick(
+@pytest.mark.in_make_test(
     "dtype0-rmi", "dtype0-relaxation*", "dtype0-dice*", "dtype0-ohem*", "dtype0-bootstrapped*", "dtype0-weighted*"
 )
 @every_loss

@@ -49,7 +49,7 @@ def test_trunk(narrow, arch: str) -> None:
     assert isinstance(net, MultiScale) == (arch in SEVERAL)
 
 
-@pytest.mark.quick("basic.HRNet", "deepv3.DeepR50V3PlusD_m1", "offset.DeepV3PlusR50")
+@pytest.mark.in_make_test("basic.HRNet", "deepv3.DeepR50V3PlusD_m1", "offset.DeepV3PlusR50")
 @pytest.mark.parametrize("arch", one_of_each())
 def test_checkpoint_round_trip(narrow, arch: str, tmp_path) -> None:
     """What is saved in the published layout fills another network entirely."""
@@ -64,7 +64,7 @@ def test_checkpoint_round_trip(narrow, arch: str, tmp_path) -> None:
     assert all(torch.equal(x, saved[k]) for k, x in other.state_dict().items())
 
 
-@pytest.mark.quick(
+@pytest.mark.in_make_test(
     "attnscale.DeepV3R50", "attnscale.DeepV3R50BP", "mscale.DeepV3W38Fuse", "mscale2.DeepV3R50", "ocrnet.HRNet_Mscale"
 )
 @pytest.mark.parametrize("arch", SEVERAL)
@@ -89,7 +89,7 @@ def test_supervision_of_single_scales(narrow, arch: str) -> None:
     assert [name for name, p in net.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.quick(
+@pytest.mark.in_make_test(
     "attnscale.DeepV3R50", "attnscale.DeepV3R50BP", "mscale.DeepV3W38Fuse", "mscale2.DeepV3R50", "ocrnet.HRNet_Mscale"
 )
 @pytest.mark.parametrize("arch", SEVERAL)
@@ -102,7 +102,7 @@ def test_outputs_have_their_scales_size(narrow, arch: str) -> None:
     assert out["pred"].shape == (1, 5, 64, 96)
 
 
-@pytest.mark.quick(
+@pytest.mark.in_make_test(
     "attnscale.DeepV3R50", "attnscale.DeepV3R50BP", "mscale.DeepV3W38Fuse", "mscale2.DeepV3R50", "ocrnet.HRNet_Mscale"
 )
 @pytest.mark.parametrize("arch", SEVERAL)
@@ -149,7 +149,7 @@ def test_half_precision_weights(narrow, arch: str) -> None:
     assert {x.dtype for name, x in out.items()} == {torch.float32}
 
 
-@pytest.mark.quick("mscale*")
+@pytest.mark.in_make_test("mscale*")
 @pytest.mark.parametrize("arch", HEADS)
 def test_attention_options(narrow, arch: str) -> None:
     def names(**options: bool) -> list[str]:

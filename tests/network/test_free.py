@@ -74,7 +74,7 @@ def test_trained_names_are_all_rows() -> None:
     assert {row.scales for row in rows} == {"", *archs.SCALES}
 
 
-@pytest.mark.quick("resnet50+ocr*", "resnet18dilated*", "mobile*", "se_resnext101*", "hrnet+pointwise*")
+@pytest.mark.in_make_test("resnet50+ocr*", "resnet18dilated*", "mobile*", "se_resnext101*", "hrnet+pointwise*")
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_step_with_every_loss(name: str) -> None:
     """The loss of each single scale, and of what else the network gives, reaches all weights."""
@@ -94,7 +94,7 @@ def test_a_step_with_every_loss(name: str) -> None:
     assert net.eval()(image[:1])["pred"].shape == (1, 5, 64, 96)
 
 
-@pytest.mark.quick("hrnet*", "resnet50*")
+@pytest.mark.in_make_test("hrnet*", "resnet50*")
 @pytest.mark.parametrize("name", ["resnet50+ocr+hierarchical", "wide_resnet38+upernet", "hrnet+ppm+paired"])
 def test_state_round_trip(name: str) -> None:
     net, other = made(name), made(name)

@@ -31,7 +31,7 @@ FORWARD = [
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-@pytest.mark.quick("ocrnet*", "deepv3*", "basic.HRNet-*", "mscale2*")
+@pytest.mark.in_make_test("ocrnet*", "deepv3*", "basic.HRNet-*", "mscale2*")
 @pytest.mark.parametrize(("name", "classes"), MANIFESTS)
 def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> None:
     """Names, order and shapes of the state; the parameters' order, by which optimizer states are indexed."""
@@ -46,7 +46,7 @@ def test_state_equals_the_manifest(full, golden, name: str, classes: int) -> Non
     assert parameters == [key for key in manifest if not key.endswith(BUFFERS)]
 
 
-@pytest.mark.quick("ocrnet.HRNet_Mscale.two_scale")
+@pytest.mark.in_make_test("ocrnet.HRNet_Mscale.two_scale")
 @pytest.mark.run
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward(filled, golden, name: str) -> None:

@@ -64,7 +64,7 @@ def save(tmp_path: Path) -> Callable[[Any], Path]:
     return write
 
 
-@pytest.mark.quick("tutorial", "restoration", "mmengine", "nested", "lightning", "wrapped twice", "counted")
+@pytest.mark.in_make_test("tutorial", "restoration", "mmengine", "nested", "lightning", "wrapped twice", "counted")
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_other_trainers_files_are_read(narrow: Callable, save: Callable, name: str) -> None:
     net = narrow(ARCH)
@@ -89,7 +89,7 @@ AVERAGED: dict[str, tuple[Callable[[State, State], Any], str]] = {  # of trained
 }
 
 
-@pytest.mark.quick("timm", "swa", "one dict")
+@pytest.mark.in_make_test("timm", "swa", "one dict")
 @pytest.mark.parametrize("name", AVERAGED)
 def test_averaged_weights_are_preferred_and_named(narrow: Callable, save: Callable, name: str) -> None:
     make, said = AVERAGED[name]
@@ -119,7 +119,7 @@ def test_an_average_of_something_else_is_none(narrow: Callable, save: Callable) 
     assert report.complete and torch.equal(net.ocr.cls_head.bias, state["ocr.cls_head.bias"])
 
 
-@pytest.mark.quick("parameters alone")
+@pytest.mark.in_make_test("parameters alone")
 @pytest.mark.parametrize("kind", ["parameters alone", "half of them", "other shapes"])
 def test_an_average_that_is_not_whole_is_left_with_a_line(narrow: Callable, save: Callable, kind: str) -> None:
     """Averages that keep no buffers, or were cut: what is taken instead is said."""
@@ -155,7 +155,7 @@ def test_what_is_left_unread_is_said(narrow: Callable, save: Callable) -> None:
     assert plain.weights.notes == () and len(str(plain).splitlines()) == 1
 
 
-@pytest.mark.quick("odd0", "last")
+@pytest.mark.in_make_test("odd0", "last")
 @pytest.mark.parametrize("odd", [argparse.Namespace(), "last", [1], torch.ones(3), {"a": 1}])
 def test_odd_values_beside_the_weights(narrow: Callable, save: Callable, odd: Any) -> None:
     """They are of no use, and no traceback."""

@@ -20,7 +20,7 @@ def image(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.quick(*FEW)
+@pytest.mark.in_make_test(*FEW)
 @pytest.mark.parametrize("arch", ARCHS)
 def test_forward_and_backward(narrow, arch: str) -> None:
     net = narrow(arch).train()
@@ -31,7 +31,7 @@ def test_forward_and_backward(narrow, arch: str) -> None:
     assert all(p.grad.isfinite().all() for p in net.parameters())
 
 
-@pytest.mark.quick("basic.HRNet", "encoder_decoder", "deepv3.DeepR50V3PlusD_m1", "mscale.DeepV3W38Fuse")
+@pytest.mark.in_make_test("basic.HRNet", "encoder_decoder", "deepv3.DeepR50V3PlusD_m1", "mscale.DeepV3W38Fuse")
 @pytest.mark.parametrize("arch", one_of_each())
 def test_state_round_trip(narrow, arch: str) -> None:
     net, other = narrow(arch).train(), narrow(arch)
@@ -43,7 +43,7 @@ def test_state_round_trip(narrow, arch: str) -> None:
     torch.testing.assert_close(other.eval()(x)["pred"], net.eval()(x)["pred"], rtol=0, atol=0)
 
 
-@pytest.mark.quick(
+@pytest.mark.in_make_test(
     "train-ocrnet.HRNet",
     "eval-ocrnet.HRNet",
     "eval-encoder_decoder",
@@ -60,7 +60,7 @@ def test_odd_sizes_and_size(narrow, arch: str, mode: str) -> None:
     assert net(image(2, 3, 65, 97), torch.Size((130, 200)))["pred"].shape == (2, 5, 130, 200)
 
 
-@pytest.mark.quick(
+@pytest.mark.in_make_test(
     "attnscale.DeepV3R50",
     "basic.HRNet",
     "deeper.DeeperW38",

@@ -117,7 +117,7 @@ def test_sampling_by_the_grid_is_the_identity() -> None:
 # --- networks -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.quick("offset.HRNet*", "offset.DeepV3PlusR50", "offset.encoder_decoder")
+@pytest.mark.in_make_test("offset.HRNet*", "offset.DeepV3PlusR50", "offset.encoder_decoder")
 @pytest.mark.parametrize("arch", OFFSETS)
 def test_outputs(narrow, arch: str) -> None:
     net = narrow(arch).eval()
@@ -135,7 +135,7 @@ def test_outputs(narrow, arch: str) -> None:
     assert out["offset"].abs().max() <= (0.2 if "OCR" in arch else 0.5)
 
 
-@pytest.mark.quick("offset.HRNet", "offset.HRNet_OCR", "offset.DeepV3PlusR50", "offset.encoder_decoder")
+@pytest.mark.in_make_test("offset.HRNet", "offset.HRNet_OCR", "offset.DeepV3PlusR50", "offset.encoder_decoder")
 @pytest.mark.parametrize("arch", OFFSETS)
 def test_the_offset_head_learns_through_the_fused_prediction(narrow, arch: str) -> None:
     net = narrow(arch).train()

@@ -35,7 +35,7 @@ MANIFESTS = {
 }
 
 
-@pytest.mark.quick("seg_hrnet_w48", "ovenet*")
+@pytest.mark.in_make_test("seg_hrnet_w48", "ovenet*")
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_states_equal_the_manifests(full, name: str) -> None:
     arch, options = MANIFESTS[name]

@@ -27,7 +27,7 @@ SCALES = (0.25, 0.5, 1.0, 2.0)
 
 
 class Pointwise(nn.Module):
-    """Logits from each pixel's colours alone."""
+    """Logits from each pixel's colors alone."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -87,7 +87,7 @@ def features(net: network.Net, image: Tensor) -> list[Tensor]:
     return [trunk.join(maps)] if alone else maps
 
 
-@pytest.mark.quick("resnet18dilated_ppm_deepsup")
+@pytest.mark.in_make_test("resnet18dilated_ppm_deepsup")
 @pytest.mark.parametrize("name", NETS)
 def test_outputs(name: str) -> None:
     golden = Golden(name)
@@ -147,7 +147,7 @@ def training_step(golden: Golden) -> tuple[Tensor, Outputs, dict[str, Tensor]]:
     return total, outputs, terms
 
 
-@pytest.mark.quick("mobilenetv2dilated_c1_deepsup")
+@pytest.mark.in_make_test("mobilenetv2dilated_c1_deepsup")
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow if n in ("hrnetv2_c1", "resnet50_upernet") else ()) for n in NETS]
 )
@@ -168,7 +168,7 @@ def test_a_training_step_in_double(name: str) -> None:
         check_gradients(file, kind, part)  # type: ignore[arg-type]
 
 
-@pytest.mark.quick("mobilenetv2dilated_c1_deepsup")
+@pytest.mark.in_make_test("mobilenetv2dilated_c1_deepsup")
 @pytest.mark.parametrize("name", [n for n in NETS if n.startswith(("resnet18", "mobilenet"))])
 def test_a_training_step_in_single(name: str) -> None:
     """Within five times the noise that was recorded between single and double precision."""
@@ -216,7 +216,7 @@ MARKED = [pytest.param(*pair, marks=[pytest.mark.slow] * (pair not in QUICK)) fo
 SLOW_WIDTHS = [pytest.param(mult, marks=pytest.mark.slow) for mult in (0.4, 0.75, 1.5)]
 
 
-@pytest.mark.quick(
+@pytest.mark.in_make_test(
     "resnet18-c1",
     "resnet18dilated-c1_deepsup",
     "resnet50-ppm_deepsup",
@@ -295,7 +295,7 @@ def test_batch_norm_moves_as_published() -> None:
     assert {m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.2}
 
 
-@pytest.mark.quick("resnet*-0.3", "mobile*")
+@pytest.mark.in_make_test("resnet*-0.3", "mobile*")
 @pytest.mark.parametrize("mult", [0.03, 0.3, *SLOW_WIDTHS])
 @pytest.mark.parametrize("encoder", [name for name in ENCODERS if "dilated" not in name])
 def test_any_width(encoder: str, mult: float) -> None:

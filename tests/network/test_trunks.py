@@ -42,7 +42,7 @@ def test_output_strides() -> None:
     assert all(found[name] == 32 for name in ("resnet18", "resnet101", "resnext101", "mobilenetv2"))
 
 
-@pytest.mark.quick("0.125-*", "0.02-hrnet", "0.02-resnet50", "0.02-se_*")
+@pytest.mark.in_make_test("0.125-*", "0.02-hrnet", "0.02-resnet50", "0.02-se_*")
 @pytest.mark.parametrize("name", TRUNKS)
 @pytest.mark.parametrize("mult", [0.02, MULT, 0.3, 1.5])
 def test_shapes(name: str, mult: float) -> None:
@@ -54,7 +54,9 @@ def test_shapes(name: str, mult: float) -> None:
     assert net.join(features).shape == (1, net.joined.channels, 64 // net.joined.stride, 128 // net.joined.stride)
 
 
-@pytest.mark.quick("hrnet", "resnet50", "resnet18dilated", "mobilenetv2", "se_resnext50", "wide_resnet38", "xception71")
+@pytest.mark.in_make_test(
+    "hrnet", "resnet50", "resnet18dilated", "mobilenetv2", "se_resnext50", "wide_resnet38", "xception71"
+)
 @pytest.mark.parametrize("name", TRUNKS)
 def test_grad_ckpt_changes_nothing(name: str) -> None:
     """Same gradients and statistics, dropout included."""
@@ -195,7 +197,7 @@ def save(tmp_path: Path) -> Iterator[Callable[[object], Path]]:
     yield write
 
 
-@pytest.mark.quick("torchvision", "cadene", "wider_resnet38.pth.tar, no name")
+@pytest.mark.in_make_test("torchvision", "cadene", "wider_resnet38.pth.tar, no name")
 @pytest.mark.parametrize("kind", FILES)
 def test_trunk_file_fills_the_trunk(narrow, save, kind: str) -> None:
     arch, mult, make, source = FILES[kind]

@@ -43,7 +43,7 @@ def test_published_samples(path: Path) -> None:
     assert file.optimizer["state"]
 
 
-@pytest.mark.quick("nvidia", "own", "plain")
+@pytest.mark.in_make_test("nvidia", "own", "plain")
 @pytest.mark.parametrize(
     "wrap",
     [

@@ -1,4 +1,4 @@
-"""Automatic labels: teacher -> labels -> a training on them; interruptions, any folder of images, users' mistakes."""
+"""Pseudo-labels: teacher -> labels -> a training on them; interruptions, any folder of images, users' mistakes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def teacher(run: list[str]) -> str:
 
 
 def command(teacher: str, images: Path, out: Path, *more: str) -> list[str]:
-    """A labelling of `images`."""
+    """A labeling of `images`."""
     words = ["--snapshot", teacher, "--images", str(images), "--out", str(out), "--threshold", LEAST]
     return [*words, "--num_workers", "0", *more]
 
@@ -85,43 +85,43 @@ def picture(path: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def labelled(teacher: str, scenes: Path, once: Callable[..., Path]) -> Path:
+def labeled(teacher: str, scenes: Path, once: Callable[..., Path]) -> Path:
     """train_extra with the labels of the teacher."""
     return once("labels", lambda folder: label(teacher, scenes / "leftImg8bit/train_extra", folder / "auto")) / "auto"
 
 
-def test_unsure_pixels_are_ignored(labelled: Path, scenes: Path) -> None:
+def test_unsure_pixels_are_ignored(labeled: Path, scenes: Path) -> None:
     images = sorted((scenes / "leftImg8bit/train_extra").rglob("*.png"))
     kept = total = 0
     for image in images:
-        path = labelled / "train_extra" / image.relative_to(scenes / "leftImg8bit/train_extra")
+        path = labeled / "train_extra" / image.relative_to(scenes / "leftImg8bit/train_extra")
         ids, sure = picture(path), picture(path.with_name(f"{path.stem}_prob.png"))
         np.testing.assert_array_equal(ids == 255, sure < float(LEAST) * 255)
         assert set(np.unique(ids)) <= {*cityscapes.SPEC.train_to_id, 255}
         kept, total = kept + int((ids != 255).sum()), total + ids.size
     assert len(images) == 4 and 0 < kept < total
-    assert not list(labelled.rglob("*.part")) and not list(labelled.glob("coverage_*.csv"))
+    assert not list(labeled.rglob("*.part")) and not list(labeled.glob("coverage_*.csv"))
 
 
-def test_coverage_and_report(labelled: Path) -> None:
-    lines = (labelled / "coverage.csv").read_text().splitlines()
+def test_coverage_and_report(labeled: Path) -> None:
+    lines = (labeled / "coverage.csv").read_text().splitlines()
     assert len(lines) == 5 and lines[0].startswith("image,road predicted,") and lines[1:] == sorted(lines[1:])
     counts = np.array([line.split(",")[1:] for line in lines[1:]], np.int64).reshape(4, 2, 19)
     assert (counts[:, 0].sum(1) == 64 * 128).all() and (counts[:, 1] <= counts[:, 0]).all()
-    labels = [path for path in labelled.rglob("*.png") if not path.stem.endswith("_prob")]
+    labels = [path for path in labeled.rglob("*.png") if not path.stem.endswith("_prob")]
     road = sum(int((picture(path) == 7).sum()) for path in labels)
     assert counts[:, 1, 0].sum() == road
-    page = (labelled / "report.html").read_text()
-    assert "Automatic labels by best_checkpoint" in page and "What was kept" in page and "Error: wrong" not in page
+    page = (labeled / "report.html").read_text()
+    assert "Pseudo-labels by best_checkpoint" in page and "What was kept" in page and "Error: wrong" not in page
     assert f"{counts[:, 1, 0].sum():,}" in page and page.count("<figure>") == 4 * 3
-    record = json.loads((labelled / "autolabels.json").read_text())
+    record = json.loads((labeled / "autolabels.json").read_text())
     assert record["classes"] == list(cityscapes.SPEC.classes) and record["ids"] == list(cityscapes.SPEC.train_to_id)
 
 
-@pytest.mark.quick("between")
+@pytest.mark.in_make_test("between")
 @pytest.mark.parametrize("where", ["before", "between", "after"])
 def test_interrupted_and_resumed_gives_the_same_files(
-    teacher: str, scenes: Path, labelled: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+    teacher: str, scenes: Path, labeled: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped at the third image: before its files, between the two, or before it was counted."""
     images, out, count = scenes / "leftImg8bit/train_extra", tmp_path / "auto", 0
@@ -145,20 +145,20 @@ def test_interrupted_and_resumed_gives_the_same_files(
         patched.setattr(PseudoLabels, "add", interrupted)
         assert auto_label.main(command(teacher, images, out)) == 130
     done = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
-    assert content(out) != content(labelled)
+    assert content(out) != content(labeled)
     label(teacher, images, out)
-    assert content(out) == content(labelled)
+    assert content(out) == content(labeled)
     again = [path for path, time in done.items() if path.stat().st_mtime_ns != time]
     assert len(again) == {"before": 0, "between": 1, "after": 2}[where]
     assert "4 images, 2 of them labeled before" in (out / "auto_label.log").read_text()
 
 
 @pytest.mark.slow
-def test_several_processes_make_the_same_files(teacher: str, scenes: Path, labelled: Path, tmp_path: Path) -> None:
+def test_several_processes_make_the_same_files(teacher: str, scenes: Path, labeled: Path, tmp_path: Path) -> None:
     words = command(teacher, scenes / "leftImg8bit/train_extra", tmp_path / "auto")
     output = finish(*ranks(auto_label.main, words))
-    assert "auto labels 2/2" in output and "4 images, 0 of them" in output
-    assert content(tmp_path / "auto") == content(labelled)
+    assert "pseudo-labels 2/2" in output and "4 images, 0 of them" in output
+    assert content(tmp_path / "auto") == content(labeled)
 
 
 RECIPE = (
@@ -179,12 +179,12 @@ def repeated(scenes: Path, root: Path, count: int) -> None:
 
 
 @pytest.mark.slow
-def test_training_on_the_labels(run: list[str], scenes: Path, labelled: Path, tmp_path: Path) -> None:
+def test_training_on_the_labels(run: list[str], scenes: Path, labeled: Path, tmp_path: Path) -> None:
     """The published recipe, with coarse images in the first epoch only. Fewer fine ones make no crop of each class."""
     fine, root = 20, tmp_path / "more"
     repeated(scenes, root, fine)
     words = [*run, "--data_root", str(root), "--result_dir", str(tmp_path / "student"), "--max_epoch", "2", *RECIPE]
-    words += ["--custom_coarse_prob", "0.05", "DATASET.CITYSCAPES_CUSTOMCOARSE", str(labelled)]
+    words += ["--custom_coarse_prob", "0.05", "DATASET.CITYSCAPES_CUSTOMCOARSE", str(labeled)]
     # A teacher of two steps knows the commonest classes alone, which the recipe does not boost.
     words += ["--class_uniform_pct", "1", "--coarse_boost_classes", ",".join(map(str, range(19)))]
     assert train.main(words) == 0
@@ -229,7 +229,7 @@ def test_other_images_of_the_same_names_are_refused(
 
 
 @pytest.mark.slow
-def test_what_has_changed_is_labelled_anew(teacher: str, tmp_path: Path) -> None:
+def test_what_has_changed_is_labeled_anew(teacher: str, tmp_path: Path) -> None:
     """An image that was exchanged, a label that is damaged, and one that is as it was."""
 
     def draw(name: str, size: tuple[int, int]) -> None:
@@ -288,8 +288,8 @@ def test_single_scale_teacher_averages(
     assert "EVAL." in line and "made otherwise" in line
 
 
-def test_a_record_from_before_an_option_goes_on(teacher: str, scenes: Path, labelled: Path, tmp_path: Path) -> None:
-    out = shutil.copytree(labelled, tmp_path / "old")
+def test_a_record_from_before_an_option_goes_on(teacher: str, scenes: Path, labeled: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(labeled, tmp_path / "old")
     record = json.loads((out / "autolabels.json").read_text())
     del record["made"]["EVAL.INFERENCE_MODE"]
     (out / "autolabels.json").write_text(json.dumps(record))
@@ -298,7 +298,7 @@ def test_a_record_from_before_an_option_goes_on(teacher: str, scenes: Path, labe
 
 @pytest.mark.slow
 def test_published_checkpoint_as_teacher(
-    teacher: str, run: list[str], scenes: Path, labelled: Path, tmp_path: Path
+    teacher: str, run: list[str], scenes: Path, labeled: Path, tmp_path: Path
 ) -> None:
     """It tells its arch alone; the narrow net's widths are given."""
     assert convert_checkpoint([teacher, str(tmp_path / "theirs.pth"), "--to", "nvidia"]) == 0
@@ -306,7 +306,7 @@ def test_published_checkpoint_as_teacher(
     widths = widths[: widths.index("--max_epoch")]
     images = scenes / "leftImg8bit/train_extra"
     label(str(tmp_path / "theirs.pth"), images, tmp_path / "auto", *widths)
-    ours, theirs = content(labelled), content(tmp_path / "auto")
+    ours, theirs = content(labeled), content(tmp_path / "auto")
     assert {name: ours[name] for name in ours if name.endswith("png")} == {
         name: theirs[name] for name in theirs if name.endswith("png")
     }
@@ -338,12 +338,12 @@ def test_mistakes(teacher: str, scenes: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_labels_of_one_folder_are_made_one_way(
-    teacher: str, scenes: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    teacher: str, scenes: Path, labeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = scenes / "leftImg8bit/train_extra"
-    line = complain(auto_label.main, command(teacher, images, labelled, "--threshold", "0.5"), capsys)
-    assert str(labelled) in line and "thresholds" in line and "--out" in line
-    assert "EVAL.DO_FLIP" in complain(auto_label.main, command(teacher, images, labelled, "--do_flip"), capsys)
+    line = complain(auto_label.main, command(teacher, images, labeled, "--threshold", "0.5"), capsys)
+    assert str(labeled) in line and "thresholds" in line and "--out" in line
+    assert "EVAL.DO_FLIP" in complain(auto_label.main, command(teacher, images, labeled, "--do_flip"), capsys)
     # The images themselves lie where the labels would: nothing is overwritten.
     line = complain(auto_label.main, command(teacher, images, scenes / "leftImg8bit"), capsys)
     assert str(scenes / "leftImg8bit/train_extra") in line
@@ -377,8 +377,8 @@ def test_labels_for_other_classes(
     assert "65 other classes" in complain(train.main, [*run, *own], capsys)
 
 
-def test_damaged_record(run: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(labelled, tmp_path / "auto")
+def test_damaged_record(run: list[str], labeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(labeled, tmp_path / "auto")
     (tmp_path / "auto/autolabels.json").write_text("{")
     words = [*run, "--result_dir", str(tmp_path / "student"), "--custom_coarse_prob", "0.5"]
     line = complain(train.main, [*words, "DATASET.CITYSCAPES_CUSTOMCOARSE", str(tmp_path / "auto")], capsys)
@@ -390,12 +390,12 @@ def test_damaged_record(run: list[str], labelled: Path, tmp_path: Path, capsys: 
 
 def test_thresholds() -> None:
     spec = cityscapes.SPEC
-    assert thresholds("0.8", spec) == [0.8] * 19
-    assert thresholds("road=0.95,Traffic Light=0.5", spec)[:8] == [0.95, 0.9, 0.9, 0.9, 0.9, 0.9, 0.5, 0.9]
-    assert thresholds("0.3,bus=0", spec)[14:17] == [0.3, 0.0, 0.3]
-    for text in ("", "1.5", "road=", "road=high", "nan"):
+    assert thresholds(["0.8"], spec) == [0.8] * 19
+    assert thresholds(["road=0.95", "Traffic Light=0.5"], spec)[:8] == [0.95, 0.9, 0.9, 0.9, 0.9, 0.9, 0.5, 0.9]
+    assert thresholds(["0.3", "bus=0"], spec)[14:17] == [0.3, 0.0, 0.3]
+    for part in ("", "1.5", "road=", "road=high", "nan"):
         with pytest.raises(UserError, match="--threshold takes numbers from 0 to 1"):
-            thresholds(text, spec)
+            thresholds([part], spec)
 
 
 def test_places() -> None:

@@ -1,4 +1,4 @@
-"""Polygons and published automatic labels to train ids: values, files, a second start, mistakes."""
+"""Polygons and published pseudo-labels to train ids: values, files, a second start, mistakes."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def test_table_is_the_published_one() -> None:
     assert palette[:20].tolist() == FACTS["palette_first_20_rgb"] and len(palette) == FACTS["palette_entries"]
 
 
-@pytest.mark.quick("1")
+@pytest.mark.in_make_test("1")
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: str) -> None:
+def test_pseudo_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: str) -> None:
     """In so many processes; then once more in this one."""
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     names = [Path(name).relative_to("convert_autolabelled") for name in FACTS["written"]]
@@ -128,7 +128,7 @@ def test_automatic_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str], wo
     assert record is not None and record.ids == tuple(range(19))
 
 
-def test_automatic_label_that_is_no_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pseudo_label_that_is_no_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "refinement_final/train_extra/bonn/bonn_000000_000001_leftImg8bit.png"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no image")

@@ -161,7 +161,7 @@ def test_a_file_that_differs_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.quick("net.onnx*")
+@pytest.mark.in_make_test("net.onnx*")
 @pytest.mark.parametrize(
     ("name", "more", "message"),
     [

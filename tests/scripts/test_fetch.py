@@ -114,7 +114,7 @@ def test_what_is_whole_already_is_only_renamed(server: Server, tmp_path: Path) -
     assert (tmp_path / "x.bin").read_bytes() == b"whole" and not (tmp_path / "x.bin.part").exists()
 
 
-@pytest.mark.quick("demo*", "download_ade20k.sh-ADE20K_URL-True")
+@pytest.mark.in_make_test("demo*", "download_ade20k.sh-ADE20K_URL-True")
 @pytest.mark.parametrize("gone", [True, False])
 @pytest.mark.parametrize(
     ("script", "name"), [("demo_test.sh", "SCENE_PARSING_URL"), ("download_ade20k.sh", "ADE20K_URL")]
@@ -136,7 +136,7 @@ PAGE, POINTER = (
 )
 
 
-@pytest.mark.quick("page", "checksum")
+@pytest.mark.in_make_test("page", "checksum")
 @pytest.mark.parametrize(
     ("content", "words", "said"),
     [
@@ -208,7 +208,7 @@ def test_ade20k_lies_as_it_is_read(server: Server, tmp_path: Path) -> None:
     assert again.returncode == 0 and "is there already" in again.stdout and len(server.asked) == 1
 
 
-@pytest.mark.quick("torn")
+@pytest.mark.in_make_test("torn")
 @pytest.mark.parametrize("content", ["torn", "damaged", "other"])
 def test_an_archive_that_cannot_be_unpacked(server: Server, tmp_path: Path, content: str) -> None:
     archive(server.folder / "ade.zip", ["readme.txt"])

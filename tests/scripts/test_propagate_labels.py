@@ -95,8 +95,8 @@ def test_files_are_what_the_flow_says(scenes: Path, run: Callable[..., int], tmp
         written, ids = place(out, number)
         assert np.array_equal(read_image(str(written)), image[0].permute(1, 2, 0).numpy().astype(np.uint8))
         assert np.array_equal(read_label(str(ids)), label[0, 0].numpy())
-        colours = read_image(str(ids).replace("labelIds", "color"))
-        assert (colours[label[0, 0].numpy() == 7] == (128, 64, 128)).all()
+        colors = read_image(str(ids).replace("labelIds", "color"))
+        assert (colors[label[0, 0].numpy() == 7] == (128, 64, 128)).all()
 
 
 def test_what_does_not_lead_back_is_ignored(scenes: Path, run: Callable[..., int], tmp_path: Path, capsys) -> None:

@@ -414,13 +414,13 @@ def tools(tmp_path: Path, **bodies: str) -> str:
 def test_sweep_is_submitted_whole_or_not_at_all(
     settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The third job is refused: the two before it are cancelled."""
+    """The third job is refused: the two before it are canceled."""
     count = f"echo x >>{tmp_path}/n; n=$(wc -l <{tmp_path}/n); [ $n -lt 3 ] || {{ echo 'over limit' >&2; exit 1; }}"
-    path = tools(tmp_path, sbatch=f"{count}; echo $n", scancel=f"echo $@ >{tmp_path}/cancelled")
+    path = tools(tmp_path, sbatch=f"{count}; echo $n", scancel=f"echo $@ >{tmp_path}/canceled")
     monkeypatch.setenv("PATH", path)
     monkeypatch.chdir(ROOT)
     assert sweep.main(["scripts/sweep_toy.yml", "-c", str(settings)]) == 2
-    assert (tmp_path / "cancelled").read_text() == "1 2\n" and "over limit" in capfd.readouterr().err
+    assert (tmp_path / "canceled").read_text() == "1 2\n" and "over limit" in capfd.readouterr().err
     runs = list((tmp_path / "logs" / "sweep_toy").iterdir())
     assert len(runs) == 4 and {sweep_status.state_of(run, {})[0] for run in runs} == {"waiting"}
 

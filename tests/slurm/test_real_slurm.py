@@ -72,7 +72,7 @@ def finished(cluster: Cluster, job: str, words: Sequence[str], seconds: float = 
 
 
 def test_two_nodes_equal_one_process(cluster: Cluster, tiny_run: list[str]) -> None:
-    """Synchronised batch norm, the same global batch, no dropout (each rank draws its own): the same losses to 1e-5,
+    """Synchronized batch norm, the same global batch, no dropout (each rank draws its own): the same losses to 1e-5,
     and of the same weights exactly the same scores."""
     words = [*tiny_run, "--optimizer", "sgd", "--lr", "1e-4", "MODEL.OCR.DROPOUT", "0"]
     one = into(words, "one")
@@ -148,8 +148,8 @@ def test_time_limit_and_requeue_end_in_the_same_bits(cluster: Cluster, long_run:
     assert_same_end(whole, requeued)
 
 
-def test_cancelled_run_saves(cluster: Cluster, long_run: list[str]) -> None:
-    """scancel sends TERM, then after KillWait KILL. A cancelled run is not queued again; its script can be."""
+def test_canceled_run_saves(cluster: Cluster, long_run: list[str]) -> None:
+    """scancel sends TERM, then after KillWait KILL. A canceled run is not queued again; its script can be."""
     for launch, name in ((TORCHRUN, "torchrun"), (PYTHON, "python")):
         words = into(long_run, name)
         job = submit(cluster, words, launch, "--nodes", "2")

@@ -130,7 +130,7 @@ STEP = 'touch up; while [ ! -e "$RUN/preempt" ]; do sleep 0.05; done; sleep 0.5;
         (["USR1"], SAVE, "None", True),
         (["USR1"], "true", "None", False),  # nothing was saved: it would begin anew, for ever
         (["USR1", "TERM"], SAVE, "None", True),
-        (["TERM"], SAVE, "None", False),  # cancelled
+        (["TERM"], SAVE, "None", False),  # canceled
         (["TERM"], SAVE, "2026-01-01T00:00:00", True),
     ],
 )

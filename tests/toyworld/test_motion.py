@@ -25,7 +25,7 @@ def scene(request: pytest.FixtureRequest) -> Scene:
     return parts.scene(0, 0, request.param, "clear")
 
 
-@pytest.mark.quick("3-*")
+@pytest.mark.in_make_test("3-*")
 @pytest.mark.parametrize("time", [0.0, 2.0])
 def test_labels_are_those_of_the_photograph(scene: Scene, time: float) -> None:
     assert np.array_equal(trace(scene, SIZE, time).label, photograph(scene, SIZE, time)[1])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.cli import exit_code
+from utils.cli import comma_list, comma_list_or_none, exit_code
 from utils.errors import UserError
 
 
@@ -41,6 +41,30 @@ def test_a_code_of_its_own_is_kept() -> None:
 def test_done_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(lambda: print("done")) == 0
     assert capsys.readouterr() == ("done\n", "")
+
+
+def test_lists_with_commas() -> None:
+    assert comma_list("0, 1,b") == ["0", "1", "b"] and comma_list_or_none(" ") == []
+    for text in ("", " ", "1,", "1,,2"):
+        with pytest.raises(ValueError):
+            comma_list(text)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("scripts.auto_label", ["--threshold", ""]),
+        ("scripts.compare", ["--seeds", ""]),
+        ("scripts.make_scenes", ["--parts", "fine,"]),
+        ("benchmarks.propagation_gain", ["--flows", "files,,dis"]),
+        ("benchmarks.teacher_student", ["--seeds", "0,,2"]),
+    ],
+)
+def test_an_empty_item_of_a_list(script: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(script).main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"invalid comma_list value: {words[1]!r}")
 
 
 @pytest.mark.parametrize("name", ["", " ", "\t"])

@@ -1,4 +1,4 @@
-"""Pictures: colours where they belong, files that read back."""
+"""Pictures: colors where they belong, files that read back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def read(data: bytes) -> np.ndarray:
     return cv2.cvtColor(array, cv2.COLOR_BGR2RGB) if array.ndim == 3 else array
 
 
-def test_colours_by_class_and_black_for_ignored() -> None:
+def test_colors_by_class_and_black_for_ignored() -> None:
     got = v.colorize(torch.tensor([[0, 1, 255]], dtype=torch.uint8), PALETTE)
     assert got.tolist() == [[[10, 20, 30], [40, 50, 60], [0, 0, 0]]]
 
 
-def test_overlay_weighs_image_and_colours() -> None:
+def test_overlay_weighs_image_and_colors() -> None:
     image = np.full((1, 1, 3), 100, np.uint8)
     assert v.overlay(image, np.zeros((1, 1), np.uint8), PALETTE, alpha=0.25).tolist() == [[[78, 80, 82]]]
     assert v.overlay(image, np.zeros((1, 1), np.uint8), PALETTE, alpha=1).tolist() == [[[10, 20, 30]]]
@@ -44,11 +44,11 @@ def test_heat_goes_from_dark_to_yellow_and_clips() -> None:
         assert v.heat(torch.zeros(1, *size)).shape == v.heat(torch.zeros(size)).shape == (*size, 3)
 
 
-def test_shrinking_keeps_the_shape_and_invents_no_colours() -> None:
-    colours = np.random.default_rng(0).choice(np.array([[0, 0, 0], [200, 0, 0]], np.uint8), (40, 100))
-    got = v.shrink(colours, 50, smooth=False)
+def test_shrinking_keeps_the_shape_and_invents_no_colors() -> None:
+    colors = np.random.default_rng(0).choice(np.array([[0, 0, 0], [200, 0, 0]], np.uint8), (40, 100))
+    got = v.shrink(colors, 50, smooth=False)
     assert got.shape == (20, 50, 3) and set(np.unique(got)) <= {0, 200}
-    assert v.shrink(colours, 100) is colours
+    assert v.shrink(colors, 100) is colors
 
 
 def test_encoded_pictures_read_back() -> None:

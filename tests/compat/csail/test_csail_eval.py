@@ -122,7 +122,7 @@ def test_a_tile_is_scaled_as_its_image_is() -> None:
     assert (tiled.scores - whole.scores).abs().mean() < 0.01
 
 
-@pytest.mark.quick("shape1")
+@pytest.mark.in_make_test("shape1")
 @pytest.mark.parametrize("shape", [(400, 600), (90, 140)])
 def test_a_memory_bound_is_held(shape: tuple[int, int]) -> None:
     """Images that are shrunk, and enlarged; --do_flip."""

@@ -63,7 +63,7 @@ def test_a_writer_gives_the_manifests(encoder: str) -> None:
         assert shapes(content) == list(manifest(name).items())
 
 
-@pytest.mark.quick("resnet18*", "resnet50-0.125", "mobilenetv2-1.0")
+@pytest.mark.in_make_test("resnet18*", "resnet50-0.125", "mobilenetv2-1.0")
 @pytest.mark.parametrize("mult", [0.125, 1.0])
 @pytest.mark.parametrize("encoder", [name for name in ENCODERS if "dilated" not in name])
 def test_parts_are_told_by_their_entries(encoder: str, mult: float) -> None:
@@ -79,7 +79,7 @@ def test_parts_are_told_by_their_entries(encoder: str, mult: float) -> None:
         assert found and found.num_classes == 150
 
 
-@pytest.mark.quick("ade20k-resnet18dilated-*", "ckpt-", "resnet18dilated-*")
+@pytest.mark.in_make_test("ade20k-resnet18dilated-*", "ckpt-", "resnet18dilated-*")
 @pytest.mark.parametrize(
     ("name", "encoder"),
     [

@@ -50,7 +50,7 @@ def wrapped(state: dict[str, Tensor], side: int = 8) -> dict[str, Tensor]:
 ARCHS = ["offset.HRNet", "offset.HRNet_OCR", "seg_hrnet.HRNet"]
 
 
-@pytest.mark.quick("best-8-offset*", "checkpoint-512-offset.HRNet_OCR", "parallel-8-offset.HRNet", "best-8-seg*")
+@pytest.mark.in_make_test("best-8-offset*", "checkpoint-512-offset.HRNet_OCR", "parallel-8-offset.HRNet", "best-8-seg*")
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("side", [8, 512])
 @pytest.mark.parametrize("kind", ["best", "checkpoint", "parallel", "bare"])
@@ -121,7 +121,7 @@ def test_a_published_file_of_ocr(full) -> None:
     assert list(hrnet.write(found)[""]) == [f"model.{key}" for key in shapes]
 
 
-@pytest.mark.quick("bare")
+@pytest.mark.in_make_test("bare")
 @pytest.mark.parametrize("kind", ["best", "checkpoint", "bare"])
 def test_ocr_gives_what_its_published_names_gave(narrow, save: Save, kind: str) -> None:
     """The scores of the network with offsets, whose names are the published ones, before they are fused."""
@@ -142,7 +142,7 @@ def test_ocr_gives_what_its_published_names_gave(narrow, save: Save, kind: str) 
         torch.testing.assert_close(got[name], want[wanted])
 
 
-@pytest.mark.quick("4")
+@pytest.mark.in_make_test("4")
 @pytest.mark.parametrize("branch", [4, 2])
 def test_a_file_of_ocr_starts_the_network_with_offsets(narrow, save: Save, branch: int) -> None:
     """Published, or of ocrnet.HRNet itself: trunk, head, and the second way."""
@@ -196,7 +196,7 @@ def start(net: Net, *words: str, path: Path | None = None) -> str:
     return network.start_snapshot(cfg, net, path) if path else network.start_trunk(cfg, net)
 
 
-@pytest.mark.quick("model.-3")
+@pytest.mark.in_make_test("model.-3")
 @pytest.mark.parametrize("branch", [4, 3, 2])
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_one_file_for_both_ways(narrow, save: Save, branch: int, prefix: str) -> None:
@@ -214,7 +214,7 @@ def test_one_file_for_both_ways(narrow, save: Save, branch: int, prefix: str) ->
     assert holds(whole, expected(state, whole)) and holds(whole, state)
 
 
-@pytest.mark.quick("True-4", "False-2")
+@pytest.mark.in_make_test("True-4", "False-2")
 @pytest.mark.parametrize("branch", [4, 2])
 @pytest.mark.parametrize("snapshot", [True, False])
 def test_a_second_file_for_the_second_way(narrow, save: Save, branch: int, snapshot: bool) -> None:

@@ -65,7 +65,7 @@ def test_names_and_shapes_equal_the_published_ones(full, arch: str) -> None:
     assert {paddle.rename(key): shape for key, shape in manifest.items()} == own
 
 
-@pytest.mark.quick("2-ocrnet.HRNet", "4-ocrnet.HRNet_Mscale")
+@pytest.mark.in_make_test("2-ocrnet.HRNet", "4-ocrnet.HRNet_Mscale")
 @pytest.mark.parametrize("arch", sorted(FILES))
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_file_fills_the_network(narrow, save, arch: str, protocol: int) -> None:

@@ -177,9 +177,9 @@ def test_pooling_goes_back_from_any_scale(scale: float) -> None:
     got = Predictor(net, rule)([noise(40, 60)], scores=True)[0].scores
     assert got is not None and got.shape == (2, 40, 60)
     torch.testing.assert_close(got[0], torch.full((40, 60), 3.0))
-    centre = (torch.arange(40) + 0.5) * (int(40 * scale) / 40) - 0.5  # where a row of the image lies in the input
+    center = (torch.arange(40) + 0.5) * (int(40 * scale) / 40) - 0.5  # where a row of the image lies in the input
     inner = slice(2, -2)  # bilinear stops at the border
-    torch.testing.assert_close(got[1, inner, 0], centre[inner], atol=0.5 if scale > 1 else 1e-4, rtol=0)
+    torch.testing.assert_close(got[1, inner, 0], center[inner], atol=0.5 if scale > 1 else 1e-4, rtol=0)
     if scale == 2:
         assert torch.equal(got[1, :, 0], torch.arange(40) * 2 + 0.5)
 

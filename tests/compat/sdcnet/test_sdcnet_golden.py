@@ -147,7 +147,7 @@ def test_norms_over_all_ranks_are_those_of_the_trunk(narrow) -> None:
     assert not any(type(module) is torch.nn.BatchNorm2d for module in net.trunk_module.modules())
 
 
-@pytest.mark.quick("DeepR50V3PlusD_m1")
+@pytest.mark.in_make_test("DeepR50V3PlusD_m1")
 @pytest.mark.parametrize("name", ARCHS)
 def test_grad_ckpt_changes_nothing(narrow, name: str) -> None:
     results = []
@@ -197,7 +197,7 @@ def save(tmp_path: Path) -> Callable[[object], Path]:
     return write
 
 
-@pytest.mark.quick("DeepR50V3PlusD_m1", "DeepWV3Plus")
+@pytest.mark.in_make_test("DeepR50V3PlusD_m1", "DeepWV3Plus")
 @pytest.mark.parametrize("name", ARCHS)
 def test_published_checkpoint(narrow, save, name: str) -> None:
     net = narrow(f"deepv3.{name}")

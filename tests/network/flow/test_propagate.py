@@ -58,7 +58,7 @@ def test_trust_is_lost_for_good(start: Moved, again: bool) -> None:
     assert torch.equal(kept.trusted, first.trusted) and not (kept.label == IGNORE).any()
 
 
-def test_unknown_flow_is_never_labelled(start: Moved) -> None:
+def test_unknown_flow_is_never_labeled(start: Moved) -> None:
     flow = shift(0, 0)
     flow[:, 0, 3, 5] = float("nan")
     moved = advance(start, start, flow, IGNORE)

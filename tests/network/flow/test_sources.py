@@ -45,7 +45,7 @@ def test_dis_takes_any_size(size: tuple[int, int]) -> None:
     assert torch.equal(flow_source("dis")(picture, picture), torch.zeros(2, 2, *size))
 
 
-@pytest.mark.quick("raft_small")
+@pytest.mark.in_make_test("raft_small")
 @pytest.mark.parametrize("make", [raft_small, raft_large])
 def test_raft_is_torchvisions(tmp_path: Path, pair: tuple[Tensor, Tensor], make) -> None:
     """Any size, padded to multiples of 8; the network and its weights are those of the file."""

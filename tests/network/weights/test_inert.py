@@ -33,7 +33,7 @@ class Odd(collections.OrderedDict):
     """As wrappers of training frameworks subclass it."""
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = 1
 
 
@@ -72,7 +72,7 @@ PLAIN = {
     "objects": np.array([{}, None], dtype=object),
     "dtype": np.dtype("float32"),
     "number type": np.float32,
-    "enum": Colour.RED,
+    "enum": Color.RED,
     "slots": Slotted(),
     "simple": types.SimpleNamespace(a=1),
     "loud": Loud(),

@@ -19,13 +19,13 @@ from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
 
 CLASSES = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
-COLOURS = ((128, 64, 128), (0, 0, 142), (0, 80, 100))
+COLORS = ((128, 64, 128), (0, 0, 142), (0, 80, 100))
 
 
 def spec_of(ids: tuple[int, ...], ignored: tuple[int, ...] = ()) -> DatasetSpec:
     """Three classes of these ids."""
     values = {**dict.fromkeys(ignored, 255), **{value: train for train, value in enumerate(ids)}}
-    return DatasetSpec("own", ("a", "b", "c"), COLOURS, id_to_train=values, train_to_id=ids)
+    return DatasetSpec("own", ("a", "b", "c"), COLORS, id_to_train=values, train_to_id=ids)
 
 
 def item(confidence: float = 1.0) -> EvalItem:
@@ -62,7 +62,7 @@ def test_every_writer_writes_the_ids(tmp_path: Path, ids: tuple[int, ...], kind:
         ((300, 7, 1), (255, 1000), 255),
     ],
 )
-def test_what_automatic_labels_leave_out_is_read_as_ignored(
+def test_what_pseudo_labels_leave_out_is_read_as_ignored(
     tmp_path: Path, ids: tuple[int, ...], ignored: tuple[int, ...], value: int
 ) -> None:
     spec = spec_of(ids, ignored)
@@ -74,8 +74,6 @@ def test_what_automatic_labels_leave_out_is_read_as_ignored(
 
 
 @pytest.mark.parametrize(("ids", "free"), [((0, 255, 7), 254), ((254, 255, 253), 252), ((255, 300, 254), 253)])
-def test_automatic_labels_without_a_value_to_ignore_are_refused(
-    tmp_path: Path, ids: tuple[int, ...], free: int
-) -> None:
+def test_pseudo_labels_without_a_value_to_ignore_are_refused(tmp_path: Path, ids: tuple[int, ...], free: int) -> None:
     with pytest.raises(UserError, match=rf"each of own is a class: .* file of --classes \(ignore: \[{free}\]\)"):
         PseudoLabels(tmp_path, spec_of(ids))

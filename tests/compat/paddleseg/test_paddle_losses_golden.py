@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import fill, image, labels
+from shared import GOLDEN
 from torch import nn
 
 import config
@@ -24,9 +25,9 @@ LOSSES = {"DiceLoss": "dice", "BootstrappedCrossEntropyLoss": "bootstrapped"}
 
 
 @pytest.fixture(scope="module")
-def published(golden):
-    with np.load(golden / "paddle/losses.npz") as arrays:
-        return json.loads((golden / "paddle/losses.json").read_text()), dict(arrays)
+def published():
+    with np.load(GOLDEN / "paddle/losses.npz") as arrays:
+        return json.loads((GOLDEN / "paddle/losses.json").read_text()), dict(arrays)
 
 
 def make(case):
@@ -97,9 +98,9 @@ def criterion(told, published):
     return loss.build(config.load(["--arch", "ocrnet.HRNet_Mscale", "--dataset", "cityscapes", *options]))
 
 
-def net_of(golden, dtype):
+def net_of(dtype):
     """The network in training mode, without dropout, filled by Paddle's names; {Paddle's name: ours}."""
-    names = json.loads((golden / "paddle/key_map.json").read_text())
+    names = json.loads((GOLDEN / "paddle/key_map.json").read_text())
     with torch.device("meta"):
         net = network.build(config.load(["--arch", "ocrnet.HRNet_Mscale", "--dataset", "cityscapes"]))
     ours = {mine: paddle for paddle, mine in names.items()}
@@ -125,17 +126,17 @@ def biased_updates(net, names):
     return moved
 
 
-def load(golden, file):
-    with np.load(golden / f"paddle/{file}.npz") as arrays:
+def load(file):
+    with np.load(GOLDEN / f"paddle/{file}.npz") as arrays:
         return dict(arrays)
 
 
-def check_step(golden, file, dtype, logit_tolerance, gradient_tolerance):
+def check_step(file, dtype, logit_tolerance, gradient_tolerance):
     """Gradients are compared with the exact ones, in double: those recorded in single are further off than ours."""
-    precise = json.loads((golden / "paddle/train_mode_f64.json").read_text())
-    told = json.loads((golden / f"paddle/{file}.json").read_text())
-    arrays, exact = load(golden, file), load(golden, "train_mode_f64")
-    net, names = net_of(golden, dtype)
+    precise = json.loads((GOLDEN / "paddle/train_mode_f64.json").read_text())
+    told = json.loads((GOLDEN / f"paddle/{file}.json").read_text())
+    arrays, exact = load(file), load("train_mode_f64")
+    net, names = net_of(dtype)
     running = [key.removeprefix("running.") for key in arrays if key.startswith("running.")]
     variances = biased_updates(net, [names[key] for key in running if key.endswith("_variance")])
     picture, label = image("paddle_train", (2, 3, 128, 128)), labels("paddle_train", (2, 128, 128), CLASSES)
@@ -174,13 +175,13 @@ def check_loss(told, precise, total, parts, net, names, value_tolerance, gradien
 
 
 @slow
-def test_step_in_double(golden):
+def test_step_in_double():
     """Quick: each loss in test_alone, and a step of the same network in test_train_step.py."""
-    check_step(golden, "train_mode_f64", torch.float64, 1e-6, 1e-6)
+    check_step("train_mode_f64", torch.float64, 1e-6, 1e-6)
 
 
 @slow
-def test_step_in_single(golden):
+def test_step_in_single():
     """Without oneDNN, whose sums are split as there are threads: the first convolution's gradient moves by 1 % then."""
     with torch.backends.mkldnn.flags(enabled=False):
-        check_step(golden, "train_mode", torch.float32, 1e-3, 3e-2)
+        check_step("train_mode", torch.float32, 1e-3, 3e-2)

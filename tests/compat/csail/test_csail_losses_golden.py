@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import image, labels
+from shared import GOLDEN
 
 import config
 from evaluation.metrics import ConfusionMatrix
@@ -15,8 +16,8 @@ WORDS = ["--dataset", "ade20k", "--arch_encoder", "resnet50dilated", "--arch_dec
 
 
 @pytest.fixture(scope="module")
-def published(golden):
-    with np.load(golden / "csail/csail_losses.npz") as arrays:
+def published():
+    with np.load(GOLDEN / "csail/csail_losses.npz") as arrays:
         return dict(arrays)
 
 

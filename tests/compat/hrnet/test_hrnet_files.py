@@ -17,7 +17,7 @@ from compat.hrnet import options as hrnet_options
 from compat.hrnet.keys import IGNORED, KEYS, ONLY, RECIPE
 from options.foreign import leaves
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXPECTED = {
     "MODEL.ARCH": "offset.HRNet", "MODEL.ALIGN_CORNERS": False, "MODEL.HRNET_WIDTH": 48, "MODEL.OFFSET_BRANCH": 4,
     "MODEL.OFFSET_THRESHOLD": 0.5, "MODEL.ITERATIVE_REFINEMENT": 0, "MODEL.LOGITS": True, "MODEL.FREEZED_PAR": False,

@@ -18,8 +18,8 @@ from transforms.color import Distort
 from transforms.geometry import ResizeCrop
 from utils.errors import UserError
 
-COLOURS = ("brightness", "contrast", "saturation")
-NORMALISE = {"type": "Normalize", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+COLORS = ("brightness", "contrast", "saturation")
+NORMALIZE = {"type": "Normalize", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 BOOT = {"type": "BootstrappedCrossEntropyLoss", "min_K": 100000, "loss_th": 0.05}
 PUBLISHED: dict[str, Any] = {
     "batch_size": 1,
@@ -35,12 +35,12 @@ PUBLISHED: dict[str, Any] = {
             {"type": "RandomPaddingCrop", "crop_size": [2048, 1024]},
             {"type": "RandomHorizontalFlip"},
             {"type": "RandomDistort", "hue_range": 63, "hue_prob": 1}
-            | {f"{name}_range": 0.25 for name in COLOURS} | {f"{name}_prob": 1 for name in COLOURS},
-            NORMALISE,
+            | {f"{name}_range": 0.25 for name in COLORS} | {f"{name}_prob": 1 for name in COLORS},
+            NORMALIZE,
         ],
     },
     "val_dataset": {
-        "type": "CityscapesAutolabeling", "dataset_root": "data/cityscapes", "mode": "val", "transforms": [NORMALISE],
+        "type": "CityscapesAutolabeling", "dataset_root": "data/cityscapes", "mode": "val", "transforms": [NORMALIZE],
     },
     "optimizer": {"type": "sgd", "momentum": 0.9, "weight_decay": 1e-4},
     "learning_rate": {"value": 0.005, "decay": {"type": "poly", "power": 2, "end_lr": 0.0}},
@@ -91,8 +91,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_every_fact(load: Load) -> None:
     cfg = load(PUBLISHED)
     assert {key: config.flat(cfg)[key] for key in EXPECTED} == EXPECTED
-    crop, _, colours = transforms.build_train(cfg, SPEC).steps
-    assert isinstance(crop, ResizeCrop) and crop.size == (1024, 2048) and colours == Distort(0.25, 63.0)
+    crop, _, colors = transforms.build_train(cfg, SPEC).steps
+    assert isinstance(crop, ResizeCrop) and crop.size == (1024, 2048) and colors == Distort(0.25, 63.0)
     assert len(loss.build(cfg).terms) == 8
     assert loss.schedule.rate_function(cfg)(32, 500, 1000) == pytest.approx(0.00125, rel=1e-12)  # the step after 32500
 
@@ -148,13 +148,13 @@ def test_other_values(load: Load, path: str, value: Any, key: str, expected: Any
         ("train_dataset.transforms.3.hue_prob", 0.5, r"transforms\[3\]\.hue_prob=0\.5"),
         ("train_dataset.transforms.3.contrast_range", 0.4, r"transforms\[3\]\.contrast_range=0\.4"),
         ("train_dataset.transforms.3", {"type": "RandomBlur"}, r"transforms\[3\]\.type=RandomBlur"),
-        ("val_dataset.transforms", [{"type": "Resize"}, NORMALISE], r"val_dataset\.transforms\[0\]\.type=Resize"),
+        ("val_dataset.transforms", [{"type": "Resize"}, NORMALIZE], r"val_dataset\.transforms\[0\]\.type=Resize"),
         ("optimizer.type", "lars", r"optimizer\.type=lars"),
         ("learning_rate.decay.type", "step", r"learning_rate\.decay\.type=step"),
         ("loss.types.2", {"type": "LovaszLoss"}, r"loss\.types\[2\]\.type=LovaszLoss"),
         ("loss.types.6", BOOT | {"min_K": 5}, r"loss\.types\[6\]\.min_K=5"),
         ("loss.coef", [1], "8 loss.types, but 1 loss.coef"),
-        ("train_dataset.transforms", [NORMALISE], "no step RandomPaddingCrop"),
+        ("train_dataset.transforms", [NORMALIZE], "no step RandomPaddingCrop"),
         ("train_dataset.transforms.0", {"type": "ResizeStepScaling"}, r"transforms\[0\]\.scale_step_size=0\.25"),
         (
             "train_dataset.transforms.3",

@@ -53,7 +53,10 @@ def _int(value: Any) -> int:
     number = _float(value)
     if number != int(number):
         raise ValueError
-    return int(number)
+    try:
+        return int(value)  # every digit of it, of which a float has 15
+    except ValueError:
+        return int(number)  # 1e3, 4/2
 
 
 def _str(value: Any) -> str:
@@ -63,11 +66,17 @@ def _str(value: Any) -> str:
 
 
 def _parts(value: Any) -> list[Any]:
-    """What stands between the commas of a text, with or without brackets around it; a list as it is."""
+    """What stands between the commas of a text, with or without brackets around it and quotes around each; a list as
+    it is.
+    """
     if isinstance(value, (list, tuple)):
         return list(value)
-    text = "" if value in _OFF else str(value).strip("[]() ")
-    return text.split(",") if text else []
+    text = "" if value in _OFF else str(value).strip()
+    if {text[:1], text[-1:]} & {*"[]()"}:
+        if text[0] + text[-1] not in ("[]", "()"):
+            raise ValueError
+        text = text[1:-1].strip()
+    return [re.sub(r"""^\s*(["'])(.*)\1\s*$""", r"\2", part) for part in text.split(",")] if text else []
 
 
 def _several(item: Callable[[Any], Any], sizes: tuple[int, ...], value: Any) -> tuple[Any, ...]:

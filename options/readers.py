@@ -157,6 +157,8 @@ SLIDING = _images("--inference_mode sliding", lambda run: run.values["EVAL.INFER
 HRNET_RULE = _images("--eval_rule hrnet", lambda run: run.values["EVAL.RULE"] == "hrnet", False)
 FLIPS = _images("--aug_eval", lambda run: run.asks("EVAL.AUG_EVAL"), False)
 # Of a training's images.
+# A checkpoint may bring sizes along.
+SIZES = _images("--imgSize", lambda run: any(map(run.asks, ("DATASET.IMG_SIZES", "SNAPSHOT", "RESUME"))), False)
 CROPS = _images("training on crops, without --imgSize", lambda run: not run.asks("DATASET.IMG_SIZES"))
 UNIFORM = _images(CROPS.of, lambda run: CROPS.reads(run) or not run.asks("DATASET.CLASS_UNIFORM_PCT"))
 UNIFORM_CROPS = _images(

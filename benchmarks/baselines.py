@@ -94,7 +94,7 @@ def histogram(pred: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarr
 def predict(
     net: nn.Module, image: np.ndarray, mean: Triple, std: Triple, device: torch.device, half: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Classes (H, W) uint8 and confidences of an image (H, W, 3) uint8; normalized on the host, all maps kept.
+    """Predict classes (H, W) uint8 and confidences of an image (H, W, 3) uint8; normalized on the host, all maps kept.
 
     `half`: fp16 autocast. A net with scale attention combines its `scales` as published, see `n_scale_logits`.
     """
@@ -108,7 +108,7 @@ def predict(
 
 
 def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear, corners not aligned."""
+    """Resize bilinearly, corners not aligned."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
@@ -205,7 +205,7 @@ def train_step(
     rmi: bool = False,
     mscale: float = 0.0,
 ) -> float:
-    """One step on normalized images (N, 3, H, W) and labels (N, H, W); fp16 autocast if the scaler is on."""
+    """Make one step on normalized images (N, 3, H, W) and labels (N, H, W); fp16 autocast if the scaler is on."""
     optimizer.zero_grad()
     with torch.autocast(image.device.type, torch.float16, enabled=scaler.is_enabled()):
         outputs = net(image)

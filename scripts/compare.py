@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read(path: Path) -> Plan:
-    """The plan in a YAML file; UserError for anything else."""
+    """Read the plan in a YAML file; UserError for anything else."""
     tree = yamlfile.load(path)
     try:
         variants = {name: _words(argv) for name, argv in tree["variants"].items()}
@@ -75,7 +75,7 @@ def read(path: Path) -> Plan:
 
 
 def _words(text: str | None) -> list[str]:
-    """Words of a plan; ValueError for `no`, 0 and the like, which are no text."""
+    """Read the words of a plan; ValueError for `no`, 0 and the like, which are no text."""
     if text is not None and not isinstance(text, str):
         raise ValueError
     return shlex.split(text or "")
@@ -129,18 +129,18 @@ def call(script: str, *argv: str) -> None:
 
 
 def final(folder: Path, figure: str = MEAN) -> float:
-    """A figure after the last epoch, the mean IoU if no other is named."""
+    """Read a figure after the last epoch, the mean IoU if no other is named."""
     return figures(folder)[figure]
 
 
 def figures(folder: Path) -> dict[str, float]:
-    """The last validation's mean IoU of all, and of each condition, from a run's metrics.csv."""
+    """Read the last validation's mean IoU of all, and of each condition, from a run's metrics.csv."""
     last = RunLog(folder, main=False).history("val")[-1]
     return {key: value for key, value in last.items() if key.startswith(MEAN)}
 
 
 def tables(folders: Folders) -> str:
-    """The table of all images, then those of the conditions that all runs have."""
+    """Write the table of all images, then those of the conditions that all runs have."""
     found = [figures(folder) for of_seeds in folders.values() for folder in of_seeds.values()]
     parts = []
     for figure in [key for key in found[0] if all(key in one for one in found)]:
@@ -164,7 +164,7 @@ def table(scores: Scores) -> str:
 
 
 def spread(values: Sequence[float], sign: str = "") -> str:
-    """Mean and standard deviation of a sample; with a single value there is none."""
+    """Write the mean and standard deviation of a sample; with a single value there is none."""
     deviation = statistics.stdev(values) if len(values) > 1 else math.nan
     return f"{statistics.mean(values):{sign}.2f} +- {deviation:.2f}"
 

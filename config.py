@@ -57,7 +57,8 @@ def load(
     cfg.WITHOUT_EFFECT = [*parsed.ignored, *unread_options.notes(values, parsed.given, parsed.from_files)]
     if not dry:
         _fill_classes(cfg)
-    found = [*problems(cfg), *unread_options.refused(values, parsed.given)]
+    theirs = [line for system in FOREIGN_CONFIGS for line, holds in system.problems(cfg).items() if holds]
+    found = [*problems(cfg), *theirs, *unread_options.refused(values, parsed.given)]
     if found:
         raise UserError("\n".join(found))
     cfg.freeze()

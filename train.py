@@ -158,7 +158,9 @@ def optimizer_step(run: Run, trainer: Trainer, lr: float) -> None:
         norm = clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP or math.inf)
         finite &= norm.isfinite()
         loss.optimizer.step_if(state.optimizer, finite)
-    elif finite:  # a scaler finds infinite gradients itself, and lowers its scale; a loss must not make it do so
+    elif finite:
+        # This waits for the device, as the scaler's own step does unless the optimizer is fused: the scaler lowers its
+        # scale where gradients are infinite, and cannot be told of a loss that must not make it do so.
         if run.cfg.TRAIN.GRAD_CLIP:
             scaler.unscale_(state.optimizer)
             clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP)

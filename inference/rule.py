@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import cv2
@@ -127,7 +127,13 @@ class Way(NamedTuple):
 
 def normalize(images: Tensor, rule: EvalRule) -> Tensor:
     """(N, 3, H, W) uint8 -> float32 with the rule's mean and deviation taken out; floats are normalized already."""
-    return Normalization(rule.mean, rule.std, images.device)(images)
+    return _normalization(rule.mean, rule.std, images.device)(images)
+
+
+@cache
+def _normalization(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> Normalization:
+    with torch.inference_mode(False):  # it outlives the pass that asks for it first
+        return Normalization(mean, std, device)
 
 
 def _cv2(image: np.ndarray, size: Size) -> np.ndarray:

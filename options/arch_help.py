@@ -46,7 +46,7 @@ def text() -> str:
         lines.append(f"  {name:<29} {row.trunk:<15} {row.head:<15} {row.scales:<13} {special(row)}".rstrip())
     for title, flag, table in _TABLES:
         lines += ["", f"{title} ({flag})", *(f"  {name:<19} {part.what}" for name, part in table.items())]
-    return "\n".join([*lines, "", "What does not stand together", *(f"  {line}" for line in _refused())])
+    return "\n".join([*lines, "", "What does not stand together, for instance", *(f"  {line}" for line in _refused())])
 
 
 def page() -> str:
@@ -57,7 +57,8 @@ def page() -> str:
     for title, flag, table in _TABLES:
         lines += ["", f"## {title}", "", f"| `{flag}` | what it is |", "|---|---|"]
         lines += [f"| `{name}` | {part.what} |" for name, part in table.items()]
-    return "\n".join([*lines, "", "## What does not stand together", "", *(f"- {line}" for line in _refused()), ""])
+    lines += ["", "## What does not stand together", "", "For instance:", ""]
+    return "\n".join([*lines, *(f"- {line}" for line in _refused()), ""])
 
 
 def special(row: Arch) -> str:

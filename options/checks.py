@@ -76,28 +76,23 @@ def _classes(cfg: CfgNode) -> Problems:
 
 def _evaluation(cfg: CfgNode) -> Problems:
     """What only --eval does, sizes and scales that two options say, and parts of a split."""
-    e, sizes = cfg.EVAL, cfg.DATASET.IMG_SIZES
+    e = cfg.EVAL
     scales = {"--multi_scale_inference": e.MULTI_SCALE, "--default_scale": e.DEFAULT_SCALE != 1.0}
     others = {**scales, "--eval_rule": e.RULE != "auto", "--do_flip": e.DO_FLIP and e.NO_FLIP}
     parts = {"--split_count": e.SPLIT_COUNT > 1, "--num_val": e.NUM_IMAGES}
     of_eval = {"--split_count": e.SPLIT_COUNT > 1, "--fixed_aspp_pool": e.FIXED_ASPP_POOL,
                "--dump_for_submission": e.DUMP_FOR_SUBMISSION,
                "--dump_for_auto_labelling": e.DUMP_FOR_AUTO_LABELLING}  # fmt: skip
-    off = "or switch a file's sizes off (--imgSize '')"
     return {
         **{f"{flag} is for --eval: add it, or leave {flag} out": given and not e.MODE
            for flag, given in of_eval.items()},
         **{f"--inference_mode has --scales and --no_flip of its own: leave {flag} out": given and e.INFERENCE_MODE
            for flag, given in others.items()},
-        **{f"--imgSize says the sizes of evaluation: leave {flag} out, {off}":
-           given and sizes and e.RULE in ("auto", "csail")
-           for flag, given in {"--inference_mode": e.INFERENCE_MODE, **scales}.items()},
         **{f"--dump_for_submission packs a whole split: leave {flag} out": given and e.DUMP_FOR_SUBMISSION
            for flag, given in parts.items()},
         **{f"{OPTIONS[key].name} {joined(get(cfg, key))!r}: give different positive scales":
            len({*get(cfg, key)}) < len(get(cfg, key))
            for key in ("MODEL.N_SCALES", "EVAL.EXTRA_SCALES", "EVAL.SCALES")},
-        "--eval_rule csail has no sizes: add --imgSize 300 375 450 525 600": e.RULE == "csail" and not sizes,
         "--scales is empty: give at least one, for instance 1.0": not e.SCALES,
         f"--split_index lies between 0 and --split_count ({e.SPLIT_COUNT}) less one, not at {e.SPLIT_INDEX}":
             not 0 <= e.SPLIT_INDEX < max(1, e.SPLIT_COUNT),

@@ -31,7 +31,8 @@ class ForeignConfig(NamedTuple):
     with its defaults. `recipe`: {our key: value} of what its code does without an option. `translate(foreign)`: (their
     key, our key, value) of what has a counterpart. `keys`: those that pairs may have behind such a file; `anywhere`:
     and behind files of ours. `legacy_flags`: {flag: help} of those that are no alias of one key. `overrides`: {our key:
-    value} of what takes several keys of theirs. `ignored_flags`: what has no effect.
+    value} of what takes several keys of theirs. `ignored_flags`: what has no effect. `problems`: {line: whether it
+    holds} of what contradicts itself in a tree of ours, where their way of evaluating is asked for.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ForeignConfig(NamedTuple):
     legacy_flags: Mapping[str, str] = {}
     overrides: Callable[[ParseContext], dict[str, Any]] = lambda _: {}
     ignored_flags: Callable[[ParseContext], list[str]] = lambda _: []
+    problems: Callable[[Any], Mapping[str, object]] = lambda _: {}
 
 
 def leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

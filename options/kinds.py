@@ -139,6 +139,7 @@ def _kind(called: str, item: Callable[[Any], Any], sizes: tuple[int, ...] = (), 
 boolean, integer, real, text = Kind("bool", _bool), Kind("int", _int), Kind("float", _float), Kind("text", _str)
 SCALARS: dict[type, Kind] = {bool: boolean, int: integer, float: real, str: text}
 
+# One path, as `network.weights.load` takes it, also where it names the two files of a network with a comma.
 file_or_pair = Kind("a path, or two", lambda value: _str(joined(value) if isinstance(value, list) else value))
 floats = _kind("positive numbers like 0.5,1.0,2.0", _float)
 ints = _kind("whole numbers with commas", _int)

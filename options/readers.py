@@ -37,7 +37,7 @@ class Reader(NamedTuple):
 
 
 def _images(of: str, reads: Callable[[AskedRun], bool], training: bool = True) -> Reader:
-    """How images are cropped for a training, or scaled for an evaluation."""
+    """How images are cropped for a training, or scaled for an evaluation: whatever the network is."""
     return Reader(of, reads, False, training, True)
 
 
@@ -147,7 +147,10 @@ SECOND_BRANCH = Reader(
     "networks with offset vectors from a second branch",
     lambda run: run.arch.offsets and run.parts.head.second_branch,
 )
+HALF = _images("--fp16", lambda run: run.asks("TRAIN.FP16"), False)
 # Of evaluation, also of that in training.
+MULTI_SCALE = _images("--multi_scale_inference", lambda run: run.asks("EVAL.MULTI_SCALE"), False)
+TOPN = _images("--dump_topn", lambda run: run.asks("EVAL.DUMP_TOPN"), False)
 FOLDER = _images("--eval folder", lambda run: run.values["EVAL.MODE"] == "folder", False)
 INFERENCE_MODE = _images("--inference_mode", lambda run: run.asks("EVAL.INFERENCE_MODE"), False)
 SLIDING = _images("--inference_mode sliding", lambda run: run.values["EVAL.INFERENCE_MODE"] == "sliding", False)

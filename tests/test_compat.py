@@ -24,7 +24,6 @@ NAMED = re.compile(
 NO_SYSTEM = re.compile(r"nvidia-smi|nvidia driver|nvidia apex", re.I)  # hardware, and a library
 EXEMPT = {
     "options/table.py": "help and choices of published flags",
-    "options/checks.py": "--eval_rule by its published values",
     "transforms/__init__.py": "--aug_table by its published values",
     "network/weights/filekinds.py": "messages name other frameworks' files as people call them",
 }
@@ -41,6 +40,17 @@ def test_other_systems_are_named_in_their_rooms_alone() -> None:
     found = {str(file): named((ROOT / file).read_text(encoding="utf-8")) for file in files}
     assert {file: lines for file, lines in found.items() if lines and file not in EXEMPT} == {}
     assert [file for file in EXEMPT if not found[file]] == []  # an exemption that nothing needs goes
+
+
+def test_what_is_launched_names_a_system_where_it_says_whose_recipe_it_is() -> None:
+    """In comments, in addresses, and as a published value of an option; not as a step of its own."""
+    found = (path for folder in ("scripts", "slurm", "benchmarks") for path in (ROOT / folder).rglob("*"))
+    paths = [ROOT / "Makefile", *(path for path in found if path.is_file() and path.suffix not in (".py", ".pyc"))]
+    files = [str(path.relative_to(ROOT)) for path in paths]
+    assert len(files) > 40
+    lines = [f"{name}: {line}" for name in files for line in named((ROOT / name).read_text(encoding="utf-8"))]
+    allowed = re.compile(r": #|://|: aug_table: paddle,$")
+    assert [line for line in lines if not allowed.search(line)] == []
 
 
 @pytest.mark.parametrize("line", ["# as NVIDIA's code", "paddle = 1", '"""The sdcnet branch."""', "HRNet's code"])

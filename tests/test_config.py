@@ -417,7 +417,7 @@ def test_flat_is_the_inverse_of_pairs() -> None:
         (["--dump_for_submission"], ["--dump_for_submission", "--eval"]),
         (["--cv", "4"], ["--cv"]),
         (["--ema", "1.5"], ["--ema"]),
-        (["--extra_scales", "-1"], ["--extra_scales"]),
+        (["--multi_scale_inference", "--extra_scales", "-1"], ["--extra_scales"]),
         (["--rand_augment", "2"], ["--rand_augment", "N,M"]),
         (["--jointwtborder", "--strict_bdr_cls", "1,x"], ["--strict_bdr_cls"]),
         (["--cfg", "no/such.yaml"], ["no/such.yaml"]),

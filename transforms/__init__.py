@@ -32,8 +32,7 @@ class Pipeline:
 def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
     """Build the steps of AUG.TABLE, or those of whole images; at the end the label's stride."""
     whole = bool(cfg.DATASET.IMG_SIZES)
-    crops = _padded_crops if cfg.AUG.TABLE == "paddle" else _scaled_crops
-    steps = _whole(cfg, spec) if whole else crops(cfg, spec)
+    steps = _whole(cfg, spec) if whole else CROPS[cfg.AUG.TABLE](cfg, spec)
     if cfg.DATASET.LABEL_STRIDE > 1:
         steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE, spec.ignore_label if whole else None))
     return Pipeline(tuple(steps))
@@ -60,6 +59,10 @@ def _scaled_crops(cfg: Any, spec: DatasetSpec) -> list[Transform]:
     size, scales = None if c.FULL_CROP else c.CROP_SIZE, (cfg.AUG.SCALE_MIN, cfg.AUG.SCALE_MAX)
     crop = RandomScaleCrop(size, *scales, c.PRE_SIZE, c.TRANSLATE_AUG_FIX, fill, spec.ignore_label)
     return [crop, RandomFlip(), *_looks(cfg, spec)]
+
+
+# The steps of crops by --aug_table.
+CROPS = {"nvidia": _scaled_crops, "paddle": _padded_crops}
 
 
 def _looks(cfg: Any, spec: DatasetSpec) -> list[Transform]:

@@ -42,8 +42,6 @@ def build(fp16: bool, level: str, device: torch.device) -> Precision:
     """
     dtypes = {"O0": None, "O1": torch.float16, "O2": torch.bfloat16, "O3": torch.float16}
     dtype, note = dtypes[level] if fp16 else None, ""
-    if not fp16 and level != "O1":
-        note = f"--amp_opt_level {level} does nothing without --fp16"
     if fp16 and level == "O1" and device.type == "cpu":
         dtype, note = torch.bfloat16, "a CPU computes --fp16 in bf16"
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)

@@ -139,6 +139,19 @@ def overrides(context: ParseContext) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in chosen}
 
 
+def problems(cfg: Any) -> dict[str, object]:
+    """{line: whether it holds}: --imgSize says the sizes of their way of evaluating, and nothing else does."""
+    e, sizes = cfg.EVAL, cfg.DATASET.IMG_SIZES
+    others = {"--inference_mode": e.INFERENCE_MODE, "--multi_scale_inference": e.MULTI_SCALE}
+    others |= {"--default_scale": e.DEFAULT_SCALE != 1.0}
+    off = "or switch a file's sizes off (--imgSize '')"
+    return {
+        **{f"--imgSize says the sizes of evaluation: leave {flag} out, {off}":
+           given and sizes and e.RULE in ("auto", "csail") for flag, given in others.items()},
+        "--eval_rule csail has no sizes: add --imgSize 300 375 450 525 600": e.RULE == "csail" and not sizes,
+    }  # fmt: skip
+
+
 def _check_named(foreign: Mapping[str, Any]) -> None:
     """Raise UserError for a folder to write to without a name."""
     for name in ("DIR", "TEST.result", "--ckpt", "--result"):
@@ -187,4 +200,6 @@ def _check(foreign: Mapping[str, Any], legacy_flags: Mapping[str, str], mode: st
 
 read = partial(read_keys, keys=KEYS, whose="CSAIL's scene parsing")
 _HELP = {flag: text for flag, (_, text) in FLAGS.items()}
-SYSTEM = ForeignConfig("CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, _HELP, overrides, ignored_flags)
+SYSTEM = ForeignConfig(
+    "CSAIL", is_theirs, read, translate, RECIPE, KEYS, False, _HELP, overrides, ignored_flags, problems
+)

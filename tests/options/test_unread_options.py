@@ -16,6 +16,8 @@ import network
 from network.families import Settings
 from options import archs, unread_options
 from options.archs import ARCHS
+from options.readers import PARSING
+from options.table import OPTIONS
 from utils.errors import UserError
 
 # Our key -> the constructors' name for it.
@@ -175,6 +177,17 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
         ("basic.HRNet --loss_terms ce:pred:1", "--rmi_loss"),
         ("basic.HRNet --loss_terms ce:pred:1", "--img_wt_loss"),
         ("basic.HRNet --loss_terms ce:pred:1", "--jointwtborder"),
+        ("basic.HRNet", "--hue_aug 10"),
+        ("basic.HRNet --imgSize 300", "--hue_aug 10"),
+        ("basic.HRNet", "--extra_scales 0.5"),
+        ("basic.HRNet", "--dump_topn_all"),
+        ("basic.HRNet", "--amp_opt_level O2"),
+        ("basic.HRNet", "--lr_decoder 0.1"),
+        ("ocrnet.HRNet --eval val --snapshot x.pth", "--fixed_aspp_pool"),
+        ("resnet50+plain+paired", "--attnscale_bn_head"),
+        ("resnet50+ppm", "--deep_sup_scale 0.2"),
+        ("wide_resnet38+ocr", "--hrnet_width 18"),
+        ("encoder_decoder --arch_encoder resnet50", "MODEL.HRNET_CHECKPOINT x.pth"),
     ],
 )
 def test_what_is_not_read_is_refused(arch: str, words: str) -> None:
@@ -188,6 +201,31 @@ def test_what_is_not_read_is_refused(arch: str, words: str) -> None:
     message = str(caught.value)
     assert "\n" not in message and message.endswith("leave it out")
     assert message.startswith(flags[0]) or "MSCALE_INNER_3x3" in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--arch resnet50+plain+all --n_scales 0.5,1.0 --attnscale_bn_head",
+        "--arch resnet50+ocr --ocr_aspp --aspp_bot_ch 128",
+        "--arch resnet50+ppm_deepsup --deep_sup_scale 0.2 --lr_decoder 0.1 --fc_dim 2048",
+        "--arch resnet50+ocr+hierarchical --ocr_alpha 0.2 --mscale_dropout",
+        "--arch resnet50+ocr --ocr_aspp --eval val --snapshot x.pth --fixed_aspp_pool",
+        "--arch basic.HRNet --aug_table paddle --hue_aug 10",
+        "--arch basic.HRNet --multi_scale_inference --extra_scales 0.5 --dump_topn 3 --dump_topn_all",
+        "--arch basic.HRNet --fp16 --amp_opt_level O2",
+        "--arch_encoder hrnetv2 --arch_decoder c1 MODEL.HRNET_CHECKPOINT x.pth",
+    ],
+)
+def test_what_is_read_is_taken(words: str) -> None:
+    """Whoever the network is named by: its published name, or its parts."""
+    assert config.load(words.split()).WITHOUT_EFFECT == []
+
+
+def test_readers_are_named_by_what_a_network_has() -> None:
+    """Not by published names, which leave free networks out, unless only such a name will do."""
+    named = {row.reads.of for row in OPTIONS.values() if row.reads and any(arch in row.reads.of for arch in ARCHS)}
+    assert named == {PARSING.of}
 
 
 def test_off_asks_for_nothing() -> None:

@@ -98,7 +98,7 @@ def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> None:
 
 
 def data(job: Job) -> Pair:
-    """One process: decode, scale, crop, flip, color jitter. Ours leaves normalization to the device."""
+    """Run one process: decode, scale, crop, flip, color jitter. Ours leaves normalization to the device."""
     write_cityscapes(job.folder, job.size, 8)
     trees = [job.folder / kind / "train" for kind in ("leftImg8bit", "gtFine")]
     images, labels = (sorted(map(str, tree.rglob("*.png"))) for tree in trees)
@@ -155,7 +155,7 @@ def metrics(job: Job) -> Pair:
 
 
 def evaluation(job: Job) -> Pair:
-    """Image in host memory to class map in host memory."""
+    """Turn an image in host memory into a class map in host memory."""
     cfg, (image, _) = job.cfg, scene(job.size)
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg).to(job.device).eval()
@@ -170,7 +170,7 @@ def evaluation(job: Job) -> Pair:
 
 
 def training(job: Job) -> Pair:
-    """One step on a batch of crops that lies in host memory."""
+    """Make one step on a batch of crops that lies in host memory."""
     cfg, count = job.cfg, job.cfg.TRAIN.BATCH_SIZE
     pairs = [scene(job.size, seed) for seed in range(count)]
     image = torch.from_numpy(np.stack([pair[0] for pair in pairs])).permute(0, 3, 1, 2).contiguous()

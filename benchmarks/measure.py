@@ -34,7 +34,7 @@ class Side(NamedTuple):
 
 
 def in_turns(pair: Pair, steps: int, device: torch.device) -> tuple[Side, Side]:
-    """One call each to warm up and for the memory, then `steps` calls each in turns; who begins changes every turn."""
+    """Call each once to warm up and for the memory, then `steps` times in turns; who begins changes every turn."""
     calls = pair.baseline, pair.ours
     memory = [peak(call, device) for call in calls]
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -60,7 +60,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def peak(call: Callable[[], Any], device: torch.device) -> int:
-    """Bytes at the peak of one call above those held before: on the GPU, or resident on the host (0: not known)."""
+    """Measure the bytes at a call's peak above those before: on the GPU, or resident on the host (0: not known)."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

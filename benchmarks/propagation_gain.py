@@ -113,7 +113,7 @@ def quality(scenes: Path, flows: Flows, reach: int) -> dict[int, tuple[float, fl
 
 
 def _mean_iou(counts: Tensor) -> float:
-    """Of true classes as rows and classes found as columns (K + 1, K + 1), the last being none, over the K classes."""
+    """Average over K classes of counts (K + 1, K + 1), true classes as rows, found ones as columns, the last none."""
     tp = counts.diagonal()[:-1].double()
     return float((tp / (counts.sum(0) + counts.sum(1))[:-1].sub(tp)).nanmean())
 
@@ -130,7 +130,7 @@ def propagated(args: argparse.Namespace, scenes: Path, rest: Sequence[str]) -> P
 
 
 def plan(args: argparse.Namespace, scenes: Path, frames: Path) -> Plan:
-    """Trainings of the quickstart's network in rounds, validated after the last: without and with propagated frames."""
+    """Plan trainings of the quickstart's network in rounds, validated after the last: without and with such frames."""
     interval = -(-args.iters // ROUNDS)
     rounds = -(-args.iters // interval)
     common = ["--cfg", "scripts/cfg/quickstart.yaml", "--max_iters", str(args.iters), "--save_interval", str(interval)]

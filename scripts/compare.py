@@ -82,7 +82,7 @@ def _words(text: str | None) -> list[str]:
 
 
 def check(plan: Plan, more: Sequence[str]) -> None:
-    """UserError for words that train.py would refuse, before the first training, and for two variants in one folder."""
+    """Raise UserError, before any training, for words that train.py refuses and for two variants in one folder."""
     folders: dict[str, str] = {}
     for name, argv in plan.variants.items():
         other = folders.setdefault(_folder(name), name)
@@ -110,7 +110,7 @@ def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) ->
 
 
 def train_once(folder: Path, argv: Sequence[str], more: Sequence[str], title: str = "") -> None:
-    """A training to its end, unless `finished` in its folder says that it was; UserError where that was another one."""
+    """Train to the end, unless `finished` in the folder says that it was done; UserError where that was another."""
     finished, said = folder / FINISHED, shlex.join([*argv, *more])
     before = finished.read_text(encoding="utf-8") if finished.exists() else None
     if before and before != said + "\n":  # empty: from before it was written down
@@ -151,7 +151,7 @@ def tables(folders: Folders) -> str:
 
 
 def table(scores: Scores) -> str:
-    """Markdown: a row a seed, mean and standard deviation, and the paired differences from the first variant."""
+    """Write Markdown: a row a seed, mean and standard deviation, and the paired differences from the first variant."""
     names = list(scores)
     seeds = list(scores[names[0]])
     lines = ["| seed | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]

@@ -71,7 +71,7 @@ def _check_value(place: str, name: str, value: Any, written: Any) -> None:
 
 
 def check_read(place: str, value: Any, written: Any, text: bool) -> None:
-    """UserError where YAML has made something else of a `text`, or another number than one reads there (010, 12:30)."""
+    """Raise UserError where YAML made something else of a `text`, or another number than one reads (010, 12:30)."""
     if value is None or isinstance(value, str):
         return
     if text:
@@ -105,7 +105,7 @@ def _called(run: Values, varying: list[str], number: int) -> str:
 
 
 def _check_runs(file: Path, argv: list[str], runs: Mapping[str, Values]) -> None:
-    """UserError for the first run that train.py would refuse, that does something else, or what another one does."""
+    """Raise UserError for the first run that train.py refuses, that does something else, or what another one does."""
     seen: dict[str, str] = {}
     for called, run in runs.items():
         place = f"{file}, {called}" if len(runs) > 1 else str(file)

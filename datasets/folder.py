@@ -155,42 +155,24 @@ def _label_of(path: Path, root: Path, of: dict[str, Path], labels: str) -> Path:
     raise UserError(f"image without label: {path} has no file {key}.png (or the like) under {labels}")
 
 
-def _home(base: Path, mode: str) -> Path | None:
-    """Find the folder of a mode: `base`/`mode`, or `base` itself; None where it has folders of other modes instead."""
-    if (base / mode).is_dir():
-        return base / mode
-    return None if _modes(base) and not (base / "images").is_dir() else base
-
-
-def _modes(base: Path) -> list[str]:
-    """List the folders whose names say a mode, in any spelling."""
-    return [path.name for path in visible(base.glob("*/")) if path.name.lower() in _MODES]
-
-
-def _folders(home: Path) -> tuple[Path, Path | None]:
-    """Find images and labels of a mode: `images` and `labels` below its folder, or the folder itself."""
-    images, labels = home / "images", home / "labels"
-    return images if images.is_dir() else home, labels if labels.is_dir() else None
+def _home(base: Path, mode: str, cfg: Any) -> Path:
+    """Find the folder of a mode: `base`/`mode`, or `base` itself; UserError where folders of other modes are there."""
+    there = [path.name for path in visible(base.glob("*")) if path.is_dir() and path.name.lower() in _MODES]
+    if mode in there or not there or (base / "images").is_dir():
+        return base / mode if mode in there else base
+    alike = next((f"call {name} {mode}" for name in there if name.lower().startswith(mode)), "add it")
+    without = ", or train with --do_eval false" if mode == "val" and not cfg.EVAL.MODE else ""
+    raise UserError(f"{base} has {', '.join(there)}, but no folder {mode}: {alike}, or give --list_{mode}{without}")
 
 
 def items(root: str, mode: str, cfg: Any) -> Split:
     """`<root>/images` and `<root>/labels` (or <root>/<mode>/...), or a folder of images alone."""
-    home = _home(Path(root), mode)
-    if home is None:
-        raise UserError(_missing(root, mode, bool(cfg.EVAL.MODE)))
-    images, labels = _folders(home)
-    if mode == "train" and not cfg.EVAL.MODE and not labels and images.is_dir():
+    home = _home(Path(root), mode, cfg)
+    images, labels = (folder if (folder := home / kind).is_dir() else None for kind in ("images", "labels"))
+    if mode == "train" and not cfg.EVAL.MODE and home.is_dir() and not labels:
         there = f"no folder labels in {home}, but {listing_for_message(home)}"
-        raise UserError(f"{images} has no label; training needs one for each image: {there}")
-    return split(str(images), str(labels or ""), read_spec(root, cfg), cfg.EVAL.LABEL_IDS)
-
-
-def _missing(root: str, mode: str, evaluates: bool) -> str:
-    """Say that a folder has none of this mode, and what to do."""
-    there = _modes(Path(root))
-    alike = next((f"call {name} {mode}" for name in there if name.lower().startswith(mode)), "add it")
-    without = "" if evaluates or mode != "val" else ", or train with --do_eval false"
-    return f"{root} has {', '.join(there)}, but no folder {mode}: {alike}, or give --list_{mode}{without}"
+        raise UserError(f"{images or home} has no label; training needs one for each image: {there}")
+    return split(str(images or home), str(labels or ""), read_spec(root, cfg), cfg.EVAL.LABEL_IDS)
 
 
 def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001
@@ -200,8 +182,7 @@ def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001
 
 def training_labels(root: str, cfg: Any) -> dict[str, list[str]]:
     """List {folder: its labels} of training and validation, which may be the same."""
-    homes = dict.fromkeys(_home(Path(root), mode) for mode in ("train", "val"))
-    folders = [labels for home in homes if home and (labels := _folders(home)[1])]
+    folders = [labels for mode in ("train", "val", "") if (labels := Path(root, mode, "labels")).is_dir()]
     return {str(labels): [str(path) for path in label_files(labels)] for labels in folders}
 
 

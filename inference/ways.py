@@ -28,11 +28,6 @@ def suiting(options: Mapping[str, Any]) -> str:
     return next(name for name, way in WAYS.items() if way.suits(options))
 
 
-def _there() -> str:
-    """The names of --eval_rule that are here."""
-    return ", ".join(name for name in config.OPTIONS["EVAL.RULE"].choices if name in WAYS) or "none"
-
-
 def eval_rule(cfg: Any) -> EvalRule:
     """Make the rule of how images become inputs and outputs one map: a way of evaluating with the options of EVAL.
 
@@ -40,7 +35,7 @@ def eval_rule(cfg: Any) -> EvalRule:
     """
     name, options = rule_name(cfg), cfg.EVAL
     if name not in WAYS:
-        raise UserError(f"--eval_rule {name} is of a system that is not here; there are {_there()}")
+        raise UserError(f"--eval_rule {name} is of a system that is not here; there are {', '.join(WAYS)}")
     way = WAYS[name]
     extra = options.EXTRA_SCALES if options.MULTI_SCALE else ()
     rule = replace(
@@ -57,6 +52,5 @@ def eval_rule(cfg: Any) -> EvalRule:
     )
     rule = way.fill(cfg, rule)
     if cfg.DATASET.IMG_SIZES and options.RULE == "auto" and not rule.short_edge_sizes:
-        others = f"name one with --eval_rule ({_there()}), or switch the sizes off (--imgSize '')"
-        raise UserError(f"--imgSize asks for a way of evaluating of a system that is not here: {others}")
+        raise UserError("--imgSize asks for a rule of a system that is not here: give --eval_rule, or leave it out")
     return rule

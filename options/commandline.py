@@ -57,11 +57,10 @@ def _read_flag(
     elif flag in WITHOUT_EFFECT:
         line.ignored.append(flag)
         (_value if WITHOUT_EFFECT[flag] else _switch)(flag, equals, attached, rest)
-    elif flag in ("--help", "-h"):
-        raise UserError(f"{flag} is of a program's own command line: python train.py --help all")
     elif flag not in known:
         everything = [*known, *NEGATED, *PARTS, *WITHOUT_EFFECT, *legacy_flags, "--cfg", "--help"]
-        raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")
+        alike = nearest(flag, {*everything} - {flag})
+        raise UserError(f"unknown flag {flag}{alike} (python train.py --help all lists them)")
     elif isinstance(known[flag].default, bool):
         line.flags[known[flag].key] = _switch(flag, equals, attached, rest)
     else:
@@ -80,9 +79,8 @@ def _name_network(line: CommandLine) -> None:
         return
     named = "MODEL.ARCH" in line.flags or "MODEL.ARCH" in line.pairs[::2]
     if missing := [flag for flag in ("--trunk", "--head") if flag not in parts]:
-        instead = ", in place of --arch" if named else ""
-        said = f"{[*parts][0]} {[*parts.values()][0]} names a part of a network"
-        raise UserError(f"{said}: also give {missing[0]}{instead}")
+        wanted = f"also give {missing[0]}{', in place of --arch' if named else ''}"
+        raise UserError(f"{[*parts][0]} {[*parts.values()][0]} names a part of a network: {wanted}")
     if named:
         raise UserError("--arch names the whole network: leave it out, or --trunk and --head")
     if line.flags.get("EVAL.SCALES") == ():  # --scales None beside the other two

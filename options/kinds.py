@@ -53,10 +53,8 @@ def _int(value: Any) -> int:
     number = _float(value)
     if number != int(number):
         raise ValueError
-    try:
-        return int(value)  # every digit of it, of which a float has 15
-    except ValueError:
-        return int(number)  # 1e3, 4/2
+    digits = isinstance(value, int) or str(value).strip().lstrip("+-").isdecimal()
+    return int(value if digits else number)  # every digit, of which a float has 15
 
 
 def _str(value: Any) -> str:
@@ -86,12 +84,8 @@ def _several(item: Callable[[Any], Any], sizes: tuple[int, ...], value: Any) -> 
     return found
 
 
-def _name(value: Any) -> str:
-    return str(value).strip()
-
-
 def _names(value: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in map(_name, _parts(value)) if name))
+    return tuple(dict.fromkeys(name for part in _parts(value) if (name := str(part).strip())))
 
 
 def _height_width(value: Any) -> tuple[int, int]:

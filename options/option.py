@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
 from options.kinds import SCALARS, Kind, joined
@@ -67,12 +68,8 @@ class Option(NamedTuple):
         return f"{self.name} {self._bounds()}{odd[0]}{among}" if odd else ""
 
     def _outside(self, number: float) -> bool:
-        return number != self.off and (
-            (self.above is not None and number <= self.above)
-            or (self.least is not None and number < self.least)
-            or (self.most is not None and number > self.most)
-            or (self.below is not None and number >= self.below)
-        )
+        bounds = zip((gt, ge, le, lt), (self.above, self.least, self.most, self.below), strict=True)
+        return number != self.off and not all(end is None or inside(number, end) for inside, end in bounds)
 
     def _bounds(self) -> str:
         off = "" if self.off is None else f", or is {self.off}"

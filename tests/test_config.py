@@ -278,7 +278,7 @@ def test_lists_and_digits_are_read_as_they_are_written(words: tuple[str, str], k
     ("flag", "says"),
     [
         ("--n_scal", "did you mean '--n_scales' or '--scales' or '--single_scale'?"),
-        ("--help", "--help is of a program's own command line"),
+        ("--help", "unknown flag --help (python train.py --help all lists them)"),
     ],
 )
 def test_unknown_flags(flag: str, says: str) -> None:

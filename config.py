@@ -40,7 +40,7 @@ class Parsed(NamedTuple):
 def load(
     argv: Sequence[str] | None = None, checkpoint_config: Mapping[str, Any] | None = None, dry: bool = False
 ) -> CfgNode:
-    """Frozen configuration of a command line (without the program's name).
+    """Make the frozen configuration of a command line (without the program's name).
 
     `checkpoint_config`: {key: value} that a checkpoint holds; they stand in place of the defaults. `dry`: nothing is
     looked up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
@@ -66,7 +66,7 @@ def load(
 
 
 def parse(argv: Sequence[str], checkpoint_config: Mapping[str, Any] | None = None) -> Parsed:
-    """Command line -> what it says, paths and contradictions unchecked."""
+    """Read what a command line says, paths and contradictions unchecked."""
     line = commandline.read([*argv], LEGACY_FLAGS)
     values = defaults() | from_record(checkpoint_config or {})
     published = values["PUBLISHED"]  # a checkpoint's are its network's: others come on top
@@ -91,12 +91,12 @@ def parse(argv: Sequence[str], checkpoint_config: Mapping[str, Any] | None = Non
 
 
 def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """{key: value} of a checkpoint, of this code or an older one, in the options' types; other keys are left out."""
+    """Read {key: value} of a checkpoint, of this code or an older one, in the options' types; drop other keys."""
     return {key: OPTIONS[key].coerce(value, key) for key, value in record.items() if key in OPTIONS}
 
 
 def as_written(record: Mapping[str, Any]) -> dict[str, Any]:
-    """{key: value} of a record, of this code or an older one, as `flat` writes it; what is no value any more stays."""
+    """Read {key: value} of a record of any age as `flat` writes it; what is no value any more stays."""
     found = {}
     for key in [key for key in record if key in OPTIONS]:
         try:
@@ -107,7 +107,7 @@ def as_written(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def help_text(topic: str = "") -> str:
-    """The text of `--help`; `topic`: "all" options, or "arch", the networks."""
+    """Give the text of `--help`; `topic`: "all" options, or "arch", the networks."""
     if topic == "arch":
         return arch_help.text()
     legacy = {system.name: system.legacy_flags for system in FOREIGN_CONFIGS if system.legacy_flags}
@@ -134,7 +134,7 @@ def _resumes(values: Mapping[str, Any]) -> bool:
 
 
 def _overrides(system: ForeignConfig, context: ParseContext) -> dict[str, Any]:
-    """{key: value} of what takes several of another system's keys."""
+    """Give {key: value} of what takes several of another system's keys."""
     found = {key: OPTIONS[key].coerce(value, key) for key, value in system.overrides(context).items()}
     if _resumes(context.values):
         found.pop("SNAPSHOT", None)
@@ -142,7 +142,7 @@ def _overrides(system: ForeignConfig, context: ParseContext) -> dict[str, Any]:
 
 
 def _name_network(values: dict[str, Any], chosen: Collection[str]) -> None:
-    """The network's recorded name; UserError for an unknown one."""
+    """Put in the network's recorded name; UserError for an unknown one."""
     name = values["MODEL.ARCH"].removeprefix("network.")  # some commands write it
     if "MODEL.ARCH" not in chosen and {"MODEL.ENCODER", "MODEL.DECODER"} & {*chosen}:
         name = "encoder_decoder"
@@ -175,12 +175,12 @@ def _count_iterations(values: dict[str, Any]) -> None:
 
 
 def _asked(flags: Collection[str], chosen: Mapping[str, Any]) -> set[str]:
-    """Keys that the command line asks for: a pair with the default is what a record of all options has."""
+    """Give the keys that the command line asks for: a pair with the default is what a record of all options has."""
     return {*flags, *(key for key, value in chosen.items() if value != OPTIONS[key].default)}
 
 
 def _expand_paths(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values whose texts have the folder of large files in place of ASSETS_PATH, and the home in place of ~."""
+    """Put the folder of large files in place of ASSETS_PATH in all texts, and the home in place of ~."""
     assets = os.path.expanduser(values["ASSETS_PATH"])
     found = {key: value.replace("ASSETS_PATH", assets) if isinstance(value, str) else value
              for key, value in values.items()}  # fmt: skip
@@ -190,7 +190,7 @@ def _expand_paths(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unread(cfg: CfgNode) -> dict[str, unread_options.Reader]:
-    """{key: what reads it} of options that this run does not read."""
+    """Give {key: what reads it} of options that this run does not read."""
     return unread_options.unread({key: get(cfg, key) for key in OPTIONS})
 
 
@@ -214,7 +214,7 @@ def _fill_classes(cfg: CfgNode) -> None:
 
 
 def _read_pairs(pairs: Sequence[str], foreign: Foreign) -> dict[str, Any]:
-    """{key: value} of KEY VALUE pairs. Those with another system's keys are also noted in `foreign`."""
+    """Give {key: value} of KEY VALUE pairs. Those with another system's keys are also noted in `foreign`."""
     values: dict[str, Any] = {}
     for i in range(0, len(pairs), 2):
         key, system = pairs[i], _owner(pairs[i], foreign)
@@ -249,12 +249,12 @@ def _owner(key: str, foreign: Foreign) -> ForeignConfig | None:
 
 
 def flat(cfg: CfgNode) -> dict[str, Any]:
-    """{dotted key: value} of every option, for files of record: numbers, truths, text, lists of numbers."""
+    """Give {dotted key: value} of every option, for files of record: numbers, truths, text, lists of numbers."""
     return {key: option.written(get(cfg, key)) for key, option in OPTIONS.items()}
 
 
 def hparams(cfg: CfgNode) -> dict[str, Any]:
-    """{flag or key: value} of every option, under the names by which people sweep them.
+    """Give {flag or key: value} of every option, under the names by which people sweep them.
 
     Paths are written so that runs with the same settings have the same text wherever their code was copied to.
     """
@@ -263,7 +263,7 @@ def hparams(cfg: CfgNode) -> dict[str, Any]:
 
 
 def _plain(value: Any, assets: str) -> Any:
-    """A value for files of record: ASSETS_PATH in place of the folder of large files, no `..` inside a path."""
+    """Give a value for files of record: ASSETS_PATH in place of the folder of large files, no `..` inside a path."""
     if not isinstance(value, str):
         return value
     if assets and (value == assets or value.startswith(assets.rstrip("/") + "/")):

@@ -15,7 +15,7 @@ from utils.cli import start
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of the demo; all others are those of train.py."""
+    """Make the options of the demo; all others are those of train.py."""
     p = demonstrate.parser("Masks and an overlay for one picture, a video or a camera.")
     source = p.add_mutually_exclusive_group(required=True)
     source.add_argument("--demo-image", help="a picture of any size")
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     return demonstrate.main("demo.py", parser(), argv)
 
 

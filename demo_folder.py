@@ -14,14 +14,14 @@ from utils.cli import start
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options of the demo; all others are those of train.py."""
+    """Make the options of the demo; all others are those of train.py."""
     p = demonstrate.parser("Masks and overlays for a folder of pictures.")
     p.add_argument("--demo-folder", required=True, help="pictures of any sizes, in any depth")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake or pictures that cannot be read, 130 if it was stopped."""
+    """Run a command line: exit code 0, 2 for a user's mistake or unreadable pictures, 130 if it was stopped."""
     return demonstrate.main("demo_folder.py", parser(), argv)
 
 

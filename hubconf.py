@@ -18,7 +18,7 @@ _OURS = ("compat", "config", "datasets", "evaluation", "inference", "loss", "net
 
 
 def predictor(checkpoint: str, device: str = "cpu", *argv: str) -> Predictor:
-    """The `Predictor` of a trained network; its file names the network, the classes and the rule of evaluation.
+    """Give the `Predictor` of a trained network; its file names the network, the classes and the rule of evaluation.
 
     `checkpoint`: any file that --snapshot takes; `argv`: further flags of train.py. ImportError where the calling
     program has loaded other modules under names of ours; UserError for what is no checkpoint of a known network.

@@ -69,7 +69,7 @@ def training_sample(
 
 
 def class_centroids(label: np.ndarray, num_classes: int, tile: int) -> np.ndarray:
-    """Rows (class, x, y) of a label (H, W) in train ids: a pass over the tile for each class in it."""
+    """Find rows (class, x, y) of a label (H, W) in train ids: a pass over the tile for each class in it."""
     rows = []
     for top in range(0, label.shape[0] - tile + 1, tile):
         for left in range(0, label.shape[1] - tile + 1, tile):
@@ -85,7 +85,7 @@ def class_centroids(label: np.ndarray, num_classes: int, tile: int) -> np.ndarra
 
 
 def histogram(pred: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
-    """(K, K) counts, rows truth, of (H, W) predictions and labels."""
+    """Count (K, K), rows truth, of (H, W) predictions and labels."""
     keep = (label >= 0) & (label < num_classes)
     index = num_classes * label[keep].astype(int) + pred[keep]
     return np.bincount(index, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -94,7 +94,7 @@ def histogram(pred: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarr
 def predict(
     net: nn.Module, image: np.ndarray, mean: Triple, std: Triple, device: torch.device, half: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Classes (H, W) uint8 and confidences of an image (H, W, 3) uint8; normalized on the host, all maps kept.
+    """Predict classes (H, W) uint8 and confidences of an image (H, W, 3) uint8; normalized on the host, all maps kept.
 
     `half`: fp16 autocast. A net with scale attention combines its `scales` as published, see `n_scale_logits`.
     """
@@ -108,12 +108,12 @@ def predict(
 
 
 def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear, corners not aligned."""
+    """Resize bilinearly, corners not aligned."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def n_scale_logits(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Every scale's maps at that scale's input size, combined from large to small, all of them kept."""
+    """Give every scale's maps at that scale's input size, combined from large to small, all of them kept."""
     maps: dict[str, Tensor] = {}
     scales: Sequence[float] = net.scales or (1.0, net.lo_scale)  # type: ignore[assignment]
     for scale in sorted(scales, reverse=True):
@@ -138,12 +138,12 @@ def n_scale_logits(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 
 def cross_entropy(logits: Tensor, label: Tensor, ignore: int) -> Tensor:
-    """Mean over the valid pixels, (N, K, H, W) at full size."""
+    """Take the mean over the valid pixels, (N, K, H, W) at full size."""
     return F.nll_loss(F.log_softmax(logits, dim=1), label, ignore_index=ignore)
 
 
 def rmi_loss(logits: Tensor, label: Tensor, num_classes: int, region: bool = True) -> Tensor:
-    """Binary cross entropy and region mutual information by explicit inverses, covariances in double."""
+    """Compute binary cross entropy and region mutual information by explicit inverses, covariances in double."""
     valid = (label >= 0) & (label < num_classes)
     onehot = F.one_hot(label * valid, num_classes).float() * valid.unsqueeze(3)  # (N, H, W, K)
     flat = logits.permute(0, 2, 3, 1).reshape(-1, num_classes)
@@ -179,7 +179,7 @@ def _region_vectors(x: Tensor) -> Tensor:
 def losses(
     outputs: Mapping[str, Tensor], label: Tensor, num_classes: int, ignore: int, rmi: bool, mscale: float
 ) -> Tensor:
-    """Main loss + 0.4 * auxiliary + `mscale` * those of the single scales, every map brought to the label's size."""
+    """Add main loss, 0.4 * auxiliary and `mscale` * single scales', every map brought to the label's size."""
 
     def one(name: str, region: bool) -> Tensor:
         logits = upsample(outputs[name].float(), label.shape[-2:])
@@ -205,7 +205,7 @@ def train_step(
     rmi: bool = False,
     mscale: float = 0.0,
 ) -> float:
-    """One step on normalized images (N, 3, H, W) and labels (N, H, W); fp16 autocast if the scaler is on."""
+    """Make one step on normalized images (N, 3, H, W) and labels (N, H, W); fp16 autocast if the scaler is on."""
     optimizer.zero_grad()
     with torch.autocast(image.device.type, torch.float16, enabled=scaler.is_enabled()):
         outputs = net(image)

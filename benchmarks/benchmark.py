@@ -73,7 +73,7 @@ class Job:
 
 
 def scene(size: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Image (H, W, 3) uint8 and label (H, W) uint8 of train ids: smooth areas, texture, some pixels ignored."""
+    """Draw an image (H, W, 3) uint8 and label (H, W) uint8 of train ids: smooth areas, texture, some pixels ignored."""
     rng = np.random.default_rng(seed)
     height, width = size
     field = cv2.resize(rng.random((height // 32 + 2, width // 32 + 2), np.float32), (width, height))
@@ -85,7 +85,7 @@ def scene(size: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 
 
 def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> None:
-    """`count` training images in the layout of Cityscapes, with labels, and one for validation."""
+    """Write `count` training images in the layout of Cityscapes, with labels, and one for validation."""
     spec = datasets.spec("cityscapes")
     raw = np.zeros(256, np.uint8)
     raw[: spec.num_classes] = spec.train_to_id
@@ -98,7 +98,7 @@ def write_cityscapes(root: Path, size: tuple[int, int], count: int) -> None:
 
 
 def data(job: Job) -> Pair:
-    """One process: decode, scale, crop, flip, color jitter. Ours leaves normalization to the device."""
+    """Run one process: decode, scale, crop, flip, color jitter. Ours leaves normalization to the device."""
     write_cityscapes(job.folder, job.size, 8)
     trees = [job.folder / kind / "train" for kind in ("leftImg8bit", "gtFine")]
     images, labels = (sorted(map(str, tree.rglob("*.png"))) for tree in trees)
@@ -127,14 +127,14 @@ def data(job: Job) -> Pair:
 
 
 def endless(loader: Any) -> Iterator[Any]:
-    """Batches of epoch after epoch."""
+    """Give the batches of epoch after epoch."""
     for epoch in itertools.count():
         loader.set_epoch(epoch)
         yield from loader
 
 
 def centroids(job: Job) -> Pair:
-    """Class centroids of the tiles of one label."""
+    """Find the class centroids of the tiles of one label."""
     _, label = scene(job.size)
     tile, classes = min(job.cfg.DATASET.CLASS_UNIFORM_TILE, *job.size), datasets.spec("cityscapes").num_classes
     return Pair(
@@ -143,7 +143,7 @@ def centroids(job: Job) -> Pair:
 
 
 def metrics(job: Job) -> Pair:
-    """Confusion matrix of one image; the prediction lies on the device, as after a forward pass."""
+    """Count the confusion matrix of one image; the prediction lies on the device, as after a forward pass."""
     (_, label), (_, other) = scene(job.size), scene(job.size, seed=1)
     classes = datasets.spec("cityscapes").num_classes
     pred = torch.from_numpy(other % classes).to(job.device)
@@ -155,7 +155,7 @@ def metrics(job: Job) -> Pair:
 
 
 def evaluation(job: Job) -> Pair:
-    """Image in host memory to class map in host memory."""
+    """Turn an image in host memory into a class map in host memory."""
     cfg, (image, _) = job.cfg, scene(job.size)
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg).to(job.device).eval()
@@ -170,7 +170,7 @@ def evaluation(job: Job) -> Pair:
 
 
 def training(job: Job) -> Pair:
-    """One step on a batch of crops that lies in host memory."""
+    """Make one step on a batch of crops that lies in host memory."""
     cfg, count = job.cfg, job.cfg.TRAIN.BATCH_SIZE
     pairs = [scene(job.size, seed) for seed in range(count)]
     image = torch.from_numpy(np.stack([pair[0] for pair in pairs])).permute(0, 3, 1, 2).contiguous()
@@ -181,7 +181,7 @@ def training(job: Job) -> Pair:
 
 
 def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
-    """The published step: SGD, a normalized float batch from the loader."""
+    """Make the published step: SGD, a normalized float batch from the loader."""
     cfg = job.cfg
     optimizer = torch.optim.SGD(net.parameters(), cfg.OPTIM.LR, cfg.OPTIM.MOMENTUM, weight_decay=cfg.OPTIM.WEIGHT_DECAY)
     scaler = torch.amp.GradScaler(job.device.type, enabled=job.half)
@@ -198,14 +198,14 @@ def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch
 
 
 def our_run(job: Job) -> Run:
-    """What train.py knows of a run; it logs nothing."""
+    """Make what train.py knows of a run; it logs nothing."""
     cfg, silent = job.cfg, RunLog(job.folder, main=False)
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, job.device)
     return Run(cfg, datasets.spec(cfg), DistributedContext(device=job.device), silent, precision, "")
 
 
 def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
-    """The step of train.py, from the uint8 batch on."""
+    """Make the step of train.py, from the uint8 batch on."""
     cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
     net = to_device(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
@@ -233,7 +233,7 @@ PAIRS: dict[str, Callable[[Job], Pair]] = {
 
 @contextmanager
 def prepared(args: argparse.Namespace, rest: Sequence[str]) -> Iterator[Job]:
-    """The job of a command line; its files are gone afterwards, and thread counts as before."""
+    """Prepare the job of a command line; its files are gone afterwards, and thread counts as before."""
     cfg = config.load(rest, checkpoint_config={"MODEL.ARCH": PUBLISHED_ARCH})
     size = OPTIONS["DATASET.CROP_SIZE"].coerce(args.size, "--size")
     threads = cv2.getNumThreads(), torch.get_num_threads()
@@ -247,7 +247,7 @@ def prepared(args: argparse.Namespace, rest: Sequence[str]) -> Iterator[Job]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; what it does not know goes to config.load."""
+    """Make the command line; what it does not know goes to config.load."""
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

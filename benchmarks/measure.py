@@ -34,7 +34,7 @@ class Side(NamedTuple):
 
 
 def in_turns(pair: Pair, steps: int, device: torch.device) -> tuple[Side, Side]:
-    """One call each to warm up and for the memory, then `steps` calls each in turns; who begins changes every turn."""
+    """Call each once to warm up and for the memory, then `steps` times in turns; who begins changes every turn."""
     calls = pair.baseline, pair.ours
     memory = [peak(call, device) for call in calls]
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -45,7 +45,7 @@ def in_turns(pair: Pair, steps: int, device: torch.device) -> tuple[Side, Side]:
 
 
 def timed(call: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of one call, the device's work included."""
+    """Measure the seconds of one call, the device's work included."""
     synchronize(device)
     start = time.perf_counter()
     call()
@@ -60,7 +60,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def peak(call: Callable[[], Any], device: torch.device) -> int:
-    """Bytes at the peak of one call above those held before: on the GPU, or resident on the host (0: not known)."""
+    """Measure the bytes at a call's peak above those before: on the GPU, or resident on the host (0: not known)."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -84,13 +84,13 @@ def reset_resident_peak() -> int:
 
 
 def resident(name: str) -> int:
-    """A figure of /proc/self/status in bytes."""
+    """Read a figure of /proc/self/status in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
 
 
 def hardware(device: torch.device) -> dict[str, str]:
-    """What the numbers depend on."""
+    """Tell what the numbers depend on."""
     found = {"cpu": processor(), "threads": str(torch.get_num_threads()), "python": platform.python_version()}
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
@@ -110,7 +110,7 @@ def processor() -> str:
 def summary(
     what: str, size: Sequence[int], device: torch.device, pair: Pair, sides: tuple[Side, Side]
 ) -> dict[str, Any]:
-    """The numbers of one run: seconds a unit, quartiles, ratio of the medians, bytes."""
+    """Give the numbers of one run: seconds a unit, quartiles, ratio of the medians, bytes."""
     result: dict[str, Any] = {"what": what, "unit": pair.unit, "size": list(size), "device": device.type}
     for name, side in zip(("baseline", "ours"), sides, strict=True):
         low, median, high = np.percentile([s / pair.amount for s in side.seconds], [25, 50, 75])
@@ -120,7 +120,7 @@ def summary(
 
 
 def table(result: dict[str, Any]) -> str:
-    """The numbers for a terminal."""
+    """Write the numbers for a terminal."""
     size = "x".join(map(str, result["size"]))
     lines = [f"{result['what']}, {size}, on {result['device']}: ms per {result['unit']}", ""]
     lines.append(f"{'':<10}{'median':>10}{'quartiles':>20}{'memory':>12}")

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
-    """The labels' table, then that of the trainings."""
+    """Print the labels' table, then that of the trainings."""
     scenes = draw(args)
     print(figures(scenes, args.flows, args.propagate, rest), flush=True)
     if args.seeds:
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 def draw(args: argparse.Namespace) -> Path:
-    """The scenes, with frames, labels and flow of as many sequences as have labels."""
+    """Draw the scenes, with frames, labels and flow of as many sequences as have labels."""
     scenes, counts = args.out / "scenes", {"train": args.labeled, "val": args.val, "sequences": args.labeled}
     seed = ("--seed", str(args.scene_seed))
     counts["frames"] = 2 * args.propagate + 3  # a prediction looks one frame further
@@ -78,7 +78,7 @@ def draw(args: argparse.Namespace) -> Path:
 
 
 def figures(scenes: Path, names: Sequence[str], reach: int, rest: Sequence[str]) -> str:
-    """A table: for each source and number of steps, mean IoU of all pixels, and of those that pass the check."""
+    """Make a table: for each source and number of steps, mean IoU of all pixels, and of those that pass the check."""
     lines = ["| flow | steps | mIoU, all pixels | mIoU, passing the check | share passing |", "|---|---|---|---|---|"]
     for name in names:
         argv = ["--source_dir", str(scenes), "--target_dir", ".", "--flow", name, "--propagate", str(reach), *rest]
@@ -89,7 +89,7 @@ def figures(scenes: Path, names: Sequence[str], reach: int, rest: Sequence[str])
 
 
 def quality(scenes: Path, flows: Flows, reach: int) -> dict[int, tuple[float, float, float]]:
-    """{steps: (mean IoU of all pixels, of those that pass the check of the way back, share of these)}.
+    """Give {steps: (mean IoU of all pixels, of those that pass the check of the way back, share of these)}.
 
     Against the true labels of the sequences, over all frames of the split train. A class that the propagated label
     lacks where the truth has one counts as missed.
@@ -113,13 +113,13 @@ def quality(scenes: Path, flows: Flows, reach: int) -> dict[int, tuple[float, fl
 
 
 def _mean_iou(counts: Tensor) -> float:
-    """Of true classes as rows and classes found as columns (K + 1, K + 1), the last being none, over the K classes."""
+    """Average over K classes of counts (K + 1, K + 1), true classes as rows, found ones as columns, the last none."""
     tp = counts.diagonal()[:-1].double()
     return float((tp / (counts.sum(0) + counts.sum(1))[:-1].sub(tp)).nanmean())
 
 
 def propagated(args: argparse.Namespace, scenes: Path, rest: Sequence[str]) -> Path:
-    """Labeled and propagated frames, with the same images to validate on."""
+    """Make labeled and propagated frames, with the same images to validate on."""
     out = args.out / f"propagated_{args.flow}"
     argv = ["--source_dir", str(scenes), "--target_dir", str(out), "--flow", args.flow]
     call("scripts/propagate_labels.py", *argv, "--propagate", str(args.propagate), "--ignore_inconsistent", *rest)
@@ -130,7 +130,7 @@ def propagated(args: argparse.Namespace, scenes: Path, rest: Sequence[str]) -> P
 
 
 def plan(args: argparse.Namespace, scenes: Path, frames: Path) -> Plan:
-    """Trainings of the quickstart's network in rounds, validated after the last: without and with propagated frames."""
+    """Plan trainings of the quickstart's network in rounds, validated after the last: without and with such frames."""
     interval = -(-args.iters // ROUNDS)
     rounds = -(-args.iters // interval)
     common = ["--cfg", "scripts/cfg/quickstart.yaml", "--max_iters", str(args.iters), "--save_interval", str(interval)]

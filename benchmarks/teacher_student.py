@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def pair(args: argparse.Namespace, seed: str) -> tuple[float, float]:
-    """Best mean IoU of teacher and student of one seed."""
+    """Train teacher and student of one seed; gives their mean IoU."""
     folder, scenes = args.out / f"seed{seed}", args.out / "scenes"
     teacher, labels, student = (folder / name for name in ("teacher", "labels", "student"))
     train(args, seed, teacher)
@@ -58,7 +58,7 @@ def pair(args: argparse.Namespace, seed: str) -> tuple[float, float]:
 
 
 def train(args: argparse.Namespace, seed: str, folder: Path, *more: str) -> None:
-    """One training of the quickstart's network; its coarse images, if any, are left out for the last seventh."""
+    """Run one training of the quickstart's network; its coarse images, if any, are left out for the last seventh."""
     lower = str(args.epochs * 9 // 10)  # the second scale for the last tenth, as in the quickstart
     argv = ["--cfg", "scripts/cfg/quickstart.yaml", "--data_root", str(args.out / "scenes"), "--seed", seed]
     argv += ["--train_fraction", str(args.fraction), "--max_epoch", str(args.epochs), "--val_freq", str(args.epochs)]

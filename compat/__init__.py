@@ -18,7 +18,7 @@ SYSTEMS = ("csail", "hrnet", "paddleseg", "sdcnet", "nvidia")
 
 @cache
 def parts(kind: str) -> tuple[ModuleType, ...]:
-    """The modules `kind` ("options", "weights", "rules", "sinks") of the systems that have one, in their order."""
+    """Import the modules `kind` ("options", "weights", "rules", "sinks") of all systems that have one, in order."""
     folder = Path(__file__).parent
     systems = [system for system in SYSTEMS if (folder / system / f"{kind}.py").is_file()]
     return tuple(import_module(f"{__name__}.{system}.{kind}") for system in systems)

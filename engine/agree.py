@@ -16,7 +16,7 @@ from utils.errors import UserError
 
 
 def compare(ranks: DistributedContext, facts: Callable[[], Mapping[str, str]]) -> None:
-    """UserError, the same on all processes, where one of them has another fact than the main one.
+    """Raise UserError, the same on all processes, where one of them has another fact than the main one.
 
     `facts` gives {what: as text or digest}; with a single process it is not called.
     """
@@ -36,8 +36,8 @@ def compare(ranks: DistributedContext, facts: Callable[[], Mapping[str, str]]) -
 def start_facts(
     options: Mapping[str, Any], start: Path | None, classes: Sequence[object], code: Path
 ) -> dict[str, str]:
-    """What to compare before anything is read: options, the checkpoint to start from, classes and their label values,
-    the source code below `code`, torch. A process's own number is left out.
+    """Tell what to compare before anything is read: options, the checkpoint to start from, classes and their label
+    values, the source code below `code`, torch. A process's own number is left out.
     """
     facts = {"the code of digest": digest.of_code(code), "torch": str(torch.__version__)}
     facts |= {f"the option {name}": repr(value) for name, value in options.items() if not name.endswith("_rank")}

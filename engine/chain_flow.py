@@ -23,7 +23,7 @@ WEIGHTS = {"raft": "raft_checkpoint", "flownet2": "flownet2_checkpoint", "sdcnet
 
 
 def add_flags(p: argparse.ArgumentParser) -> None:
-    """The flags that say where flow comes from."""
+    """Add the flags that say where flow comes from."""
     flows = (*SOURCES, *PREDICTIONS, "files")
     p.add_argument("--flow", choices=flows, required=True, help="files: --flow_dir, KITTI's PNGs")
     p.add_argument("--flow_inputs", choices=tuple(SOURCES), default="", help="flow that a prediction starts from")
@@ -49,7 +49,7 @@ def frames_of(chain: Chain, *numbers: int) -> list[Tensor]:
 
 
 def by_source(source: Flow) -> Flows:
-    """Flow between two frames as a source finds it."""
+    """Make flow between two frames as a source finds it."""
 
     def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
         old, new = frames_of(chain, *(chain.start + chain.way * n for n in (k - 1, k)))
@@ -59,7 +59,7 @@ def by_source(source: Flow) -> Flows:
 
 
 def by_prediction(predict: Prediction, between: Flow) -> Flows:
-    """Flow predicted from three frames, as published: the one behind the label (from the second step on the labeled
+    """Predict flow from three frames, as published: the one behind the label (from the second step on the labeled
     one), the old one and the new one. The way back is that of a source of flow."""
 
     def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
@@ -71,7 +71,7 @@ def by_prediction(predict: Prediction, between: Flow) -> Flows:
 
 
 def by_files(root: Path) -> Flows:
-    """Flow from files below `root`, in the folders of the frames or side by side."""
+    """Read flow from files below `root`, in the folders of the frames or side by side."""
 
     def flows(chain: Chain, k: int, both: bool) -> tuple[Tensor, Tensor | None]:
         old, new = (chain.start + chain.way * n for n in (k - 1, k))
@@ -88,7 +88,7 @@ def by_files(root: Path) -> Flows:
 
 
 def _files(root: Path, chain: Chain, k: int) -> tuple[Path, Path]:
-    """Flow of a chain's k-th step, and of the way back."""
+    """Name the files of the flow of a chain's k-th step, and of the way back."""
     old, new = (chain.start + chain.way * n for n in (k - 1, k))
     folder = root / chain.clip.place
     name = partial(flowfile.name, chain.clip.name)
@@ -97,7 +97,7 @@ def _files(root: Path, chain: Chain, k: int) -> tuple[Path, Path]:
 
 
 def made_from(args: argparse.Namespace, chain: Chain, k: int) -> list[Path]:
-    """All files that a chain's k-th step depends on: its label, the frames up to there, and flow that is read."""
+    """Give all files that a chain's k-th step depends on: its label, the frames up to there, and flow that is read."""
     clip = chain.clip
     frames = [chain.start + chain.way * n for n in range(-1, k + 1)]
     files = [clip.labels[chain.start], *(clip.frames[n] for n in frames if n in clip.frames)]
@@ -107,36 +107,36 @@ def made_from(args: argparse.Namespace, chain: Chain, k: int) -> list[Path]:
 
 
 def _root(args: argparse.Namespace) -> Path:
-    """Where --flow files reads."""
+    """Tell where --flow files reads."""
     return Path(args.flow_dir or Path(args.source_dir) / "flow_sequence" / args.split)
 
 
 def weights_digest(args: argparse.Namespace) -> str:
-    """Of the weights that the flow comes from, as far as they are files; empty without any."""
+    """Make the digest of the weights that the flow comes from, as far as they are files; empty without any."""
     used = {args.flow, inputs_of(args)} if args.flow in PREDICTIONS else {args.flow}
     files = [Path(weights_of(args, name)) for name in sorted(used) if weights_of(args, name)]
     return " ".join(digest.of_files([file]) for file in files if file.is_file())
 
 
 def inputs_of(args: argparse.Namespace) -> str:
-    """The source of flow that a prediction starts from: that whose weights are given, if it is not named."""
+    """Give the source of flow that a prediction starts from: that whose weights are given, if it is not named."""
     given_ones = [name for name in SOURCES if weights_of(args, name)]
     return args.flow_inputs or (given_ones[0] if given_ones else "dis")
 
 
 def weights_of(args: argparse.Namespace, name: str) -> str:
-    """Path of the weights of a source, empty where none are given."""
+    """Give the path of the weights of a source, empty where none are given."""
     return getattr(args, WEIGHTS[name]) if name in WEIGHTS else ""
 
 
 def ignored_flags(args: argparse.Namespace) -> list[str]:
-    """Flags of weights that nothing reads."""
+    """Give the flags of weights that nothing reads."""
     used = {args.flow, inputs_of(args)} if args.flow in PREDICTIONS else {args.flow}
     return [f"--{flag}" for name, flag in WEIGHTS.items() if weights_of(args, name) and name not in used]
 
 
 def flows_of(args: argparse.Namespace) -> Flows:
-    """Where flow comes from, as the command line says."""
+    """Tell where flow comes from, as the command line says."""
     device = device_of(args.device)
     if args.flow in PREDICTIONS:
         between = flow_source(inputs_of(args), weights_of(args, inputs_of(args)), device)

@@ -42,14 +42,14 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def whole(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The state of a file that was read, and so verified, without its checksum. UserError where it has none."""
+    """Give the state of a file that was read, and so verified, without its checksum. UserError where it has none."""
     if "checksum" not in state:
         raise UserError(f"{path} was written anew by other hands (it has no checksum): --snapshot takes its weights")
     return {name: x for name, x in state.items() if name != "checksum"}
 
 
 def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
-    """Newest intact checkpoint of a run (None if it has none yet), and notes on damaged ones.
+    """Find the newest intact checkpoint of a run (None if it has none yet), and notes on damaged ones.
 
     The best one is a copy made after its validation: it comes last.
     """
@@ -102,7 +102,7 @@ def copy_as(source: Path, target: Path) -> None:
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Torch's random states of this process, as uint8 tensors. Sampling and augmentation need none (seeded a draw)."""
+    """Give torch's random states of this process, uint8 tensors. Samples need none: they are seeded one by one."""
     state = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -110,7 +110,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Inverse of `random_state`."""
+    """Set what `random_state` gave."""
     torch.set_rng_state(state["torch"].cpu().to(torch.uint8))
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"].cpu().to(torch.uint8), device)

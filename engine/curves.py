@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 def rows(folder: Path) -> list[Row]:
-    """The metrics.csv of a run; none where there is no such file."""
+    """Read the metrics.csv of a run; none where there is no such file."""
     file = folder / "metrics.csv"
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     return [_row(line) for line in text.splitlines(keepends=True)]
@@ -67,7 +67,7 @@ def cut_events(folder: Path, epoch: int, step: int) -> int:
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, Event]]:
-    """(bytes, event) of each record, up to one that a kill has cut."""
+    """Give (bytes, event) of each record, up to one that a kill has cut."""
     place = 0
     while place + _HEAD.size <= len(data):
         length, _ = _HEAD.unpack_from(data, place)

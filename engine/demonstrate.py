@@ -64,13 +64,13 @@ class Renderer:
         self.older = FilesBefore(self.run.folder, [f"**/{kind}*" for kind in _WRITES])
 
     def read(self, path: str, bits: int) -> np.ndarray:
-        """A picture, upright; PictureError for one that cannot be read."""
+        """Read a picture, upright; PictureError for one that cannot be read."""
         image, turned = read_turned(path, upright=True, bits=bits)
         self.turned += turned
         return image
 
     def range(self, paths: list[str]) -> int:
-        """Bits that the values of pictures use, with a line where that is fewer than the files have."""
+        """Find the bits that the values of pictures use, with a line where that is fewer than the files have."""
         bits, note = bits_of_folder(paths, self.run.cfg.DATASET.IMAGE_BITS)
         if note:
             self.run.log.line(note)
@@ -100,7 +100,7 @@ class Renderer:
             write_file(path, encode_png(picture))
 
     def finish(self) -> None:
-        """The legend, as a picture and in words."""
+        """Write the legend, as a picture and in words."""
         path = self.run.folder / "legend.png"
         write_file(path, encode_png(self.legend.picture()))
         lines = [f"classes above 0.1 % of the pixels, {path}", *self.legend.lines()]
@@ -111,7 +111,7 @@ class Renderer:
 
 
 def parser(what: str) -> argparse.ArgumentParser:
-    """The command line; what else stands on it goes to the options of train.py."""
+    """Make the command line; what else stands on it goes to the options of train.py."""
     p = tool.parser(what, "--arch, --dataset, --n_scales, --fp16")
     p.add_argument("--snapshot", default=SNAPSHOT, help="checkpoint, which may tell its network and classes")
     p.add_argument(
@@ -122,7 +122,7 @@ def parser(what: str) -> argparse.ArgumentParser:
 
 @contextmanager
 def rendering(args: argparse.Namespace, rest: Sequence[str], command: str) -> Iterator[Renderer]:
-    """The checkpoint's network, ready on its device; at the end the legend, also where Ctrl-C was the end."""
+    """Give the checkpoint's network, ready on its device; at the end write the legend, also after Ctrl-C."""
     argv = ["--eval", "folder", "--eval_folder", ".", "--snapshot", args.snapshot, "--result_dir", str(args.save_dir)]
     cfg, spec, net, _ = from_file.build([*rest, *argv], preferred=ARCH)
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
@@ -141,7 +141,7 @@ def rendering(args: argparse.Namespace, rest: Sequence[str], command: str) -> It
 
 
 def render_image(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-    """Masks and overlay of one picture."""
+    """Render masks and overlay of one picture."""
     if args.max_frames:
         raise UserError("--max_frames is of a video or a camera: leave it out, or give --demo-video")
     read_turned(path)  # a file that is none is said before the network is built
@@ -150,7 +150,7 @@ def render_image(path: str, args: argparse.Namespace, rest: Sequence[str], comma
 
 
 def render_folder(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-    """Those of all pictures in any depth of a folder. What cannot be read is left out, and an error at the end."""
+    """Render all pictures in any depth of a folder. What cannot be read is left out, and an error at the end."""
     check_apart(path, args.save_dir, "--save-dir", made=False)
     items, left_out = folder.tree(path, args.save_dir), 0
     with rendering(args, rest, command) as renderer:
@@ -170,7 +170,7 @@ def render_folder(path: str, args: argparse.Namespace, rest: Sequence[str], comm
 
 
 def render_video(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-    """Overlay and colors as videos, label ids as a picture a frame, of at most --max_frames frames, 0: all.
+    """Render overlay and colors as videos, label ids as a picture a frame, of at most --max_frames frames, 0: all.
 
     A camera ends by Ctrl-C, or q in its window; that is no error.
     """

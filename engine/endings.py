@@ -10,7 +10,7 @@ from utils.errors import UserError
 
 
 def last_words(error: BaseException) -> str:
-    """What a log says of the error that ended its run."""
+    """Tell what a log says of the error that ended its run."""
     if isinstance(error, KeyboardInterrupt):
         return f"stopped by {str(error) or 'Ctrl-C'}: --resume auto goes on with a training"
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
@@ -18,7 +18,7 @@ def last_words(error: BaseException) -> str:
 
 
 def explain(error: Exception) -> str:
-    """The line for what ends a run from outside; "" for a fault of ours."""
+    """Give the line for what ends a run from outside; "" for a fault of ours."""
     if is_out_of_memory(error):
         where = "on the GPU " if isinstance(error, torch.OutOfMemoryError) else ""
         what = str(error).splitlines()[0] if str(error) else type(error).__name__

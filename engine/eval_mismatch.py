@@ -17,7 +17,7 @@ _UNSEEN += ("DATASET.MEAN", "DATASET.STD", "PUBLISHED")
 
 
 def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
-    """A line for each option that no weight shows and that an evaluation has otherwise than its file's training.
+    """Write a line for each option that no weight shows and that an evaluation has otherwise than its file's training.
 
     `options`: {key: value} of the evaluation, by the rule `rule`.
     """
@@ -40,7 +40,7 @@ def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
 
 
 def _rule(before: Mapping[str, Any]) -> str:
-    """The rule by which a run of such options validated; empty where it was the usual one, or follows from sizes."""
+    """Give the rule by which such a run validated; empty where it was the usual one, or follows from sizes."""
     if before.get("EVAL.RULE", "auto") != "auto":
         return before["EVAL.RULE"]
     by_files = inference.suiting({key: before.get(key) for key in ("SNAPSHOT", "RESUME")})

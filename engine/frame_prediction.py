@@ -56,6 +56,7 @@ class Training:
 
     @property
     def folder(self) -> Path:
+        """Where the run writes."""
         return self.args.save / self.args.name
 
     def save(self) -> None:
@@ -87,7 +88,7 @@ class Training:
 
 
 def build(args: argparse.Namespace, start: Path | None, lock: FolderLock) -> Training:
-    """Data first, since most mistakes are there; then the source of flow, the network, and where it starts.
+    """Build the data first, since most mistakes are there; then the source of flow, the network, and where it starts.
 
     The folder is taken with `lock`, and cleared of what an earlier run has left unless this one continues `start`.
     """
@@ -111,19 +112,19 @@ def build(args: argparse.Namespace, start: Path | None, lock: FolderLock) -> Tra
 
 
 def measured_on(args: argparse.Namespace, length: int) -> tuple[ClipLoader, str]:
-    """Clips of whole frames of --val_file, and the line on them."""
+    """Give the clips of whole frames of --val_file, and the line on them."""
     found = listing(args.val_file, "val", length, args.sample_rate)
     clips = found.clips[: args.val_n_batches if args.val_n_batches > 0 else None]
     return ClipLoader(ClipDataset(clips, stride=args.stride), workers=args.workers), f"val: {found.summary}"
 
 
 def frames_on(frames: Tensor, device: torch.device) -> list[Tensor]:
-    """(N, L, 3, H, W) uint8 -> L frames (N, 3, H, W) float32 on the device."""
+    """Move (N, L, 3, H, W) uint8 -> L frames (N, 3, H, W) float32 on the device."""
     return list(frames.to(device, non_blocking=True).float().unbind(1))
 
 
 def train_step(run: Training, frames: Tensor) -> PredictionLoss:
-    """One batch of clips (N, L, 3, H, W)."""
+    """Train on one batch of clips (N, L, 3, H, W)."""
     clip = frames_on(frames, run.device)
     out = run.net(clip[: run.net.inputs])
     loss = prediction_loss(out.image, out.flow, clip[-1])
@@ -136,7 +137,7 @@ def train_step(run: Training, frames: Tensor) -> PredictionLoss:
 
 
 def train_epoch(run: Training, stop: StopRequest) -> bool:
-    """The epoch after the last finished one, from where it stands. False if it was asked to stop."""
+    """Train the epoch after the last finished one, from where it stands. False if it was asked to stop."""
     args, epoch, total = run.args, run.epoch + 1, len(run.loader)
     lr = args.lr * args.lr_gamma ** sum(epoch >= milestone for milestone in args.lr_milestones)
     for group in run.optimizer.param_groups:
@@ -161,20 +162,20 @@ def train_epoch(run: Training, stop: StopRequest) -> bool:
 
 
 def numbers(values: Tensor) -> dict[str, float]:
-    """The parts of the loss by name."""
+    """Give the parts of the loss by name."""
     return dict(zip((*PredictionLoss._fields, "loss"), values.tolist(), strict=True))
 
 
 def named(values: Tensor) -> str:
-    """The same as text, the whole first."""
+    """Write the parts of the loss as text, the whole first."""
     parts = numbers(values)
     return f"loss {parts.pop('loss'):.4f} (" + ", ".join(f"{key} {x:.4f}" for key, x in parts.items()) + ")"
 
 
 @torch.no_grad()
 def measure(net: SDCNet2D, clips: ClipLoader, device: torch.device, folder: Path | None = None) -> dict[str, float]:
-    """L1 (as a share of 255) and PSNR, means over clips, of predicted frames, beside what needs no network: the frame
-    before as it is, and for SDCNet2DRecon moved by the flow that the network is given.
+    """Measure L1 (as a share of 255) and PSNR, means over clips, of predicted frames, beside what needs no network: the
+    frame before as it is, and for SDCNet2DRecon moved by the flow that the network is given.
 
     `folder`: predicted frames are written to, as <number of the clip>_<name of the frame>.png.
     """
@@ -201,7 +202,7 @@ def measure(net: SDCNet2D, clips: ClipLoader, device: torch.device, folder: Path
 
 
 def described(scores: dict[str, float], source: str) -> str:
-    """What `measure` gave, as a line."""
+    """Tell what `measure` gave, as a line."""
     names = {"predicted": "predicted frames", "copied": "the frame before", "source": f"moved by {source}"}
     parts = [(text, name) for name, text in names.items() if f"{name}_l1" in scores]
     return "; ".join(f"{text} L1 {scores[f'{n}_l1']:.5f}, PSNR {scores[f'{n}_psnr']:.2f} dB" for text, n in parts)
@@ -228,7 +229,7 @@ def fit(run: Training) -> int:
 
 
 def starting_file(args: argparse.Namespace) -> Path | None:
-    """The checkpoint that --resume names; UserError where a run without it would replace that of another."""
+    """Give the checkpoint that --resume names; UserError where a run without it would replace that of another."""
     folder = args.save / args.name
     if not args.resume and any(folder.glob("last_checkpoint_ep*.pth")):
         raise UserError(f"{folder} holds a training: --resume auto goes on with it; or give another --name")
@@ -248,7 +249,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> None:
-    """UserError for values that mean nothing."""
+    """Raise UserError for values that mean nothing."""
     least = 1 if args.model == "SDCNet2DRecon" else 2
     for key, low in (
         ("sequence_length", least), ("sample_rate", 1), ("batch_size", 1), ("epochs", 1), ("val_freq", 1),

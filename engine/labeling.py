@@ -63,8 +63,8 @@ class Job(NamedTuple):
 
 
 def teacher(args: argparse.Namespace, rest: Sequence[str]) -> from_file.Trained:
-    """What the checkpoint and the command line say; scales are averaged where the network does not fuse them, nor has
-    sizes of its own (--imgSize), which are averaged then.
+    """Read what the checkpoint and the command line say; scales are averaged where the network does not fuse them, nor
+    has sizes of its own (--imgSize), which are averaged then.
     """
     argv = ["--eval", "folder", "--eval_folder", args.images, "--snapshot", args.snapshot]
     argv += ["--result_dir", str(args.out), *rest]
@@ -85,7 +85,7 @@ def _joined(scales: Sequence[float]) -> str:
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:
-    """Where the labels of the images go, and which are left to do. UserError if they cannot go there."""
+    """Decide where the labels of the images go, and which are left to do. UserError if they cannot go there."""
     cfg, ranks, out = run.cfg, run.ranks, run.folder
     made = made_by(run, least)
     check_out(out, run.spec, made)
@@ -111,7 +111,7 @@ def plan(run: Run, items: list[Item], least: list[float]) -> Job:
 
 
 def made_by(run: Run, least: list[float]) -> dict[str, Any]:
-    """What the labels depend on, as their record has it: teacher, images, thresholds and options."""
+    """Tell what the labels depend on, as their record has it: teacher, images, thresholds and options."""
     cfg, options = run.cfg, config.flat(run.cfg)
     return {
         "sha256": digest.of_files(layouts.files(Path(cfg.SNAPSHOT))),
@@ -123,12 +123,12 @@ def made_by(run: Run, least: list[float]) -> dict[str, Any]:
 
 
 def is_done(sink: PseudoLabels, coverage: Coverage, item: Item) -> bool:
-    """Whether an image is labeled and counted."""
+    """Tell whether an image is labeled and counted."""
     return item.name in coverage.rows and all(file.is_file() for file in sink.files(item.name))
 
 
 def check_out(out: Path, spec: DatasetSpec, made: Mapping[str, Any]) -> None:
-    """UserError where the folder has labels made otherwise, or files that are none of ours."""
+    """Raise UserError where the folder has labels made otherwise, or files that are none of ours."""
     record, cure = labelrecord.check(out, spec), "give the same options, or another --out"
     if record is None:
         if (out / "train_extra").is_dir() and any((out / "train_extra").iterdir()):
@@ -160,7 +160,7 @@ def label(job: Job, net: network.Net) -> Seen:
 
 
 def report(job: Job, covered: Sequence[Covered]) -> Path:
-    """The page: what was kept of each class, and samples. It reads the files, whoever wrote them when."""
+    """Write the page: what was kept of each class, and samples. It reads the files, whoever wrote them when."""
     done = job.done
     return write_report(
         job.run,
@@ -172,12 +172,12 @@ def report(job: Job, covered: Sequence[Covered]) -> Path:
 
 
 def share_kept(covered: Sequence[Covered]) -> float:
-    """Share of all pixels that have a label."""
+    """Give the share of all pixels that have a label."""
     return sum(one.kept for one in covered) / sum(one.predicted for one in covered)
 
 
 def sample(sink: PseudoLabels, item: Item, bits: int) -> sinks.Row:
-    """Image, label and confidence of one image as small pictures."""
+    """Draw image, label and confidence of one image as small pictures."""
     label_file, probability_file = sink.files(item.name)
     table = label_lut(sink.spec, train_ids=not sink.spec.train_to_id)  # as the sink writes them
     classes = remap_labels(read_label(str(label_file)), table, str(label_file), sink.spec)

@@ -60,7 +60,7 @@ def _end_with(parent: int) -> None:
 
 
 def environments(names: Sequence[str]) -> list[dict[str, str]]:
-    """What the process on each GPU finds in its environment: what torch's process group asks for, and its threads."""
+    """Tell what the process on each GPU finds in its environment: what torch's process group needs, its threads."""
     world = str(len(names))
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // len(names))))
     common = {LAUNCHED: str(os.getpid()), "CUDA_VISIBLE_DEVICES": ",".join(names), "OMP_NUM_THREADS": threads}

@@ -67,7 +67,7 @@ class RunLog:
             ) from None
 
     def line(self, text: str) -> None:
-        """One message (of one or several lines); the file has what the terminal may fail to show."""
+        """Log one message (of one or several lines); the file has what the terminal may fail to show."""
         self.note(text)
         if self._file is not None:
             tqdm.write(valid(text), file=sys.stdout)  # without tearing a progress bar
@@ -77,13 +77,13 @@ class RunLog:
             self.note(f"warning: {news}")
 
     def once(self, text: str) -> None:
-        """The same, but only the first time that it is said."""
+        """Log a message, but only the first time that it is said."""
         if text not in self._said:
             self._said.add(text)
             self.line(text)
 
     def note(self, text: str) -> None:
-        """A message for the file alone: the terminal gets it from elsewhere. A full disk is said once on stderr."""
+        """Write a message to the file alone; the terminal gets it from elsewhere. Say once if the disk is full."""
         if self._file is None:
             return
         try:
@@ -105,7 +105,7 @@ class RunLog:
             self._row(["start", "start/step", 0])
 
     def metric(self, phase: str, values: Mapping[str, float], epoch: int) -> None:
-        """Scores of an epoch: a row of `metrics.csv` and scalars `phase/name`."""
+        """Log the scores of an epoch: a row of `metrics.csv` and scalars `phase/name`."""
         if not self.main:
             return
         pairs = [item for pair in values.items() for item in pair]
@@ -113,22 +113,22 @@ class RunLog:
         self.scalars({f"{phase}/{name}": value for name, value in values.items()}, epoch)
 
     def history(self, phase: str) -> list[dict[str, float]]:
-        """Rows of `metrics.csv` of a phase, oldest first; of an epoch that was repeated, the last."""
+        """Give the rows of `metrics.csv` of a phase, oldest first; of an epoch that was repeated, the last."""
         rows = {row.epoch: row.values for row in curves.rows(self.run_dir) if row.phase == phase and row.epoch >= 0}
         return [rows[epoch] for epoch in sorted(rows)]
 
     def best(self, phase: str, name: str) -> float:
-        """The highest finite value of a score so far, 0 before the first."""
+        """Find the highest finite value of a score so far, 0 before the first."""
         return max((row[name] for row in self.history(phase) if math.isfinite(row[name])), default=0.0)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Scalars for tensorboard."""
+        """Log scalars for tensorboard."""
         if self.main:
             for name, value in values.items():
                 self.writer.add_scalar(name, value, step)
 
     def picture(self, name: str, encoded: bytes, step: int) -> None:
-        """A JPEG or PNG for tensorboard."""
+        """Log a JPEG or PNG for tensorboard."""
         if self.main:
             image = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))  # (H, W, 3)
             self.writer.add_image(shown(name), image, step, dataformats="HWC")

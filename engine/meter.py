@@ -44,7 +44,7 @@ class StepMeter:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory held so far: allocated on the GPU, or resident on the host."""
+    """Give the most memory held so far: allocated on the GPU, or resident on the host."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -17,13 +17,13 @@ _SHOWN = ("momentum", "weight_decay", "betas", "eps", "nesterov", "amsgrad")
 
 
 def parameter_names(optimizer: Optimizer, net: nn.Module) -> list[str]:
-    """Names of the parameters that are trained, in the order by which an optimizer's state dict counts them."""
+    """Name the parameters that are trained, in the order by which an optimizer's state dict counts them."""
     names = {id(parameter): name for name, parameter in _parameters(net).items()}
     return [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _parameters(net: nn.Module) -> dict[str, nn.Parameter]:
-    """Parameters by their names in the state, which are the published ones, in the network's order."""
+    """Give the parameters by their names in the state, which are the published ones, in the network's order."""
     return {name: x for name, x in net.state_dict(keep_vars=True).items() if isinstance(x, nn.Parameter)}
 
 
@@ -50,7 +50,7 @@ def take_over(optimizer: Optimizer, net: nn.Module, saved: Mapping[str, Any], na
 
 
 def other_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> str:
-    """What the file's first group has otherwise than ours, as text: its values are not taken."""
+    """Tell what the file's first group has otherwise than ours, as text: its values are not taken."""
     there, here = saved["param_groups"][0], optimizer.param_groups[0]
     odd = [key for key in _SHOWN if key in there and key in here and _plain(there[key]) != _plain(here[key])]
     return "".join(f"; {key} {there[key]} there, {here[key]} here" for key in odd)
@@ -71,7 +71,7 @@ def _kind(groups: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _unnamed(optimizer: Optimizer, net: nn.Module, saved: Mapping[str, Any], own: list[str]) -> list[str]:
-    """Names of parameters that a file only counts: as ours, or in the order of the network if it has one group."""
+    """Name parameters that a file only counts: as ours, or in the network's order if it has one group."""
     there, here = _sizes(saved["param_groups"]), _sizes(optimizer.param_groups)
     if there == here:
         return own
@@ -87,7 +87,7 @@ def _sizes(groups: Iterable[Mapping[str, Any]]) -> list[int]:
 
 
 def _complete(optimizer: Optimizer) -> None:
-    """Slots that the settings of this run ask for, and no others: what AMSGrad and momentum remember begins here."""
+    """Give the slots that this run's settings ask for, no others: what AMSGrad and momentum remember begins here."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             slots = optimizer.state.get(parameter)
@@ -102,5 +102,5 @@ def _complete(optimizer: Optimizer) -> None:
 
 
 def differs(slot: Any, parameter: Tensor) -> bool:
-    """Whether a slot is a map of another shape than its parameter."""
+    """Tell whether a slot is a map of another shape than its parameter."""
     return isinstance(slot, Tensor) and slot.dim() > 0 and slot.shape != parameter.shape

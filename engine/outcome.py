@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
 
 
 def publish_results(run: Run, result: Evaluation, phase: str, epoch: int) -> int:
-    """An evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard.
+    """Put an evaluation where people look: a row of metrics.csv, a table, the run's HTML page, tensorboard.
 
     Gives the exit code: 0, or 2 where pictures were left out.
     """

@@ -17,7 +17,7 @@ LARGER = 4  # how much a crop is enlarged to see whether that helps
 
 
 def check_batchnorm(cfg: CfgNode, net: Net, ranks: DistributedContext) -> None:
-    """UserError where a batch norm would see a single value at some scale that this run is trained with.
+    """Raise UserError where a batch norm would see a single value at some scale that this run is trained with.
 
     Values are counted over an image, its batch and, with --syncbn, all processes: with two images there are two.
     """
@@ -38,7 +38,7 @@ def check_batchnorm(cfg: CfgNode, net: Net, ranks: DistributedContext) -> None:
 
 
 def smallest_input(cfg: CfgNode) -> tuple[int, int]:
-    """(H, W) of the smallest image that a step can see: the crop, or a square at the shortest of --imgSize."""
+    """Give (H, W) of the smallest image that a step can see: the crop, or a square at the shortest of --imgSize."""
     d = cfg.DATASET
     if d.IMG_SIZES:
         side = rounded_up(min(d.IMG_SIZES), d.PADDING)
@@ -47,7 +47,7 @@ def smallest_input(cfg: CfgNode) -> tuple[int, int]:
 
 
 def notes(cfg: CfgNode, state: TrainState, batches: int) -> Iterator[str]:
-    """A line for each option that cannot have its effect in this run; `batches`: of an epoch, on each process."""
+    """Write a line for each option that cannot have its effect in this run; `batches`: of an epoch, on each process."""
     end, unit = cfg.TRAIN.MAX_EPOCH, "rounds" if cfg.TRAIN.MAX_ITERS else "epochs"
     if state.epoch + 1 >= end:
         flag = f"--max_iters {cfg.TRAIN.MAX_ITERS}" if cfg.TRAIN.MAX_ITERS else f"--max_epoch {end}"
@@ -67,7 +67,7 @@ def notes(cfg: CfgNode, state: TrainState, batches: int) -> Iterator[str]:
 
 
 def _behind_the_end(cfg: CfgNode) -> Iterator[tuple[str, float, str]]:
-    """(option, the epoch at which it would begin to count, what it means where a run has ended by then)."""
+    """Give (option, the epoch at which it would begin to count, what it means where a run has ended by then)."""
     o, t, d, m = cfg.OPTIM, cfg.TRAIN, cfg.DATASET, cfg.MODEL
     if o.SCHEDULE == "poly2":
         yield f"--poly_step {o.POLY_STEP}", o.POLY_STEP, "--lr_schedule poly2 is plain poly"

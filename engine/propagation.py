@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 def given(args: argparse.Namespace) -> list[VideoClip]:
-    """The clips that the command line names."""
+    """Give the clips that the command line names."""
     if args.propagate < 1:
         raise UserError(f"--propagate {args.propagate}: give 1 or more frames each way")
     if args.ignore_id is not None and not 0 <= args.ignore_id <= 255:
@@ -54,7 +54,7 @@ def given(args: argparse.Namespace) -> list[VideoClip]:
 
 
 def label_of(path: Path, frame: Tensor) -> Tensor:
-    """(1, 1, H, W) uint8 of a label of the size of its frame."""
+    """Read (1, 1, H, W) uint8 of a label of the size of its frame."""
     label = read_label(str(path))
     if label.shape != frame.shape[2:] or label.max() > 255:
         raise UserError(f"{path}: a label of 8 bits and of its frame's size {tuple(frame.shape[2:])} is needed")
@@ -85,10 +85,11 @@ class Writer:
         self.table = label_lut(SPEC)
 
     def files(self, clip: VideoClip, number: int) -> list[Path]:
-        """What is written of a frame."""
+        """Tell what is written of a frame."""
         return [self.root / name for name in clip.outputs(number)[: 3 if self.vis else 2]]
 
     def is_done(self, clip: VideoClip, number: int) -> bool:
+        """Tell whether all files of a frame are written."""
         return all(file.is_file() for file in self.files(clip, number))
 
     def copy(self, clip: VideoClip, number: int) -> None:
@@ -140,7 +141,7 @@ def check_record(args: argparse.Namespace) -> None:
 def made_from(
     args: argparse.Namespace, labeled: list[tuple[VideoClip, int]], work: list[Chain], writer: Writer
 ) -> dict[Path, list[Path]]:
-    """{file to write: files that it depends on}."""
+    """Give {file to write: files that it depends on}."""
     made = {file: [clip.frames[n], clip.labels[n]] for clip, n in labeled for file in writer.files(clip, n)}
     for chain in work:
         for k, number in enumerate(chain.targets(), 1):
@@ -158,7 +159,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def propagate(args: argparse.Namespace) -> None:
-    """The same, in a folder that nobody else writes to."""
+    """Find and do it in a folder that nobody else writes to."""
     found = given(args)
     folders = {path.parent for clip in found for path in clip.frames.values()}
     for note in sorted({note for folder in folders if (note := bits_beside(folder)[1])}):

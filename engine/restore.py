@@ -98,7 +98,7 @@ def _check_rounds(content: Any, path: Path, options: Options) -> None:
 
 
 def _check_left(path: Path, options: Options, state: TrainState, length: int) -> None:
-    """UserError where another system's file has done all iterations: nothing would be trained or written."""
+    """Raise UserError where another system's file has done all iterations: nothing would be trained or written."""
     done = (state.epoch + 1) * length + state.iteration
     total = options["TRAIN.MAX_ITERS"] or options["TRAIN.MAX_EPOCH"] * length
     if done >= total:
@@ -130,7 +130,7 @@ def _place(momentum: Momentum, state: TrainState, length: int, accum: int) -> st
 def _changes(
     content: Mapping[str, Any], options: Options, ranks: DistributedContext, path: Path, unread: Collection[str]
 ) -> str:
-    """Options that differ from those of the file, as text; UserError where the run would not be the same any more."""
+    """List options that differ from the file's, as text; UserError where the run would no longer be the same."""
     before = config.as_written(content.get("config") or {})
     changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
     for key in ("DATASET.NAME", "SEED", "OPTIM.NAME"):
@@ -149,7 +149,7 @@ def _changes(
 def _check_place(
     content: Mapping[str, Any], before: Options, options: Options, ranks: DistributedContext, path: Path
 ) -> None:
-    """UserError where a run stands within an epoch, and the rest of it would not fit to what is done."""
+    """Raise UserError where a run stands within an epoch, and the rest of it would not fit to what is done."""
     done, now, why = content["iteration"], options["TRAIN.ACCUM"], ""
     layouts = [(content["world"], before["TRAIN.BATCH_SIZE"]), (ranks.world, options["TRAIN.BATCH_SIZE"])]
     batches = [world * size for world, size in layouts]
@@ -190,7 +190,7 @@ def restore_optimizer(path: Path, state: TrainState) -> str:
 
 
 def _as_sgd(momentum: Momentum, state: TrainState) -> tuple[dict[str, Any], str]:
-    """Velocities as the state of our optimizer, which goes by the parameters' positions; and what of them is taken."""
+    """Turn velocities into the state of our optimizer, which goes by position; tell what of them is taken."""
     if not isinstance(state.optimizer, torch.optim.SGD):
         raise UserError(
             f"{momentum.path} holds the momentum of SGD: use --optimizer sgd, or --snapshot without the optimizer"

@@ -41,7 +41,7 @@ def enter(
 
 
 def place(folder: Path, mode: str) -> Path:
-    """Where an evaluation `mode` (empty: a training) writes: beside a training, in a folder of its own below it."""
+    """Tell where an evaluation `mode` writes: beside a training, in a folder below it. Empty: a training."""
     trained = any(folder.glob(CHECKPOINTS)) or any(row.phase == "train" for row in curves.rows(folder))
     return folder / f"eval_{mode}" if mode and trained else folder
 

@@ -90,7 +90,7 @@ def _lock(file: int) -> bool:
 
 
 def _holder(path: Path) -> str:
-    """Who holds a lock, as far as its file tells."""
+    """Tell who holds a lock, as far as its file tells."""
     try:
         holder = json.loads(path.read_text(encoding="utf-8", errors="replace"))
         who = f"process {holder['pid']} on {holder['host']} since {holder['started']}"

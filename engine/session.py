@@ -51,7 +51,7 @@ class Run:
         self.lock.release()
 
     def facts(self, mean_iu: float) -> dict[str, Any]:
-        """What a checkpoint says of its run."""
+        """Tell what a checkpoint says of its run."""
         return {
             "arch": self.cfg.MODEL.ARCH,
             "num_classes": self.cfg.DATASET.NUM_CLASSES,
@@ -72,7 +72,7 @@ class Start(NamedTuple):
 
 
 def starting_point(cfg: CfgNode) -> Start:
-    """The file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot.
+    """Give the file that --resume or --snapshot names; `auto`: the newest intact one of the run, else --snapshot.
 
     A batch script sets STREETSCALE_RESUME=auto, since it may be started again: its run then goes on, if there is one.
     """
@@ -98,7 +98,7 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
 
 
 def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence[str], start: Start) -> Run:
-    """A run with its log, alone in its folder. An evaluation beside a training gets a folder of its own below it.
+    """Open a run with its log, alone in its folder. An evaluation beside a training gets a folder of its own below it.
 
     UserError where another run is in the folder, or where a process of this one was started otherwise than the others.
     """
@@ -118,8 +118,8 @@ def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence
 
 
 def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
-    """All weights of `net` from the file. UserError if one is missing there, since its score would mean nothing, and
-    where the processes do not see the same images.
+    """Load all weights of `net` from the file. UserError if one is missing there, since its score would mean nothing,
+    and where the processes do not see the same images.
     """
     if start.path is None:
         raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
@@ -142,7 +142,7 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
 
 
 def log_header(run: Run, notes: Sequence[str]) -> None:
-    """What a reader of the log wants to know first, and the options as a file."""
+    """Log what a reader of the log wants to know first, and the options as a file."""
     cfg, log, gpus = run.cfg, run.log, torch.cuda.device_count()
     log.start(config.hparams(cfg))
     log.line(run.command)
@@ -170,7 +170,7 @@ def write_batch_script(run: Run, argv: Sequence[str]) -> None:
 
 
 def to_device(run: Run, net: network.Net) -> network.Net:
-    """On its device, in the memory layout asked for: `auto` is channels-last on a CPU and with mixed precision."""
+    """Put a network on its device in its memory layout; `auto`: channels-last on a CPU and in mixed precision."""
     cfg, device = run.cfg, run.ranks.device
     # A search for the fastest kernels pays for sizes that come again.
     torch.backends.cudnn.benchmark = not (cfg.OPTIONS.DETERMINISTIC or cfg.DATASET.IMG_SIZES)

@@ -111,7 +111,7 @@ class TrainState:
         return mean
 
     def pack(self, ranks: DistributedContext, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Checkpoint of this moment. All ranks call it; `facts`: arch, class names, config, command, mean_iu."""
+        """Make the checkpoint of this moment, on all ranks; `facts`: arch, class names, config, command, mean_iu."""
         return {
             "epoch": self.epoch,
             "iteration": self.iteration,

@@ -46,7 +46,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _ending_signals() -> list[signal.Signals]:
-    """Signals that ask a command to end; a run under nohup wants to know nothing of a closed terminal."""
+    """List the signals that ask a command to end; a run under nohup wants to know nothing of a closed terminal."""
     hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     return [signal.SIGTERM, signal.SIGUSR1, *hangup]
 
@@ -70,7 +70,7 @@ class StopRequest:
         self.signal = signal.Signals(number)
 
     def requested(self, ranks: DistributedContext) -> bool:
-        """Whether to stop now; the ranks agree."""
+        """Tell whether to stop now; the ranks agree."""
         by_file = ranks.is_main and self._file is not None and self._file.exists()
         return ranks.any(self.signal is not None or by_file)
 

@@ -22,7 +22,7 @@ Work = Callable[[Namespace, Sequence[str], str], None]
 
 
 def parser(what: str, others: str) -> ArgumentParser:
-    """An empty command line; what is not on it goes to the options of train.py, of which the help names `others`."""
+    """Make an empty command line; other words go to the options of train.py, of which the help names `others`."""
     epilog = f"Further flags and KEY VALUE pairs as train.py takes them: {others}, ..."
     return ArgumentParser(description=what, epilog=epilog, allow_abbrev=False)
 
@@ -31,7 +31,7 @@ def parser(what: str, others: str) -> ArgumentParser:
 def opened(
     cfg: CfgNode, spec: DatasetSpec, ranks: distributed.DistributedContext, command: str, log: str
 ) -> Iterator[Run]:
-    """A run, alone in its folder, with the log `log` there; both are closed afterwards."""
+    """Open a run, alone in its folder, with the log `log` there; both are closed afterwards."""
     folder, lock = Path(cfg.RESULT_DIR), FolderLock()
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
     note = distributed.from_main(ranks, lambda: lock.take(folder, command))

@@ -38,7 +38,7 @@ class Trainer:
 
 
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
-    """Network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
+    """Build the network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
     if start.path is None:
         log.line(network.start_trunk(cfg, net))
@@ -86,7 +86,7 @@ def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
 
 
 def wrap_ddp(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
-    """The network as training calls it."""
+    """Wrap the network as training calls it."""
     if ranks.world == 1:
         return net
     devices = [ranks.device] if ranks.device.type == "cuda" else None

@@ -21,7 +21,7 @@ class Series(NamedTuple):
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Round numbers from the one at or below `low` to the one at or above `high`, about `count` steps."""
+    """Give round numbers from the one at or below `low` to the one at or above `high`, about `count` steps."""
     if high - low < 1e-12:
         low, high = low - max(abs(low), 1.0) * 0.05, high + max(abs(high), 1.0) * 0.05
     raw = (high - low) / count
@@ -32,12 +32,12 @@ def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
 
 
 def number(value: float) -> str:
-    """Short text of a number: 0.35, 1200, 2e-05."""
+    """Write short text of a number: 0.35, 1200, 2e-05."""
     return f"{value:.6g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
 def line_chart(title: str, series: Sequence[Series]) -> str:
-    """An SVG with axes, one line a series (CSS classes s0, s1, ...) and the last value at its end as a tooltip."""
+    """Draw an SVG with axes, one line a series (CSS classes s0, s1, ...) and the last value at its end as a tooltip."""
     series = [Series(s.name, [p for p in s.points if math.isfinite(p[1])]) for s in series]
     points = [p for s in series for p in s.points]
     if not points:
@@ -71,7 +71,7 @@ def _line(index: int, points: Sequence[tuple[float, float]], tip: str) -> str:
 
 
 def confusion_chart(shares: np.ndarray, names: Sequence[str]) -> str:
-    """Rows truth, columns prediction, each row's shares (K, K) in 0..1 or NaN. Right in one hue, wrong in another.
+    """Draw each row's shares (K, K), rows truth, in 0..1 or NaN, right ones in one hue, wrong ones in another.
 
     Opacity is the square root of the share, so that rare confusions are visible; up to 30 classes have numbers.
     """

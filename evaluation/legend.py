@@ -36,7 +36,7 @@ class Legend:
         self.pixels += np.bincount(to_array(classes).ravel(), minlength=len(self.pixels))[: len(self.pixels)]
 
     def entries(self) -> list[LegendEntry]:
-        """Classes above 0.1 % of the pixels, the largest first."""
+        """List the classes above 0.1 % of the pixels, the largest first."""
         shares = self.pixels / max(1, self.pixels.sum())
         order = np.argsort(-shares, kind="stable")
         found = (LegendEntry(self.spec.classes[k], self.spec.palette[k], float(shares[k])) for k in order)

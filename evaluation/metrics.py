@@ -83,18 +83,18 @@ class ConfusionMatrix:
         return self._rows[: self.num_classes]
 
     def scores(self, categories: Sequence[str] = ()) -> Scores:
-        """The scores of the counts so far."""
+        """Give the scores of the counts so far."""
         return Scores.of(self.counts, categories)
 
 
 def _ratio(part: Floats | NDArray[np.int64], whole: Floats | NDArray[np.int64]) -> Floats:
-    """part / whole, NaN where whole is 0."""
+    """Divide `part` by `whole`; NaN where that is 0."""
     whole = np.asarray(whole, np.float64)
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _mean(values: Floats) -> float:
-    """Mean of the defined values, NaN if there is none."""
+    """Give the mean of the defined values, NaN if there is none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")
 
@@ -209,16 +209,16 @@ class Scores:
         return _mean(np.array(list(self.category_iou.values())))
 
     def normalized(self) -> Floats:
-        """Rows of `counts` divided by their sums: what became of each class; NaN rows for absent ones."""
+        """Give the rows of `counts` divided by their sums: what became of each class; NaN rows for absent ones."""
         return _ratio(self.counts, np.broadcast_to(self.counts.sum(1, keepdims=True), self.counts.shape))
 
     def write(self, path: Path, class_names: Sequence[str]) -> None:
-        """The counts as CSV: a row a true class, a column a predicted one."""
+        """Write the counts as CSV: a row a true class, a column a predicted one."""
         rows = [[name, *row] for name, row in zip(class_names, self.counts.tolist(), strict=True)]
         write_file(path, csv_text([["true / predicted", *class_names], *rows], end="\r\n").encode())
 
     def summary(self) -> dict[str, float]:
-        """The numbers of the whole, for logs and files."""
+        """Give the numbers of the whole, for logs and files."""
         names = ("mean_iu", "acc", "acc_cls", "fwavacc", "mean_iu_all", "overall")
         return {name: getattr(self, name) for name in names}
 
@@ -229,13 +229,13 @@ def percent(value: float) -> str:
 
 
 def table_rows(scores: Scores, class_names: Sequence[str]) -> list[tuple[str, str, str, str, str]]:
-    """(class, IoU, precision, recall, share) a class, in percent as text."""
+    """Give (class, IoU, precision, recall, share) a class, in percent as text."""
     columns = (scores.iou, scores.precision, scores.recall, scores.share)
     return [(name, *(percent(c[i]) for c in columns)) for i, name in enumerate(class_names)]  # type: ignore[misc]
 
 
 def format_table(scores: Scores, class_names: Sequence[str]) -> str:
-    """The table for a terminal: one class a line, then the means; percent.
+    """Write the table for a terminal: one class a line, then the means; percent.
 
     TP, FP, FN: true positives, false positives and false negatives, as a share of all counted pixels.
     """

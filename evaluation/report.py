@@ -78,7 +78,7 @@ def write_page(run_dir: Path, data: ReportData) -> Path:
 
 
 def environment(device: torch.device | None = None) -> dict[str, str]:
-    """Versions and machine, for the page's last lines."""
+    """Name versions and machine, for the page's last lines."""
     found = {"Python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     if device is not None and device.type == "cuda":
         found["device"] = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
@@ -89,13 +89,13 @@ def environment(device: torch.device | None = None) -> dict[str, str]:
 
 @cache
 def _pages() -> Environment:
-    """Where the page's template comes from; it is compiled once."""
+    """Open the place that the page's template comes from; it is compiled once."""
     folder = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def render(data: ReportData) -> str:
-    """The page as text. Pure: the same data give the same page."""
+    """Write the page as text. Pure: the same data give the same page."""
     scores = data.scores if data.scores is not None and data.scores.pixels else None
     view: dict[str, Any] = {
         "data": data,
@@ -115,7 +115,7 @@ def render(data: ReportData) -> str:
 
 
 def tiles(data: ReportData) -> list[tuple[str, str]]:
-    """(name, value) of the summary on top."""
+    """Give (name, value) of the summary on top."""
     values: list[tuple[str, float]] = []
     if (scores := data.scores) is not None and scores.pixels:
         values += [("mean IoU", scores.mean_iu), ("pixel accuracy", scores.acc)]
@@ -130,7 +130,7 @@ def tiles(data: ReportData) -> list[tuple[str, str]]:
 
 
 def charts(data: ReportData) -> list[tuple[str, list[str], Markup]]:
-    """(title, names of the lines, SVG) of the curves for which there are at least two points."""
+    """Give (title, names of the lines, SVG) of the curves for which there are at least two points."""
     found = []
     for title, lines in CHARTS.items():
         series = []
@@ -144,24 +144,24 @@ def charts(data: ReportData) -> list[tuple[str, list[str], Markup]]:
 
 
 def bars(data: ReportData, scores: Scores) -> list[Bar]:
-    """IoU of each class, the best first, the undefined last."""
+    """Give the IoU of each class, the best first, the undefined last."""
     order = sorted(range(len(data.class_names)), key=lambda k: -np.nan_to_num(scores.iou[k], nan=-1.0))
     return [bar(data.class_names[k], data.palette[k], scores.iou[k]) for k in order]
 
 
 def bar(name: str, rgb: Sequence[int], share: float) -> Bar:
-    """The bar of a class, as long as its share; none where that is undefined."""
+    """Give the bar of a class, as long as its share; none where that is undefined."""
     return Bar(name, css_color(rgb), f"{100 * np.nan_to_num(share):.2f}", percent(share))
 
 
 def condition_rows(data: ReportData) -> list[tuple[str, list[str]]]:
-    """(class, its IoU in each condition), the mean last."""
+    """Give (class, its IoU in each condition), the mean last."""
     rows = iou_rows(data.conditions, data.class_names) if data.conditions else []
     return [(name, [percent(value) for value in values]) for name, values in rows]
 
 
 def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:
-    """Each class's bar, the share of its pixels that was kept, and further cells: share of all kept, pixels, images."""
+    """Make each class's bar, the share of its pixels that was kept, and cells: share of all kept, pixels, images."""
     total = sum(one.kept for one in data.coverage)
     found = []
     for one, rgb in zip(data.coverage, data.palette if data.coverage else (), strict=True):
@@ -178,7 +178,7 @@ def css_color(rgb: Sequence[int]) -> str:
 
 
 def picture_row(row: Row) -> dict[str, Any]:
-    """A row for the template: title, facts, and its rows of pictures."""
+    """Make a row for the template: title, facts, and its rows of pictures."""
     facts = [f"IoU {percent(row.mean_iu)} %"] if row.mean_iu is not None else []
     facts += [f"{percent(row.error_rate)} % of the pixels wrong"] if row.error_rate is not None else []
     return {
@@ -189,11 +189,11 @@ def picture_row(row: Row) -> dict[str, Any]:
 
 
 def panels(row: Row, found: Mapping[str, bytes]) -> list[tuple[str, str, str]]:
-    """(caption, alternative text, data URI) of pictures of a row."""
+    """Give (caption, alternative text, data URI) of pictures of a row."""
     return [(caption, f"{caption} of {shown(row.name)}", data_uri(data)) for caption, data in found.items()]
 
 
 def data_uri(data: bytes) -> str:
-    """JPEG or PNG bytes as a data URI."""
+    """Write JPEG or PNG bytes as a data URI."""
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -22,7 +22,7 @@ __all__ = ["RULES", "EvalRule", "Predictor", "build_predictor", "eval_rule", "lo
 
 
 def load(checkpoint: str | Path, device: str | torch.device = "cpu", *argv: str) -> Predictor:
-    """The `Predictor` of a trained network, which its file names, with its classes and their colors as `spec`.
+    """Give the `Predictor` of a trained network, which its file names, with its classes and their colors as `spec`.
 
     `checkpoint`: any file that --snapshot takes; `argv`: further flags of train.py, "--arch", "basic.HRNet" for a file
     that does not name its network. UserError for what is no checkpoint, or fills its network in part only.
@@ -41,7 +41,7 @@ def build_predictor(
     log: Callable[[str], None] | None = None,
     spec: DatasetSpec | None = None,
 ) -> Predictor:
-    """The inference path for `net` as the options of EVAL ask; weights are halved for O3."""
+    """Build the inference path for `net` as the options of EVAL ask; weights are halved for O3."""
     if cfg.EVAL.FIXED_ASPP_POOL:
         fix_pooling(net)
     if precision.half_weights:

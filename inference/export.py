@@ -43,6 +43,7 @@ class Deployed(nn.Module):
         self.normalize = Normalization(rule.mean, rule.std, torch.device("cpu"))
 
     def forward(self, image: Tensor) -> Tensor:
+        """Predict (N, 3, H, W) or raw (N, H, W, 3) -> classes (N, H, W) int32, or scores (N, K, H, W)."""
         if self.raw:
             image = self.normalize(image.permute(0, 3, 1, 2))
         scores = self.net(image, keep=("pred",))["pred"]
@@ -51,20 +52,20 @@ class Deployed(nn.Module):
         return scores.softmax(1) if self.output == "softmax" else scores
 
     def example(self, size: Sequence[int], count: int = 2, seed: int = 0) -> Tensor:
-        """Random input of `count` images of `size` (H, W)."""
+        """Draw random input of `count` images of `size` (H, W)."""
         shape = (count, *size, 3) if self.raw else (count, 3, *size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return (noise * 60 + 128).clamp(0, 255).to(torch.uint8) if self.raw else noise
 
     def dims(self, fixed: bool) -> dict[int, Any]:
-        """What may differ from the example: the number of images, and the size unless it is `fixed`."""
+        """Tell what may differ from the example: the number of images, and the size unless it is `fixed`."""
         sides = {} if fixed else {name: Dim(name, min=SMALLEST, max=LARGEST) for name in ("height", "width")}
         first = 1 if self.raw else 2
         return {0: Dim("images", max=1024), **{first + i: dim for i, dim in enumerate(sides.values())}}
 
 
 def check(path: Path, fixed: bool) -> None:
-    """UserError for a suffix other than .onnx and .pt2, a .pt2 of any size, packages that are not there."""
+    """Raise UserError for a suffix other than .onnx and .pt2, a .pt2 of any size, packages that are not there."""
     if path.suffix not in (".onnx", ".pt2"):
         raise UserError(f"{path}: give a file that ends with .onnx or .pt2")
     if path.suffix == ".pt2" and not fixed:  # its guards on sizes cannot be proven for every size
@@ -106,7 +107,7 @@ def _quiet() -> Iterator[None]:
 
 
 def runner(path: Path) -> Runner:
-    """The exported file as a function of arrays: ONNX by onnxruntime on the CPU, a program by torch."""
+    """Give the exported file as a function of arrays: ONNX by onnxruntime on the CPU, a program by torch."""
     if path.suffix == ".onnx":
         import onnxruntime
 
@@ -117,7 +118,7 @@ def runner(path: Path) -> Runner:
 
 
 def check_scores(module: Deployed, rule: EvalRule, size: Sequence[int]) -> None:
-    """UserError where the network's scores on the example are not finite: no comparison would show it."""
+    """Raise UserError where the network's scores on the example are not finite: no comparison would show it."""
     example = Deployed(module.net, rule).example(size, 1)
     with evaluating(module, rule), torch.inference_mode():
         again = partial(module.net, example, keep=("pred",))
@@ -127,7 +128,7 @@ def check_scores(module: Deployed, rule: EvalRule, size: Sequence[int]) -> None:
 
 
 def distance(module: Deployed, rule: EvalRule, run: Runner, image: Tensor) -> tuple[float, float]:
-    """(largest error over the largest value, share of pixels of the same class) of a file on an input."""
+    """Give (largest error over the largest value, share of pixels of the same class) of a file on an input."""
     with evaluating(module, rule), torch.inference_mode():
         reference = module(image).numpy()
     found = run(image.numpy())

@@ -33,7 +33,7 @@ class Trained(NamedTuple):
 
 
 def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:
-    """As `build`, of a file and further flags, with all weights from the file. UserError if one is missing there."""
+    """Do as `build`, of a file and further flags, with all weights from the file. UserError if one is missing there."""
     found = build([*argv, "--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)])
     report = weights_of(found.net, found.cfg.SNAPSHOT)
     report.require_complete(f"{found.cfg.MODEL.ARCH} with {found.cfg.DATASET.NUM_CLASSES} classes")
@@ -41,7 +41,7 @@ def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:
 
 
 def build(argv: Sequence[str], preferred: str = "", scales: Sequence[str] = ()) -> Trained:
-    """The network of the file that --snapshot of a command line names; what the line says wins over the file.
+    """Build the network of the file that --snapshot of a command line names; what the line says wins over the file.
 
     `preferred`: of several networks that an unnamed state dict fits, the one to take. `scales`: those of --n_scales,
     for a network that combines scales. UserError where nothing tells the network, or the classes are none of the
@@ -65,7 +65,7 @@ def build(argv: Sequence[str], preferred: str = "", scales: Sequence[str] = ()) 
 
 
 def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
-    """`preferred`, if the names and shapes of a state dict are its; else UserError with those whose they are."""
+    """Give `preferred`, if the names and shapes of a state dict are its; else UserError with those whose they are."""
     fits = guess.fitting(weights.state, network.settings(cfg))
     if preferred in fits:
         return preferred
@@ -74,7 +74,7 @@ def _fitting(cfg: CfgNode, weights: Weights, preferred: str) -> str:
 
 
 def classes_of(cfg: CfgNode, weights: Weights) -> DatasetSpec:
-    """The dataset's classes, or those of the checkpoint, with its label values, where it was trained on others."""
+    """Give the dataset's classes, or those of the checkpoint, with its label values, where it was trained on others."""
     names, data = weights.class_names, cfg.DATASET
     declared = not names or data.NAME != "list" or data.CLASSES  # else by nobody but the file
     try:

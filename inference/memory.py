@@ -27,14 +27,14 @@ _SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "A
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for what torch, cuBLAS, cuDNN, the CPU allocator and Python raise when memory runs out."""
+    """Tell whether this is what torch, cuBLAS, cuDNN, the CPU allocator or Python raise when memory runs out."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign.lower() in str(error).lower() for sign in _SIGNS)
 
 
 def available(device: torch.device) -> int:
-    """Bytes that can be allocated on `device` now: free CUDA memory and torch's own cache, or the host's."""
+    """Give the bytes that can be allocated on `device` now: free CUDA memory and torch's own cache, or the host's."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
@@ -42,7 +42,7 @@ def available(device: torch.device) -> int:
 
 
 def _host(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Available bytes of the machine; where nothing tells, half of its memory, and else 4 GiB."""
+    """Give the available bytes of the machine; where nothing tells, half of its memory, and else 4 GiB."""
     with suppress(OSError, KeyError, ValueError):
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
         return int(fields["MemAvailable"].split()[0]) << 10
@@ -96,7 +96,7 @@ class PeakTracker(TorchDispatchMode):
 
 
 def bytes_per_pixel(run: Callable[[int, int], object], height: int = 128, width: int = 128) -> float:
-    """Peak bytes a pixel of one pass, measured: `run(height, width)` has to do the pass on such an input.
+    """Measure the peak bytes a pixel of one pass: `run(height, width)` has to do the pass on such an input.
 
     An upper bound for larger inputs of any network whose maps grow with the image: what does not grow
     (pooled vectors, class centers) is counted as if it did.
@@ -124,7 +124,7 @@ class PassCost:
     piece: tuple[int, int] | None = None
 
     def whole(self, size: tuple[int, int], batch: int = 1) -> int:
-        """Peak bytes of a whole-image pass on `batch` images of `size` (H, W), results included."""
+        """Give the peak bytes of a whole-image pass on `batch` images of `size` (H, W), results included."""
         pixels = batch * size[0] * size[1]
         logits = self.classes * self.itemsize
         largest = max(1.0, *(s * s for s in self.scales))
@@ -135,13 +135,13 @@ class PassCost:
         return int(network + pixels * (scale + 3 * logits + self.maps * self.itemsize + 16))
 
     def _pass(self, size: tuple[int, int], scale: float) -> float:
-        """Pixels that the network sees at once."""
+        """Give the pixels that the network sees at once."""
         longest = self.window * max(scale, 1.0) or math.inf
         high, wide = self.piece or (longest, longest)
         return min(size[0] * scale, high) * min(size[1] * scale, wide)
 
     def tiled(self, size: tuple[int, int], tile: int) -> int:
-        """Peak bytes with square tiles: one tile's pass, the band of logits under it, and the results."""
+        """Give the peak bytes with square tiles: one tile's pass, the band of logits under it, and the results."""
         height, width = min(tile, size[0]), min(tile, size[1])
         # The band, and its softmax with an intermediate.
         band = 3 * self.classes * self.itemsize * height * size[1]
@@ -149,7 +149,7 @@ class PassCost:
         return self.whole((height, width)) + band + results
 
     def largest_tile(self, size: tuple[int, int], limit: int, step: int = 64) -> int:
-        """The largest multiple of `step` whose tiles stay within `limit` bytes, at least one `step`."""
+        """Give the largest multiple of `step` whose tiles stay within `limit` bytes, at least one `step`."""
         tile = -(-max(size) // step) * step
         while tile > step and self.tiled(size, tile) > limit:
             tile -= step

@@ -23,7 +23,7 @@ _AT_ONCE = 1 << 22  # elements that argmax and softmax take at once
 
 
 def size_of(images: Tensor) -> Size:
-    """(H, W) of (..., H, W)."""
+    """Give (H, W) of (..., H, W)."""
     return int(images.shape[-2]), int(images.shape[-1])
 
 
@@ -98,7 +98,7 @@ class TestTimeAugmentation:
         extras: tuple[str, ...],
         size: Size,
     ) -> dict[str, Tensor]:
-        """Passes over an input (N, 3, h, w) and its mirror images: "pred", their mean, and `extras` of the first."""
+        """Predict an input (N, 3, h, w) and its mirror images: "pred", their mean, and `extras` of the first."""
         rule, flips = self.rule, self.rule.flips
         total: Tensor | None = None
         kept: dict[str, Tensor] = {}
@@ -119,7 +119,7 @@ class TestTimeAugmentation:
         return prepare(images, self.rule.scaled(size_of(images), scale), self.rule, self.device, self.dtype)
 
     def _over(self, x: Tensor, scale: float, extras: tuple[str, ...], size: Size) -> dict[str, Tensor]:
-        """The network over an input (N, 3, h, w) of an image of `size`: at once, or in the rule's windows."""
+        """Run the network over an input (N, 3, h, w) of an image of `size`: at once, or in the rule's windows."""
         rule = self.rule
         if not rule.window:
             return self.forward(x, extras, size if rule.resize_logits_once else None)
@@ -129,7 +129,7 @@ class TestTimeAugmentation:
         )
 
     def forward(self, x: Tensor, extras: tuple[str, ...], size: Size | None = None) -> dict[str, Tensor]:
-        """One pass of the network: (N, 3, h, w) -> "pred" (N, K, h, w) and those of `extras` that it has.
+        """Run one pass of the network: (N, 3, h, w) -> "pred" (N, K, h, w) and those of `extras` that it has.
 
         `size`: of "pred" instead, where the network can give it.
         """
@@ -160,12 +160,12 @@ class TestTimeAugmentation:
         return classes, max_prob
 
     def precision(self) -> Any:
-        """Context of the passes: mixed precision if asked."""
+        """Make the context of the passes: mixed precision if asked."""
         return nullcontext() if self.autocast is None else torch.autocast(self.device.type, dtype=self.autocast)
 
 
 def _takes(net: Callable[..., Any], name: str) -> bool:
-    """True if `net` has such an argument: `keep`, so that it need not hold on to other outputs, or `size`."""
+    """Tell whether `net` has such an argument: `keep`, so that it need not hold on to other outputs, or `size`."""
     inner = getattr(net, "_orig_mod", net)  # torch.compile's wrapper hides the signature
     try:
         return name in inspect.signature(inner.forward if isinstance(inner, nn.Module) else inner).parameters
@@ -175,7 +175,7 @@ def _takes(net: Callable[..., Any], name: str) -> bool:
 
 @contextmanager
 def evaluating(net: object, rule: EvalRule) -> Iterator[None]:
-    """Evaluation mode inside, inputs scaled by the rule; afterwards every module is as it was."""
+    """Set evaluation mode inside, with inputs scaled by the rule; afterwards every module is as it was."""
     modules = list(net.modules()) if isinstance(net, nn.Module) else []
     scaling = [m for m in modules if isinstance(m, MultiScale)]
     before = [(m, "training", m.training) for m in modules]

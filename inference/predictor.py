@@ -113,7 +113,7 @@ class Predictor:
         return done
 
     def _attempt(self, images: Tensor, plan: TilingPlan, request: Request) -> list[Prediction] | None:
-        """Predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
+        """Give predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
         try:
             self.passes.watch = None if self._scores_checked else self._look
             found = [self._tiled(images[:1], plan.tile, request)] if plan.tile else self._whole(images, request)
@@ -152,7 +152,7 @@ class Predictor:
         return self._plans[size, request]
 
     def _make_plan(self, size: Size, request: Request) -> TilingPlan:
-        """Asked-for tiles; else whole images, as many as fit; else the largest tiles that fit."""
+        """Choose asked-for tiles; else whole images, as many as fit; else the largest tiles that fit."""
         limit, longest = self._limits.tile, max(size)
         if limit and limit < (self.rule.tile or longest) and limit < longest:
             return TilingPlan(1, limit, f"tiles of {limit}x{limit} after out of memory")

@@ -92,7 +92,7 @@ class EvalRule:
         return ((), *(axes for axes, asked in one if asked))
 
     def scales_of(self, size: Size) -> tuple[float, ...]:
-        """Scales of the inputs of an image of `size` (H, W)."""
+        """Give the scales of the inputs of an image of `size` (H, W)."""
         if self.base_long_edge:
             return tuple(int(self.base_long_edge * scale + 0.5) / max(size) for scale in self.scales)
         if not self.short_edge_sizes:
@@ -105,7 +105,7 @@ class EvalRule:
         return tuple(f"pred_{name}" for name in self.short_edge_sizes or map(scale_name, self.scales))
 
     def scaled(self, size: Size, scale: float) -> Size:
-        """Size (h, w) of the input at `scale` of an image, or a tile of it, of `size` (H, W)."""
+        """Give the size (h, w) of the input at `scale` of an image, or a tile of it, of `size` (H, W)."""
         side = SIZE_RULES[self.size_rule]
         height, width = (rounded_up(max(1, side(length * scale)), self.multiple) for length in size)
         return height, width

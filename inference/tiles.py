@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def starts(length: int, tile: int, overlap: float) -> list[int]:
-    """First pixels of the tiles along an axis: every ceil(tile * (1 - overlap)), the last one shifted inside."""
+    """Give the first pixels of the tiles on an axis: every ceil(tile * (1 - overlap)), the last one shifted inside."""
     if length <= tile:
         return [0]
     stride = max(1, math.ceil(tile * (1 - overlap)))
@@ -17,7 +17,7 @@ def starts(length: int, tile: int, overlap: float) -> list[int]:
 
 
 def weights(length: int, tile: int, overlap: float) -> list[Tensor]:
-    """Weight along an axis for each tile, (min(tile, length),) float32; they add up to 1 at every pixel.
+    """Give the weight along an axis for each tile, (min(tile, length),) float32; they add up to 1 at every pixel.
 
     The two-dimensional weight is the product of both axes' and adds up to 1 as well. Where a single tile lies, its
     weight is exactly 1.

@@ -84,7 +84,7 @@ class VideoSink:
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, frame: np.ndarray) -> None:
-        """The next frame; all have the size of the first."""
+        """Write the next frame; all have the size of the first."""
         if not self.frames:
             self._open(frame)
         if self._writer is None:
@@ -125,7 +125,7 @@ def _writer(path: Path, code: str, rate: float, size: tuple[int, int]) -> cv2.Vi
 
 
 def _even(frame: np.ndarray) -> np.ndarray:
-    """(H, W, 3) with even sides."""
+    """Give (H, W, 3) with even sides."""
     height, width = frame.shape[:2]
     return cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
 

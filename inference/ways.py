@@ -19,17 +19,17 @@ RULES: dict[str, EvalRule] = {name: way.rule for name, way in WAYS.items()}
 
 
 def rule_name(cfg: Any) -> str:
-    """Which of RULES: that of --eval_rule, or the one that suits the other options."""
+    """Tell which of RULES: that of --eval_rule, or the one that suits the other options."""
     return suiting(config.flat(cfg)) if cfg.EVAL.RULE == "auto" else cfg.EVAL.RULE
 
 
 def suiting(options: Mapping[str, Any]) -> str:
-    """Which of RULES --eval_rule auto takes for `options` ({key: value}); what is not among them is not given."""
+    """Tell which of RULES --eval_rule auto takes for `options` ({key: value}); what is not among them is not given."""
     return next(name for name, way in WAYS.items() if way.suits(options))
 
 
 def eval_rule(cfg: Any) -> EvalRule:
-    """How images become inputs and outputs one map: a way of evaluating with the options of EVAL.
+    """Make the rule of how images become inputs and outputs one map: a way of evaluating with the options of EVAL.
 
     Raises UserError for scales that cannot be used, or a way of a system that is not here.
     """

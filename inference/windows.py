@@ -34,7 +34,7 @@ def square(window: int, scale: float) -> tuple[int, int]:
 
 
 def boxes(size: tuple[int, int], window: tuple[int, int], overlap: float) -> list[Box]:
-    """Windows over an input of `size` (h, w), column by column; one that is larger than the input ends with it."""
+    """Lay windows over an input of `size` (h, w), column by column; a larger one than the input ends with it."""
     (height, width), (high, wide) = size, window
     places = itertools.product(starts(width, wide, overlap), starts(height, high, overlap))
     return [Box(x, y, min(x + wide, width), min(y + high, height)) for x, y in places]
@@ -67,7 +67,7 @@ def over_windows(
     align_corners: bool = False,
     published: bool = False,
 ) -> dict[str, Tensor]:
-    """Outputs of `forward` over windows of `x` (N, 3, h, w), each resized to its window: {name: (N, C, h, w)}.
+    """Run `forward` over windows of `x` (N, 3, h, w), each resized to its window: {name: (N, C, h, w)}.
 
     `published`: scores "pred" divided by `published_counts` instead of `counts`.
     """

@@ -20,7 +20,7 @@ from utils.cli import comma_list, comma_list_or_none, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; what else stands on it goes to the options of train.py."""
+    """Make the command line; what else stands on it goes to the options of train.py."""
     p = tool.parser("Label a folder of images with a trained network.", "--do_flip, --fp16, --arch, --dataset")
     p.add_argument("--snapshot", required=True, help="the teacher: a checkpoint, which tells its network and classes")
     p.add_argument("--images", required=True, help="folder of images, in any depth, of any sizes")
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     return tool.main("scripts/auto_label.py", parser(), labeling.run, "out", argv)
 
 

@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def facts(device: torch.device) -> list[str]:
-    """Versions and the job's own description, a line each."""
+    """List versions and the job's own description, a line each."""
     lines = [f"{name}: {value}" for name, value in environment(device).items()]
     lines.append(f"cores: {os.cpu_count()}")
     lines.append(f"built for CUDA: {torch.version.cuda or 'no'}; CUDA devices: {torch.cuda.device_count()}")
@@ -61,7 +61,7 @@ def facts(device: torch.device) -> list[str]:
 
 
 def driver() -> str:
-    """Version of the NVIDIA driver, or why it is not known."""
+    """Find the version of the NVIDIA driver, or why it is not known."""
     if not shutil.which("nvidia-smi"):
         return "no nvidia-smi here"
     command = ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"]
@@ -70,7 +70,7 @@ def driver() -> str:
 
 
 def where(ranks: distributed.DistributedContext) -> str:
-    """One process: its rank, host, device and free memory."""
+    """Describe one process: its rank, host, device and free memory."""
     text = f"rank {ranks.rank:3d} of {ranks.world} on {socket.gethostname()}: {ranks.device}"
     if ranks.device.type != "cuda":
         return text

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read(path: Path) -> Plan:
-    """The plan in a YAML file; UserError for anything else."""
+    """Read the plan in a YAML file; UserError for anything else."""
     tree = yamlfile.load(path)
     try:
         variants = {name: _words(argv) for name, argv in tree["variants"].items()}
@@ -75,14 +75,14 @@ def read(path: Path) -> Plan:
 
 
 def _words(text: str | None) -> list[str]:
-    """Words of a plan; ValueError for `no`, 0 and the like, which are no text."""
+    """Read the words of a plan; ValueError for `no`, 0 and the like, which are no text."""
     if text is not None and not isinstance(text, str):
         raise ValueError
     return shlex.split(text or "")
 
 
 def check(plan: Plan, more: Sequence[str]) -> None:
-    """UserError for words that train.py would refuse, before the first training, and for two variants in one folder."""
+    """Raise UserError, before any training, for words that train.py refuses and for two variants in one folder."""
     folders: dict[str, str] = {}
     for name, argv in plan.variants.items():
         other = folders.setdefault(_folder(name), name)
@@ -110,7 +110,7 @@ def compare(plan: Plan, seeds: Sequence[str], out: Path, more: Sequence[str]) ->
 
 
 def train_once(folder: Path, argv: Sequence[str], more: Sequence[str], title: str = "") -> None:
-    """A training to its end, unless `finished` in its folder says that it was; UserError where that was another one."""
+    """Train to the end, unless `finished` in the folder says that it was done; UserError where that was another."""
     finished, said = folder / FINISHED, shlex.join([*argv, *more])
     before = finished.read_text(encoding="utf-8") if finished.exists() else None
     if before and before != said + "\n":  # empty: from before it was written down
@@ -129,18 +129,18 @@ def call(script: str, *argv: str) -> None:
 
 
 def final(folder: Path, figure: str = MEAN) -> float:
-    """A figure after the last epoch, the mean IoU if no other is named."""
+    """Read a figure after the last epoch, the mean IoU if no other is named."""
     return figures(folder)[figure]
 
 
 def figures(folder: Path) -> dict[str, float]:
-    """The last validation's mean IoU of all, and of each condition, from a run's metrics.csv."""
+    """Read the last validation's mean IoU of all, and of each condition, from a run's metrics.csv."""
     last = RunLog(folder, main=False).history("val")[-1]
     return {key: value for key, value in last.items() if key.startswith(MEAN)}
 
 
 def tables(folders: Folders) -> str:
-    """The table of all images, then those of the conditions that all runs have."""
+    """Write the table of all images, then those of the conditions that all runs have."""
     found = [figures(folder) for of_seeds in folders.values() for folder in of_seeds.values()]
     parts = []
     for figure in [key for key in found[0] if all(key in one for one in found)]:
@@ -151,7 +151,7 @@ def tables(folders: Folders) -> str:
 
 
 def table(scores: Scores) -> str:
-    """Markdown: a row a seed, mean and standard deviation, and the paired differences from the first variant."""
+    """Write Markdown: a row a seed, mean and standard deviation, and the paired differences from the first variant."""
     names = list(scores)
     seeds = list(scores[names[0]])
     lines = ["| seed | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
@@ -164,7 +164,7 @@ def table(scores: Scores) -> str:
 
 
 def spread(values: Sequence[float], sign: str = "") -> str:
-    """Mean and standard deviation of a sample; with a single value there is none."""
+    """Write the mean and standard deviation of a sample; with a single value there is none."""
     deviation = statistics.stdev(values) if len(values) > 1 else math.nan
     return f"{statistics.mean(values):{sign}.2f} +- {deviation:.2f}"
 

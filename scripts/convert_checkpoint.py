@@ -23,7 +23,7 @@ from utils.files import cannot_write, whole
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Make the command line."""
     layouts = writers()
     p = argparse.ArgumentParser(
         description="Rewrite a checkpoint in another layout.",
@@ -60,7 +60,7 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line for a user's mistake."""
+    """Run a command line: exit code 0, or 2 with one line for a user's mistake."""
     args = parser().parse_args(argv)
     return exit_code(lambda: print(convert(args.source, args.target, args.to, args.arch, args.raw)), args.target)
 

@@ -32,7 +32,7 @@ POLYGONS, LABELS = "_polygons.json", "_labelTrainIds.png"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Make the command line."""
     p = argparse.ArgumentParser(description="Polygons of Cityscapes -> labels of train ids.", allow_abbrev=False)
     p.add_argument("--cityscapes_path", required=True, help="folder with gtFine in it")
     p.add_argument("--num_workers", type=int, default=os.cpu_count() or 1, help="processes")
@@ -73,7 +73,7 @@ def run(root: str, workers: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     args = parser().parse_args(argv)
     return exit_code(lambda: print(run(args.cityscapes_path, args.num_workers)), args.cityscapes_path)
 

@@ -34,7 +34,7 @@ COLORS = 255  # of the palette
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Make the command line."""
     p = argparse.ArgumentParser(description="Pseudo-labels: raw ids -> train ids.", allow_abbrev=False)
     p.add_argument("--dataset_root", required=True, help=f"folder with {SOURCE} in it")
     p.add_argument("--num_workers", type=int, default=os.cpu_count() or 1, help="processes")
@@ -74,7 +74,7 @@ def run(root: str, workers: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     args = parser().parse_args(argv)
     return exit_code(lambda: print(run(args.dataset_root, args.num_workers)), args.dataset_root)
 

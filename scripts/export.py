@@ -36,7 +36,7 @@ MOST_ERROR, LEAST_SAME = 1e-3, 0.999  # of the largest value; share of pixels th
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; what else stands on it goes to the options of train.py."""
+    """Make the command line; what else stands on it goes to the options of train.py."""
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -105,7 +105,7 @@ def compare(
 
 
 def _picture(args: argparse.Namespace, module: export.Deployed, rule: EvalRule, size: Sequence[int]) -> torch.Tensor:
-    """A picture's upper left corner of `size`, or all of it where any size is taken."""
+    """Read a picture's upper left corner of `size`, or all of it where any size is taken."""
     bits, note = bits_of_folder([args.image], 0)
     if note:
         print(note)
@@ -134,7 +134,7 @@ def _size(text: str) -> list[int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     args, rest = parser().parse_known_args(argv)
     return exit_code(lambda: run(args, rest), args.out, "nothing was written")
 

@@ -17,7 +17,7 @@ from utils.cli import comma_list, exit_code, place_to_write, start  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run a command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Write the embedded street scenes as files in the Cityscapes layout.")
     parser.add_argument("root", type=place_to_write, help="folder to write to")
     parser.add_argument("--parts", type=comma_list, default="fine", help=f"comma list of {', '.join(toyworld.PARTS)}")

@@ -23,7 +23,7 @@ from utils.cli import exit_code, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Make the command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--source_dir", default="", help="Cityscapes folder with leftImg8bit_sequence and gtFine")
     p.add_argument("--split", default="train", help="of --source_dir")
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
     args = parser().parse_args(argv)
     return exit_code(lambda: propagation.run(args), args.target_dir)
 

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Flags, under the names that runx gives them."""
+    """Make the flags, under the names that runx gives them."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("experiment", type=Path)
     flags.add_argument("-i", "--interactive", action="store_true", help="run here, one after another")
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check_flags(args: argparse.Namespace) -> None:
-    """UserError for flags that contradict each other, or that runx would not quote."""
+    """Raise UserError for flags that contradict each other, or that runx would not quote."""
     if args.limit < 0 or (args.limit and args.interactive):
         raise UserError(f"--limit {args.limit}: runs at a time of a job array, 0 for all; -i runs one after another")
     for name in ("tag", "exp_name"):
@@ -75,7 +75,7 @@ def check_flags(args: argparse.Namespace) -> None:
 
 
 def read_settings(given: Path | None, farm: str | None) -> dict[str, Any]:
-    """runx's settings with those of the farm put in, LOGROOT absolute. UserError for what runx would trip over."""
+    """Read runx's settings with those of the farm put in, LOGROOT absolute. UserError for what runx would trip over."""
     places = [given] if given else [Path(".runx"), Path.home() / ".config/runx.yml"]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
@@ -107,7 +107,7 @@ def check_logroot(logroot: Path, ignored: str, file: Path) -> None:
 
 
 def read_experiment(file: Path, settings: dict[str, Any]) -> None:
-    """UserError for what an experiment lacks, for what is no resource, and for what its runs would not do."""
+    """Raise UserError for what an experiment lacks, for what is no resource, and for what its runs would not do."""
     experiment, written = read_yaml(file), yamlfile.load(file, text=yamlfile.ALL)
     for key in ("CMD", "HPARAMS"):
         if not experiment.get(key):
@@ -126,7 +126,7 @@ def read_experiment(file: Path, settings: dict[str, Any]) -> None:
 
 
 def check_resources(file: Path, asked: dict[str, Any], written: dict[str, Any]) -> None:
-    """UserError for what submit_job would not take; `written`: their text, where they stand in the experiment."""
+    """Raise UserError for what submit_job would not take; `written`: their text, where they stand in the experiment."""
     texts = {f.name for f in dataclasses.fields(Resources) if isinstance(f.default, str)}
     names = [name for f in dataclasses.fields(Resources) for name in (f.name, *f.metadata.get("also", ()))]
     for name, value in asked.items():
@@ -139,7 +139,7 @@ def check_resources(file: Path, asked: dict[str, Any], written: dict[str, Any]) 
 
 
 def check_farm(settings: dict[str, Any]) -> None:
-    """What submitting needs beside the experiment."""
+    """Check what submitting needs beside the experiment."""
     farm = settings["FARM"]
     if not farm:
         raise UserError("the settings of runx name no FARM: give --farm, or -i to run here")
@@ -149,7 +149,7 @@ def check_farm(settings: dict[str, Any]) -> None:
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """A file of names and values. UserError if it is none."""
+    """Read a file of names and values. UserError if it is none."""
     tree = yamlfile.load(file)
     if tree is None:
         raise UserError(f"{file} is empty")
@@ -159,7 +159,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | None = None) -> int:
-    """`python -m runx.runx` with our settings, in which nothing is relative."""
+    """Call `python -m runx.runx` with our settings, in which nothing is relative."""
     argv = ["-i"] * args.interactive + ["-n"] * args.no_run
     for name in ("tag", "exp_name"):
         argv += [f"--{name}", getattr(args, name)] if getattr(args, name) else []
@@ -176,7 +176,7 @@ def runx(args: argparse.Namespace, settings: dict[str, Any], collect: Path | Non
 
 
 def run_here(args: argparse.Namespace, settings: dict[str, Any]) -> int:
-    """All runs on this machine, then their table."""
+    """Do all runs on this machine, then their table."""
     folder = Path(settings["LOGROOT"]) / (args.exp_name or args.experiment.stem)
     before = set(folder.glob("*"))
     code = runx(args, settings)

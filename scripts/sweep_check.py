@@ -24,7 +24,7 @@ PLACEHOLDER = re.compile(r"<[^<>]*>|\$?\{[^{}]*\}|\$\w+|\?{3}")
 
 
 def check(file: Path, experiment: Values, written: Values) -> None:
-    """UserError for what an experiment's runs would not do. `written`: the experiment, every value as text.
+    """Raise UserError for what an experiment's runs would not do. `written`: the experiment, every value as text.
 
     A flag that is not known, or of another type; what runx leaves out although the recipe has it on; runs that are the
     same, or write elsewhere than to their LOGDIR; values that nobody has filled in, and lists that are no sweep.
@@ -49,7 +49,7 @@ def check(file: Path, experiment: Values, written: Values) -> None:
 
 
 def _check_value(place: str, name: str, value: Any, written: Any) -> None:
-    """UserError for what is no value of a flag; `place`: where it stands."""
+    """Raise UserError for what is no value of a flag; `place`: where it stands."""
     if value == []:
         raise UserError(f"{place}: an empty list makes no run at all: give values, or leave it out")
     option = flags().get(f"--{name}")
@@ -71,7 +71,7 @@ def _check_value(place: str, name: str, value: Any, written: Any) -> None:
 
 
 def check_read(place: str, value: Any, written: Any, text: bool) -> None:
-    """UserError where YAML has made something else of a `text`, or another number than one reads there (010, 12:30)."""
+    """Raise UserError where YAML made something else of a `text`, or another number than one reads (010, 12:30)."""
     if value is None or isinstance(value, str):
         return
     if text:
@@ -85,7 +85,7 @@ def check_read(place: str, value: Any, written: Any, text: bool) -> None:
 
 
 def _runs(sets: list[Values]) -> Iterator[dict[str, Any]]:
-    """Values of each run: every set goes on from the first, every list is a sweep."""
+    """List the values of each run: every set goes on from the first, every list is a sweep."""
     for each in sets:
         values = {**sets[0], **each}
         choices = [value if isinstance(value, list) else [value] for value in values.values()]
@@ -93,19 +93,19 @@ def _runs(sets: list[Values]) -> Iterator[dict[str, Any]]:
 
 
 def _behind_train(command: str) -> list[str] | None:
-    """Words behind train.py; None for another command."""
+    """Give the words behind train.py; None for another command."""
     argv = shlex.split(command)
     return next((argv[i + 1 :] for i, word in enumerate(argv) if Path(word).name == "train.py"), None)
 
 
 def _called(run: Values, varying: list[str], number: int) -> str:
-    """How messages call a run: by what differs between the runs."""
+    """Tell how messages call a run: by what differs between the runs."""
     differs = ", ".join(f"{name} {run[name]}" for name in varying if name in run)
     return f"run {number} ({differs})" if differs else f"run {number}"
 
 
 def _check_runs(file: Path, argv: list[str], runs: Mapping[str, Values]) -> None:
-    """UserError for the first run that train.py would refuse, that does something else, or what another one does."""
+    """Raise UserError for the first run that train.py refuses, that does something else, or what another one does."""
     seen: dict[str, str] = {}
     for called, run in runs.items():
         place = f"{file}, {called}" if len(runs) > 1 else str(file)
@@ -148,7 +148,7 @@ def _flags(run: Values) -> dict[str, Any]:
 
 
 def _asked(place: str, argv: list[str], run: Values, more: tuple[str, ...] = ()) -> dict[str, Any]:
-    """{key: value} of every option of the command that runx makes, with `more` words behind it."""
+    """Give {key: value} of every option of the command that runx makes, with `more` words behind it."""
     # Late: --help and mistakes in settings answer at once, without torch.
     import datasets
 

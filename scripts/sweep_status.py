@@ -61,7 +61,7 @@ def show(rows: Sequence[Status]) -> int:
 
 
 def survey(folder: Path, jobs: Mapping[str, str] | None) -> list[Status]:
-    """A row for each run of an experiment; `jobs`: {job: state} of the queue, None where there is no Slurm."""
+    """Make a row for each run of an experiment; `jobs`: {job: state} of the queue, None where there is no Slurm."""
     runs = sorted(path for path in folder.iterdir() if is_run(path))
     if not runs:
         raise UserError(f"{folder} holds no runs")
@@ -69,12 +69,12 @@ def survey(folder: Path, jobs: Mapping[str, str] | None) -> list[Status]:
 
 
 def is_run(path: Path) -> bool:
-    """Whether runx, submit_job or train.py has written something there."""
+    """Tell whether runx, submit_job or train.py has written something there."""
     return any((path / name).exists() for name in (RECORD, "submit_cmd.sh", "train.log"))
 
 
 def experiment(name: str) -> Path:
-    """The folder that a name stands for: a path, or a name below LOGROOT."""
+    """Find the folder that a name stands for: a path, or a name below LOGROOT."""
     if Path(name).is_dir():
         return Path(name)
     if not Path(".runx").is_file():
@@ -88,7 +88,7 @@ def experiment(name: str) -> Path:
 
 
 def queue() -> dict[str, str] | None:
-    """{job: queued, requeued or running} as Slurm says; None where there is none that answers."""
+    """Give {job: queued, requeued or running} as Slurm says; None where there is none that answers."""
     command = ["squeue", "-h", "-r", "-O", "JobArrayID:40,State:20,RestartCnt:10"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -105,7 +105,7 @@ def queue() -> dict[str, str] | None:
 
 
 def status(run: Path, jobs: Mapping[str, str] | None) -> Status:
-    """What the files of a run and the queue say of it."""
+    """Tell what the files of a run and the queue say of it."""
     job = read_job_id(run)
     state, says = state_of(run, jobs)
     log = RunLog(run, main=False)
@@ -123,7 +123,7 @@ def status(run: Path, jobs: Mapping[str, str] | None) -> Status:
 
 
 def state_of(run: Path, jobs: Mapping[str, str] | None) -> tuple[str, str]:
-    """(state, last words) of a run."""
+    """Give (state, last words) of a run."""
     job, log = read_job_id(run), lines(run / "train.log")
     if jobs and job in jobs:
         return jobs[job], ""
@@ -144,19 +144,19 @@ def state_of(run: Path, jobs: Mapping[str, str] | None) -> tuple[str, str]:
 
 
 def ended_with(run: Path) -> int | None:
-    """What the batch script ended with; None if it has not ended, or has not been able to say so."""
+    """Tell what the batch script ended with; None if it has not ended, or has not been able to say so."""
     file = run / "exit_code"
     text = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
     return int(text) if text.isdigit() else None
 
 
 def ending(log: Sequence[str]) -> str:
-    """The state that the last line of a log tells of; empty where that is no end."""
+    """Tell the state that the last line of a log tells of; empty where that is no end."""
     return next((state for words, state in ENDINGS.items() if log and log[-1].startswith(words)), "")
 
 
 def interactive(run: Path, log: Sequence[str]) -> tuple[str, str]:
-    """(state, last words) of a run that no job was made for."""
+    """Give (state, last words) of a run that no job was made for."""
     if state := ending(log):
         return state, log[-1] if state == "failed" else ""
     if not log:
@@ -166,7 +166,7 @@ def interactive(run: Path, log: Sequence[str]) -> tuple[str, str]:
 
 
 def last_error(run: Path, job: str) -> str:
-    """The last line that says why a run ended: of what its job printed, else of the log."""
+    """Find the last line that says why a run ended: of what its job printed, else of the log."""
     task = "_" in job  # of an array, whose files stand beside the runs
     for file in ((run.parent if task else run) / f"slurm-{job}.out", run / "train.log"):
         found = [line for line in lines(file)[-400:] if ERROR.search(line) and not NO_CAUSE.search(line)]
@@ -176,14 +176,14 @@ def last_error(run: Path, job: str) -> str:
 
 
 def lines(file: Path) -> list[str]:
-    """Lines of a log without their time stamps; none if it is not there."""
+    """Read the lines of a log without their time stamps; none if it is not there."""
     if not file.is_file():
         return []
     return [STAMP.sub("", line) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
 
 
 def max_epoch(run: Path) -> str:
-    """The number of epochs that a run was asked for."""
+    """Read the number of epochs that a run was asked for."""
     try:
         return str(json.loads((run / "hparams.json").read_text(encoding="utf-8"))["max_epoch"])
     except (OSError, ValueError, KeyError):
@@ -191,7 +191,7 @@ def max_epoch(run: Path) -> str:
 
 
 def table(rows: Iterable[Status]) -> str:
-    """Aligned columns under a heading; the last one takes what is left of the line."""
+    """Align columns under a heading; the last one takes what is left of the line."""
     cells = [("run", "state", "job", "epoch", "best mIoU %", "says"), *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(5)]
     return "\n".join(

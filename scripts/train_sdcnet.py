@@ -25,7 +25,7 @@ from utils.cli import exit_code, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; published names and defaults where there are such."""
+    """Make the command line; published names and defaults where there are such."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", choices=tuple(MODELS), default="SDCNet2D")
     p.add_argument("--width", type=float, default=1.0, help="share of the published channels, in steps of 1/128")
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, 2 with one line for a user's mistake, 128 + signal if it was stopped."""
+    """Run a command line: exit code 0, 2 with one line for a user's mistake, 128 + signal if it was stopped."""
     args = parser().parse_args(argv)
     return exit_code(lambda: frame_prediction.run(args), args.save, "--resume auto goes on from the last checkpoint")
 

@@ -14,7 +14,7 @@ OLD = script.NAME + ".old"
 
 
 def write_run_script(run: Path, command: str, evaluates: bool, nodes: int, gpus: int) -> str:
-    """`train_cmd.sh` in the folder `run`, which runs or queues `command` again from this folder. Gives a line or none.
+    """Write `train_cmd.sh` into the folder `run`, which runs or queues `command` again from here. Gives a line or none.
 
     One that submit_job has written stays, and so does that of a training which goes on. Another command's is renamed.
     runx leaves a bare command line in `submit_cmd.sh`; it is replaced by a copy that sbatch accepts.

@@ -59,7 +59,7 @@ class Container:
     bind: tuple[str, ...] = ()
 
     def command(self, needed: Sequence[str]) -> str:
-        """Words in front of the command, quoted for the shell; `needed`: folders that it has to see ("": none)."""
+        """Quote the words before the command for the shell; `needed`: folders that it has to see ("": none)."""
         words = [self.runtime, "exec", "--nv"]
         for flag, values in (("--overlay", self.overlay), ("--bind", (*self.bind, *filter(None, needed)))):
             for value in values:
@@ -96,7 +96,7 @@ class Job:
 
 
 def render(job: Job, cluster: Cluster) -> str:
-    """The batch script of `job`, for sbatch and for bash. UserError for what Slurm cannot be told."""
+    """Write the batch script of `job`, for sbatch and for bash. UserError for what Slurm cannot be told."""
     for what, text in (("name", job.name), ("run folder", str(job.run)), ("command", job.command)):
         if "\n" in text or (what != "command" and "\\" in text):
             raise UserError(f"the job's {what} {text!r} holds a line break or a backslash: choose another")
@@ -120,7 +120,7 @@ def render(job: Job, cluster: Cluster) -> str:
 
 
 def render_array(experiment: Path, runs: Sequence[Path], head: Sequence[str], limit: int) -> str:
-    """The batch script of a job array, one task a run; `head`: the `#SBATCH` lines they share, `limit`: at a time."""
+    """Write the batch script of a job array, a task a run; `head`: their `#SBATCH` lines, `limit`: at a time."""
     tasks = f"0-{len(runs) - 1}" + (f"%{limit}" if limit else "")
     folder = str(experiment).replace("%", "%%")
     lines = [
@@ -139,7 +139,7 @@ def render_array(experiment: Path, runs: Sequence[Path], head: Sequence[str], li
 
 
 def directives(job: Job, cluster: Cluster) -> list[str]:
-    """Options of the `#SBATCH` lines, quoted as sbatch reads them."""
+    """Write the options of the `#SBATCH` lines, quoted as sbatch reads them."""
     asked = job.resources
     gpus = f"{cluster.gpu_type}:{asked.gpus}" if cluster.gpu_type else asked.gpus
     output = str(job.run).replace("%", "%%") + "/slurm-%j.out"
@@ -166,7 +166,7 @@ def quoted(text: str) -> str:
 
 
 def environment(cluster: Cluster) -> dict[str, str]:
-    """What a job has to find again, be it queued from another shell: folder of large files, and this Python."""
+    """List what a job has to find again, be it queued from another shell: folder of large files, and this Python."""
     kept = {name: os.environ[name] for name in ("ASSETS_PATH",) if name in os.environ}
     if not cluster.container.image:
         kept["PATH"] = str(Path(sys.executable).parent)
@@ -178,7 +178,7 @@ def _export(name: str, value: str) -> str:
 
 
 def read_cluster(path: Path = SETTINGS) -> Cluster:
-    """Settings of `path`. UserError for what is no setting, or of another type."""
+    """Read the settings of `path`. UserError for what is no setting, or of another type."""
     tree = yamlfile.load(path, f"cluster settings {path}", text=_texts())
     tree = {} if tree is None else tree
     values = _known(tree, Cluster, str(path))
@@ -194,14 +194,14 @@ def read_cluster(path: Path = SETTINGS) -> Cluster:
 
 
 def _texts() -> set[str]:
-    """Settings that are text: an account 0123 is no number."""
+    """Name the settings that are text: an account 0123 is no number."""
     parts = {"": Cluster, "resources.": Resources, "container.": Container}
     kinds = ((f"{part}{f.name}", f.default) for part, kind in parts.items() for f in dataclasses.fields(kind))
     return {name for name, default in kinds if isinstance(default, (str, tuple))}
 
 
 def _known(tree: Any, kind: type, where: str) -> dict[str, Any]:
-    """{field: value} of a mapping, checked against the dataclass `kind`; empty values are left out."""
+    """Give {field: value} of a mapping, checked against the dataclass `kind`; empty values are left out."""
     if not isinstance(tree, dict):
         raise UserError(f"{where}: expected names and values, found {type(tree).__name__}")
     fields = {f.name: f for f in dataclasses.fields(kind)}

@@ -36,6 +36,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse whose errors are one line of ours."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise UserError in place of argparse's message and usage."""
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
             names = [name for action in self._actions for name in action.option_strings]
@@ -48,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Flags of submit_job; those of `Resources` are what RESOURCES of an experiment may name."""
+    """Make the flags of submit_job; those of `Resources` are what RESOURCES of an experiment may name."""
     flags = _Parser(prog="submit_job", description=__doc__, allow_abbrev=False)
     flags.formatter_class = argparse.RawDescriptionHelpFormatter
     flags.add_argument("--name", help="name of the job")
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_job(args: argparse.Namespace, cluster: Cluster) -> Job:
-    """The job that a command line describes."""
+    """Give the job that a command line describes."""
     for name in ("name", "command", "logdir"):
         if not getattr(args, name):
             raise UserError(f"--{name} is missing (submit_job --help)")
@@ -98,7 +99,7 @@ def read_job(args: argparse.Namespace, cluster: Cluster) -> Job:
 
 
 def resources(args: argparse.Namespace, cluster: Cluster) -> Resources:
-    """What a command line asks for, beside what the cluster's settings say."""
+    """Tell what a command line asks for, beside what the cluster's settings say."""
     given = {f.name: getattr(args, f.name) for f in dataclasses.fields(Resources)}
     asked = {**cluster.resources, **{name: value for name, value in given.items() if value is not None}}
     check_time(str(asked.get("time", "")))
@@ -109,7 +110,7 @@ def resources(args: argparse.Namespace, cluster: Cluster) -> Resources:
 
 
 def check_time(text: str) -> None:
-    """UserError for a bare number that is probably a time of day which YAML has turned into seconds."""
+    """Raise UserError for a bare number that is probably a time of day which YAML has turned into seconds."""
     if text.isdigit() and int(text) >= 60:
         raise UserError(
             f'--time {text}: write hours, minutes, seconds in quotes, "24:00:00" (bare, YAML counts seconds)'
@@ -117,7 +118,7 @@ def check_time(text: str) -> None:
 
 
 def check_plain(what: str, value: Any) -> None:
-    """UserError for a value that runx, which does not quote, would hand to a shell as something else."""
+    """Raise UserError for a value that runx, which does not quote, would hand to a shell as something else."""
     found = SHELL.search(str(value))
     if found:
         kind = "a blank" if found[0].isspace() else found[0]
@@ -125,7 +126,7 @@ def check_plain(what: str, value: Any) -> None:
 
 
 def check_runx(command: str, logdir: Path) -> None:
-    """UserError if runx made this command out of something that it would have had to quote, or write in full."""
+    """Raise UserError if runx made this command out of something that it would have had to quote, or write in full."""
     runx = RUNX.fullmatch(command)
     if not runx:
         return
@@ -141,13 +142,13 @@ def check_runx(command: str, logdir: Path) -> None:
 
 
 def check_shared(folder: Path) -> None:
-    """UserError for the LOGROOT that `.runx` comes with."""
+    """Raise UserError for the LOGROOT that `.runx` comes with."""
     if folder.is_relative_to(NOT_SHARED):
         raise UserError(f"LOGROOT in .runx is {NOT_SHARED}: set it to a folder that all nodes of the cluster see")
 
 
 def submit_run(job: Job, cluster: Cluster, dry_run: bool) -> None:
-    """One run: its script, its record, sbatch."""
+    """Submit one run: its script, its record, sbatch."""
     if dry_run:
         print(script.render(job, cluster), end="")
         return
@@ -168,7 +169,7 @@ def submit_written(run: Path) -> None:
 
 
 def submit_array(experiment: Path, limit: int, runs: Sequence[Path] = (), dry_run: bool = False) -> None:
-    """`runs` of an experiment, or all that wait, as one job array, `limit` at a time."""
+    """Submit `runs` of an experiment, or all that wait, as one job array, `limit` at a time."""
     if limit < 0:
         raise UserError(f"--limit {limit}: runs at a time, 0 for all")
     experiment = experiment.resolve()
@@ -212,6 +213,6 @@ def sbatch(file: Path) -> str:
 
 
 def read_job_id(run: Path) -> str:
-    """The number of a run's job; empty if it waits, or was started otherwise."""
+    """Give the number of a run's job; empty if it waits, or was started otherwise."""
     file = run / JOB
     return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""

@@ -106,3 +106,12 @@ def test_setup_installs_what_is_asked_for(tmp_path: Path, stamps: list[str], fla
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^echo \"installing (\S+)", said, re.M) == ([installs] if installs else [])
     assert ("--require-hashes -r requirements.lock" in said) == (installs == "requirements.lock")
+
+
+def test_tests_mirror_the_tree() -> None:
+    """Each folder of tests is one of the code; what is about another system lies in its folder, or is a whole run."""
+    tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(tests) > 150
+    assert not [str(path) for path in tests if not (ROOT / path.parent).is_dir()]
+    of_systems = [path for path in tests if re.search("csail|paddle|nvidia", path.name) and path.parts[0] != "compat"]
+    assert not [str(path) for path in of_systems if len(path.parts) > 1]

@@ -30,24 +30,24 @@ def _gray(image: np.ndarray) -> np.ndarray:
 
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8, blended with black: 0 is black, 1 the image."""
+    """Blend (H, W, 3) uint8 with black: 0 is black, 1 the image."""
     return cv2.LUT(image, _table(_LEVELS * factor))
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8, blended with the mean of its gray version: 0 is flat gray, 1 the image."""
+    """Blend (H, W, 3) uint8 with the mean of its gray version: 0 is flat gray, 1 the image."""
     mean = int(cv2.mean(_gray(image))[0] + 0.5)
     return cv2.LUT(image, _table(mean + (_LEVELS - mean) * factor))
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8, blended with its gray version: 0 is gray, 1 the image."""
+    """Blend (H, W, 3) uint8 with its gray version: 0 is gray, 1 the image."""
     gray = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(image, factor, gray, 1.0 - factor, 0.0)
 
 
 def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
-    """(H, W, 3) uint8 with its hue turned by `shift` of a full circle, in [-0.5, 0.5]."""
+    """Turn the hue of (H, W, 3) uint8 by `shift` of a full circle, in [-0.5, 0.5]."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)  # hue over all of 0..255
     levels = np.arange(256)
     turned = (levels + round(shift * 256)) % 256
@@ -56,13 +56,13 @@ def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
 
 
 def blur_gaussian(image: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W, 3) blurred with standard deviation `sigma` pixels, cut off at four of them."""
+    """Blur (H, W, 3) with standard deviation `sigma` pixels, cut off at four of them."""
     side = 2 * math.ceil(4 * sigma) + 1
     return cv2.GaussianBlur(image, (side, side), sigma)
 
 
 def blur_bilateral(image: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W, 3) uint8 blurred within regions of like color (Tomasi and Manduchi 1998).
+    """Blur (H, W, 3) uint8 within regions of like color (Tomasi and Manduchi 1998).
 
     `sigma` pixels in space; in color the standard deviation of the image itself.
     """
@@ -89,7 +89,7 @@ class ColorJitter:
         return cls(strength, strength, strength, min(strength, 0.5))
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample in other colors."""
+        """Give the sample in other colors."""
         assert sample.image.dtype == np.uint8, "colors are changed before normalization"
         adjusters = (adjust_brightness, adjust_contrast, adjust_saturation)
         amounts = zip(adjusters, (self.brightness, self.contrast, self.saturation), strict=True)
@@ -106,7 +106,7 @@ class ColorJitter:
 
 
 def enhance(image: np.ndarray, kind: str, factor: float) -> np.ndarray:
-    """(H, W, 3) uint8 through Pillow's enhancer `kind`: "Brightness", "Contrast" or "Color"."""
+    """Put (H, W, 3) uint8 through Pillow's enhancer `kind`: "Brightness", "Contrast" or "Color"."""
     return np.asarray(getattr(ImageEnhance, kind)(Image.fromarray(image)).enhance(factor))
 
 
@@ -129,7 +129,7 @@ class Distort:
     hue: float = 63.0
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample in other colors, uint8."""
+        """Give the sample in other colors, uint8."""
         image = sample.image.astype(np.uint8)
         steps = [*("Brightness", "Contrast", "Color") * (self.strength > 0), *("hue",) * (self.hue > 0)]
         rng.shuffle(steps)
@@ -150,7 +150,7 @@ class Normalize:
     every: bool = False
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample, normalized; nothing is drawn."""
+        """Give the sample, normalized; nothing is drawn."""
         if sample.image.dtype == np.uint8 and not self.every:
             return sample
         image = (sample.image / np.float32(255) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
@@ -166,7 +166,7 @@ class Blur:
     high: float
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample with a blurred image."""
+        """Give the sample with a blurred image."""
         return replace(sample, image=self.blur(sample.image, rng.uniform(self.low, self.high)))
 
 

@@ -70,7 +70,7 @@ def draw_offset(length: int, crop: int, center: int | None, slide: bool, rng: ra
 
 
 def cut_image(image: np.ndarray, window: Window, fill: Sequence[int]) -> np.ndarray:
-    """(H, W, 3) -> (h, w, 3), what resizing the whole image (bicubic, as published) and cropping then would give.
+    """Cut (H, W, 3) -> (h, w, 3), what resizing the whole image (bicubic, as published) and cropping then would give.
 
     Only the source pixels of the window, and the kernel's reach round them, are touched; positions agree to half a
     source pixel. Padding of a float image, which is normalized already, is 0; that of a uint8 image is `fill`.
@@ -84,7 +84,7 @@ def cut_image(image: np.ndarray, window: Window, fill: Sequence[int]) -> np.ndar
 
 
 def cut_label(label: np.ndarray, window: Window, ignore: int) -> np.ndarray:
-    """(H, W) -> (h, w) by nearest neighbor: the label of the pixel that holds each new pixel's center."""
+    """Cut (H, W) -> (h, w) by nearest neighbor: the label of the pixel that holds each new pixel's center."""
     rows, columns = (_Span.of(window, label.shape, axis).nearest() for axis in (0, 1))
     return _pad(np.take(np.take(label, rows, axis=0), columns, axis=1), window, (ignore,))
 
@@ -110,6 +110,7 @@ class _Span:
 
     @classmethod
     def of(cls, window: Window, shape: tuple[int, ...], axis: int) -> _Span:
+        """Find the span of an axis (0: rows) of an image of `shape` (H, W, ...)."""
         length, whole = shape[axis], window.whole[axis]
         lo, hi = window.visible(axis)
         margin = math.ceil(_BICUBIC_SUPPORT * max(1.0, whole / length)) + 1
@@ -162,7 +163,7 @@ class RandomScaleCrop:
         return Window(whole, (top, left), size)
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """`sample` cut to the crop size; its center is used up."""
+        """Cut `sample` to the crop size; its center is used up."""
         window = self.draw(sample, rng)
         return cut(sample, window, self.fill, self.ignore)
 
@@ -184,7 +185,7 @@ def resize_plain(sample: Sample, factor: float) -> Sample:
 
 
 def pad_crop(sample: Sample, size: Size, offset: Size, fill: float, ignore: int) -> Sample:
-    """The window of `size` (h, w) at `offset` (top, left); what it lacks below and on the right is `fill`, ignored."""
+    """Cut the window of `size` (h, w) at `offset` (top, left); what is missing below and right is `fill`, ignored."""
     window = Window(sample.image.shape[:2], offset, size)  # type: ignore[arg-type]
     rows, columns = (slice(*window.visible(axis)) for axis in (0, 1))
 
@@ -209,7 +210,7 @@ class ResizeCrop:
     ignore: int = 255
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """`sample` cut to the crop size; its center is used up."""
+        """Cut `sample` to the crop size; its center is used up."""
         factor = rng.uniform(self.scale_min, self.scale_max)
         resized = resize_plain(sample, factor)
         center = (None, None) if sample.crop_center is None else [int(c * factor) for c in sample.crop_center[::-1]]
@@ -233,7 +234,7 @@ class FixedSize:
     ignore: int = 255
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample at its new size; nothing is drawn."""
+        """Give the sample at its new size; nothing is drawn."""
         height, width = sample.image.shape[:2]
         edge = height if self.square else max(height, width)
         whole = (max(1, height * self.size // edge), max(1, width * self.size // edge))
@@ -249,7 +250,7 @@ class RandomFlip:
     p: float = 0.5
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample or its mirror image."""
+        """Give the sample or its mirror image."""
         if rng.random() >= self.p:
             return sample
         return moved(sample, cv2.flip(sample.image, 1), lambda label: cv2.flip(label, 1))

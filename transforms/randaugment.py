@@ -28,7 +28,7 @@ MAX_LOST_BITS = 4
 
 
 def auto_contrast(image: np.ndarray, level: float = 0.0, sign: int = 1) -> np.ndarray:
-    """Stretch every channel to the full range; a flat channel stays."""
+    """Stretch every channel of (H, W, 3) uint8 to the full range; a flat channel stays."""
     tables = []
     for channel in cv2.split(image):
         low, high, *_ = cv2.minMaxLoc(channel)
@@ -40,25 +40,25 @@ def auto_contrast(image: np.ndarray, level: float = 0.0, sign: int = 1) -> np.nd
 
 
 def equalize(image: np.ndarray, level: float = 0.0, sign: int = 1) -> np.ndarray:
-    """Equalize the histogram of every channel."""
+    """Equalize the histogram of every channel of (H, W, 3) uint8."""
     return cv2.merge([cv2.equalizeHist(channel) for channel in cv2.split(image)])
 
 
 def posterize(image: np.ndarray, level: float, sign: int = 1) -> np.ndarray:
-    """Drop up to four of the eight bits of every value."""
+    """Drop up to four of the eight bits of every value of (H, W, 3) uint8."""
     lost = round(level * MAX_LOST_BITS)
     return image & np.uint8(0xFF << lost & 0xFF)
 
 
 def solarize(image: np.ndarray, level: float, sign: int = 1) -> np.ndarray:
-    """Invert the values above a threshold that falls from 255 to 0."""
+    """Invert the values of (H, W, 3) uint8 above a threshold that falls from 255 to 0."""
     threshold = 255 * (1 - level)
     levels = np.arange(256)
     return cv2.LUT(image, np.where(levels > threshold, 255 - levels, levels).astype(np.uint8))
 
 
 def sharpness(image: np.ndarray, level: float, sign: int) -> np.ndarray:
-    """Blend with a smoothed version (weights 1, 5 in the middle), or away from it."""
+    """Blend (H, W, 3) uint8 with a smoothed version (weights 1, 5 in the middle), or away from it."""
     kernel = np.ones((3, 3), np.float32)
     kernel[1, 1] = 5.0
     smooth = cv2.filter2D(image, -1, kernel / kernel.sum())
@@ -142,7 +142,7 @@ class RandAugment:
     ignore: int = 255
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """The sample after `count` operations."""
+        """Give the sample after `count` operations."""
         assert sample.image.dtype == np.uint8, "RandAugment works before normalization"
         for name in rng.choices([*COLOR, *GEOMETRIC], k=self.count):
             sample = self.apply(sample, name, rng.choice((-1, 1)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def upcast_to_float32(x: Tensor) -> Tensor:
-    """Half types as float32, others as they are: sums over an image overflow or stall in half."""
+    """Turn half types into float32, others as they are: sums over an image overflow or stall in half."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -29,7 +29,7 @@ class Precision:
     note: str = ""
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Context for the forward pass of the network; losses are computed outside, in float32."""
+        """Make the context for the forward pass of the network; losses are computed outside, in float32."""
         if self.dtype is None:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)

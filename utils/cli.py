@@ -14,7 +14,7 @@ GOES_ON = "the same command goes on from here"
 
 
 def start(main: Callable[[], int | None]) -> int:
-    """A command's exit code, also where those who read its output leave, or lack its letters."""
+    """Run a command; gives its exit code, also where those who read its output leave, or lack its letters."""
     console.prepare()
     try:
         return main() or 0
@@ -51,14 +51,14 @@ def exit_code(
 
 
 def place_to_write(text: str) -> Path:
-    """The type of such a flag, for argparse. An empty name, as a shell makes of an unset variable, is a ValueError."""
+    """Read a path to write to, as a type for argparse. An empty one, a shell's "$UNSET", is a ValueError."""
     if not text.strip():
         raise ValueError
     return Path(text)
 
 
 def comma_list(text: str) -> list[str]:
-    """The type of a flag that takes several, for argparse: what stands between commas. An empty one is a ValueError."""
+    """Split at commas: the type of a flag that takes several, for argparse. An empty one is a ValueError."""
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise ValueError
@@ -66,7 +66,7 @@ def comma_list(text: str) -> list[str]:
 
 
 def comma_list_or_none(text: str) -> list[str]:
-    """The same, where an empty text is an empty list."""
+    """Split as `comma_list`; an empty text is an empty list."""
     return comma_list(text) if text.strip() else []
 
 

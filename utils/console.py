@@ -75,6 +75,6 @@ def flush() -> None:
 
 
 def lost() -> list[str]:
-    """A line for each stream that nobody reads any more."""
+    """Write a line for each stream that nobody reads any more."""
     streams = {name: getattr(getattr(sys, name), "lost", "") for name in ("stdout", "stderr")}
     return [f"{name} goes nowhere from here on ({why}); the run goes on" for name, why in streams.items() if why]

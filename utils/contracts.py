@@ -111,7 +111,7 @@ class DatasetSpec:
         return len(self.classes)
 
     def values(self, train_ids: bool = False) -> dict[int, int]:
-        """{label value in a file: its train id, or the ignore label}; `train_ids`: the files hold train ids.
+        """Give {label value in a file: its train id, or the ignore label}; `train_ids`: the files hold train ids.
 
         A negative id is stored as a byte, Cityscapes' -1 as 255. In train ids 255 is always ignored; otherwise what
         `id_to_train` says of it.

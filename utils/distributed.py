@@ -60,7 +60,7 @@ class DistributedContext:
                 dist.broadcast(buffer, 0)
 
     def gather(self, value: Any) -> list[Any]:
-        """`value` of every rank, in rank order, on every rank (small picklable objects of our own only)."""
+        """Give `value` of every rank, in rank order, on every rank (small picklable objects of our own only)."""
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world
@@ -69,7 +69,7 @@ class DistributedContext:
 
 
 def from_main(ranks: DistributedContext, work: Callable[[], T]) -> T:
-    """What `work` gives on the main process, on all of them. Its UserError is raised on all: nobody waits for it."""
+    """Give on all processes what `work` gives on the main one. Its UserError is raised on all: nobody waits."""
     found: T | None = None
     failed = ""
     if ranks.is_main:
@@ -112,7 +112,7 @@ def _device(local: int) -> torch.device:
 
 
 def layout() -> tuple[int, int]:
-    """(nodes, processes on each) of this run, as its launcher says: torchrun, or srun with a task a process."""
+    """Give (nodes, processes on each) of this run, as its launcher says: torchrun, or srun with a task a process."""
     env = os.environ
     world, nodes = rendezvous.number(env, "WORLD_SIZE", 1), rendezvous.number(env, "SLURM_NNODES", 1, least=1)
     here = rendezvous.number(env, "LOCAL_WORLD_SIZE", max(1, world // nodes), least=1)
@@ -120,7 +120,7 @@ def layout() -> tuple[int, int]:
 
 
 def launcher() -> str:
-    """How this run was started, for its records: "python", or torchrun or srun with its number of processes."""
+    """Tell how this run was started, for its records: "python", or torchrun or srun with its number of processes."""
     nodes, here = layout()
     if nodes * here == 1 or LAUNCHED in os.environ:
         return "python"
@@ -130,7 +130,7 @@ def launcher() -> str:
 
 
 def peer_died(error: RuntimeError) -> bool:
-    """Whether an error only says that another process has ended, whose own message stands elsewhere."""
+    """Tell whether an error only says that another process has ended, whose own message stands elsewhere."""
     text = str(error)
     signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited", "Socket")
     return dist.is_initialized() and any(sign in text for sign in signs)
@@ -147,12 +147,14 @@ class _AllReduce(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:  # noqa: ARG004
+        """Sum `value`, of any shape, over the ranks."""
         total = value.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ARG004
+        """Sum the gradient over the ranks."""
         total = grad.contiguous().clone()
         dist.all_reduce(total)
         return total

@@ -28,6 +28,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def in_short(error: BaseException) -> str:
-    """Kind and text of an error in one line: "ValueError: no such mode"."""
+    """Give the kind and text of an error in one line: "ValueError: no such mode"."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -34,7 +34,7 @@ ADVICE = {
 
 
 def reason(error: BaseException) -> str:
-    """What the system said, in its words; torch hides it behind an error of its container."""
+    """Tell what the system said, in its words; torch hides it behind an error of its container."""
     cause = _of_the_system(error)
     if cause is not None:
         return str(cause.strerror)
@@ -42,7 +42,7 @@ def reason(error: BaseException) -> str:
 
 
 def advice(error: BaseException) -> str:
-    """What to do about a file that could not be written."""
+    """Tell what to do about a file that could not be written."""
     cause = _of_the_system(error)
     return ADVICE.get(cause.errno or 0, ELSEWHERE) if cause else ELSEWHERE
 
@@ -56,7 +56,7 @@ def _of_the_system(error: BaseException | None) -> OSError | None:
 
 
 def cannot_write(path: Path, error: BaseException) -> UserError:
-    """The one line about a file that could not be written."""
+    """Give the one line about a file that could not be written."""
     return UserError(f"cannot write {path}: {reason(error)}; {advice(error)}")
 
 
@@ -71,7 +71,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[BinaryIO]:
-    """A stream beside `path` that takes its place once the block has ended well, and is gone if it has not.
+    """Open a stream beside `path` that takes its place once the block has ended well, and is gone if it has not.
 
     Permissions are those that the user's umask gives. `durable`: on the disk, a power cut notwithstanding. `shared`:
     several processes may write this file at once, each its own. Raises what the system raises.
@@ -99,7 +99,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[object]], end: str = "\n") -> str:
-    """Rows as the text of a CSV file, each line ended by `end`."""
+    """Write rows as the text of a CSV file, each line ended by `end`."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end).writerows(rows)
     return text.getvalue()

@@ -16,7 +16,7 @@ STEPS, ZERO = 64.0, 2**15
 
 
 def name(sequence: str, frame: int, other: int) -> str:
-    """The file of the flow that says for each pixel of `frame` where it lies in `other`."""
+    """Give the file of the flow that says for each pixel of `frame` where it lies in `other`."""
     return f"{sequence}_{frame:06d}_{other:06d}_flow.png"
 
 
@@ -36,7 +36,7 @@ def _decoded(path: Path) -> np.ndarray | None:
 
 
 def read(path: Path) -> np.ndarray:
-    """(H, W, 2) float32 pixels (dx, dy), NaN where unknown. UserError if there is no such file, or another kind."""
+    """Read (H, W, 2) float32 pixels (dx, dy), NaN where unknown. UserError for a missing file or another kind."""
     if not path.is_file():
         raise UserError(f"no flow {path}: its file has to be there, as a PNG of 16 bits in KITTI's manner")
     pixels = _decoded(path)

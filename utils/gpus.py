@@ -20,7 +20,7 @@ def one(devices: Sequence[int]) -> None:
 
 
 def present(devices: Sequence[int], count: int) -> Sequence[int]:
-    """The numbers of these GPUs as they are; UserError for one that is not among the `count` GPUs of this machine."""
+    """Give these numbers of GPUs as they are; UserError for one that is not among the `count` of this machine."""
     if devices and max(devices) >= count:
         there = f"they are 0-{count - 1}" if count > 1 else "there is GPU 0 alone" if count else "there is none"
         advice = "" if count else "; leave it out to compute on the CPU"
@@ -33,6 +33,6 @@ def _text(devices: Sequence[int]) -> str:
 
 
 def visible(chosen: Sequence[int]) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls the GPUs that this process would see under these numbers."""
+    """Tell what CUDA_VISIBLE_DEVICES calls the GPUs that this process would see under these numbers."""
     names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return [names[number] if names else str(number) for number in chosen]

@@ -36,7 +36,7 @@ def remove_stale(folder: Path, made: Mapping[Path, Sequence[Path]], name: str = 
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a PNG has its beginning and its end, another file any content."""
+    """Tell whether a PNG has its beginning and its end, another file any content."""
     with open(file, "rb") as stream:
         head = stream.read(len(_PNG[0]))
         if file.suffix.lower() != ".png":
@@ -65,7 +65,7 @@ def _stamp(inputs: Sequence[Path]) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The record; a damaged one knows nothing."""
+    """Read the record; a damaged one knows nothing."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):

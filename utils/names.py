@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def valid(text: str) -> str:
-    """`text` as UTF-8 can have it: what is no character becomes a replacement character; lines stay."""
+    """Write `text` as UTF-8 can have it: what is no character becomes a replacement character; lines stay."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -22,18 +22,18 @@ def valid(text: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name on one line: as `valid`, and line breaks, tabs and the like by their escapes."""
+    """Write a name on one line: as `valid`, and line breaks, tabs and the like by their escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in valid(name))
 
 
 def _is_bytes(text: str) -> bool:
-    """Whether every lone surrogate stands for a byte, as those of file names do."""
+    """Tell whether every lone surrogate stands for a byte, as those of file names do."""
     return all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in text)
 
 
 @contextmanager
 def utf8_path(path: Path) -> Iterator[Path]:
-    """A path for libraries that take UTF-8 alone: `path`, or its name in a folder that is linked for as long."""
+    """Give a path for libraries that take UTF-8 alone: `path`, or its name in a folder that is linked for as long."""
     if valid(str(path)) == str(path):
         yield path
         return

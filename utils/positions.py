@@ -30,7 +30,7 @@ def _along(side: int, like: Tensor) -> Tensor:
 def sample(
     x: Tensor, positions: Tensor, align_corners: bool = True, mode: str = "bilinear", padding: str = "border"
 ) -> Tensor:
-    """What lies at `positions`: (N, C, H, W), (N, 2, h, w) -> (N, C, h, w).
+    """Sample what lies at `positions`: (N, C, H, W), (N, 2, h, w) -> (N, C, h, w).
 
     Without `align_corners` -1 and 1 are the outer edges of the first and last pixel, so that `grid` is not quite where
     the pixels are. `padding`: beyond them lies the nearest pixel ("border"), or 0 ("zeros").
@@ -39,8 +39,8 @@ def sample(
 
 
 def in_units_of(size: Sequence[int], name: str, value: Tensor) -> Tensor:
-    """The output `name` (N, C, h, w) of a part of a map of `size` (H, W), at its resolution: offsets, which have the
-    units of the part, in those of the whole; all else as it is.
+    """Express the output `name` (N, C, h, w) of a part of a map of `size` (H, W), at its resolution: offsets, which
+    have the units of the part, in those of the whole; all else as it is.
     """
     if name not in OFFSETS:
         return value

@@ -20,14 +20,14 @@ _SHORTAGES = {
 
 
 def shortage(error: RuntimeError) -> str:
-    """The line about what the processes lack that pass pictures on; "" for any other error."""
+    """Give the line about what the processes lack that pass pictures on; "" for any other error."""
     text = " ".join(str(error).split())
     cure = next((cure for sign, cure in _SHORTAGES.items() if sign in text), "")
     return f"pictures cannot pass from process to process ({text[-120:]}): {cure}, or use --num_workers 0" * bool(cure)
 
 
 def fate(code: int, fewer: str = "start fewer of them") -> str:
-    """Why a process has ended with `code`, counted as `Process.exitcode` does (-9: by SIGKILL), and what to do.
+    """Tell why a process has ended with `code`, counted as `Process.exitcode` does (-9: by SIGKILL), and what to do.
 
     `fewer`: what to tell where there are too many of them.
     """

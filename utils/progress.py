@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 
 def progress(items: Iterable[T], label: str, total: int, lines: int = 5, shown: bool = True) -> Iterator[T]:
-    """The items. Beside them on stderr a bar, or, where that is no terminal, about `lines` lines with the time left.
+    """Iterate over the items. Beside them on stderr stands a bar, or, where that is no terminal, about `lines` lines
+    with the time left.
 
     `total` 0: unknown; a line every hundred items then.
     """

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 def number(env: Mapping[str, str], name: str, otherwise: int, least: int = 0) -> int:
-    """A whole number of the environment, `otherwise` where it is not set. UserError for anything else."""
+    """Read a whole number of the environment, `otherwise` where it is not set. UserError for anything else."""
     text = env.get(name, "").strip()
     if text and not (text.isdecimal() and int(text) >= least):
         raise UserError(f"{name}={text} in the environment is no whole number from {least} on: correct or unset it")
@@ -43,7 +43,7 @@ def number(env: Mapping[str, str], name: str, otherwise: int, least: int = 0) ->
 
 
 def place(env: Mapping[str, str], local_rank: int = 0) -> Place:
-    """What torchrun, or srun with an address to meet at, says of this process; alone where nothing does.
+    """Read what torchrun, or srun with an address to meet at, says of this process; alone where nothing does.
 
     `local_rank`: the old launcher's argument. UserError for variables that leave open who is who.
     """
@@ -63,12 +63,12 @@ def place(env: Mapping[str, str], local_rank: int = 0) -> Place:
 
 
 def _in_step(env: Mapping[str, str]) -> bool:
-    """Whether srun has started this process; the batch script itself also has SLURM_PROCID=0."""
+    """Tell whether srun has started this process; the batch script itself also has SLURM_PROCID=0."""
     return "SLURM_STEP_ID" in env or "SLURM_STEP_NUM_TASKS" in env
 
 
 def _tasks(env: Mapping[str, str]) -> int:
-    """Processes that Slurm has started, where they have an address to meet at."""
+    """Give the processes that Slurm has started, where they have an address to meet at."""
     if "MASTER_ADDR" not in env or "WORLD_SIZE" in env:
         return 1
     job = number(env, "SLURM_NTASKS", 1)
@@ -82,7 +82,7 @@ def _tasks(env: Mapping[str, str]) -> int:
 
 
 def join(rank: int, world: int) -> Store:
-    """The store of all processes, once all have come. UserError where they do not, and a line before a long wait."""
+    """Make the store of all processes, once all have come; UserError where not, and a line before a long wait."""
     env = os.environ
     launched = "SLURM_STEP_ID" in env or "TORCHELASTIC_RUN_ID" in env
     waiting = Waiting(number(env, PATIENCE, LAUNCHED if launched else ALONE, least=1))
@@ -126,7 +126,7 @@ class Waiting:
 
 
 def _address(env: Mapping[str, str]) -> tuple[str, int]:
-    """Where process 0 listens. UserError for a host that is not known."""
+    """Tell where process 0 listens. UserError for a host that is not known."""
     lacking = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not env.get(name, "").strip()]
     if lacking:
         raise UserError(f"several processes, but no {' and no '.join(lacking)} says where they meet: torchrun does")

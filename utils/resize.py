@@ -52,5 +52,5 @@ def short_side_scale(size: Sequence[int], short: float, longest: float) -> float
 
 
 def rounded_up(length: int, multiple: int) -> int:
-    """The next multiple, or `length` where it is one."""
+    """Give the next multiple, or `length` where it is one."""
     return -(-length // multiple) * multiple

@@ -35,17 +35,17 @@ def read(path: str | Path, where: str = "", names: bool = False) -> str:
 
 
 def lines(path: str | Path, where: str = "", names: bool = False) -> list[str]:
-    """Lines of a file: only ends of lines part them, not all that Unicode counts as one and names may hold."""
+    """Read the lines of a file: only ends of lines part them, not all that Unicode counts as one and names may hold."""
     return read(path, where, names).removesuffix("\n").split("\n")
 
 
 def check_utf8(line: str, where: str) -> None:
-    """UserError for a line, read with `names`, that holds bytes that are no UTF-8."""
+    """Raise UserError for a line, read with `names`, that holds bytes that are no UTF-8."""
     _decoded(line.encode("utf-8", "surrogateescape"), where, False, "{where}")
 
 
 def parse_json(text: str) -> Any:
-    """What a JSON text says. UserError for a key that stands twice in an object, ValueError for what is no JSON."""
+    """Read a JSON text. UserError for a key that stands twice in an object, ValueError for what is no JSON."""
     return json.loads(text, object_pairs_hook=_once)
 
 

@@ -18,7 +18,7 @@ _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".t
 
 
 def to_array(values: Tensor | np.ndarray) -> np.ndarray:
-    """The same values as an array on the host."""
+    """Give the same values as an array on the host."""
     return values.cpu().numpy() if isinstance(values, Tensor) else values
 
 
@@ -40,7 +40,7 @@ def bit_colors(first: int = 0) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, classes: Tensor | np.ndarray, palette: Palette, alpha: float = 0.5) -> np.ndarray:
-    """The image under translucent class colors: alpha = 1 shows the colors alone."""
+    """Draw the image under translucent class colors: alpha = 1 shows the colors alone."""
     return cv2.addWeighted(image, 1 - alpha, colorize(classes, palette), alpha, 0)
 
 
@@ -50,7 +50,7 @@ def wrong_pixels(classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: 
 
 
 def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: int) -> np.ndarray:
-    """The image dimmed and gray, wrong pixels red, ignored ones black."""
+    """Draw the image dimmed and gray, wrong pixels red, ignored ones black."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     out = np.repeat((gray * RIGHT_DIM).astype(np.uint8)[..., None], 3, axis=2)
     out[wrong_pixels(classes, label, ignore_label)] = WRONG

@@ -19,7 +19,7 @@ from utils.progress import progress
 
 
 def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, workers: int | None = None) -> None:
-    """`task(job)` for all jobs, in `workers` processes (None: up to 4). `task` is a function of a module."""
+    """Run `task(job)` for all jobs, in `workers` processes (None: up to 4). `task` is a function of a module."""
     if workers is None:
         workers = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     workers = min(workers, len(jobs))

@@ -25,7 +25,7 @@ ALL = _All()  # every value is text, also a null that was written
 
 
 def load(path: str | Path, where: str = "", text: Container[str] = ()) -> Any:
-    """What a file says, None for an empty one; `where`: how messages call it, its path otherwise.
+    """Read what a file says, None for an empty one; `where`: how messages call it, its path otherwise.
 
     Keys are text. `text`: dotted keys whose values, and the entries of whose lists, are text as well: `no`, `1.0` and
     `010` stay what was written; a null alone stays one, unless it is ALL. UserError, with the line, for a key that
@@ -77,7 +77,7 @@ class _Check:
         self.above.remove(id(node))
 
     def _named(self, name: Node, prefix: str) -> str:
-        """The dotted key of a name, which becomes text."""
+        """Give the dotted key of a name, which becomes text."""
         key, line = f"{prefix}{name.value}", name.start_mark.line + 1
         if not isinstance(name, ScalarNode):
             raise UserError(f"{self.where}, line {line}: a name is needed in front of a colon, not a list")
@@ -98,7 +98,7 @@ class _Check:
 
 
 def _said(error: Exception, where: str) -> str:
-    """What is wrong with a file that is no YAML, in one line."""
+    """Tell what is wrong with a file that is no YAML, in one line."""
     mark = getattr(error, "problem_mark", None)
     reason = getattr(error, "problem", None) or str(error)
     if getattr(error, "context", "") == "expected a single document in the stream":

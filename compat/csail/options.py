@@ -78,12 +78,12 @@ FLAGS = {
 
 
 def is_theirs(tree: Tree) -> bool:
-    """Whether a file is one of theirs: it has one of their keys."""
+    """Tell whether a file is one of theirs: it has one of their keys."""
     return any(key in KEYS for key, _ in leaves(tree))
 
 
 def translate(foreign: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(their key, our key, value) of what has a counterpart; UserError for what has another value than theirs can."""
+    """Give (their key, our key, value) of what has a counterpart; UserError for another value than theirs can have."""
     for key, value in foreign.items():
         ours = KEYS[key][0]
         if key == "TRAIN.optim":
@@ -103,7 +103,7 @@ def translate(foreign: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def ignored_flags(context: ParseContext) -> list[str]:
-    """What was asked for and has no effect, there as here: images without random flips."""
+    """List what was asked for and has no effect, there as here: images without random flips."""
     flips = {
         "DATASET.random_flip": context.foreign.get("DATASET.random_flip"),
         "--random_flip": context.legacy_flags.get("--random_flip"),
@@ -112,7 +112,7 @@ def ignored_flags(context: ParseContext) -> list[str]:
 
 
 def overrides(context: ParseContext) -> dict[str, Any]:
-    """{our key: value} of what takes several of their keys: folders, weights, GPUs.
+    """Give {our key: value} of what takes several of their keys: folders, weights, GPUs.
 
     `context.legacy_flags`: {flag: value} of FLAGS. UserError where older flags are not for that, or contradict others.
     """
@@ -153,14 +153,14 @@ def problems(cfg: Any) -> dict[str, object]:
 
 
 def _check_named(foreign: Mapping[str, Any]) -> None:
-    """UserError for a folder to write to without a name."""
+    """Raise UserError for a folder to write to without a name."""
     for name in ("DIR", "TEST.result", "--ckpt", "--result"):
         if name in foreign and not str(foreign[name] or "").strip():
             raise UserError(f"{name} is empty: name the folder that the run writes to")
 
 
 def _weights(foreign: Mapping[str, Any], suffix: str, mode: str) -> dict[str, Any]:
-    """Where encoder and decoder start from: the run's folder, or two files that are named."""
+    """Find where encoder and decoder start from: the run's folder, or two files that are named."""
     start = str(foreign.get("TRAIN.start_epoch", 0))
     if mode and "DIR" in foreign:
         end = suffix or f"_{foreign.get('TEST.checkpoint' if mode == 'folder' else 'VAL.checkpoint', 'epoch_20.pth')}"
@@ -178,7 +178,7 @@ def _weights(foreign: Mapping[str, Any], suffix: str, mode: str) -> dict[str, An
 
 
 def _check(foreign: Mapping[str, Any], legacy_flags: Mapping[str, str], mode: str, chosen: Collection[str]) -> None:
-    """UserError for older flags that say again what another flag says, or that are of the other mode."""
+    """Raise UserError for older flags that say again what another flag says, or that are of the other mode."""
     names = [flag for flag in ("--id", "--ckpt") if flag in legacy_flags]
     weights = [flag for flag in ("--weights_encoder", "--weights_decoder") if flag in legacy_flags]
     for flags, key, other in (

@@ -27,12 +27,12 @@ class Pair(NamedTuple):
 
 
 def is_pair(path: str | os.PathLike[str]) -> bool:
-    """Whether a path names two files: it is a folder, or no file and has a comma."""
+    """Tell whether a path names two files: it is a folder, or no file and has a comma."""
     return os.path.isdir(path) or (not os.path.isfile(path) and "," in os.fspath(path))
 
 
 def files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Encoder's and decoder's file of a path that `is_pair`; of a folder those of the newest epoch that has both.
+    """Find encoder's and decoder's file of a path that `is_pair`; of a folder those of the newest epoch that has both.
 
     Raises UserError where there are not two.
     """
@@ -45,7 +45,7 @@ def files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
 
 
 def read(path: str | os.PathLike[str]) -> Pair:
-    """Content of the files of a path that `is_pair`; errors as `safe_load.single`."""
+    """Read the content of the files of a path that `is_pair`; errors as `safe_load.single`."""
     encoder, decoder = files(path)
     return Pair(safe_load.single(encoder), safe_load.single(decoder), (encoder, decoder))
 

@@ -24,7 +24,7 @@ class SideBySide(PictureFolder):
         self.spec, self._labeled = spec, 0
 
     def files(self, item: EvalItem) -> dict[str, bytes]:
-        """The picture of one image (H, W, 3): (H, 3 W, 3), or (H, 2 W, 3) without a label."""
+        """Make the picture of one image (H, W, 3): (H, 3 W, 3), or (H, 2 W, 3) without a label."""
         maps = [classes for classes in (item.label, item.prediction.classes) if classes is not None]
         parts = [item.image, *(colorize(classes, self.spec.palette) for classes in maps)]
         self._labeled += item.label is not None

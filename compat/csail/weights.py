@@ -28,7 +28,7 @@ _CLASSIFIER = re.compile(r"conv_last\.(\d\.)*bias")
 
 
 def parse(content: Any, place: str = "") -> Weights | None:
-    """The weights under `encoder.` and `decoder.`, or None if this is another layout.
+    """Give the weights under `encoder.` and `decoder.`, or None if this is another layout.
 
     Raises UserError where a file is not of the kind that its place says.
     """
@@ -51,7 +51,7 @@ def parse(content: Any, place: str = "") -> Weights | None:
 
 
 def _state(content: Any, file: Path, kind: str) -> dict[str, Tensor]:
-    """The entries of one of the two; UserError where they are those of the other, or none."""
+    """Give the entries of one of the two; UserError where they are those of the other, or none."""
     place, _ = places.choose(content)
     state = tensors(place.state) if place else {}
     if not state:
@@ -62,7 +62,7 @@ def _state(content: Any, file: Path, kind: str) -> dict[str, Tensor]:
 
 
 def _options(folder: str, base: str, decoder: str, classes: int | None) -> dict[str, Any]:
-    """What goes with such a network: its parts, and how the published ones see ADE20K."""
+    """Tell what goes with such a network: its parts, and how the published ones see ADE20K."""
     named = _FOLDER.fullmatch(folder)
     encoder = named["encoder"] if named and named["base"] == base else ""
     options: dict[str, Any] = {"MODEL.ENCODER": "hrnetv2" if base == "hrnetv2" else encoder, "MODEL.DECODER": decoder}
@@ -72,7 +72,7 @@ def _options(folder: str, base: str, decoder: str, classes: int | None) -> dict[
 
 
 def encoder_of(names: Mapping[str, Tensor]) -> str:
-    """The encoder that has such entries, of any dilation; empty if it is none that is known here."""
+    """Give the encoder that has such entries, of any dilation; empty if it is none that is known here."""
     if any(name.startswith("features.") for name in names):
         return "mobilenetv2"
     if any(name.startswith("stage2.") for name in names):
@@ -88,7 +88,7 @@ def encoder_of(names: Mapping[str, Tensor]) -> str:
 
 
 def decoder_of(names: Mapping[str, Tensor]) -> str:
-    """The decoder that has such entries; empty if it is none that is known here."""
+    """Give the decoder that has such entries; empty if it is none that is known here."""
     if "ppm_last_conv.0.weight" in names:
         return "upernet_lite" if len(names["ppm_last_conv.0.weight"]) == 256 else "upernet"
     kind = "ppm" if "ppm.0.1.weight" in names else "c1" if "cbr.0.weight" in names else ""
@@ -96,13 +96,13 @@ def decoder_of(names: Mapping[str, Tensor]) -> str:
 
 
 def _question(base: str, decoder: str) -> str:
-    """What to ask a user for where the folder does not name the network, with what its entries tell."""
+    """Tell what to ask a user for where the folder does not name the network, with what its entries tell."""
     encoders = f" {base}, {base}dilated or {base}_dilated16 (its dilation is not in the files)" if base else ""
     return f"give both --arch_encoder{encoders} and --arch_decoder{f' {decoder}' if decoder else ''}"
 
 
 def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
-    """{name of a file: its state}, as the published code saves them after epoch K, counted from 1.
+    """Give {name of a file: its state}, as the published code saves them after epoch K, counted from 1.
 
     Raises UserError for weights of a network without encoder and decoder.
     """
@@ -117,7 +117,7 @@ def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
 
 
 def _with_extra(state: Mapping[str, Tensor], momentum: float) -> dict[str, Tensor]:
-    """The state with the buffers of a synchronized batch norm behind each norm's own.
+    """Give the state with the buffers of a synchronized batch norm behind each norm's own.
 
     They hold the running statistics as sums over a decaying count of steps. 1 / momentum is the count that a long
     training ends at, so that one that goes on from here moves as slowly.

@@ -22,12 +22,12 @@ _PLAIN = (f"{EXTRA}.STAGE", f"{EXTRA}.FINAL_CONV_KERNEL")
 
 
 def is_theirs(tree: Tree) -> bool:
-    """Whether a file is one of theirs: it names its network or data, or has a part, in their way."""
+    """Tell whether a file is one of theirs: it names its network or data, or has a part, in their way."""
     return any(key in _TELLING or key.startswith((f"{EXTRA}.", "TEST.", "CUDNN.")) for key, _ in leaves(tree))
 
 
 def translate(foreign: ForeignValues) -> Iterator[tuple[str, str, Any]]:
-    """(their key, our key, value) of what has a counterpart; UserError for a value that is not known here."""
+    """Give (their key, our key, value) of what has a counterpart; UserError for a value that is not known here."""
     for key, value in foreign.items():
         value = _plain(value)
         if isinstance(KEYS[key][1], bool) and value not in (True, False):
@@ -45,7 +45,7 @@ def translate(foreign: ForeignValues) -> Iterator[tuple[str, str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Text as their code reads it: "(0,1)" and "0,1" are numbers, "True" is a truth."""
+    """Read text as their code reads it: "(0,1)" and "0,1" are numbers, "True" is a truth."""
     try:
         value = ast.literal_eval(value) if isinstance(value, str) else value
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 
 
 def _numbers(key: str, value: Any, count: int = 0) -> list[Any]:
-    """`value` as a list of `count` numbers, or any number of them."""
+    """Read `value` as a list of `count` numbers, or any number of them."""
     found = value if isinstance(value, list) else [value]
     if not all(isinstance(x, (int, float)) for x in found) or len(found) != (count or max(1, len(found))):
         raise UserError(f"{key} takes {count or 'a list of'} numbers, not {value!r}")
@@ -62,7 +62,7 @@ def _numbers(key: str, value: Any, count: int = 0) -> list[Any]:
 
 
 def ignored_flags(context: ParseContext) -> list[str]:
-    """What was asked for and has no effect: there neither, or since its file is not there, which they pass over."""
+    """List what was asked for and has no effect: it has none there, or its file is missing, which they pass over."""
     foreign = {key: _plain(value) for key, value in context.foreign.items()}
     found = [f"{key} {foreign[key]}" for key in IGNORED if key in foreign and foreign[key] != KEYS[key][1]]
     if not (context.values["EVAL.MODE"] or _frozen(context)):
@@ -72,7 +72,7 @@ def ignored_flags(context: ParseContext) -> list[str]:
 
 
 def overrides(context: ParseContext) -> dict[str, Any]:
-    """{our key: value} of what takes several of their keys: network, data, losses, sizes, where a run starts.
+    """Give {our key: value} of what takes several of their keys: network, data, losses, sizes, where a run starts.
 
     UserError for a network or dataset that is not known here, and for stages that do not fit together.
     """
@@ -110,7 +110,7 @@ def _network(foreign: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _width(foreign: Mapping[str, Any]) -> dict[str, Any]:
-    """The width that the channels of all stages tell; UserError where a stage is none of HRNet's."""
+    """Give the width that the channels of all stages tell; UserError where a stage is none of HRNet's."""
     width = 0
     for stage in STAGES:
         number = int(stage[len("STAGE")])
@@ -129,7 +129,7 @@ def _width(foreign: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _losses(foreign: Mapping[str, Any], arch: str) -> dict[str, Any]:
-    """Weights of classes, and terms: OCR's auxiliary prediction has no hard pixels in HRNet's code."""
+    """Give the weights of classes, and the terms: OCR's auxiliary prediction has no hard pixels in HRNet's code."""
     found: dict[str, Any] = {}
     if "DATASET.DATASET" in foreign:
         found["LOSS.CLASS_WEIGHTS"] = "cityscapes" if foreign["DATASET.DATASET"] in _DATASETS else "none"
@@ -164,7 +164,7 @@ def _augmentation(foreign: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data(context: ParseContext) -> dict[str, Any]:
-    """Dataset, its folder, and its lists, whose paths start from the folder that this one lies in.
+    """Give the dataset, its folder, and its lists, whose paths start from the folder that this one lies in.
 
     A list of test images, where they are to be evaluated, means predictions of the test images.
     """
@@ -194,7 +194,7 @@ def _data(context: ParseContext) -> dict[str, Any]:
 
 
 def _evaluation(foreign: Mapping[str, Any]) -> dict[str, Any]:
-    """Scales and mirror images, which validation while training goes without."""
+    """Give the scales and mirror images, which validation while training goes without."""
     found: dict[str, Any] = {}
     if "TEST.SCALE_LIST" in foreign:
         scales = sorted(_numbers("TEST.SCALE_LIST", foreign["TEST.SCALE_LIST"]), key=lambda scale: scale != 1)

@@ -45,7 +45,7 @@ _OCR_BACK = {ours: theirs for theirs, ours in _OCR.items()}
 
 
 def parse(content: Any, place: str = "") -> Weights | None:
-    """The weights, or None if this is another layout."""
+    """Give the weights, or None if this is another layout."""
     if not isinstance(content, dict) or "arch" in content:  # NVIDIA's files name their network
         return None
     entries = content.get("state_dict", content)
@@ -70,7 +70,7 @@ def parse(content: Any, place: str = "") -> Weights | None:
 
 
 def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
-    """{"": the bare state dict that these codes save, with a grid where there are offsets}."""
+    """Give {"": the bare state dict that these codes save, with a grid where there are offsets}."""
     state = {f"{_WRAPPER}{name}": x for name, x in _published(weights.state).items()}
     if not any(name.startswith(head) for head in ("aux_head_offset.", "offset_layer.") for name in weights.state):
         return {"": state}
@@ -80,14 +80,14 @@ def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
 
 
 def fitting(state: Mapping[str, Tensor], known: Collection[str]) -> Mapping[str, Tensor]:
-    """The entries of HRNet with OCR as a network of the names `known` has them: published, where its trunk has no name,
-    or those of ocrnet.HRNet. Others stay as they are.
+    """Give the entries of HRNet with OCR as a network of the names `known` has them: published, where its trunk has no
+    name, or those of ocrnet.HRNet. Others stay as they are.
     """
     return _published(state) if "conv1.weight" in known else state
 
 
 def _published(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The entries of ocrnet.HRNet under their published names; other networks' as they are."""
+    """Give the entries of ocrnet.HRNet under their published names; other networks' as they are."""
     if "ocr.conv3x3_ocr.0.weight" not in state:
         return state
     return {renamed(name, _OCR_BACK): x for name, x in state.items()}

@@ -13,7 +13,7 @@ from network.weights.layouts import Layout
 
 
 def parse(content: Any, place: str = "") -> Weights | None:
-    """The weights, or None if this is another layout."""
+    """Give the weights, or None if this is another layout."""
     if place or not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         return None
     optimizer = content.get("optimizer")
@@ -42,7 +42,7 @@ def _arch(command: str) -> str:
 
 
 def write(weights: Weights) -> dict[str, Any]:
-    """{"": the dict that NVIDIA's code saves, with `mean_iu` as a plain float}."""
+    """Give {"": the dict that NVIDIA's code saves, with `mean_iu` as a plain float}."""
     content = {
         "epoch": weights.epoch,
         "arch": weights.arch,

@@ -23,13 +23,13 @@ Node = dict[str, Any]
 
 
 def is_theirs(tree: Node) -> bool:
-    """Whether a file is one of PaddleSeg's."""
+    """Tell whether a file is one of PaddleSeg's."""
     whole = isinstance(tree.get("model"), dict) and bool({"type", "backbone"} & set(tree["model"]))
     return whole or "_base_" in tree
 
 
 def options(tree: Node) -> dict[str, Any]:
-    """Our {key: value} for such a file; UserError that names, in one line, everything that is not known here.
+    """Give our {key: value} for such a file; UserError that names, in one line, everything that is not known here.
 
     What is understood is taken out of a copy of the tree: the rest is what is not.
     """
@@ -57,7 +57,7 @@ def options(tree: Node) -> dict[str, Any]:
 
 
 def _own(tree: Any) -> Any:
-    """A copy in which no part is the same as another one (YAML's anchors make such)."""
+    """Make a copy in which no part is the same as another one (YAML's anchors make such)."""
     if isinstance(tree, dict):
         return {name: _own(value) for name, value in tree.items()}
     return [_own(value) for value in tree] if isinstance(tree, list) else tree
@@ -71,7 +71,7 @@ def _move(node: Node, values: dict[str, Any], keys: dict[str, str]) -> None:
 
 
 def _fill(node: Node, **defaults: Any) -> None:
-    """What their code takes where a file says nothing."""
+    """Fill in what their code takes where a file says nothing."""
     for name, value in defaults.items():
         node.setdefault(name, value)
 
@@ -84,7 +84,7 @@ def _drop(node: Node, **defaults: Any) -> None:
 
 
 def _chosen(node: Node, table: dict[str, Any], name: str = "type") -> Any:
-    """What the table has for their name, None where it has not: then the name stays."""
+    """Tell what the table has for their name, None where it has not: then the name stays."""
     word = str(node.get(name)).lower()
     if word in table:
         node.pop(name)
@@ -126,7 +126,7 @@ def _dataset(node: Node, values: dict[str, Any]) -> None:
 
 
 def _augmentation(steps: list[Node], values: dict[str, Any]) -> None:
-    """The steps of --aug_table paddle, in its order; others stay, and so does one out of order."""
+    """Take the steps of --aug_table paddle, in its order; others stay, and so does one out of order."""
     values |= {"AUG.TABLE": "paddle", "AUG.SCALE_MIN": 1.0, "AUG.SCALE_MAX": 1.0, "AUG.COLOR": 0.0, "AUG.HUE": 0.0}
     done: list[str] = []
     for step in steps:
@@ -212,7 +212,7 @@ def _losses(node: Node, values: dict[str, Any]) -> None:
 
 
 def _leaves(tree: Any, path: str = "") -> Iterator[str]:
-    """Everything that is left, as path=value."""
+    """List everything that is left, as path=value."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             yield from _leaves(value, f"{path}.{name}" if path else str(name))

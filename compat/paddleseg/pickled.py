@@ -44,7 +44,7 @@ class _Allowance:
         self.left = left
 
     def take(self, count: int) -> None:
-        """UserError where it is used up."""
+        """Raise UserError where it is used up."""
         self.left -= count
         if self.left < 0:
             raise UserError("refused, since its arrays are larger than the file")
@@ -95,10 +95,10 @@ def _ndarray(*_: Any) -> Any:
 
 
 def _makers(allowance: _Allowance) -> dict[str, _Maker]:
-    """{name in the file: what takes its place}; NumPy 1 and 2 have other module names, protocol 2 those of Python 2."""
+    """Map names in the file to what takes their place; NumPy 1 and 2 and protocol 2 (Python 2) have other ones."""
 
     def encode(text: str, encoding: str) -> bytes:
-        """How protocol 2 writes bytes."""
+        """Encode as protocol 2 writes bytes."""
         if encoding != "latin1":
             raise UserError(f"refused, since it encodes bytes as {encoding!r}")
         allowance.take(len(text))
@@ -125,8 +125,8 @@ def _unknown(reader: Any) -> None:
 
 
 def _with_text_as_keys(opcode: bytes, keys: slice) -> Callable[[Any], None]:
-    """What the opcode does to a dict, its keys being `keys` of the stack. Nested tuples have no bound on their hashing:
-    it may take for ever, or more of the stack than there is.
+    """Do what the opcode does to a dict, its keys being `keys` of the stack. Nested tuples have no bound on their
+    hashing: it may take for ever, or more of the stack than there is.
     """
     done = pickle._Unpickler.dispatch[opcode[0]]
 
@@ -158,7 +158,7 @@ class _Reader(pickle._Unpickler):
         self.makers = _makers(_Allowance(2 * size))  # protocol 2 has every content as text, and then as bytes
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """What a name of the file stands for; UserError for names that no array needs."""
+        """Tell what a name of the file stands for; UserError for names that no array needs."""
         name = f"{module_name}.{global_name}"
         if name not in self.makers:
             raise UserError(f"refused, since it asks for {name!r}; only arrays of numbers are read")
@@ -166,7 +166,7 @@ class _Reader(pickle._Unpickler):
 
 
 def load(path: Path) -> Any:
-    """Content of a pickle: dicts, lists, tuples, text, numbers and arrays.
+    """Read the content of a pickle: dicts, lists, tuples, text, numbers and arrays.
 
     Raises UserError, without the file's name, for what is refused; anything else for what is broken.
     """
@@ -175,7 +175,7 @@ def load(path: Path) -> Any:
 
 
 def _finished(value: Any, known: dict[int, Any]) -> Any:
-    """Arrays in place of what stood for them, at any depth; `known`: by id, what has been looked at already."""
+    """Put arrays in place of what stood for them, at any depth; `known`: by id, what has been looked at already."""
     if id(value) not in known:
         known[id(value)] = _finish(value, known)
     return known[id(value)]

@@ -24,7 +24,7 @@ class PseudoColor(PictureFolder):
         self._palette = [tuple(color) for color in self._table.tolist()]
 
     def files(self, item: EvalItem) -> dict[str, bytes]:
-        """Both pictures of one image."""
+        """Make both pictures of one image."""
         name, classes = f"{file_stem(item.name)}.png", to_array(item.prediction.classes)
         return {
             f"{ADDED}/{name}": encode_png(overlay(item.image, classes, self._palette, COLOR)),

@@ -60,17 +60,17 @@ _BARE = {  # layers without a norm
 
 
 def is_own(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is Paddle's, by its suffix."""
+    """Tell whether a file is Paddle's, by its suffix."""
     return Path(path).suffix in pickled.SUFFIXES
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """Content of such a file, with NumPy's arrays; errors as `safe_load.single`."""
+    """Read the content of such a file, with NumPy's arrays; errors as `safe_load.single`."""
     return safe_load.single(Path(path), pickled.load)
 
 
 def rename(name: str) -> str:
-    """Our name of an entry; one of another network keeps its own, but for the running statistics."""
+    """Give our name of an entry; one of another network keeps its own, but for the running statistics."""
     place, _, entry = name.rpartition(".")
     entry = _STATISTICS.get(entry, entry)
     short = place.removeprefix("ocrnet.")
@@ -86,7 +86,7 @@ def rename(name: str) -> str:
 
 
 def parse(content: Any, place: str = "") -> Weights | None:
-    """The weights, or None if there are no arrays where this layout has them, or torch's `state_dict` is."""
+    """Give the weights, or None if there are no arrays where this layout has them, or torch's `state_dict` is."""
     arrays = {} if place or (isinstance(content, dict) and "state_dict" in content) else _arrays(content)
     if not arrays:
         return None
@@ -104,14 +104,14 @@ def parse(content: Any, place: str = "") -> Weights | None:
 
 
 def _arch(state: Mapping[str, Tensor]) -> str:
-    """The network that has such names; none if it is not one of the two that are known here."""
+    """Give the network that has such names; none if it is not one of the two that are known here."""
     if "ocr.cls_head.bias" not in state:
         return ""
     return "ocrnet.HRNet_Mscale" if any(name.startswith("scale_attn.") for name in state) else "ocrnet.HRNet"
 
 
 def _arrays(content: Any) -> dict[str, np.ndarray]:
-    """The arrays of a file, split ones whole again; empty if it holds none. A tensor may be (name, array)."""
+    """Give the arrays of a file, split ones whole again; empty if it holds none. A tensor may be (name, array)."""
     if not isinstance(content, dict):
         return {}
     entries = {key: x[1] if isinstance(x, tuple) and len(x) == 2 else x for key, x in content.items()}
@@ -127,12 +127,12 @@ def _arrays(content: Any) -> dict[str, np.ndarray]:
 
 
 def _tensor(x: np.ndarray) -> Tensor:
-    """As a tensor; what Paddle writes as uint16 are the bits of bfloat16."""
+    """Make a tensor of an array; what Paddle writes as uint16 are the bits of bfloat16."""
     return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16) if x.dtype == np.uint16 else torch.from_numpy(x)
 
 
 def momentum(path: Path, internal: Mapping[str, str]) -> Momentum:
-    """The optimizer's state in the `.pdopt` beside a `.pdparams`; `internal`: {our name of an entry: the optimizer's}.
+    """Give the optimizer's state in the `.pdopt` beside a `.pdparams`; `internal`: {our name: the optimizer's}.
 
     Raises UserError if there is none, or if the two do not belong together.
     """

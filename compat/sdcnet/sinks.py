@@ -34,7 +34,7 @@ class Folders(PictureFolder):
         self._compared = 0
 
     def files(self, item: EvalItem) -> dict[str, bytes]:
-        """The pictures of one image."""
+        """Make the pictures of one image."""
         name, classes = file_stem(item.name), to_array(item.prediction.classes)
         blend = self._blend(item.image, classes)
         files = {

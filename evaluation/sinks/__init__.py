@@ -53,12 +53,12 @@ class SinkEntry(NamedTuple):
 
 
 def when(option: str, make: Callable[[Request], Sink]) -> SinkEntry:
-    """A row for what an option of the group EVAL asks for."""
+    """Make a row for what an option of the group EVAL asks for."""
     return SinkEntry(lambda r: getattr(r.cfg.EVAL, option), make)
 
 
 def of_system(option: str) -> SinkEntry:
-    """The folders of another system, which an option asks for. UserError where that system is not here."""
+    """Make the row of another system's folders, which an option asks for. UserError where it is not here."""
 
     def make(r: Request) -> Sink:
         for part in compat.parts("sinks"):
@@ -106,7 +106,7 @@ class Sinks(list[Sink]):
             sink.add(item)
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
-        """What all of them have found, in their order; every rank calls it."""
+        """Join what all of them have found, in their order; every rank calls it."""
         found = [sink.results(ranks) for sink in self]
         return Results(
             [line for one in found for line in one.lines],
@@ -117,7 +117,7 @@ class Sinks(list[Sink]):
 
 
 def items(batch: EvalBatch, predictions: Sequence[Prediction]) -> Iterator[EvalItem]:
-    """What the sinks take of a batch, image by image; its pixels are not counted yet."""
+    """Give what the sinks take of a batch, image by image; its pixels are not counted yet."""
     parts = (batch["name"], batch["image"], batch["label"], predictions)
     return (EvalItem(name, image, label, found) for name, image, label, found in zip(*parts, strict=True))
 
@@ -125,7 +125,7 @@ def items(batch: EvalBatch, predictions: Sequence[Prediction]) -> Iterator[EvalI
 def build(
     cfg: Any, spec: DatasetSpec, run_dir: Path, expected: int, conditions: Mapping[str, str] | None = None
 ) -> Sinks:
-    """The sinks of a run folder for `expected` images over all ranks; `conditions`: {name: condition} of images."""
+    """Make the sinks of a run folder for `expected` images of all ranks; `conditions`: {name of an image: its own}."""
     request = Request(cfg, spec, Path(run_dir), expected, conditions or {})
     return Sinks(entry.make(request) for entry in SINKS if entry.asked(request))
 
@@ -136,28 +136,28 @@ def scale_outputs(kind: str, scales: Sequence[float]) -> tuple[str, ...]:
 
 
 def maps(cfg: Any) -> tuple[str, ...]:
-    """Names of the maps that a network gives beside its scores: attention, and what belongs to offset vectors."""
+    """Name the maps that a network gives beside its scores: attention, and what belongs to offset vectors."""
     return scale_outputs("attn", _hierarchical(cfg)) + SEEDS
 
 
 def logits(cfg: Any) -> tuple[str, ...]:
-    """Names of the scores of single scales and short sides."""
+    """Give the names of the scores of single scales and short sides."""
     sides = tuple(f"pred_{side}" for side in cfg.DATASET.IMG_SIZES)
     return scale_outputs("pred", (*_hierarchical(cfg), *_averaged(cfg))) + sides
 
 
 def assets(cfg: Any) -> tuple[str, ...]:
-    """Names of the outputs whose pictures are written: all of them with --dump_assets, else none."""
+    """Give the names of the outputs whose pictures are written: all of them with --dump_assets, else none."""
     return (*logits(cfg), *maps(cfg)) if cfg.EVAL.DUMP_ASSETS else ()
 
 
 def _hierarchical(cfg: Any) -> tuple[float, ...]:
-    """Scales that the network itself fuses."""
+    """Give the scales that the network itself fuses."""
     return cfg.MODEL.N_SCALES or (cfg.MODEL.MSCALE_LO_SCALE, 1.0)
 
 
 def _averaged(cfg: Any) -> tuple[float, ...]:
-    """Scales over which an evaluation takes the mean."""
+    """Give the scales over which an evaluation takes the mean."""
     options = cfg.EVAL
     if options.INFERENCE_MODE and not options.SINGLE_SCALE:
         return options.SCALES
@@ -165,7 +165,7 @@ def _averaged(cfg: Any) -> tuple[float, ...]:
 
 
 def first_pass(cfg: Any) -> str:
-    """Of several passes that are averaged, the one whose further outputs are kept; empty where there is one."""
+    """Name, of several passes that are averaged, the one whose further outputs are kept; empty where there is one."""
     sides, averaged = cfg.DATASET.IMG_SIZES, _averaged(cfg)
     if len(sides) > 1:
         return f"short side {sides[0]}"
@@ -173,5 +173,5 @@ def first_pass(cfg: Any) -> str:
 
 
 def upright(cfg: Any) -> dict[str, Any]:
-    """What the record of pseudo-labels says of images that were turned: a folder without labels is read upright."""
+    """Tell the record of pseudo-labels that images were turned: a folder without labels is read upright."""
     return {"upright": True} if cfg.EVAL.MODE == "folder" and not cfg.EVAL.LABELS else {}

@@ -58,7 +58,7 @@ class Results:
 
 
 def scores_of(counts: Mapping[str, np.ndarray], ranks: DistributedContext) -> dict[str, Scores]:
-    """Scores of what all ranks have counted under each name, (K, K) each; sorted by name, on every rank."""
+    """Give the scores of what all ranks have counted under each name, (K, K) each; sorted by name, on every rank."""
     parts = ranks.gather(counts)
     names = sorted({name for part in parts for name in part})
     return {name: Scores.of(np.sum([part[name] for part in parts if name in part], axis=0)) for name in names}

@@ -15,7 +15,7 @@ from utils.files import csv_text, write_file
 
 
 def iou_rows(scores: Mapping[str, Scores], classes: Sequence[str]) -> list[tuple[str, list[float]]]:
-    """(class, its IoU in each condition), the mean IoU last."""
+    """Give (class, its IoU in each condition), the mean IoU last."""
     rows = [(name, [float(one.iou[k]) for one in scores.values()]) for k, name in enumerate(classes)]
     return [*rows, ("mean IoU", [one.mean_iu for one in scores.values()])]
 

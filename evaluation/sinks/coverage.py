@@ -71,7 +71,7 @@ class Coverage:
         return "".join([csv_text([["image", *titles]]), *rows])
 
     def add(self, name: str, predicted: np.ndarray, kept: np.ndarray) -> None:
-        """Pixels (K,) of an image whose files are written."""
+        """Enter the pixels (K,) of an image whose files are written."""
         append(self._own, _row(name, np.concatenate([predicted, kept])))
 
     def close(self, names: Sequence[str]) -> list[Covered]:
@@ -88,7 +88,7 @@ class Coverage:
 
 
 def _row(name: str, numbers: np.ndarray) -> str:
-    """A line of the file; csv quotes a name with a carriage return only if it is told to."""
+    """Give a line of the file; csv quotes a name with a carriage return only if it is told to."""
     line, quoting = io.StringIO(), csv.QUOTE_ALL if "\r" in name else csv.QUOTE_MINIMAL
     csv.writer(line, lineterminator="\n", quoting=quoting).writerow([name, *numbers.tolist()])
     return line.getvalue()

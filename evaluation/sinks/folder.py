@@ -19,7 +19,7 @@ class PictureFolder(Sink):
         self._written = 0
 
     def files(self, item: EvalItem) -> Mapping[str, bytes]:
-        """{place below the folder: content} of one image."""
+        """Give {place below the folder: content} of one image."""
         raise NotImplementedError
 
     def add(self, item: EvalItem) -> None:
@@ -29,5 +29,5 @@ class PictureFolder(Sink):
         self._written += 1
 
     def written(self, ranks: DistributedContext, what: str = "image") -> str:
-        """How many images all ranks have written, "3 images"."""
+        """Say how many images all ranks have written, "3 images"."""
         return counted(sum(ranks.gather(self._written)), what)

@@ -79,7 +79,7 @@ class Gallery(Sink):
         return Row(item.name, scores.mean_iu if scores else None, error_rate, panels, self._seeds(item))
 
     def _seeds(self, item: EvalItem) -> dict[str, bytes]:
-        """What a network with offset vectors adds; of others nothing."""
+        """Draw what a network with offset vectors adds; of others nothing."""
         pictures = seed_pictures(shrink(item.image, self.long_edge), item.prediction.extras, self.spec.palette)
         blended = any(name.startswith("attn_") for name in item.prediction.extras)
         of = self.single or ("scales blended" if blended else "")

@@ -18,7 +18,7 @@ ABOUT = 10
 
 
 def pictures_of(item: EvalItem, spec: DatasetSpec, extras: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """(H, W, 3) each: input, truth, prediction and error, in this order; without a label input and prediction alone.
+    """Draw input, truth, prediction and error, (H, W, 3) each, in this order; without a label the first and third.
 
     `extras`: outputs of the network that follow where they are there, those of seed pixels left out.
     """
@@ -57,7 +57,7 @@ class Images(PictureFolder):
         self._seen += 1
 
     def files(self, item: EvalItem) -> dict[str, bytes]:
-        """All pictures of one image."""
+        """Make all pictures of one image."""
         prediction, palette = item.prediction, self.spec.palette
         pictures = pictures_of(item, self.spec, self.extras)
         pictures["composite"] = overlay(item.image, prediction.classes, palette)

@@ -24,8 +24,8 @@ _CITY = re.compile(r"(?P<city>[^_]+)_\d{6}_\d{6}_leftImg8bit")
 
 
 def place(name: str) -> str:
-    """Where below `train_extra` the label of an image lies, without suffix: in its city's folder for Cityscapes names,
-    else where its name says.
+    """Tell where below `train_extra` the label of an image lies, without suffix: in its city's folder for Cityscapes
+    names, else where its name says.
     """
     last = file_stem(name).split("__")[-1]
     city = _CITY.fullmatch(last)
@@ -33,7 +33,7 @@ def place(name: str) -> str:
 
 
 def ignored_id(spec: DatasetSpec) -> int:
-    """A label value that reading maps to ignore, 255 where that is one. UserError where there is none."""
+    """Give a label value that reading maps to ignore, 255 where that is one. UserError where there is none."""
     values = spec.values(train_ids=not spec.train_to_id)
     ignored = [value for value, train in values.items() if train == spec.ignore_label]
     if not ignored:
@@ -46,7 +46,7 @@ def ignored_id(spec: DatasetSpec) -> int:
 
 
 def thresholds(parts: Sequence[str], spec: DatasetSpec, default: float = 0.9) -> list[float]:
-    """Least confidence of every class, of "0.9" for all of them and "road=0.95" for one; UserError for others."""
+    """Read the least confidence of every class: "0.9" for all, "road=0.95" for one; UserError for others."""
     known = {name.lower(): k for k, name in enumerate(spec.classes)}
     least, own = default, {}
     for part in parts:

@@ -21,7 +21,7 @@ DIM = 0.55
 
 
 def seed_pictures(image: np.ndarray, extras: Mapping[str, Tensor], palette: Palette) -> dict[str, np.ndarray]:
-    """Four pictures of the size of `image` (H, W, 3), or none where `extras` lack an output of a network with offsets.
+    """Draw four pictures of the size of `image` (H, W, 3), or none where `extras` lack what offsets give.
 
     "arrows": the image, dimmed, with arrows from pixels to their seeds; "initial" and "seed": the classes of these
     scores (K, h, w); "seed_confidence": the share of the seed's scores in the prediction.
@@ -42,7 +42,7 @@ def _at(image: np.ndarray, maps: Tensor) -> Tensor:
 
 
 def arrows(image: np.ndarray, offset: Tensor, confidence: Tensor) -> np.ndarray:
-    """The image (H, W, 3) dimmed, with an arrow from each pixel of a sparse grid to its seed, where that is trusted.
+    """Dim the image (H, W, 3), and draw an arrow from each pixel of a sparse grid to its seed, where that is trusted.
 
     `offset` (2, h, w), x before y in the units of `utils.positions`, and `confidence` (1, h, w), which gives the color
     as in `heat`; the most trusted lie on top. A seed beyond the border lies on it.
@@ -62,7 +62,7 @@ def arrows(image: np.ndarray, offset: Tensor, confidence: Tensor) -> np.ndarray:
 
 
 def _sparse(last: np.ndarray) -> np.ndarray:
-    """Pixels (n, 2), x before y, of a grid over a picture whose last one is `last`."""
+    """Choose pixels (n, 2), x before y, of a grid over a picture whose last one is `last`."""
     step = max(CLOSEST, -(-int(max(last) + 1) // ACROSS))
     x, y = np.meshgrid(*(np.arange(min(step // 2, end), end + 1, step) for end in last))
     return np.stack([x.ravel(), y.ravel()], axis=1)

@@ -54,7 +54,7 @@ def resume(tmp_path: Path) -> Resume:
     def go(first: str, second: str, iteration: int = 0) -> str:
         state, cfg = started(*first.split())
         state.iteration = iteration
-        facts = {"arch": "basic.HRNet", "config": config.flat(cfg)}
+        facts = {"arch": cfg.MODEL.ARCH, "config": config.flat(cfg)}
         path = checkpoint.save_last(state.pack(DistributedContext(), facts), tmp_path, 0)
         other, cfg = started(*second.split(), steps=0)
         text = restore.resume(path, other, config.flat(cfg), DistributedContext(), 8, config.unread(cfg))
@@ -75,7 +75,7 @@ def resume(tmp_path: Path) -> Resume:
         ("--optimizer adamw", "--optimizer adamw --amsgrad", "OPTIM.AMSGRAD False -> True"),
         ("", "--decay_on conv", "OPTIM.DECAY_ON 'all' -> 'conv'"),
         ("--decay_on conv", "--decay_on conv --weight_decay 0", "OPTIM.WEIGHT_DECAY 0.0001 -> 0.0"),
-        ("--lr_decoder 0.1", "", "OPTIM.LR_DECODER 0.1 -> 0.0"),
+        ("--arch encoder_decoder --lr_decoder 0.1", "--arch encoder_decoder", "OPTIM.LR_DECODER 0.1 -> 0.0"),
         ("", "--lr_schedule cosine", "OPTIM.SCHEDULE 'poly' -> 'cosine'"),
     ],
 )

@@ -59,7 +59,7 @@ def _read_flag(
         (_value if WITHOUT_EFFECT[flag] else _switch)(flag, equals, attached, rest)
     elif flag not in known:
         everything = [*known, *NEGATED, *PARTS, *WITHOUT_EFFECT, *legacy_flags, "--cfg", "--help"]
-        alike = nearest(flag, {*everything} - {flag})
+        alike = "" if flag in everything else nearest(flag, everything)
         raise UserError(f"unknown flag {flag}{alike} (python train.py --help all lists them)")
     elif isinstance(known[flag].default, bool):
         line.flags[known[flag].key] = _switch(flag, equals, attached, rest)

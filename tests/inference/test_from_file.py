@@ -92,7 +92,8 @@ def test_a_network_that_its_file_does_not_fill_is_refused(made: Make, tmp_path: 
     name = next(iter(state["net"]))
     del state["net"][name]
     checkpoint.save(state, tmp_path / "less.pth")
-    line = f"less.pth .* does not fill ocrnet.HRNet_Mscale with 3 classes: 1 entries are missing .*, {name} first; .* --classes"
+    line = "less.pth .* does not fill ocrnet.HRNet_Mscale with 3 classes: 1 entries are missing .*"
+    line += f", {name} first; check --arch, --dataset and --classes"
     with pytest.raises(UserError, match=line):
         inference.load(tmp_path / "less.pth")
 

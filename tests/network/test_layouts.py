@@ -207,3 +207,19 @@ def test_places(content: Any, keys: tuple[str, ...] | None) -> None:
     """Optimizers, whose entries go by numbers, are no networks; nor are lists."""
     place, note = places.choose(content)
     assert (place and place.keys) == keys and not note
+
+
+@pytest.mark.parametrize(
+    "names", [("encoder.a", "decoder.a"), ("encoder.a", "decoder.a", "scale_attn.a"), ("ocr.a", "a")]
+)
+@pytest.mark.parametrize("layout", sorted(weights.writers()))
+def test_a_layout_holds_every_entry_or_is_refused(layout: str, names: tuple[str, ...]) -> None:
+    write = weights.writers()[layout].write
+    assert write is not None
+    try:
+        files = write(weights.Weights(dict.fromkeys(names, torch.zeros(1)), "ours")).values()
+    except UserError as error:
+        assert layout == "csail" and "encoder" in str(error)
+    else:
+        states = [content.get("state_dict", content) for content in files]
+        assert sum(len(state) for state in states) == len(names)

@@ -56,7 +56,8 @@ def load(
     cfg = _tree(values)
     cfg.WITHOUT_EFFECT = [*parsed.ignored, *unread_options.notes(values, parsed.given, parsed.from_files)]
     if not dry:
-        _fill_classes(cfg)
+        told = "DATASET.NAME" in checkpoint_config and "DATASET.NAME" not in parsed.given
+        _fill_classes(cfg, f"checkpoint {cfg.RESUME or cfg.SNAPSHOT}: " if told else "")
     theirs = [line for system in FOREIGN_CONFIGS for line, holds in system.problems(cfg).items() if holds]
     found = [*problems(cfg), *theirs, *unread_options.refused(values, parsed.given)]
     if found:
@@ -205,10 +206,14 @@ def _tree(values: dict[str, Any]) -> CfgNode:
     return cfg
 
 
-def _fill_classes(cfg: CfgNode) -> None:
+def _fill_classes(cfg: CfgNode, teller: str) -> None:
+    """Look up what the dataset decides; `teller`: stands before a mistake in its name."""
     import datasets  # late: `--help` and wrong flags answer at once, without torch
 
-    datasets.resolve(cfg)
+    try:
+        datasets.resolve(cfg)
+    except UserError as error:
+        raise UserError(f"{teller}{error}") from None
     if cfg.DATASET.NUM_CLASSES == 0:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 

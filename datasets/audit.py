@@ -91,7 +91,16 @@ def lines(training: Labels, validation: Labels | None, seed: int, workers: int) 
         )
     cure = _cure(training.dataset.spec, pixels.sum(0))
     said = _lines("training", training, pixels, f": it cannot be learned{cure}")
-    return said if validation is None else said + _of_validation(validation, seed, workers)
+    if validation is not None:
+        said += [*_of_validation(validation, seed, workers), *_shared(training, validation)]
+    return said
+
+
+def _shared(training: Labels, validation: Labels) -> list[str]:
+    """Say how many images are in both: scores of what was trained on say little of other images."""
+    seen, shown = ({labels.dataset.items[place].image for place in labels.places} for labels in (training, validation))
+    of = f"{len(seen & shown)} of {_count(len(shown), 'validation image')}"
+    return [f"note: {of} are also trained on: their scores choose the best checkpoint"] if seen & shown else []
 
 
 def _cure(spec: DatasetSpec, counts: np.ndarray) -> str:

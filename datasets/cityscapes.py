@@ -56,11 +56,7 @@ TRAIN_CITIES = (
     "krefeld", "monchengladbach", "strasbourg", "stuttgart", "tubingen", "ulm", "weimar", "zurich",
 )  # fmt: skip
 # What --cv 0, 1, 2 hold out for validation: thirds of the val cities followed by the sorted train cities.
-CV_VAL_CITIES = (
-    VAL_CITIES,
-    ("darmstadt", "dusseldorf", "erfurt"),
-    ("monchengladbach", "strasbourg", "stuttgart"),
-)
+CV_VAL_CITIES = (VAL_CITIES, ("darmstadt", "dusseldorf", "erfurt"), ("monchengladbach", "strasbourg", "stuttgart"))
 CV_ALL = 3  # --cv 3: train on train and val together
 
 _IMAGE_END = "_leftImg8bit.png"

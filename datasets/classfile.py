@@ -10,7 +10,7 @@ from datasets.classes import of_table
 from datasets.palette import distinct
 from utils import yamlfile
 from utils.contracts import DatasetSpec
-from utils.errors import UserError
+from utils.errors import UserError, nearest
 
 _LARGEST = (1 << 16) - 1  # value of a label file
 _KEYS = ("names", "ids", "ignore", "colors", "colours")
@@ -35,17 +35,26 @@ def read(path: str, dataset: str = "list") -> DatasetSpec:
     except (KeyError, TypeError, ValueError, AttributeError):
         advice = "give names: [road, ...], and where needed ids, ignore, colors"
         raise UserError(f"--classes {path} is no table of classes: {advice}") from None
+    _check_keys([str(key) for key in tree], path)
     _check_once(names, path)
-    _check_counts(path, sorted(set(map(str, tree)) - {*_KEYS}), names, ids, colors)
+    _check_counts(path, names, ids, colors)
     _check_values(path, ids, ignored, colors)
     table = zip(names, colors, strict=True)
     return of_table(f"{dataset} ({Path(path).stem})", table, ids, ignored=(255, *ignored))
 
 
-def _check_counts(path: str, unknown: list[str], names: Sequence, ids: Sequence[int], colors: Sequence) -> None:
-    """Raise UserError for unknown parts, and for parts that are not as many as the classes."""
-    if unknown or not names or len(ids) != len(names) or len(colors) != len(names) or len({*ids}) != len(ids):
-        odd = f"{', '.join(unknown)} is unknown" if unknown else f"{len(names)} names, {len({*ids})} different ids"
+def _check_keys(keys: Sequence[str], path: str) -> None:
+    """Raise UserError for unknown parts, and for colors in both spellings."""
+    for key in [key for key in keys if key not in _KEYS]:
+        raise UserError(f"--classes {path}: {key} is unknown{nearest(key, _KEYS)}; known: {', '.join(_KEYS)}")
+    if {"colors", "colours"} <= {*keys}:
+        raise UserError(f"--classes {path}: colors and colours are the same: leave one out")
+
+
+def _check_counts(path: str, names: Sequence, ids: Sequence[int], colors: Sequence) -> None:
+    """Raise UserError for parts that are not as many as the classes."""
+    if not names or not len(names) == len(ids) == len({*ids}) == len(colors):
+        odd = f"{len(names)} names, {len({*ids})} different ids"
         raise UserError(f"--classes {path}: {odd}, {len(colors)} colors; every class needs one of each")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from datasets import cityscapes, classfile, labelids, labelrecord
 from datasets.base import Item, Split
 from datasets.entry import DatasetEntry
-from datasets.files import EXTENSIONS, Found, search
+from datasets.files import EXTENSIONS, Found, search, visible
 from datasets.reading import listing_for_message, require_label, unique_names
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -20,6 +20,8 @@ from utils.visualize import file_stem
 # Without a word on its classes, a folder holds street scenes.
 SPEC = replace(cityscapes.SPEC, name="folder")
 
+# Folders of a mode, as it is called here and elsewhere.
+_MODES = ("train", "training", "val", "valid", "validation", "test", "testing")
 # Endings that an image and its label do not share.
 _ENDINGS = (
     "_leftImg8bit", "_gtFine_labelIds", "_gtFine_labelTrainIds", "_gtCoarse_labelIds", "_gtCoarse_labelTrainIds",
@@ -153,18 +155,24 @@ def _label_of(path: Path, root: Path, of: dict[str, Path], labels: str) -> Path:
     raise UserError(f"image without label: {path} has no file {key}.png (or the like) under {labels}")
 
 
-def _folders(root: str, mode: str, cfg: Any) -> tuple[Path, Path | None]:
-    """Find images and labels of a mode: `images` and `labels` below `root`/`mode`, or else below `root`."""
-    base = Path(cfg.DATASET.ROOT or cfg.EVAL.FOLDER or root)
-    base = base / mode if (base / mode).is_dir() else base
-    images = base / "images" if (base / "images").is_dir() else base
-    return images, base / "labels" if (base / "labels").is_dir() else None
+def _home(base: Path, mode: str, cfg: Any) -> Path:
+    """Find the folder of a mode: `base`/`mode`, or `base` itself; UserError where folders of other modes are there."""
+    there = [path.name for path in visible(base.glob("*")) if path.is_dir() and path.name.lower() in _MODES]
+    if mode in there or not there or (base / "images").is_dir():
+        return base / mode if mode in there else base
+    alike = next((f"call {name} {mode}" for name in there if name.lower().startswith(mode)), "add it")
+    without = ", or train with --do_eval false" if mode == "val" and not cfg.EVAL.MODE else ""
+    raise UserError(f"{base} has {', '.join(there)}, but no folder {mode}: {alike}, or give --list_{mode}{without}")
 
 
 def items(root: str, mode: str, cfg: Any) -> Split:
     """`<root>/images` and `<root>/labels` (or <root>/<mode>/...), or a folder of images alone."""
-    images, labels = _folders(root, mode, cfg)
-    return split(str(images), str(labels or ""), read_spec(root, cfg), cfg.EVAL.LABEL_IDS)
+    home = _home(Path(root), mode, cfg)
+    images, labels = (folder if (folder := home / kind).is_dir() else None for kind in ("images", "labels"))
+    if mode == "train" and not cfg.EVAL.MODE and home.is_dir() and not labels:
+        there = f"no folder labels in {home}, but {listing_for_message(home)}"
+        raise UserError(f"{images or home} has no label; training needs one for each image: {there}")
+    return split(str(images or home), str(labels or ""), read_spec(root, cfg), cfg.EVAL.LABEL_IDS)
 
 
 def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001
@@ -174,8 +182,8 @@ def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001
 
 def training_labels(root: str, cfg: Any) -> dict[str, list[str]]:
     """List {folder: its labels} of training and validation, which may be the same."""
-    folders = dict.fromkeys(_folders(root, mode, cfg)[1] for mode in ("train", "val"))
-    return {str(labels): [str(path) for path in label_files(labels)] for labels in folders if labels}
+    folders = [labels for mode in ("train", "val", "") if (labels := Path(root, mode, "labels")).is_dir()]
+    return {str(labels): [str(path) for path in label_files(labels)] for labels in folders}
 
 
 DATASET = DatasetEntry(SPEC, items, read_spec=read_spec, label_files=training_labels, reads=("CLASSES",))

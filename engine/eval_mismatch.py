@@ -32,7 +32,7 @@ def of(path: Path, options: Mapping[str, Any], rule: str) -> list[str]:
     sizes = trained.get("DATASET.IMG_SIZES", "")
     if sizes and not options["DATASET.IMG_SIZES"] and options["EVAL.RULE"] == "auto":
         lines.append(f"trained with --imgSize {sizes}, evaluated without: add it for the scores of training")
-    before = content.get("config") or {} if is_ours(content) else {}
+    before = metadata.recorded(content, path)
     validated = _rule(before)
     if validated not in ("", rule) and not (sizes or options["EVAL.INFERENCE_MODE"]) and options["EVAL.RULE"] == "auto":
         lines.append(f"its training was validated by the rule {validated}, not {rule}: --eval_rule {validated}")

@@ -57,7 +57,7 @@ def resume(
         for kind in ("net", "ema"):
             finite.check(content[kind] or {}, f"--resume {path}")
         taken = state.unpack(checkpoint.whole(content, path), ranks)
-        _reopen_round(state, content.get("config") or {}, options)
+        _reopen_round(state, metadata.recorded(content, path), options)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
         return f"resumed from {path}, all {len(content['net'])} entries: {where}{taken}{changes}"
     report = load(state.net, path)
@@ -88,7 +88,7 @@ def _check_rounds(content: Any, path: Path, options: Options) -> None:
 
     Others' count in epochs; but not those that count in iterations, which have a place in either.
     """
-    before = content.get("config") or {} if is_ours(content) else {}
+    before = metadata.recorded(content, path)
     was = before.get("TRAIN.SAVE_INTERVAL", 0) if before.get("TRAIN.MAX_ITERS") else 0
     if was != (options["TRAIN.SAVE_INTERVAL"] if options["TRAIN.MAX_ITERS"] else 0):
         flag = "--epoch_iters" if options["TRAIN.EPOCH_ITERS"] else "--max_iters"
@@ -131,7 +131,7 @@ def _changes(
     content: Mapping[str, Any], options: Options, ranks: DistributedContext, path: Path, unread: Collection[str]
 ) -> str:
     """List options that differ from the file's, as text; UserError where the run would no longer be the same."""
-    before = config.as_written(content.get("config") or {})
+    before = config.as_written(metadata.recorded(content, path))
     changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
     for key in ("DATASET.NAME", "SEED", "OPTIM.NAME"):
         if key in changed:

@@ -34,6 +34,8 @@ class Trained(NamedTuple):
 
 def loaded(checkpoint: str | Path, argv: Sequence[str]) -> Trained:
     """Do as `build`, of a file and further flags, with all weights from the file. UserError if one is missing there."""
+    if not str(checkpoint):
+        raise UserError("no checkpoint is named: give the path of one")
     found = build([*argv, "--eval", "folder", "--eval_folder", ".", "--snapshot", str(checkpoint)])
     report = weights_of(found.net, found.cfg.SNAPSHOT)
     report.require_complete(f"{found.cfg.MODEL.ARCH} with {found.cfg.DATASET.NUM_CLASSES} classes")

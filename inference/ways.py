@@ -50,4 +50,7 @@ def eval_rule(cfg: Any) -> EvalRule:
         overlap=options.TILE_OVERLAP,
         align_corners=network.settings(cfg).align_corners,
     )
-    return way.fill(cfg, rule)
+    rule = way.fill(cfg, rule)
+    if cfg.DATASET.IMG_SIZES and options.RULE == "auto" and not rule.short_edge_sizes:
+        raise UserError("--imgSize asks for a rule of a system that is not here: give --eval_rule, or leave it out")
+    return rule

@@ -8,6 +8,7 @@ from typing import Any
 
 from options import archs
 from options.kinds import WORDS
+from options.parts import TRUNKS
 from options.table import NEGATED, PARTS, SEVERAL, WITHOUT_EFFECT, flags
 from utils.errors import UserError, nearest
 
@@ -58,7 +59,8 @@ def _read_flag(
         (_value if WITHOUT_EFFECT[flag] else _switch)(flag, equals, attached, rest)
     elif flag not in known:
         everything = [*known, *NEGATED, *PARTS, *WITHOUT_EFFECT, *legacy_flags, "--cfg", "--help"]
-        raise UserError(f"unknown flag {flag}{nearest(flag, everything)} (python train.py --help all lists them)")
+        alike = "" if flag in everything else nearest(flag, everything)
+        raise UserError(f"unknown flag {flag}{alike} (python train.py --help all lists them)")
     elif isinstance(known[flag].default, bool):
         line.flags[known[flag].key] = _switch(flag, equals, attached, rest)
     else:
@@ -69,14 +71,20 @@ def _read_flag(
 
 
 def _name_network(line: CommandLine) -> None:
-    """--trunk, --head and --scales as the network's name. --trunk alone is an older flag that never did anything."""
+    """--trunk, --head and --scales as the network's name. --trunk alone, with a word that is none of our trunks, is an
+    older flag that never did anything.
+    """
     parts = line.parts
-    if not parts or [*parts] == ["--trunk"]:
+    if not parts or ([*parts] == ["--trunk"] and parts["--trunk"] not in TRUNKS):
         return
+    named = "MODEL.ARCH" in line.flags or "MODEL.ARCH" in line.pairs[::2]
     if missing := [flag for flag in ("--trunk", "--head") if flag not in parts]:
-        raise UserError(f"{[*parts][0]} {[*parts.values()][0]} names a part of a network: also give {missing[0]}")
-    if "MODEL.ARCH" in line.flags:
+        wanted = f"also give {missing[0]}{', in place of --arch' if named else ''}"
+        raise UserError(f"{[*parts][0]} {[*parts.values()][0]} names a part of a network: {wanted}")
+    if named:
         raise UserError("--arch names the whole network: leave it out, or --trunk and --head")
+    if line.flags.get("EVAL.SCALES") == ():  # --scales None beside the other two
+        del line.flags["EVAL.SCALES"]
     line.ignored = [flag for flag in line.ignored if flag not in parts]
     line.flags["MODEL.ARCH"] = archs.compose(parts["--trunk"], parts["--head"], parts.get("--scales", ""))
 

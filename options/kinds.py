@@ -53,7 +53,8 @@ def _int(value: Any) -> int:
     number = _float(value)
     if number != int(number):
         raise ValueError
-    return int(number)
+    digits = isinstance(value, int) or str(value).strip().lstrip("+-").isdecimal()
+    return int(value if digits else number)  # every digit, of which a float has 15
 
 
 def _str(value: Any) -> str:
@@ -63,11 +64,17 @@ def _str(value: Any) -> str:
 
 
 def _parts(value: Any) -> list[Any]:
-    """What stands between the commas of a text, with or without brackets around it; a list as it is."""
+    """What stands between the commas of a text, with or without brackets around it and quotes around each; a list as
+    it is.
+    """
     if isinstance(value, (list, tuple)):
         return list(value)
-    text = "" if value in _OFF else str(value).strip("[]() ")
-    return text.split(",") if text else []
+    text = "" if value in _OFF else str(value).strip()
+    if {text[:1], text[-1:]} & {*"[]()"}:
+        if text[0] + text[-1] not in ("[]", "()"):
+            raise ValueError
+        text = text[1:-1].strip()
+    return [re.sub(r"""^\s*(["'])(.*)\1\s*$""", r"\2", part) for part in text.split(",")] if text else []
 
 
 def _several(item: Callable[[Any], Any], sizes: tuple[int, ...], value: Any) -> tuple[Any, ...]:
@@ -77,12 +84,8 @@ def _several(item: Callable[[Any], Any], sizes: tuple[int, ...], value: Any) -> 
     return found
 
 
-def _name(value: Any) -> str:
-    return str(value).strip()
-
-
 def _names(value: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in map(_name, _parts(value)) if name))
+    return tuple(dict.fromkeys(name for part in _parts(value) if (name := str(part).strip())))
 
 
 def _height_width(value: Any) -> tuple[int, int]:

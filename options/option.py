@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
-from options.kinds import SCALARS, Kind
+from options.kinds import SCALARS, Kind, joined
 from options.readers import Reader
 from utils.errors import UserError, nearest
 
@@ -62,27 +63,19 @@ class Option(NamedTuple):
     def problem(self, value: Any) -> str:
         """What is wrong with a value of the right type; empty where nothing is."""
         numbers = value if isinstance(value, tuple) else (value,)
-        if not any(isinstance(number, (int, float)) and self._outside(number) for number in numbers):
-            return ""
-        if isinstance(value, tuple):
-            return f"{self.name} takes {self.kind.called}, not {self.written(value)!r}"
-        return f"{self.name} {self._bounds()}{value}"
+        odd = [number for number in numbers if isinstance(number, (int, float)) and self._outside(number)]
+        among = f" in {joined(value)}" if len({*numbers}) > 1 else ""
+        return f"{self.name} {self._bounds()}{odd[0]}{among}" if odd else ""
 
     def _outside(self, number: float) -> bool:
-        return number != self.off and (
-            (self.above is not None and number <= self.above)
-            or (self.least is not None and number < self.least)
-            or (self.most is not None and number > self.most)
-            or (self.below is not None and number >= self.below)
-        )
+        bounds = zip((gt, ge, le, lt), (self.above, self.least, self.most, self.below), strict=True)
+        return number != self.off and not all(end is None or inside(number, end) for inside, end in bounds)
 
     def _bounds(self) -> str:
-        end = self.most if self.most is not None else self.below
         off = "" if self.off is None else f", or is {self.off}"
-        if self.above is not None and self.most is not None:
-            return f"lies above {self.above} and at most at {end}{off}, not "
-        if self.above is not None and end is None:
-            return f"must be above {self.above}, not "
-        if end is None:
-            return "must not be negative, it is " if self.least == 0 else f"must be at least {self.least}, not "
-        return f"lies between {self.above if self.least is None else self.least} and {end}{off}, not "
+        if self.least is not None and self.most is not None:
+            return f"lies between {self.least} and {self.most}{off}, not "
+        if self.least == 0 and self.below is None and not off:
+            return "must not be negative, it is "
+        bounds = {"above": self.above, "at least": self.least, "below": self.below, "at most": self.most}
+        return f"must be {' and '.join(f'{word} {end}' for word, end in bounds.items() if end is not None)}{off}, not "

@@ -144,8 +144,7 @@ NEW_ATTENTION = Reader(
 )
 OFFSETS = Reader("networks with offset vectors", lambda run: run.arch.offsets)
 SECOND_BRANCH = Reader(
-    "networks with offset vectors from a second branch",
-    lambda run: run.arch.offsets and run.parts.head.second_branch,
+    "networks with offset vectors from a second branch", lambda run: run.arch.offsets and run.parts.head.second_branch
 )
 HALF = _images("--fp16", lambda run: run.asks("TRAIN.FP16"), False)
 # Of evaluation, also of that in training.
@@ -157,6 +156,8 @@ SLIDING = _images("--inference_mode sliding", lambda run: run.values["EVAL.INFER
 HRNET_RULE = _images("--eval_rule hrnet", lambda run: run.values["EVAL.RULE"] == "hrnet", False)
 FLIPS = _images("--aug_eval", lambda run: run.asks("EVAL.AUG_EVAL"), False)
 # Of a training's images.
+# A checkpoint may bring sizes along.
+SIZES = _images("--imgSize", lambda run: any(map(run.asks, ("DATASET.IMG_SIZES", "SNAPSHOT", "RESUME"))), False)
 CROPS = _images("training on crops, without --imgSize", lambda run: not run.asks("DATASET.IMG_SIZES"))
 UNIFORM = _images(CROPS.of, lambda run: CROPS.reads(run) or not run.asks("DATASET.CLASS_UNIFORM_PCT"))
 UNIFORM_CROPS = _images(
@@ -167,9 +168,7 @@ NAMED_LOSS = _training("a loss without --loss_terms", lambda run: not run.asks("
 DECODER = _training("heads of scene parsing, which are a decoder", lambda run: run.parts.head.decoder, True)
 AUXILIARY = _term("heads with an auxiliary output, as OCR", lambda run: "aux" in run.parts.head.outputs)
 AUXILIARY_RMI = _training(
-    "heads with an auxiliary output under --rmi_loss",
-    lambda run: AUXILIARY.reads(run) and run.asks("LOSS.RMI"),
-    True,
+    "heads with an auxiliary output under --rmi_loss", lambda run: AUXILIARY.reads(run) and run.asks("LOSS.RMI"), True
 )
 SINGLE_SCALES = _term("networks that combine scales", lambda run: bool(run.arch.scales))
 SECOND_HEAD = _term("heads that supervise the map before the last", lambda run: "deepsup" in run.parts.head.outputs)

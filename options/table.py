@@ -15,6 +15,9 @@ from options.option import Option
 # The folder of large files: datasets, weights, caches. Set it here, in the environment, or by `ASSETS_PATH /my/folder`.
 ASSETS_PATH = os.environ.get("ASSETS_PATH", str(Path(__file__).resolve().parents[1] / "assets"))
 
+# A typing error here would not end in hours, or not fit into any memory.
+MOST_SCALE, LEAST_TILE = 10, 16
+
 
 def _table() -> dict[str, list[Option]]:
     o = Option
@@ -53,7 +56,7 @@ def _table() -> dict[str, list[Option]]:
             o("OPTIONS.DEVICES", (), "GPUs of this machine, a process on each: 0-3, or 0,2,4", "--device --gpus --gpu --gpu_id", of=k.gpus),
             o("OPTIONS.SUMMARY", False, "print parameters, multiply-adds, memory; then stop", "--summary"),
             o("OPTIONS.DETERMINISTIC", False, "deterministic kernels on the GPU", "--deterministic"),
-            o("SEED", 0, "seed of weights, sampling, augmentation", "--seed", least=0, common=True),
+            o("SEED", 0, "seed of weights, sampling, augmentation", "--seed", least=0, most=(1 << 63) - 1, common=True),
             o("PUBLISHED", (), "published bugs to switch on, by name, comma-separated", "--published", of=k.names),
         ],
         "Network": [
@@ -63,7 +66,7 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.FC_DIM", 0, "channels of the encoder's last map; 0: as they are", "--fc_dim", least=0, reads=r.part("heads of scene parsing", "fc_dim")),
             o("MODEL.HRNET_WIDTH", 48, "channels of HRNet's highest branch: 48, 32, 18, ...", "--hrnet_width", above=0, reads=r.HRNET),
             o("MODEL.WIDTH_MULT", 1.0, "factor on every channel count of the trunk", "--width_mult", above=0, reads=r.part("trunks that exist in several widths", "width_mult")),
-            o("MODEL.N_SCALES", (), "scales combined at evaluation: 0.5,1.0,2.0", "--n_scales", of=k.floats, above=0, reads=r.SCALES, common=True),
+            o("MODEL.N_SCALES", (), "scales combined at evaluation: 0.5,1.0,2.0", "--n_scales", of=k.floats, above=0, most=MOST_SCALE, reads=r.SCALES, common=True),
             o("MODEL.MSCALE_LO_SCALE", 0.5, "the lower of the two training scales", "--mscale_lo_scale", above=0, below=1, reads=r.TWO_SCALES),
             o("MODEL.SECOND_SCALE_FROM", 0, "epoch from which training also sees the lower scale", "--second_scale_from", least=0, reads=r.SCALES),
             o("MODEL.ALIGN_CORNERS", False, "align corners in bilinear resizing", "--align_corners"),
@@ -132,8 +135,8 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.PRE_SIZE", 0, "long edge before augmentation, and of Mapillary's validation (0: 2177)", "--pre_size", least=0, reads=r.crops("nvidia", "mapillary")),
             o("DATASET.CROP_SIZE", (896, 896), 'training crop: one number, or "height,width"', "--crop_size", of=k.height_width, above=0, reads=r.CROPS, common=True),
             o("DATASET.IMG_SIZES", (), "whole images, this long at the short side: training draws one a batch, evaluation averages all; empty: off", "--imgSize", of=k.ints, above=0),
-            o("DATASET.IMG_MAX_SIZE", 1000, "with --imgSize: the long side at most", "--imgMaxSize", above=0),
-            o("DATASET.PADDING", 8, "with --imgSize: sides become a multiple of this", "--padding_constant", above=0),
+            o("DATASET.IMG_MAX_SIZE", 1000, "with --imgSize: the long side at most", "--imgMaxSize", above=0, reads=r.SIZES),
+            o("DATASET.PADDING", 8, "with --imgSize: sides become a multiple of this", "--padding_constant", above=0, reads=r.SIZES),
             o("DATASET.FULL_CROP", False, "crop of the image's own size", "--full_crop_training", reads=r.crops("nvidia")),
             o("DATASET.TRANSLATE_AUG_FIX", False, "small image at random inside the crop", "--translate_aug_fix", reads=r.crops("nvidia")),
             o("DATASET.LABEL_STRIDE", 1, "labels (and so the loss) at 1/this of the crop", "--label_stride --segm_downsampling_rate", above=0),
@@ -142,12 +145,12 @@ def _table() -> dict[str, list[Option]]:
         "Augmentation": [
             o("AUG.TABLE", "nvidia", "steps: bicubic crops as in NVIDIA's code, or PaddleSeg's", "--aug_table", ("nvidia", "paddle"), reads=r.CROPS),
             o("AUG.SCALE_MIN", 0.5, "lower end of the random resize", "--scale_min", above=0, reads=r.CROPS),
-            o("AUG.SCALE_MAX", 2.0, "upper end of the random resize", "--scale_max", reads=r.CROPS),
+            o("AUG.SCALE_MAX", 2.0, "upper end of the random resize", "--scale_max", above=0, most=MOST_SCALE, reads=r.CROPS),
             o("AUG.COLOR", 0.25, "strength of brightness, contrast, saturation, hue", "--color_aug", least=0),
             o("AUG.HUE", 63.0, "paddle: largest turn of the hue, in 1/256 of the circle", "--hue_aug", least=0, reads=r.crops("paddle")),
             o("AUG.GBLUR", False, "Gaussian blur", "--gblur", reads=r.looks("nvidia")),
             o("AUG.BBLUR", False, "bilateral blur (wins over Gaussian)", "--bblur", reads=r.looks("nvidia")),
-            o("AUG.RAND_AUGMENT", (), 'RandAugment "N,M": operations, magnitude', "--rand_augment", of=k.count_and_magnitude, least=0, reads=r.looks("nvidia")),
+            o("AUG.RAND_AUGMENT", (), 'RandAugment "N,M": operations, magnitude', "--rand_augment", of=k.count_and_magnitude, least=0, most=100, reads=r.looks("nvidia")),
         ],
         "Loss": [
             o("LOSS.IMG_WT", False, "class-weighted cross entropy", "--img_wt_loss", reads=r.NAMED_LOSS),
@@ -215,22 +218,22 @@ def _table() -> dict[str, list[Option]]:
         "Evaluation": [
             o("EVAL.BATCH_SIZE", 1, "images at a time and process", "--bs_val", above=0),
             o("EVAL.MULTI_SCALE", False, "average over --default_scale and --extra_scales", "--multi_scale_inference"),
-            o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale", above=0),
-            o("EVAL.EXTRA_SCALES", (0.5, 2.0), "further scales for --multi_scale_inference", "--extra_scales", of=k.floats, above=0, reads=r.MULTI_SCALE),
+            o("EVAL.DEFAULT_SCALE", 1.0, "scale of the input", "--default_scale", above=0, most=MOST_SCALE),
+            o("EVAL.EXTRA_SCALES", (0.5, 2.0), "further scales for --multi_scale_inference", "--extra_scales", of=k.floats, above=0, most=MOST_SCALE, reads=r.MULTI_SCALE),
             o("EVAL.DO_FLIP", False, "average with the mirrored image", "--do_flip", common=True),
             o("EVAL.RULE", "auto", "how inputs are scaled; auto: csail with --imgSize, paddle for a .pdparams, else nvidia", "--eval_rule", ("auto", "nvidia", "paddle", "csail", "hrnet")),
             o("EVAL.AUG_EVAL", False, "PaddleSeg's switch for its two flips", "--aug_eval"),
             o("EVAL.FLIP_HORIZONTAL", False, "with --aug_eval: as --do_flip", "--flip_horizontal", reads=r.FLIPS),
             o("EVAL.FLIP_VERTICAL", False, "with --aug_eval: average with the image upside down", "--flip_vertical", reads=r.FLIPS),
-            o("EVAL.TILE", 0, "sliding tiles of this size; 0: whole images where they fit", "--tile", least=0),
+            o("EVAL.TILE", 0, "sliding tiles of this size; 0: whole images where they fit", "--tile", least=LEAST_TILE, off=0),
             o("EVAL.TILE_OVERLAP", 0.25, "share of a tile that its neighbor also covers", "--tile_overlap", least=0, below=0.9),
             o("EVAL.INFERENCE_MODE", "", "the sdcnet branch's ways; empty: by --eval_rule", "-im --inference_mode", ("", "sliding", "pooling", "whole")),
-            o("EVAL.SCALES", (0.5, 1.0, 2.0), "with --inference_mode: scales that are averaged", "--scales", of=k.floats, above=0, reads=r.INFERENCE_MODE),
+            o("EVAL.SCALES", (0.5, 1.0, 2.0), "with --inference_mode: scales that are averaged", "--scales", of=k.floats, above=0, most=MOST_SCALE, reads=r.INFERENCE_MODE),
             o("EVAL.BASE_SIZE", 2048, "hrnet: scale 1 has the long side at so many pixels; 0: at its own", "--base_size", least=0, reads=r.HRNET_RULE),
-            o("EVAL.PIECE", (1024, 2048), "hrnet: larger inputs are seen in pieces of this height,width", "--piece", of=k.pair, above=0, reads=r.HRNET_RULE),
+            o("EVAL.PIECE", (1024, 2048), "hrnet: larger inputs are seen in pieces of this height,width", "--piece", of=k.pair, least=LEAST_TILE, reads=r.HRNET_RULE),
             o("EVAL.SINGLE_SCALE", False, "with --inference_mode: scale 1 alone", "--single_scale", reads=r.INFERENCE_MODE),
             o("EVAL.NO_FLIP", False, "with --inference_mode: without mirrored images", "--no_flip", reads=r.INFERENCE_MODE),
-            o("EVAL.WINDOW", 1024, "sliding: side of the windows over a scaled image; a given --crop_size says it as well", "--window", above=0, reads=r.SLIDING),
+            o("EVAL.WINDOW", 1024, "sliding: side of the windows over a scaled image; a given --crop_size says it as well", "--window", least=LEAST_TILE, reads=r.SLIDING),
             o("EVAL.SLIDING_OVERLAP", 1 / 3, "sliding: share of a window that its neighbor also covers", "--sliding_overlap", least=0, below=0.9, reads=r.SLIDING),
             o("EVAL.FIXED_ASPP_POOL", False, "ASPP's image branch averages over 105x105 places at most", "--fixed_aspp_pool", reads=r.ASPP),
             o("EVAL.SPLIT_COUNT", 1, "parts that the list of images is dealt out to", "--split_count", above=0),

@@ -12,8 +12,10 @@ import pytest
 
 import compat
 import config
+import inference
 from datasets.cityscapes import SPEC
 from evaluation import sinks
+from inference import ways
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -147,3 +149,14 @@ def test_folders_of_a_room_that_is_not_here_are_refused(
     monkeypatch.setattr(compat, "parts", lambda kind: ())
     with pytest.raises(UserError, match=f"--{option.lower()} is of a system that is not here: leave it out"):
         sinks.build(cfg, SPEC, tmp_path, 1)
+
+
+@pytest.mark.parametrize("words", [[], ["--eval", "val", "--snapshot", "x"]])
+def test_sizes_of_a_room_that_is_not_here_are_refused(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    cfg = config.load(["--dataset", "toy", "--arch", "basic.HRNet", "--imgSize", "64", *words])
+    assert inference.eval_rule(cfg).short_edge_sizes == (64,)
+    monkeypatch.setattr(ways, "WAYS", {name: way for name, way in ways.WAYS.items() if name != "csail"})
+    with pytest.raises(UserError, match="--imgSize asks for a rule of a system that is not here: give"):
+        inference.eval_rule(cfg)
+    cfg = config.load(["--dataset", "toy", "--arch", "basic.HRNet", "--imgSize", "64", "--eval_rule", "nvidia", *words])
+    assert not inference.eval_rule(cfg).short_edge_sizes

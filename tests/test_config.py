@@ -251,6 +251,40 @@ def test_lists_on_the_command_line() -> None:
     assert config.load(["DATASET.MEAN", "0,0.5,1"]).DATASET.MEAN == (0.0, 0.5, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (("--n_scales", '["0.5", "1.0"]'), "MODEL.N_SCALES", (0.5, 1.0)),
+        (("--n_scales", "( 0.5,1.0 )"), "MODEL.N_SCALES", (0.5, 1.0)),
+        (("--n_scales", "[]"), "MODEL.N_SCALES", ()),
+        (("--conditions", "['fog', \"rain\"]"), "DATASET.CONDITIONS", ("fog", "rain")),
+        (("--seed", str(2**53 + 1)), "SEED", 2**53 + 1),
+        (("--seed", "1e3"), "SEED", 1000),
+        (("--n_scales", "["), "--n_scales takes positive numbers", None),
+        (("--n_scales", "1.0,2.0]"), "--n_scales takes positive numbers", None),
+        (("--n_scales", "(1.0,2.0]"), "--n_scales takes positive numbers", None),
+        (("--conditions", "[fog"), "--conditions takes names with commas", None),
+    ],
+)
+def test_lists_and_digits_are_read_as_they_are_written(words: tuple[str, str], key: str, value: object) -> None:
+    """As JSON, YAML and Python write lists; brackets that do not close are refused."""
+    if value is None:
+        assert key in one_line([*words])
+    else:
+        assert config.parse([*words]).values[key] == value
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("--n_scal", "did you mean '--n_scales' or '--scales' or '--single_scale'?"),
+        ("--help", "unknown flag --help (python train.py --help all lists them)"),
+    ],
+)
+def test_unknown_flags(flag: str, says: str) -> None:
+    assert says in one_line([flag])
+
+
 def test_lists_have_their_type_and_are_records_again() -> None:
     """Typed after parsing, plain data in records, and what an older record says as text is the same value."""
     argv = ["--arch", "attnscale.DeepV3R50", "--n_scales", "0.5,1", "--crop_size", "64,128", "--imgSize", "300", "375"]
@@ -286,6 +320,7 @@ def test_lists_have_their_type_and_are_records_again() -> None:
         ("--arch resnet50+deeplab_plus+pairs", "attnscale.DeepV3R50BP", []),
         ("--arch basic.HRNet --trunk resnet101", "basic.HRNet", ["--trunk"]),  # a published flag, without effect
         ("--trunk resnet101", "", ["--trunk"]),
+        ("--trunk resnet50 --head ocr --scales None", "resnet50+ocr", []),  # as sweeps write that there is none
     ],
 )
 def test_free_networks(argv: str, arch: str, ignored: list[str]) -> None:
@@ -304,6 +339,9 @@ def test_free_networks(argv: str, arch: str, ignored: list[str]) -> None:
         ("--trunk hrnet --scales paired", "names a part of a network: also give --head"),
         ("--scales hierarchical --arch basic.HRNet", "hierarchical names a part of a network: also give --trunk"),
         ("--trunk hrnet --head ocr --arch basic.HRNet", "--arch names the whole network: leave it out"),
+        ("--trunk resnet50 --head ocr MODEL.ARCH basic.HRNet", "--arch names the whole network: leave it out"),
+        ("--trunk resnet50", "--trunk resnet50 names a part of a network: also give --head"),
+        ("--trunk resnet50 --arch ocrnet.HRNet", "also give --head, in place of --arch"),
         ("--arch basic.HRNt", "unknown --arch 'basic.HRNt'; did you mean 'basic.HRNet'"),
         ("--arch resnet50+ocr+fused+pairs", "unknown --scales 'fused+pairs'"),
         (
@@ -429,11 +467,11 @@ def test_flat_is_the_inverse_of_pairs() -> None:
         (["--window", "512"], ["--window", "--inference_mode"]),
         (["-im", "whole", "--scales", "0.5,x"], ["--scales", "'0.5,x'"]),
         (["-im", "whole", "--scales", ""], ["--scales"]),
-        (["-im", "sliding", "--scales", "0,1"], ["--scales", "positive"]),
+        (["-im", "sliding", "--scales", "0,1"], ["--scales", "above 0"]),
         (["-im", "sliding", "--sliding_overlap", "1"], ["--sliding_overlap", "0.9"]),
         (["-im", "sliding", "--sliding_overlap", "1/0"], ["--sliding_overlap", "1/0"]),
         (["-im", "pooling", "--window", "512"], ["--window is of --inference_mode sliding"]),
-        (["-im", "sliding", "--window", "0"], ["--window", "above 0"]),
+        (["-im", "sliding", "--window", "0"], ["--window", "at least 16"]),
         (["-im", "sliding", "--eval", "val", "--snapshot", "a", "--crop_size", "64,96"], ["--crop_size", "'64,96'"]),
         (["-im", "sliding", "--multi_scale_inference"], ["--multi_scale_inference", "--scales"]),
         (["-im", "sliding", "--do_flip", "--no_flip"], ["--do_flip", "--no_flip"]),
@@ -538,16 +576,25 @@ def test_binary_file_as_cfg(tmp_path: Path) -> None:
         ("--momentum -0.5", "--momentum lies between 0 and 1, not -0.5"),
         ("--ema 2", "--ema lies between 0 and 1, not 2.0"),
         ("MODEL.OCR.DROPOUT 1.2", "MODEL.OCR.DROPOUT lies between 0 and 1, not 1.2"),
-        ("--mscale_lo_scale 0", "--mscale_lo_scale lies between 0 and 1, not 0.0"),
-        ("--mscale_lo_scale -1", "--mscale_lo_scale lies between 0 and 1, not -1.0"),
-        ("--mscale_lo_scale 1.5", "--mscale_lo_scale lies between 0 and 1, not 1.5"),
-        ("--n_scales -1,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not '-1.0,1.0'"),
+        ("--mscale_lo_scale 0", "--mscale_lo_scale must be above 0 and below 1, not 0.0"),
+        ("--mscale_lo_scale -1", "--mscale_lo_scale must be above 0 and below 1, not -1.0"),
+        ("--mscale_lo_scale 1", "--mscale_lo_scale must be above 0 and below 1, not 1.0"),
+        ("--tile_overlap 0.9", "--tile_overlap must be at least 0 and below 0.9, not 0.9"),
+        ("--rlx_off_epoch -2", "--rlx_off_epoch must be at least 0, or is -1, not -2"),
+        ("--n_scales -1,1.0", "--n_scales must be above 0 and at most 10, not -1.0 in -1.0,1.0"),
         ("--n_scales 1.0,1.0", "--n_scales '1.0,1.0': give different positive scales"),
         ("--n_scales 0.5,2.0", "--n_scales must contain 1.0, not '0.5,2.0'"),
         ("--image_bits 7", "--image_bits lies between 8 and 16, or is 0, not 7"),
-        ("MODEL.OFFSET_THRESHOLD 3", "MODEL.OFFSET_THRESHOLD lies above 0 and at most at 2, or is -1, not 3.0"),
+        ("MODEL.OFFSET_THRESHOLD 3", "MODEL.OFFSET_THRESHOLD must be above 0 and at most 2, or is -1, not 3.0"),
         ("--n_scales nan,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not 'nan,1.0'"),
         ("--n_scales inf,1.0", "--n_scales takes positive numbers like 0.5,1.0,2.0, not 'inf,1.0'"),
+        ("--coarse_boost_classes 3,-1", "--coarse_boost_classes must not be negative, it is -1 in 3,-1"),
+        ("--imgSize 0", "--imgSize must be above 0, not 0"),
+        ("--crop_size -64", "--crop_size must be above 0, not -64"),
+        ("--n_scales 1.0,1e9", "--n_scales must be above 0 and at most 10, not 1000000000.0 in 1.0,1000000000.0"),
+        ("--rand_augment 99999999,3", "--rand_augment lies between 0 and 100, not 99999999 in 99999999,3"),
+        ("--tile 1", "--tile must be at least 16, or is 0, not 1"),
+        ("--seed 1e20", f"--seed lies between 0 and {(1 << 63) - 1}, not {10**20}"),
         ("--crop_size inf", "--crop_size takes one number or \"height,width\", not 'inf'"),
         ("--strict_bdr_cls nan", "--strict_bdr_cls takes whole numbers with commas, not 'nan'"),
     ],

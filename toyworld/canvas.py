@@ -90,13 +90,7 @@ class Canvas:
         return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
     def polygon(
-        self,
-        corners: np.ndarray,
-        seen: np.ndarray,
-        color: Color | None,
-        label: int,
-        fade: Fade,
-        glow: bool,
+        self, corners: np.ndarray, seen: np.ndarray, color: Color | None, label: int, fade: Fade, glow: bool
     ) -> None:
         """Fill a polygon of fixed-point pixels, `seen` in camera coordinates. `color` None draws only the label.
 

@@ -17,6 +17,7 @@ from compat.csail import pairs
 from network.weights import places
 from network.weights.formats import EXTRA, Weights, below, tensors
 from network.weights.layouts import Layout
+from network.weights.report import shortened
 from utils.errors import UserError
 
 CLASSES = 150  # of ADE20K, on which the published networks were trained
@@ -104,12 +105,15 @@ def _question(base: str, decoder: str) -> str:
 def write(weights: Weights) -> dict[str, dict[str, Tensor]]:
     """Give {name of a file: its state}, as the published code saves them after epoch K, counted from 1.
 
-    Raises UserError for weights of a network without encoder and decoder.
+    Raises UserError for weights of a network without encoder and decoder, or with more than these.
     """
     states = [below(weights.state, f"{kind}.") for kind in KINDS]
     if not all(states):
         has = weights.arch or "the network"
         raise UserError(f"{has} has no encoder and decoder: the layout is that of encoder_decoder networks")
+    if odd := [name for name in weights.state if not name.startswith(("encoder.", "decoder."))]:
+        has = f"{len(odd)} entries outside its encoder and decoder ({shortened(odd)})"
+        raise UserError(f"{weights.arch or 'the network'} has {has}: there is no place for them; take another layout")
     hrnet = encoder_of(states[0]) == "hrnetv2"
     momenta = (MOMENTUM_HRNET if hrnet else MOMENTUM, MOMENTUM)
     names = [name.format(weights.epoch + 1) for name in pairs.NAMES]

@@ -9,6 +9,7 @@ from typing import Any
 from network.weights import layouts, parse, safe_load
 from network.weights.checksum import is_ours
 from options import kinds
+from options.table import OPTIONS
 from utils.errors import UserError
 
 # Options of the run that a checkpoint of ours brings along where the command line names no network.
@@ -32,21 +33,32 @@ def of_file(path: Path, arch: str = "") -> dict[str, Any]:
 
     Raises UserError where a file does not tell enough, and the command line names no network `arch`.
     """
-    return of_content(safe_load.read(path), path, arch)
+    found = of_content(safe_load.read(path), path, arch)
+    for key in OPTIONS.keys() & found:
+        OPTIONS[key].coerce(found[key], f"checkpoint {path}: {key}")
+    return found
 
 
 def of_content(content: Any, path: Path, arch: str) -> dict[str, Any]:
     """The same of a file that is read already."""
     if is_ours(content):
-        options: Mapping[str, Any] = content.get("config") or {}
-        network = {k for k in options if k.startswith("MODEL.") and k not in WEIGHT_FILES}
-        kept = {k: v for k, v in options.items() if k in _RECORDED or k in network}
+        options = recorded(content, path)
+        names = [k for k in options if k in _RECORDED or (k.startswith("MODEL.") and k not in WEIGHT_FILES)]
+        kept = {key: options[key] for key in names}
         published = bugs_of_network(options.get("PUBLISHED"))
         return kept | ({"PUBLISHED": published} if published else {})
     weights = parse(content, path)
     if not arch and not (weights.arch and all(value != "" for value in weights.options.values())):
         raise UserError(f"checkpoint {path} does not name its network: {weights.question}")
     return {"MODEL.ARCH": weights.arch, **weights.options}
+
+
+def recorded(content: Any, path: Path) -> Mapping[str, Any]:
+    """Give {key: value} of the options of a checkpoint of ours, nothing of another file. UserError for what is none."""
+    options = content.get("config") or {} if is_ours(content) else {}
+    if not isinstance(options, Mapping):
+        raise UserError(f"checkpoint {path}: its config is no keys and values, but {type(options).__name__}")
+    return options
 
 
 def bugs_of_network(names: Any) -> str:

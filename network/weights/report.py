@@ -32,7 +32,7 @@ class LoadReport:
         """Every weight of the target came from the file."""
         return not self.skipped and not self.missing
 
-    def require_complete(self, network: str, cure: str = "check --arch and --dataset") -> None:
+    def require_complete(self, network: str, cure: str = "check --arch, --dataset and --classes") -> None:
         """UserError that names the first weight of `network` that is not from the file, and says what to do."""
         lacking = [*self.skipped, *self.missing]
         if lacking:

@@ -156,6 +156,17 @@ def test_a_sample_without_a_pixel_that_counts_proves_nothing(
         said(make_cfg, tmp_path, [[255]] * 10, rare, "--class_uniform_pct", 0)
 
 
+def test_images_of_both_are_said(make_cfg: Make, tmp_path: Path) -> None:
+    (tmp_path / "classes.yaml").write_text("names: [a, b, c]")
+    base = ("--dataset", "folder", "--data_root", tmp_path, "--classes", tmp_path / "classes.yaml", "--bs_trn", 1)
+    for i in range(2):
+        write_image(tmp_path / f"images/{i}.png", np.zeros((16, 48, 3), np.uint8))
+        write_image(tmp_path / f"labels/{i}.png", np.array([[0, 1, 2]], np.uint8).repeat(16, 0).repeat(16, 1))
+    loader = datasets.build_train(make_cfg(*base), DistributedContext())
+    lines = datasets.audit_labels(make_cfg(*base), DistributedContext(), loader)
+    assert lines[-1] == "note: 2 of 2 validation images are also trained on: their scores choose the best checkpoint"
+
+
 @pytest.mark.parametrize(("count", "most"), [(5, 200), (200, 200), (1000, 200), (201, 200)])
 def test_sample_is_spread_evenly(count: int, most: int) -> None:
     places = audit._sample(count, seed=3)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import config
 from datasets import folder
 from datasets.base import SegmentationDataset
 from transforms import Pipeline
@@ -80,3 +81,42 @@ def test_mistakes(tmp_path: Path, write_file: Write) -> None:
     Image.new("L", (6, 4)).save(tmp_path / "empty/two.png")
     with pytest.raises(UserError, match=r"image without label: .*one\.png has no file one\.png"):
         folder.split(str(tmp_path / "images"), str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("there", "mode", "message"),
+    [
+        (("train",), "val", "has train, but no folder val: add it, or give --list_val, or train with --do_eval false"),
+        (("train", "validation"), "val", "has train, validation, but no folder val: call validation val,"),
+        (("Train", "val"), "train", "has Train, val, but no folder train: call Train train,"),
+        (("train", "val"), "test", "has train, val, but no folder test: add it, or give --list_test"),
+        (("val",), "val", ""),
+        (("train", "val"), "val", ""),
+        (("images", "labels", "test"), "val", ""),
+        (("a", "b"), "val", ""),
+    ],
+)
+def test_a_mode_without_its_folder_is_refused_beside_others(
+    tmp_path: Path, write_file: Write, there: tuple[str, ...], mode: str, message: str
+) -> None:
+    """What lies below all of them would be taken otherwise, masks too."""
+    for place in there:
+        for kind in ("",) if place in ("images", "labels") else ("images", "labels"):
+            write_file(tmp_path / place / kind / "1.png", np.zeros((4, 6), np.uint8))
+    cfg = config.load(["--dataset", "folder", "--data_root", str(tmp_path)])
+    if message:
+        with pytest.raises(UserError, match=message):
+            folder.items(str(tmp_path), mode, cfg)
+    else:
+        assert folder.items(str(tmp_path), mode, cfg).items
+    folder.training_labels(str(tmp_path), cfg)  # of those that are there
+
+
+def test_labels_under_another_name_are_missed(tmp_path: Path, write_file: Write) -> None:
+    for kind in ("images", "masks"):
+        write_file(tmp_path / "train" / kind / "1.png", np.zeros((4, 6, 3), np.uint8))
+    words = ["--dataset", "folder", "--data_root", str(tmp_path)]
+    with pytest.raises(UserError, match="no folder labels in .*train, but images/, masks/"):
+        folder.items(str(tmp_path), "train", config.load(words))
+    shown = folder.items(str(tmp_path), "train", config.load([*words, "--eval", "trn", "--snapshot", "x"]))
+    assert [item.label for item in shown.items] == [None]

@@ -170,7 +170,9 @@ def test_a_name_in_another_encoding_than_the_disk(root: Path) -> None:
     [
         ("- 1", "is no table of classes"),
         ("names: [a, b]\nids: [1, 1]", "2 names, 1 different ids"),
-        ("names: [a, b]\ncolour: 1", "colour is unknown"),
+        ("names: [a, b]\ncolour: 1", "colour is unknown; did you mean 'colours' or 'colors'.; known: names, ids"),
+        ("names: [a, b]\npalette: 1", "palette is unknown; known: names, ids, ignore, colors, colours$"),
+        ("names: [a]\ncolors: [[1, 2, 3]]\ncolours: [[1, 2, 3]]", "colors and colours are the same: leave one out"),
         ("names: [a]\ncolours: [[1, 2]]", "is no table of classes"),
         ("names: [a]\ncolours: [[0.5, 0.2, 1]]", "is no table of classes"),
         ("names: [a]\ncolours: [[true, 0, 0]]", "is no table of classes"),

@@ -162,7 +162,9 @@ def test_options_of_crops_are_refused(make_cfg: Make) -> None:
     for words, message in cases.items():
         with pytest.raises(UserError, match=message):
             make_cfg("--imgSize", "300", *words)
-    for sizes in ("300.5", "nan", "0", "300,,375"):
+    with pytest.raises(UserError, match="--imgSize must be above 0, not 0"):
+        make_cfg("--imgSize", "0")
+    for sizes in ("300.5", "nan", "300,,375"):
         with pytest.raises(UserError, match="--imgSize takes whole numbers"):
             make_cfg("--imgSize", sizes)
     with pytest.raises(UserError, match="wall_padding is of --imgSize"):

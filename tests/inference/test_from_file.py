@@ -75,12 +75,25 @@ def test_two_lines_of_another_program(made: Make, tmp_path: Path) -> None:
     assert halved.memory_bytes == 2**29
 
 
+@pytest.mark.parametrize("ids", [["a", "b", "c"], [1, 1, 2], [-1, 0, 1], "123", 7])
+def test_label_values_that_are_none_are_refused(made: Make, tmp_path: Path, ids: Any) -> None:
+    made([4, 5, 6], class_ids=ids)
+    with pytest.raises(UserError, match="checkpoint .*own.pth: its class_ids are no label values, one a class, but"):
+        inference.load(tmp_path / "own.pth")
+
+
+def test_no_checkpoint_at_all() -> None:
+    with pytest.raises(UserError, match="no checkpoint is named"):
+        inference.load("")
+
+
 def test_a_network_that_its_file_does_not_fill_is_refused(made: Make, tmp_path: Path) -> None:
     state = checkpoint.load(made([4, 5, 6]))
     name = next(iter(state["net"]))
     del state["net"][name]
     checkpoint.save(state, tmp_path / "less.pth")
-    line = f"less.pth .* does not fill ocrnet.HRNet_Mscale with 3 classes: 1 entries are missing .*, {name} first"
+    line = "less.pth .* does not fill ocrnet.HRNet_Mscale with 3 classes: 1 entries are missing .*"
+    line += f", {name} first; check --arch, --dataset and --classes"
     with pytest.raises(UserError, match=line):
         inference.load(tmp_path / "less.pth")
 

@@ -208,7 +208,7 @@ def test_freezed_par_trains_the_offset_branch_alone(arch: str) -> None:
         (["--arch", "basic.HRNet", "MODEL.FREEZED_PAR", "true"], "MODEL.FREEZED_PAR is of networks with offset"),
         (["--arch", "basic.HRNet", "MODEL.OFFSET_PRETRAINED", "x.pth"], "MODEL.OFFSET_PRETRAINED is of networks"),
         (["--arch", "offset.HRNet", "MODEL.OFFSET_BRANCH", "1"], "MODEL.OFFSET_BRANCH lies between 2 and 4, not 1"),
-        (["--arch", "offset.HRNet", "MODEL.OFFSET_THRESHOLD", "0"], "MODEL.OFFSET_THRESHOLD lies above 0"),
+        (["--arch", "offset.HRNet", "MODEL.OFFSET_THRESHOLD", "0"], "MODEL.OFFSET_THRESHOLD must be above 0"),
         (["--arch", "offset.HRNet", "MODEL.ITERATIVE_REFINEMENT", "-1"], "MODEL.ITERATIVE_REFINEMENT must not be neg"),
         (["--arch", "offset.HRNet", "MODEL.OCR_EXTRA.STAGE4_2.NUM_BLOCKS", "1,1"], "STAGE4_2: 2 modules with blocks"),
     ],

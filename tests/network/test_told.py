@@ -14,6 +14,7 @@ import network
 from engine import checkpoint, eval_mismatch
 from inference import from_file
 from network.weights import metadata
+from utils.errors import UserError
 
 NARROW = ["--arch", "offset.HRNet", "--hrnet_width", "4", "--width_mult", "0.1"]
 for stage, branches in {"STAGE1": 1, "STAGE2": 2, "STAGE3": 3, "STAGE4": 4, "STAGE4_2": 4}.items():
@@ -70,6 +71,29 @@ def test_a_record_of_any_form(tmp_path: Path) -> None:
     for names in ("grid_false, img_wt", ("img_wt", "grid_false"), ["grid_false"]):
         assert metadata.of_file(save(tmp_path / "x.pth", PUBLISHED=names))["PUBLISHED"] == "grid_false"
     assert "PUBLISHED" not in metadata.of_file(save(tmp_path / "x.pth", PUBLISHED=""))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"MODEL.HRNET_WIDTH": "wide"}, "x.pth: MODEL.HRNET_WIDTH takes int, not 'wide'"),
+        ({"DATASET.NAME": "gone"}, "checkpoint .*x.pth: unknown --dataset 'gone'"),
+    ],
+)
+def test_what_a_file_says_wrongly_is_said_of_it(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = save(tmp_path / "x.pth", **changes)
+    with pytest.raises(UserError, match=message):
+        evaluated(path)
+    with pytest.raises(UserError, match="^unknown --dataset 'away'"):
+        evaluated(save(tmp_path / "y.pth"), "--dataset", "away")
+
+
+@pytest.mark.parametrize("odd", [["a"], "text", ("MODEL.ARCH", "x")])
+def test_options_that_are_none_are_refused(tmp_path: Path, odd: object) -> None:
+    content = {"net": {"last_layer.3.bias": torch.ones(19)}, "config": odd, "class_names": [], "epoch": 0, "ema": None}
+    checkpoint.save(content, tmp_path / "x.pth")
+    with pytest.raises(UserError, match=r"checkpoint .*x\.pth: its config is no keys and values, but (list|str|tuple)"):
+        evaluated(tmp_path / "x.pth")
 
 
 DIFFERENT = [  # words of the training, of the evaluation, what is said

@@ -17,7 +17,7 @@ BOUNDED = [o for o in config.OPTIONS.values() if any(getattr(o, kind) is not Non
 # Numbers of any size, and those that are judged beside others.
 UNBOUNDED = {
     *("DATASET.MEAN", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK"),  # any mean; what a launcher counts
-    *("DATASET.NUM_CLASSES", "DATASET.IGNORE_LABEL", "AUG.SCALE_MAX", "EVAL.SPLIT_INDEX"),  # options.checks
+    *("DATASET.NUM_CLASSES", "DATASET.IGNORE_LABEL", "EVAL.SPLIT_INDEX"),  # options.checks
 }
 STAGE = "MODEL.OCR_EXTRA."  # modules and blocks together: network.settings
 

@@ -181,6 +181,8 @@ def test_unknown_names_are_told_with_the_nearest() -> None:
         ("basic.HRNet --imgSize 300", "--hue_aug 10"),
         ("basic.HRNet", "--extra_scales 0.5"),
         ("basic.HRNet", "--dump_topn_all"),
+        ("basic.HRNet", "--imgMaxSize 500"),
+        ("basic.HRNet", "--padding_constant 32"),
         ("basic.HRNet", "--amp_opt_level O2"),
         ("basic.HRNet", "--lr_decoder 0.1"),
         ("ocrnet.HRNet --eval val --snapshot x.pth", "--fixed_aspp_pool"),
@@ -214,6 +216,8 @@ def test_what_is_not_read_is_refused(arch: str, words: str) -> None:
         "--arch basic.HRNet --aug_table paddle --hue_aug 10",
         "--arch basic.HRNet --multi_scale_inference --extra_scales 0.5 --dump_topn 3 --dump_topn_all",
         "--arch basic.HRNet --fp16 --amp_opt_level O2",
+        "--arch basic.HRNet --imgSize 300 --imgMaxSize 500 --padding_constant 32",
+        "--arch basic.HRNet --eval val --snapshot x.pth --padding_constant 32",
         "--arch_encoder hrnetv2 --arch_decoder c1 MODEL.HRNET_CHECKPOINT x.pth",
     ],
 )

@@ -166,10 +166,20 @@ def test_the_other_layouts_take_a_pair(folder: Path, tmp_path: Path) -> None:
     assert weights.load(net, tmp_path / "plain.pth").complete
 
 
-def test_only_such_networks_have_the_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "x.pth")
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("conv.weight",), "has no encoder and decoder"),
+        (("encoder.a", "decoder.a", "scale_attn.a", "scale_attn.b"), "2 entries outside its encoder and decoder"),
+        (("encoder.a", "decoder.a", "offset_layer.a"), "(offset_layer.a): there is no place for them"),
+    ],
+)
+def test_only_such_networks_have_the_layout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], message: str
+) -> None:
+    torch.save(dict.fromkeys(names, torch.zeros(2)), tmp_path / "x.pth")
     assert convert_checkpoint.main([str(tmp_path / "x.pth"), str(tmp_path / "out"), "--to", "csail"]) == 2
-    assert "has no encoder and decoder" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -262,7 +262,10 @@ QUICK = "cfg: scripts/cfg/quickstart.yaml, result_dir: LOGDIR"
             'lr_per_iter: false is left out by runx, and the recipe has it on: write "false"',
         ),
         (QUICK + ", do_eval: [true, no]", "run 2 (do_eval False): do_eval: false is left out by runx"),
-        ("result_dir: LOGDIR, extra_scales: 'None'", "extra_scales: None is left out by runx"),
+        (
+            "result_dir: LOGDIR, multi_scale_inference: true, extra_scales: 'None'",
+            "extra_scales: None is left out by runx",
+        ),
         (QUICK + ", apexx: false", "unknown flag --apexx; did you mean '--apex'"),
         (QUICK + ", lr: false", "--lr takes float, not 'false'"),
         # Flags that train.py does not take.

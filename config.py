@@ -207,13 +207,14 @@ def _tree(values: dict[str, Any]) -> CfgNode:
 
 
 def _fill_classes(cfg: CfgNode, teller: str) -> None:
-    """Look up what the dataset decides; `teller`: stands before a mistake in its name."""
+    """Look up what the dataset decides; `teller`: who named it, stands before a mistake in the name alone."""
     import datasets  # late: `--help` and wrong flags answer at once, without torch
 
     try:
-        datasets.resolve(cfg)
+        datasets.splits.find(cfg)
     except UserError as error:
         raise UserError(f"{teller}{error}") from None
+    datasets.resolve(cfg)
     if cfg.DATASET.NUM_CLASSES == 0:
         cfg.DATASET.NUM_CLASSES = datasets.spec(cfg).num_classes
 

@@ -73,15 +73,11 @@ def teacher(args: argparse.Namespace, rest: Sequence[str]) -> from_file.Trained:
     if hasattr(found.net, "scales") or found.cfg.DATASET.IMG_SIZES or not scales:
         return found
     if found.cfg.EVAL.INFERENCE_MODE:
-        argv += ["EVAL.SCALES", _joined(scales)]
+        argv += ["EVAL.SCALES", str([*scales])]
     else:
         one, *more = sorted(scales, key=lambda scale: scale != 1.0)
-        argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", str(one), "EVAL.EXTRA_SCALES", _joined(more)]
+        argv += ["EVAL.MULTI_SCALE", "true", "EVAL.DEFAULT_SCALE", str(one), "EVAL.EXTRA_SCALES", str(more)]
     return found._replace(cfg=config.load(argv, found.metadata))
-
-
-def _joined(scales: Sequence[float]) -> str:
-    return ",".join(map(str, scales))
 
 
 def plan(run: Run, items: list[Item], least: list[float]) -> Job:

@@ -74,7 +74,7 @@ class Deeper(Family):
     def __init__(self, trunk: Trunk, s: Settings) -> None:
         super().__init__(trunk, s)
         strides = [level.stride for level in trunk.levels[:2]]
-        if not len(strides) == 2 or not strides[0] < strides[1] <= trunk.joined.stride:
+        if len(strides) < 2 or not strides[0] < strides[1] <= trunk.joined.stride:
             raise UserError("the deeper decoder goes up in two steps: take a trunk with two maps before its last")
         fine, middle = trunk.levels[:2]
         squeezed_middle, squeezed_fine = DEEPER

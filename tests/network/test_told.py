@@ -88,6 +88,13 @@ def test_what_a_file_says_wrongly_is_said_of_it(tmp_path: Path, changes: dict[st
         evaluated(save(tmp_path / "y.pth"), "--dataset", "away")
 
 
+def test_a_wrong_flag_is_not_said_of_the_file(tmp_path: Path) -> None:
+    """The file tells the dataset, and the command line has a flag of another one."""
+    path = save(tmp_path / "x.pth")
+    with pytest.raises(UserError, match="^--conditions is of --dataset acdc"):
+        config.load(["--eval", "val", "--snapshot", str(path), "--conditions", "fog"], metadata.of_file(path))
+
+
 @pytest.mark.parametrize("odd", [["a"], "text", ("MODEL.ARCH", "x")])
 def test_options_that_are_none_are_refused(tmp_path: Path, odd: object) -> None:
     content = {"net": {"last_layer.3.bias": torch.ones(19)}, "config": odd, "class_names": [], "epoch": 0, "ema": None}

@@ -98,6 +98,7 @@ def test_each_part_has_one_file_and_its_rows(house: tuple[Path, list[str]]) -> N
             assert rows.count("\n+") == 1, part
 
 
+@pytest.mark.slow
 def test_a_network_of_all_five_is_trained_and_scored(house: tuple[Path, list[str]]) -> None:
     root, names = house
     (line,) = re.findall(r"```\npython (train\.py .*?)```", PAGE.replace("\\\n", " "), re.S)

@@ -59,6 +59,7 @@ def test_it_is_looked_at_trained_scored_and_recorded(run: list[str]) -> None:
     assert state["class_names"] == ["sea", "land", "boat"] and list(state["class_ids"]) == [10, 20, 300]
 
 
+@pytest.mark.slow
 def test_it_is_resumed_and_evaluated(run: list[str], tmp_path: Path) -> None:
     assert train.main([*run, "--resume", "auto", "--max_epoch", "2"]) == 0
     assert [row["epoch"] for row in rows(run, "train")] == [0, 1]

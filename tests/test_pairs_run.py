@@ -158,6 +158,7 @@ def test_an_evaluation(nameless: Path, picture: Path) -> None:
     assert "entries of the network\nevaluated by" in log and "ade20k" in log
 
 
+@pytest.mark.slow
 def test_the_page_s_own_lines(folder: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The snippet in docs/coming_from_csail.md, with this folder and picture."""
     page = (ROOT / "docs" / "coming_from_csail.md").read_text(encoding="utf-8")

@@ -165,6 +165,7 @@ def test_a_label_above_150_is_one_line(
     assert f"{label}: label value 151 (2500 pixels) is no class of ade20k" in error and len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_published_file_trains_and_resumes(ade: Path) -> None:
     """A rate for the encoder and one for the decoder, decay on weights alone, fixed batch norm, a moving average."""
     lists = {"list_train": str(ade / "training.odgt"), "list_val": str(ade / "validation.odgt")}

@@ -152,6 +152,7 @@ def test_rounds_do_not_change_on_resume(tiny_run: list[str], capsys: pytest.Capt
     assert last(words)["step"] == 3
 
 
+@pytest.mark.slow
 def test_a_larger_budget_goes_on_in_its_short_last_round(tiny_run: list[str]) -> None:
     """Rounds of 3 of a budget of 4: the second had one iteration, and has two more with a budget of 7."""
     words = [*tiny_run, "--save_interval", "3", "--do_eval", "false"]
@@ -177,6 +178,7 @@ def test_same_seed_same_weights_other_seed_others(
     assert not torch.equal(first["ocr.cls_head.weight"], other["ocr.cls_head.weight"])
 
 
+@pytest.mark.slow
 def test_missing_validation_is_made_up_for(tiny_run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between the checkpoint and its validation."""
     with monkeypatch.context() as patch:
@@ -422,6 +424,7 @@ def train_on_a_full_disk(words: list[str]) -> int:
     return train.main(words[:-1])
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_line_and_earlier_files_stay(trained: list[str], tmp_path: Path) -> None:
     words = copied(trained, tmp_path)
     before = {path.name: path.read_bytes() for path in folder(words).glob("*.pth")}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import write_image
 from runs import folder, rows
 from shared import dataset_options
 
@@ -36,6 +37,23 @@ def scenes(once: Callable[..., Path]) -> Path:
     return once("acdc", draw) / "scenes"
 
 
+@pytest.fixture(scope="session")
+def flat(once: Callable[..., Path]) -> Path:
+    """As many images that lie alike, of one color each, with road below and sky above."""
+    label = np.repeat(np.uint8([[23], [7]]), 32, axis=0).repeat(128, axis=1)
+
+    def write(root: Path) -> None:
+        for condition in CONDITIONS:
+            for split, count in (("train", 2), ("val", 1)):
+                for number in range(count):
+                    stem = f"{condition}/{split}/GOPR/GOPR_{number}"
+                    write_image(root / "rgb_anon" / f"{stem}_rgb_anon.png", np.full((64, 128, 3), number, np.uint8))
+                    write_image(root / "gt" / f"{stem}_gt_labelIds.png", label)
+
+    return once("acdc-flat", write)
+
+
+@pytest.mark.slow
 def test_items_of_each_condition(scenes: Path) -> None:
     train_items, val_items = (
         acdc.items(str(scenes), "train", dataset_options()),
@@ -66,9 +84,9 @@ def test_submissions_are_train_ids() -> None:
     assert (id_table(acdc.SPEC)[:19] == np.arange(19)).all() and id_table(datasets.spec("cityscapes"))[0] == 7
 
 
-def test_what_can_be_wrong(scenes: Path, tmp_path: Path) -> None:
+def test_what_can_be_wrong(flat: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown condition 'fig' of ACDC; did you mean 'fog'\?; known: fog, night"):
-        acdc.items(str(scenes), "train", dataset_options(CONDITIONS=("fig",)))
+        acdc.items(str(flat), "train", dataset_options(CONDITIONS=("fig",)))
     with pytest.raises(UserError, match="looked for rgb_anon in"):
         acdc.items(str(tmp_path), "train", dataset_options())
     (tmp_path / "rgb_anon" / "fog" / "train" / "GOPR").mkdir(parents=True)
@@ -78,8 +96,8 @@ def test_what_can_be_wrong(scenes: Path, tmp_path: Path) -> None:
         acdc.items(str(tmp_path), "train", dataset_options(CONDITIONS=("night",)))
 
 
-def test_labels_have_classes(scenes: Path) -> None:
-    words = ["--dataset", "acdc", "--data_root", str(scenes), "--arch", "basic.HRNet", "--num_workers", "0"]
+def test_labels_have_classes(flat: Path) -> None:
+    words = ["--dataset", "acdc", "--data_root", str(flat), "--arch", "basic.HRNet", "--num_workers", "0"]
     for batch in datasets.build_val(config.load([*words, "--conditions", "rain"]), DistributedContext()):
         (label,) = batch["label"]
         assert label is not None and set(np.unique(label)) <= {*range(19), 255} and (label < 19).mean() > 0.5
@@ -87,6 +105,7 @@ def test_labels_have_classes(scenes: Path) -> None:
         config.load(["--dataset", "cityscapes", "--conditions", "fog", "--arch", "basic.HRNet"])
 
 
+@pytest.mark.slow
 def test_a_run_tells_conditions_apart(
     scenes: Path, tmp_path: Path, tiny_words: Callable[[Path, Path], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,9 +137,9 @@ def test_a_run_tells_conditions_apart(
         (["--test_mode"], CONDITIONS),
     ],
 )
-def test_some_images_are_of_all_conditions(scenes: Path, words: list[str], shown: list[str]) -> None:
+def test_some_images_are_of_all_conditions(flat: Path, words: list[str], shown: list[str]) -> None:
     """Two images of each condition in training, one in validation."""
-    cfg = config.load(["--dataset", "acdc", "--data_root", str(scenes), "--arch", "basic.HRNet", *words])
+    cfg = config.load(["--dataset", "acdc", "--data_root", str(flat), "--arch", "basic.HRNet", *words])
     loaders = [datasets.build_val(cfg, DistributedContext(), mode) for mode in ("trn", "val")]
     found = [list(loader.dataset.conditions.values()) for loader in loaders]
     assert list(dict.fromkeys(found[0])) == list(dict.fromkeys(found[1])) == shown

@@ -49,6 +49,7 @@ def train_contiguous(words: list[str]) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_contiguous_training_lives() -> None:
     """In a process of its own: a wrong write would end it."""
     finish(Process(train_contiguous, ["4", "7", "8"], os.environ))

@@ -90,6 +90,7 @@ def labeled(teacher: str, scenes: Path, once: Callable[..., Path]) -> Path:
     return once("labels", lambda folder: label(teacher, scenes / "leftImg8bit/train_extra", folder / "auto")) / "auto"
 
 
+@pytest.mark.slow
 def test_unsure_pixels_are_ignored(labeled: Path, scenes: Path) -> None:
     images = sorted((scenes / "leftImg8bit/train_extra").rglob("*.png"))
     kept = total = 0
@@ -103,6 +104,7 @@ def test_unsure_pixels_are_ignored(labeled: Path, scenes: Path) -> None:
     assert not list(labeled.rglob("*.part")) and not list(labeled.glob("coverage_*.csv"))
 
 
+@pytest.mark.slow
 def test_coverage_and_report(labeled: Path) -> None:
     lines = (labeled / "coverage.csv").read_text().splitlines()
     assert len(lines) == 5 and lines[0].startswith("image,road predicted,") and lines[1:] == sorted(lines[1:])
@@ -118,6 +120,7 @@ def test_coverage_and_report(labeled: Path) -> None:
     assert record["classes"] == list(cityscapes.SPEC.classes) and record["ids"] == list(cityscapes.SPEC.train_to_id)
 
 
+@pytest.mark.slow
 @pytest.mark.in_make_test("between")
 @pytest.mark.parametrize("where", ["before", "between", "after"])
 def test_interrupted_and_resumed_gives_the_same_files(
@@ -217,6 +220,7 @@ def test_labels_of_any_folder_find_their_images(teacher: str, tmp_path: Path) ->
         assert not any(item.train_ids for item in found)
 
 
+@pytest.mark.slow
 def test_other_images_of_the_same_names_are_refused(
     teacher: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,6 +292,7 @@ def test_single_scale_teacher_averages(
     assert "EVAL." in line and "made otherwise" in line
 
 
+@pytest.mark.slow
 def test_a_record_from_before_an_option_goes_on(teacher: str, scenes: Path, labeled: Path, tmp_path: Path) -> None:
     out = shutil.copytree(labeled, tmp_path / "old")
     record = json.loads((out / "autolabels.json").read_text())
@@ -324,6 +329,7 @@ def complain(main: Callable[[Sequence[str]], int], words: list[str], capsys: pyt
     return line
 
 
+@pytest.mark.slow
 def test_mistakes(teacher: str, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, out = scenes / "leftImg8bit/train_extra", tmp_path / "auto"
     (tmp_path / "empty").mkdir()
@@ -337,6 +343,7 @@ def test_mistakes(teacher: str, scenes: Path, tmp_path: Path, capsys: pytest.Cap
     assert not list(out.rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_labels_of_one_folder_are_made_one_way(
     teacher: str, scenes: Path, labeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -377,6 +384,7 @@ def test_labels_for_other_classes(
     assert "65 other classes" in complain(train.main, [*run, *own], capsys)
 
 
+@pytest.mark.slow
 def test_damaged_record(run: list[str], labeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(labeled, tmp_path / "auto")
     (tmp_path / "auto/autolabels.json").write_text("{")

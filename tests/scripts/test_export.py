@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -19,10 +20,8 @@ from inference import RULES, export
 from scripts import export as script
 from utils.errors import UserError
 
-pytestmark = pytest.mark.run
-
-pytest.importorskip("onnxruntime", reason="needs onnx, onnxscript and onnxruntime")
-pytest.importorskip("onnxscript", reason="needs onnx, onnxscript and onnxruntime")
+MISSING = [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]  # imports would take seconds
+pytestmark = [pytest.mark.run, pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")]
 
 WORDS = ["--cfg", str(Path(__file__).parents[2] / "scripts/cfg/quickstart.yaml"), "--width_mult", "0.05"]
 RULE = RULES["nvidia"]
@@ -52,7 +51,8 @@ def words(snapshot: str, out: Path, *more: str) -> list[str]:
     return ["--snapshot", snapshot, "--out", str(out), "--size", SIZE, "--arch", ARCH, *WORDS, *more]
 
 
-@pytest.mark.parametrize("suffix", [pytest.param(".onnx", marks=pytest.mark.slow), ".pt2"])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_a_file_takes_pictures_and_gives_classes(
     suffix: str, snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pictures import write_image
 
 import toyworld
 import train
@@ -80,6 +81,7 @@ def test_labels_reach_the_truth(scenes: Path) -> None:
     assert propagation_gain.quality(scenes, still, 1)[1][0] < whole - 0.1  # the measure sees wrong motion
 
 
+@pytest.mark.slow
 def test_files_are_what_the_flow_says(scenes: Path, run: Callable[..., int], tmp_path: Path) -> None:
     assert run("--propagate", "2", "--published", "--vis") == 0
     out = tmp_path / "out"
@@ -99,6 +101,7 @@ def test_files_are_what_the_flow_says(scenes: Path, run: Callable[..., int], tmp
         assert (colors[label[0, 0].numpy() == 7] == (128, 64, 128)).all()
 
 
+@pytest.mark.slow
 def test_what_does_not_lead_back_is_ignored(scenes: Path, run: Callable[..., int], tmp_path: Path, capsys) -> None:
     assert (
         run("--ignore_inconsistent", "--keep_frames", "--flow", "dis", "--ignore_id", "3", "--raft_checkpoint", "x")
@@ -114,6 +117,7 @@ def test_what_does_not_lead_back_is_ignored(scenes: Path, run: Callable[..., int
     assert 0.01 < (label == 3).mean() < 0.3
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_stopped(run: Callable[..., int], tmp_path: Path, capsys, monkeypatch) -> None:
     written = []
 
@@ -138,6 +142,7 @@ def test_goes_on_where_it_stopped(run: Callable[..., int], tmp_path: Path, capsy
     assert "made with --ignore_inconsistent False, not True" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_trainer_reads_it(
     run: Callable[..., int], scenes: Path, tmp_path: Path, tiny_words: Callable[[Path, Path], list[str]]
 ) -> None:
@@ -151,13 +156,14 @@ def test_the_trainer_reads_it(
     assert steps == 6 // 4  # 2 labeled frames and 4 beside them, in batches of 4
 
 
-def test_plain_folders(scenes: Path, tmp_path: Path, capsys) -> None:
+def test_plain_folders(tmp_path: Path, capsys) -> None:
     """Frames under names of their own, one label; images and labels as --dataset folder reads them."""
     frames, labels = tmp_path / "frames", tmp_path / "labels"
-    for n in (17, 18, 19, 20):
-        source = scenes / "leftImg8bit_sequence/train/altheim" / f"{STEM}_{n:06d}_leftImg8bit.png"
-        write_file(frames / f"drive-{n:04d}.png", source.read_bytes())
-    write_file(labels / "drive-0019_labelIds.png", place(scenes, 19)[1].read_bytes())
+    street = cv2.GaussianBlur(np.random.default_rng(0).uniform(0, 255, (128, 300, 3)), (0, 0), 2).astype(np.uint8)
+    for n in (17, 18, 19, 20):  # four pixels to the left each
+        write_image(frames / f"drive-{n:04d}.png", street[:, 4 * (n - 17) :][:, :256])
+    truth = np.repeat(np.arange(32, dtype=np.uint8), 8)[None].repeat(128, axis=0)
+    write_image(labels / "drive-0019_labelIds.png", truth)
     words = ["--frames", str(frames), "--labels", str(labels), "--target_dir", str(tmp_path / "out"), "--flow", "dis"]
     assert propagate_labels.main([*words, "--propagate", "2"]) == 2
     assert "has no frame 21, 2 from the labeled 19" in capsys.readouterr().err
@@ -167,9 +173,11 @@ def test_plain_folders(scenes: Path, tmp_path: Path, capsys) -> None:
     assert "note: pixels that fail the check get the label 255; where that is a class give another" in printed
     names = [f"drive-00{n}.png" for n in (17, 18, 19, 20)]
     assert listed(tmp_path / "out") == [f"train/{kind}/{name}" for kind in ("images", "labels") for name in names]
-    assert 255 in np.unique(read_label(str(tmp_path / "out/train/labels/drive-0020.png")))
+    moved = read_label(str(tmp_path / "out/train/labels/drive-0020.png"))
+    assert 255 in np.unique(moved) and (moved[:, :-8] == truth[:, 4:-4]).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -195,17 +203,17 @@ def test_mistakes_are_one_line(
     assert error.startswith("error: ") and message in error
 
 
+@pytest.mark.slow
 def test_other_data_is_not_touched(run: Callable[..., int], capsys, tmp_path: Path) -> None:
     (tmp_path / "out" / "gtFine").mkdir(parents=True)
     assert run() == 2
     assert "holds files of other origin" in capsys.readouterr().err
 
 
-def test_sizes_have_to_fit(scenes: Path, tmp_path: Path, capsys) -> None:
+def test_sizes_have_to_fit(tmp_path: Path, capsys) -> None:
     frames, labels, flows = (tmp_path / name for name in ("frames", "labels", "flows"))
-    source = scenes / "leftImg8bit_sequence/train/altheim" / f"{STEM}_000019_leftImg8bit.png"
     for n in (1, 2):
-        write_file(frames / f"x_{n}.png", source.read_bytes())
+        write_image(frames / f"x_{n}.png", np.zeros((128, 256, 3), np.uint8))
     flows.mkdir()
     cv2.imwrite(str(flows / flowfile.name("x", 2, 1)), np.ones((8, 8, 3), np.uint16))
     labels.mkdir()
@@ -228,6 +236,7 @@ def test_gain_of_a_pair(tmp_path: Path, capsys) -> None:
     assert "| files | 1 |" in out and "| seed | labelled | propagated by files |" in out
 
 
+@pytest.mark.slow
 def test_predictions_see_three_frames(scenes: Path) -> None:
     """Step 1: the frames behind, at and after the label; from step 2 on the labeled one comes first."""
     (clip, *_) = video_clips.cityscapes(str(scenes))
@@ -252,6 +261,7 @@ def test_predictions_see_three_frames(scenes: Path) -> None:
     assert flows(chain, 1, False)[1] is None
 
 
+@pytest.mark.slow
 def test_predictions_by_name(run: Callable[..., int], tmp_path: Path, monkeypatch, capsys) -> None:
     """Weights go to the prediction, and those of its inputs to their source."""
     asked = []

@@ -139,6 +139,7 @@ def test_resume_is_bit_equal(train: Train, tmp_path: Path, monkeypatch, capsys) 
     assert not torch.equal(last(tmp_path / "other")["net"]["conv2.0.weight"], stopped["net"]["conv2.0.weight"])
 
 
+@pytest.mark.slow
 def test_loader_processes_change_nothing(train: Train, tmp_path: Path) -> None:
     for workers in ("0", "2"):
         assert train(f"w{workers}", "--epochs", "1", "-j", workers) == 0
@@ -158,6 +159,7 @@ def test_snapshot_and_checkpoint(train: Train, tmp_path: Path, capsys) -> None:
     assert all(torch.equal(x, loaded[name]) for name, x in net.state_dict().items())
 
 
+@pytest.mark.slow
 def test_flownet2_as_source(train: Train, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(flownet2, "FlowNet2", lambda: FlowNet2(width=1 / 16))
     torch.save({"state_dict": FlowNet2(width=1 / 16).state_dict()}, tmp_path / "flow.pth.tar")

@@ -225,6 +225,7 @@ def test_fog_takes_the_contrast_out_of_the_distance() -> None:
     assert max(ratios) < 0.9 and np.mean(ratios) < 0.7
 
 
+@pytest.mark.slow
 def test_every_class_is_drawn() -> None:
     """In few scenes; how often, and that color and place do not tell them, is looked at in all 150, slowly."""
     labels = [ids.train_ids(toyworld.render(index, size=(64, 128))[1]) for index in range(10, 14)]

@@ -1,11 +1,12 @@
 """Colors against torchvision's definitions and by eye."""
 
+import importlib
 import random
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from torchvision.transforms import functional
 
 from transforms import color
 from utils.contracts import Sample
@@ -13,9 +14,15 @@ from utils.contracts import Sample
 RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
+@pytest.fixture(scope="session")
+def functional() -> ModuleType:
+    """torchvision's colors, whose import takes seconds."""
+    return importlib.import_module("torchvision.transforms.functional")
+
+
 @pytest.mark.parametrize("factor", [0.0, 0.4, 1.0, 1.7])
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
-def test_factors_follow_torchvision(name: str, factor: float) -> None:
+def test_factors_follow_torchvision(functional: ModuleType, name: str, factor: float) -> None:
     ours = getattr(color, f"adjust_{name}")(RGB, factor)
     theirs = getattr(functional, f"adjust_{name}")(torch.from_numpy(RGB).permute(2, 0, 1), factor)
     difference = np.abs(ours.astype(int) - theirs.permute(1, 2, 0).numpy().astype(int))
@@ -23,7 +30,7 @@ def test_factors_follow_torchvision(name: str, factor: float) -> None:
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.25, 0.5])
-def test_hue_follows_torchvision(shift: float) -> None:
+def test_hue_follows_torchvision(functional: ModuleType, shift: float) -> None:
     theirs = functional.adjust_hue(torch.from_numpy(RGB).permute(2, 0, 1), shift).permute(1, 2, 0).numpy()
     difference = np.abs(color.adjust_hue(RGB, shift).astype(int) - theirs.astype(int))
     assert difference.mean() < 1.5 and np.percentile(difference, 99) <= 6

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models.optical_flow import raft_large, raft_small
 
 from network.flow.sources import flow_source
 from network.flow.warp import warp
@@ -45,12 +44,14 @@ def test_dis_takes_any_size(size: tuple[int, int]) -> None:
     assert torch.equal(flow_source("dis")(picture, picture), torch.zeros(2, 2, *size))
 
 
-@pytest.mark.in_make_test("raft_small")
-@pytest.mark.parametrize("make", [raft_small, raft_large])
-def test_raft_is_torchvisions(tmp_path: Path, pair: tuple[Tensor, Tensor], make) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["raft_small", "raft_large"])
+def test_raft_is_torchvisions(tmp_path: Path, pair: tuple[Tensor, Tensor], name: str) -> None:
     """Any size, padded to multiples of 8; the network and its weights are those of the file."""
+    from torchvision.models import optical_flow  # takes seconds
+
     torch.manual_seed(0)
-    net = make(weights=None).eval()
+    net = getattr(optical_flow, name)(weights=None).eval()
     torch.save({"state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, tmp_path / "raft.pth")
     flow = flow_source("raft", str(tmp_path / "raft.pth"))
     target, source = pair

@@ -137,6 +137,7 @@ def complaint(main: Callable[[list[str]], int], words: list[str], capsys: pytest
     return line
 
 
+@pytest.mark.slow
 def test_a_picture_from_a_checkpoint_alone(own: Path, shape: list[str], tmp_path: Path) -> None:
     image = noise()
     save(tmp_path / "street.png", image)

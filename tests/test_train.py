@@ -268,6 +268,7 @@ def assert_same_gradients(folder: Path, name: str) -> None:
         assert float((two["grad"][name] - grad).norm()) < 1e-10 * scale, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_of_two_processes_are_those_of_one(gradients: Path, name: str) -> None:
     assert_same_gradients(gradients, name)

@@ -61,6 +61,7 @@ def test_centroids_agree(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_samples_are_alike(tmp_path: Path) -> None:
     """Random draws differ; type, size, range and the share of each class over many crops agree."""
     random.seed(0)

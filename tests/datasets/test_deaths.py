@@ -101,7 +101,7 @@ def test_what_processes_lack(
     assert not shortage(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-@pytest.mark.in_make_test("flags0-4-1", "flags2-0-0")
+@pytest.mark.in_make_test("flags1-6-2", "flags2-0-0")
 @pytest.mark.parametrize(
     ("flags", "at", "saved"),
     [

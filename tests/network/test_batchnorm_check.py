@@ -25,7 +25,7 @@ def refused(net: Net, size: tuple[int, int], images: int = 1) -> bool:
     return False
 
 
-@pytest.mark.in_make_test("basic*", "deepv3*", "encoder*")
+@pytest.mark.in_make_test("basic.HRNet-size0*", "deepv3*")
 @pytest.mark.parametrize(
     ("arch", "size", "settings", "where"),
     [

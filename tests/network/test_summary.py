@@ -48,7 +48,7 @@ def really_kept(net: nn.Module) -> int:
     return sum(storage.nbytes() for address, storage in kept.items() if address not in weights)
 
 
-@pytest.mark.in_make_test("mscale2.DeepV3R50-True", "deepv3*")
+@pytest.mark.in_make_test("mscale2.DeepV3R50-True", "deepv3.DeepV3PlusR50-*")
 @pytest.mark.parametrize("grad_ckpt", [False, True])
 @pytest.mark.parametrize(
     "arch",

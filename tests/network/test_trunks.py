@@ -54,7 +54,7 @@ def test_shapes(name: str, mult: float) -> None:
     assert net.join(features).shape == (1, net.joined.channels, 64 // net.joined.stride, 128 // net.joined.stride)
 
 
-@pytest.mark.in_make_test("hrnet", "resnet18dilated", "mobilenetv2", "se_resnext50", "wide_resnet38")
+@pytest.mark.in_make_test("resnet18dilated", "mobilenetv2", "se_resnext50", "wide_resnet38")
 @pytest.mark.parametrize("name", TRUNKS)
 def test_grad_ckpt_changes_nothing(name: str) -> None:
     """Same gradients and statistics, dropout included."""

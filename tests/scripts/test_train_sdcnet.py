@@ -123,6 +123,7 @@ def test_it_learns(train: Train, frames: Path, tmp_path: Path, capsys, model: st
     assert f"{model}: predicted frames L1 {scores['predicted_l1']:.5f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_resume_is_bit_equal(train: Train, tmp_path: Path, monkeypatch, capsys) -> None:
     """Stopped in the middle of an epoch, and at the end of one."""
     assert train("whole", "--epochs", "3") == 0

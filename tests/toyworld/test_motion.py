@@ -49,6 +49,7 @@ def test_ground_moves_by_its_homography(scene: Scene) -> None:
     assert np.abs(flow[rows, columns] - expected).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_sky_and_own_hood() -> None:
     """On a straight street the sky stays; the hood stays on any."""
     seen = set()

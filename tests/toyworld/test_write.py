@@ -114,6 +114,7 @@ def test_train_ids_follow_the_raw_ids(small: Path) -> None:
         assert set(np.unique(train).tolist()) <= {*range(19), 255}
 
 
+@pytest.mark.slow
 def test_written_once(tmp_path: Path) -> None:
     counts = {"train": 1, "val": 1}
     toyworld.write(tmp_path, counts=counts, size=SMALL, workers=1)

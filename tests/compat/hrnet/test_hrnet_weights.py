@@ -72,6 +72,7 @@ def test_published_files(narrow, save: Save, arch: str, side: int, kind: str) ->
     assert all(torch.equal(x, state[name]) for name, x in net.state_dict().items())
 
 
+@pytest.mark.in_make_test("3")
 @pytest.mark.parametrize("branch", [4, 3, 2])
 def test_a_published_file_of_full_width(full, branch: int) -> None:
     name = {4: "cityscapes", 3: "offset_branch3", 2: "offset_branch2"}[branch]
@@ -84,6 +85,7 @@ def test_a_published_file_of_full_width(full, branch: int) -> None:
     assert {key: x.shape for key, x in found.state.items()} == {key: x.shape for key, x in state.items()}
 
 
+@pytest.mark.in_make_test("2")
 @pytest.mark.parametrize("branch", [4, 3, 2])
 def test_the_file_names_its_network(narrow, save: Save, branch: int) -> None:
     path = save(wrapped(narrow("offset.HRNet", second_branch=second_branch(branch)).state_dict()))

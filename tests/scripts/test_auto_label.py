@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from forked import ranks
 from runs import finish
+from runs import folder as folder_of
 
 import config
 import datasets
@@ -329,9 +330,9 @@ def complain(main: Callable[[Sequence[str]], int], words: list[str], capsys: pyt
     return line
 
 
-@pytest.mark.slow
-def test_mistakes(teacher: str, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images, out = scenes / "leftImg8bit/train_extra", tmp_path / "auto"
+def test_mistakes(trained: list[str], tiny_scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teacher = str(next(folder_of(trained).glob("last_checkpoint_ep*.pth")))
+    images, out = tiny_scenes / "leftImg8bit/val", tmp_path / "auto"
     (tmp_path / "empty").mkdir()
     assert str(tmp_path / "empty") in complain(auto_label.main, command(teacher, tmp_path / "empty", out), capsys)
     assert "/nowhere" in complain(auto_label.main, command(teacher, Path("/nowhere"), out), capsys)

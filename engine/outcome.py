@@ -11,6 +11,7 @@ from engine.session import Run
 from evaluation import sinks
 from evaluation.metrics import Scores, format_table
 from evaluation.report import ReportData, environment, write_page
+from evaluation.sinks import scales
 
 PICTURES = 4  # images that tensorboard gets of each validation
 
@@ -42,7 +43,9 @@ def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
     cfg, log, scores = run.cfg, run.log, result.scores
     if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
         by_condition = {f"mean_iu_{name}": one.mean_iu for name, one in result.found.conditions.items()}
-        log.metric(phase, scores.summary() | by_condition, epoch)
+        ways = result.found.scales.scores if result.found.scales else {}
+        by_scales = {f"mean_iu_{scales.caption(name)}": one.mean_iu for name, one in ways.items()}
+        log.metric(phase, scores.summary() | by_condition | by_scales, epoch)
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
     labeled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
@@ -59,6 +62,7 @@ def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         facts=list(result.facts.items()),
         note=result.note,
         conditions=result.found.conditions,
+        scales=result.found.scales,
     )
     for row in result.found.rows[:PICTURES]:
         for caption, encoded in (row.panels | row.seeds).items():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from torch import nn
 from yacs.config import CfgNode
 
 from engine.state import TrainState
+from loss.terms import training_scales
 from network.batchnorm_check import single_value
 from network.net import Net
 from utils.distributed import DistributedContext
@@ -53,6 +55,7 @@ def notes(cfg: CfgNode, state: TrainState, batches: int) -> Iterator[str]:
         flag = f"--max_iters {cfg.TRAIN.MAX_ITERS}" if cfg.TRAIN.MAX_ITERS else f"--max_epoch {end}"
         yield f"nothing is left to train: {state.epoch + 1} {unit} are done, {flag} asks for {end}; raise it to go on"
         return
+    yield from _padded(cfg, state.net)
     for option, late, effect in _behind_the_end(cfg):
         if late >= end:
             yield f"{option} lies behind the end of this run of {end} {unit}: {effect}"
@@ -64,6 +67,21 @@ def notes(cfg: CfgNode, state: TrainState, batches: int) -> Iterator[str]:
         yield f"--accum {cfg.TRAIN.ACCUM}: an epoch has {batches} batches, of which all are added up for its one step"
     if not cfg.TRAIN.DO_EVAL:
         yield "--do_eval false: no validation, so that there is no score and no best checkpoint"
+
+
+def _padded(cfg: CfgNode, net: nn.Module) -> Iterator[str]:
+    """Give a line where the trunk pads the inputs of a step, at one of the scales that training sees."""
+    multiple = net.trunk_module.multiple if isinstance(net, Net) else 1
+    scales = training_scales(cfg.MODEL) or (1.0,)
+    inputs = [[int(side * scale) for side in smallest_input(cfg)] for scale in sorted(scales, reverse=True)]
+    if any(side % multiple for sides in inputs for side in sides):
+        padded = (f"{shown(sides)} to {shown([rounded_up(side, multiple) for side in sides])}" for sides in inputs)
+        yield f"the trunk takes sides of a multiple of {multiple}: inputs are padded inside, {', '.join(padded)}"
+
+
+def shown(sides: Sequence[int]) -> str:
+    """Write a size, (H, W), as people do."""
+    return "x".join(map(str, sides))
 
 
 def _behind_the_end(cfg: CfgNode) -> Iterator[tuple[str, float, str]]:

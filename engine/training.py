@@ -13,9 +13,8 @@ import config
 import datasets
 import loss
 import network
-from datasets import classes
 from datasets.base import listed
-from engine import agree, preflight, restore, runfolder
+from engine import agree, preflight, restore, runfolder, teacher
 from engine.ema import ModelEma
 from engine.session import Run, Start, to_device
 from engine.state import FiniteGuard, TrainState
@@ -43,15 +42,13 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     if start.path is None:
         log.line(network.start_trunk(cfg, net))
     elif not start.resumes:
-        log.line(network.start_snapshot(cfg, net, start.path))
-        if odd := classes.other_names(network.weights.read_file(start.path).class_names, run.spec):
-            log.line(f"warning: {start.path} was trained on other classes: {odd}; the head starts with theirs")
+        log.line(network.start_snapshot(cfg, net, start.path, run.spec.classes))
     preflight.check_batchnorm(cfg, net, ranks)
     net = to_device(run, net)
     if cfg.TRAIN.SYNCBN:
         distributed.sync_batchnorm(net, ranks)
     ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
-    optimizer = loss.optimizer.build(cfg, net)
+    optimizer = loss.optimizer.build(cfg, net, net.trunk_layers(cfg.OPTIM.LAYER == "stage"))
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
     loader = datasets.build_train(cfg, ranks, run.folder)
     splits = {"training": loader.dataset} | ({"val": loader.validation.dataset} if loader.validation else {})
@@ -73,7 +70,9 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.once(line)
     criterion, lr = loss.build(cfg, ranks), loss.schedule.rate_function(cfg)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
-    return Trainer(state, net, wrap_ddp(net, ranks), criterion, lr, loader, normalize, FiniteGuard(net))
+    return Trainer(
+        state, net, wrap_ddp(teacher.beside(run, net), ranks), criterion, lr, loader, normalize, FiniteGuard(net)
+    )
 
 
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:

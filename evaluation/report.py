@@ -17,9 +17,10 @@ from markupsafe import Markup
 
 from evaluation.charts import Series, confusion_chart, line_chart
 from evaluation.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
-from evaluation.sinks.base import Row
+from evaluation.sinks.base import Row, ScaleTable
 from evaluation.sinks.conditions import iou_rows
 from evaluation.sinks.coverage import Covered
+from evaluation.sinks.scales import caption
 from evaluation.sinks.seedmaps import NOTABLE
 from utils.files import write_file
 from utils.names import shown, valid
@@ -41,7 +42,8 @@ class ReportData:
     `train`, `val`: rows of the history with `epoch` and scores (`loss`, `lr`; `mean_iu` in 0..1).
     `facts`: further tiles (name, value), for instance ("images", "500"). `note`: what differs from a plain
     evaluation, for instance tiles. `versions`: see `environment`. `rows`: pictures, the worst first.
-    `coverage`: what of each class pseudo-labels have kept. `conditions`: scores in fog, at night, ...
+    `coverage`: what of each class pseudo-labels have kept. `conditions`: scores in fog, at night, ... `scales`: what
+    the scales of the network bring.
     """
 
     title: str
@@ -58,6 +60,7 @@ class ReportData:
     note: str = ""
     coverage: Sequence[Covered] = ()
     conditions: Mapping[str, Scores] = field(default_factory=dict)
+    scales: ScaleTable | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def render(data: ReportData) -> str:
         "rows": [picture_row(row) for row in data.rows[:MAX_ROWS]],
         "coverage": coverage_rows(data),
         "conditions": condition_rows(data),
+        "scales": scale_rows(data),
+        "scale_captions": [caption(name) for name in data.scales.scores] if data.scales else [],
         "notable": NOTABLE,
     }
     return _pages().get_template("report.html.j2").render(view)
@@ -158,6 +163,16 @@ def condition_rows(data: ReportData) -> list[tuple[str, list[str]]]:
     """Give (class, its IoU in each condition), the mean last."""
     rows = iou_rows(data.conditions, data.class_names) if data.conditions else []
     return [(name, [percent(value) for value in values]) for name, values in rows]
+
+
+def scale_rows(data: ReportData) -> list[tuple[str, list[tuple[str, bool]]]]:
+    """Give (what, its value by each way to predict, and whether that is the largest; none where all are equal)."""
+    found = []
+    for name, values in data.scales.rows(data.class_names) if data.scales else ():
+        finite = {percent(value) for value in values if np.isfinite(value)}
+        largest = max(finite, key=float) if len(finite) > 1 else ""
+        found.append((name, [(percent(value), percent(value) == largest) for value in values]))
+    return found
 
 
 def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:

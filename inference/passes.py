@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from inference.rule import EvalRule, Size, prepare
 from inference.windows import over_windows, square
 from network.mscale import MultiScale
+from utils.contracts import UNFLIPPED
 from utils.resize import resize
 
 _AT_ONCE = 1 << 22  # elements that argmax and softmax take at once
@@ -107,6 +108,8 @@ class TestTimeAugmentation:
             pred = out.pop("pred")
             pred = pred.flip(axes) if axes else pred
             pred = pred.float() if pred.dtype in (torch.half, torch.bfloat16) else pred
+            if UNFLIPPED in extras and not axes:
+                kept[UNFLIPPED] = pred
             kept.update({name: value.float() for name, value in out.items()})
             if rule.average == "probabilities":
                 pred = resize(pred, size, rule.align_corners).softmax(1)

@@ -1,21 +1,18 @@
-"""Optimizers by name. One parameter group, in the order of the network, so that a published state fits by position.
-
-A decoder's own rate, and weight decay on the weights of convolutions alone, make more groups. A group's rate is that of
-the schedule times its `lr_scale`.
-"""
+"""Optimizers by name, and the rates that their groups of parameters have in a step."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
+from loss import groups
+from loss.groups import Grouping, Params
 from options import archs
 from utils.errors import UserError
 
@@ -28,11 +25,6 @@ class Settings:
     weight_decay: float = 0.0
     momentum: float = 0.9  # SGD only
     amsgrad: bool = False  # Adam and AdamW only (Reddi et al., "On the Convergence of Adam and Beyond", ICLR 2018)
-    lr_decoder: float = 0.0  # of parameters inside `decoder`; 0: lr
-    decay_on: str = "all"  # or "conv": weights of convolutions and linear layers; neither biases nor batch norms
-
-
-Params = list[nn.Parameter] | list[dict[str, Any]]
 
 
 OPTIMIZERS: dict[str, Callable[[Params, Settings], Optimizer]] = {
@@ -49,17 +41,17 @@ OPTIMIZERS: dict[str, Callable[[Params, Settings], Optimizer]] = {
 }
 
 
-def make(name: str, net: nn.Module, settings: Settings) -> Optimizer:
+def make(name: str, net: nn.Module, settings: Settings, grouping: Grouping) -> Optimizer:
     """The optimizer `name` for the parameters of `net` that are trained; UserError where there is none."""
     if not any(p.requires_grad for p in net.parameters()):
         raise UserError("nothing to train: every parameter of the network is frozen; give fewer freezing options")
-    return OPTIMIZERS[name](_params(net, settings), settings)
+    return OPTIMIZERS[name](groups.of(net, grouping), settings)
 
 
-def set_rate(optimizer: Optimizer, lr: float) -> None:
-    """Give every group the schedule's rate `lr`, times the group's own factor."""
+def set_rate(optimizer: Optimizer, lr: float, epoch: int) -> None:
+    """Give every group the schedule's rate `lr`, times the group's own factor, and 0 before its first epoch."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group.get("lr_scale", 1.0)
+        group["lr"] = lr * group.get("lr_scale", 1.0) * (epoch >= group.get("from_epoch", 0))
 
 
 def step_if(optimizer: Optimizer, finite: Tensor) -> None:
@@ -76,30 +68,14 @@ def step_if(optimizer: Optimizer, finite: Tensor) -> None:
         optimizer.step()
 
 
-def _params(net: nn.Module, s: Settings) -> Params:
-    """What is trained: one list, or groups with an `lr_scale` and a `weight_decay` of their own."""
-    every = {name: p for name, p in net.state_dict(keep_vars=True).items() if isinstance(p, nn.Parameter)}
-    trained = [(name, p) for name, p in every.items() if p.requires_grad]
-    if not s.lr_decoder and s.decay_on == "all":
-        return [p for _, p in trained]
-    layers = [part for part in net.modules() if isinstance(part, (_ConvNd, nn.Linear))]
-    weights = {id(part.weight) for part in layers}
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
-    for name, p in trained:
-        decay = s.weight_decay if s.decay_on == "all" or id(p) in weights else 0.0
-        groups.setdefault((bool(s.lr_decoder) and not name.startswith("encoder."), decay), []).append(p)
-    return [
-        {"params": params, "lr_scale": s.lr_decoder / s.lr if own else 1.0, "weight_decay": decay}
-        for (own, decay), params in groups.items()
-    ]
-
-
-def build(cfg: Any, net: nn.Module) -> Optimizer:
-    """The optimizer that OPTIM.{NAME, LR, LR_DECODER, WEIGHT_DECAY, DECAY_ON, MOMENTUM, AMSGRAD} ask for."""
+def build(cfg: Any, net: nn.Module, layers: Mapping[int, int] | None = None) -> Optimizer:
+    """The optimizer that the options of OPTIM ask for. `layers`: {id of a trunk's parameter: its layer}."""
     o, m = cfg.OPTIM, cfg.MODEL
     head = archs.parts(archs.find(m.ARCH), m.ENCODER, m.DECODER).head
-    lr_decoder = o.LR_DECODER if head.decoder else 0.0  # a recipe may have it for another network
-    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD, lr_decoder, o.DECAY_ON))
+    # A recipe may have a decoder's rate for another network.
+    decoder = o.LR_DECODER / o.LR if head.decoder and o.LR_DECODER else 1.0
+    grouping = Grouping(o.WEIGHT_DECAY, decoder, o.TRUNK_LR_MULT, o.LAYER_DECAY, o.DECAY_ON, o.UNFREEZE, layers or {})
+    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD), grouping)
 
 
 def _apex(name: str) -> Any:

@@ -13,6 +13,7 @@ from loss.cross_entropy import (
     WeightedCrossEntropy,
 )
 from loss.dice import Dice
+from loss.distillation import Distillation
 from loss.offset import SeedConfidence
 from loss.pixels import PixelLoss
 from loss.relaxation import Relaxation
@@ -71,6 +72,7 @@ LOSSES: dict[str, Row] = {
         "weight": _class_weights(cfg), "smooth": cfg.LOSS.DICE_SMOOTH,
         "published": next((bug for bug in cfg.PUBLISHED if bug in Dice.PUBLISHED), ""),
     }),
+    "distill": Row(Distillation, lambda cfg: {"temperature": cfg.LOSS.DISTILL_T}, ("pred", "teacher")),
     "ohem": Row(HardPixelCrossEntropy, lambda cfg: {
         "weight": _class_weights(cfg), "threshold": cfg.LOSS.OHEM_THRES, "keep": cfg.LOSS.OHEM_KEEP,
         "probabilities": _offsets(cfg) and not cfg.MODEL.LOGITS,

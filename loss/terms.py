@@ -24,7 +24,7 @@ def from_loss_terms(cfg: Any, ranks: DistributedContext) -> list[Term]:
     """LOSS.TERMS "dice:pred:1,dice:aux:0.4" -> a term each, of the loss with its options, in that order."""
     made: dict[str, PixelLoss] = {}
     terms = []
-    single = {f"pred_{scale_name(scale)}" for scale in _training_scales(cfg.MODEL)}
+    single = {f"pred_{scale_name(scale)}" for scale in training_scales(cfg.MODEL)}
     for name, outputs, weight in cfg.LOSS.TERMS:
         reads, given = table.find(name).outputs, "+".join(outputs)
         if len(outputs) != len(reads):
@@ -61,8 +61,10 @@ def by_outputs(cfg: Any, ranks: DistributedContext) -> list[Term]:
         terms.append(Term("confidence", reads, 1.0, table.make(cfg, "confidence", ranks)))
     if "deepsup" in given:
         terms += _terms("deepsup", "deepsup", o.DEEP_SUP_SCALE, plain)
+    if o.TEACHER:
+        terms.append(Term("distill", table.find("distill").outputs, o.DISTILL_WT, table.make(cfg, "distill", ranks)))
     single = [(loss, max(start, cfg.MODEL.SECOND_SCALE_FROM), stop) for loss, start, stop in plain]
-    for scale in _training_scales(cfg.MODEL) if o.SUPERVISED_MSCALE_WT else ():
+    for scale in training_scales(cfg.MODEL) if o.SUPERVISED_MSCALE_WT else ():
         name = f"pred_{scale_name(scale)}"
         terms += _terms(name, name, o.SUPERVISED_MSCALE_WT, single)
     return terms
@@ -79,7 +81,7 @@ def _seeds(cfg: Any, end: str, weight: float, phases: Phases) -> list[Term]:
     return [term for name in names for term in _terms(name, name, weight / 2, phases)]
 
 
-def _training_scales(model: Any) -> Sequence[float]:
+def training_scales(model: Any) -> Sequence[float]:
     """Scales whose predictions the network gives in training."""
     return archs.training_scales(archs.find(model.ARCH), model.N_SCALES, model.MSCALE_LO_SCALE)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from network import weights
@@ -17,6 +20,7 @@ from network.layers import kaiming, set_bn_momentum
 from network.mscale import MultiScale
 from network.net import Net
 from network.trunk.hrnet import Stage
+from network.weights import class_rows
 from options import archs
 from utils.errors import UserError
 
@@ -49,13 +53,27 @@ def start_trunk(cfg: Any, net: Net) -> str:
     files = files or [file for file in _published_trunk(cfg.MODEL) if file and Path(file).is_file()]
     random = "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
     return weights.load_with_second_branch(
-        net, weights.load_trunk(net, files[0]) if files else random, cfg.MODEL.OFFSET_PRETRAINED
+        net,
+        weights.load_trunk(net, files[0], cfg.MODEL.ADAPT_FIRST_CONV) if files else random,
+        cfg.MODEL.OFFSET_PRETRAINED,
     )
 
 
-def start_snapshot(cfg: Any, net: Net, path: Path) -> str:
-    """Weights of a whole network from a file, as far as they fit. Gives some lines."""
-    return weights.load_with_second_branch(net, weights.load(net, path), cfg.MODEL.OFFSET_PRETRAINED)
+def start_snapshot(cfg: Any, net: Net, path: Path, classes: Sequence[str]) -> str:
+    """Weights of a whole network from a file, as far as they fit, those of classes by their names. Gives some lines."""
+    sources = class_rows.sources(cfg.DATASET.MAP_CLASSES) if cfg.DATASET.MAP_CLASSES else {}
+    rows = class_rows.ClassRows(classes, lambda: _class_axes(cfg, net), net.state_dict(), sources)
+    return weights.load_with_second_branch(net, weights.load(net, path, rows=rows), cfg.MODEL.OFFSET_PRETRAINED)
+
+
+def _class_axes(cfg: Any, net: Net) -> dict[str, int]:
+    """{entry of the state: the axis along which it has something for each class}: those that one class more changes."""
+    given = settings(cfg)
+    with torch.device("meta"):
+        other = compose(archs.find(cfg.MODEL.ARCH), replace(given, num_classes=given.num_classes + 1)).state_dict()
+    sides = {name: list(zip(x.shape, other[name].shape, strict=True)) for name, x in net.state_dict().items()}
+    differ = {name: [axis for axis, (a, b) in enumerate(pairs) if a != b] for name, pairs in sides.items()}
+    return {name: axes[0] for name, axes in differ.items() if axes}
 
 
 def _published_trunk(model: Any) -> list[str]:
@@ -91,7 +109,11 @@ def settings(cfg: Any) -> Settings:
         scales=model.N_SCALES,
         align_corners=model.ALIGN_CORNERS or _aligned(model),
         grad_ckpt=model.GRAD_CKPT,
+        drop_path=model.DROP_PATH,
+        neck_channels=model.NECK.CHANNELS,
+        neck_stride=model.NECK.STRIDE,
         freeze_trunk=model.FREEZE_TRUNK,
+        freeze_stages=model.FREEZE_STAGES,
         second_scale_from=model.SECOND_SCALE_FROM,
         encoder=model.ENCODER,
         decoder=model.DECODER,

@@ -16,8 +16,9 @@ from network.head.aspp import ASPP, SQUEEZED
 from network.head.ocr import OCRHead
 from network.head.segmentation import segmentation_head
 from network.layers import conv
+from network.neck import Neck
 from network.net import Net
-from network.trunk import Trunk
+from network.trunk import Features, Level, Trunk, first_stages
 from network.trunk.hrnet import SECOND_STAGES, STAGES, Stage
 from utils.contracts import Outputs
 from utils.resize import resize
@@ -45,7 +46,11 @@ class Settings:
     scales: tuple[float, ...] = ()
     align_corners: bool = False
     grad_ckpt: bool = False
+    drop_path: float = 0.0
+    neck_channels: int = 64
+    neck_stride: int = 8
     freeze_trunk: bool = False
+    freeze_stages: int = 0
     second_scale_from: int = 0
     encoder: str = "resnet50dilated"
     decoder: str = "ppm_deepsup"
@@ -81,10 +86,16 @@ class Family(Net):
     offset_head = "offset_layer"  # published name of an offset head beside this head
     longest_offset = 0.5  # published, with that head
 
-    def __init__(self, inner: nn.Module, s: Settings, name: str | None = None) -> None:
+    def __init__(self, inner: nn.Module, s: Settings, name: str | None = None, joins: bool = True) -> None:
+        """`joins`: the head reads one map of a trunk `inner`, which a neck has to make where the trunk has none."""
         super().__init__(inner, s.trunk_name if name is None else name, s.align_corners)
+        self.neck = None
+        if joins and isinstance(inner, Trunk) and inner.needs_neck:
+            self.neck = Neck(inner.levels, s.neck_stride, s.neck_channels, s.align_corners)
         if s.freeze_trunk:
-            self.freeze([self.trunk_module])
+            self.freeze([self.trunk_module.pretrained])
+        elif s.freeze_stages and isinstance(inner, Trunk):
+            self.freeze(first_stages(inner, s.freeze_stages))
 
     @abstractmethod
     def maps(self, image: Tensor) -> Maps:
@@ -102,7 +113,16 @@ class Family(Net):
 
     def joined(self, image: Tensor) -> Tensor:
         """The one map of the trunk that a head classifies: (N, 3, H, W) -> (N, inputs, h, w)."""
-        return self.trunk_module.join(self.trunk_module(image))
+        return self.join(self.trunk_module(image))
+
+    def join(self, features: Features) -> Tensor:
+        """The trunk's maps -> the one map."""
+        return self.neck(features) if self.neck else self.trunk_module.join(features)
+
+    @property
+    def joined_level(self) -> Level:
+        """Stride and channels of that map."""
+        return self.neck.level if self.neck else self.trunk_module.joined
 
 
 class Plain(Family):
@@ -110,7 +130,7 @@ class Plain(Family):
 
     def __init__(self, trunk: Trunk, s: Settings) -> None:
         super().__init__(trunk, s)
-        self.channels, self.head_name = trunk.joined.channels, s.head_name
+        self.channels, self.head_name = self.joined_level.channels, s.head_name
         self.add_module(s.head_name, segmentation_head(self.channels, s.num_classes, s.head_channels))
 
     def maps(self, image: Tensor) -> Maps:
@@ -123,7 +143,7 @@ class Atrous(Family):
 
     def __init__(self, trunk: Trunk, s: Settings) -> None:
         super().__init__(trunk, s)
-        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.aspp = ASPP(self.joined_level.channels, s.aspp_channels)
         self.bot_aspp = conv(self.aspp.out_channels, SQUEEZED, kernel=1)
         self.final = segmentation_head(SQUEEZED, s.num_classes, s.head_channels)
         self.channels = SQUEEZED
@@ -138,7 +158,7 @@ class OCR(Family):
 
     def __init__(self, trunk: Trunk, s: Settings) -> None:
         super().__init__(trunk, s)
-        inputs, self.aspp = trunk.joined.channels, None
+        inputs, self.aspp = self.joined_level.channels, None
         if s.ocr_aspp:
             self.aspp = ASPP(inputs, s.aspp_channels)
             inputs = self.aspp.out_channels

@@ -30,7 +30,7 @@ class DeepLab(Family):
 
     def __init__(self, trunk: Trunk, s: Settings) -> None:
         super().__init__(trunk, s)
-        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.aspp = ASPP(self.joined_level.channels, s.aspp_channels)
         self.channels = self.aspp.out_channels
         self.final = segmentation_head(self.channels, s.num_classes, s.head_channels)
         kaiming(self.aspp)
@@ -50,7 +50,7 @@ class DeepLabPlus(Family):
     def __init__(self, trunk: Trunk, s: Settings) -> None:
         super().__init__(trunk, s)
         self.channels = FINE + SQUEEZED
-        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.aspp = ASPP(self.joined_level.channels, s.aspp_channels)
         self.bot_fine = conv(trunk.levels[0].channels, FINE, kernel=1)
         self.bot_aspp = conv(self.aspp.out_channels, SQUEEZED, kernel=1)
         self.final = segmentation_head(self.channels, s.num_classes, s.head_channels)
@@ -60,7 +60,7 @@ class DeepLabPlus(Family):
     def maps(self, image: Tensor, blend: Blend | None = None) -> Maps:
         """As any family's; `blend`: what is done with the pyramid before it is squeezed."""
         features = self.trunk_module(image)
-        pyramid = self.aspp(self.trunk_module.join(features))  # (N, 5 * channels, H/8, W/8)
+        pyramid = self.aspp(self.join(features))  # (N, 5 * channels, H/8, W/8)
         pyramid = blend(pyramid) if blend else pyramid
         fine = self.bot_fine(features[0])
         coarse = resize(self.bot_aspp(pyramid), fine.shape[-2:], self.align_corners)
@@ -74,12 +74,12 @@ class Deeper(Family):
     def __init__(self, trunk: Trunk, s: Settings) -> None:
         super().__init__(trunk, s)
         strides = [level.stride for level in trunk.levels[:2]]
-        if len(strides) < 2 or not strides[0] < strides[1] <= trunk.joined.stride:
+        if len(strides) < 2 or not strides[0] < strides[1] <= self.joined_level.stride:
             raise UserError("the deeper decoder goes up in two steps: take a trunk with two maps before its last")
         fine, middle = trunk.levels[:2]
         squeezed_middle, squeezed_fine = DEEPER
         self.channels = channels = s.head_channels
-        self.aspp = ASPP(trunk.joined.channels, s.aspp_channels)
+        self.aspp = ASPP(self.joined_level.channels, s.aspp_channels)
         self.convs2 = conv(fine.channels, squeezed_fine, kernel=1)
         self.convs4 = conv(middle.channels, squeezed_middle, kernel=1)
         self.conv_up1 = conv(self.aspp.out_channels, channels, kernel=1)
@@ -89,7 +89,7 @@ class Deeper(Family):
 
     def maps(self, image: Tensor) -> Maps:
         features = self.trunk_module(image)
-        x = self.conv_up1(self.aspp(self.trunk_module.join(features)))  # (N, channels, H/8, W/8)
+        x = self.conv_up1(self.aspp(self.join(features)))  # (N, channels, H/8, W/8)
         for squeezed, step in (
             (self.convs4(features[1]), self.conv_up2),  # -> (N, channels, H/4, W/4)
             (self.convs2(features[0]), self.conv_up3),  # -> (N, channels, H/2, W/2)

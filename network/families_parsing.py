@@ -27,9 +27,9 @@ class Parsing(Family):
     def __init__(
         self, trunk: Trunk, s: Settings, decoder: Callable[[list[int]], nn.Module], reads_all: bool = False
     ) -> None:
-        super().__init__(trunk, s, name="encoder")
+        super().__init__(trunk, s, name="encoder", joins=not reads_all)
         self.reads_all = reads_all
-        last = trunk.levels[-1] if reads_all else trunk.joined
+        last = trunk.levels[-1] if reads_all else self.joined_level
         channels = [*(level.channels for level in trunk.levels[:-1]), last.channels]
         self.channels = channels[-1]
         if s.fc_dim and s.fc_dim != self.channels:
@@ -44,7 +44,7 @@ class Parsing(Family):
     def maps(self, image: Tensor) -> Maps:
         features = self.inner(image)
         if not self.reads_all:
-            features = [*features[:-1], self.inner.join(features)]
+            features = [*features[:-1], self.join(features)]
         return Maps(self.decoder(features), features[-1])
 
 

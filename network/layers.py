@@ -109,6 +109,40 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
         yield
 
 
+class RunningStatistics:
+    """Batch norms of a network that recomputes by itself leave their running statistics when something is recomputed.
+
+    For networks whose recomputation is not ours, see `recomputed`: `with statistics.first_time(net)` around a pass.
+    """
+
+    def __init__(self) -> None:
+        self.first = False
+        self._entered: dict[nn.Module, AbstractContextManager[None]] = {}
+
+    @contextmanager
+    def first_time(self, net: nn.Module) -> Iterator[None]:
+        """Inside, running statistics move; norms that came since the last pass (synchronized ones) are watched too."""
+        for part in net.modules():
+            if isinstance(part, _BatchNorm) and not hasattr(part, "watched"):
+                part.watched = True  # type: ignore[assignment]
+                part.register_forward_pre_hook(self._before)
+                part.register_forward_hook(self._after, always_call=True)  # recomputation ends by an exception
+        self.first = True
+        try:
+            yield
+        finally:
+            self.first = False
+
+    def _before(self, norm: nn.Module, _: object) -> None:
+        if norm.training and not self.first and isinstance(norm, _BatchNorm):
+            self._entered[norm] = _norm_kept(norm)
+            self._entered[norm].__enter__()
+
+    def _after(self, norm: nn.Module, *_: object) -> None:
+        if norm in self._entered:
+            self._entered.pop(norm).__exit__(None, None, None)
+
+
 @contextmanager
 def _norm_kept(norm: _BatchNorm) -> Iterator[None]:
     momentum, count = norm.momentum, norm.num_batches_tracked

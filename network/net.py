@@ -54,6 +54,12 @@ class Net(nn.Module):
             found |= child.parts() if isinstance(child, Net) else {name: child}
         return found
 
+    def trunk_layers(self, stages: bool = False) -> dict[int, int]:
+        """{id of a parameter that was published with the trunk: its layer, from 0, the image's side}, see `Trunk`."""
+        trunk = self.trunk_module
+        parameters = dict(trunk.pretrained.named_parameters())
+        return {id(parameters[name]): layer for name, layer in trunk.layers(stages).items()}
+
     def start_epoch(self, epoch: int) -> None:
         """Before each epoch of training, for networks whose training has stages; this one has none."""
 

@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from options import archs
-from options.archs import ARCHS, HEADS, SCALES, TRUNKS, Arch
+from options.archs import ARCHS, Arch
+from options.parts import HEADS, PACKAGES, SCALES, TRUNKS
 
-FREE = "--trunk T --head H [--scales S]"
+FREE = "--trunk T --head H [--scales S] [--offsets]"
 PAGE = Path(__file__).parents[1] / "docs/networks.md"
-_TABLES = (("Trunks", "--trunk", TRUNKS), ("Heads", "--head", HEADS), ("Scales", "--scales", SCALES))
+TRIED = PAGE.with_name("timm_trunks.csv")
+_TABLES = (
+    ("Trunks", "--trunk", {**TRUNKS, **{f"{name}:NAME": part for name, part in PACKAGES.items()}}),
+    ("Heads", "--head", HEADS),
+    ("Scales", "--scales", SCALES),
+)
 # One of each kind of combination that is refused.
 _REFUSED = (
     ("hrnet", "deeplab_plus", ""),
@@ -35,7 +42,20 @@ python train.py --trunk resnet50 --head ocr --scales hierarchical ...
 ```
 
 Its name, `resnet50+ocr+hierarchical`, stands in logs and checkpoints, so that `--snapshot` and `--resume` build it
-again, and `--arch` also takes it. A combination that has a published name goes by that.
+again, and `--arch` also takes it. A combination that has a published name goes by that. `--offsets` adds a head whose
+offset vectors lead each pixel to another one, whose scores it may take over (arXiv:2303.14516).
+"""
+
+_PACKAGES = """## Trunks of timm
+
+`--trunk timm:NAME` takes any network of the package timm (`pip install timm`) that takes images of any size, under
+every head and every way to combine scales. What it gives is measured when it is built; where it takes sides of a
+multiple only, images are padded inside. A network whose maps have one stride (a plain vision transformer) gives four by
+a simple pyramid. `--neck_channels` and `--neck_stride` say how the one map of a head is made of all.
+
+These {count} of {kinds} kinds are tried by a test: a step of training at two scales, an evaluation at three, saved and
+read again, exported. Parameters and multiply-adds (512x512) are the trunk's alone, with its pyramid.
+`python benchmarks/timm_trunks.py NAME` adds a row.
 """
 
 
@@ -57,8 +77,18 @@ def page() -> str:
     for title, flag, table in _TABLES:
         lines += ["", f"## {title}", "", f"| `{flag}` | what it is |", "|---|---|"]
         lines += [f"| `{name}` | {part.what} |" for name, part in table.items()]
-    lines += ["", "## What does not stand together", "", "For instance:", ""]
-    return "\n".join([*lines, *(f"- {line}" for line in _refused()), ""])
+    lines += ["", "## What does not stand together", "", "For instance:", "", *(f"- {line}" for line in _refused())]
+    return "\n".join([*lines, "", *_tried(), ""])
+
+
+def _tried() -> Iterator[str]:
+    """The table of timm's networks that were tried, one of each kind and some more."""
+    with open(TRIED, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = len({row["kind"] for row in rows})
+    yield _PACKAGES.format(count=len(rows), kinds=kinds)
+    yield from (f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|")
+    yield from (f"| `{row['trunk']}` | {' | '.join(list(row.values())[1:])} |" for row in rows)
 
 
 def special(row: Arch) -> str:

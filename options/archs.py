@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from options.parts import DECODERS, ENCODERS, HEADS, NO_PARTS, PUBLISHED_HEADS, SCALES, TRUNKS, Parts
+from options.parts import (
+    DECODERS,
+    ENCODERS,
+    HEADS,
+    NO_PARTS,
+    PACKAGES,
+    PUBLISHED_HEADS,
+    SCALES,
+    TRUNKS,
+    Parts,
+    TrunkPart,
+)
 from utils.errors import UserError, nearest
 
 
@@ -31,6 +43,7 @@ SPECIAL = {
     "ocr_aspp": "ASPP between trunk and head",
 }
 ANY = "chosen by its own options"
+OFFSETS = "offsets"  # last word of a free network's name
 
 ARCHS: dict[str, Arch] = {
     "attnscale.DeepV3R50": Arch("resnet50", "deeplab_plus", "all"),
@@ -88,11 +101,13 @@ ARCHS: dict[str, Arch] = {
 
 
 def find(name: str) -> Arch:
-    """The row of a published name, or of a free one: "trunk+head" or "trunk+head+scales". UserError for another."""
+    """The row of a published name, or of a free one: "trunk+head", then "+scales", "+offsets" if asked. UserError for
+    another.
+    """
     if not name:
         raise UserError(f"--arch has no default; choose one of {', '.join(sorted(ARCHS))}")
     if "+" in name:
-        return _free(*name.split("+", 2))
+        return _free(name)
     if name not in ARCHS:
         raise UserError(f"unknown --arch {name!r}{nearest(name, ARCHS)} Known: {', '.join(sorted(ARCHS))}")
     return ARCHS[name]
@@ -104,9 +119,9 @@ def canonical(name: str) -> str:
     return next((known for known, other in ARCHS.items() if "+" in name and other == row), name)
 
 
-def compose(trunk: str, head: str, scales: str = "") -> str:
+def compose(trunk: str, head: str, scales: str = "", offsets: bool = False) -> str:
     """The name of a network by its parts. UserError for unknown ones, and for those that do not stand together."""
-    return canonical("+".join((trunk, head, scales) if scales else (trunk, head)))
+    return canonical("+".join([trunk, head, *[scales] * bool(scales), *[OFFSETS] * offsets]))
 
 
 def parts(arch: Arch, encoder: str = "", decoder: str = "") -> Parts:
@@ -135,12 +150,17 @@ def _check_chosen(encoder: str, decoder: str) -> None:
             raise UserError(f"unknown {flag} {name!r}{nearest(name, table)}; known: {', '.join(table)}")
 
 
-def _free(trunk: str, head: str, scales: str = "") -> Arch:
-    for flag, word, table in (("--trunk", trunk, TRUNKS), ("--head", head, HEADS), ("--scales", scales, SCALES)):
-        if word not in table and (word or flag != "--scales"):
+def _free(name: str) -> Arch:
+    pair = name.removesuffix(f"+{OFFSETS}")
+    offsets = pair != name and "+" in pair
+    trunk, head, scales = (*(pair if offsets else name).split("+", 2), "")[:3]
+    named = {**TRUNKS, **{f"{package}:NAME": part for package, part in PACKAGES.items()}}
+    for flag, word, table in (("--trunk", trunk, named), ("--head", head, HEADS), ("--scales", scales, SCALES)):
+        if word not in table and (word or flag != "--scales") and not (table is named and is_trunk(word)):
             raise UserError(f"unknown {flag} {word!r}{nearest(word, table)}; known: {', '.join(table)}")
-    parts(Arch(trunk, head, scales))
-    return Arch(trunk, head, scales)
+    row = Arch(trunk, head, scales, offsets=offsets)
+    parts(row)
+    return row
 
 
 def refusal(trunk: str, head: str, scales: str = "") -> str:
@@ -150,10 +170,21 @@ def refusal(trunk: str, head: str, scales: str = "") -> str:
 
 def _rows(trunk: str, head: str, scales: str) -> Parts:
     return Parts(
-        TRUNKS.get(trunk, NO_PARTS.trunk),
+        _of_package(trunk) or TRUNKS.get(trunk, NO_PARTS.trunk),
         (HEADS | PUBLISHED_HEADS).get(head, NO_PARTS.head),
         SCALES.get(scales, NO_PARTS.scales),
     )
+
+
+def is_trunk(name: str) -> bool:
+    """Whether --trunk takes this name."""
+    return name in TRUNKS or _of_package(name) is not None
+
+
+def _of_package(trunk: str) -> TrunkPart | None:
+    """The row of "timm:NAME", which knows that name; None for a trunk of no package."""
+    package, _, name = trunk.partition(":")
+    return replace(PACKAGES[package], fixed={"name": name}) if name and package in PACKAGES else None
 
 
 def _clash(found: Parts) -> str:

@@ -32,10 +32,15 @@ def _run(cfg: CfgNode) -> Problems:
         "--resume and --snapshot contradict each other: --resume continues a run, --snapshot starts a new one":
             cfg.RESUME not in ("", "auto") and cfg.SNAPSHOT,
         f"--eval {mode} needs weights: --snapshot FILE": mode and not (cfg.SNAPSHOT or cfg.RESUME),
+        f"--unfreeze {joined(cfg.OPTIM.UNFREEZE)}: give rising epochs; the last part of the trunk comes first":
+            sorted(cfg.OPTIM.UNFREEZE) != list(cfg.OPTIM.UNFREEZE),
         f"--start_epoch {t.START_EPOCH} leaves nothing to train up to --max_epoch {t.MAX_EPOCH}":
             not mode and t.START_EPOCH >= t.MAX_EPOCH,
         "--amp_opt_level O3 has half-precision weights, for --eval only: train with O1 or O2":
             t.FP16 and t.AMP_OPT_LEVEL == "O3" and not mode,
+        "--loss_terms has distill, which learns from a teacher: give --teacher CKPT":
+            "distill" in {term.loss for term in cfg.LOSS.TERMS} and not cfg.LOSS.TEACHER and not mode,
+        "--freeze_trunk leaves all stages: leave --freeze_stages out": m.FREEZE_TRUNK and m.FREEZE_STAGES,
         "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out": m.FREEZE_TRUNK and m.GRAD_CKPT,
         f"--n_scales must contain 1.0, not {joined(m.N_SCALES)!r}": m.N_SCALES and 1.0 not in m.N_SCALES,
     }  # fmt: skip

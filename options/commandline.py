@@ -8,21 +8,22 @@ from typing import Any
 
 from options import archs
 from options.kinds import WORDS
-from options.parts import TRUNKS
-from options.table import NEGATED, PARTS, SEVERAL, WITHOUT_EFFECT, flags
+from options.table import NEGATED, OFFSETS, PARTS, SEVERAL, WITHOUT_EFFECT, flags
 from utils.errors import UserError, nearest
 
 
 @dataclass
 class CommandLine:
     """`files`: of --cfg. `flags`: {key: value}. `pairs`: KEY, VALUE, KEY, ... `parts`: {flag: name} of a free network.
-    `legacy`: {flag: value} of another system's flags that are no option's. `ignored`: flags without effect.
+    `offsets`: an offset head beside that one. `legacy`: {flag: value} of another system's flags that are no option's.
+    `ignored`: flags without effect.
     """
 
     files: list[str] = field(default_factory=list)
     flags: dict[str, Any] = field(default_factory=dict)
     pairs: list[str] = field(default_factory=list)
     parts: dict[str, str] = field(default_factory=dict)
+    offsets: bool = False
     legacy: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
@@ -51,6 +52,8 @@ def _read_flag(
         line.legacy[flag] = _value(flag, equals, attached, rest)
     elif flag in NEGATED:
         line.flags[NEGATED[flag]] = not _switch(flag, equals, attached, rest)
+    elif flag == OFFSETS:
+        line.offsets = _switch(flag, equals, attached, rest)
     elif flag in PARTS and (flag not in known or _is_word(equals, attached, rest)):
         line.parts[flag] = _value(flag, equals, attached, rest)
         line.ignored += [flag] if flag in WITHOUT_EFFECT else []
@@ -58,7 +61,7 @@ def _read_flag(
         line.ignored.append(flag)
         (_value if WITHOUT_EFFECT[flag] else _switch)(flag, equals, attached, rest)
     elif flag not in known:
-        everything = [*known, *NEGATED, *PARTS, *WITHOUT_EFFECT, *legacy_flags, "--cfg", "--help"]
+        everything = [*known, *NEGATED, *PARTS, OFFSETS, *WITHOUT_EFFECT, *legacy_flags, "--cfg", "--help"]
         alike = "" if flag in everything else nearest(flag, everything)
         raise UserError(f"unknown flag {flag}{alike} (python train.py --help all lists them)")
     elif isinstance(known[flag].default, bool):
@@ -75,7 +78,9 @@ def _name_network(line: CommandLine) -> None:
     older flag that never did anything.
     """
     parts = line.parts
-    if not parts or ([*parts] == ["--trunk"] and parts["--trunk"] not in TRUNKS):
+    if line.offsets and not parts:
+        raise UserError(f"{OFFSETS} stands beside --trunk and --head; published networks with offsets: offset....")
+    if not parts or ([*parts] == ["--trunk"] and not archs.is_trunk(parts["--trunk"])):
         return
     named = "MODEL.ARCH" in line.flags or "MODEL.ARCH" in line.pairs[::2]
     if missing := [flag for flag in ("--trunk", "--head") if flag not in parts]:
@@ -86,7 +91,8 @@ def _name_network(line: CommandLine) -> None:
     if line.flags.get("EVAL.SCALES") == ():  # --scales None beside the other two
         del line.flags["EVAL.SCALES"]
     line.ignored = [flag for flag in line.ignored if flag not in parts]
-    line.flags["MODEL.ARCH"] = archs.compose(parts["--trunk"], parts["--head"], parts.get("--scales", ""))
+    scales = parts.get("--scales", "")
+    line.flags["MODEL.ARCH"] = archs.compose(parts["--trunk"], parts["--head"], scales, line.offsets)
 
 
 def _is_word(equals: str, attached: str, rest: list[str]) -> bool:

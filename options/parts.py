@@ -31,13 +31,15 @@ class TrunkPart(Part):
 
     `joined`: the map that a head classifies is made of all maps, at the finest one's stride. `second_branch`: its last
     stages may exist twice, for offsets. `encoder`: its name in --arch_encoder, before that of the stride where `fixed`
-    has one. `checkpoint`: the option of MODEL that names its ImageNet file; `beside`: a second folder in which networks
-    with aligned corners look for that file.
+    has one. `neck`: none of its maps is fine and deep, so that a neck joins them for a head. `checkpoint`: the option
+    of MODEL that names its ImageNet file; `beside`: a second folder in which networks with aligned corners look for
+    that file.
     """
 
     joined: bool = False
     second_branch: bool = False
     encoder: str = ""
+    neck: bool = False
     checkpoint: str = ""
     beside: str = ""
 
@@ -103,6 +105,13 @@ TRUNKS = {
     "resnet101dilated": TrunkPart("ResNet-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNet", {"depth": 101, "stride": 8}, OWN, encoder="resnet101"),
     "resnext101dilated": TrunkPart("ResNeXt-101 of scene parsing, stride 8", "trunk.resnet:DeepStemResNeXt", {"depth": 101, "stride": 8}, OWN, encoder="resnext101"),
     "mobilenetv2dilated": TrunkPart("MobileNetV2 at stride 8", "trunk.mobilenet:MobileNetV2", {"stride": 8}, OWN, encoder="mobilenetv2"),
+}  # fmt: skip
+# Trunks of packages, by a name of theirs: "timm:NAME".
+PACKAGES = {
+    "timm": TrunkPart(
+        "any network of the package timm; --neck_channels and --neck_stride join its maps", "trunk.timm_nets:TimmTrunk",
+        takes=("grad_ckpt", "drop_path"), neck=True,
+    ),
 }  # fmt: skip
 HEADS = {
     "plain": HeadPart("two 3x3 convolutions and the classifier", "families:Plain", takes=("head_channels",)),

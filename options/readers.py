@@ -63,7 +63,8 @@ def losses(run: AskedRun) -> set[str]:
     """Names of the losses that a training computes."""
     if run.asks("LOSS.TERMS"):
         return {term.loss for term in run.values["LOSS.TERMS"]}
-    return {main_loss(run.arch, *(run.asks(f"LOSS.{key}") for key in ("RMI", "IMG_WT", "JOINTWTBORDER")))}
+    main = main_loss(run.arch, *(run.asks(f"LOSS.{key}") for key in ("RMI", "IMG_WT", "JOINTWTBORDER")))
+    return {main, "distill"} if run.asks("LOSS.TEACHER") else {main}
 
 
 def main_loss(arch: Arch, rmi: bool, weighted: bool, relaxation: bool) -> str:
@@ -133,6 +134,7 @@ def crops(table: str, dataset: str = "") -> Reader:
 # Of a network, in training and evaluation.
 PARSING = Reader("--arch encoder_decoder and offset.encoder_decoder", lambda run: run.arch.head == ANY)
 HRNET = part("networks on the trunk hrnet", "stages")
+NECK = Reader("networks whose trunk is one of a package", lambda run: run.parts.trunk.neck)
 OCR_HEADS = part("networks with OCR", "key_channels")
 ASPP = Reader("networks with an ASPP", _aspp)
 SCALES = part("networks that combine scales", "scales")
@@ -172,9 +174,20 @@ AUXILIARY_RMI = _training(
 )
 SINGLE_SCALES = _term("networks that combine scales", lambda run: bool(run.arch.scales))
 SECOND_HEAD = _term("heads that supervise the map before the last", lambda run: "deepsup" in run.parts.head.outputs)
+TAUGHT = _training(
+    "trainings without --loss_terms, or with the loss distill there",
+    lambda run: not run.asks("LOSS.TERMS") or "distill" in losses(run),
+)
+DISTILLED = _training(
+    "--teacher without --loss_terms", lambda run: run.asks("LOSS.TEACHER") and not run.asks("LOSS.TERMS")
+)
+LAYERS = _training(
+    "--layer_decay and --unfreeze", lambda run: run.values["OPTIM.LAYER_DECAY"] != 1 or run.asks("OPTIM.UNFREEZE")
+)
 WEIGHTED = loss("--img_wt_loss and --jointwtborder", "weighted", "relaxation")
 RELAXATION = loss("--jointwtborder", "relaxation")
 BARE_START = _training("a start without --snapshot", lambda run: not run.asks("SNAPSHOT"))
+TRUNK_FILE = _training("--trunk_weights", lambda run: run.asks("MODEL.TRUNK_WEIGHTS"))
 FILE_START = _training("--snapshot", lambda run: run.asks("SNAPSHOT") or run.asks("RESUME"))
 ROUNDS = _training("--max_iters and --epoch_iters", lambda run: run.values["TRAIN.MAX_ITERS"] > 0)
 SWITCHED_LOSSES = _training(

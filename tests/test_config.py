@@ -320,6 +320,9 @@ def test_lists_have_their_type_and_are_records_again() -> None:
         ("--arch resnet50+deeplab_plus+pairs", "attnscale.DeepV3R50BP", []),
         ("--arch basic.HRNet --trunk resnet101", "basic.HRNet", ["--trunk"]),  # a published flag, without effect
         ("--trunk resnet101", "", ["--trunk"]),
+        ("--trunk resnet50 --head ocr --offsets", "resnet50+ocr+offsets", []),
+        ("--offsets --trunk hrnet --head ocr --scales paired", "hrnet+ocr+paired+offsets", []),
+        ("--trunk resnet50 --head deeplab_plus --offsets", "offset.DeepV3PlusR50", []),
         ("--trunk resnet50 --head ocr --scales None", "resnet50+ocr", []),  # as sweeps write that there is none
     ],
 )
@@ -342,6 +345,10 @@ def test_free_networks(argv: str, arch: str, ignored: list[str]) -> None:
         ("--trunk resnet50 --head ocr MODEL.ARCH basic.HRNet", "--arch names the whole network: leave it out"),
         ("--trunk resnet50", "--trunk resnet50 names a part of a network: also give --head"),
         ("--trunk resnet50 --arch ocrnet.HRNet", "also give --head, in place of --arch"),
+        ("--offsets --arch basic.HRNet", "--offsets stands beside --trunk and --head"),
+        ("--offsets", "--offsets stands beside --trunk and --head"),
+        ("--arch resnet50+ocr+offsets+paired", "unknown --scales 'offsets+paired'"),
+        ("--arch resnet50+offsets", "unknown --head 'offsets'"),
         ("--arch basic.HRNt", "unknown --arch 'basic.HRNt'; did you mean 'basic.HRNet'"),
         ("--arch resnet50+ocr+fused+pairs", "unknown --scales 'fused+pairs'"),
         (

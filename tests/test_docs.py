@@ -111,7 +111,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
     known = {*table.flags(), *table.NEGATED, *table.WITHOUT_EFFECT, *table.PARTS, *csail.FLAGS, "--cfg", "--help"}
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
     known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv", "--follow"}
-    known |= {"--trunk", "--head", "--scales"}  # in place of --arch
+    known |= {"--trunk", "--head", "--scales", "--offsets"}  # in place of --arch
     known |= {
         "--what",
         "--baseline",

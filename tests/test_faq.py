@@ -109,7 +109,7 @@ def opened(folder: Path, *more: str) -> Iterator[session.Run]:
 
 def state_of(net: nn.Module, name: str = "sgd", epoch: int = -1) -> TrainState:
     """A training of a network that stands at an epoch."""
-    made = loss.optimizer.make(name, net, loss.optimizer.Settings(0.1))
+    made = loss.optimizer.make(name, net, loss.optimizer.Settings(0.1), loss.groups.Grouping())
     return TrainState(net, made, torch.amp.GradScaler("cpu", enabled=False), epoch=epoch)
 
 

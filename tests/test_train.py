@@ -438,6 +438,7 @@ def test_full_disk_is_one_line_and_earlier_files_stay(trained: list[str], tmp_pa
     assert before == {path.name: path.read_bytes() for path in folder(words).glob("*.pth*")}  # no half file either
 
 
+@pytest.mark.slow
 def test_mistake_on_one_rank_ends_all(tiny_run: list[str], tiny_scenes: Path, tmp_path: Path) -> None:
     """A file that only one process reads: its line is there, and no launcher is needed to end the other one."""
     shutil.copytree(tiny_scenes, tmp_path / "broken")

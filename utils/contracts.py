@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 Outputs = dict[str, Tensor]
+UNFLIPPED = "unflipped"  # extra of a prediction over mirror images: the scores of the image as it is
 
 
 @dataclass(slots=True)

@@ -11,12 +11,17 @@ _SHOWN = 16  # letters
 
 def of_files(paths: Iterable[Path]) -> str:
     """Tells files from others by their bytes, one after another."""
+    return sha256(paths)[:_SHOWN]
+
+
+def sha256(paths: Iterable[Path]) -> str:
+    """The SHA-256 of the files' bytes, one after another, in hexadecimal."""
     sha = hashlib.sha256()
     for path in paths:
         with open(path, "rb") as file:
             while block := file.read(1 << 22):
                 sha.update(block)
-    return sha.hexdigest()[:_SHOWN]
+    return sha.hexdigest()
 
 
 def of_names(names: Iterable[object]) -> str:

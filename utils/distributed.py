@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from utils import rendezvous
+from utils import heap, rendezvous
 from utils.errors import UserError
 
 T = TypeVar("T")
@@ -105,6 +105,7 @@ def init(local_rank: int = 0) -> DistributedContext:
 
 def _device(local: int) -> torch.device:
     if not torch.cuda.is_available():
+        heap.keep()
         return torch.device("cpu")
     device = torch.device("cuda", local % torch.cuda.device_count())
     torch.cuda.set_device(device)
@@ -198,13 +199,30 @@ class SyncBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
 
 
+class SyncBatchNormAct(SyncBatchNorm):
+    """The same before the dropout and the activation that timm's batch norms carry."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        x = super().forward(input)
+        for name in ("drop", "act"):
+            x = self.get_submodule(name)(x)
+        return x
+
+
 def sync_batchnorm(net: nn.Module, ranks: DistributedContext) -> nn.Module:
     """Replace every batch norm by one that works over all ranks; keys and values stay."""
     if ranks.world == 1:
         return net
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    packaged = [module for module in norms if type(module).__module__.startswith("timm.")]  # with activation
     if ranks.device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(net)
-    for module in net.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SyncBatchNorm  # the same state; its forward pass alone differs
+        if not packaged:
+            return nn.SyncBatchNorm.convert_sync_batchnorm(net)
+        from timm.layers.norm_act import convert_sync_batchnorm  # knows its own
+
+        return convert_sync_batchnorm(net)
+    for module in norms:
+        # The same state; the forward pass alone differs.
+        module.__class__ = SyncBatchNormAct if module in packaged else SyncBatchNorm
     return net

@@ -23,6 +23,7 @@ from utils.errors import UserError
 
 _INTERNAL = "StructuredToParameterName@@"  # {name: the name that the optimizer's file has it under}
 _SPLIT = "UnpackBigParamInfor@@"  # {name: shape and parts} of arrays too big for an old pickle
+_FIRST = "conv_layer1_1._conv.weight"
 _VELOCITY = "_velocity_0"
 _STATISTICS = {"_mean": "running_mean", "_variance": "running_var"}
 
@@ -90,7 +91,8 @@ def parse(content: Any, place: str = "") -> Weights | None:
     arrays = {} if place or (isinstance(content, dict) and "state_dict" in content) else _arrays(content)
     if not arrays:
         return None
-    state = {rename(name): _tensor(x) for name, x in arrays.items()}
+    trunk = "backbone." if _FIRST in arrays else ""  # a file of ImageNet weights has the trunk's names alone
+    state = {rename(trunk + name): _tensor(x) for name, x in arrays.items()}
     classes = state.get("ocr.cls_head.bias")
     table = content.get(_INTERNAL)
     internal = {rename(str(ours)): str(theirs) for ours, theirs in (table if isinstance(table, dict) else {}).items()}

@@ -17,7 +17,7 @@ from evaluation.sinks.images import Images
 from evaluation.sinks.labelmaps import LabelMaps
 from evaluation.sinks.perimage import PerImage
 from evaluation.sinks.pseudolabels import PseudoLabels
-from evaluation.sinks.scales import ScaleScores
+from evaluation.sinks.scales import ScaleGain, ScaleScores
 from evaluation.sinks.seedmaps import OUTPUTS as SEEDS
 from evaluation.sinks.stale_results import StaleResults
 from evaluation.sinks.submission import Submission
@@ -78,6 +78,12 @@ SINKS: tuple[SinkEntry, ...] = (
     ),
     when("LOG_MSINF_TO_TB", lambda r: ScaleScores(r.spec, logits(r.cfg))),
     SinkEntry(
+        lambda r: r.scored and r.cfg.EVAL.SCALE_TABLE,
+        lambda r: ScaleGain(
+            r.folder / "scales.csv", r.spec, scale_outputs("pred", _hierarchical(r.cfg)), bool(r.cfg.EVAL.DO_FLIP)
+        ),
+    ),
+    SinkEntry(
         lambda r: r.cfg.EVAL.DUMP_ASSETS or r.cfg.EVAL.DUMP_ALL_IMAGES,
         lambda r: Images(r.folder / "images", r.spec, r.expected, r.cfg.EVAL.DUMP_ALL_IMAGES, assets(r.cfg)),
     ),
@@ -113,6 +119,7 @@ class Sinks(list[Sink]):
             [row for one in found for row in one.rows],
             dict(chain.from_iterable(one.scale_scores.items() for one in found)),
             dict(chain.from_iterable(one.conditions.items() for one in found)),
+            next((one.scales for one in found if one.scales), None),
         )
 
 

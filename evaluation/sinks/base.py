@@ -45,16 +45,37 @@ class Row:
 
 
 @dataclass(frozen=True)
+class ScaleTable:
+    """What the scales of a network bring: `scores` by the name of a way to predict, and of the objects of each size,
+    `found`, the mean share of their pixels that have their class, and `objects`, how many there are.
+    """
+
+    scores: Mapping[str, Scores]
+    found: Mapping[str, Mapping[str, float]]
+    objects: Mapping[str, int]
+
+    def rows(self, classes: Sequence[str]) -> list[tuple[str, list[float]]]:
+        """Give (what, a value for each way to predict): mean IoU, the IoU of each class, what is found by size."""
+        means = [("mean IoU", [one.mean_iu for one in self.scores.values()])]
+        by_class = [(name, [float(one.iou[k]) for one in self.scores.values()]) for k, name in enumerate(classes)]
+        found = [(f"found of {size} objects ({count})", [self.found[name][size] for name in self.scores])
+                 for size, count in self.objects.items()]  # fmt: skip
+        return [*means, *by_class, *found]
+
+
+@dataclass(frozen=True)
 class Results:
     """What sinks have found once all images are in: lines for the log, pictures for the report, further scores.
 
-    `scale_scores`: scores of single scales, by the name of the output; `conditions`: scores in fog, at night, ...
+    `scale_scores`: scores of single scales, by the name of the output; `scales`: what they bring, where that is asked
+    for; `conditions`: scores in fog, at night, ...
     """
 
     lines: Sequence[str] = ()
     rows: Sequence[Row] = ()
     scale_scores: Mapping[str, Scores] = field(default_factory=dict)
     conditions: Mapping[str, Scores] = field(default_factory=dict)
+    scales: ScaleTable | None = None
 
 
 def scores_of(counts: Mapping[str, np.ndarray], ranks: DistributedContext) -> dict[str, Scores]:

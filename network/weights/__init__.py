@@ -10,8 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from network.net import Net
+from network.trunk import Trunk
 from network.trunk.hrnet import SECOND_BRANCH
-from network.weights import finite, inert, layouts, own, places, plain, safe_load, trunks
+from network.weights import finite, inert, layouts, own, places, plain, safe_load, sources, trunks
+from network.weights.class_rows import ClassRows
 from network.weights.formats import Weights
 from network.weights.layouts import Layout
 from network.weights.report import LoadReport, shortened
@@ -66,8 +68,10 @@ def writers() -> dict[str, Layout]:
     return {layout.name: layout for layout in (*layouts.known(), plain.LAYOUT) if layout.write}
 
 
-def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
+def load(net: nn.Module, path: Path, ema: bool = True, rows: ClassRows | None = None) -> LoadReport:
     """Take over every entry of the file whose name and shape agree; the report says what does not, and why.
+
+    `rows`: how what the file has for each class goes to other classes.
 
     Raises UserError, and leaves the network as it is, if less than a tenth of the file's weights fits, or if other
     stages exist twice there.
@@ -79,6 +83,7 @@ def load(net: nn.Module, path: Path, ema: bool = True) -> LoadReport:
         state = layout.fitting(state, known.keys())
     state, note = places.unwrapped(state, known)
     weights = replace(weights, state=state, notes=(*weights.notes, *([note] if note else [])))
+    weights = rows.moved(weights, path) if rows else weights
     theirs, ours = trunks.branch_from(weights.state), trunks.branch_from(known)
     if theirs != ours and max(theirs, ours) < 5:
         raise UserError(f"checkpoint {path}: stages exist twice from {theirs} on: give MODEL.OFFSET_BRANCH {theirs}")
@@ -90,18 +95,27 @@ def take(net: nn.Module, weights: Weights, path: Path, hint: str = "") -> LoadRe
     return _load(net, weights.state, LoadReport(str(path), weights.source, "the network", weights), hint)
 
 
-def load_trunk(net: nn.Module, path: Path) -> LoadReport:
-    """As `load`, into the network's trunk alone, from a file of ImageNet weights or of a network with such a trunk."""
+def load_trunk(net: nn.Module, given: Path, adapt: bool = False) -> LoadReport:
+    """As `load`, into the network's trunk alone, from a file of ImageNet weights or of a network with such a trunk.
+
+    `given`: a path, or what `sources.file` makes one of. `adapt`: a first convolution for images of other than three
+    channels, see `trunks.for_colors`.
+    """
+    path = sources.file(given)
     weights, trunk = read_file(path), _trunk(net)
-    state, names = trunks.best(weights.state, trunk.state_dict().keys())
+    target = trunk.pretrained if isinstance(trunk, Trunk) else trunk
+    state, names = trunks.best(weights.state, target)
+    if adapt:
+        state, line = trunks.for_colors(state, target)
+        weights = replace(weights, notes=(*weights.notes, line or "no first convolution had to be adapted"))
     source = f"{weights.source}, {names}" if names else weights.source
-    own = {name: x.shape for name, x in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
+    own = {name: x.shape for name, x in target.state_dict().items() if not name.endswith("num_batches_tracked")}
     fits = sum(name in own and x.shape == own[name] for name, x in state.items())
     if fits < LEAST_OF_TRUNK * len(own):
         raise UserError(
             f"{path}: {fits} of {len(own)} entries fit the trunk: it is a file of another one, or cut short"
         )
-    return _load(trunk, state, LoadReport(str(path), source, "the trunk", weights))
+    return _load(target, state, LoadReport(str(path), source, "the trunk", weights))
 
 
 def load_second_branch(net: nn.Module, path: Path) -> LoadReport:
@@ -111,7 +125,7 @@ def load_second_branch(net: nn.Module, path: Path) -> LoadReport:
     """
     weights, trunk = read_file(path), _trunk(net)
     ways = nn.ModuleDict({name: part for name, part in trunk.named_children() if name.endswith(SECOND_BRANCH)})
-    state = trunks.second_branch(trunks.best(weights.state, trunk.state_dict().keys())[0], ways.state_dict().keys())
+    state = trunks.second_branch(trunks.best(weights.state, trunk)[0], ways.state_dict().keys())
     if not state:
         lacking = "the file" if len(ways) else "the network"
         raise UserError(f"MODEL.OFFSET_PRETRAINED {path}: {lacking} has none of HRNet's stages that exist twice")

@@ -7,18 +7,20 @@ wider_resnet38.pth.tar, and Cadene's se_resnext50_32x4d and se_resnext101_32x4d.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from network.trunk.hrnet import SECOND_BRANCH
+from network.weights import timm_names
 from network.weights.formats import below, renamed
 from network.weights.places import prefixes
 
 # What may stand before the trunk's names: nothing in the HRNet releases, `model.` in the HRNet-OCR ones. Others
 # are told by how often they occur.
-PREFIXES = ("", "backbone.", "trunk.", "model.", "model.backbone.")
+PREFIXES = ("", "backbone.", "trunk.", "model.", "model.backbone.", "backbone.body.", "encoder.body.")
 
+COLORS = 3
 _XCEPTION = re.compile(r"blocks\.(\d+)\.(?:shortcut\.(conv|bn)|stack\.conv(\d)\.(conv_dw|bn_dw|conv_pw|bn_pw))\.(\w+)")
 # timm's blocks of xception71 -> ours, which has no counterpart of its blocks 2 and 4; 22 is conv3 to conv5.
 _BLOCKS = {0: 1, 1: 2, 3: 3, 21: 20} | {n: n - 1 for n in range(5, 21)}
@@ -66,14 +68,46 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
 }
 
 
-def best(state: Mapping[str, Tensor], known: Collection[str]) -> tuple[dict[str, Tensor], str]:
-    """The entries of a file, without prefix and under the names of which most are `known`; whose names they were."""
-    found: list[tuple[dict[str, Tensor], str]] = []
+def best(state: Mapping[str, Tensor], trunk: nn.Module) -> tuple[dict[str, Tensor], str]:
+    """The entries of a file, without prefix and under the names of which most are the trunk's, with their shapes; whose
+    names they were.
+    """
+    known = {name: x.shape for name, x in trunk.state_dict().items()}
     more = [prefix for prefix in prefixes(state) if prefix not in PREFIXES]
-    for prefix in (*PREFIXES, *more):
-        entries = below(state, prefix).items()
-        found += [({rename(name): x for name, x in entries}, layout) for layout, rename in LAYOUTS.items()]
-    return max(found, key=lambda entry: len(set(known) & entry[0].keys()))
+    entries = [below(state, prefix) for prefix in (*PREFIXES, *more)]
+    found = (reading for part in entries if part for reading in _readings(part, trunk))
+
+    def worth(reading: tuple[dict[str, Tensor], str]) -> tuple[int, bool]:
+        fits = sum(known.get(name) == x.shape for name, x in reading[0].items())
+        return fits, reading[1] != timm_names.IN_ORDER  # a name says more than a place
+
+    return max(found, key=worth, default=({}, ""))
+
+
+def _readings(state: Mapping[str, Tensor], trunk: nn.Module) -> Iterator[tuple[dict[str, Tensor], str]]:
+    if type(trunk).__module__.startswith("timm."):
+        yield from timm_names.readings(state, trunk)
+    else:
+        for layout, rename in LAYOUTS.items():
+            yield {rename(name): x for name, x in state.items()}, layout
+
+
+def for_colors(state: Mapping[str, Tensor], trunk: nn.Module) -> tuple[dict[str, Tensor], str]:
+    """The entries with first convolutions of other than three channels made into such of three, and a line about it.
+
+    Of one channel: each color gets a third of it, so that a gray image gives the same. Of more than three: their first
+    three are taken as the colors.
+    """
+    found, lines, own = dict(state), [], trunk.state_dict()
+    for name, x in state.items():
+        ours = own.get(name)
+        if ours is None or x.ndim != 4 or x.shape == ours.shape or ours.shape[1] != COLORS:
+            continue
+        if (x.shape[0], *x.shape[2:]) == (ours.shape[0], *ours.shape[2:]) and x.shape[1] in (1, *range(4, 33)):
+            found[name] = x.repeat(1, COLORS, 1, 1) / COLORS if x.shape[1] == 1 else x[:, :COLORS]
+            how = "spread over three colors" if x.shape[1] == 1 else f"the first three of {x.shape[1]} channels"
+            lines.append(f"{name} is adapted: {how}")
+    return found, "; ".join(lines)
 
 
 def second_branch(state: Mapping[str, Tensor], known: Collection[str]) -> dict[str, Tensor]:

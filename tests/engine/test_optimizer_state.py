@@ -10,8 +10,11 @@ from torch import nn
 
 from engine.optimizer_state import other_settings, parameter_names, take_over
 from loss import optimizer
+from loss.groups import Grouping
 from loss.optimizer import Settings
 from utils.errors import UserError
+
+Asked = tuple[Settings, Grouping]
 
 
 class Halves(nn.Module):
@@ -23,11 +26,11 @@ class Halves(nn.Module):
         self.decoder = nn.Conv2d(4, 2, 1)
 
 
-def trained(name: str, settings: Settings, steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
+def trained(name: str, asked: Asked, steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
     """A network and its optimizer after some steps."""
     torch.manual_seed(0)
     net = Halves()
-    made = optimizer.make(name, net, settings)
+    made = optimizer.make(name, net, *asked)
     for _ in range(steps):
         step(net, made)
     return net, made
@@ -39,41 +42,46 @@ def step(net: nn.Module, made: torch.optim.Optimizer) -> None:
     made.zero_grad()
 
 
-BASE = Settings(0.1)
+def asked(weight_decay: float = 0.0, decay_on: str = "all", decoder: float = 1.0, **more: Any) -> Asked:
+    """What an optimizer is made with."""
+    return Settings(0.1, weight_decay, **more), Grouping(weight_decay, decoder, decay_on=decay_on)
+
+
+BASE = asked()
 
 
 @pytest.mark.parametrize(
     ("name", "was", "now", "expected"),
     [
-        ("sgd", BASE, Settings(0.1, weight_decay=0.5), {"weight_decay": 0.5}),
-        ("sgd", BASE, Settings(0.1, momentum=0.5), {"momentum": 0.5}),
-        ("sgd", Settings(0.1, momentum=0.0), Settings(0.1, momentum=0.9), {"momentum": 0.9}),
-        ("sgd", BASE, Settings(0.1, momentum=0.0), {"momentum": 0.0}),
-        ("adam", BASE, Settings(0.1, amsgrad=True), {"amsgrad": True}),
-        ("adamw", Settings(0.1, amsgrad=True), BASE, {"amsgrad": False}),
-        ("radam", BASE, Settings(0.1, weight_decay=0.5), {"weight_decay": 0.5}),
-        ("adamw", BASE, Settings(0.1, 0.5, lr_decoder=0.3, decay_on="conv"), {"lr_scale": 1.0}),
-        ("sgd", Settings(0.1, 0.5, decay_on="conv"), Settings(0.1, 0.0, decay_on="conv"), {"weight_decay": 0.0}),
-        ("sgd", Settings(0.1, 0.5, lr_decoder=0.3, decay_on="conv"), BASE, {"weight_decay": 0.0}),
+        ("sgd", BASE, asked(weight_decay=0.5), {"weight_decay": 0.5}),
+        ("sgd", BASE, asked(momentum=0.5), {"momentum": 0.5}),
+        ("sgd", asked(momentum=0.0), asked(momentum=0.9), {"momentum": 0.9}),
+        ("sgd", BASE, asked(momentum=0.0), {"momentum": 0.0}),
+        ("adam", BASE, asked(amsgrad=True), {"amsgrad": True}),
+        ("adamw", asked(amsgrad=True), BASE, {"amsgrad": False}),
+        ("radam", BASE, asked(weight_decay=0.5), {"weight_decay": 0.5}),
+        ("adamw", BASE, asked(0.5, "conv", 3.0), {"lr_scale": 1.0}),
+        ("sgd", asked(0.5, "conv"), asked(0.0, "conv"), {"weight_decay": 0.0}),
+        ("sgd", asked(0.5, "conv", 3.0), BASE, {"weight_decay": 0.0}),
     ],
 )
-def test_settings_are_those_of_this_run(name: str, was: Settings, now: Settings, expected: dict[str, Any]) -> None:
+def test_settings_are_those_of_this_run(name: str, was: Asked, now: Asked, expected: dict[str, Any]) -> None:
     """The groups are as if newly made; every parameter keeps its own slots, whatever group it is in; steps go on."""
     net, made = trained(name, was)
     names, saved = parameter_names(made, net), made.state_dict()
-    other = optimizer.make(name, net, now)
+    other = optimizer.make(name, net, *now)
     assert take_over(other, net, saved, names) == ""
-    fresh = optimizer.make(name, net, now)
+    fresh = optimizer.make(name, net, *now)
     plain = [[{k: v for k, v in g.items() if k != "params"} for g in x.param_groups] for x in (other, fresh)]
     assert plain[0] == plain[1] and {key: other.param_groups[0][key] for key in expected} == expected
     slot = "momentum_buffer" if name == "sgd" else "exp_avg"
     for parameter in net.parameters():
         mine, theirs = other.state[parameter].get(slot), made.state[parameter].get(slot)
-        if theirs is None or now.momentum == 0:
+        if theirs is None or now[0].momentum == 0:
             assert mine is None
         else:
             assert mine is not None and torch.equal(mine, theirs)
-        assert ("max_exp_avg_sq" in other.state[parameter]) == (now.amsgrad and name != "sgd")
+        assert ("max_exp_avg_sq" in other.state[parameter]) == (now[0].amsgrad and name != "sgd")
     step(net, other)
 
 
@@ -81,10 +89,10 @@ def test_what_was_frozen_starts_anew() -> None:
     net, made = trained("adamw", BASE)
     net.requires_grad_(False)
     net.get_submodule("decoder").requires_grad_(True)
-    part = optimizer.make("adamw", net, BASE)
+    part = optimizer.make("adamw", net, *BASE)
     assert take_over(part, net, made.state_dict(), parameter_names(made, net)) == ""
     net.requires_grad_(True)
-    whole = optimizer.make("adamw", net, BASE)
+    whole = optimizer.make("adamw", net, *BASE)
     remark = take_over(whole, net, part.state_dict(), parameter_names(part, net))
     assert remark == "; the optimizer starts anew for 4 parameters that were not trained there"
     step(net, whole)
@@ -93,7 +101,7 @@ def test_what_was_frozen_starts_anew() -> None:
 def test_a_file_that_only_counts() -> None:
     """One group in the order of the network, as NVIDIA's files have it, fits groups of ours; others need ours."""
     net, made = trained("sgd", BASE)
-    parts = optimizer.make("sgd", net, Settings(0.1, 0.5, decay_on="conv"))
+    parts = optimizer.make("sgd", net, *asked(0.5, "conv"))
     assert take_over(parts, net, made.state_dict()) == ""
     assert all(
         torch.equal(parts.state[p]["momentum_buffer"], made.state[p]["momentum_buffer"]) for p in net.parameters()
@@ -107,4 +115,4 @@ def test_a_file_that_only_counts() -> None:
 def test_another_kind_is_one_line(name: str, other: str) -> None:
     net, made = trained(name, BASE)
     with pytest.raises(UserError, match="its optimizer state is of (SGD|Adam), not of (SGD|Adam)"):
-        take_over(optimizer.make(other, net, BASE), net, made.state_dict(), parameter_names(made, net))
+        take_over(optimizer.make(other, net, *BASE), net, made.state_dict(), parameter_names(made, net))

@@ -29,6 +29,7 @@ from evaluation.sinks import (
     LabelMaps,
     PerImage,
     PseudoLabels,
+    ScaleGain,
     ScaleScores,
     Sink,
     StaleResults,
@@ -346,6 +347,54 @@ def test_scores_of_single_scales_over_two_ranks() -> None:
         assert scores["pred_05x"].counts.tolist() == [[80, 80, 0], [79, 79, 0], [0, 0, 0]]
 
 
+def scaled(name: str, small: int, large: int, found: int, flips: bool = False) -> EvalItem:
+    """A road with a car of a pixel and one of a quarter; each scale has one class everywhere, `found` is predicted."""
+    label = np.zeros((40, 40), np.uint8)
+    label[:20, 20:] = 1
+    label[30, 5] = 1
+
+    def everywhere(k: int, score: float) -> torch.Tensor:
+        return (score * torch.eye(3)[k]).view(3, 1, 1).expand(3, 20, 20)
+
+    extras = {"pred_05x": everywhere(small, 1.0), "pred_10x": everywhere(large, 2.0)}
+    extras |= {"unflipped": everywhere(found, 1.0)} if flips else {}
+    prediction = Prediction(torch.full((40, 40), found, dtype=torch.uint8), torch.ones(40, 40), None, extras)
+    return EvalItem(name, np.zeros((40, 40, 3), np.uint8), label, prediction, None)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_what_the_scales_bring_over_two_ranks(tmp_path: Path, flips: bool) -> None:
+    """Scores of each way to predict, and the mean share found of objects by size; a table beside the report."""
+    found: list[Any] = []
+
+    def work(ranks: DistributedContext) -> None:
+        sink = ScaleGain(tmp_path / "scales.csv", SPEC, ("pred_05x", "pred_10x"), flips)
+        assert ("unflipped" in sink.extras) == flips
+        if ranks.is_main:
+            sink.add(scaled("a", small=1, large=0, found=0, flips=flips))
+        else:
+            sink.add(scaled("b", small=1, large=0, found=1, flips=flips))
+            sink.add(item("no label", labeled=False))
+            sink.add(replace(item("one scale"), prediction=replace(item("x").prediction, extras={})))
+        found.append(sink.results(ranks))
+
+    on_two_ranks(work)
+    ways = ["pred_05x", "pred_10x", "averaged", "attention", *(["attention + flip"] if flips else [])]
+    for results in found:
+        table = results.scales
+        assert list(table.scores) == list(results.scale_scores) == ways
+        assert table.objects == {"small": 2, "medium": 0, "large": 4}  # a car of a pixel; a car and the road, twice
+        assert table.found["pred_05x"]["small"] == 1 and table.found["pred_10x"]["small"] == 0
+        assert table.found["averaged"]["small"] == 0  # the larger scale is surer
+        assert table.found["pred_05x"]["large"] == table.found["pred_10x"]["large"] == 0.5
+        assert np.isnan(table.found["averaged"]["medium"]) and table.found["attention"]["small"] == 0.5
+        assert table.scores["pred_10x"].counts[0].tolist() == [2 * 1199, 0, 0]
+    with open(tmp_path / "scales.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["", *ways] and rows[1][0] == "mean IoU" and rows[2][0] == "road"
+    assert rows[-3][0] == "found of small objects (2)" and rows[-3][1] == "1.000000"
+
+
 def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
     values = dict.fromkeys(
         (
@@ -361,6 +410,8 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
             "DUMP_FOR_SUBMISSION",
             "MULTI_SCALE",
             "LOG_MSINF_TO_TB",
+            "SCALE_TABLE",
+            "DO_FLIP",
         ),
         False,
     )
@@ -379,6 +430,8 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
         ({"NO_METRICS": True}, [Gallery, PerImage]),  # the flag is one of --eval
         ({"NO_METRICS": True, "MODE": "val"}, [Gallery, StaleResults]),
         ({"LOG_MSINF_TO_TB": True}, [Gallery, PerImage, ScaleScores]),
+        ({"SCALE_TABLE": True}, [Gallery, PerImage, ScaleGain]),
+        ({"SCALE_TABLE": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, StaleResults]),
         ({"DUMP_ASSETS": True}, [Gallery, PerImage, Images]),
         ({"DUMP_ALL_IMAGES": True, "DUMP_TOPN": 5}, [Gallery, PerImage, Images, Worst]),
         ({"DUMP_PSEUDO_COLOR": True}, [Gallery, PerImage, PseudoColor]),

@@ -39,6 +39,8 @@ def make(case, ranks=None, ignore=IGNORE):
     loss = row.loss(K, ignore, ranks or DistributedContext(), **(row.options(DEFAULTS) if options is None else options))
     if row.outputs == ("pred",):
         return loss
+    if "teacher" in row.outputs:  # one that says something else of each pixel
+        return lambda logits, label: loss(logits, logits.detach().roll(1, 1), label)
     # Offset and confidence are read from the logits here, as the network reads them from its head.
     return lambda logits, label: loss(*(f(upcast_to_float32(logits)) for f in (offset, confidence)), label)
 

@@ -145,14 +145,14 @@ def test_published_rates_and_decay(golden):
     assert len(steps.param_groups) == 4 and len(told["table"]) == 6
     assert {group["momentum"] for group in steps.param_groups} == {told["momentum"]}
     for i, expected in told["table"]:
-        optimizer.set_rate(steps, lr(*divmod(i, iters), iters))
+        optimizer.set_rate(steps, lr(*divmod(i, iters), iters), 0)
         for group in steps.param_groups:
             own = any(p is q for p in group["params"] for q in net.decoder.parameters())
             assert group["lr"] == pytest.approx(expected * (2.5 if own else 1), rel=1e-12)
 
 
 def step(net, made, scaler, lr):
-    optimizer.set_rate(made, lr)
+    optimizer.set_rate(made, lr, 0)
     scaler.scale(sum(p.square().sum() for p in net.parameters())).backward()
     scaler.unscale_(made)
     scaler.step(made)

@@ -40,6 +40,8 @@ TRAINED = [
     "resnext101dilated+c1",
     "hrnet+pointwise+hierarchical",
     "resnet101dilated+deeper",
+    "mobilenetv2dilated+ocr+hierarchical+offsets",
+    "mobilenetv2dilated+c1+offsets",
 ]
 
 
@@ -80,6 +82,7 @@ def test_a_step_with_every_loss(name: str) -> None:
     """The loss of each single scale, and of what else the network gives, reaches all weights."""
     row = archs.find(name)
     words = ["--trunk", row.trunk, "--head", row.head, "DATASET.NUM_CLASSES", "5"]
+    words += ["--offsets"] * row.offsets
     if row.scales:
         words += ["--scales", row.scales, "--n_scales", "0.5,1.0", "--supervised_mscale_loss_wt", "0.1"]
     criterion = loss.build(config.load(words))
@@ -88,6 +91,7 @@ def test_a_step_with_every_loss(name: str) -> None:
     label = torch.randint(0, 5, (2, 64, 96), generator=torch.Generator().manual_seed(1))
     total, parts = criterion(net(image, label.shape[-2:]), label)
     assert {"pred_05x", "pred_10x"} <= parts.keys() if row.scales else {"main"} <= parts.keys()
+    assert not row.offsets or {"initial", "seed", "confidence"} <= parts.keys()
     assert {name for name in ("aux", "deepsup") if name in archs.outputs(row)} <= parts.keys()
     total.backward()
     assert not [key for key, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
@@ -112,6 +116,7 @@ def test_state_round_trip(name: str) -> None:
         ("resnet50+ocr+fused", "--scales fused"),
         ("resnet50+pointwise", "take plain"),
         ("hrnet+ppm_deepsup", "take ppm"),
+        ("resnet50+deeplab_plus+fused+offsets", "of DeepLabV3\\+ alone"),
     ],
 )
 def test_what_makes_no_sense_is_refused(name: str, message: str) -> None:

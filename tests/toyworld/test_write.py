@@ -63,10 +63,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_render_is_a_pure_function() -> None:
-    image, label = toyworld.render(3)
-    again = toyworld.render(3)
-    assert image.shape == (256, 512, 3) and image.dtype == np.uint8
-    assert label.shape == (256, 512) and label.dtype == np.uint8
+    image, label = toyworld.render(3, size=SMALL)
+    again = toyworld.render(3, size=SMALL)
+    assert image.shape == (*SMALL, 3) and image.dtype == np.uint8
+    assert label.shape == SMALL and label.dtype == np.uint8
     assert np.array_equal(image, again[0]) and np.array_equal(label, again[1])
     few = [toyworld.render(3, size=SMALL, **other)[1] for other in ({}, {"seed": 1}, {"split": "val"})]
     for other in (*few[1:], toyworld.render(4, size=SMALL)[1]):

@@ -10,6 +10,7 @@ from narrow_nets import GOLDEN
 from torch import Tensor
 
 import config
+import datasets
 import network
 from compat.hrnet import weights as hrnet
 from network import weights
@@ -195,7 +196,8 @@ def holds(net: Net, entries: dict[str, Tensor]) -> bool:
 
 def start(net: Net, *words: str, path: Path | None = None) -> str:
     cfg = config.load(["--arch", "offset.HRNet", "--dataset", "cityscapes", "--width_mult", "0.25", *words])
-    return network.start_snapshot(cfg, net, path) if path else network.start_trunk(cfg, net)
+    classes = datasets.spec("cityscapes").classes
+    return network.start_snapshot(cfg, net, path, classes) if path else network.start_trunk(cfg, net)
 
 
 @pytest.mark.in_make_test("model.-3")

@@ -91,6 +91,19 @@ def test_pre_training_file_starts_the_multi_scale_network(narrow, save) -> None:
     assert weights.load_trunk(net, save(content)).complete
 
 
+def test_a_trunk_alone_has_its_names_without_a_prefix(narrow, save) -> None:
+    """As the distilled ImageNet weights (SSLD) that PaddleSeg starts from, with a classifier behind."""
+    net = narrow("ocrnet.HRNet")
+    whole = arrays(net, "ocrnet.HRNet")
+    trunk = {key.removeprefix("backbone."): x for key, x in whole.items() if key.startswith("backbone.")}
+    report = weights.load_trunk(net, save(trunk | {"fc.weight": np.zeros((4, 3), np.float32)}))
+    assert report.complete and report.unexpected == ["fc.weight"] and len(report.matched) == len(trunk)
+    filled = net.trunk_module.state_dict()
+    for key, x in trunk.items():
+        name = paddle.rename(f"backbone.{key}").removeprefix("backbone.")
+        np.testing.assert_array_equal(filled[name].numpy(), x)
+
+
 def test_arrays_that_are_stored_otherwise(save) -> None:
     """Halves of a split array, bits of bfloat16, a tensor with its name; what is no array is left out."""
     split = {"big.weight@@.0": np.arange(4.0), "big.weight@@.1": np.arange(4.0, 6.0)}

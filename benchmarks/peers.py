@@ -109,7 +109,7 @@ def padded(net: nn.Module, image: Tensor, multiple: int = 32) -> Tensor:
 
 def measured(name: str, folder: Path, argv: Sequence[str]) -> dict[str, float]:
     """One training in a process of its own, if it is not done yet: score, seconds, and the process's peak of memory."""
-    done = folder / "measured.json"
+    done, said = folder / "measured.json", shlex.join(argv)
     if not done.exists():
         if name in PEERS:
             used = _call([__file__, "--peer", PEERS[name], "--out", str(folder), *argv, *PEERS_WORDS])
@@ -117,8 +117,11 @@ def measured(name: str, folder: Path, argv: Sequence[str]) -> dict[str, float]:
         else:
             used = _call(["train.py", *argv, *OURS[name], "--result_dir", str(folder)])
             found = {"mean_iu": final(folder)}
-        write_file(done, json.dumps({**found, **used}).encode())
-    return json.loads(done.read_text())
+        write_file(done, json.dumps({**found, **used, "words": said}).encode())
+    measured = json.loads(done.read_text())
+    if (before := measured.pop("words")) != said:
+        raise UserError(f"{folder} has a training of other words: {before}; give another --out, or delete it")
+    return measured
 
 
 def _call(words: Sequence[str]) -> dict[str, float]:

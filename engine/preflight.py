@@ -34,7 +34,7 @@ def check_batchnorm(cfg: CfgNode, net: Net, ranks: DistributedContext) -> None:
     if not single_value(net, (LARGER * size[0], LARGER * size[1]), cfg.TRAIN.MAX_EPOCH - 1):
         cures.insert(1, "larger --imgSize" if d.IMG_SIZES else "a larger --crop_size")
     raise UserError(
-        f"--bs_trn {cfg.TRAIN.BATCH_SIZE}: at {size[0]}x{size[1]} pixels batch norm {name} gets a single value of each "
+        f"--bs_trn {cfg.TRAIN.BATCH_SIZE}: at {_written(size)} pixels batch norm {name} gets a single value of each "
         f"channel, which has no variance: give {', '.join(cures[:-1])} or {cures[-1]}"
     )
 
@@ -71,15 +71,15 @@ def notes(cfg: CfgNode, state: TrainState, batches: int) -> Iterator[str]:
 
 def _padded(cfg: CfgNode, net: nn.Module) -> Iterator[str]:
     """Give a line where the trunk pads the inputs of a step, at one of the scales that training sees."""
-    multiple = net.trunk_module.multiple if isinstance(net, Net) else 1
+    multiple = net.multiple if isinstance(net, Net) else 1
     scales = training_scales(cfg.MODEL) or (1.0,)
     inputs = [[int(side * scale) for side in smallest_input(cfg)] for scale in sorted(scales, reverse=True)]
     if any(side % multiple for sides in inputs for side in sides):
-        padded = (f"{shown(sides)} to {shown([rounded_up(side, multiple) for side in sides])}" for sides in inputs)
+        padded = (f"{_written(sides)} to {_written([rounded_up(x, multiple) for x in sides])}" for sides in inputs)
         yield f"the trunk takes sides of a multiple of {multiple}: inputs are padded inside, {', '.join(padded)}"
 
 
-def shown(sides: Sequence[int]) -> str:
+def _written(sides: Sequence[int]) -> str:
     """Write a size, (H, W), as people do."""
     return "x".join(map(str, sides))
 

@@ -125,6 +125,10 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
         raise UserError(f"no checkpoint in {run.cfg.RESULT_DIR} to evaluate: give --snapshot FILE")
     report = network.weights.load(net, start.path)
     run.log.line(f"{report}\nevaluated by the rule {inference.rule_name(run.cfg)}")
+    if isinstance(net, network.Net) and net.multiple > 1:
+        run.log.line(
+            f"note: the trunk takes sides of a multiple of {net.multiple}: others, be they smaller, are padded inside"
+        )
     has_labels = run.cfg.EVAL.MODE != "folder" or run.cfg.EVAL.LABELS
     if has_labels and (odd := classes.other_names(report.weights.class_names, run.spec)):
         places = "--dataset, --classes and --data_root"

@@ -18,7 +18,7 @@ from engine import agree, preflight, restore, runfolder, teacher
 from engine.ema import ModelEma
 from engine.session import Run, Start, to_device
 from engine.state import FiniteGuard, TrainState
-from utils import distributed
+from utils import distributed, heap
 from utils.normalization import Normalization
 
 
@@ -39,6 +39,8 @@ class Trainer:
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     """Build the network with its starting weights, optimizer, criterion and data; continued where `start` says so."""
     cfg, ranks, log = run.cfg, run.ranks, run.log
+    if ranks.device.type == "cpu":
+        heap.keep()
     if start.path is None:
         log.line(network.start_trunk(cfg, net))
     elif not start.resumes:

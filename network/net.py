@@ -54,6 +54,11 @@ class Net(nn.Module):
             found |= child.parts() if isinstance(child, Net) else {name: child}
         return found
 
+    @property
+    def multiple(self) -> int:
+        """What the trunk's sides are multiples of: other images are padded inside it."""
+        return self.trunk_module.multiple
+
     def trunk_layers(self, stages: bool = False) -> dict[int, int]:
         """{id of a parameter that was published with the trunk: its layer, from 0, the image's side}, see `Trunk`."""
         trunk = self.trunk_module

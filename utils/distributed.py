@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from utils import heap, rendezvous
+from utils import rendezvous
 from utils.errors import UserError
 
 T = TypeVar("T")
@@ -105,7 +105,6 @@ def init(local_rank: int = 0) -> DistributedContext:
 
 def _device(local: int) -> torch.device:
     if not torch.cuda.is_available():
-        heap.keep()
         return torch.device("cpu")
     device = torch.device("cuda", local % torch.cuda.device_count())
     torch.cuda.set_device(device)

@@ -100,7 +100,9 @@ class ScaleGain(ScaleScores):
         """Put the table together; the main rank writes it."""
         scores = self.scores(ranks)
         if not scores:
-            return Results()
+            return Results(
+                ["--scale_table: no table, since the network gave no scores of several scales by themselves"]
+            )
         parts = ranks.gather(self._found)
         sums = {name: sum(part[name] for part in parts if name in part) for name in scores}
         found = {name: _shares(one) for name, one in sums.items()}  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ class ClassRows:
 
 def sources(path: str) -> dict[str, list[str]]:
     """A YAML file of {class here: class of the file, or a list of such}; UserError for another content."""
-    content = yamlfile.load(Path(path), "--map_classes")
+    content = yamlfile.load(Path(path), f"--map_classes {path}", text=yamlfile.ALL)
     if not isinstance(content, dict) or not content:
         raise UserError(f"--map_classes {path}: give a line for each class, for instance vehicle: [car, truck]")
     found = {

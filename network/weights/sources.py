@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from http.client import HTTPException
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,26 @@ def _of_hub(name: str, sha: str) -> Path:
     for one in [wanted] if wanted else IN_FOLDER:
         try:
             found = Path(hub.hf_hub_download(repository, one))
-            published = str(hub.get_hf_file_metadata(hub.hf_hub_url(repository, one)).etag or "")
         except Exception as error:  # whatever the hub or the network says
             wrong = error
             if type(error).__name__ == "LocalEntryNotFoundError":  # there is no network: nor for the next name
                 break
             continue
-        if not sha and len(published) == 64 and digest.sha256([found]) != published:
+        published = "" if sha else _published_hash(hub, repository, one)
+        if published and digest.sha256([found]) != published:
             raise UserError(f"hf:{name}: {found} is not the file of the hub (sha256 {published}): remove it")
         return found
     cure = "where there is no network, give the file itself as --trunk_weights FILE"
     raise UserError(f"hf:{name} cannot be had ({in_short(wrong)}); {cure}" if wrong else f"hf:{name}: no file")
+
+
+def _published_hash(hub: Any, repository: str, name: str) -> str:
+    """The sha256 that the hub tells of a large file; "" of a small one, and where only the hub's cache is at hand."""
+    try:
+        tag = str(hub.get_hf_file_metadata(hub.hf_hub_url(repository, name)).etag or "")
+    except Exception:  # whatever the hub or the network says: it compared the file when it was downloaded
+        return ""
+    return tag if len(tag) == 64 else ""
 
 
 def _of_address(address: str, sha: str) -> Path:
@@ -84,7 +94,7 @@ def _of_address(address: str, sha: str) -> Path:
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(address, str(kept), sha or (in_name[1] if in_name else None), progress=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, HTTPException) as error:
         cure = "where there is no network, give the file itself as --trunk_weights FILE"
         raise UserError(f"url:{address} cannot be had ({in_short(error)}); {cure}") from None
     return kept

@@ -99,3 +99,28 @@ def test_batch_norm_over_one_value(words: str, cures: str) -> None:
         preflight.check_batchnorm(cfg, net, DistributedContext(world=2))
     cfg = config.load([*whole, *words.split(), "--syncbn"])
     preflight.check_batchnorm(cfg, net, DistributedContext(world=2))
+
+
+def test_a_trunk_that_pads_the_inputs_of_a_step_is_said() -> None:
+    pytest.importorskip("timm", reason="an extra: pip install timm")
+    words = [
+        "--trunk",
+        "timm:vit_tiny_patch16_224",
+        "--head",
+        "plain",
+        "--scales",
+        "hierarchical",
+        "--dataset",
+        "camvid",
+    ]
+
+    def notes(crop: str) -> list[str]:
+        cfg = config.load([*words, "--segattn_bot_ch", "8", "--crop_size", crop, "--max_epoch", "400"])
+        net = network.build(cfg)
+        state = TrainState(net, torch.optim.SGD(net.parameters(), 0.1), torch.amp.GradScaler("cpu"))
+        return [note for note in preflight.notes(cfg, state, 4) if "padded" in note]
+
+    assert notes("64") == []
+    assert notes("72,64") == [
+        "the trunk takes sides of a multiple of 16: inputs are padded inside, 72x64 to 80x64, 36x32 to 48x32"
+    ]

@@ -395,6 +395,17 @@ def test_what_the_scales_bring_over_two_ranks(tmp_path: Path, flips: bool) -> No
     assert rows[-3][0] == "found of small objects (2)" and rows[-3][1] == "1.000000"
 
 
+def test_a_table_of_scales_that_cannot_be_had_is_said(tmp_path: Path) -> None:
+    """A network of one scale, or one that keeps its scales' scores to itself."""
+    sink = ScaleGain(tmp_path / "scales.csv", SPEC, ("pred_05x", "pred_10x"), False)
+    sink.add(replace(item("a"), prediction=replace(item("a").prediction, extras={})))
+    results = sink.results()
+    assert results.scales is None and not (tmp_path / "scales.csv").exists()
+    assert [*results.lines] == [
+        "--scale_table: no table, since the network gave no scores of several scales by themselves"
+    ]
+
+
 def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
     values = dict.fromkeys(
         (

@@ -97,6 +97,7 @@ def test_renamed_and_merged(snapshot: Path, tmp_path: Path) -> None:
     ("content", "what"),
     [
         ("vehicle: [car, truk]\n", "the file has no class 'truk'; did you mean 'truck'"),
+        ("vehicle: no\n", "the file has no class 'no'"),
         ("vehicel: car\n", "this dataset has no class 'vehicel'; did you mean 'vehicle'"),
         ("vehicle:\n", "vehicle has no class of the file behind it"),
         ("vehicle: []\n", "vehicle has no class of the file behind it"),

@@ -274,6 +274,17 @@ def test_the_hub_s_file_is_compared_with_its_hash(tmp_path: Path, monkeypatch: p
                 sources.file("hf:timm/resnet18")
 
 
+def test_what_the_hub_has_given_before_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without a network the cache has the file, and nobody tells its hash."""
+    hub = pytest.importorskip("huggingface_hub")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr(hub, "hf_hub_download", lambda repository, name: str(tmp_path / name))
+    monkeypatch.setattr(hub, "get_hf_file_metadata", _offline)
+    assert sources.file("hf:timm/resnet18").read_bytes() == b"weights"
+    with pytest.raises(UserError, match="has the sha256"):
+        sources.file(f"hf:timm/resnet18#sha256={'0' * 64}")
+
+
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="weight files in this folder: none"):
         sources.file(str(tmp_path))

@@ -27,7 +27,7 @@ class AttentionToScale(MultiScale):
         return tuple(sorted(self.scales, reverse=True))
 
     def _combined(self, image: Tensor, keep: Collection[str] | None) -> Outputs:
-        size, scales = image.shape[-2:], sorted(self._scales())
+        size, scales = self._shared(image.shape[-2:]), sorted(self._scales())
         seen: dict[float, Outputs] = {}
         features: dict[float, Tensor] = {}
         for scale in (1.0, *(s for s in scales if s != 1)):  # published: also the order of the head's channels

@@ -33,9 +33,10 @@ class MultiScale(Net):
     """Any family at several scales, and `scale_attn`, which turns its features into attention (N, 1, h, w) in [0, 1].
 
     In training, and in evaluation unless `scales` says otherwise, the scales are `lo_scale` and 1; a short training
-    is quicker without the second one before epoch `second_scale_from`. Outputs beside
-    `pred`, for every scale at that scale's input size: `pred_05x`, `pred_10x`, ..., `attn_05x`, ... (none for the
-    largest scale); `aux` and what else the network makes are fused as `pred` is, and stay at the image's size.
+    is quicker without the second one before epoch `second_scale_from`. Outputs beside `pred`, for every scale at that
+    scale's input size: `pred_05x`, `pred_10x`, ..., `attn_05x`, ... (none for the largest scale); `aux` and what else
+    the network makes are fused as `pred` is, and stay at the image's size. In training with labels smaller than the
+    image (`size`) all of these are as much smaller.
     """
 
     family: Family
@@ -54,6 +55,7 @@ class MultiScale(Net):
         self.scales = tuple(scales)
         self.second_scale_from = second_scale_from
         self.second_scale = True
+        self.share = 1.0  # of the input's side that maps are fused at, see `_asked_share`
         # Of scaled inputs, see `resize_by`; an `EvalRule` sets it while it evaluates.
         self.use_given_scale_factor = False
 
@@ -64,10 +66,16 @@ class MultiScale(Net):
         """
         if self.training and not self.second_scale:
             return self._with_unused_attention(self.family(image, size, keep))
+        self.share = self._asked_share(image, size)
         outputs = self._combined(image, keep)
         if "pred" in outputs:
             outputs["pred"] = resize(outputs["pred"], size or image.shape[-2:], self.align_corners)
         return outputs
+
+    def _asked_share(self, image: Tensor, size: Sequence[int] | None) -> float:
+        """In training maps are fused at the size of smaller labels: the loss sees no more of them."""
+        asked = max(size) / max(image.shape[-2:]) if self.training and size else 1.0
+        return min(1.0, asked)
 
     def start_epoch(self, epoch: int) -> None:
         """Train with the second scale from epoch `second_scale_from` on; before, as a single-scale network."""
@@ -123,8 +131,12 @@ class MultiScale(Net):
         return outputs, features, scaled.shape[-2:]
 
     def _fit(self, outputs: Outputs, size: Sequence[int]) -> Outputs:
-        """Maps in at least float32 at this size."""
+        """Maps in at least float32 at this size, an input's, or at the share of it that training asks for."""
+        size = self._shared(size)
         return {name: resize(upcast_to_float32(x), size, self.align_corners) for name, x in outputs.items()}
+
+    def _shared(self, size: Sequence[int]) -> Sequence[int]:
+        return size if self.share == 1 else [max(1, round(side * self.share)) for side in size]
 
     def _add_scale(self, fused: Outputs, scale_outputs: Outputs, scale: float) -> tuple[Outputs, Outputs]:
         """Fuse one more, smaller scale; also returns this scale's own maps under their output names."""

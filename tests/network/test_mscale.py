@@ -38,16 +38,28 @@ def test_scale_names() -> None:
 
 def test_two_scale_outputs(narrow) -> None:
     net = narrow("ocrnet.HRNet_Mscale", lo_scale=0.25)
-    for mode in (True, False):
-        out = net.train(mode)(image(2, 3, 96, 130), size=(48, 65))
-        assert {name: tuple(x.shape) for name, x in out.items()} == {
-            "pred": (2, 5, 48, 65),
-            "aux": (2, 5, 96, 130),
-            "pred_10x": (2, 5, 96, 130),
-            "pred_025x": (2, 5, 24, 32),
-            "attn_025x": (2, 1, 24, 32),
+    full = {"aux": (96, 130), "pred_10x": (96, 130), "pred_025x": (24, 32), "attn_025x": (24, 32)}
+    half = {"aux": (48, 65), "pred_10x": (48, 65), "pred_025x": (12, 16), "attn_025x": (12, 16)}
+    for mode, size, sizes in ((True, (48, 65), half), (True, (96, 130), full), (False, (48, 65), full)):
+        out = net.train(mode)(image(2, 3, 96, 130), size=size)
+        assert {name: tuple(x.shape[-2:]) for name, x in out.items()} == {"pred": size, **sizes}
+        assert {name: x.shape[:2] for name, x in out.items()} == {
+            name: (2, 1 if name == "attn_025x" else 5) for name in out
         }
         torch.testing.assert_close(net(image(2, 3, 96, 130))["pred"].shape, torch.Size((2, 5, 96, 130)))
+
+
+@pytest.mark.parametrize("arch", ["ocrnet.HRNet_Mscale", "mscale.HRNet"])
+def test_training_with_small_labels_fuses_maps_of_their_size(narrow, arch: str) -> None:
+    net = narrow(arch).train()
+    x = image(2, 3, 64, 96)
+    torch.manual_seed(0)  # dropout
+    out = net(x, size=(16, 24))  # as large as the heads' own maps
+    torch.testing.assert_close(out["pred"], fuse(out["pred_05x"], out["attn_05x"], out["pred_10x"]))
+    torch.manual_seed(0)
+    larger = torch.nn.functional.interpolate(out["pred_10x"], (64, 96), mode="bilinear")
+    torch.testing.assert_close(net(x)["pred_10x"], larger)
+    assert net.eval()(x)["pred_10x"].shape[-2:] == (64, 96)  # and evaluation is not held to the last training step
 
 
 def test_two_scales_are_fused_by_eq_1(narrow) -> None:

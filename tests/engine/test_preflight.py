@@ -103,16 +103,7 @@ def test_batch_norm_over_one_value(words: str, cures: str) -> None:
 
 def test_a_trunk_that_pads_the_inputs_of_a_step_is_said() -> None:
     pytest.importorskip("timm", reason="an extra: pip install timm")
-    words = [
-        "--trunk",
-        "timm:vit_tiny_patch16_224",
-        "--head",
-        "plain",
-        "--scales",
-        "hierarchical",
-        "--dataset",
-        "camvid",
-    ]
+    words = "--trunk timm:vit_tiny_patch16_224 --head plain --scales hierarchical --dataset camvid".split()
 
     def notes(crop: str) -> list[str]:
         cfg = config.load([*words, "--segattn_bot_ch", "8", "--crop_size", crop, "--max_epoch", "400"])

@@ -62,6 +62,14 @@ def test_training_with_small_labels_fuses_maps_of_their_size(narrow, arch: str) 
     assert net.eval()(x)["pred_10x"].shape[-2:] == (64, 96)  # and evaluation is not held to the last training step
 
 
+@pytest.mark.parametrize("arch", ["attnscale.DeepV3R50", "mscale2.DeepV3R50", "mscale.DeepV3W38Fuse"])
+def test_other_networks_of_several_scales_do_so_too(narrow, arch: str) -> None:
+    out = narrow(arch, scales=(0.5, 1.0)).train()(image(2, 3, 64, 96), size=(16, 24))
+    small = {"pred_05x"} if arch.startswith("attnscale") else {"pred_05x", "attn_05x"}  # its weights are the image's
+    sizes = {name: tuple(x.shape[-2:]) for name, x in out.items() if name != "attn"}  # `attn`: before it is resized
+    assert sizes == {name: (8, 12) if name in small else (16, 24) for name in sizes}
+
+
 def test_two_scales_are_fused_by_eq_1(narrow) -> None:
     net = narrow("mscale.HRNet").eval()
     out = net(image(1, 3, 64, 96))

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from evaluation.metrics import ConfusionMatrix, Scores
+from evaluation.objects import numbered
 from evaluation.sinks.base import ALONE, EvalItem, Results, ScaleTable, Sink, scores_of
 from utils.contracts import UNFLIPPED, DatasetSpec
 from utils.distributed import DistributedContext
@@ -133,14 +133,8 @@ def _classes(scores: Tensor) -> Tensor:
 
 
 def _objects(label: np.ndarray, spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Number the objects of a label (H, W): (H, W) int64, -1 where nothing counts; and the pixels of each."""
-    numbers, count = np.full(label.shape, -1, np.int64), 0
-    for k in np.unique(label[(label < spec.num_classes) & (label != spec.ignore_label)]):
-        parts, labeled = cv2.connectedComponents((label == k).astype(np.uint8), connectivity=8)
-        inside = labeled > 0
-        numbers[inside] = labeled[inside] - 1 + count
-        count += parts - 1
-    return numbers, np.bincount(numbers[numbers >= 0], minlength=count)
+    """Number the objects of a label (H, W): (H, W) int32, -1 where nothing counts; and the pixels of each."""
+    return numbered(label, np.unique(label[(label < spec.num_classes) & (label != spec.ignore_label)]))
 
 
 def _shares(sums: np.ndarray) -> Mapping[str, float]:

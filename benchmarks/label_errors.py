@@ -137,12 +137,12 @@ def predict(args: argparse.Namespace, rest: Sequence[str]) -> Predicted:
         weights.load(net, cfg.SNAPSHOT).require_complete(args.snapshot)
         ranks = DistributedContext()
         predictor = inference.build_predictor(cfg, net, amp.build(False, "O0", ranks.device))
-        loader = datasets.build_val(cfg, ranks, MODES[split])
+        loader, before = datasets.build_val(cfg, ranks, MODES[split]), len(files)
         for batch in progress(loader, f"images of {split}", len(loader), lines=10):
             for name, image, label in zip(batch["name"], batch["image"], batch["label"], strict=True):
                 if label is None:
                     continue
-                file = args.out / split / f"{len(files):06d}.npy"
+                file = args.out / split / f"{len(files) - before:06d}.npy"
                 if not file.exists():
                     (found,) = predictor([image], scores=True)
                     write_array(file, probabilities(found.scores, predictor.rule.average).half().numpy())

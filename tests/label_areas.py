@@ -10,8 +10,8 @@ from evaluation.labelcheck.areas import PART, Area
 
 PLAIN: dict[str, Any] = {
     "image": "a", "box": (0, 0, 10, 10), "factor": 1.0, "kind": PART, "labeled": 0, "predicted": 1, "pixels": 100,
-    "inner": 36, "depth": 5.0, "log_labeled": float(np.log(0.05)), "log_predicted": float(np.log(0.9)),
-    "of_label": 0.1, "of_prediction": 0.2,
+    "inner": 36, "log_labeled": float(np.log(0.05)), "log_predicted": float(np.log(0.9)),
+    "cover": 0.2,
 }  # fmt: skip
 
 

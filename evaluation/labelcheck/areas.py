@@ -39,9 +39,8 @@ class Area:
     `box`: left, top, width, height, in pixels of the label as it was compared; `factor`: pixels of the file for each of
     these. `kind`: CLASS, a labeled object is of another class as a whole; MISSING, the network sees an object that the
     label lacks; PART, anything else, such as a border that lies elsewhere. `pixels` of the area, `inner` those away
-    from its edge, `depth` the largest distance from it. Over the inner ones the means of the logarithms of the
-    probabilities of the labeled and of the predicted class. `of_label`, `of_prediction`: the area's share of the
-    labeled and of the predicted objects that it lies in.
+    from its edge. Over these the means of the logarithms of the probabilities of the labeled and of the predicted
+    class. `cover`: the area's share of the predicted objects that it lies in.
     """
 
     image: str
@@ -52,11 +51,9 @@ class Area:
     predicted: int
     pixels: int
     inner: int
-    depth: float
     log_labeled: float
     log_predicted: float
-    of_label: float
-    of_prediction: float
+    cover: float
 
     @property
     def file_box(self) -> Box:
@@ -72,14 +69,13 @@ class Area:
 
 class Division(NamedTuple):
     """Differing pixels divided among areas: `wrong` (H, W) bool, those that belong to one; of each of them, in their
-    order, the number of its area, its distance from where label and prediction agree, and the sizes of the labeled and
-    the predicted object that it lies in; of each area its place in KINDS.
+    order, the number of its area, its distance from where label and prediction agree, and the size of the predicted
+    object that it lies in; of each area its place in KINDS.
     """
 
     wrong: np.ndarray
     area: np.ndarray
     depth: np.ndarray
-    label_size: np.ndarray
     predicted_size: np.ndarray
     kinds: np.ndarray
 
@@ -93,10 +89,10 @@ def divide(label: np.ndarray, classes: np.ndarray, valid: np.ndarray) -> Divisio
     wrong = valid & (classes != label)
     depth = cv2.distanceTransform(wrong.view(np.uint8), cv2.DIST_C, 3)
     inner = depth > EDGE
-    owner, kinds, found = np.full(wrong.shape, -1, np.int32), [], []
+    owner, kinds, size_of = np.full(wrong.shape, -1, np.int32), [], np.zeros(wrong.shape)
     for kind, values in enumerate((label, classes)):
         objects, sizes = numbered(np.where(valid, values, np.int16(-1)), np.unique(values[inner]))
-        found.append((objects, np.append(sizes, 1)))  # the last for what has no number
+        size_of = np.append(sizes, np.inf)[objects]  # the last is of what has no number, -1
         free = wrong & (owner < 0) & (objects >= 0)
         share = np.bincount(objects[free], minlength=len(sizes)) / sizes
         taken = free & (share >= WHOLE)[objects] if len(sizes) else free
@@ -108,9 +104,8 @@ def divide(label: np.ndarray, classes: np.ndarray, valid: np.ndarray) -> Divisio
     parts, sizes = numbered(pairs, np.unique(pairs[free & inner]))
     owner[parts >= 0] = parts[parts >= 0] + len(kinds)
     kept = owner >= 0
-    of_label, of_prediction = (sizes[objects[kept]] for objects, sizes in found)
     every = np.array(kinds + [KINDS.index(PART)] * len(sizes), np.int64)
-    return Division(kept, owner[kept], depth[kept], of_label, of_prediction, every)
+    return Division(kept, owner[kept], depth[kept], size_of[kept], every)
 
 
 def measure(one: Compared, image: str, factor: float = 1.0) -> list[Area]:
@@ -123,14 +118,12 @@ def measure(one: Compared, image: str, factor: float = 1.0) -> list[Area]:
     inner = np.bincount(at[within], minlength=count)
     logs = [np.log(np.maximum(p[wrong], LEAST_PROBABILITY))[within] for p in (one.p_labeled, one.p_predicted)]
     labeled, predicted = (np.bincount(at[within], log, count) / np.maximum(inner, 1) for log in logs)
-    shares = [np.bincount(at, 1 / size, count) for size in (division.label_size, division.predicted_size)]
-    of_label, of_prediction = np.minimum(shares, 1.0)
-    pixels, deepest = np.bincount(at, minlength=count), np.zeros(count, np.float32)
-    np.maximum.at(deepest, at, division.depth)
+    cover = np.minimum(np.bincount(at, 1 / division.predicted_size, count), 1.0)
+    pixels = np.bincount(at, minlength=count)
     boxes, pairs = boxes_of(wrong, at), commonest(at, one.label[wrong], one.classes[wrong])
     return [
         Area(image, boxes[n], factor, KINDS[division.kinds[n]], *pairs[n], int(pixels[n]), int(inner[n]),
-             float(deepest[n]), float(labeled[n]), float(predicted[n]), float(of_label[n]), float(of_prediction[n]))
+             float(labeled[n]), float(predicted[n]), float(cover[n]))
         for n in np.flatnonzero(inner)
     ]  # fmt: skip
 

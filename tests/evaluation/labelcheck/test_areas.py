@@ -107,9 +107,10 @@ def test_areas_are_found_again() -> None:
     assert not mask_of(area, label, label, IGNORE).any()
 
 
-def test_shares_of_objects() -> None:
+def test_cover_is_the_share_of_what_is_predicted() -> None:
     label, classes = scene()
     areas = found(label, classes)
-    assert areas[CLASS, 1, 2].of_label == areas[CLASS, 1, 2].of_prediction == pytest.approx(1.0)
-    assert areas[PART, 4, 0].of_label == pytest.approx(0.3)
-    assert areas[MISSING, 0, 3].of_prediction == pytest.approx(1.0) and areas[MISSING, 0, 3].of_label < 0.1
+    assert (areas[CLASS, 1, 2].cover, areas[MISSING, 0, 3].cover) == pytest.approx((1, 1))
+    assert areas[PART, 0, 4].cover == pytest.approx(0.3)
+    label[40:50, 0:20] = 5  # the surroundings swallow it
+    assert found(label, classes)[CLASS, 5, 0].cover == pytest.approx(200 / (classes == 0).sum())

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = False) -> str:
-    """Write `target`; returns a line about it, and one on the folder of a run. Every file appears whole or not at all."""
+    """Write `target`; returns a line about it, and before it one on a run's folder. Every file appears whole or not."""
     named, note = checkpoint_in(str(source))
     source = Path(named)
     weights = read_file(source, ema=not raw)

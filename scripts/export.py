@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    p.add_argument("--snapshot", required=True, help="checkpoint, or folder of a run; it may tell its network and classes")
+    p.add_argument("--snapshot", required=True, help="checkpoint or run folder, which may tell its network and classes")
     p.add_argument("--out", type=place_to_write, required=True, help="file to write: .onnx or .pt2")
     p.add_argument("--output", choices=list(export.OUTPUTS), default="argmax", help="what the file gives [argmax]")
     p.add_argument("--size", default="512,1024", help="height,width of the example that is traced [512,1024]")

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation.legend import Legend
 from evaluation.metrics import percent
-from evaluation.report import css_color, data_uri
+from evaluation.pages import css_color, data_uri
 from evaluation.sinks.gallery import caption_of
 from evaluation.sinks.submission import id_table
 from serving.networks import Network

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, LengthRequired, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
+from evaluation import pages
 from evaluation.metrics import percent
 from serving import answer, guard, runs, uploads
 from serving.networks import Networks
@@ -59,6 +60,10 @@ def create(served: Served) -> Flask:
     @app.get("/")
     def page() -> Response:
         return _page(served)
+
+    @app.get("/style.css")
+    def style() -> Response:
+        return Response(pages.STYLE.read_text(encoding="utf-8"), mimetype="text/css")
 
     @app.post("/predict")
     def predict() -> Response:

@@ -1,0 +1,13 @@
+"""The table of kinds of labels: a row each, of a file each. Part `poly` adds rows here."""
+
+from __future__ import annotations
+
+from datasets.own.contract import LabelKind
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+KINDS: dict[str, LabelKind] = {
+    "gray": LabelKind("id", _PICTURES),
+    "palette": LabelKind("id", _PICTURES),
+    "rgb": LabelKind("color", _PICTURES),
+}

@@ -23,7 +23,7 @@ SPEC = replace(cityscapes.SPEC, name="folder")
 # Folders of a mode, as it is called here and elsewhere.
 _MODES = ("train", "training", "val", "valid", "validation", "test", "testing")
 # Endings that an image and its label do not share.
-_ENDINGS = (
+ENDINGS = (
     "_leftImg8bit", "_gtFine_labelIds", "_gtFine_labelTrainIds", "_gtCoarse_labelIds", "_gtCoarse_labelTrainIds",
     "_rgb_anon", "_gt_labelIds", "_gt_labelTrainIds", "_labelIds", "_labelTrainIds", "_L",
 )  # fmt: skip
@@ -121,7 +121,7 @@ def _name_choices(path: Path) -> list[str]:
 
 def _key(path: Path) -> str:
     stem = path.stem
-    for ending in _ENDINGS:
+    for ending in ENDINGS:
         if stem.endswith(ending):
             return stem[: -len(ending)]
     return stem

@@ -249,9 +249,9 @@ function start() {
   $("opacity").oninput = opacity;
   opacity();
   $("divider").oninput = () => divide($("divider").value / 100);
-  $("line").onpointerdown = (event) => $("line").setPointerCapture(event.pointerId);
-  $("line").onpointermove = (event) => {
-    if ($("line").hasPointerCapture(event.pointerId)) divide(shareOf(event)[0]);
+  $("knob").onpointerdown = (event) => $("knob").setPointerCapture(event.pointerId);
+  $("knob").onpointermove = (event) => {
+    if ($("knob").hasPointerCapture(event.pointerId)) divide(shareOf(event)[0]);
   };
   $("stage").onpointermove = point;
   $("stage").onpointerleave = () => ($("under_pointer").textContent = "\u00a0");

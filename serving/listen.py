@@ -18,7 +18,10 @@ class Handler(WSGIRequestHandler):
     """Answers without a line for each request, and gives up on who sends nothing for a minute."""
 
     timeout = 60
-    server_version, sys_version = "streetscale", ""
+
+    def version_string(self) -> str:
+        """Name the program, and no versions."""
+        return "streetscale"
 
     def log_request(self, *args: Any, **more: Any) -> None:
         """Say nothing: predictions say their own lines."""

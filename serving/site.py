@@ -48,9 +48,8 @@ def prepared(
         place, snapshot = "", place
     if not (place or snapshot):
         raise UserError("nothing to show: give --snapshot CKPT, a run, or a folder of runs")
-    sizes = {"most_bytes": int(bounds.megabytes * 2**20), "most_pixels": int(bounds.megapixels * 1e6)}
-    root = _folder(place) if place else None
-    served = Served(Networks(argv, say), Guard(host.lower()), snapshot, root, say=say, **sizes)
+    root, sizes = _folder(place) if place else None, (int(bounds.megabytes * 2**20), int(bounds.megapixels * 1e6))
+    served = Served(Networks(argv, say), Guard(host.lower()), snapshot, root, *sizes, say=say)
     found = served.listing()
     if root and not found.runs:
         raise UserError(

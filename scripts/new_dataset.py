@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     """Make the options."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", type=place_to_write, metavar="DIR", help="the folder with images and labels")
-    p.add_argument("--out", type=place_to_write, metavar="FILE", help="what to write; default: <DIR>.yaml beside the folder")
+    p.add_argument(
+        "--out", type=place_to_write, metavar="FILE", help="what to write; default: <DIR>.yaml beside the folder"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace files that are there")
     return p
 
@@ -40,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code."""
     args = parser().parse_args(argv)
-    return exit_code(lambda: describe(args.folder, args.out, args.overwrite), args.folder, stopped="nothing was written")
+    return exit_code(
+        lambda: describe(args.folder, args.out, args.overwrite), args.folder, stopped="nothing was written"
+    )
 
 
 def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
@@ -66,7 +70,11 @@ def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
 def _beside(folder: Path) -> Path:
     """Name the file of a folder: beside it, called as it is."""
     whole = folder.resolve()
-    return folder.parent / f"{folder.name}.yaml" if folder.name not in ("", "..") else whole.with_name(f"{whole.name}.yaml")
+    return (
+        folder.parent / f"{folder.name}.yaml"
+        if folder.name not in ("", "..")
+        else whole.with_name(f"{whole.name}.yaml")
+    )
 
 
 def _shown(paths: Sequence[str], what: str) -> Iterable[str]:
@@ -83,10 +91,7 @@ def _write(writer: Writer, overwrite: bool) -> None:
     written = {**writer.lists(), writer.out: writer.text()}
     _check_free(written, overwrite)
     for path, text in written.items():
-        try:
-            files.write_text(path, text)
-        except OSError as error:
-            raise files.cannot_write(path, error) from None
+        files.write_file(path, text.encode("utf-8", "surrogateescape"))
 
 
 def _counts(draft: Draft) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from datasets.files import EXTENSIONS
+from datasets.own.kinds import EXPORTS
 from datasets.own.recognize import masks, objects, published
 from datasets.own.recognize.draft import Draft
 from datasets.own.recognize.names import tables
@@ -17,8 +18,8 @@ from utils.errors import UserError
 __all__ = ["Draft", "Writer", "recognize"]
 
 _LOOKED_FOR = (
-    "published trees; exports of COCO, LabelMe, CVAT, YOLO-seg, Supervisely and Label Studio; images with labels of the same "
-    "names in gray, palette, RGB or binary PNG files"
+    "published trees; exports of COCO, LabelMe, CVAT, YOLO-seg, Supervisely and Label Studio; images with labels of the "
+    "same names in gray, palette, RGB or binary PNG files"
 )
 
 
@@ -39,8 +40,8 @@ def recognize(folder: Path, progress: Callable[[Sequence[str], str], Iterable[st
 def _by_labels(tree: Tree, progress: Callable[[Sequence[str], str], Iterable[str]]) -> Draft | None:
     """Try tools' exports first: what they wrote says more than pictures do. Polygons as of Cityscapes come last."""
     known = tables(tree)
-    last = {"cityscapes": objects.EXPORTS["cityscapes"]}
-    first = {kind: export for kind, export in objects.EXPORTS.items() if kind not in last}
+    last = {"cityscapes": EXPORTS["cityscapes"]}
+    first = {kind: export for kind, export in EXPORTS.items() if kind not in last}
     return (
         objects.draft(tree, first, progress)
         or masks.draft(tree, known, progress)
@@ -52,13 +53,15 @@ def _nearest(tree: Tree) -> str:
     """Say what comes nearest to a data set here."""
     found = pair(tree)
     if found is None:
-        return f"all of its pictures look like labels ({tree.pictures[0]} first): give the folder that has the images as well"
+        return (
+            f"all of its pictures look like labels ({tree.pictures[0]} first): give the folder that has the images too"
+        )
     if found.labels is None and not found.unused:
         return "images without labels"
     if found.labels is None:
         first = found.images.pictures[0].path
         return (
-            f"images ({found.images.name}, for instance {first}) and other pictures ({named(found.unused)}), but none is "
-            "called as an image is"
+            f"images ({found.images.name}, for instance {first}) and other pictures ({named(found.unused)}), but none "
+            "is called as an image is"
         )
     return "images with labels that hold no classes"

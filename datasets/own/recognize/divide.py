@@ -1,4 +1,4 @@
-"""Which images train and which validate: by folders, by lists that lie there, or by percent with groups that stay together."""
+"""Which images train and which validate: by folders, by lists that lie there, or by percent, groups together."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LARGEST = 1 << 24
 _MOST_LISTS = 60
 # Tiles "place_3_7", frames "drive_0012" and "drive-a0012"; what is in front of the number is the group.
 _NAMED_GROUPS = (
-    (rf"([^/]+)[_-][0-9]+[_-][0-9]+$", "names end in two numbers, as tiles of one picture do"),
-    (rf"([^/]+?)[_-]?(?:frame|f)?[0-9]+$", "names are a sequence and a number"),
+    (r"([^/]+)[_-][0-9]+[_-][0-9]+$", "names end in two numbers, as tiles of one picture do"),
+    (r"([^/]+?)[_-]?(?:frame|f)?[0-9]+$", "names are a sequence and a number"),
 )
-_FOLDER_GROUP = (rf"([^/]+)/[^/]+$", "images lie in a folder for each sequence or place")
+_FOLDER_GROUP = (r"([^/]+)/[^/]+$", "images lie in a folder for each sequence or place")
 _FEWEST = 4  # groups, below which a division by groups could not be near 80 to 20
 
 
@@ -44,12 +44,16 @@ def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Div
     """Find the splits of images that are there; without any make one by percent."""
     having = {*labeled}
     found = Counter(picture.split for picture in images if picture.path in having)
-    counts = ", ".join(f"{counted(found[split], 'image')} of {split}" for split in ("train", "val", "test") if found[split])
+    counts = ", ".join(
+        f"{counted(found[split], 'image')} of {split}" for split in ("train", "val", "test") if found[split]
+    )
     if found["train"] and found["val"]:
         return Division("folders", f"the folders name them: {counts}")
     if lists := split_lists(tree, images, having):
         files = ", ".join(f"{file} ({split})" for split, file in lists.items())
-        return Division("lists", f"lists that lie there: {files}", lists, val="val" if "val" in lists else "test")
+        return Division(
+            "lists", f"lists that lie there name them: {files}", lists, val="val" if "val" in lists else "test"
+        )
     if found["train"] and found["test"]:
         why = f"the folders name them: {counts}. No folder is called val: the labeled test images validate"
         return Division("folders", why, val="test")
@@ -58,7 +62,7 @@ def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Div
 
 
 def split_lists(tree: Tree, images: Sequence[Picture], labeled: set[str]) -> dict[str, str]:
-    """Find lists of images for training and validation (or test), in one folder: {split: file}; {} where there are none.
+    """Find lists of images for training and validation (or test), in one folder: {split: file}, or nothing.
 
     Of several folders with lists the one whose images have labels: VOC's ImageSets hold others too.
     """

@@ -113,7 +113,11 @@ def _spoilt(shares: np.ndarray, lossy: bool) -> str:
     few = int((shares >= _RARE).sum())
     if not (rare > 24 and rare > 3 * few):
         return ""
-    how = "JPEG changes values at every edge" if lossy else "they were resized with interpolation, or saved as JPEG before"
+    how = (
+        "JPEG changes values at every edge"
+        if lossy
+        else "they were resized with interpolation, or saved as JPEG before"
+    )
     return f"{rare} of {rare + few} values are of single pixels between the others: {how}"
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePosixPath
 
 from datasets.own.recognize import binary
 from datasets.own.recognize.divide import Division, divide
-from datasets.own.recognize.draft import Draft, Entry, ListFile, Place
+from datasets.own.recognize.draft import Draft, Entry
 from datasets.own.recognize.looks import Looks
 from datasets.own.recognize.names import Table
-from datasets.own.recognize.pairs import Pairing, Picture, Stream, match, pair
-from datasets.own.recognize.selection import pattern, select
-from datasets.own.recognize.tree import Tree, common_folder, named, some
+from datasets.own.recognize.pairs import Pairing, Stream, match, pair
+from datasets.own.recognize.placing import Places
+from datasets.own.recognize.selection import select
+from datasets.own.recognize.tree import Tree, named, some
 from datasets.own.recognize.values import Classes, classes
 from utils.errors import UserError
 from utils.plural import counted
@@ -46,8 +46,7 @@ def draft(tree: Tree, tables: Sequence[Table], progress: Progress) -> Draft | No
     every = len(shown) == len(found.paired)
     seen = f"all {len(shown)} labels" if every else f"{len(shown)} of {len(found.paired)} labels (check_data reads all)"
     return Draft(
-        f"{_WORDS[looks.kind]}: {counted(len(found.paired), 'image')} of {found.images.name} with labels of "
-        f"{found.labels.name}",
+        f"{_WORDS[looks.kind]}: {counted(len(found.paired), 'image')} {_in(found.images)}, labels {_in(found.labels)}",
         entries.entries,
         table._replace(source=f"{table.source}; values of {seen}"),
         (*_notes(tree, found), *looks.unreadable),
@@ -104,7 +103,11 @@ def _pictures(tree: Tree, found: Pairing, division: Division) -> str:
     """Choose pictures for a first look at masks: those without label for a test, else those that validate, else one."""
     tests = [picture.path for picture in found.unlabeled if picture.split == "test"]
     val = [picture.path for picture in found.paired if picture.split == division.val]
-    for paths in (tests, val if division.kind == "folders" else [], [picture.path for picture in found.images.pictures]):
+    for paths in (
+        tests,
+        val if division.kind == "folders" else [],
+        [picture.path for picture in found.images.pictures],
+    ):
         chosen = select(paths, tree.pictures)
         if chosen and len(chosen) == 1 and "*" not in chosen[0]:
             return chosen[0]
@@ -120,10 +123,13 @@ def _of_binary(tree: Tree, found: Pairing, masks: binary.Masks, tables: Sequence
     rows, source = binary.classes(masks, tables)
     return Draft(
         f"binary masks, one for each of {counted(len(masks.names), 'class', 'classes')}: "
-        f"{counted(len(pictures), 'image')} of {found.images.name}",
+        f"{counted(len(pictures), 'image')} {_in(found.images)}",
         (
             *entries.entries,
-            Entry("background", "background", ("What no mask covers is a class of its own; `ignore` would leave it out.",)),
+            Entry(
+                "background", "background", ("What no mask covers is a class of its own; `ignore` would leave it out.",)
+            ),
+            Entry("overlap", "smallest", ("Where masks overlap, the smaller one is on top.",)),
         ),
         Classes(rows, (), source),
         tuple(_notes(tree, inner)),
@@ -132,129 +138,5 @@ def _of_binary(tree: Tree, found: Pairing, masks: binary.Masks, tables: Sequence
     )
 
 
-class Written:
-    """Entries of the file about images, labels and splits, and the lists that they name."""
-
-    def __init__(self, entries: Iterable[Entry], lists: dict[str, list[tuple[Place, ...]]]) -> None:
-        self.entries, self.lists = tuple(entries), lists
-
-
-class Places:
-    """Says in a dataset's file where images and labels are: by folders, globs and patterns, else by lists."""
-
-    def __init__(self, tree: Tree, found: Pairing, division: Division) -> None:
-        self.tree, self.found, self.division = tree, found, division
-        self.lists: dict[str, list[tuple[Place, ...]]] = {}
-
-    def entries(self, kind: str, folders: dict[str, str] | None = None) -> Written:
-        """Write images, labels and splits. `folders`: of binary masks, by the split of their images."""
-        self.folders = folders or {}
-        if self.division.kind == "folders":
-            return Written(self._by_folders(kind), self.lists)
-        images = [picture for picture in self.found.images.pictures if self._belongs(picture)]
-        files, labels, comment = self._files(images, "")
-        label: dict[str, object] = {"kind": kind, **({"path": labels} if labels else {})}
-        entries = [Entry("images", files, comment), Entry("labels", label), *self._missing(images)]
-        if self.division.kind == "lists":
-            lists = {split: Place(file) for split, file in self.division.lists.items()}
-            if self.division.val == "test":
-                lists["val"] = lists.pop("test")
-            entries.append(Entry("splits", lists, (f"From {self.division.why}.",)))
-        else:
-            splits = {"percent": {"train": 80, "val": 20}, "seed": 0}
-            more = {"group": self.division.group} if self.division.group else {}
-            why = f"No folders and no lists divide the images: 80 % train, 20 % validate; {self.division.why}."
-            entries.append(Entry("splits", {**splits, **more}, (why,)))
-        return Written(entries, self.lists)
-
-    def _belongs(self, picture: Picture) -> bool:
-        """Tell whether an image counts where one list of images is divided: not those of a test without labels."""
-        labeled = {p.split for p in self.found.paired}
-        return picture.split in labeled
-
-    def _by_folders(self, kind: str) -> list[Entry]:
-        splits: dict[str, dict[str, object]] = {}
-        paired = self.found.of
-        for split in ("train", "val", "test"):
-            images = [picture for picture in self.found.images.pictures if picture.split == split]
-            if not images:
-                continue
-            name = "val" if split == self.division.val else split
-            files, labels, _ = self._files(images, split)
-            known = labels and any(paired.get(picture.path) for picture in images)
-            splits[name] = {"images": files, **({"labels": labels} if known else {})}
-        counted_images = [picture for picture in self.found.images.pictures if picture.split in ("train", "val")]
-        return [
-            Entry("labels", {"kind": kind}),
-            *self._missing(counted_images),
-            Entry("splits", splits, (f"From {self.division.why}.",)),
-        ]
-
-    def _missing(self, images: Sequence[Picture]) -> list[Entry]:
-        without = [picture.path for picture in images if not self.found.of.get(picture.path)]
-        if not without or "images" in self.lists:
-            return []
-        return [Entry("missing", "skip", (f"{counted(len(without), 'image has', 'images have')} no label: {named(without)}",))]
-
-    def _files(self, images: Sequence[Picture], split: str) -> tuple[object, object, tuple[str, ...]]:
-        """Say where some images and their labels are: (images, labels or None, comments)."""
-        paired = [picture for picture in images if self.found.of.get(picture.path)]
-        paths = [picture.path for picture in images]
-        chosen = select(paths, self.tree.pictures)
-        if chosen is None:
-            paths = [picture.path for picture in paired]
-            chosen = select(paths, self.tree.pictures)
-        labels = self._labels(paired, split, chosen) if paired else None
-        if chosen is None or (paired and labels is None):
-            return self._listed(paired or list(images), split or "images")
-        return _one_or_more(chosen), labels, ()
-
-    def _listed(self, images: Sequence[Picture], ending: str) -> tuple[object, object, tuple[str, ...]]:
-        """Write a list, since no folder, glob or pattern names just these files."""
-        rows = [tuple(Place(path) for path in (p.path, *self.found.of.get(p.path, ())[:1])) for p in images]
-        self.lists[ending] = rows
-        return ListFile(ending), None, ("No folder or glob holds just the images: a list names them, with their labels.",)
-
-    def _labels(self, paired: Sequence[Picture], split: str, chosen: Sequence[str] | None) -> object:
-        if self.folders:
-            own = [folder for of, folder in self.folders.items() if of == split] or [*self.folders.values()]
-            return Place(common_folder([f"{folder}/." for folder in own]) or ".")
-        assert self.found.labels is not None
-        labels = [self.found.of[picture.path][0] for picture in paired]
-        folder = common_folder(labels)
-        home = _home(chosen) if chosen else common_folder([picture.path for picture in paired])
-        if self._whole(folder, self.found.labels) and _same_names(paired, labels, home, folder):
-            return Place(folder or ".")
-        if written := pattern(paired, labels, home):
-            return Place(written)
-        return None
-
-
-    def _whole(self, folder: str, stream: Stream) -> bool:
-        """Tell whether a folder holds labels of one stream alone."""
-        of_stream = {picture.path for picture in stream.pictures}
-        inside = [path for path in self.tree.pictures if not folder or path.startswith(folder + "/")]
-        return all(path in of_stream for path in inside)
-
-
-def _home(chosen: Sequence[str]) -> str:
-    """Give the folder from which the paths of images count: that of a folder or of a glob in front of its wildcard."""
-    first = chosen[0]
-    return "" if first == "." else common_folder([first]) if "*" in first and "**" not in first else first.partition("/**")[0]
-
-
-def _same_names(images: Sequence[Picture], labels: Sequence[str], home: str, folder: str) -> bool:
-    """Tell whether labels are called as their images, by path or by a name that no other has."""
-    stems = [PurePosixPath(label).stem for label in labels]
-    if any(PurePosixPath(p.path).stem != stem for p, stem in zip(images, stems, strict=True)):
-        return False
-    if len({*stems}) == len(stems):
-        return True
-    inside = [PurePosixPath(p.path).relative_to(home or ".").with_suffix("") for p in images]
-    below = [PurePosixPath(label).relative_to(folder or ".").with_suffix("") for label in labels]
-    return inside == below
-
-
-def _one_or_more(chosen: Sequence[str]) -> object:
-    places = [Place(one) for one in chosen]
-    return places[0] if len(places) == 1 else places
+def _in(stream: Stream) -> str:
+    return "in the folder itself" if stream.name == "." else f"in {stream.name}"

@@ -21,7 +21,18 @@ _STEMS = re.compile(r"class|label|name|categor|code|palette|colou?r|legend|meta|
 _SUFFIXES = (".txt", ".csv", ".json", ".yaml", ".yml", ".names", ".tsv")
 _LARGEST, _MOST_FILES, _MOST_CLASSES = 1 << 20, 40, 1000
 _NAME_KEYS = ("name", "class", "class_name", "classname", "label", "title", "category", "readable")
-_ID_KEYS = ("id", "value", "pixel value", "pixel_value", "index", "class_id", "label_id", "class id", "train_id", "grayscale")
+_ID_KEYS = (
+    "id",
+    "value",
+    "pixel value",
+    "pixel_value",
+    "index",
+    "class_id",
+    "label_id",
+    "class id",
+    "train_id",
+    "grayscale",
+)
 _COLOR_KEYS = ("color", "colour", "rgb", "hex", "color_rgb")
 _CHANNELS = (("r", "g", "b"), ("red", "green", "blue"))
 _BELOW = ("classes", "labels", "names", "categories", "label_map", "palette", "class_names", "mapping", "legend")

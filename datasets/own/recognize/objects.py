@@ -1,4 +1,4 @@
-"""Folders of annotation tools' exports: polygons and masks of COCO, LabelMe, CVAT, YOLO-seg, Supervisely, Label Studio."""
+"""Folders of annotation tools' exports: COCO, LabelMe, CVAT, YOLO-seg, Supervisely, Label Studio, Cityscapes' polygons."""
 
 from __future__ import annotations
 
@@ -24,10 +24,6 @@ from utils.plural import counted
 _DENSE = 0.9  # share of an image that objects cover where people labeled all of it
 _LOOKED_AT = 8
 _IN_ONE_FILE = ("coco", "cvat", "labelstudio")  # the others have a file for each image
-_TITLES = {
-    "coco": "COCO", "cvat": "CVAT for images", "labelstudio": "Label Studio", "labelme": "LabelMe", "yolo": "YOLO-seg",
-    "supervisely": "Supervisely", "cityscapes": "polygons as of Cityscapes",
-}  # fmt: skip
 Progress = Callable[[Sequence[str], str], Iterable[str]]
 
 
@@ -52,8 +48,8 @@ def draft(tree: Tree, exports: Mapping[str, Export], progress: Progress) -> Draf
     places, division = _places(tree, found, pictures)
     background = _background(found, classes, covered)
     return Draft(
-        f"{_TITLES[found.kind]}: {counted(len(pictures), 'image')}; {found.evidence.why}",
-        (*places, *background.entries),
+        f"{counted(len(pictures), 'image')}; {found.evidence.why}",
+        (*places, *background.entries, *_overlap(found.kind)),
         background.classes,
         (),
         {},
@@ -133,14 +129,16 @@ def _images(tree: Tree, found: Labels) -> list[Picture]:
 
 def _classes(tree: Tree, found: Labels, progress: Progress) -> tuple[list[ClassFound], float]:
     """Read the classes of all files with their objects, and what share of an image objects cover."""
-    every: dict[str, ClassFound] = {}
+    every: dict[str | int, ClassFound] = {}
     covered: list[float] = []
     for place in progress([*found.places.values()], "annotations"):
         path = str(tree.path(place))
         for one in found.export.classes_of(path):
-            before = every.get(one.name)
-            every[one.name] = one._replace(count=one.count + (before.count if before else 0))
-        covered += [share for one in some(found.export.read([path]).images, _LOOKED_AT) if (share := _covered(found, one))]
+            key = one.name or one.id or 0
+            before = every.get(key)
+            every[key] = one._replace(count=one.count + (before.count if before else 0))
+        images = some(found.export.read([path], path).images, _LOOKED_AT)
+        covered += [share for one in images if (share := _covered(found, one))]
     return [*every.values()], sorted(covered)[len(covered) // 2] if covered else 0.0
 
 
@@ -161,26 +159,47 @@ class Background(NamedTuple):
 
 def _background(found: Labels, classes: Sequence[ClassFound], covered: float) -> Background:
     """Decide what lies around objects: nothing that counts where people labeled all of an image, else a class."""
-    ids = KINDS[found.kind].by == "id"
-    void = [one.name for one in classes if is_void(one.name)]
-    rows = [
-        Row(one.name, one.id if ids else None, one.color, counted(one.count, "object"), one.count == 0)
-        for one in classes
-        if one.name not in void
-    ]
-    source = f"names of {PurePosixPath(next(iter(found.places.values()))).name or 'the annotations'}"
+    void = [one.name for one in classes if one.name and is_void(one.name)]
+    rows = _rows([one for one in classes if one.name not in void])
     why = tuple(f"{name!r}: drawn, but not a class by its name" for name in void)
     there = next((row.name for row in rows if row.name.lower() in ("background", "_background_")), "")
-    used = [row for row in rows if not row.off]
-    if covered >= _DENSE and len(used) > 1 and not there:
-        note = f"Objects cover about {min(100, round(100 * covered))} % of an image: the rest is not labeled, and ignored."
-        return Background(Classes(tuple(rows), tuple(void), source, why), (Entry("background", "ignore", (note,)),))
-    if not there:
-        number = max((row.id for row in rows if row.id is not None), default=-1) + 1 if ids else None
-        rows = [*rows, Row("background", number, None, "what no object covers")]
-    note = "What no object covers is a class of its own; `ignore` would leave it out of training and scores."
-    return Background(
-        Classes(tuple(rows), tuple(void), source, why), (Entry("background", there or "background", (note,)),)
+    dense = covered >= _DENSE and sum(not row.off for row in rows) > 1 and not there
+    if dense:
+        share = min(100, round(100 * covered))
+        word, note = "ignore", f"Objects cover about {share} % of an image: the rest is not labeled, and is ignored."
+    else:
+        word = there or "background"
+        note = "What no object covers is a class of its own; `ignore` would leave it out of training and scores."
+    if not dense and not there:
+        free = max((one.id for one in classes if one.id is not None), default=-1) + 1
+        with_ids = any(row.id is not None for row in rows)
+        rows = [Row("background", free if with_ids else None, None, "what no object covers"), *rows]
+    source = f"as the annotations name them ({', '.join(found.places.values())})"
+    return Background(Classes(tuple(rows), tuple(void), source, why), (Entry("background", word, (note,)),))
+
+
+def _rows(classes: Sequence[ClassFound]) -> list[Row]:
+    """Write classes with their colors, where each has its own; one without objects is a comment alone."""
+    ids = any(not one.name for one in classes)  # a number alone, as YOLO has it where nothing names its classes
+    colors = len({one.color for one in classes}) == len(classes)
+    return [
+        Row(
+            one.name or f"class_{one.id}",
+            one.id if ids else None,
+            one.color if colors else None,
+            counted(one.count, "object"),
+            not one.count,
+        )
+        for one in classes
+    ]
+
+
+def _overlap(kind: str) -> tuple[Entry, ...]:
+    """Choose which object is on top where the order of a file means nothing."""
+    if kind not in ("coco", "yolo"):
+        return ()
+    return (
+        Entry("overlap", "smallest", ("The order of objects means nothing in these files: smaller ones are on top.",)),
     )
 
 
@@ -189,22 +208,30 @@ def _places(tree: Tree, found: Labels, pictures: Sequence[Picture]) -> tuple[tup
     division = divide(tree, pictures, [picture.path for picture in pictures])
     skip = Entry("missing", "skip", ("Images without annotation are left out; the log says how many.",))
     if "" not in found.places:
-        return _by_labels(tree, found, pictures), Division("folders", "", val="val" if "val" in found.places else "test")
+        return _by_labels(tree, found, pictures), Division(
+            "folders", "", val="val" if "val" in found.places else "test"
+        )
     labels = Entry("labels", {"kind": found.kind, "path": Place(found.places[""] or ".")}, (f"{found.evidence.why}.",))
     if division.kind == "folders":
         splits = {
-            "val" if split == division.val else split: {"images": _chosen(tree, [p for p in pictures if p.split == split])}
+            "val" if split == division.val else split: {
+                "images": _chosen(tree, [p for p in pictures if p.split == split])
+            }
             for split in ("train", division.val)
         }
-        return (labels, skip, Entry("splits", splits, (f"From {division.why}.",))), division
+        return (labels, skip, Entry("splits", splits, (_sentence(division.why),))), division
     images = Entry("images", _chosen(tree, pictures))
     if division.kind == "lists":
         lists = {"train": Place(division.lists["train"]), "val": Place(division.lists[division.val])}
-        return (images, labels, skip, Entry("splits", lists, (f"From {division.why}.",))), division
+        return (images, labels, skip, Entry("splits", lists, (_sentence(division.why),))), division
     group = {"group": division.group} if division.group else {}
     why = f"No folders and no lists divide the images: 80 % train, 20 % validate; {division.why}."
     splits = {"percent": {"train": 80, "val": 20}, "seed": 0, **group}
     return (images, labels, skip, Entry("splits", splits, (why,))), division
+
+
+def _sentence(why: str) -> str:
+    return f"{why[:1].upper()}{why[1:]}."
 
 
 def _by_labels(tree: Tree, found: Labels, pictures: Sequence[Picture]) -> tuple[Entry, ...]:
@@ -216,7 +243,7 @@ def _by_labels(tree: Tree, found: Labels, pictures: Sequence[Picture]) -> tuple[
         own = [picture for picture in pictures if picture.split == split] or list(pictures)
         name = "val" if split == "test" and "val" not in found.places else split
         splits[name] = {"images": _chosen(tree, own), "labels": Place(found.places[split])}
-    why = f"From the files of annotations: {named(f'{place} ({split})' for split, place in found.places.items())}."
+    why = f"The files of annotations name them: {named(f'{place} ({split})' for split, place in found.places.items())}."
     skip = Entry("missing", "skip", ("Images without annotation are left out; the log says how many.",))
     return (Entry("labels", {"kind": found.kind}), skip, Entry("splits", splits, (why,)))
 
@@ -234,4 +261,3 @@ def _first_look(tree: Tree, pictures: Sequence[Picture], division: Division) -> 
     val = [picture for picture in pictures if picture.split == division.val]
     chosen = _chosen(tree, val or pictures)
     return chosen if isinstance(chosen, Place) and "*" not in chosen else pictures[0].path
-

@@ -1,4 +1,4 @@
-"""How a dataset's file names some of the files of a folder: by a folder, by globs, or by a pattern beside their images."""
+"""How a dataset's file names some of the files of a folder: by a folder, by globs, or by a pattern for each image."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ class Tree:
 
     def summary(self) -> str:
         """Say in short what is here: pictures and other files by suffix, and the folders at the top."""
-        suffixes = Counter(PurePosixPath(place).suffix.lower() or "no suffix" for place in (*self.pictures, *self.files))
+        suffixes = Counter(
+            PurePosixPath(place).suffix.lower() or "no suffix" for place in (*self.pictures, *self.files)
+        )
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
         tops = sorted(folder for folder in self.folders if folder and "/" not in folder)
         shown = ", ".join(tops[:6]) + (f" and {len(tops) - 6} more" if len(tops) > 6 else "")

@@ -20,7 +20,7 @@ _PLAIN = ((0, 0, 0), (255, 255, 255), VOC_BORDER)
 
 
 class Row(NamedTuple):
-    """A class of the file to be written. `why`: what stands behind it, as a comment. `off`: written as a comment alone."""
+    """A class of the file to be written. `why`: its evidence, as a comment. `off`: it is a comment itself."""
 
     name: str
     id: int | Sequence[int] | None = None
@@ -68,7 +68,9 @@ def _of_ids(looks: Looks, tables: Sequence[Table]) -> Classes:
         names = {value: f"class_{value}" for value in values}
         source = "no table of names fits the values: they are named by their numbers"
     rows = tuple(
-        Row(names[value], value, looks.palette.get(value), _seen(looks, value)) for value in values if value not in marked
+        Row(names[value], value, looks.palette.get(value), _seen(looks, value))
+        for value in values
+        if value not in marked
     )
     return Classes(rows, tuple(marked), source, tuple(f"{value}: {_seen(looks, value)}; {why}" for value in marked))
 
@@ -85,7 +87,9 @@ def unlabeled_value(values: Sequence[int]) -> tuple[list[int], str]:
     return [top], f"it stands apart from the others, {others[0]} to {others[-1]}"
 
 
-def _ids_of_table(table: Table, values: Sequence[int], marked: Sequence[int]) -> tuple[Table, dict[int, str], str] | None:
+def _ids_of_table(
+    table: Table, values: Sequence[int], marked: Sequence[int]
+) -> tuple[Table, dict[int, str], str] | None:
     """Give a table with its names by value, if they name nearly all values; else None."""
     inner = [value for value in values if value not in marked]
     choices = [(dict(zip(table.ids, table.names, strict=True)), "")] if table.ids else []
@@ -108,7 +112,12 @@ def _named_ids(looks: Looks, values: Sequence[int], table: Table, names: dict[in
     void = [value for value, name in names.items() if is_void(name)]
     extra = [value for value in values if value not in names]
     rows = tuple(
-        Row(name, value, colors.get(value), _seen(looks, value) if value in looks.files else "in none of those looked at")
+        Row(
+            name,
+            value,
+            colors.get(value),
+            _seen(looks, value) if value in looks.files else "in none of those looked at",
+        )
         for value, name in names.items()
         if value not in void
     )
@@ -169,7 +178,7 @@ def _named_colors(looks: Looks, colors: Iterable[Color], table: Table) -> Classe
 
 
 def known_colors(colors: Iterable[Color]) -> tuple[dict[Color, str], str] | None:
-    """Name colors by the published data set that has all of them; black, white and VOC's border may be missing there."""
+    """Name colors by the published data set that has them all; black, white and VOC's border need not be there."""
     asked = [color for color in colors if color not in _PLAIN]
     if len(asked) < 3:
         return None

@@ -123,5 +123,7 @@ def split_of_list(stem: str) -> str:
     """Tell which split a list of this name is of: "train", "val_list", "testing"; "" for none, as "trainval"."""
     words = [word.lower() for word in re.findall(r"[A-Za-z]+", stem)]
     found = {_SPLIT_OF[word] for word in words if word in _SPLIT_OF}
-    beside = [word for word in words if word not in _SPLIT_OF and word not in ("list", "set", "split", "files", "images")]
+    beside = [
+        word for word in words if word not in _SPLIT_OF and word not in ("list", "set", "split", "files", "images")
+    ]
     return found.pop() if len(found) == 1 and not beside else ""

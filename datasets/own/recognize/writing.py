@@ -16,8 +16,8 @@ from utils.names import shown
 
 _WIDTH = 116
 _HEAD = (
-    "Written by scripts/new_dataset.py: {what}. What is guessed has its reason above it: change what is wrong. "
-    "Every key is explained in docs/own_data.md."
+    "Written by scripts/new_dataset.py: {what}. What is guessed has its reason beside it: "
+    "change what is wrong. Every key is explained in docs/own_data.md."
 )
 
 
@@ -35,7 +35,7 @@ class Writer:
         lines = [*_comment(_HEAD.format(what=shown(self.draft.what))), ""]
         keys = [*self.draft.entries]
         first = [entry for entry in keys if entry.key in ("images", "labels", "missing")]
-        last = [entry for entry in keys if entry not in first]
+        last = sorted((entry for entry in keys if entry not in first), key=lambda entry: entry.key == "splits")
         for entry in (Entry("name", _word(self.out.stem)), *first):
             lines += self._entry(entry)
         if self.draft.classes:

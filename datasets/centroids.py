@@ -116,7 +116,10 @@ def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int,
     for index in indices:
         item = dataset.items[index]
         files = [_stamp(path) for path in (item.label, item.pseudo_label_confidence, item.coarse_label)]
-        digest.update(json.dumps([index, item.train_ids, files]).encode())
+        part = [*item.piece.rows, *item.piece.columns] if item.piece else []
+        values = sorted(item.spec.values().items()) if item.spec else []
+        more = [part, values, sorted(map(repr, item.spec.color_to_id.items()))] if item.piece or item.spec else []
+        digest.update(json.dumps([index, item.train_ids, files, *more]).encode())
     return digest.hexdigest()
 
 

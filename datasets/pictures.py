@@ -60,6 +60,12 @@ def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
     values = _decoded(path, _ANY_BITS, data)
     if values.dtype == np.uint8:
         return values
+    values = _within(path, values, bits)
+    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+
+
+def _within(path: str, values: np.ndarray, bits: int) -> np.ndarray:
+    """Give values as uint16. PictureError where they are no whole numbers, and for values beyond `bits`."""
     values = _whole_numbers(path, values)
     used = bits_of_value(int(values.max()))
     if used > (bits or WHOLE) or (not bits and used < WHOLE):
@@ -67,7 +73,20 @@ def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
             f"{path} has values up to {values.max()}, {used} of 16 bits, others of these pictures {bits or 8}: "
             f"give --image_bits {used}, which holds for all of them"
         )
-    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+    return values
+
+
+def decode_any(path: str, data: bytes) -> np.ndarray:
+    """Decode to (H, W, 3) BGR of uint8 or uint16, as many bits as the file has."""
+    if not _may_be_deep(data):
+        return _decoded(path, _BYTES, data)
+    values = _decoded(path, _ANY_BITS, data)
+    return values if values.dtype == np.uint8 else _whole_numbers(path, values)
+
+
+def reduced(path: str, values: np.ndarray, bits: int) -> np.ndarray:
+    """Give values of 16 bits as uint8, as `read_image` does."""
+    return (_within(path, values, bits) >> ((bits or WHOLE) - 8)).astype(np.uint8)
 
 
 def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
@@ -139,7 +158,12 @@ def range_note(bits: int, highest: int) -> str:
 
 def turned(paths: Sequence[str]) -> int:
     """Count how many of some pictures ask for a turn, by their heads."""
-    return sum(exif.orientation(_head(path, 1 << 16)) != 1 for path in paths)
+    return sum(orientation_of(path) != 1 for path in paths)
+
+
+def orientation_of(path: str) -> int:
+    """Read the turn that a picture asks for, 1 to 8, by its head."""
+    return exif.orientation(_head(path, 1 << 16))
 
 
 def _head(path: str, length: int = 32) -> bytes:

@@ -106,13 +106,22 @@ class Source(NamedTuple):
     """What an image's label is drawn of.
 
     `content`: bytes that differ whenever another drawing would result (of this image alone, so that a change of one
-    image draws one again); the size and the rules are added to them. `data`: what `draw` needs, small, and such that
-    it can be handed to another process. `where`: file and place for messages.
+    image draws one again); the size of the image, the rules and the bytes of `files` are added to them. `data`: what
+    `draw` needs. `where`: file and place for messages.
     """
 
     content: bytes
     data: Any
     where: str
+    files: tuple[str, ...] = ()
+
+
+class Sources(dict[str, Source]):
+    """{image: Source}; `notes`: what the log should say of them."""
+
+    def __init__(self, *given: Any, notes: Sequence[str] = ()) -> None:
+        super().__init__(*given)
+        self.notes = [*notes]
 
 
 @dataclass(frozen=True)
@@ -121,10 +130,14 @@ class LabelKind:
 
     - `by`: what tells the class: "id", "color", "name", or "id or name".
     - `suffixes`: of the label files (".png", ...), for finding them in folders.
-    - `find(pictures, rules, where)`: {picture.path: Source} of those that have a label; without an entry: `missing`.
-      `where`: the dataset's file, in front of messages. UserError of one line for a file that cannot be read.
+    - `find(pictures, rules, where)`: {picture.path: Source} of those that have a label, `Sources` where there is a note
+      for the log; without an entry: `missing`. `where`: the dataset's file and `labels`, in front of messages.
+      `datasets.own.places.Index` finds images by what label files call them, `datasets.own.stored.label_files` lists
+      the files of `rules.paths`. UserError of one line for a file that cannot be read.
     - `draw(source, size, rules)`: the label, (H, W) of `rules.dtype`: train ids and `rules.ignored_id`. It is pure and
-      runs in a process of its own. UserError of one line for what does not fit the image or the classes.
+      runs in a thread beside others. UserError of one line for what does not fit the image or the classes.
+    - `upright`: objects lie over images turned by their EXIF tags, as tools in a browser show them; `size` is that of
+      the turned image then, and the image is read turned. Otherwise both are as the pixels are stored.
     - `options`: further options of `labels` that it takes: {name: default}.
     - `version`: to be raised when `draw` draws otherwise: cached drawings are made anew then.
     - `find` and `draw` None: the files hold ids or colors and are read as they are.
@@ -136,6 +149,7 @@ class LabelKind:
     draw: Callable[[Source, tuple[int, int], LabelRules], np.ndarray] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
+    upright: bool = False
 
     @property
     def drawn(self) -> bool:

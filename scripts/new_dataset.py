@@ -18,13 +18,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from datasets.own import found, schema
+from datasets.own.entry import SUFFIXES
 from datasets.own.recognize import Draft, Writer, recognize
 from utils import files
 from utils.cli import exit_code, place_to_write, start
 from utils.errors import UserError
 from utils.names import shown
+from utils.plural import counted
 from utils.progress import progress
 
+ROOT = Path(__file__).resolve().parents[1]
+_TRAINING = ("--auto",)
 _FEW = 40  # files that are read at once, without a bar
 
 
@@ -50,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
     """Write the file of a folder and say what follows. UserError before a long look if it could not be written."""
     target = out or _beside(folder)
-    if target.suffix.lower() not in (".yaml", ".yml"):
-        raise UserError(f"--out {target}: --dataset takes files that end in .yaml")
+    if target.suffix.lower() not in SUFFIXES:
+        raise UserError(f"--out {target}: --dataset takes files that end in {' or '.join(SUFFIXES)}")
     _check_free([target], overwrite)
     draft = recognize(folder, _shown)
     print(f"{folder}: {shown(draft.what)}")
@@ -63,7 +68,7 @@ def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
         print(commands(draft, folder, draft.dataset, str(folder / draft.root)))
         return
     _write(Writer(draft, folder, target), overwrite)
-    print(f"wrote {target}: {_counts(draft)}; what is guessed has its reason beside it")
+    print(f"wrote {target}: {_counts(draft)}{_read_back(target)}; what is guessed has its reason beside it")
     print(commands(draft, folder, str(target)))
 
 
@@ -101,19 +106,31 @@ def _counts(draft: Draft) -> str:
     return f"{len(used)} classes ({shown(names)})"
 
 
+def _read_back(target: Path) -> str:
+    """Read the file that was written, as a training does, and count images; objects are drawn by the next command."""
+    described = schema.read(str(target))
+    if not isinstance(described, schema.OwnSet) or described.row.drawn:
+        return ""
+    try:
+        pairs = found.find(described, target.resolve().parent).pairs
+    except UserError as error:
+        raise UserError(f"{target} was written, but does not fit the folder, change it by hand: {error}") from None
+    return "".join(f", {mode} {counted(len(images), 'image')}" for mode, images in pairs.items())
+
+
 def commands(draft: Draft, folder: Path, dataset: str, root: str = "") -> str:
-    """Write the three commands that follow, for a shell."""
-    word = Path(dataset).stem
-    run = os.path.join("runs", word)
+    """Write the three commands that follow, for a shell in the folder that this one was started in."""
+    home = Path(os.path.relpath(ROOT)) if ROOT.is_relative_to(Path.cwd()) else ROOT
+    run = os.path.join("runs", Path(dataset).stem)
     data = ["--dataset", dataset, *(["--data_root", root] if root else [])]
     pictures = folder / draft.pictures
     demo = ["demo_folder.py", "--demo-folder"] if pictures.is_dir() else ["demo.py", "--demo-image"]
     # The name of the checkpoint has the epoch, so that the shell has to find it.
     snapshot = f"{shlex.quote(run)}/best_checkpoint_ep*.pth"
     rows = [
-        ["scripts/check_data.py", *data],
-        ["train.py", "--cfg", "scripts/cfg/own_data.yaml", *data, "--result_dir", run],
-        [*demo, str(pictures), "--snapshot", snapshot, "--save-dir", f"{run}/masks"],
+        [str(home / "scripts/check_data.py"), *data],
+        [str(home / "train.py"), *_TRAINING, *data, "--result_dir", run],
+        [str(home / demo[0]), demo[1], str(pictures), "--snapshot", snapshot, "--save-dir", f"{run}/masks"],
     ]
     lines = [" ".join(word if word == snapshot else shlex.quote(word) for word in row) for row in rows]
     return "\n".join(["Next:", *(f"  python {line}" for line in lines)])

@@ -18,8 +18,8 @@ from utils.errors import UserError
 __all__ = ["Draft", "Writer", "recognize"]
 
 _LOOKED_FOR = (
-    "published trees; exports of COCO, LabelMe, CVAT, YOLO-seg, Supervisely and Label Studio; images with labels of the "
-    "same names in gray, palette, RGB or binary PNG files"
+    "published trees; exports of COCO, LabelMe, CVAT, YOLO-seg, Supervisely and Label Studio; images with labels of "
+    "the same names in gray, palette, RGB or binary PNG files"
 )
 
 

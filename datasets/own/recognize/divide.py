@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
+from datasets.files import EXTENSIONS
 from datasets.own.recognize.pairs import Picture
 from datasets.own.recognize.tree import Tree, named
-from datasets.own.recognize.vocabulary import split_of_list, stem_of
+from datasets.own.recognize.vocabulary import split_of_list
 from utils import textfile
 from utils.errors import UserError
 from utils.plural import counted
 
-_LISTS = (".txt", ".lst", ".csv")
+_LISTS = (".txt", ".lst")
 _LARGEST = 1 << 24
 _MOST_LISTS = 60
+_KNOWN = 0.9  # share of a list's lines that name images here
 # Tiles "place_3_7", frames "drive_0012" and "drive-a0012"; what is in front of the number is the group.
 _NAMED_GROUPS = (
     (r"([^/]+)[_-][0-9]+[_-][0-9]+$", "names end in two numbers, as tiles of one picture do"),
@@ -30,14 +32,25 @@ _FEWEST = 4  # groups, below which a division by groups could not be near 80 to 
 class Division(NamedTuple):
     """How images are divided: "folders", "lists" or "percent". `why`: the evidence, a comment.
 
-    `lists`: {split: file}. `group`: a regular expression, "" for none. `val`: the split that validates.
+    `lists`: {split: file}, `listed`: {split: images that it names}; `plain`: it names them as they are called here, and
+    needs no other. `group`: a regular expression, "" for none. `val`: the split that validates.
     """
 
     kind: str
     why: str
     lists: Mapping[str, str] = {}  # noqa: RUF012
+    listed: Mapping[str, Sequence[Picture]] = {}  # noqa: RUF012
+    plain: bool = True
     group: str = ""
     val: str = "val"
+
+
+class Lines(NamedTuple):
+    """What a list names: `images` that have labels, the number of its lines, and whether names alone stand in it."""
+
+    images: list[Picture]
+    count: int
+    plain: bool
 
 
 def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Division:
@@ -50,9 +63,14 @@ def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Div
     if found["train"] and found["val"]:
         return Division("folders", f"the folders name them: {counts}")
     if lists := split_lists(tree, images, having):
-        files = ", ".join(f"{file} ({split})" for split, file in lists.items())
+        files = ", ".join(f"{file} ({split})" for split, (file, _) in lists.items())
         return Division(
-            "lists", f"lists that lie there name them: {files}", lists, val="val" if "val" in lists else "test"
+            "lists",
+            f"lists that lie there name them: {files}",
+            {split: file for split, (file, _) in lists.items()},
+            {split: lines.images for split, (_, lines) in lists.items()},
+            all(lines.plain for _, lines in lists.values()),
+            val="val" if "val" in lists else "test",
         )
     if found["train"] and found["test"]:
         why = f"the folders name them: {counts}. No folder is called val: the labeled test images validate"
@@ -61,45 +79,62 @@ def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Div
     return Division("percent", reason, group=group)
 
 
-def split_lists(tree: Tree, images: Sequence[Picture], labeled: set[str]) -> dict[str, str]:
-    """Find lists of images for training and validation (or test), in one folder: {split: file}, or nothing.
+def split_lists(
+    tree: Tree, images: Sequence[Picture], labeled: set[str]
+) -> dict[str, tuple[str, Lines]]:
+    """Find lists of images for training and validation (or test), in one folder: {split: (file, what it names)}.
 
     Of several folders with lists the one whose images have labels: VOC's ImageSets hold others too.
     """
     by_folder: dict[str, dict[str, str]] = defaultdict(dict)
-    for file in tree.with_suffix(*_LISTS)[: _MOST_LISTS * 50]:
+    for file in tree.with_suffix(*_LISTS):
         where = PurePosixPath(file)
         if split := split_of_list(where.stem):
             by_folder[str(where.parent)].setdefault(split, file)
-    best: tuple[float, dict[str, str]] = (0.0, {})
+    index = _index([picture for picture in images if picture.path in labeled])
+    best: tuple[float, dict[str, tuple[str, Lines]]] = (0.0, {})
     for lists in [found for found in by_folder.values() if "train" in found and len(found) > 1][:_MOST_LISTS]:
-        known = {split: _share_known(tree, file, images, labeled) for split, file in lists.items()}
-        kept = {split: lists[split] for split in ("train", "val", "test") if known.get(split, 0) > 0.9}
-        score = min((known[split] for split in kept), default=0)
+        read = {split: (lists[split], _lines(tree, lists[split], index)) for split in ("train", "val", "test") if split in lists}
+        kept = {split: one for split, one in read.items() if len(one[1].images) > _KNOWN * one[1].count}
+        score = sum(len(lines.images) for _, lines in kept.values())
         if "train" in kept and len(kept) > 1 and score > best[0]:
             best = score, kept
     return best[1]
 
 
-def _share_known(tree: Tree, file: str, images: Sequence[Picture], labeled: set[str]) -> float:
-    """Give the share of a list's lines that name an image with a label."""
+def _index(images: Sequence[Picture]) -> dict[str, Picture | None]:
+    """Index images by the ends of their paths without suffix: "b/x", "x"; None: several end so."""
+    index: dict[str, Picture | None] = {}
+    for picture in images:
+        parts = PurePosixPath(picture.path).with_suffix("").parts
+        for start in range(len(parts)):
+            name = "/".join(parts[start:])
+            index[name] = None if name in index else picture
+    return index
+
+
+def _lines(tree: Tree, file: str, index: Mapping[str, Picture | None]) -> Lines:
+    """Read a list: names or paths, of this machine or another, a label behind them or not."""
     try:
-        if tree.path(file).stat().st_size > _LARGEST:
-            return 0.0
-        lines = textfile.lines(tree.path(file), names=True)
+        lines = [] if tree.path(file).stat().st_size > _LARGEST else textfile.lines(tree.path(file), names=True)
     except (UserError, OSError):
-        return 0.0
-    named_there = [words[0] for line in lines if (words := re.split(r"[\s,]+", line.strip())) and words[0]]
-    stems = {_plain(picture.path) for picture in images if picture.path in labeled}
-    known = [name for name in named_there if _plain(name) in stems]
-    return len(known) / len(named_there) if named_there else 0.0
+        lines = []
+    lines = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    found = [(line, image) for line in lines if (image := _image(line, index))]
+    plain = all("/" not in line and "\\" not in line for line in lines)
+    return Lines([image for _, image in found], len(lines), plain and len(found) == len(lines))
 
 
-def _plain(path: str) -> str:
-    """Name an image by its stem, without the folders of whoever wrote the list."""
-    name = path.replace("\\", "/").rpartition("/")[2]
-    stem = name.rpartition(".")[0] if re.search(r"\.[A-Za-z]{3,4}$", name) else name
-    return stem_of(stem).key
+def _image(line: str, index: Mapping[str, Picture | None]) -> Picture | None:
+    """Find the image that a line names, by as much of its path as both have."""
+    for name in (line, *re.split(r"[\t,]", line)[:1], *line.split()[:1]):
+        parts = PureWindowsPath(name.strip()).parts
+        whole = "/".join(parts)
+        bare = whole.rpartition(".")[0] if PurePosixPath(whole).suffix.lower() in EXTENSIONS else whole
+        for start in range(len(parts)):
+            if image := index.get("/".join(bare.split("/")[start:])):
+                return image
+    return None
 
 
 def group_of(paths: Sequence[str]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from datasets.own.recognize.draft import Entry, ListFile, Place
 from datasets.own.recognize.pairs import Pairing, Picture, Stream
 from datasets.own.recognize.selection import pattern, select
 from datasets.own.recognize.tree import Tree, common_folder, named
+from datasets.own.stored import key
 from utils.plural import counted
 
 
@@ -32,21 +33,40 @@ class Places:
         self.folders = folders or {}
         if self.division.kind == "folders":
             return Written(self._by_folders(kind), self.lists)
+        if self.division.kind == "lists" and not self.division.plain:
+            return Written(self._by_own_lists(kind), self.lists)
         images = [picture for picture in self.found.images.pictures if self._belongs(picture)]
         files, labels, comment = self._files(images, "")
         label: dict[str, object] = {"kind": kind, **({"path": labels} if labels else {})}
-        entries = [Entry("images", files, comment), Entry("labels", label), *self._missing(images)]
+        missing = [] if self.division.kind == "lists" else self._missing(images)
+        entries = [Entry("images", files, comment), Entry("labels", label), *missing]
+        return Written([*entries, Entry("splits", *self._division())], self.lists)
+
+    def _division(self) -> tuple[object, tuple[str, ...]]:
+        """Divide images by lists that lie there, else by percent: the value of `splits`, and its comments."""
         if self.division.kind == "lists":
             lists = {split: Place(file) for split, file in self.division.lists.items()}
             if self.division.val == "test":
                 lists["val"] = lists.pop("test")
-            entries.append(Entry("splits", lists, (_sentence(self.division.why),)))
-        else:
-            splits = {"percent": {"train": 80, "val": 20}, "seed": 0}
-            more = {"group": self.division.group} if self.division.group else {}
-            why = f"No folders and no lists divide the images: 80 % train, 20 % validate; {self.division.why}."
-            entries.append(Entry("splits", {**splits, **more}, (why,)))
-        return Written(entries, self.lists)
+            return lists, (_sentence(self.division.why),)
+        group = {"group": self.division.group} if self.division.group else {}
+        why = f"No folders and no lists divide the images: 80 % train, 20 % validate; {self.division.why}."
+        return {"percent": {"train": 80, "val": 20}, "seed": 0, **group}, (why,)
+
+    def _by_own_lists(self, kind: str) -> list[Entry]:
+        """Write lists anew that call images otherwise than they are called here."""
+        splits: dict[str, object] = {}
+        for split, images in self.division.listed.items():
+            name = "val" if split == self.division.val else split
+            splits[name] = self._listed(images, name)[0]
+        why = f"{_sentence(self.division.why)} They call images otherwise, so that they are written anew."
+        path = {"path": self._masks("")} if self.folders else {}
+        return [Entry("labels", {"kind": kind, **path}), Entry("splits", splits, (why,))]
+
+    def _masks(self, split: str) -> Place:
+        """Name the folder of binary masks of a split, of all where it has none of its own."""
+        own = [folder for of, folder in self.folders.items() if of == split] or [*self.folders.values()]
+        return Place(common_folder([f"{folder}/mask" for folder in own]) or ".")
 
     def _belongs(self, picture: Picture) -> bool:
         """Tell whether an image counts where one list of images is divided: not those of a test without labels."""
@@ -96,27 +116,27 @@ class Places:
 
     def _listed(self, images: Sequence[Picture], ending: str) -> tuple[object, object, tuple[str, ...]]:
         """Write a list, since no folder, glob or pattern names just these files."""
-        rows = [tuple(Place(path) for path in (p.path, *self.found.of.get(p.path, ())[:1])) for p in images]
+        columns = 0 if self.folders else 1  # binary masks are several of an image, and stand in no list
+        rows = [tuple(Place(path) for path in (p.path, *self.found.of.get(p.path, ())[:columns])) for p in images]
         self.lists[ending] = rows
-        return (
-            ListFile(ending),
-            None,
-            ("No folder or glob holds just the images: a list names them, with their labels.",),
-        )
+        comment = "No folder or glob holds just the images: a list names them" + ", with their labels." * columns
+        return ListFile(ending), self._masks(ending) if self.folders else None, (comment,)
 
     def _labels(self, paired: Sequence[Picture], split: str, chosen: Sequence[str] | None) -> object:
+        """Name the labels of images that `chosen` names: their folder, a pattern, globs; None where only a list can."""
         if self.folders:
-            own = [folder for of, folder in self.folders.items() if of == split] or [*self.folders.values()]
-            return Place(common_folder([f"{folder}/mask" for folder in own]) or ".")
+            return self._masks(split)
         assert self.found.labels is not None
         labels = [self.found.of[picture.path][0] for picture in paired]
         folder = common_folder(labels)
-        home = _home(chosen) if chosen else common_folder([picture.path for picture in paired])
-        if self._whole(folder, self.found.labels) and _same_names(paired, labels, home, folder):
+        home = _home(chosen[0]) if chosen and len(chosen) == 1 else None
+        alike = _same_names(paired, labels, home, folder)
+        if alike and self._whole(folder, self.found.labels):
             return Place(folder or ".")
         if written := pattern(paired, labels, home):
             return Place(written)
-        return None
+        globs = select(labels, self.tree.pictures)
+        return _one_or_more(globs) if alike and globs else None
 
     def _whole(self, folder: str, stream: Stream) -> bool:
         """Tell whether a folder holds labels of one stream alone."""
@@ -125,28 +145,27 @@ class Places:
         return all(path in of_stream for path in inside)
 
 
-def _home(chosen: Sequence[str]) -> str:
+def _home(choice: str) -> str:
     """Give the folder from which the paths of images count: that of a folder or of a glob in front of its wildcard."""
-    first = chosen[0]
-    return (
-        ""
-        if first == "."
-        else common_folder([first])
-        if "*" in first and "**" not in first
-        else first.partition("/**")[0]
-    )
+    if "*" in choice:
+        return choice.partition("*")[0].rpartition("/")[0]
+    return "" if choice == "." else choice
 
 
-def _same_names(images: Sequence[Picture], labels: Sequence[str], home: str, folder: str) -> bool:
-    """Tell whether labels are called as their images, by path or by a name that no other has."""
+def _same_names(images: Sequence[Picture], labels: Sequence[str], home: str | None, folder: str) -> bool:
+    """Tell whether labels are found by the names of their images, or by their paths below `home` (None: no one place).
+
+    Names are compared as the reader of the file does, without the endings that it knows.
+    """
     stems = [PurePosixPath(label).stem for label in labels]
-    if any(PurePosixPath(p.path).stem != stem for p, stem in zip(images, stems, strict=True)):
+    if any(key(PurePosixPath(p.path).stem) != key(stem) for p, stem in zip(images, stems, strict=True)):
         return False
-    if len({*stems}) == len(stems):
+    if len({key(stem) for stem in stems}) == len(stems):
         return True
-    inside = [PurePosixPath(p.path).relative_to(home or ".").with_suffix("") for p in images]
-    below = [PurePosixPath(label).relative_to(folder or ".").with_suffix("") for label in labels]
-    return inside == below
+    if home is None:
+        return False
+    inside = [PurePosixPath(p.path).parent.relative_to(home or ".") for p in images]
+    return inside == [PurePosixPath(label).parent.relative_to(folder or ".") for label in labels]
 
 
 def _one_or_more(chosen: Sequence[str]) -> object:

@@ -71,28 +71,33 @@ def _expression(glob: str) -> re.Pattern[str]:
     return _KNOWN[glob]
 
 
-def pattern(images: Sequence[Picture], labels: Sequence[str], folder: str) -> str:
+def pattern(images: Sequence[Picture], labels: Sequence[str], home: str | None) -> str:
     """Find "masks/{dir}/{stem}_mask.png", which names the label of each image; "" where no pattern does.
 
-    `folder`: where the images begin, from which {dir} counts.
+    `home`: where the paths of images begin, from which {dir} counts; None: there is no one such place.
     """
-    found = {_pattern(image.path, label, folder) for image, label in zip(images, labels, strict=True)}
-    if len(found) == 1:
-        return found.pop()
-    deep = {_pattern(image.path, label, folder, True) for image, label in zip(images, labels, strict=True)}
-    return deep.pop() if len(deep) == 1 else ""
+    both = list(zip(images, labels, strict=True))
+    for write in (_flat, _deep):
+        found = {write(image.path, label, home) for image, label in both}
+        if len(found) == 1 and (one := found.pop()):
+            return one
+    return ""
 
 
-def _pattern(image: str, label: str, folder: str, deep: bool = False) -> str:
-    """Write a label's path by its image's name and, where it is `deep`, by its folder."""
-    where = PurePosixPath(image)
-    inside = where.relative_to(folder or ".").parent.as_posix() if image.startswith(folder) else ""
+def _flat(image: str, label: str, home: str | None) -> str:  # noqa: ARG001
+    """Write a label's path by its image's name."""
     place, _, name = label.rpartition("/")
-    if where.stem not in name:
+    head, found, tail = name.partition(PurePosixPath(image).stem)
+    return _joined(place, f"{head}{{stem}}{tail}") if found else ""
+
+
+def _deep(image: str, label: str, home: str | None) -> str:
+    """Write a label's path by its image's name and folder."""
+    if home is None:
         return ""
-    head, _, tail = name.partition(where.stem)
-    if deep and inside not in ("", "."):
-        if not f"/{place}/".endswith(f"/{inside}/"):
-            return ""
-        place = f"{place[: len(place) - len(inside)]}{{dir}}"
-    return f"{place}/{head}{{stem}}{tail}" if place else f"{head}{{stem}}{tail}"
+    inside = PurePosixPath(image).parent.relative_to(home or ".").as_posix()
+    flat = _flat(image, label, home)
+    place, _, name = flat.rpartition("/")
+    if inside == "." or not f"/{place}".endswith(f"/{inside}"):
+        return ""
+    return f"{place[: len(place) - len(inside)]}{{dir}}/{name}"

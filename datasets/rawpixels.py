@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from datasets import exif
-from datasets.pictures import decode_any, reduced
+from datasets.pictures import check_bands, decode_any, reduced
 from datasets.reading import read_complete
 from utils.errors import UserError
 from utils.files import cannot_write, whole
@@ -62,6 +62,7 @@ def _part(file: str, piece: Piece, of: str) -> np.ndarray:
 def write_image(path: str, target: Path, upright: bool) -> None:
     """Decode an image once, into the raw file `target`, (H, W, 3) RGB of 8 or 16 bits. PictureError if it cannot be."""
     data = read_complete(path)
+    check_bands(path, data)
     values = decode_any(path, data)
     values = exif.decoded_upright(values, data) if upright else exif.decoded_as_stored(values, data)
     del data

@@ -111,6 +111,8 @@ def _several(own: OwnSets) -> DatasetEntry:
         for part in _parts(own, root, cfg):
             if part.entry.prepare is not None and mode in part.modes:
                 part.entry.prepare(part.root, mode, part.options)
+        if own.cut and mode in modes:
+            _joined_items(own, _parts(own, root, cfg), mode)
 
     return DatasetEntry(
         joined.join(own, [entry.spec for entry in entries]).spec,

@@ -54,7 +54,7 @@ def _without(own: OwnSet, base: Path) -> list[str]:
     labels = [*own.paths]
     if isinstance(own.splits, dict):
         labels += [path for files in own.splits.values() if isinstance(files, Files) for path in files.labels]
-    found = [str(Path(own.file).with_suffix(".cache"))]
+    found = [str(path) for path in Path(own.file).parent.glob("*.cache")]
     for text in labels:
         path = placed(base, text)
         if stored.is_pattern(path) or not os.path.isdir(path):

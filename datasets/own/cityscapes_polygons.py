@@ -53,4 +53,9 @@ def looks_like(folder: str) -> Evidence | None:
     return None
 
 
-EXPORT = Export(read, shapes, looks_like)
+def _without_group(name: str) -> str:
+    """Take the class of several objects that were drawn as one: "cargroup" is car."""
+    return name.removesuffix("group")
+
+
+EXPORT = Export(read, shapes, looks_like, _without_group)

@@ -80,11 +80,13 @@ class Export:
     - `shapes(data, size, where, remarks)`: the objects of one image, in the file's order, in pixels of an image of
       (H, W); None: nobody knows the image yet, and the objects are only looked at.
     - `looks_like(folder)`: cheap; reads a few files at most. None: it is another format, or none.
+    - `another_name(name)`: what a class may be called as well, where the dataset's file does not know its name.
     """
 
     read: Callable[[Sequence[str], str], Annotations]
     shapes: Callable[[Any, tuple[int, int] | None, str, Remarks], list[Shape]]
     looks_like: Callable[[str], Evidence | None]
+    another_name: Callable[[str], str] = str
 
     def classes_of(self, folder: str) -> list[ClassFound]:
         """Read (name, id, color, count of objects) of the classes: the declared ones, then others by their count.
@@ -124,7 +126,7 @@ def find(export: Export, pictures: Sequence[Picture], rules: LabelRules, where: 
             remarks.add("images have an annotation without objects: all of them is background", one.where)
         for shape in shapes if one.size else ():
             remarks.outside(shape, one.size or (0, 0), one.where)
-    _check_classes(objects, images, rules, where)
+    _check_classes(export, objects, images, rules, where)
     sources = {path: Source(one.content, (one.data, one.size), one.where, one.files) for path, one in pairs.items()}
     return Sources(sources, notes=remarks.lines())
 
@@ -136,7 +138,7 @@ def draw(export: Export, source: Source, size: tuple[int, int], rules: LabelRule
         sizes = f"{declared[1]}x{declared[0]} pixels, the image has {size[1]}x{size[0]}"
         raise UserError(f"{source.where}: the annotation is for {sizes}: take the image that was annotated")
     shapes = sorted(export.shapes(data, size, source.where, Remarks()), key=lambda shape: shape.order)
-    trains = [train_id((shape.name, shape.id), rules, source.where) for shape in shapes]
+    trains = [train_id(export, (shape.name, shape.id), rules, source.where) for shape in shapes]
     areas = [area(shape) for shape in shapes] if rules.overlap == "smallest" else [0.0] * len(shapes)
     label = rules.blank(size)
     for place in rules.order(areas, trains):
@@ -144,29 +146,37 @@ def draw(export: Export, source: Source, size: tuple[int, int], rules: LabelRule
     return label
 
 
-def train_id(label: Label, rules: LabelRules, where: str) -> int:
+def train_id(export: Export, label: Label, rules: LabelRules, where: str) -> int:
     """Give the train id of a class of a file: by its id, where the dataset's file has ids, otherwise by its name."""
     name, number = label
     if number is None or (name and not any(one.ids for one in rules.classes)):
-        return rules.by_name(name, where)
+        known = {*_names(rules), *rules.ignored}
+        return rules.by_name(
+            other if name not in known and (other := export.another_name(name)) in known else name, where
+        )
     return rules.ignored_id if name and name in rules.ignored else rules.by_id(number, where)
 
 
-def _check_classes(objects: Mapping[Label, int], images: Mapping[Label, int], rules: LabelRules, where: str) -> None:
+def _names(rules: LabelRules) -> list[str]:
+    return [name for one in rules.classes for name in (one.name, *one.aliases)]
+
+
+def _check_classes(
+    export: Export, objects: Mapping[Label, int], images: Mapping[Label, int], rules: LabelRules, where: str
+) -> None:
     """Raise UserError for classes that the dataset's file lacks, with objects, images and the nearest name of each."""
     unknown = []
     for label in objects:
         try:
-            train_id(label, rules, "")
+            train_id(export, label, rules, "")
         except UserError:
             unknown.append(label)
     if not unknown:
         return
     unknown.sort(key=lambda label: -objects[label])
-    known = [name for one in rules.classes for name in (one.name, *one.aliases)]
     parts = [
         f"{_called(label)} ({counted(objects[label], 'object')} in {counted(images[label], 'image')})"
-        f"{nearest(label[0], known)}"
+        f"{nearest(label[0], _names(rules))}"
         for label in unknown[:4]
     ]
     more = f"; and {len(unknown) - 4} more" if len(unknown) > 4 else ""

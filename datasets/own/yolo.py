@@ -18,6 +18,7 @@ from utils.names import shown
 _NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 _LEVELS = 4  # folders above the labels in which data.yaml may be
 _NO_LABELS = ("classes.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
+_LOOKED_AT = 100  # lines of a file, to know its kind
 _SLACK = 1e-3  # by how much of a side points may be outside without a word: shares are rounded
 
 
@@ -117,7 +118,7 @@ def looks_like(folder: str) -> Evidence | None:
         if path.name.lower() in _NO_LABELS:
             continue
         try:
-            rows = [line.split() for line in textfile.read(path)[:100_000].splitlines()[:-1] or [""] if line.strip()]
+            rows = [line.split() for line in textfile.read(path).split("\n", _LOOKED_AT)[:_LOOKED_AT] if line.strip()]
             numbers = [[float(word) for word in row] for row in rows]
         except (UserError, ValueError):
             continue

@@ -246,9 +246,7 @@ def panoptic(tmp_path: Path, numbers: np.ndarray, *segments: dict[str, Any]) -> 
 def test_panoptic(tmp_path: Path) -> None:
     numbers = np.zeros((HEIGHT, WIDTH), np.int64)
     numbers[:2], numbers[3:, :4], numbers[3:, 4:] = 5, 70_000, 300
-    path = panoptic(
-        tmp_path, numbers, *({"id": n, "category_id": c} for n, c in ((5, 3), (70_000, 7), (300, 7)))
-    )
+    path = panoptic(tmp_path, numbers, *({"id": n, "category_id": c} for n, c in ((5, 3), (70_000, 7), (300, 7))))
     made = label(rules("coco", path), image(tmp_path / "images", "a.jpg"))
     assert (made[:2] == 0).all() and (made[2] == 255).all() and (made[3:] == 1).all()
     (source,) = found(rules("coco", path), image(tmp_path / "images", "a.jpg")).values()

@@ -36,7 +36,9 @@ def test_objects(tmp_path: Path) -> None:
     square = box(1, 2, 4, 5)
     assert (drawn(tmp_path, SQUARE.format(z=0)) == square).all()
     assert (drawn(tmp_path, '<box label="car" xtl="2" ytl="1" xbr="5" ybr="4"/>') == square).all()
-    mask = '<mask label="car" rle="0, 1, 1, 3" left="3" top="2" width="3" height="1"/>'.replace("0, 1, 1, 3", "0, 1, 1, 1")
+    mask = '<mask label="car" rle="0, 1, 1, 3" left="3" top="2" width="3" height="1"/>'.replace(
+        "0, 1, 1, 3", "0, 1, 1, 1"
+    )
     expected = box(2, 3, 3, 4)
     expected[2, 5] = 1
     assert (drawn(tmp_path, mask) == expected).all()
@@ -64,7 +66,12 @@ def test_z_order_comes_before_the_order_of_the_file(tmp_path: Path) -> None:
 
 
 def test_what_is_said(tmp_path: Path) -> None:
-    odd = ('<polyline label="x" points="0,0;1,1"/>', '<points label="x" points="0,0"/>', '<tag label="x"/>', "<cuboid/>")
+    odd = (
+        '<polyline label="x" points="0,0;1,1"/>',
+        '<points label="x" points="0,0"/>',
+        '<tag label="x"/>',
+        "<cuboid/>",
+    )
     skeleton = '<skeleton label="x"><points label="y" points="1,1"/></skeleton>'
     two = '<polygon label="car" points="1,1;2,2"/>'
     out = '<polygon label="car" points="-20,0;-10,0;-10,5"/>'

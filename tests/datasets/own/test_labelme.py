@@ -127,4 +127,7 @@ def test_recognized(tmp_path: Path) -> None:
     assert evidence and (evidence.path, evidence.images) == ("part", None)
     image(tmp_path, "part/a.png")
     assert labelme.looks_like(str(tmp_path)) == ("part", "part", "part/a.json has shapes and imagePath: LabelMe")
-    assert [(one.name, one.count) for one in labelme.EXPORT.classes_of(str(tmp_path / "part"))] == [("car", 1), ("road", 1)]
+    assert [(one.name, one.count) for one in labelme.EXPORT.classes_of(str(tmp_path / "part"))] == [
+        ("car", 1),
+        ("road", 1),
+    ]

@@ -147,7 +147,9 @@ def cvat(root: Path) -> None:
     body = "".join(rows)
     labels = "".join(f"<label><name>{name}</name><color>#ff00ff</color></label>" for name in NAMES[1:])
     head = f"<version>1.1</version><meta><task><labels>{labels}</labels></task></meta>"
-    (root / "annotations.xml").write_text(f'<?xml version="1.0" encoding="utf-8"?><annotations>{head}{body}</annotations>')
+    (root / "annotations.xml").write_text(
+        f'<?xml version="1.0" encoding="utf-8"?><annotations>{head}{body}</annotations>'
+    )
 
 
 def yolo(root: Path) -> None:
@@ -195,4 +197,3 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "gray": gray, "palette": palette, "rgb": rgb, "binary": binary, "coco": coco, "labelme": labelme, "cvat": cvat,
     "yolo": yolo, "cityscapes": cityscapes, "voc": voc,
 }  # fmt: skip
-

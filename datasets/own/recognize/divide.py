@@ -79,9 +79,7 @@ def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Div
     return Division("percent", reason, group=group)
 
 
-def split_lists(
-    tree: Tree, images: Sequence[Picture], labeled: set[str]
-) -> dict[str, tuple[str, Lines]]:
+def split_lists(tree: Tree, images: Sequence[Picture], labeled: set[str]) -> dict[str, tuple[str, Lines]]:
     """Find lists of images for training and validation (or test), in one folder: {split: (file, what it names)}.
 
     Of several folders with lists the one whose images have labels: VOC's ImageSets hold others too.
@@ -94,7 +92,11 @@ def split_lists(
     index = _index([picture for picture in images if picture.path in labeled])
     best: tuple[float, dict[str, tuple[str, Lines]]] = (0.0, {})
     for lists in [found for found in by_folder.values() if "train" in found and len(found) > 1][:_MOST_LISTS]:
-        read = {split: (lists[split], _lines(tree, lists[split], index)) for split in ("train", "val", "test") if split in lists}
+        read = {
+            split: (lists[split], _lines(tree, lists[split], index))
+            for split in ("train", "val", "test")
+            if split in lists
+        }
         kept = {split: one for split, one in read.items() if len(one[1].images) > _KNOWN * one[1].count}
         score = sum(len(lines.images) for _, lines in kept.values())
         if "train" in kept and len(kept) > 1 and score > best[0]:

@@ -129,11 +129,11 @@ def _of_wilddash(part: Part) -> tuple[Entry, ...]:
 
 
 def _stuff_folders(part: Part) -> tuple[str, str] | None:
-    for labels in ("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017", "."):
-        for images in ("images", "."):
-            below, beside = (f"{re.escape(top)}/" if top != "." else "" for top in (images, labels))
-            if part.has(rf"{below}train2017/\d{{12}}\.jpg", rf"{beside}train2017/\d{{12}}\.png"):
-                return images, labels
+    """Find the folders, with a slash behind them, in which train2017 of images and of labels lie."""
+    for labels in ("annotations/", "stuffthingmaps/", "stuffthingmaps_trainval2017/", ""):
+        if part.has_folder(f"{labels}train2017") and part.has(rf"{labels}train2017/\d{{12}}\.png"):
+            places = [top for top in ("images/", "") if part.has(rf"{top}train2017/\d{{12}}\.jpg")]
+            return (places[0], labels) if places else None
     return None
 
 
@@ -143,11 +143,13 @@ def _is_stuff(part: Part) -> bool:
 
 def _of_stuff(part: Part) -> tuple[Entry, ...]:
     images, labels = _stuff_folders(part) or ("", "")
-    tails = [f"{part.base}{top}/".replace("./", "") for top in (images, labels)]
     splits = {
-        split: {"images": Place(f"{tails[0]}{split}2017/*.jpg"), "labels": Place(f"{tails[1]}{split}2017/{{stem}}.png")}
+        split: {
+            "images": Place(f"{part.base}{images}{split}2017/*.jpg"),
+            "labels": Place(f"{part.base}{labels}{split}2017/{{stem}}.png"),
+        }
         for split in ("train", "val")
-        if part.has(rf".*{split}2017/\d{{12}}\.png")
+        if part.has(rf"{labels}{split}2017/\d{{12}}\.png")
     }
     return (Entry("labels", {"kind": "gray"}), Entry("splits", splits))
 

@@ -73,8 +73,8 @@ def _check(looks: Looks) -> None:
     """Raise UserError for labels of which no classes can be read."""
     if looks.lossy:
         raise UserError(
-            f"the labels are JPEG ({looks.lossy} first): JPEG changes values at every edge, so that no class can be read "
-            "from them; export them anew as PNG from the tool that drew them"
+            f"the labels are JPEG ({looks.lossy} first): JPEG changes values at every edge, so that no class can be "
+            "read from them; export them anew as PNG from the tool that drew them"
         )
     if looks.spoilt:
         raise UserError(f"{looks.spoilt}; export them anew as PNG, unchanged in size")

@@ -1,4 +1,4 @@
-"""Folders of annotation tools' exports: COCO, LabelMe, CVAT, YOLO-seg, Supervisely, Label Studio, Cityscapes' polygons."""
+"""Exports of annotation tools: COCO, LabelMe, CVAT, YOLO-seg, Supervisely, Label Studio, Cityscapes' polygons."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from datasets.own.recognize.looks import Looks, Value
@@ -58,7 +59,10 @@ def _seen(looks: Looks, value: Value) -> str:
 def _of_ids(looks: Looks, tables: Sequence[Table]) -> Classes:
     values = [value for value in looks.values if isinstance(value, int)]
     marked, why = unlabeled_value(values)
-    fit = next((rows for table in tables if (rows := _ids_of_table(table, values, marked))), None)
+    colored = (found for table in tables if (found := _ids_by_color(looks, table, values)))
+    fit = next(colored, None) or next(
+        (rows for table in tables if (rows := _ids_of_table(table, values, marked))), None
+    )
     if fit:
         return _named_ids(looks, values, *fit)
     known = _by_palette(looks, [value for value in values if value not in marked])
@@ -85,6 +89,19 @@ def unlabeled_value(values: Sequence[int]) -> tuple[list[int], str]:
     if top not in _TOP or not close or top - others[-1] < 2 or len(steps) == 1:
         return [], ""
     return [top], f"it stands apart from the others, {others[0]} to {others[-1]}"
+
+
+def _ids_by_color(looks: Looks, table: Table, values: Sequence[int]) -> tuple[Table, dict[int, str], str] | None:
+    """Name the values of a palette by a table of colors, if that has most of them; else None."""
+    of = dict(zip(table.colors, table.names, strict=False)) if not table.ids else {}
+    names = {value: of[looks.palette[value]] for value in values if looks.palette.get(value) in of}
+    if len(names) < 2 or 2 * len(names) < len(values) or len({*names.values()}) < len(names):
+        return None
+    return (
+        replace(table, names=tuple(names.values()), colors=tuple(looks.palette[value] for value in names)),
+        names,
+        ", by their colors in the palette",
+    )
 
 
 def _ids_of_table(

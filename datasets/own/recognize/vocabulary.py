@@ -12,13 +12,13 @@ SPLITS = {
 }
 _SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 _LABELS = frozenset(
-    "mask masks label labels labelled labeled annotation annotations annot annots anno gt gts groundtruth truth seg segs "
-    "segm segmentation segmentations segmentationclass semantic semantics target targets labelids gtfine gtcoarse matte "
-    "segmap segmaps segmask segmasks stuffthingmaps labelmap labelmaps labeling labelling png_masks".split()
+    "mask masks label labels labelled labeled annotation annotations annot annots anno gt gts groundtruth truth seg "
+    "segs segm segmentation segmentations segmentationclass semantic semantics target targets labelids gtfine gtcoarse "
+    "matte segmap segmaps segmask segmasks stuffthingmaps labelmap labelmaps labeling labelling".split()
 )
 _IMAGES = frozenset(
     "image images img imgs rgb jpegimages photo photos picture pictures pic pics original originals raw input inputs "
-    "leftimg8bit frame frames camera sat jpg jpeg rgbs color_images scans".split()
+    "leftimg8bit frame frames camera sat jpg jpeg rgbs scans".split()
 )
 # Pictures beside a set that are neither its images nor its labels of classes.
 _OTHERS = frozenset(
@@ -31,9 +31,9 @@ _FILLERS = frozenset("set data dir folder full all of the and level ids id".spli
 # Ends of names that an image and its label do not share; longer ones first, for "_gtFine_labelIds" is no "_labelIds".
 LABEL_ENDINGS = (
     "gtFine_labellevel3Ids", "gtFine_labelTrainIds", "gtCoarse_labelTrainIds", "gtFine_labelIds", "gtCoarse_labelIds",
-    "gt_labelTrainIds", "gt_labelIds", "labelTrainIds", "labelIds", "gtFine_polygons", "train_id", "ground_truth",
-    "groundtruth", "segmentation", "annotation", "label_map", "annot", "labels", "label", "masks", "mask", "matte", "segm",
-    "seg", "gt", "target", "L",
+    "gt_labelTrainIds", "gt_labelIds", "labelTrainIds", "labelIds", "train_id", "ground_truth", "groundtruth",
+    "segmentation", "annotation", "label_map", "annot", "labels", "label", "masks", "mask", "matte", "segm", "seg",
+    "gt", "target", "L",
 )  # fmt: skip
 IMAGE_ENDINGS = ("leftImg8bit", "rgb_anon", "original", "image", "photo", "img", "rgb", "sat")
 OTHER_ENDINGS = (

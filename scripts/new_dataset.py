@@ -29,7 +29,7 @@ from utils.plural import counted
 from utils.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
-_TRAINING = ("--auto",)
+_TRAINING = ("--cfg", "scripts/cfg/quickstart.yaml")
 _FEW = 40  # files that are read at once, without a bar
 
 

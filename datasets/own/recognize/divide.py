@@ -144,6 +144,7 @@ def group_of(paths: Sequence[str]) -> tuple[str, str]:
 
     Frames of one sequence are nearly alike: parted, they would validate what was learned by heart.
     """
+    few = ""
     stems = [str(PurePosixPath(path).with_suffix("")) for path in paths]
     for pattern, reason in (*_NAMED_GROUPS, _FOLDER_GROUP):
         groups = Counter(found[1] for stem in stems if (found := re.search(pattern, stem)))
@@ -151,4 +152,7 @@ def group_of(paths: Sequence[str]) -> tuple[str, str]:
         if len(groups) >= _FEWEST and inside >= 0.9 * len(paths) and len(groups) <= inside / 2:
             if max(groups.values()) <= 0.6 * len(paths):
                 return pattern, f"{reason}: {len(groups)} groups ({named(groups, 3)}), which stay together"
-    return "", "names and folders show no sequences or places that would have to stay together"
+        if 1 < len(groups) < _FEWEST and inside >= 0.9 * len(paths) and not few:
+            shown = f"{len(groups)} groups ({named(groups)}) alone"
+            few = f"names show {shown}, too few to divide by: frames of one may be in both"
+    return "", few or "names and folders show no sequences or places that would have to stay together"

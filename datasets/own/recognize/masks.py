@@ -13,7 +13,7 @@ from datasets.own.recognize.pairs import Pairing, Stream, match, pair
 from datasets.own.recognize.placing import Places
 from datasets.own.recognize.selection import select
 from datasets.own.recognize.tree import Tree, named, some
-from datasets.own.recognize.values import Classes, classes
+from datasets.own.recognize.values import Classes, classes, of_cityscapes
 from utils.errors import UserError
 from utils.plural import counted
 
@@ -40,11 +40,12 @@ def draft(tree: Tree, tables: Sequence[Table], progress: Progress) -> Draft | No
     shown = some([found.of[picture.path][0] for picture in found.paired], LOOKED_AT)
     looks = Looks.of(tree.path(path) for path in progress(shown, "labels"))
     _check(looks)
-    table = classes(looks, tables)
+    table = of_cityscapes(looks, found.labels.name) or classes(looks, tables)
     division = divide(tree, found.images.pictures, found.of)
     entries = Places(tree, found, division).entries(looks.kind)
     every = len(shown) == len(found.paired)
-    seen = f"all {len(shown)} labels" if every else f"{len(shown)} of {len(found.paired)} labels (check_data reads all)"
+    whole = "the one label" if len(shown) == 1 else f"all {len(shown)} labels"
+    seen = whole if every else f"{len(shown)} of {len(found.paired)} labels (check_data reads all)"
     return Draft(
         f"{_WORDS[looks.kind]}: {counted(len(found.paired), 'image')} {_in(found.images)}, labels {_in(found.labels)}",
         entries.entries,

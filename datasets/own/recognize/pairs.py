@@ -115,7 +115,7 @@ def streams(pictures: Iterable[Picture]) -> list[Stream]:
     """Group pictures by role, by the words of their folders, and by the end of their names; the largest first."""
     groups: dict[tuple[str, str, str], list[Picture]] = defaultdict(list)
     for picture in pictures:
-        by_end = picture.ending.lower() if picture.role != "image" or not picture.stream else ""
+        by_end = picture.ending if picture.role != "image" or not picture.stream else ""
         groups[picture.role, picture.stream, by_end].append(picture)
     found = [Stream(f"{stream or '.'}{f'/*{end}' if end else ''}", tuple(g)) for (_, stream, end), g in groups.items()]
     return sorted(found, key=lambda stream: (-len(stream.pictures), stream.name))

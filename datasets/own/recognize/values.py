@@ -79,6 +79,26 @@ def _of_ids(looks: Looks, tables: Sequence[Table]) -> Classes:
     return Classes(rows, tuple(marked), source, tuple(f"{value}: {_seen(looks, value)}; {why}" for value in marked))
 
 
+def of_cityscapes(looks: Looks, called: str) -> Classes | None:
+    """Name ids as Cityscapes does, where label files are `called` as its are and hold nothing else; else None."""
+    spec = DATASETS["cityscapes"].spec
+    train = called.lower().endswith("labeltrainids")
+    of = spec.values(train)
+    if (
+        not called.lower().endswith(("_labelids", "_labeltrainids"))
+        or not {*looks.values} <= {*of}
+        or looks.kind == "rgb"
+    ):
+        return None
+    ids = list(range(spec.num_classes)) if train else list(spec.train_to_id)
+    rows = tuple(
+        Row(name, value, color, _seen(looks, value) if value in looks.files else "in none of those looked at")
+        for name, value, color in zip(spec.classes, ids, spec.palette, strict=True)
+    )
+    ignored = tuple(value for value in of if value not in ids)
+    return Classes(rows, ignored, f"Cityscapes', since label files are called {called}")
+
+
 def unlabeled_value(values: Sequence[int]) -> tuple[list[int], str]:
     """Find a value that stands far above the others, which lie close to each other: no class, but "not labeled"."""
     if len(values) < 3:

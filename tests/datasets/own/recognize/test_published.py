@@ -142,8 +142,9 @@ def cocostuff(root: Path) -> None:
 
 
 KNOWN = {
-    "voc": (drawn.voc, {0, 1, 7, 255}, 12), "bdd100k": (bdd100k, {255, 0, 13}, 4), "bdd_old": (bdd_old, {255, 0, 13}, 4),
-    "idd": (idd, {255, 0, 9}, 4), "idd_polygons": (idd_polygons, {255, 0, 12}, 4), "wilddash": (wilddash, {255, 1, 15}, 6),
+    "voc": (drawn.voc, {0, 1, 7, 255}, 12), "bdd100k": (bdd100k, {255, 0, 13}, 4),
+    "bdd_old": (bdd_old, {255, 0, 13}, 4), "idd": (idd, {255, 0, 9}, 4),
+    "idd_polygons": (idd_polygons, {255, 0, 12}, 4), "wilddash": (wilddash, {255, 1, 15}, 6),
     "cocostuff": (cocostuff, {255, 0, 170}, 4),
 }  # fmt: skip
 

@@ -48,7 +48,7 @@ def test_a_changed_mask_is_drawn_again_and_no_other(own: Path) -> None:
 
 
 def test_merging_draws_nothing_and_other_rules_do(own: Path) -> None:
-    text = BINARY.replace("classes: [", "classes: [{name: van},")
+    text = BINARY.replace("classes: [", "classes: [{name: van, id: 9},")
     split_of(written(own, text))
     before = drawn(own)
     merged = dataset_of(written(own, text + "merge: {vehicle: [car, van]}\n"))

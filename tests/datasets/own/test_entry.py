@@ -11,6 +11,7 @@ from datasets_own import CLASSES, config_of, dataset_of, label_of, split_of, wri
 from pictures import write_image
 
 from datasets import splits
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 GRAY = f"images: images\nlabels: {{kind: gray, path: gray}}\n{CLASSES}splits: {{percent: {{train: 100}}}}\n"
@@ -190,3 +191,11 @@ def test_a_file_is_read_anew_when_it_changes(own: Path) -> None:
     assert config_of(written(own, GRAY)).DATASET.NUM_CLASSES == 2
     file = written(own, GRAY.replace("classes: [", "classes: [{name: sky, id: 5}, "))
     assert config_of(file).DATASET.NUM_CLASSES == 3
+
+
+def test_what_one_process_finds_wrong_is_said_on_all(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process of a machine looks for files, and draws labels, while the others wait."""
+    waits = DistributedContext(rank=1, world=2, local_rank=1)
+    monkeypatch.setattr(DistributedContext, "gather", lambda self, value: ["set.yaml: images: gone", value])
+    with pytest.raises(UserError, match="^set.yaml: images: gone$"):
+        splits.load(config_of(written(own, GRAY)), "train", waits)

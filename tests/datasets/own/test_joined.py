@@ -99,7 +99,7 @@ def test_drawn_sets_and_pieces(sets: Path) -> None:
     [
         ("sets: [grey.yaml]", "all.yaml: sets\\[0\\]: .*/grey.yaml is not there; did you mean 'gray.yaml'"),
         ("sets: [all.yaml]", "all.yaml: sets\\[0\\]: all.yaml is this file itself"),
-        ("sets: [gray.yaml, rgb.yaml]\nmerge: {car: [car, oto]}", "merge.car: 'oto' is no class; did you mean 'auto'"),
+        ("sets: [gray.yaml, rgb.yaml]\nmerge: {car: [car, aut]}", "merge.car: 'aut' is no class; did you mean 'auto'"),
         ("sets: [gray.yaml]\nignore: [raod]", "ignore: no set has a class 'raod'; did you mean 'road'"),
         ("sets: [gray.yaml]\nclasses: [road, cars]", "classes: no set has a class 'cars'; did you mean 'car'"),
         (

@@ -43,7 +43,7 @@ def split(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
 
 def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: str, results: str) -> list[Item]:
     root, paths = Path(images), seen.paths
-    names = unique_names([_name_choices(path.relative_to(root)) for path in paths])
+    names = unique_names([name_choices(path.relative_to(root)) for path in paths])
     if not labels:
         return [Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, names, strict=True)]
     # Pseudo-labels say what they hold, and are called as `tree` calls their images.
@@ -113,7 +113,7 @@ def _folder(path: str, what: str) -> Path:
     raise UserError(f"the folder of {what} {path} does not exist{around}")
 
 
-def _name_choices(path: Path) -> list[str]:
+def name_choices(path: Path) -> list[str]:
     """ "x" and "city__x_png"; none from which a sink would cut an ending ("x.png" of x.png.jpg)."""
     flat = "__".join([*path.parts[:-1], f"{path.stem}_{path.suffix[1:]}"])
     return [path.stem, flat] if file_stem(path.stem) == path.stem else [flat]

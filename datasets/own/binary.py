@@ -1,4 +1,4 @@
-"""Labels of one binary mask a class: masks/<class>/<image>.png, masks/<image>_<class>.png or masks/<image>/<class>.png."""
+"""Labels of one binary mask a class, as <class>/<image>.png, <image>_<class>.png or <image>/<class>.png."""
 
 from __future__ import annotations
 

@@ -136,6 +136,8 @@ class LabelKind:
       the files of `rules.paths`. UserError of one line for a file that cannot be read.
     - `draw(source, size, rules)`: the label, (H, W) of `rules.dtype`: train ids and `rules.ignored_id`. It is pure and
       runs in a thread beside others. UserError of one line for what does not fit the image or the classes.
+    - `upright`: objects lie over images turned by their EXIF tags, as tools in a browser show them; `size` is that of
+      the turned image then, and the image is read turned. Otherwise both are as the pixels are stored.
     - `options`: further options of `labels` that it takes: {name: default}.
     - `version`: to be raised when `draw` draws otherwise: cached drawings are made anew then.
     - `find` and `draw` None: the files hold ids or colors and are read as they are.
@@ -147,6 +149,7 @@ class LabelKind:
     draw: Callable[[Source, tuple[int, int], LabelRules], np.ndarray] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
+    upright: bool = False
 
     @property
     def drawn(self) -> bool:

@@ -1,7 +1,7 @@
-"""Draws labels that are polygons or masks of objects, once, as PNG files of train ids that are called by their content.
+"""Draws labels that are polygons or masks of objects, once, as PNG files of train ids that are named by their content.
 
-Every file appears whole or not at all, and two processes that draw the same write the same: a start that was cut off goes
-on where it was, and several may start together.
+Every file appears whole or not at all, and two processes that draw the same write the same: a start that was cut off
+goes on where it was, and several may start together.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from datasets.exif import SIDES_EXCHANGED
 from datasets.own import cache
 from datasets.own.contract import LabelKind, LabelRules, Picture, Source, Sources
 from datasets.own.kinds import KINDS
 from datasets.own.stored import label_files
+from datasets.pictures import orientation_of
 from datasets.reading import size_of
 from utils.files import cannot_write, whole
 from utils.progress import progress
@@ -53,7 +55,7 @@ def drawn(pictures: Sequence[Picture], rules: LabelRules, missing: str, home: Pa
     head = [_VERSION, kind.version, *_rules(rules, kind)]
     inputs = [path for place in rules.paths for path in label_files(place, kind.suffixes, where)[1]]
     stamps = [[str(path), cache.stamp(path)] for path in (*inputs, *(picture.path for picture in pictures))]
-    record = home / f"drawn-{cache.key_of([rules.kind, rules.paths, [p.path for p in pictures]])[:12]}.json"
+    record = home / f"drawn-{cache.key_of([rules.kind, rules.paths, missing])[:12]}.json"
     key, known = cache.key_of([head, missing, stamps]), cache.load(record)
     folder = home / "labels"
     if known.get("key") == key and _all_there(known, folder):
@@ -102,11 +104,17 @@ def _jobs(
         source = sources.get(picture.path)
         if source is None and missing != "background":
             continue
-        size = size_of(picture.path)
+        size = _size(picture.path, KINDS[rules.kind].upright)
         parts = [source.content.hex(), [sums[path] for path in source.files]] if source else ["no label"]
         name = f"{Path(picture.path).stem[:80]}-{cache.key_of([head, size, parts])[:16]}.png"
         found[picture.path] = Job(home / "labels" / name, source, size)
     return found
+
+
+def _size(path: str, upright: bool) -> tuple[int, int]:
+    """Read (H, W) of an image as it is stored or, `upright`, turned by its EXIF tag."""
+    height, width = size_of(path)
+    return (width, height) if upright and orientation_of(path) in SIDES_EXCHANGED else (height, width)
 
 
 def _draw(jobs: Sequence[Job], rules: LabelRules, where: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -151,3 +152,11 @@ def _check_once(found: Mapping[str, str], where: str) -> None:
         if (other := owner.setdefault(label, image)) != image:
             cure = "give labels the paths of their images, or a pattern with {dir}/{stem}"
             raise UserError(f"{where}: {other} and {image} would both have the label {label}: {cure}")
+
+
+def listed_by(path: str) -> list[Path]:
+    """List the files that a glob or a pattern of labels may mean, so that they are taken for no images."""
+    if is_pattern(path):
+        regex = re.compile(re.sub(r"\\\{[a-z]*\\\}/?", ".*", re.escape(path)))
+        return [file for file in label_files(path, EXTENSIONS, "")[1] if regex.fullmatch(str(file))]
+    return [file for file in globbed(path) if is_glob(path)]

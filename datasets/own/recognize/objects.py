@@ -163,6 +163,7 @@ def _background(found: Labels, classes: Sequence[ClassFound], covered: float) ->
     rows = _rows([one for one in classes if one.name not in void])
     why = tuple(f"{name!r}: drawn, but not a class by its name" for name in void)
     there = next((row.name for row in rows if row.name.lower() in ("background", "_background_")), "")
+    rows = [row._replace(off=row.off and row.name != there) for row in rows]
     dense = covered >= _DENSE and sum(not row.off for row in rows) > 1 and not there
     if dense:
         share = min(100, round(100 * covered))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from datasets.files import EXTENSIONS, is_hidden
 from datasets.results import is_results
 from utils.errors import UserError
 from utils.plural import counted
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def common_folder(places: Iterable[str]) -> str:
     return "/".join(shared)
 
 
-def some(things: list[str], count: int) -> list[str]:
+def some(things: Sequence[T], count: int) -> Sequence[T]:
     """Take `count` of a list, evenly; all of a shorter one."""
     if len(things) <= count:
         return things

@@ -10,6 +10,7 @@ from datasets.own.recognize.names import read, tables
 from datasets.own.recognize.tree import Tree
 
 COLORS = ((128, 64, 128), (0, 0, 142))
+OBJECTS = '{"classes": [{"title": "road", "id": 3, "color": "#804080"}, {"title": "car", "id": 7, "color": "#00008E"}]}'
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ COLORS = ((128, 64, 128), (0, 0, 142))
         ("label_map.json", '{"3": "road", "7": "car"}', (3, 7), ()),
         ("classes.json", '{"road": 3, "car": 7}', (3, 7), ()),
         ("palette.json", '{"road": [128, 64, 128], "car": [0, 0, 142]}', (), COLORS),
-        ("meta.json", '{"classes": [{"title": "road", "id": 3, "color": "#804080"}, {"title": "car", "id": 7, "color": "#00008E"}]}', (3, 7), COLORS),
+        ("meta.json", OBJECTS, (3, 7), COLORS),
         ("data.yaml", "nc: 2\nnames: [road, car]\n", (), ()),
         ("data.yaml", "names:\n  3: road\n  7: car\n", (3, 7), ()),
         ("classes.yaml", "names: [road, car]\nids: [3, 7]\n", (), ()),

@@ -46,5 +46,5 @@ def inside_of(content: bytes, where: str) -> np.ndarray:
     if values is None:
         raise UserError(f"{where}: its mask is damaged")
     if values.ndim == 3 and values.shape[2] == 3:
-        return values.any(2)
+        return values.max(2) > 0
     return (values if values.ndim == 2 else values[..., -1]) > 0

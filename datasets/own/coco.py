@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class _File:
         for head, size, entries in self.entries(remarks):
             text = "[" + ",".join(self.index.text[entry.start : entry.end] for entry in entries) + "]"
             where = f"{self.path}, {shown(head['file_name'])}"
-            content = text.encode("utf-8", "replace") + repr(names).encode()
+            content = sha256(f"{text}{names}".encode("utf-8", "replace")).digest()
             found.append(Annotated(head["file_name"], where, size, (text, names), content))
         return found
 
@@ -141,7 +142,7 @@ def _mask(form: dict[str, Any], size: tuple[int, int] | None, where: str) -> Mas
     declared = form.get("size")
     if not isinstance(declared, list) or len(declared) != 2:
         raise UserError(f"{where}: its mask has no size [height, width]")
-    height, width = declared_size(*declared, where)
+    height, width = declared_size(declared[0], declared[1], where)
     if size is not None and (height, width) != size:
         raise UserError(f"{where}: its mask is for {width}x{height} pixels, the image has {size[1]}x{size[0]}")
     return Mask(0, 0, (height, width), partial(from_coco, form.get("counts"), (height, width), where))

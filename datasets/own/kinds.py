@@ -14,11 +14,11 @@ KINDS: dict[str, LabelKind] = {
     "rgb": LabelKind("color", _PICTURES),
     "binary": binary.KIND,
     "coco": label_kind(coco.EXPORT, "id or name", (".json",)),
-    "labelme": label_kind(labelme.EXPORT, "name", (".json",)),
-    "cvat": label_kind(cvat.EXPORT, "name", (".xml",)),
-    "yolo": label_kind(yolo.EXPORT, "id or name", (".txt",)),
-    "supervisely": label_kind(supervisely.EXPORT, "name", (".json",)),
-    "labelstudio": label_kind(labelstudio.EXPORT, "name", (".json",)),
+    "labelme": label_kind(labelme.EXPORT, "name", (".json",), upright=True),
+    "cvat": label_kind(cvat.EXPORT, "name", (".xml",), upright=True),
+    "yolo": label_kind(yolo.EXPORT, "id or name", (".txt",), upright=True),
+    "supervisely": label_kind(supervisely.EXPORT, "name", (".json",), upright=True),
+    "labelstudio": label_kind(labelstudio.EXPORT, "name", (".json",), upright=True),
     "cityscapes": label_kind(cityscapes_polygons.EXPORT, "name", (".json",)),
 }
 

@@ -13,7 +13,7 @@ from datasets.files import EXTENSIONS
 from datasets.own.bitmap import inside_of, letters, size_of
 from datasets.own.jsonfile import ends, field, files_of, read_tree, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
-from datasets.own.shapes import Mask, Remarks, Shape, declared_size, ellipse, numbers, outline, placed, rectangle
+from datasets.own.shapes import Mask, Remarks, Shape, declared_size, ellipse, numbers, outline, rectangle
 from utils.errors import UserError
 
 
@@ -51,10 +51,11 @@ def _shape(value: Any, where: str, remarks: Remarks) -> Shape | None:
     if kind == "polygon":
         ring = outline(points, where, remarks)
     elif kind == "rectangle" and len(points) == 2:
-        ring = outline(rectangle(*points[0], *points[1]), where, remarks)
+        (x0, y0), (x1, y1) = points
+        ring = outline(rectangle(x0, y0, x1, y1), where, remarks)
     elif kind == "circle" and len(points) == 2:
-        radius = float(np.hypot(*(points[1] - points[0])))
-        ring = outline(ellipse(*points[0], radius, radius), where, remarks)
+        (x, y), radius = points[0], float(np.hypot(*(points[1] - points[0])))
+        ring = outline(ellipse(x, y, radius, radius), where, remarks)
     elif kind == "mask" and len(points) == 2:
         return Shape(name, mask=_mask(value, points, where))
     else:
@@ -68,8 +69,7 @@ _NO_AREA = ("point", "points", "line", "linestrip")
 
 def _mask(value: dict[str, Any], points: np.ndarray, where: str) -> Mask:
     """Read a mask: a PNG file in letters, over the pixels from the first point to the second, both included."""
-    left, top = placed(*(int(round(v)) for v in points.min(0)), where)
-    right, bottom = (int(round(v)) for v in points.max(0))
+    (left, top), (right, bottom) = (np.round(end).astype(int).tolist() for end in (points.min(0), points.max(0)))
     content = letters(field(value, "mask", str, where), where)
     size = size_of(content, where)
     if size != (bottom - top + 1, right - left + 1):

@@ -104,9 +104,11 @@ class Export:
         return [*declared, *(ClassFound(name, number, None, n) for name, number, n in rest)]
 
 
-def label_kind(export: Export, by: str, suffixes: tuple[str, ...], version: int = 1) -> LabelKind:
+def label_kind(
+    export: Export, by: str, suffixes: tuple[str, ...], version: int = 1, upright: bool = False
+) -> LabelKind:
     """Make the row of a format in the table of kinds."""
-    return LabelKind(by, suffixes, partial(find, export), partial(draw, export), version=version)
+    return LabelKind(by, suffixes, partial(find, export), partial(draw, export), version=version, upright=upright)
 
 
 def find(export: Export, pictures: Sequence[Picture], rules: LabelRules, where: str) -> Sources:
@@ -136,7 +138,8 @@ def draw(export: Export, source: Source, size: tuple[int, int], rules: LabelRule
     data, declared = source.data
     if declared is not None and declared != size:
         sizes = f"{declared[1]}x{declared[0]} pixels, the image has {size[1]}x{size[0]}"
-        raise UserError(f"{source.where}: the annotation is for {sizes}: take the image that was annotated")
+        turned = " (or one of the two is turned)" if declared == size[::-1] else ""
+        raise UserError(f"{source.where}: the annotation is for {sizes}: take the image that was annotated{turned}")
     shapes = sorted(export.shapes(data, size, source.where, Remarks()), key=lambda shape: shape.order)
     trains = [train_id(export, (shape.name, shape.id), rules, source.where) for shape in shapes]
     areas = [area(shape) for shape in shapes] if rules.overlap == "smallest" else [0.0] * len(shapes)

@@ -91,7 +91,7 @@ def _mask(bitmap: dict[str, Any], where: str) -> Mask:
     origin = bitmap.get("origin")
     if not isinstance(origin, list) or len(origin) != 2:
         raise UserError(f"{where}: the bitmap has no origin [x, y]")
-    left, top = placed(*origin, where)
+    left, top = placed(origin[0], origin[1], where)
     content = letters(field(bitmap, "data", str, where), where, packed=True)
     return Mask(left, top, size_of(content, where), partial(inside_of, content, where))
 

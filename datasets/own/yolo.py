@@ -25,26 +25,26 @@ _SLACK = 1e-3  # by how much of a side points may be outside without a word: sha
 def read(paths: Sequence[str], where: str) -> Annotations:
     """Read all files of labels; the names of classes stand in data.yaml, beside or above them."""
     found = Annotations([])
-    names = _names([Path(path) for path in paths])
+    names, source = _names([Path(path) for path in paths])
     for path, place in files_of(paths, ".txt", where):
         if path.name.lower() in _NO_LABELS or path.name.lower().startswith("readme"):
             continue
         content = repr(names).encode("utf-8", "replace")
         found.images.append(
-            Annotated(place[: -len(".txt")], str(path), None, (str(path), names), content, files=(str(path),))
+            Annotated(place[: -len(".txt")], str(path), None, (str(path), names), content, (str(path), *source))
         )
     found.declared = {name: (number, None) for number, name in names.items()}
     return found
 
 
-def _names(paths: Sequence[Path]) -> dict[int, str]:
-    """Read {number: name} of the first data.yaml that is in a folder of labels or above it; empty without one."""
+def _names(paths: Sequence[Path]) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Read {number: name} of the first data.yaml that is in a folder of labels or above it, and give its path."""
     for path in paths:
         for folder in [path, *path.parents][:_LEVELS]:
             for file in (folder / name for name in _NAMES):
                 if file.is_file() and (names := names_of(file)):
-                    return names
-    return {}
+                    return names, (str(file),)
+    return {}, ()
 
 
 def names_of(file: Path) -> dict[int, str]:

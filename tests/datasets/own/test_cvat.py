@@ -22,9 +22,8 @@ def write(tmp_path: Path, *objects: str, name: str = "a.png", size: tuple[int, i
     path = tmp_path / "annotations.xml"
     head = f'<image id="0" name="{name}" width="{size[1]}" height="{size[0]}">'
     body = "\n".join(objects)
-    path.write_text(
-        f'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version>{META}{head}\n{body}</image></annotations>'
-    )
+    inner = f"<version>1.1</version>{META}{head}\n{body}</image>"
+    path.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>{inner}</annotations>')
     return path
 
 

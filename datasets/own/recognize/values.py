@@ -81,16 +81,14 @@ def _of_ids(looks: Looks, tables: Sequence[Table]) -> Classes:
 
 def of_cityscapes(looks: Looks, called: str) -> Classes | None:
     """Name ids as Cityscapes does, where label files are `called` as its are and hold nothing else; else None."""
-    spec = DATASETS["cityscapes"].spec
-    train = called.lower().endswith("labeltrainids")
-    of = spec.values(train)
-    if (
-        not called.lower().endswith(("_labelids", "_labeltrainids"))
-        or not {*looks.values} <= {*of}
-        or looks.kind == "rgb"
-    ):
+    spec, ending = DATASETS["cityscapes"].spec, called.lower().rpartition("_")[2]
+    of = spec.values(ending == "labeltrainids")
+    if ending not in ("labelids", "labeltrainids") or looks.kind == "rgb" or not {*looks.values} <= {*of}:
         return None
-    ids = list(range(spec.num_classes)) if train else list(spec.train_to_id)
+    ids = [value for value, train in of.items() if train != spec.ignore_label]
+    if 2 * sum(looks.pixels[value] for value in ids) < sum(looks.pixels.values()):
+        return None  # the layout alone is the same
+    ids = list(range(spec.num_classes)) if ending == "labeltrainids" else list(spec.train_to_id)
     rows = tuple(
         Row(name, value, color, _seen(looks, value) if value in looks.files else "in none of those looked at")
         for name, value, color in zip(spec.classes, ids, spec.palette, strict=True)

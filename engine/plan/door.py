@@ -11,7 +11,6 @@ from typing import Any
 import config
 from engine.meter import duration
 from engine.plan import facts, record, rules, trial
-from options.table import OPTIONS
 from utils.distributed import DistributedContext, from_main
 
 # Options of one start of a run, which later starts may have otherwise.
@@ -32,7 +31,7 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     """Plan, say each choice with its reason, and write it; gives the path of the options file."""
     parsed, folder = config.parse(argv), Path(cfg.RESULT_DIR)
     given = {key: parsed.values[key] for key in sorted({*parsed.given, *parsed.from_files} - _OF_A_START)}
-    said = {key: OPTIONS[key].written(value) for key, value in given.items()}
+    said = {key: config.OPTIONS[key].written(value) for key, value in given.items()}
     if (before := record.earlier(folder, said)) is not None:
         print(f"--auto: the plan of an earlier start is taken: {before}; delete it to plan anew", flush=True)
         return str(before)
@@ -49,9 +48,9 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     chosen += [choice for choice in (*length, rules.validations(epochs)) if choice.key not in given]
     figures = record.Figures(epochs * data.images * seconds, found.peak / 2**30)
     for choice in chosen:
-        print(f"  {OPTIONS[choice.key].name} {_shown(choice)}: {choice.reason}")
+        print(f"  {config.OPTIONS[choice.key].name} {_shown(choice)}: {choice.reason}")
     if given:
-        print(f"  yours, and left as they are: {', '.join(sorted(OPTIONS[key].name for key in given))}")
+        print(f"  yours, and left as they are: {', '.join(sorted(config.OPTIONS[key].name for key in given))}")
     path = record.write(folder, chosen, figures, said, shlex.join(argv))
     total = f"{duration(figures.seconds)} of training without validations, {figures.peak_gib:.1f} GiB"
     print(f"--auto: {total}, by {trial.STEPS} steps that were tried; {path} has the plan", flush=True)
@@ -78,5 +77,5 @@ def _looked_at(data: facts.DataFacts, machine: facts.MachineFacts) -> str:
 
 
 def _shown(choice: rules.Choice) -> str:
-    value = OPTIONS[choice.key].written(choice.value)
+    value = config.OPTIONS[choice.key].written(choice.value)
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

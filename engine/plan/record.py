@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import config
 from engine.meter import duration
 from engine.plan.rules import Choice
-from options.table import OPTIONS
 from utils.errors import UserError
 from utils.files import write_file
 
@@ -54,7 +54,7 @@ def _lines(tree: Mapping[str, Any], indent: str) -> list[str]:
     found: list[str] = []
     for name, node in tree.items():
         if isinstance(node, Choice):
-            written = json.dumps(OPTIONS[node.key].written(node.value))
+            written = json.dumps(config.OPTIONS[node.key].written(node.value))
             found += [f"{indent}# {' '.join(node.reason.split())}", f"{indent}{name}: {written}"]
         else:
             found += [f"{indent}{name}:", *_lines(node, f"{indent}  ")]
@@ -75,8 +75,7 @@ def _content(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        float(content["seconds"]), float(content["peak_gib"])
-        return content
+        return content | {name: float(content[name]) for name in Figures._fields}
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is no plan of --auto: delete it, or give another --result_dir") from None
 

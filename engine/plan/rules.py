@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from engine.plan.facts import DataFacts, MachineFacts
 
-# Images of one step of all processes together, accumulated ones included: 6 and 8 in CamVid's trials (docs/benchmarks.md).
+# Images of a step of all processes, accumulated ones included: 6 and 8 in CamVid's trials (docs/benchmarks.md).
 STEP = 8
 # Crops that a training from a pretrained trunk sees: some 33 epochs of CamVid's 367 images, three times that on a GPU.
 CROPS = {"cpu": 12_000, "cuda": 40_000}

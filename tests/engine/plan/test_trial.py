@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 
 import pytest
@@ -71,7 +72,24 @@ def test_nothing_fits() -> None:
         planned(10)
 
 
-@pytest.mark.run
-def test_a_trial_that_fails_says_why() -> None:
-    with pytest.raises(UserError, match=r"--auto: the trial of 6 steps failed: .*unknown --dataset 'nosuch'"):
+@pytest.mark.parametrize(
+    ("code", "words", "error"),
+    [
+        (2, "a line\nerror: unknown --dataset 'nosuch'\n", UserError),
+        (2, "error: out of memory: lower --bs_trn", TooLarge),
+        (-9, "", TooLarge),
+    ],
+)
+def test_a_trial_that_fails(code: int, words: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def imitated(command: list[str], **_: object) -> subprocess.CompletedProcess:
+        seen.append(command)
+        return subprocess.CompletedProcess(command, code, "", words)
+
+    monkeypatch.setattr(subprocess, "run", imitated)
+    with pytest.raises(error) as raised:
         run(["--dataset", "nosuch"], "SEED: 1\n")
+    if error is UserError:
+        assert str(raised.value) == "--auto: the trial of 6 steps failed: unknown --dataset 'nosuch'"
+    assert seen[0][2:4] == ["--cfg", seen[0][3]] and "OPTIONS.AUTO" in seen[0]

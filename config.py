@@ -21,6 +21,7 @@ from options.files import Foreign
 from options.files import read as read_file
 from options.foreign import ForeignConfig, ParseContext
 from options.table import OPTIONS, defaults, get
+from utils import runfolders
 from utils.errors import UserError, nearest
 
 # Whose option files are read beside ours, and their flags that are no option's.
@@ -42,9 +43,8 @@ def load(
 ) -> CfgNode:
     """Make the frozen configuration of a command line (without the program's name).
 
-    `checkpoint_config`: {key: value} that a checkpoint holds; they stand in place of the defaults. `dry`: nothing is
-    looked up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
-    problem in it, for what does not exist or contradicts itself.
+    `checkpoint_config`: {key: value} that a checkpoint holds, in place of the defaults. `dry`: nothing is looked up in
+    the dataset's folder, so that its classes stay unknown. UserError, with every problem in it, for what is wrong.
     """
     checkpoint_config = checkpoint_config or {}
     parsed = parse(argv or [], checkpoint_config)
@@ -53,11 +53,14 @@ def load(
         others = {key: x for key, x in checkpoint_config.items() if key != "DATASET.IMG_SIZES"}
         parsed = parse(argv or [], others)
     values = _expand_paths(parsed.values)
+    values["SNAPSHOT"], note = runfolders.checkpoint_in(values["SNAPSHOT"])
     cfg = _tree(values)
+    cfg.NOTES = [note] if note else []  # what the log should say of how options were understood
     cfg.WITHOUT_EFFECT = [*parsed.ignored, *unread_options.notes(values, parsed.given, parsed.from_files)]
     if not dry:
         told = "DATASET.NAME" in checkpoint_config and "DATASET.NAME" not in parsed.given
-        _fill_classes(cfg, f"checkpoint {cfg.RESUME or cfg.SNAPSHOT}: " if told else "")
+        if not (told and _brings_classes(cfg)):
+            _fill_classes(cfg, f"checkpoint {cfg.RESUME or cfg.SNAPSHOT}: " if told else "")
     theirs = [line for system in FOREIGN_CONFIGS for line, holds in system.problems(cfg).items() if holds]
     found = [*problems(cfg), *theirs, *unread_options.refused(values, parsed.given)]
     if found:
@@ -86,6 +89,7 @@ def parse(argv: Sequence[str], checkpoint_config: Mapping[str, Any] | None = Non
         values |= overrides
         from_files |= overrides.keys()
     _name_network(values, chosen)
+    _place_dataset(values)
     _set_window(values, line.flags, chosen)
     _count_iterations(values)
     return Parsed(values, ignored, _asked(line.flags, chosen), from_files)
@@ -150,6 +154,12 @@ def _name_network(values: dict[str, Any], chosen: Collection[str]) -> None:
     values["MODEL.ARCH"] = archs.canonical(name) if name else ""
 
 
+def _place_dataset(values: dict[str, Any]) -> None:
+    """A dataset's file is recorded by its whole path: runs that go on may start elsewhere."""
+    if values["DATASET.NAME"].lower().endswith((".yaml", ".yml")):
+        values["DATASET.NAME"] = os.path.abspath(os.path.expanduser(values["DATASET.NAME"]))
+
+
 def _set_window(values: dict[str, Any], flags: Mapping[str, Any], chosen: Collection[str]) -> None:
     """Published commands that slide have no training crop: their --crop_size is the window."""
     slides = bool(values["EVAL.MODE"]) and values["EVAL.INFERENCE_MODE"] == "sliding"
@@ -204,6 +214,19 @@ def _tree(values: dict[str, Any]) -> CfgNode:
             node = node.setdefault(parent, CfgNode())
         node[leaf] = value
     return cfg
+
+
+def _brings_classes(cfg: CfgNode) -> bool:
+    """Say whether a checkpoint that predicts new pictures was trained on a dataset's file that need not be here."""
+    import datasets
+
+    if cfg.EVAL.MODE != "folder" or cfg.DATASET.NUM_CLASSES == 0 or not cfg.DATASET.NAME.endswith((".yaml", ".yml")):
+        return False
+    try:
+        datasets.splits.find(cfg)
+    except UserError:
+        return True
+    return False
 
 
 def _fill_classes(cfg: CfgNode, teller: str) -> None:

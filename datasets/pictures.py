@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import cv2
 import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from datasets import exif
 from datasets.decoding import decode, head_of
-from datasets.reading import read_complete
+from datasets.reading import complete, read_complete
 from utils.errors import UserError, in_short
 
 WHOLE = 16  # bits of a file that uses all of its range
 LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
 
 _BYTES, _ANY_BITS = (cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | more for more in (0, cv2.IMREAD_ANYDEPTH))
+_SAMPLES, _EXTRA, _UNSPECIFIED, _ALPHA = 277, 338, 0, 1  # tags of TIFF files, and values of the second
 _USED = (8, 10, 12, 14)  # bits that cameras and instruments have, below the 16 of the file
 
 
@@ -36,8 +40,26 @@ def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarra
 
 def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
     """As `read_image`, and whether the file asks for a turn."""
+    with _picture_errors(path):
+        return _turned(path, read_complete(path), upright, bits)
+
+
+def read_bytes(name: str, data: bytes) -> tuple[np.ndarray, list[str]]:
+    """As `read_image`, upright, of the bytes of a file: and lines on what was made of them. `name`: for messages.
+
+    Of 16 bits as many count as the picture's own values use.
+    """
+    with _picture_errors(name):
+        bits, highest = _range([value] if (value := _highest(name, complete(name, data))) is not None else [])
+        image, turns = _turned(name, data, True, bits)
+    return image, [line for line in (range_note(bits, highest), "turned upright (EXIF)" if turns else "") if line]
+
+
+@contextmanager
+def _picture_errors(path: str) -> Iterator[None]:
+    """Make every error of reading a PictureError, which names the file."""
     try:
-        return _read(path, upright, bits)
+        yield
     except PictureError:
         raise
     except UserError as error:
@@ -46,8 +68,8 @@ def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np
         raise PictureError(f"cannot read {path}: {in_short(error)}") from error
 
 
-def _read(path: str, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
-    data = read_complete(path)
+def _turned(path: str, data: bytes, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
+    check_bands(path, data)
     image = _eight_bits(path, data, bits)
     image = exif.decoded_upright(image, data) if upright else exif.decoded_as_stored(image, data)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), exif.orientation(data) != 1
@@ -60,6 +82,12 @@ def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
     values = _decoded(path, _ANY_BITS, data)
     if values.dtype == np.uint8:
         return values
+    values = _within(path, values, bits)
+    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+
+
+def _within(path: str, values: np.ndarray, bits: int) -> np.ndarray:
+    """Give values as uint16. PictureError where they are no whole numbers, and for values beyond `bits`."""
     values = _whole_numbers(path, values)
     used = bits_of_value(int(values.max()))
     if used > (bits or WHOLE) or (not bits and used < WHOLE):
@@ -67,7 +95,20 @@ def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
             f"{path} has values up to {values.max()}, {used} of 16 bits, others of these pictures {bits or 8}: "
             f"give --image_bits {used}, which holds for all of them"
         )
-    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+    return values
+
+
+def decode_any(path: str, data: bytes) -> np.ndarray:
+    """Decode to (H, W, 3) BGR of uint8 or uint16, as many bits as the file has."""
+    if not _may_be_deep(data):
+        return _decoded(path, _BYTES, data)
+    values = _decoded(path, _ANY_BITS, data)
+    return values if values.dtype == np.uint8 else _whole_numbers(path, values)
+
+
+def reduced(path: str, values: np.ndarray, bits: int) -> np.ndarray:
+    """Give values of 16 bits as uint8, as `read_image` does."""
+    return (_within(path, values, bits) >> ((bits or WHOLE) - 8)).astype(np.uint8)
 
 
 def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
@@ -75,6 +116,28 @@ def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
     if values is None:
         raise PictureError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image{_unusual(data)}")
     return values
+
+
+def check_bands(path: str, data: bytes) -> None:
+    """Raise PictureError for a TIFF of other bands than gray or RGB, with or without transparency.
+
+    A decoder would take the first of them for colors, or one that is no transparency for it, and say nothing.
+    """
+    if data[:4] not in exif.TIFF:
+        return
+    try:
+        tags = ImageFileDirectory_v2(data[: 16 if data[:4] in exif.TIFF[2:] else 8])
+        stream = io.BytesIO(data)
+        stream.seek(tags.next)
+        tags.load(stream)
+        bands, extra = int(tags.get(_SAMPLES, 1)), tags.get(_EXTRA, (_ALPHA,))
+    except Exception:  # a broken head: the decoder says so
+        return
+    if bands > 4 or (bands in (2, 4) and _UNSPECIFIED in extra):
+        raise PictureError(
+            f"{path} has {bands} bands; an image has 1 (gray) or 3 (red, green, blue), or these and transparency: save "
+            "the three that networks are to see"
+        )
 
 
 def _may_be_deep(data: bytes) -> bool:
@@ -115,16 +178,26 @@ def deep(paths: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=16)
 def range_of(paths: tuple[str, ...]) -> tuple[int, int]:
     """Find (bits that pictures of 16 bits among some files use, their highest value); (0, 0) where there are none."""
-    highest = [value for path in paths if (value := _highest(path)) is not None]
+    return _range([value for path in paths if (value := _highest_in(path)) is not None])
+
+
+def _range(highest: list[int]) -> tuple[int, int]:
     return (bits_of_value(max(highest)), max(highest)) if highest else (0, 0)
 
 
-def _highest(path: str) -> int | None:
+def _highest_in(path: str) -> int | None:
     try:
-        values = _decoded(path, _ANY_BITS, read_complete(path))
-        return None if values.dtype == np.uint8 else int(_whole_numbers(path, values).max())
+        return _highest(path, read_complete(path))
     except UserError:
         return None
+
+
+def _highest(path: str, data: bytes) -> int | None:
+    """Find the highest value of a picture of more than 8 bits; None for others."""
+    if not _may_be_deep(data):
+        return None
+    values = _decoded(path, _ANY_BITS, data)
+    return None if values.dtype == np.uint8 else int(_whole_numbers(path, values).max())
 
 
 def range_note(bits: int, highest: int) -> str:
@@ -139,7 +212,12 @@ def range_note(bits: int, highest: int) -> str:
 
 def turned(paths: Sequence[str]) -> int:
     """Count how many of some pictures ask for a turn, by their heads."""
-    return sum(exif.orientation(_head(path, 1 << 16)) != 1 for path in paths)
+    return sum(orientation_of(path) != 1 for path in paths)
+
+
+def orientation_of(path: str) -> int:
+    """Read the turn that a picture asks for, 1 to 8, by its head."""
+    return exif.orientation(_head(path, 1 << 16))
 
 
 def _head(path: str, length: int = 32) -> bytes:

@@ -19,6 +19,7 @@ ALLOWED = {
     "demo": {"engine", *BASE},
     "demo_folder": {"engine", *BASE},
     "hubconf": {"inference"},
+    "serving": {"engine", "inference", "evaluation", "datasets", *BASE},
     "engine": {"config", "datasets", "network", "inference", "evaluation", "loss", "slurm", *BASE},
     "inference": {"config", "datasets", "network", "compat", *BASE},
     "evaluation": {"datasets", "compat", *BASE},
@@ -58,11 +59,12 @@ READERS = (
 )
 # Beside these rooms and a dataset's own entry, the files in which something is built of options: there their tree ends.
 BUILDERS = {
-    "datasets": ("__init__", "bit_depth", "splits", "whole_images"),
+    "datasets": ("__init__", "bit_depth", "own/entry", "splits", "whole_images"),
     "evaluation": ("sinks/__init__",),
     "inference": ("__init__", "from_file", "ways"),
     "loss": ("__init__", "optimizer", "schedule", "table", "terms"),
     "network": ("__init__",),
+    "serving": ("networks",),
     "transforms": ("__init__",),
 }
 KEEPERS = {  # the classes that keep the tree

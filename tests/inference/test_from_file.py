@@ -63,6 +63,27 @@ def test_label_values_are_those_of_the_file(made: Make, ids: list[int], names: l
     assert spec.values() == {255: 255} | right
 
 
+@pytest.mark.parametrize("colors", [[[1, 2, 3], [4, 5, 6], [7, 8, 9]], []])
+def test_colors_are_those_of_the_file_though_the_dataset_is_gone(made: Make, tmp_path: Path, colors: list) -> None:
+    """A dataset's file that a training was started with need not be where masks of new pictures are made."""
+    path = made([1, 2, 3], class_colors=colors)
+    content = checkpoint.load(path)
+    content["config"]["DATASET.NAME"] = str(tmp_path / "streets.yaml")
+    checkpoint.save(content, path)
+    spec = from_file.build(["--eval", "folder", "--eval_folder", ".", "--snapshot", str(path)]).spec
+    assert spec.name == "streets (as in own.pth)" and spec.classes == tuple(NAMES) and spec.train_to_id == (1, 2, 3)
+    assert spec.palette == tuple(map(tuple, colors)) or (not colors and len({*spec.palette}) == 3)
+    with pytest.raises(UserError, match="own.pth: --dataset: .*/streets.yaml is not there"):
+        config.load(["--eval", "val", "--snapshot", str(path)], {"DATASET.NAME": str(tmp_path / "streets.yaml")})
+
+
+@pytest.mark.parametrize("colors", [[[1, 2]], [[1, 2, 300]], "red"])
+def test_colors_that_are_none(made: Make, colors: object) -> None:
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made([1, 2, 3], class_colors=colors))]
+    with pytest.raises(UserError, match=r"its class_colors are no \[R, G, B\], one a class, but"):
+        from_file.build(words)
+
+
 def test_two_lines_of_another_program(made: Make, tmp_path: Path) -> None:
     predictor = inference.load(made([4, 5, 6]))
     (prediction,) = predictor([np.zeros((32, 48, 3), np.uint8)])
@@ -85,6 +106,19 @@ def test_label_values_that_are_none_are_refused(made: Make, tmp_path: Path, ids:
 def test_no_checkpoint_at_all() -> None:
     with pytest.raises(UserError, match="no checkpoint is named"):
         inference.load("")
+
+
+def test_the_folder_of_a_run_will_do(made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    made(IDS[0]).rename(run / "best_checkpoint_ep3.pth")
+    with pytest.warns(UserWarning, match=r"its best checkpoint is taken, best_checkpoint_ep3\.pth"):
+        assert inference.load(run).spec.train_to_id == tuple(IDS[0])
+    words = ["--demo-image", str(tmp_path / "images/a.png"), "--save-dir", str(tmp_path / "out")]
+    assert demo.main([*words, "--snapshot", str(run)]) == 0
+    assert capsys.readouterr().out.count("is the folder of a run: its best checkpoint is taken") == 1
+    assert demo.main([*words, "--snapshot", str(tmp_path)]) == 2
+    assert f"{tmp_path}: there is a folder here" in (line := capsys.readouterr().err) and f"below it: {run}" in line
 
 
 def test_a_network_that_its_file_does_not_fill_is_refused(made: Make, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
 from utils.plural import counted
 from utils.progress import progress
+from utils.runfolders import checkpoint_in
 from utils.visualize import to_array
 
 STEM = "label_errors"
@@ -106,8 +107,8 @@ def results() -> list[str]:
 
 
 def place(args: argparse.Namespace) -> Path:
-    """Give the folder of the results: --out, or one beside the checkpoint."""
-    return args.out or Path(args.snapshot).parent / f"{STEM}_{args.split}"
+    """Give the folder of the results: --out, or one beside the checkpoint, be it named by its run's folder."""
+    return args.out or Path(checkpoint_in(args.snapshot)[0]).parent / f"{STEM}_{args.split}"
 
 
 def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:

@@ -22,6 +22,7 @@ from scripts import (
     convert_cityscapes,
     convert_cityscapes_autolabelling,
     export,
+    find_label_errors,
     new_dataset,
     propagate_labels,
     serve,
@@ -136,7 +137,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
     }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
     tools = (demo, demo_folder, submit, sweep, auto_label, export, new_dataset, propagate_labels, serve)
-    for parser in (*(tool.parser() for tool in tools), *converters):
+    for parser in (*(tool.parser() for tool in (*tools, find_label_errors)), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too
         known |= {flag for options in PADDLE.values() for flag in options if flag.startswith("--")}

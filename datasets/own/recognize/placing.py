@@ -128,6 +128,8 @@ class Places:
             return self._masks(split)
         assert self.found.labels is not None
         labels = [self.found.of[picture.path][0] for picture in paired]
+        if any("{" in path for path in (str(self.tree.root.absolute()), *labels)):
+            return None  # the file would read a pattern
         folder = common_folder(labels)
         home = _home(chosen[0]) if chosen and len(chosen) == 1 else None
         alike = _same_names(paired, labels, home, folder)

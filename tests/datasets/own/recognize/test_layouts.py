@@ -15,6 +15,7 @@ from pictures import write_image
 from datasets.base import SegmentationDataset
 from datasets.own import entry
 from datasets.own.recognize import Draft, Writer, recognize
+from datasets.own.recognize.tree import Tree
 from transforms import Pipeline
 from utils.errors import UserError
 
@@ -132,6 +133,23 @@ def test_names_with_heads_and_tails_of_their_own(folder: Path, image: str, label
     items = one.items(one.home, "train", None).items
     numbers = [[int("".join(filter(str.isdigit, Path(p).stem))[:2]) for p in (i.image, i.label)] for i in items]
     assert all(first == second for first, second in numbers)
+
+
+def test_names_that_would_be_patterns_or_globs(folder: Path) -> None:
+    for seed in range(12):
+        write_image(folder / f"images [new]/ä {seed}.jpg", drawn.image(seed))
+        write_image(folder / f"masks {{7}}/ä {seed}.png", drawn.label(seed))
+    found = described(folder)
+    assert sum(map(len, found.read.values())) == 12 and found.tree["images"] == "my streets_images.txt"
+
+
+def test_links_are_followed_once_and_never_in_circles(folder: Path, tmp_path: Path) -> None:
+    drawn.gray(tmp_path / "elsewhere")
+    (folder / "data").symlink_to(tmp_path / "elsewhere")
+    (folder / "again").symlink_to(tmp_path / "elsewhere/images")
+    (tmp_path / "elsewhere/back").symlink_to(folder)
+    tree = Tree.of(folder)
+    assert len(tree.pictures) == 12 + 24 and not [path for path in tree.pictures if "back" in path]
 
 
 def test_ids_come_before_pictures_of_them(folder: Path) -> None:

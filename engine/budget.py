@@ -24,6 +24,7 @@ from utils.distributed import DistributedContext, from_main
 
 _SPARE = 0.1  # of what the end takes, for what lasts longer than it did
 _MOST_SPARE = 30.0  # seconds kept free beside, or a hundredth of the limit
+_EASE = 0.3  # share by which a validation or checkpoint that took less than those before lowers what is kept free
 _KEPT = 0.9  # share of what was measured before that a step leaves
 _DISK = 5e7  # bytes a second, of a checkpoint before one was written
 
@@ -49,6 +50,8 @@ class Budget:
     _left: float = math.inf  # batches that there is time for
     _since: int = 0  # batches since the last look
     _looked: float = 0.0
+    _closed: float = 0.0  # when the batches of an epoch were through
+    _timed: float = 0.0  # seconds of what was measured by itself since then
 
     @property
     def spent(self) -> Spent:
@@ -90,12 +93,15 @@ class Budget:
 
     def _until_over(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         self._looked, self._since = time.monotonic(), 0
+        if self._closed:
+            self.spent.took["between"] = max(0.0, self._looked - self._closed - self._timed)
         for batch in batches:
             yield batch
             self._count()
             if self.state.iteration % self.accum == 0 and self._left < 1:
                 self.spent.over = True
-                return
+                break
+        self._closed, self._timed = time.monotonic(), 0.0
 
     def _count(self) -> None:
         """Move on by the batch that was trained; look at the clock now and then, near the end after each."""
@@ -124,7 +130,7 @@ class Budget:
             if free < (of_epoch + 1) * took["step"]:
                 return batches + free / took["step"] - 1
             batches, free = batches + of_epoch, free - of_epoch * took["step"]
-            free -= took["save"] + (took["validation"] if self._validates(epoch) else 0.0)
+            free -= took["between"] + took["save"] + (took["validation"] if self._validates(epoch) else 0.0)
             of_epoch = self.per_epoch
         return batches
 
@@ -133,7 +139,7 @@ class Budget:
 
     def closing(self) -> float:
         """Seconds that are kept for the last checkpoint and its score."""
-        end = self.spent.took["save"] + self.spent.took["validation"]
+        end = sum(self.spent.took[what] for what in ("between", "save", "validation"))
         return (1 + _SPARE) * end + min(_MOST_SPARE, 0.01 * self.limit)
 
     def close_epoch(self) -> None:
@@ -142,10 +148,12 @@ class Budget:
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Measure a "save" or a "validation", and decide then whether there is time for more."""
+        """Measure a "save" or a "validation"; after the latter decide whether there is time for more."""
         began = time.monotonic()
         yield
-        self.spent.took[what] = time.monotonic() - began
+        taken = time.monotonic() - began
+        self.spent.took[what] = max(taken, (1 - _EASE) * self.spent.took[what] + _EASE * taken)
+        self._timed += taken
         if what == "validation":
             self._look_between()
 

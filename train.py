@@ -26,7 +26,7 @@ import datasets
 import inference
 import loss
 import network
-from engine import checkpoint, launch, session
+from engine import checkpoint, launch, plan, session
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
 from engine.outcome import Evaluation, publish_results
@@ -66,6 +66,7 @@ def fit(run: Run, trainer: Trainer) -> int:
             return stop.exit_code
         record_losses(run, state)
         run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
+        run.log.metric("cost", meter.cost(), state.epoch)
         if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
             run.log.line(
                 f"{skipped} terms of the loss left out so far: no labeled pixel in the image, or no finite value"
@@ -73,20 +74,16 @@ def fit(run: Run, trainer: Trainer) -> int:
         run.ranks.broadcast_module(state.net)
         run.ranks.broadcast_module(state.evaluated)
         budget.close_epoch()
-        with budget.timed("save"):
-            save(run, state, state.epoch)
+        budget.time("save", lambda: save(run, state, state.epoch))
         if validation_due(cfg, state.epoch, budget.over):
-            with budget.timed("validation"):
-                validate(run, state)
-    if ended := budget.last_words():
-        run.log.line(ended)
+            budget.time("validation", lambda: validate(run, state))
+    budget.tell(run.log.line)
     return 0
 
 
 def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest) -> bool:
     """The epoch after the last finished one, from the iteration it stands at. False if it was asked to stop."""
-    cfg, state = run.cfg, trainer.state
-    epoch = state.epoch + 1
+    cfg, state, epoch = run.cfg, trainer.state, trainer.state.epoch + 1
     trainer.loader.set_epoch(epoch, start=state.iteration)
     trainer.net.start_epoch(epoch)
     total = len(trainer.loader)
@@ -265,9 +262,14 @@ def run_command(argv: Sequence[str]) -> int:
         if code is not None:
             return code
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    words = plan.completed(argv, cfg, ranks)
+    if cfg.OPTIONS.AUTO:
+        cfg = config.load(words)
+        if cfg.OPTIONS.DRY_RUN:
+            return 0
     start = session.starting_point(cfg)
     if start.path:
-        cfg = config.load(argv, metadata.of_start(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -146,11 +145,10 @@ class Budget:
         """Decide whether there is time for another; before its checkpoint, which says so."""
         self._look_between()
 
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
+    def time(self, what: str, work: Callable[[], None]) -> None:
         """Measure a "save" or a "validation"; after the latter decide whether there is time for more."""
         began = time.monotonic()
-        yield
+        work()
         taken = time.monotonic() - began
         self.spent.took[what] = max(taken, (1 - _EASE) * self.spent.took[what] + _EASE * taken)
         self._timed += taken
@@ -163,17 +161,18 @@ class Budget:
             self._look()
             self.spent.over |= self._left < 1
 
-    def last_words(self) -> str:
-        """Say why the training has ended before its last epoch; empty where it has not."""
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Say why the training has ended, if that was before its last epoch."""
         spent, where = self.spent, f"after epoch {self.state.epoch}"
         if self.state.epoch + 1 >= self.epochs:
-            return ""
+            return
         if spent.over:
             rate = f"{100 * spent.progress:.1f} % of the schedule are done"
-            return f"ends in time {where}: {duration(spent.seconds)} of {duration(self.limit)} (--time_limit); {rate}"
+            say(f"ends in time {where}: {duration(spent.seconds)} of {duration(self.limit)} (--time_limit); {rate}")
+            return
         best = max(spent.scores, key=lambda epoch: (spent.scores[epoch], -epoch), default=-1)
         score = f"{100 * spent.scores.get(best, math.nan):.2f} % of epoch {best}"
-        return f"ends {where}: {spent.without_better} validations without a better mean IoU than {score} (--patience)"
+        say(f"ends {where}: {spent.without_better} validations without a better mean IoU than {score} (--patience)")
 
 
 def build(run: Run, state: TrainState, per_epoch: int, resumed: bool) -> Budget:

@@ -42,6 +42,12 @@ def budget(limit: float, ranks: Any = ONE, epochs: int = 50, per_epoch: int = 40
     return found
 
 
+def said(part: Budget) -> str:
+    lines: list[str] = []
+    part.tell(lines.append)
+    return "\n".join(lines)
+
+
 class Training:
     """The loop of `train.fit` in seconds alone; `rates`: progress before each step, `scored`: epochs validated."""
 
@@ -68,11 +74,9 @@ class Training:
             state.epoch, state.iteration = state.epoch + 1, 0
             self.wait(self.step)  # rows, curves
             part.close_epoch()
-            with part.timed("save"):
-                self.wait(self.save)
+            part.time("save", lambda: self.wait(self.save))
             if validation_due(cfg, state.epoch, part.over):
-                with part.timed("validation"):
-                    self.wait(self.validation)
+                part.time("validation", lambda: self.wait(self.validation))
                 self.scored.append(state.epoch)
 
 
@@ -83,7 +87,7 @@ def test_a_training_ends_in_time_with_its_schedule(clock: Clock, limit: float, v
     part.spent.took |= {"save": 2.0, "validation": 9.0}
     training.run(part, val_freq)
     assert min(0.85 * limit, limit - 35) < clock.now - 1000 <= limit
-    assert part.spent.over and part.spent.progress > 0.97 and "ends in time" in part.last_words()
+    assert part.spent.over and part.spent.progress > 0.97 and "ends in time" in said(part)
     assert training.scored[-1] == part.state.epoch < 49  # what is there at the end has a score
     assert all(a < b for a, b in zip(training.rates, training.rates[1:], strict=False))
 
@@ -92,7 +96,7 @@ def test_the_last_epoch_is_the_upper_bound(clock: Clock) -> None:
     part, training = budget(1e6, epochs=3), Training(clock)
     training.run(part)
     assert 3 < part.spent.took["between"] < 5 and 1 < part.spent.took["save"] < 3
-    assert (part.state.epoch, len(training.rates), part.last_words()) == (2, 120, "")
+    assert (part.state.epoch, len(training.rates), said(part)) == (2, 120, "")
     assert training.rates == pytest.approx([i / 120 for i in range(120)])
 
 
@@ -196,7 +200,7 @@ def test_patience_ends_a_training_and_says_so() -> None:
     assert not part.over
     part.spent.scores.update({4: 0.6, 5: 0.1})
     assert part.over
-    assert part.last_words() == (
+    assert said(part) == (
         "ends after epoch 5: 2 validations without a better mean IoU than 60.00 % of epoch 2 (--patience)"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.own.jsonfile import ends, field, files_of, read_tree, search
+from datasets.own.jsonfile import each_file, ends, field, read_tree, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
 from datasets.own.shapes import Remarks, Shape, declared_size, outline
 
@@ -15,7 +15,7 @@ _ENDING = "_polygons.json"
 
 def read(paths: Sequence[str], where: str) -> Annotations:
     """Read the heads of all files."""
-    return Annotations([_annotated(path, place) for path, place in files_of(paths, _ENDING, where)])
+    return Annotations([_annotated(path, place) for path, place in each_file(paths, _ENDING, where)])
 
 
 def _annotated(path: Path, place: str) -> Annotated:

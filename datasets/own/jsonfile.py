@@ -15,8 +15,10 @@ from datasets.own.stored import label_files
 from utils import textfile
 from utils.errors import UserError
 from utils.names import shown
+from utils.progress import progress
 
 _BLANK = re.compile(r"[ \t\n\r]*")
+MANY = 1000  # files or images from which on reading them takes long enough to show how far it is
 _HEAD = 1 << 20  # bytes at either end of a file that are enough to know its kind
 
 T = TypeVar("T")
@@ -159,9 +161,16 @@ def files_of(paths: Iterable[str], suffix: str, where: str) -> list[tuple[Path, 
         home, files = label_files(path, (Path(suffix).suffix or suffix,), where)
         inside = [(file, file.relative_to(home).as_posix()) for file in files if file.name.lower().endswith(suffix)]
         if not inside:
-            raise UserError(f"{where}: {path} has no file *{suffix}")
+            packed = ", and is packed: unpack it" if path.lower().endswith((".zip", ".tar", ".gz")) else ""
+            raise UserError(f"{where}: {path} has no file *{suffix}{packed}")
         found += inside
     return found
+
+
+def each_file(paths: Iterable[str], suffix: str, where: str) -> Iterator[tuple[Path, str]]:
+    """Iterate over `files_of`; of many files the progress is shown."""
+    files = files_of(paths, suffix, where)
+    yield from progress(files, f"files *{suffix} read", len(files), shown=len(files) > MANY)
 
 
 def search(folder: Path, suffix: str = ".json", most: int = 0, depth: int = 64) -> list[Path]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from datasets.files import EXTENSIONS
 from datasets.own.bitmap import inside_of, letters, size_of
-from datasets.own.jsonfile import ends, field, files_of, read_tree, search
+from datasets.own.jsonfile import each_file, ends, field, read_tree, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size, ellipse, numbers, outline, rectangle
 from utils.errors import UserError
@@ -19,7 +19,7 @@ from utils.errors import UserError
 
 def read(paths: Sequence[str], where: str) -> Annotations:
     """Read the heads of all files; one without an image's size or shapes is a UserError."""
-    return Annotations([_annotated(path, place) for path, place in files_of(paths, ".json", where)])
+    return Annotations([_annotated(path, place) for path, place in each_file(paths, ".json", where)])
 
 
 def _annotated(path: Path, place: str) -> Annotated:

@@ -46,13 +46,24 @@ def _annotated(task: Any, where: str, remarks: Remarks) -> Annotated | None:
     if len(done) > 1:
         remarks.add("tasks have several annotations: the ground truth counts, or else the newest", where)
     best = max(done, key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or "")))
-    results = [one for one in field(best, "result", list, where) if isinstance(one, dict) and "value" in one]
+    results = _labeled([one for one in field(best, "result", list, where) if isinstance(one, dict) and "value" in one])
     sizes = {(one.get("original_height"), one.get("original_width")) for one in results}
     if len(sizes) > 1:
         raise UserError(f"{where}: its results are for images of different sizes")
     size = declared_size(*sizes.pop(), where) if sizes else None
     content = repr([(one.get("type"), one["value"], one.get("image_rotation")) for one in results])
     return Annotated(name, f"{where}, {shown(name)}", size, results, content.encode("utf-8", "replace"))
+
+
+def _labeled(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out shapes without a label that stand there with it as well, as some interfaces export them."""
+    named = {one.get("id") for one in results if one.get("id") is not None and _names(one)}
+    return [one for one in results if _names(one) or one.get("id") not in named]
+
+
+def _names(one: dict[str, Any]) -> Any:
+    value = one["value"]
+    return value.get(str(one.get("type")), value.get("labels")) if isinstance(value, dict) else None
 
 
 def _image_name(data: dict[str, Any], where: str) -> str:
@@ -79,7 +90,7 @@ def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks
 
 def _shape(one: dict[str, Any], size: tuple[int, int], where: str, remarks: Remarks) -> Shape | None:
     value, kind = field(one, "value", dict, where), str(one.get("type"))
-    names = value.get(kind, value.get("labels"))
+    names = _names(one)
     if one.get("image_rotation"):
         raise UserError(
             f"{where}: the image was turned by {one['image_rotation']} degrees in Label Studio: turn its file"

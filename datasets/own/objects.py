@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datasets.own.contract import LabelKind, LabelRules, Picture, Source, Sources
+from datasets.own.jsonfile import MANY
 from datasets.own.matching import matched
 from datasets.own.raster import area, paint
 from datasets.own.shapes import Remarks, Shape
 from utils.errors import UserError, nearest
 from utils.names import shown
 from utils.plural import counted
+from utils.progress import progress
 
 Color = tuple[int, int, int]
 Label = tuple[str, int | None]  # a class as a file calls it, and its number there
@@ -119,7 +121,7 @@ def find(export: Export, pictures: Sequence[Picture], rules: LabelRules, where: 
     read = export.read(rules.paths, where)
     remarks, pairs = read.remarks, matched(read.images, pictures, read.remarks)
     objects, images = Counter[Label](), Counter[Label]()
-    for one in pairs.values():
+    for one in progress(pairs.values(), "annotations checked", len(pairs), shown=len(pairs) > MANY):
         shapes = export.shapes(one.data, one.size, one.where, remarks)
         labels = [(shape.name, shape.id) for shape in shapes]
         objects.update(labels)
@@ -128,6 +130,8 @@ def find(export: Export, pictures: Sequence[Picture], rules: LabelRules, where: 
             remarks.add("images have an annotation without objects: all of them is background", one.where)
         for shape in shapes if one.size else ():
             remarks.outside(shape, one.size or (0, 0), one.where)
+    if pairs and not objects and (left := [line for line in remarks.lines() if "no exact area" in line]):
+        raise UserError(f"{where}: no object covers pixels, so that nothing can be learned: {left[0]}")
     _check_classes(export, objects, images, rules, where)
     sources = {path: Source(one.content, (one.data, one.size), one.where, one.files) for path, one in pairs.items()}
     return Sources(sources, notes=remarks.lines())
@@ -183,7 +187,7 @@ def _check_classes(
         for label in unknown[:4]
     ]
     more = f"; and {len(unknown) - 4} more" if len(unknown) > 4 else ""
-    cure = "add to classes, to aliases of one, or to ignore"
+    cure = "add to classes, to aliases of one, or to ignore, or leave all such out: unknown: ignore"
     raise UserError(f"{where}: labels have what is no class: {'; '.join(parts)}{more}; {cure}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -71,13 +71,21 @@ def _edges(ring: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(down[:, None], one, other), np.where(down[:, None], other, one)
 
 
-def _crossings(upper: np.ndarray, lower: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Give (row, x) where each edge crosses the centers of its rows from `first` to the one before `last`."""
+def _crossings(upper: np.ndarray, lower: np.ndarray, first: np.ndarray, last: np.ndarray) -> Iterator[np.ndarray]:
+    """Give (2, N) of rows and x where edges cross the centers of their rows from `first` to the one before `last`.
+
+    So many edges at a time that memory stays small.
+    """
     count = np.maximum(last - first, 0)
-    edge = np.repeat(np.arange(len(count)), count)
-    row = first[edge] + np.arange(len(edge)) - (np.cumsum(count) - count)[edge]
-    (x0, y0), (x1, y1) = upper[edge].T, lower[edge].T
-    return row, x0 + (row + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+    ends = np.cumsum(count)
+    total = int(ends[-1]) if len(ends) else 0
+    parts = np.split(np.arange(len(count)), np.searchsorted(ends, np.arange(_AT_ONCE, total, _AT_ONCE)))
+    for part in parts:
+        own = count[part]
+        edge = np.repeat(part, own)
+        row = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(own) - own, own)
+        (x0, y0), (x1, y1) = upper[edge].T, lower[edge].T
+        yield np.stack([row, x0 + (row + 0.5 - y0) * ((x1 - x0) / (y1 - y0))])
 
 
 def _even_odd(ring: np.ndarray, box: Box) -> np.ndarray:
@@ -86,10 +94,10 @@ def _even_odd(ring: np.ndarray, box: Box) -> np.ndarray:
     upper, lower = _edges(ring)
     # Rows whose centers are in [y0, y1): an end that two edges share counts once.
     first, last = (np.clip(np.ceil(end[:, 1] - 0.5), top, bottom).astype(np.int64) for end in (upper, lower))
-    row, x = _crossings(upper, lower, first, last)
-    column = np.clip(np.ceil(x - 0.5), left, right).astype(np.int64)  # the first pixel at the right of the crossing
     turns = np.zeros((bottom - top, right - left + 1), np.uint8)
-    np.bitwise_xor.at(turns, (row - top, column - left), 1)
+    for row, x in _crossings(upper, lower, first, last):
+        column = np.clip(np.ceil(x - 0.5), left, right)  # the first pixel at the right of the crossing
+        np.bitwise_xor.at(turns, ((row - top).astype(int), (column - left).astype(int)), 1)
     return np.bitwise_xor.accumulate(turns, axis=1)[:, :-1].view(bool)
 
 
@@ -101,10 +109,10 @@ def _add_outline(inside: np.ndarray, ring: np.ndarray, box: Box) -> None:
     above, below = upper[~level], lower[~level]
     first = np.clip(np.ceil(above[:, 1] - 0.5), top, bottom).astype(np.int64)
     last = np.clip(np.floor(below[:, 1] - 0.5) + 1, top, bottom).astype(np.int64)
-    row, x = _crossings(above, below, first, last)
-    column = np.floor(x).astype(np.int64)
-    hit = (np.abs(x - 0.5 - column) < 1e-9) & (column >= left) & (column < right)
-    inside[row[hit] - top, column[hit] - left] = True
+    for row, x in _crossings(above, below, first, last):
+        column = np.floor(x)
+        hit = (np.abs(x - 0.5 - column) < 1e-9) & (column >= left) & (column < right)
+        inside[(row[hit] - top).astype(int), (column[hit] - left).astype(int)] = True
     for (x0, y), (x1, _) in zip(upper[level], lower[level], strict=True):
         if top <= y < bottom and y % 1 == 0.5:
             columns = np.clip([np.ceil(x0 - 0.5), np.floor(x1 - 0.5) + 1], left, right).astype(int) - left

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from datasets.own.bitmap import inside_of, letters, size_of
-from datasets.own.jsonfile import ends, field, files_of, read_tree, search
+from datasets.own.jsonfile import each_file, ends, field, read_tree, search
 from datasets.own.objects import Annotated, Annotations, Color, Evidence, Export
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size, hex_color, numbers, outline, placed, rectangle
 from utils.errors import UserError
@@ -22,10 +22,11 @@ _FOLDERS = {"ann": "img"}  # of the files of a dataset, and of their images
 def read(paths: Sequence[str], where: str) -> Annotations:
     """Read the heads of all files below folders `ann`, and the classes of meta.json, in a folder of them or above."""
     found = Annotations([])
-    for path, place in files_of(paths, ".json", where):
+    for path, place in each_file(paths, ".json", where):
         if path.name == _META:
             continue
-        if (tree := read_tree(path)).keys() >= {"size", "objects"}:
+        tree = read_tree(path, (dict, list))
+        if isinstance(tree, dict) and tree.keys() >= {"size", "objects"}:
             found.images.append(_annotated(path, place, tree))
     if not found.images:
         raise UserError(f"{where}: no file of {', '.join(paths)} has size and objects, as those of Supervisely have")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.own.jsonfile import files_of, search
+from datasets.own.jsonfile import each_file, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
 from datasets.own.shapes import Remarks, Shape, outline
 from utils import textfile, yamlfile
@@ -26,7 +26,7 @@ def read(paths: Sequence[str], where: str) -> Annotations:
     """Read all files of labels; the names of classes stand in data.yaml, beside or above them."""
     found = Annotations([])
     names, source = _names([Path(path) for path in paths])
-    for path, place in files_of(paths, ".txt", where):
+    for path, place in each_file(paths, ".txt", where):
         if path.name.lower() in _NO_LABELS or path.name.lower().startswith("readme"):
             continue
         content = repr(names).encode("utf-8", "replace")

@@ -154,6 +154,12 @@ def test_a_malformed_object_is_one_line(tmp_path: Path, object_: str, line: str)
     assert "\n" not in str(error.value)
 
 
+def test_a_packed_export(tmp_path: Path) -> None:
+    (tmp_path / "task.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match="my.yaml, labels: .*task.zip has no file .*.xml, and is packed: unpack it"):
+        found(rules("cvat", tmp_path / "task.zip"), image(tmp_path, "a.png"))
+
+
 def test_sizes(tmp_path: Path) -> None:
     picture = image(tmp_path, "a.png")
     with pytest.raises(UserError, match="a.png: the annotation is for 8x7 pixels, the image has 8x6"):

@@ -64,7 +64,8 @@ def test_the_later_one_is_on_top(tmp_path: Path) -> None:
 
 def test_what_gives_no_area_is_said(tmp_path: Path) -> None:
     kinds = ("point", "line", "linestrip", "points", "ai")
-    content = tree(*({"points": [[1, 1], [2, 2]], "shape_type": kind, "label": "odd"} for kind in kinds))
+    odd = [{"points": [[1, 1], [2, 2]], "shape_type": kind, "label": "odd"} for kind in kinds]
+    content = tree({"points": SQUARE}, *odd)
     write_json(tmp_path / "a.json", content)
     sources = found(rules("labelme", tmp_path), image(tmp_path, "a.png"))
     for kind in (*kinds[:-1], "ai of 2 points"):

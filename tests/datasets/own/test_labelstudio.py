@@ -55,6 +55,14 @@ def test_polygons_in_percent(tmp_path: Path) -> None:
     assert (drawn(tmp_path, [task(generic)]) == box(1, 2, 4, 5)).all()
 
 
+def test_shapes_and_labels_apart_are_one_object(tmp_path: Path) -> None:
+    shape, named = polygon(type="polygon"), polygon(type="labels")
+    shape["value"], named["value"] = {"points": SQUARE}, {"points": SQUARE, "labels": ["car"]}
+    write_json(tmp_path / "x.json", [task(shape, named)])
+    assert found(rules("labelstudio", tmp_path / "x.json"), image(tmp_path, "a.png")).notes == []
+    assert (drawn(tmp_path, [task(shape, named)]) == box(1, 2, 4, 5)).all()
+
+
 def test_brushes(tmp_path: Path) -> None:
     mask = box(1, 2, 4, 5, around=0)
     assert (drawn(tmp_path, [task(brush("car", mask))]) == box(1, 2, 4, 5)).all()
@@ -100,7 +108,7 @@ def test_what_is_said(tmp_path: Path) -> None:
         "type": "rectanglelabels",
         "value": {"x": 1, "y": 1, "width": 5, "height": 5, "rectanglelabels": ["car"]},
     }
-    two, none = polygon(), polygon()
+    two, none = polygon(), polygon(id="y")
     two["value"]["polygonlabels"], none["value"]["polygonlabels"] = ["car", "road"], []
     choice = {**polygon(), "type": "choices", "value": {"choices": ["x"]}}
     content = [task(rectangle, two, none, choice), {**task(place="b.png"), "annotations": []}]

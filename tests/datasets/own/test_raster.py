@@ -108,6 +108,8 @@ def test_tall_boxes_are_worked_on_in_bands(monkeypatch: pytest.MonkeyPatch) -> N
     whole = painted(ring, size=(60, 60))
     monkeypatch.setattr("datasets.own.raster._AT_ONCE", 200)
     assert (painted(ring, size=(60, 60)) == whole).all()
+    monkeypatch.setattr("datasets.own.raster._AT_ONCE", 7)
+    assert (painted(ring, size=(60, 60)) == whole).all()
 
 
 @pytest.mark.parametrize(("left", "top", "count"), [(1, 1, 6), (-1, 0, 4), (9, 7, 1), (20, 0, 0), (-5, -5, 0)])

@@ -71,6 +71,8 @@ def test_bitmaps(tmp_path: Path, channels: int) -> None:
 def test_a_project_of_several_datasets_and_a_dataset_alone(tmp_path: Path) -> None:
     home = project(tmp_path, tree(shape()))
     project(tmp_path, tree(shape(classTitle="road")), "ds1")
+    write_json(home / "obj_class_to_machine_color.json", {"car": [1, 1, 1]})
+    write_json(home / "other.json", [1])
     pictures = [image(home, f"{part}/img/a.png") for part in ("ds0", "ds1")]
     one, other = labels(rules("supervisely", home), *pictures)
     assert one[2, 3] == 1 and other[2, 3] == 0
@@ -80,7 +82,7 @@ def test_a_project_of_several_datasets_and_a_dataset_alone(tmp_path: Path) -> No
 
 
 def test_what_is_said(tmp_path: Path) -> None:
-    content = tree(shape(geometryType="line"), shape(geometryType="point"), shape([[1, 1], [2, 2]]))
+    content = tree(shape(), shape(geometryType="line"), shape(geometryType="point"), shape([[1, 1], [2, 2]]))
     home = project(tmp_path, content)
     notes = "\n".join(found(rules("supervisely", home), image(home, "ds0/img/a.png")).notes)
     assert "objects of the kind line give no exact area: left out (1;" in notes

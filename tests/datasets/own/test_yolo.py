@@ -89,6 +89,11 @@ def test_a_malformed_line_is_one_line(tmp_path: Path, line: str, message: str) -
     assert "\n" not in str(error.value)
 
 
+def test_boxes_alone_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no object covers pixels, .*: objects of the kind box .5 numbers."):
+        drawn(tmp_path, "0 0.5 0.5 0.2 0.2")
+
+
 def test_names_that_do_not_fit(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", "names: [car, road]")
     with pytest.raises(UserError, match="class 2 is not among the 2 names of data.yaml"):

@@ -25,7 +25,7 @@ def weights(images: int, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarr
 
 
 def drawn_figures(runs: Sequence[ImageCounts], draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Give the mean over the runs of each figure in each draw, (draws, figures); the same seed draws the same images."""
+    """Give the mean over runs of each figure in each draw, (draws, figures); the same seed draws the same images."""
     tables, parts = [run.table() for run in runs], []
     for weight in weights(len(tables[0]), draws, seed):
         found = [figures(weight @ table, run.classes) for table, run in zip(tables, runs, strict=True)]
@@ -41,7 +41,7 @@ def mean_of(values: np.ndarray) -> np.ndarray:
 
 
 def interval(differences: np.ndarray, share: float = 0.95) -> np.ndarray:
-    """(draws, figures) -> (2, figures): between which the middle `share` of the draws lies; NaN where none is defined."""
+    """(draws, figures) -> (2, figures): between which the middle `share` of the draws lies; NaN where there is none."""
     tails, found = [(1 - share) / 2, (1 + share) / 2], np.full((2, differences.shape[1]), np.nan)
     whole = ~np.isnan(differences).any(0)
     found[:, whole] = np.quantile(differences[:, whole], tails, axis=0)

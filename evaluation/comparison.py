@@ -85,10 +85,14 @@ def compare(
     classes: Sequence[str],
     conditions: Sequence[str] = (),
     seed_deviation: float | None = None,
+    one_recipe: bool = False,
     draws: int = bootstrap.DRAWS,
 ) -> Comparison:
-    """Compare each entry with the first one. `conditions`: that of each image, "" for none."""
-    spread = verdict.spread_of([entry.run_figures() for entry in entries], seed_deviation)
+    """Compare each entry with the first one. `conditions`: that of each image, "" for none. `one_recipe`: the entries
+    are seeds of one recipe, whose spread they tell together.
+    """
+    groups = [entry.run_figures() for entry in entries]
+    spread = verdict.spread_of([np.concatenate(groups)] if one_recipe else groups, seed_deviation)
     values = np.stack([entry.figures() for entry in entries])
     drawn = bootstrap.drawn_figures(entries[0].runs, draws)
     found = []

@@ -19,12 +19,12 @@ counts them), and a reader takes the seed for the recipe. So there are two state
   |d|.
 
 s comes from the runs where a recipe has several: the squares of deviations from each recipe's own mean, pooled over
-the recipes. Where each has one run nothing can tell it, and `SEED_DEVIATION` is taken as known, or what the user gives.
-It is 2.0 points of mean IoU. Twelve recipes in docs/benchmarks.md have three seeds each; their deviations are 0.1 to 2.3
-points, four of them about 2 or more: so small trainings from few images scatter. With 2.0 chance calls 2.3 of 100 pairs of
-these recipes different (9 of 100 of the widest), with their pooled 1.5 it would be 6.7. One run each then tells
-differences from 5.5 points on; longer trainings scatter less, and three seeds each of a recipe with a spread of half a
-point tell 1.1 points.
+the recipes. Where each has one run nothing can tell it, and `SEED_DEVIATION` is taken as known, or what the user
+gives. It is 2.0 points of mean IoU. Twelve recipes in docs/benchmarks.md have three seeds each; their deviations are
+0.1 to 2.3 points, four of them about 2 or more: so small trainings from few images scatter. With 2.0 chance calls 2.3
+of 100 pairs of these recipes different (9 of 100 of the widest), with their pooled 1.5 it would be 6.7. One run each
+then tells differences from 5.5 points on; longer trainings scatter less, and three seeds each of a recipe with a
+spread of half a point tell 1.1 points.
 
 Several comparisons at once, of recipes with the first one or of classes, are corrected by Holm's method (1979): the
 chance that any verdict "differs" is wrong is 5 % at most. A default says nothing of single classes, whose seeds scatter

@@ -105,7 +105,11 @@ def test_holm_by_hand() -> None:
 
 
 def test_the_spread_is_pooled_over_recipes_or_taken() -> None:
-    groups = [np.array([[0.50, 0.1], [0.52, 0.3]]), np.array([[0.6, 0.2]]), np.array([[0.4, 0.0], [0.43, 0], [0.46, 0]])]
+    groups = [
+        np.array([[0.50, 0.1], [0.52, 0.3]]),
+        np.array([[0.6, 0.2]]),
+        np.array([[0.4, 0.0], [0.43, 0], [0.46, 0]]),
+    ]
     found = verdict.spread_of(groups)
     assert found.freedom == 3 and found.measured
     assert found.deviation == pytest.approx([np.sqrt((0.0002 + 0.0018) / 3), np.sqrt(0.02 / 3)])

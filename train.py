@@ -26,7 +26,7 @@ import datasets
 import inference
 import loss
 import network
-from engine import checkpoint, launch, session
+from engine import checkpoint, launch, session, temperature
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
 from engine.outcome import Evaluation, publish_results
@@ -215,7 +215,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
     loader = validation(run, mode)
-    predictor = inference.build_predictor(cfg, net, run.precision, log.line)
+    predictor = inference.build_predictor(cfg, net, run.precision, log.line, temperature=temperature.of_run(run))
     writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)
     notes: set[str] = set()

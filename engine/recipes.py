@@ -52,7 +52,7 @@ class RecordedRun:
         values = config.as_written(config.defaults()) | config.as_written(self.options)
         assets = str(values["ASSETS_PATH"]).rstrip("/") + "/"
         kept = {key: value for key, value in values.items() if not _is_apart(key)}
-        return {k: v.replace(assets, "") if isinstance(v, str) else v for k, v in kept.items()}
+        return {k: v.replace(assets, "ASSETS_PATH/") if isinstance(v, str) else v for k, v in kept.items()}
 
     def start_options(self) -> dict[str, Any]:
         """Give {key: value} that an evaluation takes from the record: all but those of the start."""
@@ -81,8 +81,8 @@ def read(place: Path, snapshot: str = "") -> RecordedRun:
 def _checkpoint(folder: Path, snapshot: str) -> tuple[Path, str]:
     """Choose the checkpoint of a folder, with a line where it is not the best one."""
     if not folder.is_dir():
-        siblings = [str(path) for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
-        raise UserError(f"{folder}: there is no such run folder{nearest(str(folder), siblings)}")
+        siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
+        raise UserError(f"{folder}: there is no such run folder{nearest(folder.name, siblings)}")
     for pattern in [snapshot] if snapshot else [BEST, LAST]:
         found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
         if len(found) > 1 and snapshot:
@@ -136,17 +136,14 @@ def grouped(runs: Sequence[RecordedRun]) -> list[Recipe]:
             mine.append(run)
     if len(groups) == 1:
         return [Recipe(run.name, [run]) for run in runs]
-    parents = [_common(members) for _, members in groups]
-    return [Recipe(parent if parent and parents.count(parent) == 1 else members[0].name, members)
-            for parent, (_, members) in zip(parents, groups, strict=True)]  # fmt: skip
+    return [Recipe(_name(members, runs), members) for _, members in groups]
 
 
-def _common(runs: Sequence[RecordedRun]) -> str:
-    """Name the folder that several runs, and they alone, lie in; of a single run, the run."""
-    if len(runs) == 1:
-        return runs[0].name
-    parents = {run.folder.resolve().parent for run in runs}
-    return parents.pop().name if len(parents) == 1 else ""
+def _name(members: Sequence[RecordedRun], runs: Sequence[RecordedRun]) -> str:
+    """Name several runs by the folder that they, and none of the other `runs`, lie in; else by the first."""
+    parents = {run.folder.resolve().parent for run in members}
+    others = {run.folder.resolve().parent for run in runs if run not in members}
+    return parents.pop().name if len(members) > 1 and len(parents) == 1 and not parents & others else members[0].name
 
 
 def notes(recipes: Sequence[Recipe]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from evaluation.imagecounts import ImageCounts
@@ -81,16 +82,16 @@ class ScoredImages:
             return ImageCounts(*parts)
 
     def sample(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Read the pixels that were kept of images: logits (M, K), truth (M,), and the place of each's image in `names`."""
+        """Read the pixels that were kept: logits (M, K), truth (M,), and the place of each one's image in `names`."""
         with self._readable():
             found = [_unpack(self._one("sample", name)) for name in names]
             logits, truth = (np.concatenate([one[part] for one in found]) for part in ("logits", "truth"))
             return logits, truth, np.repeat(np.arange(len(names)), [len(one["truth"]) for one in found])
 
-    def classes(self, name: str) -> bytes:
-        """Give the small class map of an image as a gray PNG."""
+    def classes(self, name: str) -> np.ndarray:
+        """Read the small class map of an image, (h, w) uint8."""
         with self._readable():
-            return self._one("classes", name)
+            return cv2.imdecode(np.frombuffer(self._one("classes", name), np.uint8), cv2.IMREAD_GRAYSCALE)
 
     def _one(self, column: str, name: str) -> bytes:
         row = self._file.execute(f"SELECT {column} FROM images WHERE name = ?", (_key(name),)).fetchone()

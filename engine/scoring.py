@@ -6,6 +6,7 @@ K classes, H x W image.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from engine import tool
 from engine.recipes import RecordedRun
 from engine.scored_images import SMALL, ScoredImage, ScoredImages
 from engine.session import Run, Start, load_for_evaluation, to_device
-from engine.validation import validation
 from evaluation import sinks
 from evaluation.boundary import boundary_counts
 from evaluation.calibration import bin_counts
@@ -48,9 +48,7 @@ _DECISIVE += ("TRAIN.AMP_OPT_LEVEL", "PUBLISHED")
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """A run whose images are scored: where they are kept, the images as they are read, the rule, what differs from a
-    plain evaluation.
-    """
+    """A run, the file that keeps what its images score, its classes, its images as they are read, and its rule."""
 
     run: RecordedRun
     file: Path
@@ -78,27 +76,32 @@ def options_of(run: RecordedRun, out: Path, more: Sequence[str]) -> CfgNode:
         raise UserError(f"{run.checkpoint}: {error}") from None
 
 
-def score(run: RecordedRun, out: Path, more: Sequence[str], command: str) -> ScoredRun:
-    """Score the images of a run that are not scored yet. UserError for other classes than the run's, or no labels."""
+def prepared(run: RecordedRun, out: Path, more: Sequence[str]) -> ScoredRun:
+    """Find the images of a run and the file in `out` that keeps their scores; nothing is scored yet."""
     cfg = options_of(run, out, more)
-    spec, ranks = datasets.spec(cfg), distributed.init(cfg.TRAIN.LOCAL_RANK)
+    ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a comparison is one process: start it with python")
-    with tool.opened(cfg, spec, ranks, command, "compare.log") as opened:
-        dataset = validation(opened, "val").dataset
-        path = out / f"scores-{run.digest}-{_key(cfg, dataset)}.sqlite"
-        images = ScoredImages(path)
-        try:
+    dataset = datasets.build_val(cfg, ranks, "val").dataset
+    path = out / f"scores-{run.digest}-{_key(cfg, dataset)}.sqlite"
+    return ScoredRun(run, path, datasets.spec(cfg), dataset, inference.eval_rule(cfg))
+
+
+def score(one: ScoredRun, out: Path, more: Sequence[str], command: str) -> None:
+    """Score the images of a run that are not scored yet. UserError for other classes than the run's, or no labels."""
+    cfg, dataset = options_of(one.run, out, more), one.dataset
+    with tool.opened(cfg, one.spec, distributed.init(cfg.TRAIN.LOCAL_RANK), command, "compare.log") as opened:
+        with closing(ScoredImages(one.file)) as images:
             done = images.names()
             left = [item for item in dataset.items if item.name not in done]
-            opened.log.line(
-                f"{run.name}: {run.checkpoint}, {len(dataset)} images, {len(dataset) - len(left)} scored before"
-            )
+            before = len(dataset) - len(left)
+            opened.log.line(f"{one.run.name}: {one.run.checkpoint}, {len(dataset)} images, {before} scored before")
+            for note in dataset.notes:
+                opened.log.line(note)
             if left:
-                _score(opened, replace(dataset, items=left), images, -(-BUDGET // (spec.num_classes * len(dataset))))
-        finally:
-            images.close()
-    return ScoredRun(run, path, spec, dataset, inference.eval_rule(cfg))
+                _score(
+                    opened, replace(dataset, items=left), images, -(-BUDGET // (one.spec.num_classes * len(dataset)))
+                )
 
 
 def _key(cfg: CfgNode, dataset: SegmentationDataset) -> str:

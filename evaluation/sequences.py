@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 LEAST = 5  # frames of a sequence
-_NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$")
+_NUMBER = re.compile(r"^(.*\D|)(\d+)((?:[^A-Za-z0-9].*)?)$")  # the last one that no letter follows
 
 
 def sequences(names: Sequence[str]) -> Mapping[str, list[tuple[int, int]]]:

@@ -36,6 +36,7 @@ from evaluation.sinks import (
     Submission,
     Worst,
 )
+from evaluation.sinks.confidence import ConfidenceMaps
 from utils.contracts import DatasetSpec, Prediction
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -415,6 +416,7 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
             "DUMP_PSEUDO_COLOR",
             "DUMP_IMAGES",
             "DUMP_PALETTE",
+            "DUMP_CONFIDENCE",
             "VISUALIZE",
             "SINGLE_SCALE",
             "DUMP_TOPN_ALL",
@@ -448,6 +450,7 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
         ({"DUMP_PSEUDO_COLOR": True}, [Gallery, PerImage, PseudoColor]),
         ({"DUMP_IMAGES": True}, [Gallery, PerImage, Folders]),
         ({"DUMP_PALETTE": True}, [Gallery, PerImage, LabelMaps]),
+        ({"DUMP_CONFIDENCE": True}, [Gallery, PerImage, ConfidenceMaps]),
         ({"VISUALIZE": True}, [Gallery, PerImage, SideBySide]),
         ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission, StaleResults]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, PseudoLabels]),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from evaluation import verdict
+from evaluation import pages, verdict
 from evaluation.calibration import calibration_error, reliability
 from evaluation.charts import Series, line_chart
 from evaluation.comparison import MEAN, Comparison, Difference, words_of_checkpoints
@@ -18,7 +18,7 @@ from evaluation.comparison_charts import Estimate, Reliability, difference_chart
 from evaluation.imagecounts import WHOLE
 from evaluation.metrics import percent
 from evaluation.objects import SIZES
-from evaluation.report import css_color, data_uri, pages
+from evaluation.pages import css_color, data_uri
 from evaluation.sequences import sequences
 from utils.files import write_file
 from utils.names import shown, valid
@@ -102,7 +102,7 @@ def render(data: PageData) -> str:
         "pictures": [(shown(one.name), one.facts, [(caption, data_uri(image)) for caption, image in one.panels.items()])
                      for one in data.pictures],
     }  # fmt: skip
-    return pages().get_template("comparison.html.j2").render(view)
+    return pages.render("comparison.html.j2", view)
 
 
 def verdict_card(one: Difference) -> dict[str, str]:

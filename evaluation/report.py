@@ -91,8 +91,8 @@ def environment(device: torch.device | None = None) -> dict[str, str]:
 
 
 @cache
-def pages() -> Environment:
-    """Open the place that the pages' templates come from; each is compiled once."""
+def _pages() -> Environment:
+    """Open the place that the page's template comes from; it is compiled once."""
     folder = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
@@ -116,7 +116,7 @@ def render(data: ReportData) -> str:
         "scale_captions": [caption(name) for name in data.scales.scores] if data.scales else [],
         "notable": NOTABLE,
     }
-    return pages().get_template("report.html.j2").render(view)
+    return _pages().get_template("report.html.j2").render(view)
 
 
 def tiles(data: ReportData) -> list[tuple[str, str]]:

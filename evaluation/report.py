@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from evaluation import pages
 from evaluation.charts import Series, confusion_chart, line_chart
 from evaluation.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
+from evaluation.pages import css_color, data_uri
 from evaluation.sinks.base import Row, ScaleTable
 from evaluation.sinks.conditions import iou_rows
 from evaluation.sinks.coverage import Covered
@@ -90,13 +89,6 @@ def environment(device: torch.device | None = None) -> dict[str, str]:
     return found | {"system": f"{platform.system()} {platform.machine()}"}
 
 
-@cache
-def _pages() -> Environment:
-    """Open the place that the page's template comes from; it is compiled once."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-
-
 def render(data: ReportData) -> str:
     """Write the page as text. Pure: the same data give the same page."""
     scores = data.scores if data.scores is not None and data.scores.pixels else None
@@ -116,7 +108,7 @@ def render(data: ReportData) -> str:
         "scale_captions": [caption(name) for name in data.scales.scores] if data.scales else [],
         "notable": NOTABLE,
     }
-    return _pages().get_template("report.html.j2").render(view)
+    return pages.render("report.html.j2", view)
 
 
 def tiles(data: ReportData) -> list[tuple[str, str]]:
@@ -187,11 +179,6 @@ def coverage_rows(data: ReportData) -> list[tuple[Bar, list[str]]]:
     return found
 
 
-def css_color(rgb: Sequence[int]) -> str:
-    """CSS text of a color: (0, 0, 142) -> "#00008e"."""
-    return "#" + "".join(f"{channel:02x}" for channel in rgb)
-
-
 def picture_row(row: Row) -> dict[str, Any]:
     """Make a row for the template: title, facts, and its rows of pictures."""
     facts = [f"IoU {percent(row.mean_iu)} %"] if row.mean_iu is not None else []
@@ -206,9 +193,3 @@ def picture_row(row: Row) -> dict[str, Any]:
 def panels(row: Row, found: Mapping[str, bytes]) -> list[tuple[str, str, str]]:
     """Give (caption, alternative text, data URI) of pictures of a row."""
     return [(caption, f"{caption} of {shown(row.name)}", data_uri(data)) for caption, data in found.items()]
-
-
-def data_uri(data: bytes) -> str:
-    """Write JPEG or PNG bytes as a data URI."""
-    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -43,7 +43,8 @@ def difference_chart(title: str, rows: Sequence[Estimate]) -> str:
         parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 15}" text-anchor="middle">{number(round(tick, 9))}</text>')
     for i, row in enumerate(rows):
         y = TOP + ROW * i + ROW / 2
-        tip = html.escape(f"{row.name}: {row.value:+.2f} ({row.low:+.2f} to {row.high:+.2f})")
+        known = f" ({row.low:+.2f} to {row.high:+.2f})" if math.isfinite(row.low) else ""
+        tip = html.escape(f"{row.name}: {row.value:+.2f}{known}")
         parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{html.escape(row.name)}</text>')
         parts.append(f'<g class="estimate {row.kind}"><title>{tip}</title>')
         if math.isfinite(row.low):

@@ -25,7 +25,7 @@ from utils.visualize import colorize, encode_jpeg, encode_png, shrink
 
 MOST_PICTURES, LONG_EDGE = 12, 384
 SEEDS_ALONE = "These runs are seeds of one recipe: what differs between them is chance."
-CURVES = {"Loss": ("train", "loss"), "Mean IoU": ("val", "mean_iu")}
+CURVES = {"Loss": ("train", "loss", 1), "Mean IoU": ("val", "mean_iu", 100)}  # phase, figure, factor
 
 
 def run(args: argparse.Namespace, more: Sequence[str], command: str) -> None:
@@ -146,7 +146,8 @@ def row(one: ScoredRun, counts: ImageCounts, entry: int) -> RunRow:
         logits, truth, place = images.sample(one.names)
     history = RunLog(one.run.folder, main=False).history
     lines = {
-        title: [(r["epoch"], r[key]) for r in history(phase) if key in r] for title, (phase, key) in CURVES.items()
+        title: [(r["epoch"], factor * r[key]) for r in history(phase) if key in r]
+        for title, (phase, key, factor) in CURVES.items()
     }
     lines["Learning rate"] = [(float(step), value) for step, value in curves.scalars(one.run.folder, "train/lr")]
     return RunRow(

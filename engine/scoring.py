@@ -39,7 +39,7 @@ from utils.progress import progress
 from utils.visualize import shrink, to_array
 
 VERSION = "1"  # of what is kept of an image: files of another one are made anew
-BUDGET = 2_000_000  # numbers that the kept pixels of a run may have, whatever the size of the set
+BUDGET = 1_000_000  # numbers that the kept pixels of a run may have, whatever the size of the set
 # Options that what is kept depends on.
 _DECISIVE = ("EVAL.", "MODEL.", "DATASET.MEAN", "DATASET.STD", "DATASET.NAME", "DATASET.PRE_SIZE", "DATASET.IMG_")
 _DECISIVE += ("DATASET.PADDING", "DATASET.IMAGE_BITS", "DATASET.CAMVID", "DATASET.MAPILLARY_", "TRAIN.FP16")

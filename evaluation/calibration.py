@@ -14,7 +14,7 @@ import numpy as np
 
 BINS = 15  # of the largest probability, of equal width, as in the paper
 LOWEST, HIGHEST = 0.05, 20.0  # between which a temperature is looked for
-_STEPS = 40  # halvings of that range
+_STEPS = 22  # halvings of that range
 _AT_ONCE = 1 << 21  # numbers that a pass over the scores holds
 
 

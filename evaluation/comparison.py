@@ -10,6 +10,7 @@ import numpy as np
 from evaluation import bootstrap, verdict
 from evaluation.imagecounts import WHOLE, ImageCounts, names
 from evaluation.verdict import SeedSpread
+from utils.plural import counted
 
 MEAN = 0  # the column of the mean IoU
 
@@ -164,7 +165,7 @@ def words_of_spread(spread: SeedSpread, given: bool) -> str:
     """Say where the spread between seeds comes from."""
     points = f"{100 * spread.deviation[MEAN]:.2f} points between two seeds of a recipe"
     if spread.measured:
-        return f"{points}, measured with {spread.freedom:g} degrees of freedom"
+        return f"{points}, measured with {counted(int(spread.freedom), 'degree')} of freedom"
     if given:
         return f"{points}, as --seed_sd says"
     return f"{points} are taken, since no recipe has two runs: give more seeds, or --seed_sd POINTS if you know it"

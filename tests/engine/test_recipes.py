@@ -42,8 +42,8 @@ def test_runs_that_differ_by_their_seed_alone_are_one_recipe() -> None:
     }
     there = {"ASSETS_PATH": "/there", "DATASET__CENTROID_ROOT": "/c", "MODEL__HRNET_CHECKPOINT": "/there/w.pth"}
     runs = named([
-        run("/x/plain/seed0", SEED=0, **here), run("/x/rmi/seed0", SEED=0, LOSS__RMI=True),
-        run("/x/plain/seed1", SEED=1, DATASET__ROOT="/elsewhere", **there), run("/x/odd", OPTIM__LR=0.5),
+        run("/x/plain/seed0", SEED=0, **here), run("/x/rmi/seed0", SEED=0, LOSS__RMI=True, **here),
+        run("/x/plain/seed1", SEED=1, DATASET__ROOT="/elsewhere", **there), run("/x/odd", OPTIM__LR=0.5, **here),
     ])  # fmt: skip
     found = grouped(runs)
     assert [(one.name, len(one.runs)) for one in found] == [("plain", 2), ("rmi/seed0", 1), ("odd", 1)]

@@ -184,8 +184,8 @@ def pictures(groups: Sequence[Recipe], prepared: Sequence[ScoredRun], counts: di
         other, most = group.runs[0].name, max(3, MOST_PICTURES // (len(groups) - 1))
         a, b = (_wrong(counts[name]) for name in (first, other))
         order = np.argsort(-np.abs(np.nan_to_num(b - a)), kind="stable")[:most]
-        titles = (groups[0].name, group.name)
-        found += [_pictures(by_name[first], by_name[other], titles, int(i), a[i], b[i]) for i in order if a[i] != b[i]]
+        of = by_name[first], by_name[other], (groups[0].name, group.name)
+        found += [_pictures(*of, int(i), float(a[i]), float(b[i])) for i in order if a[i] != b[i]]
     return found
 
 

@@ -91,7 +91,10 @@ class ScoredImages:
     def classes(self, name: str) -> np.ndarray:
         """Read the small class map of an image, (h, w) uint8."""
         with self._readable():
-            return cv2.imdecode(np.frombuffer(self._one("classes", name), np.uint8), cv2.IMREAD_GRAYSCALE)
+            found = cv2.imdecode(np.frombuffer(self._one("classes", name), np.uint8), cv2.IMREAD_GRAYSCALE)
+            if found is None:
+                raise ValueError(f"the class map of {name} is damaged")
+            return found
 
     def _one(self, column: str, name: str) -> bytes:
         row = self._file.execute(f"SELECT {column} FROM images WHERE name = ?", (_key(name),)).fetchone()
@@ -111,7 +114,7 @@ def _name(key: str) -> str:
 
 def _pack(**arrays: np.ndarray) -> bytes:
     data = io.BytesIO()
-    np.savez_compressed(data, **arrays)
+    np.savez_compressed(data, allow_pickle=False, **arrays)
     return data.getvalue()
 
 

@@ -249,6 +249,16 @@ def test_label_maps_have_ids_in_the_colors_of_their_classes(tmp_path: Path, ids:
     assert not np.delete(colors, values, axis=0).any()
 
 
+def test_certainties_are_probabilities_times_255(tmp_path: Path) -> None:
+    one = item("city/one.png")
+    one.prediction.max_prob = torch.linspace(0, 1, one.label.size).reshape(one.label.shape)  # type: ignore[union-attr]
+    sink = ConfidenceMaps(tmp_path / "confidence")
+    sink.add(one)
+    assert sink.results().lines == [f"certainty (probability * 255) of 1 image in {tmp_path}/confidence"]
+    with Image.open(tmp_path / "confidence" / "city__one.png") as picture:
+        assert picture.mode == "L" and np.array_equal(np.array(picture), np.rint(one.prediction.max_prob * 255))
+
+
 def test_iou_of_every_image(tmp_path: Path) -> None:
     path = tmp_path / "per_image.csv"
 

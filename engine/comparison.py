@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import curves, recipes, scoring, temperature
+from engine import curves, recipes, scoring
 from engine.log import RunLog
 from engine.recipes import Recipe, RecordedRun
 from engine.scored_images import ScoredImages
@@ -20,6 +20,7 @@ from evaluation.comparison import Comparison, Entry, compare, words, words_of_ch
 from evaluation.comparison_page import COLORS, PageData, Pictures, RunRow, write_page
 from evaluation.imagecounts import WHOLE, ImageCounts
 from evaluation.metrics import percent
+from inference import temperature
 from utils.errors import UserError
 from utils.visualize import colorize, encode_jpeg, encode_png, shrink
 

@@ -17,11 +17,11 @@ from datasets.bit_depth import bits_of_folder
 from datasets.files import search
 from datasets.pictures import PictureError, read_turned
 from datasets.results import FilesBefore, check_apart
-from engine import temperature, tool
+from engine import tool
 from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation.legend import Legend
 from evaluation.sinks.submission import id_table
-from inference import Predictor, from_file
+from inference import Predictor, from_file, temperature
 from inference.video import Preview, VideoSink, VideoSource
 from utils import distributed
 from utils.cli import place_to_write

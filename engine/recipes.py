@@ -11,10 +11,9 @@ import config
 from network.weights import layouts, safe_load
 from network.weights.checksum import is_ours
 from network.weights.metadata import WEIGHT_FILES
-from utils import digest
+from utils import digest, runfolders
 from utils.errors import UserError, nearest
 
-BEST, LAST = "best_checkpoint_ep*.pth", "last_checkpoint_ep*.pth"
 # What a run is started with that an evaluation of it says anew.
 _OF_THE_START = ("RESULT_DIR", "SNAPSHOT", "RESUME", "EVAL.MODE", "EVAL.FOLDER", "EVAL.LABELS", "LOSS.TEACHER")
 _OF_THE_START += (
@@ -83,16 +82,25 @@ def _checkpoint(folder: Path, snapshot: str) -> tuple[Path, str]:
     if not folder.is_dir():
         siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
         raise UserError(f"{folder}: there is no such run folder{nearest(folder.name, siblings)}")
-    for pattern in [snapshot] if snapshot else [BEST, LAST]:
-        found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
-        if len(found) > 1 and snapshot:
-            names = ", ".join(path.name for path in found[:4])
-            raise UserError(f"{folder}: {len(found)} checkpoints are called {pattern} ({names}): give the name of one")
-        if found:
-            return found[-1], f"{folder} has no best checkpoint yet: its last one is taken" if pattern == LAST else ""
-    named = snapshot or "*checkpoint_ep*.pth"
-    known = [path.name for path in sorted(folder.glob("*.pth"))]
-    raise UserError(f"{folder} has no checkpoint {named}{nearest(named, known)}: give a folder that a training wrote")
+    if snapshot:
+        return _named(folder, snapshot), ""
+    path, note = runfolders.checkpoint_in(str(folder))
+    if not note:
+        below = runfolders.runs_below(folder)
+        raise UserError(f"{folder} has no checkpoint: give a folder that a training wrote{below}")
+    return Path(path), "" if Path(path).match(runfolders.BEST) else note
+
+
+def _named(folder: Path, snapshot: str) -> Path:
+    """Find the one checkpoint of a folder that is called so."""
+    found = sorted(folder.glob(snapshot))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:4])
+        raise UserError(f"{folder}: {len(found)} checkpoints are called {snapshot} ({names}): give the name of one")
+    if not found:
+        known = [path.name for path in sorted(folder.glob("*.pth"))]
+        raise UserError(f"{folder} has no checkpoint {snapshot}{nearest(snapshot, known)}: give the name of one")
+    return found[0]
 
 
 def named(runs: Sequence[RecordedRun]) -> list[RecordedRun]:

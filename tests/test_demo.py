@@ -28,9 +28,9 @@ import demo
 import demo_folder
 import inference
 import network
-from engine import checkpoint, demonstrate, temperature
+from engine import checkpoint, demonstrate
 from evaluation.legend import Legend
-from inference import Predictor, from_file
+from inference import Predictor, from_file, temperature
 from inference.video import VideoSink, VideoSource
 from network import guess
 from utils.errors import UserError

@@ -22,9 +22,10 @@ import inference
 import network
 import train
 from datasets import classes
-from engine import checkpoint, comparison, scoring, temperature
+from engine import checkpoint, comparison, scoring
 from engine.log import RunLog
 from engine.scored_images import ScoredImages
+from inference import temperature
 from utils.errors import UserError
 
 

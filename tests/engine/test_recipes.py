@@ -70,7 +70,7 @@ def write(path: Path, **content: Any) -> Path:
 def test_the_best_checkpoint_is_taken_or_the_one_that_is_named(tmp_path: Path) -> None:
     last, best = write(tmp_path / "r/last_checkpoint_ep5.pth"), tmp_path / "r/best_checkpoint_ep2.pth"
     found = recipes.read(tmp_path / "r")
-    assert found.checkpoint == last and "no best checkpoint yet" in found.note
+    assert found.checkpoint == last and "its last checkpoint is taken" in found.note
     write(best, config={"SEED": 4})
     assert recipes.read(tmp_path / "r").checkpoint == best and not recipes.read(tmp_path / "r").note
     assert recipes.read(tmp_path / "r", "last*").checkpoint == last == recipes.read(last).checkpoint

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import inference
-from engine.session import Run
-from evaluation.calibration import HIGHEST, LOWEST
 from inference.rule import EvalRule
 from network.weights import layouts
 from utils import digest
@@ -57,24 +55,11 @@ def of(checkpoint: Path, classes: Sequence[str], rule: EvalRule) -> tuple[float,
         )
     if names != list(classes):
         return 1.0, f"{unused} since it is of other classes"
-    if not LOWEST <= value <= HIGHEST:
-        return 1.0, f"{unused} since {value:g} is no temperature between {LOWEST:g} and {HIGHEST:g}"
+    if not 0 < value < math.inf:
+        return 1.0, f"{unused} since {value:g} is no temperature: it has to be above 0"
     line = f"certainties are calibrated with the temperature {value:.3f} of {path}"
     other = "" if trained == _plain(rule) else "; it was fitted under another way of evaluating (scales, flips, rule)"
     return value, line + other
-
-
-def of_run(run: Run) -> float:
-    """Give the temperature of an evaluation that writes certainties, and log what it is; 1 for any other."""
-    e, named = run.cfg.EVAL, run.cfg.SNAPSHOT or run.cfg.RESUME
-    if not (e.MODE and e.DUMP_CONFIDENCE):
-        return 1.0
-    if e.DUMP_FOR_AUTO_LABELLING:
-        run.log.line("certainties are the network's own: --dump_for_auto_labelling takes them as they are")
-        return 1.0
-    value, line = of(Path(named), run.spec.classes, inference.eval_rule(run.cfg))
-    run.log.line(line)
-    return value
 
 
 def _plain(rule: EvalRule) -> dict[str, Any]:

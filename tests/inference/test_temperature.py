@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-import inference
-from engine import temperature
+from inference import temperature
 from inference.rule import PLAIN
 
 
@@ -49,18 +46,3 @@ def test_what_is_of_others_is_not_used_and_said(what: str, file: Path) -> None:
     assert value == 1 and "\n" not in line
     says = {"checkpoint": "another checkpoint", "classes": "other classes", "none": "--fit writes", "value": "0 is no"}
     assert says.get(what, "cannot be read") in line
-
-
-def test_an_evaluation_reads_it_where_it_writes_certainties(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "eval_rule", lambda cfg: PLAIN)
-    lines: list[str] = []
-
-    def value(**options: Any) -> float:
-        given = {"MODE": "val", "DUMP_CONFIDENCE": True, "DUMP_FOR_AUTO_LABELLING": False} | options
-        cfg = SimpleNamespace(EVAL=SimpleNamespace(**given), SNAPSHOT=str(file), RESUME="")
-        spec, log = SimpleNamespace(classes=("a", "b")), SimpleNamespace(line=lines.append)
-        return temperature.of_run(SimpleNamespace(cfg=cfg, spec=spec, log=log))  # type: ignore[arg-type]
-
-    assert value() == 1.75 and len(lines) == 1
-    assert value(DUMP_CONFIDENCE=False) == value(MODE="") == 1 and len(lines) == 1
-    assert value(DUMP_FOR_AUTO_LABELLING=True) == 1 and "as they are" in lines[1]

@@ -37,7 +37,7 @@ def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarra
 def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
     """As `read_image`, and whether the file asks for a turn."""
     try:
-        return _read(path, upright, bits)
+        return decoded(path, read_complete(path), upright, bits)
     except PictureError:
         raise
     except UserError as error:
@@ -46,8 +46,8 @@ def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np
         raise PictureError(f"cannot read {path}: {in_short(error)}") from error
 
 
-def _read(path: str, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
-    data = read_complete(path)
+def decoded(path: str, data: bytes, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
+    """Decode what a file holds, as `read_turned` gives it; raises what its decoder raises."""
     image = _eight_bits(path, data, bits)
     image = exif.decoded_upright(image, data) if upright else exif.decoded_as_stored(image, data)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), exif.orientation(data) != 1

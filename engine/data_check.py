@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     usual = cfg.DATASET.MEAN, cfg.DATASET.STD
     title, date = f"{spec.name}: are the data all right?", datetime.now().strftime("%Y-%m-%d %H:%M")
     album = Album(reader)
-    report = DataReport(title, command, date, checked, album, samples, drawn, share, usual, TABLE)
+    report = DataReport(title, command, date, checked, album, samples, drawn, share, usual, TABLE, splits.root_of(cfg))
     write_file(out / NAME, render(report).encode())
     print("\n".join([*lines(checked), f"page: {out / NAME}", f"every file: {out / TABLE}"]))
     print(f"verdict: {verdict(checked)}", flush=True)
@@ -87,7 +87,7 @@ def _bits(cfg: Any, found: dict[str, Split]) -> int:
 
 
 def _counts(items: dict[str, list]) -> str:
-    return " and ".join(f"{len(part)} of {mode}" for mode, part in items.items()) + " images"
+    return " and ".join(f"{len(part)} {mode}" for mode, part in items.items()) + " images"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from datasets.base import Item
 from datasets.checking.check import Checked
-from datasets.checking.faults import ERROR, KINDS, WARNING, Fault
+from datasets.checking.faults import ERROR, KINDS, WARNING
 from datasets.checking.tally import SIDES, Draws, Tally
 from evaluation import pages
 from evaluation.data_pictures import Album, Panels
@@ -28,8 +28,8 @@ ROW, LEFT, RIGHT, CELL, TOP = 26, 150, 14, 26, 8  # of the chart of object sizes
 
 @dataclass(frozen=True)
 class DataReport:
-    """All that the page shows. `samples`: some items, for the eye; `draws`: of training, with the share; `facts`:
-    further tiles; `lines`: what else is to be said; `usual`: mean and deviation that the run normalizes by.
+    """All that the page shows. `samples`: some items, for the eye; `draws`: of training, with the share; `usual`:
+    mean and deviation that the run normalizes by; `root`: the folder that paths on the page start from.
     """
 
     title: str
@@ -42,6 +42,11 @@ class DataReport:
     share: float
     usual: tuple[Sequence[float], Sequence[float]]
     file_of_all: str
+    root: str = ""
+
+    def short(self, text: str) -> str:
+        """Write a text with paths on one line, those below the root from there on."""
+        return shown(text.replace(self.root.rstrip("/") + "/", "") if self.root else text)
 
 
 class Section(NamedTuple):
@@ -110,14 +115,10 @@ def section(data: DataReport, kind: str) -> Section:
     pictures: list[tuple[str, list[tuple[str, str, str]]]] = []
     for fault in kept[:LISTED]:
         if len(pictures) < DRAWN and (panels := data.album.of_fault(fault)):
-            pictures.append((_caption(fault), _panels(fault.file, panels)))
-    rows = [(fault.split, shown(fault.file), shown(fault.what)) for fault in kept[:LISTED]]
+            pictures.append((data.short(fault.file), _panels(fault.file, panels)))
+    rows = [(fault.split, data.short(fault.file), data.short(fault.what)) for fault in kept[:LISTED]]
     count = faults.counts[kind]
     return Section(faults.severity(kind), kind, row.title, row.cure, count, rows, max(0, count - len(rows)), pictures)
-
-
-def _caption(fault: Fault) -> str:
-    return shown(f"{fault.file} {fault.what}".strip())
 
 
 def _panels(name: str, found: Panels) -> list[tuple[str, str, str]]:

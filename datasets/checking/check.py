@@ -225,7 +225,7 @@ def _alike(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.Pai
         if len(first.splits) > 1 and len(second.splits) > 1:
             continue
         same = rows.digests[pair.first] == rows.digests[pair.second]
-        much = f"is {100 * pair.alike:.1f} % like{', mirrored,' if pair.mirrored else ''}"
+        much = f"is {'mirrored ' * pair.mirrored}{100 * pair.alike:.1f} % like"
         what = f"{'is the same file as' if same else much} {first.item.image}"
         kind = "duplicate" if {*first.splits} & {*second.splits} else "leak"
         if kind == "duplicate" and pair.alike < SEVERAL:

@@ -44,7 +44,7 @@ def test_clean_data_have_no_fault(few: Path, tmp_path: Path, capsys: pytest.Capt
     assert (code, rows) == (0, [])
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-1] == "verdict: fine: nothing was found"
-    assert "40 of train and 10 of val images, 4 classes" in printed.out and "images read 50/50" in printed.err
+    assert "40 train and 10 val images, 4 classes" in printed.out and "images read 50/50" in printed.err
     page = (tmp_path / "check_data.html").read_text()
     assert page.count("<img") == 12 and "What was found" not in page and "What class-uniform sampling does" in page
 

@@ -57,7 +57,8 @@ def load(
     cfg.WITHOUT_EFFECT = [*parsed.ignored, *unread_options.notes(values, parsed.given, parsed.from_files)]
     if not dry:
         told = "DATASET.NAME" in checkpoint_config and "DATASET.NAME" not in parsed.given
-        _fill_classes(cfg, f"checkpoint {cfg.RESUME or cfg.SNAPSHOT}: " if told else "")
+        if not (told and _brings_classes(cfg)):
+            _fill_classes(cfg, f"checkpoint {cfg.RESUME or cfg.SNAPSHOT}: " if told else "")
     theirs = [line for system in FOREIGN_CONFIGS for line, holds in system.problems(cfg).items() if holds]
     found = [*problems(cfg), *theirs, *unread_options.refused(values, parsed.given)]
     if found:
@@ -86,6 +87,7 @@ def parse(argv: Sequence[str], checkpoint_config: Mapping[str, Any] | None = Non
         values |= overrides
         from_files |= overrides.keys()
     _name_network(values, chosen)
+    _place_dataset(values)
     _set_window(values, line.flags, chosen)
     _count_iterations(values)
     return Parsed(values, ignored, _asked(line.flags, chosen), from_files)
@@ -150,6 +152,12 @@ def _name_network(values: dict[str, Any], chosen: Collection[str]) -> None:
     values["MODEL.ARCH"] = archs.canonical(name) if name else ""
 
 
+def _place_dataset(values: dict[str, Any]) -> None:
+    """A dataset's file is recorded by its whole path: runs that go on may start elsewhere."""
+    if values["DATASET.NAME"].lower().endswith((".yaml", ".yml")):
+        values["DATASET.NAME"] = os.path.abspath(os.path.expanduser(values["DATASET.NAME"]))
+
+
 def _set_window(values: dict[str, Any], flags: Mapping[str, Any], chosen: Collection[str]) -> None:
     """Published commands that slide have no training crop: their --crop_size is the window."""
     slides = bool(values["EVAL.MODE"]) and values["EVAL.INFERENCE_MODE"] == "sliding"
@@ -204,6 +212,19 @@ def _tree(values: dict[str, Any]) -> CfgNode:
             node = node.setdefault(parent, CfgNode())
         node[leaf] = value
     return cfg
+
+
+def _brings_classes(cfg: CfgNode) -> bool:
+    """Say whether a checkpoint that predicts new pictures was trained on a dataset's file that need not be here."""
+    import datasets
+
+    if cfg.EVAL.MODE != "folder" or cfg.DATASET.NUM_CLASSES == 0 or not cfg.DATASET.NAME.endswith((".yaml", ".yml")):
+        return False
+    try:
+        datasets.splits.find(cfg)
+    except UserError:
+        return True
+    return False
 
 
 def _fill_classes(cfg: CfgNode, teller: str) -> None:

@@ -16,8 +16,10 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets.files import some_images
-from datasets.pictures import WHOLE, PictureError, read_turned
-from datasets.reading import color_lut, label_lut, read_label, read_rgb_encoded, remap_labels, require_label
+from datasets.itemreader import ItemReader, check_size
+from datasets.pictures import WHOLE, PictureError
+from datasets.rawpixels import Piece
+from datasets.reading import read_label, require_label
 from transforms import Pipeline
 from utils import digest
 from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample
@@ -32,7 +34,8 @@ class Item(NamedTuple):
     `pseudo_label`: a network made the label, and a PseudoLabelFilter cleans it, by its `pseudo_label_confidence`
     (an 8-bit map of its probability) and the `coarse_label` that a person drew. `size`: (H, W) by a list.
     `condition`: weather or light that scores are told apart by. `exif_turned`: the image is turned by its EXIF tag,
-    since there is no label over the stored pixels, or one over the turned ones.
+    since there is no label over the stored pixels, or one over the turned ones. `spec`: what its label's values mean,
+    where that is not what the dataset's do. `piece`: the part of the image that this item is.
     """
 
     image: str
@@ -45,6 +48,8 @@ class Item(NamedTuple):
     size: tuple[int, int] | None = None
     condition: str = ""
     exif_turned: bool = False
+    spec: DatasetSpec | None = None
+    piece: Piece | None = None
 
 
 def unlabeled(images: Path) -> list[Item]:
@@ -151,12 +156,10 @@ class SegmentationDataset(Dataset):
     filter_pseudo_labels: PseudoLabelFilter | None = None
     notes: tuple[str, ...] = ()
     image_bits: int = WHOLE
-    _tables: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
-    _color_to_id: np.ndarray | None = field(init=False, repr=False)
+    _reader: ItemReader = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._color_to_id = color_lut(self.spec.color_to_id) if self.spec.color_to_id else None
-        self._tables = (label_lut(self.spec), label_lut(self.spec, train_ids=True))
+        self._reader = ItemReader(self.spec, self.image_bits)
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -169,17 +172,9 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Sample:
         index, crop_center, seed, short = as_request(draw)
         item = self.items[index]
-        image, turned = read_turned(item.image, item.exif_turned, self.image_bits)
-        if item.size is not None and item.size != image.shape[:2]:
-            raise UserError(
-                f"{item.image} is {image.shape[1]}x{image.shape[0]} pixels, its list says {item.size[1]}x{item.size[0]}"
-            )
+        image, turned = self._reader.image(item)
         label = self.label(index)
-        if label is not None and label.shape != image.shape[:2]:
-            raise UserError(
-                f"{item.label} is {label.shape[1]}x{label.shape[0]} pixels, "
-                f"its image {item.image} {image.shape[1]}x{image.shape[0]}"
-            )
+        check_size(item, image, label)
         sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), crop_center, short)
         sample = self.transform(sample, random.Random(seed))
         sample.turned = turned
@@ -194,22 +189,16 @@ class SegmentationDataset(Dataset):
         item = self.items[index]
         if item.label is None:
             return None
-        label = self._mapped(item.label, item.train_ids)
+        label = self._reader.label(item)
         if self.filter_pseudo_labels is not None and item.pseudo_label:
             place = item.pseudo_label_confidence
             confidence = read_label(place) if place else None
-            coarse = self._mapped(item.coarse_label, False) if item.coarse_label else None
+            coarse = self._reader.mapped(item, item.coarse_label, False) if item.coarse_label else None
             for other, path in ((confidence, place), (coarse, item.coarse_label)):
                 if other is not None and other.shape != label.shape:
                     raise UserError(f"{path} and {item.label} differ in size")
             self.filter_pseudo_labels(label, confidence, coarse, self.spec.ignore_label)
         return label
-
-    def _mapped(self, path: str, train_ids: bool | None) -> np.ndarray:
-        assert train_ids is not None, f"nobody has said what ids {path} holds"
-        rgb = self._color_to_id
-        values = read_label(path) if rgb is None else read_rgb_encoded(path, rgb, self.spec.name)
-        return remap_labels(values, self._tables[train_ids], path, self.spec)
 
 
 def as_request(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> CropRequest:

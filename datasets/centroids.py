@@ -116,7 +116,9 @@ def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int,
     for index in indices:
         item = dataset.items[index]
         files = [_stamp(path) for path in (item.label, item.pseudo_label_confidence, item.coarse_label)]
-        digest.update(json.dumps([index, item.train_ids, files]).encode())
+        more = [item.piece.rows, item.piece.columns] if item.piece else []
+        more += [sorted(item.spec.values().items()), repr(item.spec.color_to_id)] if item.spec else []
+        digest.update(json.dumps([index, item.train_ids, files, *more]).encode())
     return digest.hexdigest()
 
 

@@ -25,9 +25,11 @@ def of_table(
     return DatasetSpec(name, names, palette, id_to_train=of_values, train_to_id=ids, **more)
 
 
-def spec_of(name: str, names: Sequence[str], ids: Sequence[int]) -> DatasetSpec:
-    """Describe classes that a file names, in colors unlike each other; without `ids` their labels hold train ids."""
-    colors = distinct(len(names))
+def spec_of(name: str, names: Sequence[str], ids: Sequence[int], given: Sequence[Color] = ()) -> DatasetSpec:
+    """Describe classes that a file names, in the colors `given` or, where they are not as many, in some unlike each
+    other; without `ids` their labels hold train ids.
+    """
+    colors = tuple(given) if len(given) == len(names) else distinct(len(names))
     if not ids:
         return DatasetSpec(name, tuple(names), colors)
     return of_table(name, zip(names, colors, strict=True), ids)

@@ -30,6 +30,7 @@ class DatasetEntry:
     - `adjacent_frames(root, cfg)`: the frames beside labeled ones that --maxSkip adds.
     - `complete(item)`: an item of a list, with what its path says of it.
     - `label_files(root, cfg)`: {folder: labels} of training and validation, which together say what ids they hold.
+    - `home`: the folder where neither --data_root nor `root` names one. `modes`: the splits that it has.
     - `val_size`: long edge at which images are validated where --pre_size does not say otherwise; 0: as they are.
     - `reads`, `reads_in_training`: options of DATASET that other datasets do not have. There they are refused.
     """
@@ -37,6 +38,8 @@ class DatasetEntry:
     spec: DatasetSpec
     items: Callable[[str, str, Any], Sequence[Item] | Split]
     root: str = ""
+    home: str = ""
+    modes: tuple[str, ...] = ("train", "val", "test")
     read_spec: Callable[[str, Any], DatasetSpec] | None = None
     resolve: Callable[[str, Any], None] | None = None
     prepare: Callable[[str, str, Any], None] | None = None

@@ -23,7 +23,7 @@ SPEC = replace(cityscapes.SPEC, name="folder")
 # Folders of a mode, as it is called here and elsewhere.
 _MODES = ("train", "training", "val", "valid", "validation", "test", "testing")
 # Endings that an image and its label do not share.
-_ENDINGS = (
+ENDINGS = (
     "_leftImg8bit", "_gtFine_labelIds", "_gtFine_labelTrainIds", "_gtCoarse_labelIds", "_gtCoarse_labelTrainIds",
     "_rgb_anon", "_gt_labelIds", "_gt_labelTrainIds", "_labelIds", "_labelTrainIds", "_L",
 )  # fmt: skip
@@ -43,7 +43,7 @@ def split(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
 
 def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: str, results: str) -> list[Item]:
     root, paths = Path(images), seen.paths
-    names = unique_names([_name_choices(path.relative_to(root)) for path in paths])
+    names = unique_names([name_choices(path.relative_to(root)) for path in paths])
     if not labels:
         return [Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, names, strict=True)]
     # Pseudo-labels say what they hold, and are called as `tree` calls their images.
@@ -113,7 +113,7 @@ def _folder(path: str, what: str) -> Path:
     raise UserError(f"the folder of {what} {path} does not exist{around}")
 
 
-def _name_choices(path: Path) -> list[str]:
+def name_choices(path: Path) -> list[str]:
     """ "x" and "city__x_png"; none from which a sink would cut an ending ("x.png" of x.png.jpg)."""
     flat = "__".join([*path.parts[:-1], f"{path.stem}_{path.suffix[1:]}"])
     return [path.stem, flat] if file_stem(path.stem) == path.stem else [flat]
@@ -121,7 +121,7 @@ def _name_choices(path: Path) -> list[str]:
 
 def _key(path: Path) -> str:
     stem = path.stem
-    for ending in _ENDINGS:
+    for ending in ENDINGS:
         if stem.endswith(ending):
             return stem[: -len(ending)]
     return stem

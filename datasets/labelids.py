@@ -45,6 +45,16 @@ def undecided(items: Sequence[Item]) -> list[str]:
     return [item.label for item in items if item.label is not None and item.train_ids is None]
 
 
+def places(
+    sources: Mapping[str, Sequence[str]], undecided: Sequence[str], spec: DatasetSpec
+) -> Mapping[str, Sequence[str]]:
+    """Name what is looked at: of `sources` (list or folder: files) those that nobody speaks for, else `undecided`."""
+    looked_at = {
+        source: [file for file in files if holds_train_ids(file, spec) is None] for source, files in sources.items()
+    }
+    return looked_at or {str(Path(undecided[0]).parent): undecided}
+
+
 def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
     """Guess the convention of the labels of all `places` (list or folder: files), by the values of some of each.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
 import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from datasets import exif
 from datasets.decoding import decode, head_of
@@ -17,6 +19,7 @@ WHOLE = 16  # bits of a file that uses all of its range
 LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
 
 _BYTES, _ANY_BITS = (cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | more for more in (0, cv2.IMREAD_ANYDEPTH))
+_SAMPLES, _EXTRA, _UNSPECIFIED, _ALPHA = 277, 338, 0, 1  # tags of TIFF files, and values of the second
 _USED = (8, 10, 12, 14)  # bits that cameras and instruments have, below the 16 of the file
 
 
@@ -48,6 +51,7 @@ def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np
 
 def decoded(path: str, data: bytes, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
     """Decode what a file holds, as `read_turned` gives it; raises what its decoder raises."""
+    check_bands(path, data)
     image = _eight_bits(path, data, bits)
     image = exif.decoded_upright(image, data) if upright else exif.decoded_as_stored(image, data)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), exif.orientation(data) != 1
@@ -60,6 +64,12 @@ def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
     values = _decoded(path, _ANY_BITS, data)
     if values.dtype == np.uint8:
         return values
+    values = _within(path, values, bits)
+    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+
+
+def _within(path: str, values: np.ndarray, bits: int) -> np.ndarray:
+    """Give values as uint16. PictureError where they are no whole numbers, and for values beyond `bits`."""
     values = _whole_numbers(path, values)
     used = bits_of_value(int(values.max()))
     if used > (bits or WHOLE) or (not bits and used < WHOLE):
@@ -67,7 +77,20 @@ def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
             f"{path} has values up to {values.max()}, {used} of 16 bits, others of these pictures {bits or 8}: "
             f"give --image_bits {used}, which holds for all of them"
         )
-    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+    return values
+
+
+def decode_any(path: str, data: bytes) -> np.ndarray:
+    """Decode to (H, W, 3) BGR of uint8 or uint16, as many bits as the file has."""
+    if not _may_be_deep(data):
+        return _decoded(path, _BYTES, data)
+    values = _decoded(path, _ANY_BITS, data)
+    return values if values.dtype == np.uint8 else _whole_numbers(path, values)
+
+
+def reduced(path: str, values: np.ndarray, bits: int) -> np.ndarray:
+    """Give values of 16 bits as uint8, as `read_image` does."""
+    return (_within(path, values, bits) >> ((bits or WHOLE) - 8)).astype(np.uint8)
 
 
 def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
@@ -75,6 +98,28 @@ def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
     if values is None:
         raise PictureError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image{_unusual(data)}")
     return values
+
+
+def check_bands(path: str, data: bytes) -> None:
+    """Raise PictureError for a TIFF of other bands than gray or RGB, with or without transparency.
+
+    A decoder would take the first of them for colors, or one that is no transparency for it, and say nothing.
+    """
+    if data[:4] not in exif.TIFF:
+        return
+    try:
+        tags = ImageFileDirectory_v2(data[: 16 if data[:4] in exif.TIFF[2:] else 8])
+        stream = io.BytesIO(data)
+        stream.seek(tags.next)
+        tags.load(stream)
+        bands, extra = int(tags.get(_SAMPLES, 1)), tags.get(_EXTRA, (_ALPHA,))
+    except Exception:  # a broken head: the decoder says so
+        return
+    if bands > 4 or (bands in (2, 4) and _UNSPECIFIED in extra):
+        raise PictureError(
+            f"{path} has {bands} bands; an image has 1 (gray) or 3 (red, green, blue), or these and transparency: save "
+            "the three that networks are to see"
+        )
 
 
 def _may_be_deep(data: bytes) -> bool:
@@ -139,7 +184,12 @@ def range_note(bits: int, highest: int) -> str:
 
 def turned(paths: Sequence[str]) -> int:
     """Count how many of some pictures ask for a turn, by their heads."""
-    return sum(exif.orientation(_head(path, 1 << 16)) != 1 for path in paths)
+    return sum(orientation_of(path) != 1 for path in paths)
+
+
+def orientation_of(path: str) -> int:
+    """Read the turn that a picture asks for, 1 to 8, by its head."""
+    return exif.orientation(_head(path, 1 << 16))
 
 
 def _head(path: str, length: int = 32) -> bytes:

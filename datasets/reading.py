@@ -61,9 +61,13 @@ def read_label(path: str) -> np.ndarray:
     return ids_in(read_complete(path), path)
 
 
-def color_lut(color_to_id: Mapping[tuple[int, int, int], int]) -> np.ndarray:
-    """Tabulate one more than the value of color R * 65536 + G * 256 + B, 0 where it has none: (2^24,) uint8."""
-    table = np.zeros(1 << 24, np.uint8)  # zeros cost no memory until they are read
+def color_lut(color_to_id: Mapping[tuple[int, int, int], int], rest: int = -1) -> np.ndarray:
+    """Tabulate one more than the value of color R * 65536 + G * 256 + B, 0 where it has none: (2^24,) uint8.
+
+    `rest`: the value of all other colors.
+    """
+    # Zeros cost no memory until they are read.
+    table = np.zeros(1 << 24, np.uint8) if rest < 0 else np.full(1 << 24, rest + 1, np.uint8)
     for (red, green, blue), value in color_to_id.items():
         table[(red << 16) | (green << 8) | blue] = value + 1
     return table
@@ -123,7 +127,10 @@ def label_lut(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
     `train_ids`: the files hold train ids although the dataset's own hold others.
     """
     values = spec.values(train_ids)
-    table = np.full(256 if max(values) < 256 else 1 << 16, UNMAPPED, np.int16)
+    if spec.ignores_rest:
+        table = np.full(1 << 16, spec.ignore_label, np.int16)
+    else:
+        table = np.full(256 if max(values) < 256 else 1 << 16, UNMAPPED, np.int16)
     table[list(values)] = list(values.values())
     return table
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from datasets import adjacent, folder, labelids, lists
 from datasets.base import Split
 from datasets.entry import DatasetEntry
+from datasets.own import entry as own
 from datasets.registry import DATASETS
 from options.table import OPTIONS
 from utils.contracts import DatasetSpec
@@ -18,16 +18,23 @@ from utils.errors import UserError, nearest
 
 
 def find(dataset: Any) -> DatasetEntry:
-    """Find the entry of a dataset given by its name or by a config that names it; UserError for an unknown name."""
+    """Find the entry of a dataset given by its name, by a file that describes it, or by a config that names either.
+
+    UserError for an unknown name, and for what does not fit in the file.
+    """
     name = dataset if isinstance(dataset, str) else dataset.DATASET.NAME
+    if own.is_file(name):
+        return own.of(name)
     if name not in DATASETS:
-        raise UserError(f"unknown --dataset {name!r}{nearest(name, DATASETS)}; known: {', '.join(DATASETS)}")
+        known = f"known: {', '.join(DATASETS)}, and FILE.yaml that describes one"
+        raise UserError(f"unknown --dataset {name!r}{nearest(name, DATASETS)}; {known}")
     return DATASETS[name]
 
 
 def root_of(cfg: Any) -> str:
     """Name the dataset's folder."""
-    return cfg.DATASET.ROOT or cfg.DATASET.get(find(cfg).root or "ROOT") or "."
+    entry = find(cfg)
+    return cfg.DATASET.ROOT or cfg.DATASET.get(entry.root or "ROOT") or entry.home or "."
 
 
 def spec(dataset: Any) -> DatasetSpec:
@@ -79,12 +86,25 @@ def load(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
         sources = {path: lists.labels(path, root) for path in (c.LIST_TRAIN, c.LIST_VAL) if path}
         return _with_label_ids(cfg, split, sources, ranks)
     if entry.prepare is not None:
-        if ranks.local_rank == 0:  # on every machine, since its disk may be its own
-            entry.prepare(root, mode, cfg)
-        ranks.barrier()
+        _prepare(entry, cfg, mode, ranks)
     items = entry.items(root, mode, cfg)
     split = items if isinstance(items, Split) else Split.plain(items)
     return _with_label_ids(cfg, split, entry.label_files(root, cfg) if entry.label_files else {}, ranks)
+
+
+def _prepare(entry: DatasetEntry, cfg: Any, mode: str, ranks: DistributedContext) -> None:
+    """Make the files that are not there, once on every machine, since its disk may be its own.
+
+    A UserError of one of these processes is raised on all: nobody waits.
+    """
+    failed = ""
+    if ranks.local_rank == 0:
+        try:
+            entry.prepare(root_of(cfg), mode, cfg)  # type: ignore[misc]
+        except UserError as error:
+            failed = str(error)
+    if failed := next(filter(None, ranks.gather(failed)), ""):
+        raise UserError(failed)
 
 
 def load_folder(cfg: Any, ranks: DistributedContext) -> Split:
@@ -101,11 +121,7 @@ def _with_label_ids(cfg: Any, split: Split, sources: Mapping[str, Sequence[str]]
         return split
     if cfg.EVAL.LABEL_IDS != "auto":
         return labelids.resolve(split, labelids.Guess(cfg.EVAL.LABEL_IDS == "train", ""))
-    looked_at = {
-        source: [file for file in files if labelids.holds_train_ids(file, classes) is None]
-        for source, files in sources.items()
-    }
-    looked_at = looked_at or {str(Path(undecided[0]).parent): undecided}
+    looked_at = labelids.places(sources, undecided, classes)
     return labelids.resolve(split, from_main(ranks, lambda: labelids.look(looked_at, classes)))
 
 

@@ -134,7 +134,7 @@ def _changes(
     before = config.as_written(metadata.recorded(content, path))
     changed = {key: (before[key], options[key]) for key in options if key in before and before[key] != options[key]}
     for key in ("DATASET.NAME", "SEED", "OPTIM.NAME"):
-        if key in changed:
+        if key in changed and not (key == "DATASET.NAME" and _moved(*changed[key])):
             was, now = changed[key]
             raise UserError(f"--resume {path}: {key} was {was}, now {now}; keep it, or start anew with --snapshot")
     _check_place(content, before, options, ranks, path)
@@ -144,6 +144,11 @@ def _changes(
     without = ", ".join(text for key, text in shown.items() if key in ignored)
     parts = {"changed options": effective, "changed, without effect on what goes on here": without}
     return "".join(f"\n{title}: {text}" for title, text in parts.items() if text)
+
+
+def _moved(was: str, now: str) -> bool:
+    """Say whether a dataset's file lies elsewhere now; its classes are compared anyway."""
+    return Path(was).name == Path(now).name and Path(now).suffix.lower() in (".yaml", ".yml")
 
 
 def _check_place(

@@ -57,6 +57,7 @@ class Run:
             "num_classes": self.cfg.DATASET.NUM_CLASSES,
             "class_names": list(self.spec.classes),
             "class_ids": classes.ids_of(self.spec),
+            "class_colors": [[*color] for color in self.spec.palette],
             "mean_iu": mean_iu,
             "command": self.command,
             "config": config.flat(self.cfg),
@@ -130,7 +131,8 @@ def load_for_evaluation(run: Run, net: torch.nn.Module, start: Start) -> None:
             f"note: the trunk takes sides of a multiple of {net.multiple}: others, be they smaller, are padded inside"
         )
     has_labels = run.cfg.EVAL.MODE != "folder" or run.cfg.EVAL.LABELS
-    if has_labels and (odd := classes.other_names(report.weights.class_names, run.spec)):
+    theirs = report.weights.class_names
+    if has_labels and (odd := classes.other_count(theirs, run.spec) or classes.other_names(theirs, run.spec)):
         places = "--dataset, --classes and --data_root"
         raise UserError(f"{start.path} was trained on other classes: {odd}; check {places}")
     if odd := classes.other_ids(report.weights.class_ids, run.spec):

@@ -43,7 +43,7 @@ class Album(NamedTuple):
 
     def image(self, item: Item) -> np.ndarray:
         """Read (H, W, 3) uint8."""
-        return read_image(item.image, item.exif_turned, self.reader.bits)
+        return self.reader.image_of(item)
 
     def pair(self, item: Item) -> Panels:
         """Draw an image, and under its label where it has one of its size."""

@@ -86,7 +86,8 @@ def classes_of(cfg: CfgNode, weights: Weights) -> DatasetSpec:
             raise
         spec = None
     if spec is None or (names and tuple(names) != spec.classes):
-        return classes.spec_of(f"{data.NAME} (as in {Path(cfg.SNAPSHOT).name})", names, weights.class_ids)
+        name = f"{Path(data.NAME).stem} (as in {Path(cfg.SNAPSHOT).name})"
+        return classes.spec_of(name, names, weights.class_ids, weights.class_colors)
     if data.NUM_CLASSES != spec.num_classes:
         raise UserError(
             f"{cfg.SNAPSHOT} has {data.NUM_CLASSES} classes, {data.NAME} {spec.num_classes}: name theirs with --dataset"

@@ -158,8 +158,7 @@ def _asked(place: str, argv: list[str], run: Values, more: tuple[str, ...] = ())
         given += [] if isinstance(value, bool) or value == "None" else [f"--{name}", *str(value).split()]
     try:
         options = config.flat(config.load([*given, *more], dry=True))
-        if (name := options["DATASET.NAME"]) not in datasets.DATASETS:
-            raise UserError(f"unknown --dataset {name!r}{nearest(name, datasets.DATASETS)}")
+        datasets.splits.find(options["DATASET.NAME"])
     except UserError as error:
         raise UserError(f"{place}: {'; '.join(str(error).splitlines())}") from None
     return options

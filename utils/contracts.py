@@ -94,6 +94,7 @@ class DatasetSpec:
     `also_train_ids`: files may hold train ids in place of these values, as Cityscapes' converted ones do.
     `train_to_id` is the way back for submissions, `categories` the category of each class (empty: none),
     `palette` an RGB color a class. `color_to_id`: labels are RGB-encoded, and which color stands for which label value.
+    `ignores_rest`: values and colors that are none of these are ignored, not refused.
     """
 
     name: str
@@ -105,6 +106,7 @@ class DatasetSpec:
     train_to_id: tuple[int, ...] = ()
     categories: tuple[str, ...] = ()
     color_to_id: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    ignores_rest: bool = False
 
     @property
     def num_classes(self) -> int:

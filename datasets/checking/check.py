@@ -214,15 +214,19 @@ def _pairs(every: Sequence[Subject], rows: _Rows, notes: list[str]) -> list[dupl
 
 def _alike(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.Pair]) -> Iterator[Fault]:
     """Tell of images that are in two splits, or nearly, and of those that a split has several times."""
-    both = [subject for subject in every if len(subject.splits) > 1]
+    splits: dict[str, dict[str, None]] = {}
+    for subject in every:
+        splits.setdefault(subject.item.image, {}).update(dict.fromkeys(subject.splits))
+    both = [subject for subject in every if len(splits[subject.item.image]) > 1]
     if len(both) > 1 and len(both) == len(every):  # a folder without splits, or a list given twice
-        yield Fault("leak", both[0].where, "", f"all {len(both)} images are listed in both", both[0].item)
+        where = " and ".join(splits[both[0].item.image])
+        yield Fault("leak", where, "", f"all {len(both)} images are listed in both", both[0].item)
         both = []
-    for subject in both:
-        yield Fault("leak", subject.where, subject.item.image, "is listed in both", subject.item)
+    for item in {subject.item.image: subject.item for subject in both}.values():
+        yield Fault("leak", " and ".join(splits[item.image]), item.image, "is listed in both", item)
     for pair in pairs:
         first, second = every[pair.first], every[pair.second]
-        if len(first.splits) > 1 and len(second.splits) > 1:
+        if first.item.image == second.item.image or (len(first.splits) > 1 and len(second.splits) > 1):
             continue
         same = rows.digests[pair.first] == rows.digests[pair.second]
         much = f"is {'mirrored ' * pair.mirrored}{100 * pair.alike:.1f} % like"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from datasets.checking.faults import Fault
 from datasets.checking.stored import COLOR, Stored, stored_labels
 from datasets.checking.tally import Holds, holds, light_of
 from datasets.decoding import head_of
+from datasets.itemreader import ItemReader
 from datasets.pictures import decoded
 from datasets.reading import read_complete
 from utils.contracts import DatasetSpec
@@ -77,8 +78,16 @@ class Reader:
     tile: int
 
     @cached_property
-    def _labels(self) -> Stored:
-        return stored_labels(self.spec)
+    def _known(self) -> dict[int, Stored]:
+        return {}
+
+    def stored(self, item: Item) -> Stored:
+        """Give what the values of an item's label mean: sets that were put together have each their own."""
+        spec = item.spec or self.spec
+        found = self._known.get(id(spec))
+        if found is None or found.spec is not spec:
+            found = self._known[id(spec)] = stored_labels(spec)
+        return found
 
     def read(self, subject: Subject) -> Read:
         """Read an item's files, each once."""
@@ -87,7 +96,12 @@ class Reader:
     def label_of(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
         """Read a label anew, for its picture: (H, W) uint8 train ids, and bool where it has a value without a class."""
         assert item.label is not None
-        return self._labels.decoded(read_complete(item.label), item)[:2]
+        data = read_complete(item.label) if item.piece is None else b""
+        return self.stored(item).decoded(data, item)[:2]
+
+    def image_of(self, item: Item) -> np.ndarray:
+        """Read an image anew, for its picture: (H, W, 3) uint8."""
+        return ItemReader(self.spec, self.bits).image(item)[0]
 
 
 class _Reading:
@@ -102,6 +116,21 @@ class _Reading:
         self.faults.append(Fault(kind, self.subject.where, file, what, item, move=move))
 
     def read(self) -> Read:
+        return self.read_piece() if self.item.piece is not None else self.read_files()
+
+    def read_piece(self) -> Read:
+        """Read a piece of a huge image; the raw pixels that it is read from say nothing of the file."""
+        empty = Read(self.subject, self.faults)
+        try:
+            image = self.reader.image_of(self.item)
+        except Exception as error:
+            self.fault("unreadable-image", self.item.image, _reason(error, self.item.image), shown=False)
+            return empty
+        size, small = (image.shape[0], image.shape[1]), duplicates.small(image)
+        read = empty._replace(image=Seen(size, 0, b"", small, light_of(image), bool((image == image[0, 0]).all())))
+        return read if self.item.label is None else self._label(b"", image, read)
+
+    def read_files(self) -> Read:
         picture = self._bytes(self.item.image, "unreadable-image")
         image = self._image(picture) if picture else None
         seen = self._seen(image, picture) if image is not None and picture else None
@@ -171,7 +200,7 @@ class _Reading:
         path = str(self.item.label)
         self._of_label_file(data, path)
         try:
-            label, unmapped, values = self.reader._labels.decoded(data, self.item)
+            label, unmapped, values = self.reader.stored(self.item).decoded(data, self.item)
         except Exception as error:
             reason = _reason(error, path)
             self.fault("color-label" if COLOR in reason else "unreadable-label", path, reason, shown=COLOR in reason)
@@ -233,9 +262,9 @@ def _place(unmapped: np.ndarray) -> str:
 
 def subjects(splits: dict[str, list[Item]]) -> Iterator[Subject]:
     """Give each item once, with the splits that it is in, in their order."""
-    where: dict[tuple[str, str | None], dict[str, Item]] = {}
+    where: dict[tuple[Any, ...], dict[str, Item]] = {}
     for split, items in splits.items():
         for item in items:
-            where.setdefault((item.image, item.label), {}).setdefault(split, item)
+            where.setdefault((item.image, item.label, item.piece), {}).setdefault(split, item)
     for found in where.values():
         yield Subject(next(iter(found.values())), tuple(found))

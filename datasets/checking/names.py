@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets.checking.faults import Fault
 from datasets.checking.look import Subject
 from datasets.files import EXTENSIONS, is_hidden
+from datasets.own.cache import STAMPS
 
 # Pictures that cameras and programs write, and that no reader here decodes.
 _OTHERS = (".heic", ".heif", ".avif", ".jp2", ".gif", ".jfif", ".tga", ".dng", ".cr2", ".nef", ".arw", ".raw", ".jxl")
@@ -48,7 +49,7 @@ def without_image(subjects: Sequence[Subject]) -> Iterator[Fault]:
     used = {label for label, _ in pairs}
     images = _stems_beside(subjects)
     for folder, where in _folders((label, s.where) for label, s in pairs).items():
-        names = _names(folder)
+        names = [] if _is_cache(folder) else _names(folder)
         kinds = {_ending(name) for name in names if str(folder / name) in used}
         for name in names:
             own = str(folder / name) not in used and Path(name).suffix.lower() in EXTENSIONS
@@ -71,6 +72,11 @@ def _folders(files: Iterable[tuple[str, str]]) -> dict[Path, str]:
     for file, where in files:
         found.setdefault(Path(file).parent, where)
     return found
+
+
+def _is_cache(folder: Path) -> bool:
+    """Say whether labels were drawn into a folder from files of objects: older ones stay there."""
+    return any((place / STAMPS).exists() for place in (folder, folder.parent))
 
 
 def _names(folder: Path) -> list[str]:

@@ -31,7 +31,7 @@ class Weights:
     `optimizer`: state dict of a torch optimizer, indexed by the parameters' positions; `optimizer_names`: theirs, in
     that order. `momentum(path)`: of weights whose training counts in iterations and has its optimizer in a file beside
     `path`, what that holds; UserError where there is none. `mean_iu`: a share in [0, 1] or percent, as the file has it.
-    `class_ids`: label value of each class, empty where nobody has recorded it.
+    `class_ids`: label value of each class, `class_colors` its color; empty where nobody has recorded it.
     `options`: {config key: value} that go with the network, "" for one that has to be asked for, by `question`.
     `notes`: what of the file was left, and why.
     """
@@ -48,6 +48,7 @@ class Weights:
     momentum: Callable[[Path], Momentum] | None = None
     class_names: tuple[str, ...] = ()
     class_ids: tuple[int, ...] = ()
+    class_colors: tuple[tuple[int, int, int], ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     question: str = "give --arch"
     notes: tuple[str, ...] = ()

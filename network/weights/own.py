@@ -17,6 +17,9 @@ def parse(content: Any, ema: bool = True) -> Weights | None:
     right = isinstance(ids, (list, tuple)) and all(isinstance(value, int) and value >= 0 for value in ids)
     if not right or len({*ids}) < len(ids):
         raise UserError(f"its class_ids are no label values, one a class, but {ids!r}")
+    colors = content.get("class_colors") or ()
+    if not isinstance(colors, (list, tuple)) or not all(map(_is_color, colors)):
+        raise UserError(f"its class_colors are no [R, G, B], one a class, but {str(colors)[:60]}")
     averaged = tensors(content.get("ema")) if ema else {}
     return Weights(
         state=averaged or tensors(content.get("net")),
@@ -25,9 +28,16 @@ def parse(content: Any, ema: bool = True) -> Weights | None:
         num_classes=len(content.get("class_names") or ()) or None,
         class_names=tuple(map(str, content.get("class_names") or ())),
         class_ids=tuple(ids),
+        class_colors=tuple((red, green, blue) for red, green, blue in colors),
         epoch=int(number(content.get("epoch"))),
         mean_iu=number(content.get("mean_iu")),
         command=str(content.get("command") or ""),
         optimizer=content.get("optimizer") or {},
         optimizer_names=tuple(map(str, content.get("optimizer_names") or ())),
     )
+
+
+def _is_color(color: Any) -> bool:
+    """Say whether this is a color [R, G, B] of whole numbers from 0 to 255."""
+    parts = color if isinstance(color, (list, tuple)) else ()
+    return len(parts) == 3 and all(isinstance(part, int) and 0 <= part <= 255 for part in parts)

@@ -209,3 +209,29 @@ def test_all_processes_count_what_each_has_left_out(tmp_path: Path) -> None:
     seen = loader.seen(Two())
     assert "b.png is empty" in seen.left_out and seen.note == "2 of 3 pictures could not be read and are left out"
     assert "3 of 3 pictures carry a turn (EXIF): read as they are stored" in seen.lines[2]
+
+
+def banded(path: Path, bands: int, extra: int | None) -> str:
+    """A TIFF of 4 x 4 pixels of so many bands; `extra`: what the fourth is said to be (0: nothing, 2: transparency)."""
+    tags = [(256, 3, 1, 4), (257, 3, 1, 4), (259, 3, 1, 1), (262, 3, 1, 2 if bands > 2 else 1), (277, 3, 1, bands)]
+    tags += [(278, 3, 1, 4), (279, 4, 1, 16 * bands)] + ([(338, 3, 1, extra)] if extra is not None else [])
+    count = len(tags) + 2
+    end = 8 + 2 + 12 * count + 4
+    bits = (258, 3, bands, end if bands > 2 else 0x0008_0008)
+    tags = sorted([*tags, bits, (273, 4, 1, end + 2 * bands)])
+    data = b"II*\0" + struct.pack("<IH", 8, count)
+    data += b"".join(struct.pack("<HHII", *tag) for tag in tags) + struct.pack("<I", 0)
+    path.write_bytes(data + struct.pack("<H", 8) * bands + bytes(range(16 * bands)))
+    return str(path)
+
+
+@pytest.mark.parametrize(("bands", "extra"), [(4, 0), (5, None), (7, 0), (2, 0)])
+def test_other_bands_than_colors_are_refused(tmp_path: Path, bands: int, extra: int | None) -> None:
+    with pytest.raises(PictureError, match=f"x.tif has {bands} bands; an image has 1 .gray. or 3"):
+        read_image(banded(tmp_path / "x.tif", bands, extra))
+
+
+@pytest.mark.parametrize(("bands", "extra"), [(3, None), (4, 2), (4, None)])
+def test_transparency_is_no_band(tmp_path: Path, bands: int, extra: int | None) -> None:
+    image = read_image(banded(tmp_path / "x.tif", bands, extra))
+    assert image[0, 0].tolist() == [0, 1, 2] or bands == 4 and image.shape == (4, 4, 3)

@@ -70,3 +70,26 @@ def test_labels_that_lack_are_all_told(data: Path, capsys: pytest.CaptureFixture
         label_of(data, i, 6).unlink()
     assert check_data.main(words(data)) == 1
     assert "images without a label: 3 (missing-label)" in capsys.readouterr().out
+
+
+def test_a_dataset_that_a_file_describes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its images are parted by a seed and cut into pieces; those without label are told, all of them."""
+    every = data / "all"
+    for i in range(6):
+        for kind, path in (("images", image_of(data, i, 6)), ("masks", label_of(data, i, 6))):
+            (every / kind).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, every / kind)
+    classes = "".join(f"  - {{name: {name}}}\n" for name in ("ground", "car", "water", "lamp"))
+    text = f"images: images\nlabels: {{kind: gray, path: masks}}\nclasses:\n{classes}splits: {{percent: {{train: 50, val: 50}}}}\n"
+    (every / "drawn.yaml").write_text(text)
+    line = ["--dataset", str(every / "drawn.yaml"), "--out", str(data / "out"), "--strict"]
+    assert check_data.main(line) == 0
+    assert "3 train and 3 val images, 4 classes" in capsys.readouterr().out
+    (every / "drawn.yaml").write_text(f"{text}cut: 50\n")
+    assert check_data.main([*line, "--accept", "class-absent"]) == 0
+    assert "12 train and 12 val images" in capsys.readouterr().out
+    (every / "drawn.yaml").write_text(text)
+    for i in (1, 4):
+        (every / "masks" / f"000{i}.png").unlink()
+    assert check_data.main(line) == 1
+    assert "images without a label: 2 (missing-label)" in capsys.readouterr().out

@@ -63,6 +63,27 @@ def test_label_values_are_those_of_the_file(made: Make, ids: list[int], names: l
     assert spec.values() == {255: 255} | right
 
 
+@pytest.mark.parametrize("colors", [[[1, 2, 3], [4, 5, 6], [7, 8, 9]], []])
+def test_colors_are_those_of_the_file_though_the_dataset_is_gone(made: Make, tmp_path: Path, colors: list) -> None:
+    """A dataset's file that a training was started with need not be where masks of new pictures are made."""
+    path = made([1, 2, 3], class_colors=colors)
+    content = checkpoint.load(path)
+    content["config"]["DATASET.NAME"] = str(tmp_path / "streets.yaml")
+    checkpoint.save(content, path)
+    spec = from_file.build(["--eval", "folder", "--eval_folder", ".", "--snapshot", str(path)]).spec
+    assert spec.name == "streets (as in own.pth)" and spec.classes == tuple(NAMES) and spec.train_to_id == (1, 2, 3)
+    assert spec.palette == tuple(map(tuple, colors)) or (not colors and len({*spec.palette}) == 3)
+    with pytest.raises(UserError, match="own.pth: --dataset: .*/streets.yaml is not there"):
+        config.load(["--eval", "val", "--snapshot", str(path)], {"DATASET.NAME": str(tmp_path / "streets.yaml")})
+
+
+@pytest.mark.parametrize("colors", [[[1, 2]], [[1, 2, 300]], "red"])
+def test_colors_that_are_none(made: Make, colors: object) -> None:
+    words = ["--eval", "folder", "--eval_folder", ".", "--snapshot", str(made([1, 2, 3], class_colors=colors))]
+    with pytest.raises(UserError, match=r"its class_colors are no \[R, G, B\], one a class, but"):
+        from_file.build(words)
+
+
 def test_two_lines_of_another_program(made: Make, tmp_path: Path) -> None:
     predictor = inference.load(made([4, 5, 6]))
     (prediction,) = predictor([np.zeros((32, 48, 3), np.uint8)])

@@ -17,7 +17,15 @@ import demo_folder
 from compat.csail import options as csail
 from compat.hrnet import keys as hrnet_keys
 from options import archs, table
-from scripts import auto_label, convert_cityscapes, convert_cityscapes_autolabelling, export, propagate_labels, sweep
+from scripts import (
+    auto_label,
+    check_data,
+    convert_cityscapes,
+    convert_cityscapes_autolabelling,
+    export,
+    propagate_labels,
+    sweep,
+)
 from scripts.train_sdcnet import parser as sdcnet_parser
 from slurm import submit
 
@@ -126,7 +134,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
         "--flows",
     }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
-    tools = (demo, demo_folder, submit, sweep, auto_label, export, propagate_labels)
+    tools = (demo, demo_folder, submit, sweep, auto_label, check_data, export, propagate_labels)
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too

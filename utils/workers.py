@@ -18,7 +18,8 @@ from utils.errors import UserError
 from utils.files import write_file
 from utils.progress import progress
 
-Job, Result = TypeVar("Job"), TypeVar("Result")
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 _AHEAD = 4  # jobs of a thread that are begun, or done and not yet asked for
 
 

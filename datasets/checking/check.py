@@ -142,7 +142,7 @@ def _repeated(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.
     alike = {(pair.first, pair.second) for pair in pairs}
     first: dict[bytes, int] = {}
     for place in np.flatnonzero(_repeats(rows.labels)).tolist():
-        one = first.setdefault(rows.labels[place], place)
+        one = first.setdefault(bytes(rows.labels[place]), place)
         item, other = every[place].item, every[one].item
         if one != place and (one, place) not in alike and item.image != other.image:
             what = f"is the same as {other.label}"
@@ -241,7 +241,7 @@ def _same_files(rows: _Rows, split: np.ndarray) -> Iterator[duplicates.Pair]:
     """Find images that are byte for byte an earlier one of a split, also those without any details."""
     first: dict[tuple[bytes, int], int] = {}
     for place in np.flatnonzero(_repeats(rows.digests) & ~rows.blank).tolist():
-        digest = rows.digests[place]
+        digest = bytes(rows.digests[place])
         for other in range(int(split.max()) + 1):
             if (digest, other) in first:
                 yield duplicates.Pair(first[digest, other], place, 1.0)

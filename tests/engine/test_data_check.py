@@ -80,14 +80,15 @@ def test_a_dataset_that_a_file_describes(data: Path, capsys: pytest.CaptureFixtu
             (every / kind).mkdir(parents=True, exist_ok=True)
             shutil.copy(path, every / kind)
     classes = "".join(f"  - {{name: {name}}}\n" for name in ("ground", "car", "water", "lamp"))
-    text = f"images: images\nlabels: {{kind: gray, path: masks}}\nclasses:\n{classes}splits: {{percent: {{train: 50, val: 50}}}}\n"
+    text = f"images: images\nlabels: {{kind: gray, path: masks}}\nclasses:\n{classes}"
+    text += "splits: {percent: {train: 50, val: 50}}\n"
     (every / "drawn.yaml").write_text(text)
     line = ["--dataset", str(every / "drawn.yaml"), "--out", str(data / "out"), "--strict"]
     assert check_data.main(line) == 0
-    assert "3 train and 3 val images, 4 classes" in capsys.readouterr().out
-    (every / "drawn.yaml").write_text(f"{text}cut: 50\n")
+    assert "4 train and 2 val images, 4 classes" in capsys.readouterr().out
+    (every / "drawn.yaml").write_text(f"{text}cut: 64\n")
     assert check_data.main([*line, "--accept", "class-absent"]) == 0
-    assert "12 train and 12 val images" in capsys.readouterr().out
+    assert "16 train and 8 val images" in capsys.readouterr().out
     (every / "drawn.yaml").write_text(text)
     for i in (1, 4):
         (every / "masks" / f"000{i}.png").unlink()

@@ -185,3 +185,9 @@ def test_the_quick_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     label_of(tmp_path, 9, 10).unlink()
     with pytest.raises(UserError, match=rf"96x72; 1 more of {few} are like it; python"):
         quick.line(named)
+
+
+def test_every_kind_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs/own_data.md").read_text(encoding="utf-8")
+    assert not [kind for kind in KINDS if f"`{kind}`" not in text]
+    assert f"finds {len(KINDS)} kinds" in (Path(__file__).parents[3] / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ import datasets
 import inference
 import loss
 import network
-from engine import checkpoint, launch, session
+from engine import checkpoint, launch, plan, session
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
 from engine.outcome import Evaluation, publish_results
@@ -67,6 +67,7 @@ def fit(run: Run, trainer: Trainer) -> int:
             run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
         run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
+        run.log.metric("cost", meter.cost(), state.epoch)
         if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
             run.log.line(
                 f"{skipped} terms of the loss left out so far: no labeled pixel in the image, or no finite value"
@@ -260,9 +261,14 @@ def run_command(argv: Sequence[str]) -> int:
         if code is not None:
             return code
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    words = plan.completed(argv, cfg, ranks)
+    if cfg.OPTIONS.AUTO:
+        cfg = config.load(words)
+        if cfg.OPTIONS.DRY_RUN:
+            return 0
     start = session.starting_point(cfg)
     if start.path:
-        cfg = config.load(argv, metadata.of_start(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:

@@ -2,7 +2,7 @@
 
 python benchmarks/peers.py --data_root /data/CamVid --out logs/peers --seeds 0,1,2 [further words for train.py]
 
-Both read the crops of one loader (--cfg scripts/cfg/camvid_pretrained.yaml), start from one trunk's weights, and take
+Both read the crops of one loader (--cfg scripts/cfg/camvid_trial.yaml), start from one trunk's weights, and take
 as many steps of one optimizer at one schedule. A peer is used as its documentation does: its own network, a plain loop,
 cross entropy over all pixels. --equal_time trains each peer once more, for as many epochs as fit into the processor
 time of our first network. Each training is a process of its own, whose time and peak memory are told. Started again it
@@ -43,7 +43,7 @@ from utils.files import write_file
 from utils.normalization import Normalization
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPE = ["--cfg", "scripts/cfg/camvid_pretrained.yaml", "--num_workers", "0", "--val_freq", "1000"]  # one, at the end
+RECIPE = ["--cfg", "scripts/cfg/camvid_trial.yaml", "--num_workers", "0", "--val_freq", "1000"]  # one, at the end
 ENCODER = "tu-tf_efficientnet_lite0"  # timm's, as the peer calls it
 OURS = {
     "ours, hierarchical OCR": ["--scale_table"],

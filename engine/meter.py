@@ -18,6 +18,7 @@ class StepMeter:
     def __init__(self, images: int, steps: int, device: torch.device) -> None:
         self.images, self.steps, self.device = images, steps, device
         self._last, self._seconds, self._ticks = time.perf_counter(), 0.0, 0
+        self._total = 0.0
 
     def tick(self) -> None:
         """Count one more step."""
@@ -29,6 +30,7 @@ class StepMeter:
         now = time.perf_counter()
         taken, kept = (now - self._last) / self._ticks, 0.9**self._ticks
         self._seconds = taken if not self._seconds else kept * self._seconds + (1 - kept) * taken
+        self._total += now - self._last
         self._last, self._ticks = now, 0
         return {
             "loss": f"{loss:.4f}",
@@ -37,6 +39,11 @@ class StepMeter:
             "memory": f"{peak_bytes(self.device) / 2**30:.1f}G",
             "left": duration(self.steps * self._seconds),
         }
+
+    def cost(self) -> dict[str, float]:
+        """Give what the steps since the last call took: all of them, and one as of late; and the peak so far."""
+        seconds, self._total = self._total, 0.0
+        return {"seconds": seconds, "step_seconds": self._seconds, "peak_gib": peak_bytes(self.device) / 2**30}
 
     def pause(self) -> None:
         """Leave out the time until now (validation, saving)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from engine import plan
 from engine.session import Run
 from evaluation import sinks
 from evaluation.metrics import Scores, format_table
@@ -59,7 +60,7 @@ def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         rows=result.found.rows,
         train=log.history("train"),
         val=log.history("val"),
-        facts=list(result.facts.items()),
+        facts=[*result.facts.items(), *plan.beside_measured(run.folder, log.history("cost"))],
         note=result.note,
         conditions=result.found.conditions,
         scales=result.found.scales,

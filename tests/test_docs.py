@@ -23,6 +23,7 @@ from scripts import (
     convert_cityscapes,
     convert_cityscapes_autolabelling,
     export,
+    new_dataset,
     propagate_labels,
     sweep,
 )
@@ -134,7 +135,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
         "--flows",
     }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
-    tools = (demo, demo_folder, submit, sweep, auto_label, check_data, export, propagate_labels)
+    tools = (demo, demo_folder, submit, sweep, auto_label, check_data, export, new_dataset, propagate_labels)
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too

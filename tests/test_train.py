@@ -41,6 +41,7 @@ from engine.runlock import FolderLock
 from engine.stop import StopRequest
 from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.distributed import DistributedContext
+from utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +72,16 @@ def test_training_writes_what_people_look_for(trained: list[str]) -> None:
     assert state["arch"] == "ocrnet.HRNet_Mscale" and state["class_names"][0] == "road" and len(state["rng"]) == 1
 
 
-def test_evaluation_of_a_checkpoint_alone_repeats_its_score(trained: list[str], tmp_path: Path) -> None:
-    """Neither --arch nor widths are given: the file brings them."""
+def refuse_memory() -> None:
+    """What stands in for `heap.keep`."""
+    raise UserError("memory is kept")
+
+
+def test_evaluation_of_a_checkpoint_alone_repeats_its_score(
+    trained: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither --arch nor widths are given: the file brings them. Memory is kept in trainings alone."""
+    monkeypatch.setattr("engine.training.heap.keep", refuse_memory)
     best = folder(trained) / "best_checkpoint_ep3.pth"
     data = trained[trained.index("--data_root") + 1]
     words = ["--eval", "val", "--snapshot", str(best), "--data_root", data, "--result_dir", str(tmp_path / "eval")]
@@ -464,6 +473,13 @@ def test_accumulated_batches_make_one_step(tiny_run: list[str], monkeypatch: pyt
     assert train.main(words) == 0
     assert last(words)["step"] == 2
     assert shares == [(3, False), (3, False), (3, True), (1, True)]
+
+
+def test_a_training_on_a_cpu_keeps_its_memory(
+    tiny_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("engine.training.heap.keep", refuse_memory)
+    assert train.main(tiny_run) == 2 and "memory is kept" in capsys.readouterr().err
 
 
 def test_loss_that_is_not_finite_names_the_files(tiny_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from utils.files import cannot_write, whole
 from utils.progress import progress
 from utils.visualize import encode_png
 
-_VERSION = 1  # to be raised when keys or files change
+_VERSION = 2  # to be raised when keys or files change
 _MEMORY = 1 << 31  # bytes of labels that are drawn at once, at most
 _PER_PIXEL = 8  # bytes of a label's pixel while it is drawn, about
 
@@ -58,7 +58,7 @@ def drawn(pictures: Sequence[Picture], rules: LabelRules, missing: str, home: Pa
     record = home / f"drawn-{cache.key_of([rules.kind, rules.paths, missing])[:12]}.json"
     key, known = cache.key_of([head, missing, stamps]), cache.load(record)
     folder = home / "labels"
-    if known.get("key") == key and _all_there(known, folder):
+    if known.get("key") == key and _all_there(known, folder) and _same(known["files"]):
         return Drawn({image: str(folder / name) for image, name in known["labels"].items()}, known["notes"])
     assert kind.find is not None
     sources = kind.find(pictures, rules, where)
@@ -67,7 +67,8 @@ def drawn(pictures: Sequence[Picture], rules: LabelRules, missing: str, home: Pa
     notes = getattr(sources, "notes", []) if isinstance(sources, Sources) else []
     notes = [*notes, f"{len(jobs)} labels of kind {rules.kind} are drawn in {folder}"]
     names = {image: job.target.name for image, job in jobs.items()}
-    cache.save(record, {"key": key, "labels": names, "notes": notes})
+    files = {path: cache.stamp(path) for source in sources.values() for path in source.files}
+    cache.save(record, {"key": key, "labels": names, "notes": notes, "files": files})
     notes = [*notes[:-1], f"{notes[-1]} ({made} of them now)"] if made else notes
     return Drawn({image: str(job.target) for image, job in jobs.items()}, notes)
 
@@ -78,6 +79,11 @@ def _rules(rules: LabelRules, kind: LabelKind) -> list[Any]:
     own = [[one.name, one.ids, one.aliases, color(one)] for one in rules.classes]
     rest = [rules.kind, rules.ignored, rules.background, rules.overlap, rules.unknown, dict(rules.options)]
     return [own, *rest]
+
+
+def _same(files: Mapping[str, list[int]]) -> bool:
+    """Say whether files that drawings were made of, also those that no place of labels names, are as they were."""
+    return all(cache.stamp(path) == stamp for path, stamp in files.items())
 
 
 def _all_there(known: Mapping[str, Any], folder: Path) -> bool:

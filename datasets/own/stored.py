@@ -19,7 +19,7 @@ _ENDINGS = tuple(
     sorted(
         {
             *ENDINGS, "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "_annotation", "-mask",
-            "-label", "_sat", "_image", "_img", "_rgb", "_color", "_groundtruth",
+            "-label", "_sat", "_image", "_img", "_rgb", "_color", "_groundtruth", "_gtFine_labellevel3Ids", "_train_id",
         },
         key=len,
         reverse=True,

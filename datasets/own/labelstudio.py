@@ -1,0 +1,134 @@
+"""Label Studio's JSON export: polygons and ellipses in percent of the image, brushes as runs of its own kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from datasets.own.jsonfile import ends, field, files_of, read_tree, search
+from datasets.own.objects import Annotated, Annotations, Evidence, Export
+from datasets.own.rle import from_label_studio
+from datasets.own.shapes import Mask, Remarks, Shape, declared_size, ellipse, numbers, outline, turned
+from utils.errors import UserError
+from utils.names import shown
+
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # what an upload puts in front of a file's name
+
+
+def read(paths: Sequence[str], where: str) -> Annotations:
+    """Read all files."""
+    found = Annotations([])
+    for path, _ in files_of(paths, ".json", where):
+        for k, task in enumerate(read_tree(path, list), 1):
+            where_task = f"{path}, task {task.get('id', k) if isinstance(task, dict) else k}"
+            if (one := _annotated(task, where_task, found.remarks)) is not None:
+                found.images.append(one)
+    return found
+
+
+def _annotated(task: Any, where: str, remarks: Remarks) -> Annotated | None:
+    """Read a task; None, noted, for one that nobody has annotated."""
+    if isinstance(task, dict) and "annotations" not in task and "data" not in task:
+        raise UserError(f"{where}: neither annotations nor data: export as JSON, not as JSON-MIN")
+    name = _image_name(field(task, "data", dict, where), where)
+    done = [
+        one for one in field(task, "annotations", list, where) if isinstance(one, dict) and not one.get("was_cancelled")
+    ]
+    if not done:
+        remarks.add("tasks have no annotation: left out", f"{where}, {shown(name)}")
+        return None
+    if len(done) > 1:
+        remarks.add("tasks have several annotations: the ground truth counts, or else the newest", where)
+    best = max(done, key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or "")))
+    results = _labeled([one for one in field(best, "result", list, where) if isinstance(one, dict) and "value" in one])
+    sizes = {(one.get("original_height"), one.get("original_width")) for one in results}
+    if len(sizes) > 1:
+        raise UserError(f"{where}: its results are for images of different sizes")
+    size = declared_size(*sizes.pop(), where) if sizes else None
+    content = repr([(one.get("type"), one["value"], one.get("image_rotation")) for one in results])
+    return Annotated(name, f"{where}, {shown(name)}", size, results, content.encode("utf-8", "replace"))
+
+
+def _labeled(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out shapes without a label that stand there with it as well, as some interfaces export them."""
+    named = {one.get("id") for one in results if one.get("id") is not None and _names(one)}
+    return [one for one in results if _names(one) or one.get("id") not in named]
+
+
+def _names(one: dict[str, Any]) -> Any:
+    value = one["value"]
+    return value.get(str(one.get("type")), value.get("labels")) if isinstance(value, dict) else None
+
+
+def _image_name(data: dict[str, Any], where: str) -> str:
+    """Name the image of a task: the path of an address, without what an upload puts in front of the name."""
+    texts = [data["image"]] if isinstance(data.get("image"), str) else [v for v in data.values() if isinstance(v, str)]
+    if not texts:
+        raise UserError(f"{where}: data names no image")
+    address = urlsplit(texts[0])
+    local = parse_qs(address.query).get("d")
+    path = PurePosixPath(local[0] if local else unquote(address.path))
+    if "upload" in path.parts:
+        return _UPLOADED.sub("", path.name, count=1)
+    return str(path).lstrip("/")
+
+
+def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks) -> list[Shape]:
+    """Read the objects of an image."""
+    found = []
+    for k, one in enumerate(data, 1):
+        shape = _shape(one, size or (1, 1), f"{where}, result {k}", remarks)
+        found += [shape] if shape is not None else []
+    return found
+
+
+def _shape(one: dict[str, Any], size: tuple[int, int], where: str, remarks: Remarks) -> Shape | None:
+    value, kind = field(one, "value", dict, where), str(one.get("type"))
+    names = _names(one)
+    if one.get("image_rotation"):
+        raise UserError(
+            f"{where}: the image was turned by {one['image_rotation']} degrees in Label Studio: turn its file"
+        )
+    if "rle" not in value and "points" not in value and "radiusX" not in value:
+        if kind not in ("choices", "textarea", "rating"):  # they are about the image
+            remarks.skipped(kind, where)
+        return None
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        remarks.add("objects have no label: left out", where)
+        return None
+    if len(names) > 1:
+        remarks.add("objects have several labels: the first counts", where)
+    if "rle" in value:
+        return Shape(names[0], mask=Mask(0, 0, size, partial(from_label_studio, value["rle"], size, where)))
+    ring = outline(_points(value, size, where), where, remarks)
+    return Shape(names[0], rings=(ring,)) if ring is not None else None
+
+
+def _points(value: dict[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
+    """Read an outline, in pixels."""
+    scale = np.array([size[1], size[0]]) / 100
+    if "points" in value:
+        return numbers(value["points"], where) * scale
+    names = ("x", "y", "radiusX", "radiusY")
+    x, y, rx, ry = (float(field(value, name, (int, float), where)) for name in names)
+    center = (x * scale[0], y * scale[1])
+    return turned(ellipse(*center, rx * scale[0], ry * scale[1]), float(value.get("rotation") or 0), center)
+
+
+def looks_like(folder: str) -> Evidence | None:
+    """Recognize a folder by a JSON file of tasks, in it or one level below."""
+    for path in search(Path(folder), most=20, depth=1):
+        text = ends(path)
+        if b'"annotations"' in text and b'"result"' in text and b'"from_name"' in text:
+            place = path.relative_to(folder)
+            return Evidence(str(place), None, f"{place} has tasks with annotations and results: Label Studio")
+    return None
+
+
+EXPORT = Export(read, shapes, looks_like)

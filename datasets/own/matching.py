@@ -1,0 +1,100 @@
+"""Images and what files of annotations call them: by as much of the path as both have, the suffix last."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from datasets.files import EXTENSIONS
+from datasets.own.contract import Picture
+from datasets.own.shapes import Remarks
+from utils.errors import UserError
+from utils.names import shown
+
+# Endings that a label file has beside its image's name, and that an image has beside its label's.
+_ENDINGS = ("_gtFine_polygons", "_gtCoarse_polygons", "_polygons", "_leftImg8bit")
+_NO_IMAGE = "annotations have no image here: left out"
+
+
+def matched(found: Sequence[Any], pictures: Sequence[Picture], remarks: Remarks) -> dict[str, Any]:
+    """Give {picture's path: its annotation}, each with a `name` and a `where`; those without an image are noted.
+
+    A name fits pictures of the same last part; where there are several, those with which it has most folders in
+    common, from the last one on, then one of the same suffix. UserError where more than one is left, and for two
+    annotations of one picture.
+    """
+    index: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        index[key_of(picture.place)].append(picture)
+    taken: dict[str, list[tuple[tuple[int, int], Any]]] = defaultdict(list)
+    for one in found:
+        fit, best = _best(one.name, index.get(key_of(one.name), ()))
+        if not best:
+            remarks.add(_NO_IMAGE, f"{shown(one.name)}, {one.where}")
+        elif len(best) > 1:
+            both = " or ".join(shown(picture.place) for picture in best[:3])
+            raise UserError(f"{one.where}: {shown(one.name)!r} may be {both}: write the folder in front of the name")
+        else:
+            taken[best[0].path].append((fit, one))
+            if not fit[0] and _folders(one.name) and _folders(best[0].place):
+                remarks.add(
+                    "annotations fit an image of another folder, by its name alone", f"{shown(one.name)}, {one.where}"
+                )
+    return {path: _only(path, ones, remarks) for path, ones in taken.items()}
+
+
+def _only(path: str, ones: list[tuple[tuple[int, int], Any]], remarks: Remarks) -> Any:
+    """Choose the annotation whose name fits a picture best; the others are noted. UserError where there are two."""
+    best = max(fit for fit, _ in ones)
+    first, *others = [one for fit, one in ones if fit == best]
+    if others:
+        both = f"{first.where} and {others[0].where}"
+        raise UserError(f"{shown(path)} is annotated twice: {both}: leave one out")
+    for fit, one in ones:
+        if fit < best:
+            remarks.add(_NO_IMAGE, f"{shown(one.name)}, {one.where}")
+    return first
+
+
+def _best(name: str, choices: Iterable[Picture]) -> tuple[tuple[int, int], list[Picture]]:
+    """Find the pictures that fit a name best, and how well."""
+    best, found = (-1, 0), []
+    for picture in choices:
+        fit = _fit(name, picture)
+        if fit > best:
+            best, found = fit, []
+        if fit == best:
+            found.append(picture)
+    return best, found
+
+
+def _fit(name: str, picture: Picture) -> tuple[int, int]:
+    """Count the folders that a name and a picture have in common at their ends; then whether their suffixes agree."""
+    ours, theirs = _folders(name), _folders(picture.path)
+    common = 0
+    while common < min(len(ours), len(theirs)) and ours[-1 - common] == theirs[-1 - common]:
+        common += 1
+    # A name without folders fits the picture without folders.
+    return common + (not ours and not _folders(picture.place)), int(_suffix(name) == _suffix(picture.place))
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    return tuple(part for part in _path(name).parts[:-1] if part not in (".", "/"))
+
+
+def _path(name: str) -> PurePosixPath:
+    """Read a path as any system writes it."""
+    return PurePosixPath(PureWindowsPath(name).as_posix()) if "\\" in name else PurePosixPath(name)
+
+
+def _suffix(name: str) -> str:
+    return _path(name).suffix.lower()
+
+
+def key_of(name: str) -> str:
+    """Give the last part of a path without suffix and without the endings that images and labels do not share."""
+    last = _path(name).name
+    stem = last[: -len(_suffix(last))] if _suffix(last) in EXTENSIONS else last
+    return next((stem[: -len(end)] for end in _ENDINGS if stem.endswith(end)), stem)

@@ -1,0 +1,114 @@
+"""Binary masks: a picture for each class of an image, told apart by a folder or by the end of the name."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from datasets.own.recognize.looks import Looks
+from datasets.own.recognize.names import Table
+from datasets.own.recognize.pairs import Pairing, Picture, read_name
+from datasets.own.recognize.tree import Tree, common_folder, some
+from datasets.own.recognize.values import Row
+from datasets.own.recognize.vocabulary import stem_of
+
+_LOOKED_AT = 24
+_MOST_CLASSES = 100
+_BINARY = 2  # values of a mask
+
+
+class Masks(NamedTuple):
+    """Masks of images. `of`: the masks of each image; `names`: the classes, with how many masks each has.
+
+    `folders`: where they lie, by split.
+    """
+
+    of: dict[str, tuple[str, ...]]
+    names: Counter[str]
+    folders: dict[str, str]
+
+
+def find(tree: Tree, pairing: Pairing) -> Masks | None:
+    """Find binary masks of several classes; None where labels are something else."""
+    images = pairing.images.pictures
+    masks = [read_name(path) for path in tree.pictures if path not in {picture.path for picture in images}]
+    masks = [mask for mask in masks if mask.role == "label"] or masks
+    owner = {}
+    for image in images:
+        for name in (image.key, PurePosixPath(image.path).stem):
+            owner.setdefault(name, image)
+    for way in (_by_folder, _by_end, _by_image):
+        found = _gathered(masks, owner, way)
+        if found and _are_binary(tree, found):
+            return found
+    return None
+
+
+Way = Callable[[PurePosixPath, Mapping[str, Picture]], Iterator[tuple[str, str]]]
+
+
+def _by_folder(path: PurePosixPath, owner: Mapping[str, Picture]) -> Iterator[tuple[str, str]]:
+    """Read masks/<class>/<image>.png: (the image's name, the class)."""
+    for name in (path.stem, stem_of(path.stem).key):
+        if name in owner:
+            yield name, path.parent.name
+
+
+def _by_end(path: PurePosixPath, owner: Mapping[str, Picture]) -> Iterator[tuple[str, str]]:
+    """Read masks/<image>_<class>.png."""
+    parts = path.stem.split("_")
+    for count in range(len(parts) - 1, 0, -1):
+        if "_".join(parts[:count]) in owner:
+            yield "_".join(parts[:count]), "_".join(parts[count:])
+
+
+def _by_image(path: PurePosixPath, owner: Mapping[str, Picture]) -> Iterator[tuple[str, str]]:
+    """Read masks/<image>/<class>.png."""
+    if path.parent.name in owner:
+        yield path.parent.name, path.stem
+
+
+def _gathered(masks: Sequence[Picture], owner: Mapping[str, Picture], way: Way) -> Masks | None:
+    """Join masks with images; None unless a few classes come again and again, in nearly all masks."""
+    of: dict[str, list[str]] = defaultdict(list)
+    names: Counter[str] = Counter()
+    places: dict[str, list[str]] = defaultdict(list)
+    for mask in masks:
+        read = next(way(PurePosixPath(mask.path), owner), None)
+        if read and read[1]:
+            image = owner[read[0]]
+            of[image.path].append(mask.path)
+            names[read[1]] += 1
+            places[image.split].append(mask.path)
+    total = sum(names.values())
+    again = total >= 2 * len(names) or len(of) < 3
+    if not 2 <= len(names) <= _MOST_CLASSES or total < 0.8 * len(masks) or not again or total <= len(of):
+        return None
+    folders = {split: common_folder(paths) for split, paths in places.items()}
+    return Masks({path: tuple(ones) for path, ones in of.items()}, names, folders)
+
+
+def _are_binary(tree: Tree, masks: Masks) -> bool:
+    """Tell by some masks whether each holds two values at most, of which 0 is one."""
+    shown = some([path for paths in masks.of.values() for path in paths], _LOOKED_AT)
+    for path in shown:
+        looks = Looks.of([tree.path(path)])
+        if looks.kind not in ("gray", "palette") or len(looks.values) > _BINARY or looks.lossy:
+            return False
+        if len(looks.values) == _BINARY and 0 not in looks.values:
+            return False
+    return True
+
+
+def classes(masks: Masks, tables: Sequence[Table]) -> tuple[tuple[Row, ...], str]:
+    """Name the classes as the masks do, with the colors of a table that has their names; background comes first."""
+    colors = {name: color for t in tables if t.colors for name, color in zip(t.names, t.colors, strict=True)}
+    rows = [
+        Row(name, None, colors.get(name), f"a mask in {count} of {len(masks.of)} images")
+        for name, count in sorted(masks.names.items())
+    ]
+    if "background" in masks.names:
+        return tuple(rows), "names of the folders or files of the masks"
+    return (Row("background", None, None, "what no mask covers"), *rows), "names of the folders or files of the masks"

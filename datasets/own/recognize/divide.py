@@ -1,0 +1,158 @@
+"""Which images train and which validate: by folders, by lists that lie there, or by percent, groups together."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+from datasets.files import EXTENSIONS
+from datasets.own.recognize.pairs import Picture
+from datasets.own.recognize.tree import Tree, named
+from datasets.own.recognize.vocabulary import split_of_list
+from utils import textfile
+from utils.errors import UserError
+from utils.plural import counted
+
+_LISTS = (".txt", ".lst")
+_LARGEST = 1 << 24
+_MOST_LISTS = 60
+_KNOWN = 0.9  # share of a list's lines that name images here
+# Tiles "place_3_7", frames "drive_0012" and "drive-a0012"; what is in front of the number is the group.
+_NAMED_GROUPS = (
+    (r"([^/]+)[_-][0-9]+[_-][0-9]+$", "names end in two numbers, as tiles of one picture do"),
+    (r"([^/]+?)[_-]?(?:frame|f)?[0-9]+$", "names are a sequence and a number"),
+)
+_FOLDER_GROUP = (r"([^/]+)/[^/]+$", "images lie in a folder for each sequence or place")
+_FEWEST = 4  # groups, below which a division by groups could not be near 80 to 20
+
+
+class Division(NamedTuple):
+    """How images are divided: "folders", "lists" or "percent". `why`: the evidence, a comment.
+
+    `lists`: {split: file}, `listed`: {split: images that it names}; `plain`: it names them as they are called here, and
+    needs no other. `group`: a regular expression, "" for none. `val`: the split that validates.
+    """
+
+    kind: str
+    why: str
+    lists: Mapping[str, str] = {}  # noqa: RUF012
+    listed: Mapping[str, Sequence[Picture]] = {}  # noqa: RUF012
+    plain: bool = True
+    group: str = ""
+    val: str = "val"
+
+
+class Lines(NamedTuple):
+    """What a list names: `images` that have labels, the number of its lines, and whether names alone stand in it."""
+
+    images: list[Picture]
+    count: int
+    plain: bool
+
+
+def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Division:
+    """Find the splits of images that are there; without any make one by percent."""
+    having = {*labeled}
+    found = Counter(picture.split for picture in images if picture.path in having)
+    counts = ", ".join(
+        f"{counted(found[split], 'image')} of {split}" for split in ("train", "val", "test") if found[split]
+    )
+    if found["train"] and found["val"]:
+        return Division("folders", f"the folders name them: {counts}")
+    if lists := split_lists(tree, images, having):
+        files = ", ".join(f"{file} ({split})" for split, (file, _) in lists.items())
+        return Division(
+            "lists",
+            f"lists that lie there name them: {files}",
+            {split: file for split, (file, _) in lists.items()},
+            {split: lines.images for split, (_, lines) in lists.items()},
+            all(lines.plain for _, lines in lists.values()),
+            val="val" if "val" in lists else "test",
+        )
+    if found["train"] and found["test"]:
+        why = f"the folders name them: {counts}. No folder is called val: the labeled test images validate"
+        return Division("folders", why, val="test")
+    group, reason = group_of([picture.path for picture in images if picture.path in having])
+    return Division("percent", reason, group=group)
+
+
+def split_lists(tree: Tree, images: Sequence[Picture], labeled: set[str]) -> dict[str, tuple[str, Lines]]:
+    """Find lists of images for training and validation (or test), in one folder: {split: (file, what it names)}.
+
+    Of several folders with lists the one whose images have labels: VOC's ImageSets hold others too.
+    """
+    by_folder: dict[str, dict[str, str]] = defaultdict(dict)
+    for file in tree.with_suffix(*_LISTS):
+        where = PurePosixPath(file)
+        if split := split_of_list(where.stem):
+            by_folder[str(where.parent)].setdefault(split, file)
+    index = _index([picture for picture in images if picture.path in labeled])
+    best: tuple[float, dict[str, tuple[str, Lines]]] = (0.0, {})
+    for lists in [found for found in by_folder.values() if "train" in found and len(found) > 1][:_MOST_LISTS]:
+        read = {
+            split: (lists[split], _lines(tree, lists[split], index))
+            for split in ("train", "val", "test")
+            if split in lists
+        }
+        kept = {split: one for split, one in read.items() if len(one[1].images) > _KNOWN * one[1].count}
+        score = sum(len(lines.images) for _, lines in kept.values())
+        if "train" in kept and len(kept) > 1 and score > best[0]:
+            best = score, kept
+    return best[1]
+
+
+def _index(images: Sequence[Picture]) -> dict[str, Picture | None]:
+    """Index images by the ends of their paths without suffix: "b/x", "x"; None: several end so."""
+    index: dict[str, Picture | None] = {}
+    for picture in images:
+        parts = PurePosixPath(picture.path).with_suffix("").parts
+        for start in range(len(parts)):
+            name = "/".join(parts[start:])
+            index[name] = None if name in index else picture
+    return index
+
+
+def _lines(tree: Tree, file: str, index: Mapping[str, Picture | None]) -> Lines:
+    """Read a list: names or paths, of this machine or another, a label behind them or not."""
+    try:
+        lines = [] if tree.path(file).stat().st_size > _LARGEST else textfile.lines(tree.path(file), names=True)
+    except (UserError, OSError):
+        lines = []
+    lines = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    found = [(line, image) for line in lines if (image := _image(line, index))]
+    plain = all("/" not in line and "\\" not in line for line in lines)
+    return Lines([image for _, image in found], len(lines), plain and len(found) == len(lines))
+
+
+def _image(line: str, index: Mapping[str, Picture | None]) -> Picture | None:
+    """Find the image that a line names, by as much of its path as both have."""
+    for name in (line, *re.split(r"[\t,]", line)[:1], *line.split()[:1]):
+        parts = PureWindowsPath(name.strip()).parts
+        whole = "/".join(parts)
+        bare = whole.rpartition(".")[0] if PurePosixPath(whole).suffix.lower() in EXTENSIONS else whole
+        for start in range(len(parts)):
+            if image := index.get("/".join(bare.split("/")[start:])):
+                return image
+    return None
+
+
+def group_of(paths: Sequence[str]) -> tuple[str, str]:
+    """Guess what keeps images of one drive or place together: (regular expression or "", why).
+
+    Frames of one sequence are nearly alike: parted, they would validate what was learned by heart.
+    """
+    few = ""
+    stems = [str(PurePosixPath(path).with_suffix("")) for path in paths]
+    for pattern, reason in (*_NAMED_GROUPS, _FOLDER_GROUP):
+        groups = Counter(found[1] for stem in stems if (found := re.search(pattern, stem)))
+        inside = sum(groups.values())
+        if len(groups) >= _FEWEST and inside >= 0.9 * len(paths) and len(groups) <= inside / 2:
+            if max(groups.values()) <= 0.6 * len(paths):
+                return pattern, f"{reason}: {len(groups)} groups ({named(groups, 3)}), which stay together"
+        if 1 < len(groups) < _FEWEST and inside >= 0.9 * len(paths) and not few:
+            shown = f"{len(groups)} groups ({named(groups)}) alone"
+            few = f"names show {shown}, too few to divide by: frames of one may be in both"
+    return "", few or "names and folders show no sequences or places that would have to stay together"

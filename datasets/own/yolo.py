@@ -1,0 +1,146 @@
+"""YOLO's text files of polygons, one for each image, in shares of its sides; names of classes in data.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.own.jsonfile import each_file, search
+from datasets.own.objects import Annotated, Annotations, Evidence, Export
+from datasets.own.shapes import Remarks, Shape, outline
+from utils import textfile, yamlfile
+from utils.errors import UserError
+from utils.names import shown
+
+_NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
+_LEVELS = 4  # folders above the labels in which data.yaml may be
+_NO_LABELS = ("classes.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
+_LOOKED_AT = 100  # lines of a file, to know its kind
+_SLACK = 1e-3  # by how much of a side points may be outside without a word: shares are rounded
+
+
+def read(paths: Sequence[str], where: str) -> Annotations:
+    """Read all files of labels; the names of classes stand in data.yaml, beside or above them."""
+    found = Annotations([])
+    names, source = _names([Path(path) for path in paths])
+    for path, place in each_file(paths, ".txt", where):
+        if path.name.lower() in _NO_LABELS or path.name.lower().startswith("readme"):
+            continue
+        content = repr(names).encode("utf-8", "replace")
+        found.images.append(
+            Annotated(place[: -len(".txt")], str(path), None, (str(path), names), content, (str(path), *source))
+        )
+    found.declared = {name: (number, None) for number, name in names.items()}
+    return found
+
+
+def _names(paths: Sequence[Path]) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Read {number: name} of the first data.yaml that is in a folder of labels or above it, and give its path."""
+    for path in paths:
+        for folder in [path, *path.parents][:_LEVELS]:
+            for file in (folder / name for name in _NAMES):
+                if file.is_file() and (names := names_of(file)):
+                    return names, (str(file),)
+    return {}, ()
+
+
+def names_of(file: Path) -> dict[int, str]:
+    """Read {number: name} of a data.yaml, whose `names` are a list or a table; empty where it has none."""
+    tree = yamlfile.load(file, text=("names",))
+    names = tree.get("names") if isinstance(tree, dict) else None
+    if names is None:
+        return {}
+    table = dict(enumerate(names)) if isinstance(names, list) else names
+    try:
+        found = {int(number): str(name) for number, name in table.items()}
+    except (AttributeError, ValueError, TypeError):
+        raise UserError(f"{file}: names is no list of classes, and no table of numbers and names") from None
+    if len({*found.values()}) < len(found):
+        raise UserError(f"{file}: a name stands twice in names")
+    return found
+
+
+def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks) -> list[Shape]:
+    """Read the objects of an image; without a size in shares of its sides."""
+    path, names = data
+    height, width = size or (1, 1)
+    found = []
+    for k, line in enumerate(textfile.lines(path), 1):
+        place = f"{where}, line {k}"
+        values = _values(line, place)
+        if not len(values):
+            continue
+        number = int(values[0])
+        if names and number not in names:
+            raise UserError(f"{place}: class {number} is not among the {len(names)} names of data.yaml")
+        if len(values) == 5:
+            remarks.skipped("box (5 numbers)", place)
+            continue
+        ring = _ring(values[1:], place, remarks)
+        if ring is not None:
+            found.append(Shape(names.get(number, ""), number, (ring * (width, height),)))
+    return found
+
+
+def _values(line: str, where: str) -> np.ndarray:
+    """Read the numbers of a line; UserError for what is no class and points behind it."""
+    words = line.split()
+    try:
+        values = np.array([float(word) for word in words])
+    except ValueError:
+        raise UserError(f"{where}: {shown(f'{line.strip():.60}')!r} is not 'class x y x y ...'") from None
+    if len(values) and (values[0] != abs(int(values[0])) if np.isfinite(values[0]) else True):
+        raise UserError(f"{where}: {words[0]:.20} is no number of a class")
+    if len(values) and len(values) % 2 == 0:
+        raise UserError(f"{where}: {len(values)} numbers: a class and pairs of x and y are an odd count")
+    return values
+
+
+def _ring(values: np.ndarray, where: str, remarks: Remarks) -> np.ndarray | None:
+    ring = outline(values, where, remarks)
+    if ring is None:
+        return None
+    if (ring > 2).any():
+        raise UserError(f"{where}: {ring.max():g} is no share of a side: points are 0 to 1 of width and height")
+    if ((ring.max(0) <= 0) | (ring.min(0) >= 1)).any():
+        remarks.add("objects lie outside of their image: left out", where)
+    elif (ring < -_SLACK).any() or (ring > 1 + _SLACK).any():
+        remarks.add("objects reach out of their image: cut at its border", where)
+    return ring
+
+
+def looks_like(folder: str) -> Evidence | None:
+    """Recognize a folder by text files of numbers; those of boxes alone are none of ours."""
+    for path in search(Path(folder), ".txt", most=30, depth=3):
+        if path.name.lower() in _NO_LABELS:
+            continue
+        try:
+            rows = [line.split() for line in textfile.read(path).split("\n", _LOOKED_AT)[:_LOOKED_AT] if line.strip()]
+            numbers = [[float(word) for word in row] for row in rows]
+        except (UserError, ValueError):
+            continue
+        if any(len(row) >= 7 and len(row) % 2 for row in numbers) and all(row[0] == int(row[0]) for row in numbers):
+            labels = _top(path.relative_to(folder).parent, "labels")
+            images = _images(Path(folder), labels)
+            return Evidence(
+                str(labels), images, f"{path.relative_to(folder)} has a class and points in each line: YOLO"
+            )
+    return None
+
+
+def _top(place: Path, name: str) -> Path:
+    """Cut a path behind the part that is called `name`, where it has one."""
+    parts = place.parts
+    return Path(*parts[: parts.index(name) + 1]) if name in parts else place
+
+
+def _images(folder: Path, labels: Path) -> str | None:
+    """Find the folder of images: called "images" where that of labels is called "labels"."""
+    images = labels.with_name("images") if labels.name == "labels" else labels
+    return str(images) if (folder / images).is_dir() else None
+
+
+EXPORT = Export(read, shapes, looks_like)

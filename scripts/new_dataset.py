@@ -1,0 +1,140 @@
+"""Look at a folder of images and labels, and write the YAML file by which it is trained on.
+
+python scripts/new_dataset.py DIR
+python scripts/new_dataset.py DIR --out streets.yaml
+
+It finds out how labels are stored, which image has which, the classes, what is left out, and the splits; each guess
+stands in the file with its reason (docs/own_data.md). Then it prints the commands that follow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from datasets.own import found, schema
+from datasets.own.entry import SUFFIXES
+from datasets.own.recognize import Draft, Writer, recognize
+from utils import files
+from utils.cli import exit_code, place_to_write, start
+from utils.errors import UserError
+from utils.names import shown
+from utils.plural import counted
+from utils.progress import progress
+
+ROOT = Path(__file__).resolve().parents[1]
+_TRAINING = ("--cfg", "scripts/cfg/quickstart.yaml")
+_FEW = 40  # files that are read at once, without a bar
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the options."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder", type=place_to_write, metavar="DIR", help="the folder with images and labels")
+    p.add_argument(
+        "--out", type=place_to_write, metavar="FILE", help="what to write; default: <DIR>.yaml beside the folder"
+    )
+    p.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; gives the exit code."""
+    args = parser().parse_args(argv)
+    return exit_code(
+        lambda: describe(args.folder, args.out, args.overwrite), args.folder, stopped="nothing was written"
+    )
+
+
+def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
+    """Write the file of a folder and say what follows. UserError before a long look if it could not be written."""
+    target = out or _beside(folder)
+    if target.suffix.lower() not in SUFFIXES:
+        raise UserError(f"--out {target}: --dataset takes files that end in {' or '.join(SUFFIXES)}")
+    _check_free([target], overwrite)
+    draft = recognize(folder, _shown)
+    print(f"{folder}: {shown(draft.what)}")
+    for note in draft.notes:
+        print(f"  {shown(note)}")
+    if draft.dataset:
+        if out:
+            print(f"  {out} is not written: there is nothing to change in it")
+        print(commands(draft, folder, draft.dataset, str(folder / draft.root)))
+        return
+    _write(Writer(draft, folder, target), overwrite)
+    print(f"wrote {target}: {_counts(draft)}{_read_back(target)}; what is guessed has its reason beside it")
+    print(commands(draft, folder, str(target)))
+
+
+def _beside(folder: Path) -> Path:
+    """Name the file of a folder: beside it, called as it is."""
+    whole = folder.resolve()
+    return (
+        folder.parent / f"{folder.name}.yaml"
+        if folder.name not in ("", "..")
+        else whole.with_name(f"{whole.name}.yaml")
+    )
+
+
+def _shown(paths: Sequence[str], what: str) -> Iterable[str]:
+    return progress(paths, what, len(paths), shown=len(paths) > _FEW)
+
+
+def _check_free(targets: Iterable[Path], overwrite: bool) -> None:
+    there = [path for path in targets if path.exists()]
+    if there and not overwrite:
+        raise UserError(f"{there[0]} is there already: add --overwrite to replace it, or give another --out FILE")
+
+
+def _write(writer: Writer, overwrite: bool) -> None:
+    written = {**writer.lists(), writer.out: writer.text()}
+    _check_free(written, overwrite)
+    for path, text in written.items():
+        files.write_file(path, text.encode("utf-8", "surrogateescape"))
+
+
+def _counts(draft: Draft) -> str:
+    assert draft.classes is not None
+    used = [row.name for row in draft.classes.rows if not row.off]
+    names = ", ".join(used[:6]) + (", ..." if len(used) > 6 else "")
+    return f"{len(used)} classes ({shown(names)})"
+
+
+def _read_back(target: Path) -> str:
+    """Read the file that was written, as a training does, and count images; objects are drawn by the next command."""
+    described = schema.read(str(target))
+    if not isinstance(described, schema.OwnSet) or described.row.drawn:
+        return ""
+    try:
+        pairs = found.find(described, target.resolve().parent).pairs
+    except UserError as error:
+        raise UserError(f"{target} was written, but does not fit the folder, change it by hand: {error}") from None
+    return "".join(f", {mode} {counted(len(images), 'image')}" for mode, images in pairs.items())
+
+
+def commands(draft: Draft, folder: Path, dataset: str, root: str = "") -> str:
+    """Write the three commands that follow, for a shell in the folder that this one was started in."""
+    home = Path(os.path.relpath(ROOT)) if ROOT.is_relative_to(Path.cwd()) else ROOT
+    run = os.path.join("runs", Path(dataset).stem)
+    data = ["--dataset", dataset, *(["--data_root", root] if root else [])]
+    pictures = folder / draft.pictures
+    demo = ["demo_folder.py", "--demo-folder"] if pictures.is_dir() else ["demo.py", "--demo-image"]
+    # The name of the checkpoint has the epoch, so that the shell has to find it.
+    snapshot = f"{shlex.quote(run)}/best_checkpoint_ep*.pth"
+    rows = [
+        [str(home / "scripts/check_data.py"), *data],
+        [str(home / "train.py"), *_TRAINING, *data, "--result_dir", run],
+        [str(home / demo[0]), demo[1], str(pictures), "--snapshot", snapshot, "--save-dir", f"{run}/masks"],
+    ]
+    lines = [" ".join(word if word == snapshot else shlex.quote(word) for word in row) for row in rows]
+    return "\n".join(["Next:", *(f"  python {line}" for line in lines)])
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

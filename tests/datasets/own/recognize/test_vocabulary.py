@@ -1,0 +1,95 @@
+"""What names of folders and files say."""
+
+from __future__ import annotations
+
+import pytest
+
+from datasets.own.recognize.divide import group_of
+from datasets.own.recognize.pairs import read_name
+from datasets.own.recognize.selection import select
+from datasets.own.recognize.vocabulary import is_void, part_of, split_of_list, stem_of
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "role"),
+    [
+        ("train", "train", ""),
+        ("Training", "train", ""),
+        ("VALID", "val", ""),
+        ("trainannot", "train", "label"),
+        ("val_masks", "val", "label"),
+        ("TrainImages", "train", "image"),
+        ("train2017", "train", ""),
+        ("test_drive_7", "", ""),
+        ("SegmentationClass", "", "label"),
+        ("SegmentationObject", "", "other"),
+        ("JPEGImages", "", "image"),
+        ("leftImg8bit", "", "image"),
+        ("gtFine", "", "label"),
+        ("label_images", "", "label"),
+        ("instance_masks", "", "other"),
+        ("trains", "", ""),
+        ("berlin", "", ""),
+    ],
+)
+def test_folders(name: str, split: str, role: str) -> None:
+    assert part_of(name) == (split, role)
+
+
+@pytest.mark.parametrize(
+    ("stem", "key", "role"),
+    [
+        ("a_mask", "a", "label"),
+        ("a-MASK", "a", "label"),
+        ("0001TP_1_L", "0001TP_1", "label"),
+        ("wall", "wall", ""),
+        ("x_gtFine_labelIds", "x", "label"),
+        ("x_leftImg8bit", "x", "image"),
+        ("9_sat", "9", "image"),
+        ("x_color_mask", "x", "other"),
+        ("mask", "mask", ""),
+    ],
+)
+def test_files(stem: str, key: str, role: str) -> None:
+    assert stem_of(stem)[:2] == (key, role)
+
+
+def test_a_path_as_a_whole() -> None:
+    found = read_name("train/drive 3/images/0007_mask.png")
+    assert (found.split, found.role, found.place, found.key) == ("train", "label", ("drive 3",), "0007")
+    assert read_name("labels/val/x_leftImg8bit.png").role == "label"
+    assert read_name("instances/masks/x.png").role == "other"
+
+
+def test_names_of_what_is_no_class() -> None:
+    assert all(is_void(name) for name in ("Void", "ignore", "unlabeled", "un-annotated", "dont care", "out_of_roi"))
+    assert not any(is_void(name) for name in ("background", "avoid", "road", "unknown vehicle"))
+
+
+@pytest.mark.parametrize(
+    ("stem", "split"),
+    [("train", "train"), ("val_list", "val"), ("Valid", "val"), ("trainval", ""), ("train_aug", ""), ("classes", "")],
+)
+def test_lists(stem: str, split: str) -> None:
+    assert split_of_list(stem) == split
+
+
+def test_groups_are_guessed_by_names_and_folders() -> None:
+    pattern, why = group_of([f"a/drive{d}_{frame:04d}.png" for d in "abcde" for frame in range(4)])
+    assert "5 groups" in why and pattern
+    pattern, why = group_of([f"images/place {p}/{n}.png" for p in range(5) for n in "xyz"])
+    assert "folder for each" in why and pattern
+    pattern, why = group_of([f"city{c}_{x}_{y}.png" for c in "abcde" for x in range(2) for y in range(2)])
+    assert "two numbers" in why
+    assert group_of([f"IMG_{n}.jpg" for n in range(20)])[0] == ""
+    pattern, why = group_of([f"{s}_{n:03d}.jpg" for s in ("0001TP", "0006R0", "0016E5") for n in range(9)])
+    assert not pattern and "3 groups (0001TP, 0006R0, 0016E5) alone, too few" in why
+
+
+def test_files_are_chosen_exactly() -> None:
+    every = ["a/x.jpg", "a/x.png", "a/y.jpg", "a/y_mask.png", "b/c/z.png"]
+    assert select(["b/c/z.png"], every) == ["b/c"]
+    assert select(["a/x.jpg", "a/y.jpg"], every) == ["a/*.jpg"]
+    assert select(["a/y_mask.png"], every) == ["a/*_mask.png"]
+    assert select(["a/x.png", "a/y.jpg"], every) is None
+    assert select(every, every) == ["."]

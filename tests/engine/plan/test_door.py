@@ -1,0 +1,72 @@
+"""--auto completes a command line, says so, and is taken again by the next start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import runs
+
+import config
+import train
+from engine import plan
+from engine.plan import trial
+from utils.distributed import DistributedContext
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """The words of each trial, which takes half a second and 100 MB."""
+    words: list[Sequence[str]] = []
+
+    def imitated(argv: Sequence[str], options: str) -> trial.Measured:  # noqa: ARG001
+        words.append(argv)
+        return trial.Measured(0.5, 100 << 20)
+
+    monkeypatch.setattr(trial, "run", imitated)
+    return words
+
+
+def words_of(scenes: Path, folder: Path) -> list[str]:
+    return ["--dataset", "toy", "--data_root", str(scenes), "--result_dir", str(folder), "--auto"]
+
+
+def test_without_it_the_words_stay() -> None:
+    argv = ["--dataset", "toy"]
+    assert plan.completed(argv, config.load(argv, dry=True), DistributedContext()) == argv
+
+
+def test_a_plan_is_made_said_and_taken_again(
+    tiny_scenes: Path, tmp_path: Path, tried: list[Sequence[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [*words_of(tiny_scenes, tmp_path / "run"), "--lr", "0.25", "--dry_run"]
+    assert train.main(argv) == 0 and len(tried) == 1
+    said = capsys.readouterr().out
+    assert "--crop_size 64: " in said and "yours, and left as they are: --data_root, --dataset, --lr" in said
+    assert not list((tmp_path / "run").glob("*.pth"))
+    cfg = config.load(["--cfg", str(tmp_path / "run" / "plan.yaml"), *argv])
+    assert cfg.OPTIM.LR == 0.25 and cfg.TRAIN.BATCH_SIZE == 8 and cfg.TRAIN.ACCUM == 1
+    assert train.main([*argv[:-1], "--dry_run", "--resume", "auto"]) == 0 and len(tried) == 1
+    assert "the plan of an earlier start is taken" in capsys.readouterr().out
+    assert train.main([*argv, "--seed", "3"]) == 0 and len(tried) == 2  # another training
+
+
+@pytest.mark.parametrize("more", [["--eval", "val", "--snapshot", "x.pth"], ["--summary"]])
+def test_a_plan_is_of_a_training(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["--dataset", "toy", "--auto", *more]) == 2
+    assert "--auto plans a training" in capsys.readouterr().err
+
+
+def test_a_dry_run_needs_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["--dataset", "toy", "--arch", "ocrnet.HRNet", "--dry_run"]) == 2
+    assert "--dry_run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_planned_training_ends_with_planned_beside_measured(tiny_scenes: Path, tmp_path: Path) -> None:
+    argv = [*words_of(tiny_scenes, tmp_path / "run"), "--max_epoch", "2", "--n_scales", "0.5,1.0"]
+    assert train.main(argv) == 0
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "training, planned / measured" in report and "memory, planned / measured" in report
+    assert runs.last(argv)["epoch"] == 1

@@ -1,0 +1,102 @@
+"""What is planned follows from the facts, and nothing that somebody chose is planned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import config
+from engine.plan import rules
+from engine.plan.facts import DataFacts, MachineFacts
+from options.table import OPTIONS, get
+
+DATA = DataFacts(367, (360, 480), 360, ("road", "pole"), (0.99, 0.01), 0.4, 200)
+LAPTOP = MachineFacts("cpu", "2 CPU cores", 2, 8 << 30)
+GPU = MachineFacts("cuda", "some GPU", 16, 40 << 30, half="O2")
+
+
+def planned(data: DataFacts = DATA, machine: MachineFacts = LAPTOP, given: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {choice.key: choice.value for choice in rules.choices(data, machine, given)}
+
+
+def test_a_laptop_gets_the_pretrained_trunk_and_crops_of_its_size() -> None:
+    found = planned()
+    assert found["MODEL.ARCH"] == "timm:tf_efficientnet_lite0+ocr+hierarchical"
+    assert found["DATASET.CROP_SIZE"] == (256, 256) and found["DATASET.NUM_WORKERS"] == 0
+    assert found["MODEL.N_SCALES"] == (0.5, 1.0, 2.0) and found["DATASET.CLASS_UNIFORM_PCT"] == 0.5
+    assert "TRAIN.FP16" not in found
+
+
+def test_a_missing_package_is_named_where_random_weights_are_taken() -> None:
+    machine = LAPTOP._replace(missing=("timm",))
+    first = rules.choices(DATA, machine, ())[0]
+    assert first.value == "ocrnet.HRNet_Mscale" and "pip install timm" in first.reason
+
+
+def test_a_gpu_gets_large_crops_half_precision_and_hrnet_where_its_weights_are() -> None:
+    found = planned(DATA._replace(size=(1024, 2048)), GPU._replace(hrnet="/w/hrnet.pth"))
+    assert found["MODEL.ARCH"] == "ocrnet.HRNet_Mscale" and "MODEL.TRUNK_WEIGHTS" not in found
+    assert found["DATASET.CROP_SIZE"] == (768, 768) and found["DATASET.NUM_WORKERS"] == 8
+    assert found["TRAIN.FP16"] and found["TRAIN.AMP_OPT_LEVEL"] == "O2"
+
+
+@pytest.mark.parametrize(("side", "crop"), [(50, 64), (97, 128), (256, 256), (3000, 256)])
+def test_crops_are_as_large_as_images_in_steps_of_32(side: int, crop: int) -> None:
+    assert planned(DATA._replace(size=(side, 4000)))["DATASET.CROP_SIZE"] == (crop, crop)
+
+
+def test_large_images_without_small_objects_are_not_seen_at_twice_their_size() -> None:
+    large = DATA._replace(size=(2000, 3000))
+    assert planned(large._replace(small=0.01))["MODEL.N_SCALES"] == (0.5, 1.0)
+    assert planned(large)["MODEL.N_SCALES"] == (0.5, 1.0, 2.0)
+
+
+def test_crops_are_class_uniform_where_a_class_is_rare() -> None:
+    assert planned(DATA._replace(shares=(0.5, 0.5)))["DATASET.CLASS_UNIFORM_PCT"] == 0
+    reason = next(c.reason for c in rules.choices(DATA, LAPTOP, ()) if c.key == "DATASET.CLASS_UNIFORM_PCT")
+    assert "pole has 1.00 %" in reason
+
+
+def test_what_is_given_is_not_planned() -> None:
+    everything = planned()
+    for key in everything:
+        assert key not in planned(given=(key,))
+    own = planned(given=("MODEL.ARCH",))
+    assert not any(key.startswith("MODEL.") for key in own) and own["OPTIM.LR"] < everything["OPTIM.LR"]
+    assert "OPTIM.LR" not in planned(given=("OPTIM.NAME",))
+    assert "DATASET.CROP_SIZE" not in planned(given=("DATASET.IMG_SIZES",))
+
+
+def test_every_choice_is_an_option_in_its_bounds_that_the_planned_network_reads() -> None:
+    for machine in (LAPTOP, LAPTOP._replace(missing=("timm",)), GPU, GPU._replace(hrnet="/w.pth")):
+        found = rules.choices(DATA, machine, ())
+        words = [word for c in found for word in (c.key, _text(OPTIONS[c.key].written(c.value)))]
+        cfg = config.load(["--dataset", "camvid", *words], dry=True)
+        assert all(get(cfg, choice.key) == choice.value for choice in found)
+        assert not cfg.WITHOUT_EFFECT
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@pytest.mark.parametrize(("images", "count"), [(367, 33), (10, 200), (100_000, 4)])
+def test_epochs_follow_from_the_crops_that_a_training_sees(images: int, count: int) -> None:
+    assert rules.epochs(DATA._replace(images=images), LAPTOP, 0.2, 0).value == count
+
+
+def test_epochs_fit_into_a_time_limit() -> None:
+    assert rules.epochs(DATA._replace(images=100), LAPTOP, 0.5, 3600).value == 57  # 0.8 * 3600 / 50 s
+    assert rules.epochs(DATA, LAPTOP, 0.5, 10).value == 1
+
+
+def test_a_batch_is_a_process_s_part_of_a_step() -> None:
+    assert rules.batch(LAPTOP, 367) == (8, 1)
+    assert rules.batch(LAPTOP._replace(world=2), 367) == (4, 1)
+    assert rules.batch(LAPTOP, 3) == (3, 1)
+    assert rules.batch(LAPTOP._replace(world=16), 367) == (1, 1)
+
+
+def test_validations_are_about_four() -> None:
+    assert [rules.validations(count).value for count in (1, 4, 33, 200)] == [1, 1, 9, 50]

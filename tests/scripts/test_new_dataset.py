@@ -1,0 +1,129 @@
+"""The command that writes a dataset's file: what it prints, what it writes, what it leaves as it is."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import own_layouts as drawn
+import pytest
+import yaml
+from pictures import write_image
+
+import config
+import demo
+import demo_folder
+from datasets import splits
+from scripts import new_dataset
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A set of ids, in a folder with a blank in its name."""
+    place = tmp_path / "my streets"
+    place.mkdir()
+    drawn.gray(place)
+    return place
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    code = new_dataset.main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def following(out: str) -> list[list[str]]:
+    """The words of the commands that are printed, as a shell takes them."""
+    return [shlex.split(line)[1:] for line in out.splitlines() if line.startswith("  python ")]
+
+
+def test_the_file_stands_beside_the_folder_and_three_commands_follow(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(new_dataset.ROOT)
+    code, out, err = run(capsys, folder)
+    file = folder.with_suffix(".yaml")
+    assert code == 0 and not err and f"wrote {file}: 3 classes (ground, road, car), train 8 images, val 4 images" in out
+    check, train, masks = following(out)
+    assert check == ["scripts/check_data.py", "--dataset", str(file)]
+    assert train[0] == "train.py" and {"--dataset", str(file)} <= {*train}
+    assert masks[:3] == ["demo_folder.py", "--demo-folder", str(folder / "images")]
+    demo_folder.parser().parse_args(masks[1:])
+    assert yaml.safe_load(file.read_text())["images"] == "my streets/images"
+    assert splits.find(str(file)).spec.classes == drawn.NAMES
+
+
+def test_its_training_command_is_accepted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = following(run(capsys, folder)[1])[1]
+    cfg = config.load([*train[1:], *([] if "--cfg" in train else ["--arch", "ocrnet.HRNet"])])
+    assert cfg.DATASET.NAME == str(folder.with_suffix(".yaml"))
+    assert cfg.RESULT_DIR == "runs/my streets"
+
+
+def test_nothing_is_overwritten_without_being_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder.with_suffix(".yaml")
+    file.write_text("mine")
+    code, _, err = run(capsys, folder)
+    assert code == 2 and f"{file} is there already: add --overwrite" in err and file.read_text() == "mine"
+    assert run(capsys, folder, "--overwrite")[0] == 0 and "my streets/masks" in file.read_text()
+
+
+def test_a_file_elsewhere_names_the_whole_path(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sets" / "street set.yaml"
+    assert run(capsys, folder, "--out", out)[0] == 0
+    tree = yaml.safe_load(out.read_text())
+    assert tree["images"] == str(folder / "images") and tree["name"] == "street_set"
+    code, _, err = run(capsys, folder, "--out", tmp_path / "set.txt")
+    assert code == 2 and "files that end in .yaml" in err
+
+
+def test_lists_stand_beside_the_file_and_stay_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lists of another machine are written anew, with the labels."""
+    folder = tmp_path / "set"
+    drawn.write_images(folder / "images")
+    for seed, stem in enumerate(drawn.STEMS):
+        write_image(folder / "masks" / f"{stem}.png", drawn.label(seed))
+    for split, stems in (("train", drawn.STEMS[:9]), ("val", drawn.STEMS[9:])):
+        (folder / f"{split}.txt").write_text("".join(f"/home/me/set/{stem}.png\t/x/{stem}.png\n" for stem in stems))
+    code, out, _ = run(capsys, folder)
+    assert code == 0 and "train 9 images, val 3 images" in out
+    first = (tmp_path / "set_train.txt").read_text().splitlines()[0]
+    assert first == f"set/images/{drawn.STEMS[0]}.png\tset/masks/{drawn.STEMS[0]}.png"
+    (tmp_path / "set.yaml").unlink()
+    code, _, err = run(capsys, folder)
+    assert code == 2 and "set_train.txt is there already" in err and not (tmp_path / "set.yaml").exists()
+
+
+def test_a_published_set_of_ours_needs_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "city data"
+    drawn.cityscapes(folder)
+    code, out, _ = run(capsys, folder, "--out", tmp_path / "c.yaml")
+    assert code == 0 and "--dataset cityscapes reads it" in out and "c.yaml is not written" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["city data"]
+    check, train, masks = following(out)
+    assert check[1:] == ["--dataset", "cityscapes", "--data_root", f"{folder}/"] or check[4] == str(folder)
+    assert "cityscapes" in train and masks[2] == str(folder / "leftImg8bit/val/lindau")
+
+
+def test_pictures_among_masks_are_shown_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mixed"
+    for seed in range(6):
+        write_image(folder / f"{seed}.png", drawn.image(seed))
+        write_image(folder / f"{seed}_mask.png", np.where(drawn.label(seed) > 0, 255, 0).astype(np.uint8))
+    code, out, _ = run(capsys, folder)
+    masks = following(out)[2]
+    assert code == 0 and masks[:3] == ["demo.py", "--demo-image", str(folder / "0.png")] or masks[0].endswith("demo.py")
+    demo.parser().parse_args(masks[1:])
+    assert splits.find(str(tmp_path / "mixed.yaml")).spec.classes == ("class_0", "class_255")
+
+
+def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, tmp_path / "nowhere")
+    assert code == 2 and err == f"error: {tmp_path}/nowhere is not there: give the folder of a data set\n"
+    drawn.write_images(tmp_path / "holiday")
+    code, _, err = run(capsys, tmp_path / "holiday")
+    assert code == 2 and "images without labels" in err and len(err.splitlines()) == 1
+    assert not (tmp_path / "holiday.yaml").exists()

@@ -21,6 +21,7 @@ from options.files import Foreign
 from options.files import read as read_file
 from options.foreign import ForeignConfig, ParseContext
 from options.table import OPTIONS, defaults, get
+from utils import runfolders
 from utils.errors import UserError, nearest
 
 # Whose option files are read beside ours, and their flags that are no option's.
@@ -42,9 +43,8 @@ def load(
 ) -> CfgNode:
     """Make the frozen configuration of a command line (without the program's name).
 
-    `checkpoint_config`: {key: value} that a checkpoint holds; they stand in place of the defaults. `dry`: nothing is
-    looked up in the dataset's folder, so that its classes stay unknown. Raises UserError, with every
-    problem in it, for what does not exist or contradicts itself.
+    `checkpoint_config`: {key: value} that a checkpoint holds, in place of the defaults. `dry`: nothing is looked up in
+    the dataset's folder, so that its classes stay unknown. UserError, with every problem in it, for what is wrong.
     """
     checkpoint_config = checkpoint_config or {}
     parsed = parse(argv or [], checkpoint_config)
@@ -53,7 +53,9 @@ def load(
         others = {key: x for key, x in checkpoint_config.items() if key != "DATASET.IMG_SIZES"}
         parsed = parse(argv or [], others)
     values = _expand_paths(parsed.values)
+    values["SNAPSHOT"], note = runfolders.checkpoint_in(values["SNAPSHOT"])
     cfg = _tree(values)
+    cfg.NOTES = [note] if note else []  # what the log should say of how options were understood
     cfg.WITHOUT_EFFECT = [*parsed.ignored, *unread_options.notes(values, parsed.given, parsed.from_files)]
     if not dry:
         told = "DATASET.NAME" in checkpoint_config and "DATASET.NAME" not in parsed.given

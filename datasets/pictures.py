@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import cv2
@@ -12,7 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from datasets import exif
 from datasets.decoding import decode, head_of
-from datasets.reading import read_complete
+from datasets.reading import complete, read_complete
 from utils.errors import UserError, in_short
 
 WHOLE = 16  # bits of a file that uses all of its range
@@ -39,8 +40,26 @@ def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarra
 
 def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
     """As `read_image`, and whether the file asks for a turn."""
-    try:
+    with _picture_errors(path):
         return decoded(path, read_complete(path), upright, bits)
+
+
+def read_bytes(name: str, data: bytes) -> tuple[np.ndarray, list[str]]:
+    """As `read_image`, upright, of the bytes of a file: and lines on what was made of them. `name`: for messages.
+
+    Of 16 bits as many count as the picture's own values use.
+    """
+    with _picture_errors(name):
+        bits, highest = _range([value] if (value := _highest(name, complete(name, data))) is not None else [])
+        image, turns = decoded(name, data, True, bits)
+    return image, [line for line in (range_note(bits, highest), "turned upright (EXIF)" if turns else "") if line]
+
+
+@contextmanager
+def _picture_errors(path: str) -> Iterator[None]:
+    """Make every error of reading a PictureError, which names the file."""
+    try:
+        yield
     except PictureError:
         raise
     except UserError as error:
@@ -160,16 +179,26 @@ def deep(paths: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=16)
 def range_of(paths: tuple[str, ...]) -> tuple[int, int]:
     """Find (bits that pictures of 16 bits among some files use, their highest value); (0, 0) where there are none."""
-    highest = [value for path in paths if (value := _highest(path)) is not None]
+    return _range([value for path in paths if (value := _highest_in(path)) is not None])
+
+
+def _range(highest: list[int]) -> tuple[int, int]:
     return (bits_of_value(max(highest)), max(highest)) if highest else (0, 0)
 
 
-def _highest(path: str) -> int | None:
+def _highest_in(path: str) -> int | None:
     try:
-        values = _decoded(path, _ANY_BITS, read_complete(path))
-        return None if values.dtype == np.uint8 else int(_whole_numbers(path, values).max())
+        return _highest(path, read_complete(path))
     except UserError:
         return None
+
+
+def _highest(path: str, data: bytes) -> int | None:
+    """Find the highest value of a picture of more than 8 bits; None for others."""
+    if not _may_be_deep(data):
+        return None
+    values = _decoded(path, _ANY_BITS, data)
+    return None if values.dtype == np.uint8 else int(_whole_numbers(path, values).max())
 
 
 def range_note(bits: int, highest: int) -> str:

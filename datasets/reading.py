@@ -102,12 +102,17 @@ def color_text(color: int) -> str:
 
 
 def read_complete(path: str) -> bytes:
-    """Read the file's bytes; a decoder may fill up a file that was cut off with gray and say nothing."""
+    """Read the bytes of a file that is whole."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         advice = "; raise `ulimit -n`, or lower --num_workers" if error.errno in _TOO_MANY else ""
         raise UserError(f"cannot read {path}: {error.strerror}{advice}") from None
+    return complete(path, data)
+
+
+def complete(path: str, data: bytes) -> bytes:
+    """Give the bytes of a file; UserError for one that was cut off: a decoder may fill it up with gray, unsaid."""
     if not data:
         raise UserError(f"{path} is empty")
     cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]

@@ -113,7 +113,9 @@ class Renderer:
 def parser(what: str) -> argparse.ArgumentParser:
     """Make the command line; what else stands on it goes to the options of train.py."""
     p = tool.parser(what, "--arch, --dataset, --n_scales, --fp16")
-    p.add_argument("--snapshot", default=SNAPSHOT, help="checkpoint, which may tell its network and classes")
+    p.add_argument(
+        "--snapshot", default=SNAPSHOT, help="checkpoint or run folder, which may tell its network and classes"
+    )
     p.add_argument(
         "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
     )

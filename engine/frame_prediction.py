@@ -30,6 +30,7 @@ from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.files import write_file
 from utils.progress import progress
+from utils.runfolders import checkpoint_in
 from utils.visualize import encode_png
 
 # What a run has to be continued with.
@@ -273,6 +274,9 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, start where it was asked for, then train; or measure. Gives the exit code."""
     check(args)
+    args.snapshot, note = checkpoint_in(args.snapshot)
+    if note:
+        print(note)
     if args.eval:
         return evaluate(args)
     with FolderLock() as lock:

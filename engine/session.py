@@ -156,6 +156,8 @@ def log_header(run: Run, notes: Sequence[str]) -> None:
         f"{cfg.MODEL.ARCH}, {cfg.DATASET.NAME}, {run.ranks.world} process(es) on {run.ranks.device.type}, "
         f"run folder {run.folder}"
     )
+    for note in cfg.NOTES:
+        log.line(note)
     for note in (*notes, run.precision.note):
         if note:
             log.line(f"warning: {note}")

@@ -49,5 +49,5 @@ def beside(run: Run, net: network.Net) -> nn.Module:
     ours, theirs = ((cfg.DATASET.MEAN, cfg.DATASET.STD) for cfg in (run.cfg, found.cfg))
     if ours != theirs:
         raise UserError(f"--teacher {path} takes images of DATASET.MEAN, STD {theirs}, not {ours}: give the same")
-    run.log.line(f"teacher: {found.cfg.MODEL.ARCH} from {path}")
+    run.log.line(f"teacher: {found.cfg.MODEL.ARCH} from {found.cfg.SNAPSHOT}")
     return Taught(net, to_device(run, found.net))

@@ -37,7 +37,7 @@ def opened(
     note = distributed.from_main(ranks, lambda: lock.take(folder, command))
     run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main, log), precision, command, lock)
     try:
-        run.log.line("\n".join(filter(None, [command, note, precision.note])))
+        run.log.line("\n".join(filter(None, [command, note, *cfg.NOTES, precision.note])))
         yield run
     finally:
         run.close()

@@ -10,6 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+STYLE = Path(__file__).with_name("style.css")  # of all pages
+
 
 @cache
 def _templates() -> Environment:

@@ -24,13 +24,14 @@ __all__ = ["RULES", "EvalRule", "Predictor", "build_predictor", "eval_rule", "lo
 def load(checkpoint: str | Path, device: str | torch.device = "cpu", *argv: str) -> Predictor:
     """Give the `Predictor` of a trained network, which its file names, with its classes and their colors as `spec`.
 
-    `checkpoint`: any file that --snapshot takes; `argv`: further flags of train.py, "--arch", "basic.HRNet" for a file
-    that does not name its network. UserError for what is no checkpoint, or fills its network in part only.
+    `checkpoint`: what --snapshot takes, any file of weights or the folder of a run; `argv`: further flags of train.py,
+    "--arch", "basic.HRNet" for a file that does not name its network. UserError for what is no checkpoint, or fills its
+    network in part only.
     """
     cfg, spec, net, _ = loaded(checkpoint, argv)
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, torch.device(device))
-    if precision.note:
-        warnings.warn(precision.note, stacklevel=2)
+    for note in filter(None, [*cfg.NOTES, precision.note]):
+        warnings.warn(note, stacklevel=2)
     return build_predictor(cfg, net.to(device), precision, spec=spec)
 
 

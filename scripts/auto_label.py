@@ -22,7 +22,7 @@ from utils.cli import comma_list, comma_list_or_none, place_to_write, start
 def parser() -> argparse.ArgumentParser:
     """Make the command line; what else stands on it goes to the options of train.py."""
     p = tool.parser("Label a folder of images with a trained network.", "--do_flip, --fp16, --arch, --dataset")
-    p.add_argument("--snapshot", required=True, help="the teacher: a checkpoint, which tells its network and classes")
+    p.add_argument("--snapshot", required=True, help="the teacher: a checkpoint or folder of a run")
     p.add_argument("--images", required=True, help="folder of images, in any depth, of any sizes")
     p.add_argument("--out", required=True, type=place_to_write, help="folder for the labels, the record and the report")
     least = "least confidence; of single classes: 0.9,road=0.95,bus=0.5"

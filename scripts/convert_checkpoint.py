@@ -20,6 +20,7 @@ if not __package__:  # run as a file: the packages are one folder up
 from network.weights import finite, read_file, writers
 from utils.cli import exit_code, place_to_write, start
 from utils.files import cannot_write, whole
+from utils.runfolders import checkpoint_in
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="layouts: " + "; ".join(f"{name}, {layout.about}" for name, layout in layouts.items()),
         allow_abbrev=False,
     )
-    p.add_argument("source", metavar="IN", type=Path, help="checkpoint of any supported layout")
+    p.add_argument("source", metavar="IN", type=Path, help="checkpoint of any supported layout, or folder of a run")
     p.add_argument("target", metavar="OUT", type=place_to_write, help="file to write, or folder")
     p.add_argument("--to", choices=sorted(layouts), required=True, help="layout of OUT")
     p.add_argument("--arch", default="", help="network's name to write where IN does not tell it")
@@ -39,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = False) -> str:
-    """Write `target`; returns one line about it. Every file appears whole or not at all."""
+    """Write `target`; returns a line about it, and before it one on a run's folder. Every file appears whole or not."""
+    named, note = checkpoint_in(str(source))
+    source = Path(named)
     weights = read_file(source, ema=not raw)
     weights = replace(weights, arch=weights.arch or arch)
     write = writers()[to].write
@@ -56,7 +59,8 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
         raise cannot_write(target, error) from error
     odd = finite.odd(weights.state)
     warning = f"; warning: {odd[0]} and {len(odd) - 1} more are no finite numbers, there as here" if odd else ""
-    return f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source}){warning}"
+    line = f"{target}: {len(weights.state)} entries in layout {to}, from {source} ({weights.source}){warning}"
+    return f"{note}\n{line}" if note else line
 
 
 def main(argv: Sequence[str] | None = None) -> int:

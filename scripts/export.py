@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    p.add_argument("--snapshot", required=True, help="checkpoint, which may tell its network and classes")
+    p.add_argument("--snapshot", required=True, help="checkpoint or run folder, which may tell its network and classes")
     p.add_argument("--out", type=place_to_write, required=True, help="file to write: .onnx or .pt2")
     p.add_argument("--output", choices=list(export.OUTPUTS), default="argmax", help="what the file gives [argmax]")
     p.add_argument("--size", default="512,1024", help="height,width of the example that is traced [512,1024]")
@@ -56,6 +56,8 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     export.check(args.out, args.fixed)
     # Sizes of evaluation that a file records are not asked for here.
     cfg, spec, net, _ = from_file.loaded(args.snapshot, ["--imgSize", "", *rest])
+    for note in cfg.NOTES:
+        print(note)
     rule = inference.eval_rule(cfg)
     around = rule.scales != (1.0,) or rule.short_edge_sizes or cfg.EVAL.INFERENCE_MODE or cfg.EVAL.FIXED_ASPP_POOL
     if around or len(rule.flips) > 1:

@@ -25,6 +25,7 @@ from scripts import (
     export,
     new_dataset,
     propagate_labels,
+    serve,
     sweep,
 )
 from scripts.train_sdcnet import parser as sdcnet_parser
@@ -135,7 +136,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
         "--flows",
     }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
-    tools = (demo, demo_folder, submit, sweep, auto_label, check_data, export, new_dataset, propagate_labels)
+    tools = (demo, demo_folder, submit, sweep, auto_label, check_data, export, new_dataset, propagate_labels, serve)
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too

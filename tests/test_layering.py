@@ -19,6 +19,7 @@ ALLOWED = {
     "demo": {"engine", *BASE},
     "demo_folder": {"engine", *BASE},
     "hubconf": {"inference"},
+    "serving": {"engine", "inference", "evaluation", "datasets", *BASE},
     "engine": {"config", "datasets", "network", "inference", "evaluation", "loss", "slurm", *BASE},
     "inference": {"config", "datasets", "network", "compat", *BASE},
     "evaluation": {"datasets", "compat", *BASE},
@@ -63,6 +64,7 @@ BUILDERS = {
     "inference": ("__init__", "from_file", "ways"),
     "loss": ("__init__", "optimizer", "schedule", "table", "terms"),
     "network": ("__init__",),
+    "serving": ("networks",),
     "transforms": ("__init__",),
 }
 KEEPERS = {  # the classes that keep the tree

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from network.weights import safe_load
+from utils import runfolders
 from utils.errors import UserError
 
 NAMES = ("encoder_epoch_{}.pth", "decoder_epoch_{}.pth")  # of the two files in a folder, with the epoch
@@ -66,7 +67,7 @@ def _newest(folder: Path) -> tuple[Path, Path]:
         lacking = f" ({here.format(max(alone))} is there, {there.format(max(alone))} is not)"
     raise UserError(
         f"checkpoint {folder}: there is a folder here, without a pair encoder_epoch_K.pth and decoder_epoch_K.pth"
-        f"{lacking}; give the path of a .pth file, or of a folder that holds both"
+        f"{lacking}; {runfolders.CURE}, or one that holds both{runfolders.runs_below(folder)}"
     )
 
 

@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 
 from network.weights import checksum, filekinds, inert, layouts
+from utils import runfolders
 from utils.errors import UserError
 
 FORMATS = ("pt", "np", "numpy", "torch")  # of safetensors whose arrays lie as torch's do
@@ -40,8 +41,8 @@ def read(path: str | os.PathLike[str]) -> Any:
 def single(path: Path, reader: Callable[[Path], Any] | None = None) -> Any:
     """Content of a single file as `reader` gives it, or torch; each of its errors becomes one line."""
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise UserError(f"checkpoint {path}: there is {found} here; give the path of a .pth file")
+        found, hint = ("a folder", runfolders.runs_below(path)) if path.is_dir() else ("nothing", "")
+        raise UserError(f"checkpoint {path}: there is {found} here; {runfolders.CURE}{hint}")
     try:
         content = (reader or _content)(path)
         if checksum.is_ours(content):

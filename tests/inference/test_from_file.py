@@ -108,6 +108,19 @@ def test_no_checkpoint_at_all() -> None:
         inference.load("")
 
 
+def test_the_folder_of_a_run_will_do(made: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    made(IDS[0]).rename(run / "best_checkpoint_ep3.pth")
+    with pytest.warns(UserWarning, match=r"its best checkpoint is taken, best_checkpoint_ep3\.pth"):
+        assert inference.load(run).spec.train_to_id == tuple(IDS[0])
+    words = ["--demo-image", str(tmp_path / "images/a.png"), "--save-dir", str(tmp_path / "out")]
+    assert demo.main([*words, "--snapshot", str(run)]) == 0
+    assert capsys.readouterr().out.count("is the folder of a run: its best checkpoint is taken") == 1
+    assert demo.main([*words, "--snapshot", str(tmp_path)]) == 2
+    assert f"{tmp_path}: there is a folder here" in (line := capsys.readouterr().err) and f"below it: {run}" in line
+
+
 def test_a_network_that_its_file_does_not_fill_is_refused(made: Make, tmp_path: Path) -> None:
     state = checkpoint.load(made([4, 5, 6]))
     name = next(iter(state["net"]))

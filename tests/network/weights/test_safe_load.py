@@ -81,9 +81,10 @@ def test_truncated(tmp_path: Path, share: float) -> None:
     [
         (lambda path: None, "there is nothing here"),
         (lambda path: path.mkdir(), "there is a folder here"),
+        (lambda path: (path / "run").mkdir(parents=True), "best_checkpoint_ep"),
         (lambda path: path.write_bytes(bytes(range(1, 200))), "not a readable checkpoint"),
     ],
-    ids=["missing", "folder", "bytes"],
+    ids=["missing", "folder", "folder in it", "bytes"],
 )
 def test_wrong_file(tmp_path: Path, make, words: str) -> None:
     path = tmp_path / "x.pth"

@@ -1,0 +1,61 @@
+"""Pictures that a page sends, as bytes: what they are is known, and bounded, before anything of them is decoded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from datasets.pictures import PictureError, read_bytes
+from utils.errors import in_short
+from utils.names import shown
+
+# Those that the readers decode, by Pillow's names, which tells their sizes by their heads.
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "PPM", "WEBP", "TIFF", "GIF", "JPEG2000", "SUN")
+_KNOWN = "PNG, JPEG, WebP, TIFF, BMP, GIF, PNM"
+_LONGEST_NAME = 80
+# Pictures that people have and no reader of ours takes, by the bytes behind the first four.
+_PHONES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
+
+
+def file_name(given: str) -> str:
+    """Give the name that a page says a file has, for people: without folders, on one line, and not too long."""
+    name = shown(PurePosixPath(given.replace("\\", "/")).name) or "picture"
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 12]}...{name[-8:]}"
+
+
+def picture(name: str, data: bytes, most_pixels: int) -> tuple[np.ndarray, list[str]]:
+    """Decode (H, W, 3) uint8 RGB, upright, and give lines on what was made of it.
+
+    PictureError, before anything is decoded, for what is no picture and for one of more than `most_pixels`.
+    """
+    width, height = _size(name, data)
+    if width * height > most_pixels:
+        raise PictureError(
+            f"{name} has {width} x {height} pixels, {_mega(width * height)}: at most {_mega(most_pixels)} are taken "
+            "(--max_megapixels)"
+        )
+    image, notes = read_bytes(name, data)
+    if image.shape[0] * image.shape[1] > most_pixels:  # its head has lied
+        raise PictureError(f"{name} is larger than its head says: it is damaged, or made to do harm")
+    return image, notes
+
+
+def _size(name: str, data: bytes) -> tuple[int, int]:
+    """Read (width, height) in the head of a file; PictureError where there is none."""
+    if not data:
+        raise PictureError(f"{name} is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as head:
+            return head.size
+    except UnidentifiedImageError:
+        phone = " (HEIC and AVIF: save it as JPEG)" if data[4:12] in _PHONES else ""
+        raise PictureError(f"{name} is no picture that is read here: {_KNOWN}{phone}") from None
+    except Exception as error:  # a decoder raises what it likes
+        raise PictureError(f"{name} is damaged: {in_short(error)}") from None
+
+
+def _mega(pixels: int) -> str:
+    return f"{pixels / 1e6:,.1f} megapixels"

@@ -1,0 +1,98 @@
+"""A port that is free, and bounds that hold on a real connection."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from serving import listen
+from serving.app import Served, create
+from utils.errors import UserError
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.fixture
+def running(served: Callable[..., Served]) -> Iterator[int]:
+    """The port of a server that answers."""
+    server = listen.server(create(served(checkpoint="x.pth", most_bytes=1000)), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.port
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+def test_a_port_that_is_taken_is_said(client: Any, taken: int) -> None:
+    with pytest.raises(UserError, match=f"--port {taken} is taken: give another one, or leave it out"):
+        listen.server(client.application, "127.0.0.1", taken)
+
+
+def test_without_one_the_next_is_taken(client: Any, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listen, "USUAL", taken)
+    monkeypatch.setattr(listen, "TRIED", 1)
+    server = listen.server(client.application, "127.0.0.1", 0)
+    assert server.port not in (0, taken)
+    server.server_close()
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
+def test_an_address_of_others_is_said(client: Any, host: str) -> None:
+    with pytest.raises(UserError, match=f"--host {host}: .*; give an address of this machine"):
+        listen.server(client.application, host, 0)
+
+
+def test_addresses() -> None:
+    assert listen.address("127.0.0.1", 80) == "http://127.0.0.1:80/"
+    assert listen.address("::1", 80) == "http://[::1]:80/"
+    assert socket.gethostname() in listen.address("0.0.0.0", 80)
+
+
+def asked(port: int, head: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+    """The answer to a request that is written by hand: its code and its JSON."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head.format(port=port).replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
+        connection.shutdown(socket.SHUT_WR)
+        text = b""
+        while part := connection.recv(1 << 16):
+            text += part
+    head, _, answer = text.decode().partition("\r\n\r\n")
+    return int(head.split()[1]), json.loads(answer)
+
+
+POST = (
+    "POST /predict?name=x.png&network=given HTTP/1.1\nHost: localhost:{port}\nContent-Type: application/octet-stream\n"
+)
+
+
+def test_a_body_that_is_too_long_is_not_read(running: int) -> None:
+    """Neither one that says so, nor one that says nothing of its length and does not end."""
+    code, found = asked(running, f"{POST}Content-Length: 99999999")
+    assert code == 413 and "--max_upload" in found["error"]
+    chunk = b"800\r\n" + b"x" * 0x800 + b"\r\n"
+    code, found = asked(running, f"{POST}Transfer-Encoding: chunked", chunk + chunk)
+    assert code == 411
+
+
+def test_a_body_that_breaks_off_is_a_line(running: int) -> None:
+    code, found = asked(running, f"{POST}Content-Length: 500", b"x" * 20)
+    assert code == 400 or "no picture" in found["error"]
+
+
+def test_it_says_nothing_of_requests(running: int, capfd: pytest.CaptureFixture[str]) -> None:
+    code, _ = asked(running, "GET /nothing HTTP/1.1\nHost: evil.example")
+    assert code == 403
+    assert capfd.readouterr() == ("", "")

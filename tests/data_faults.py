@@ -104,15 +104,14 @@ def _other_size(height: int, width: int) -> Plant:
     return plant
 
 
-def _as(suffix: str, name: str = "", **save: object) -> Callable[[Path], None]:
+def _as(suffix: str, name: str = "", mode: str = "", **save: object) -> Callable[[Path], None]:
     """Writes a file anew in another format, under its own name with `suffix`."""
 
     def write(path: Path) -> None:
         picture = Image.open(path)
         picture.load()
         path.unlink()
-        if save.pop("mode", ""):
-            picture = picture.convert("CMYK")
+        picture = picture.convert(mode or picture.mode)
         picture.save(path.with_suffix(suffix), name or None, **save)  # type: ignore[arg-type]
 
     return write

@@ -36,7 +36,7 @@ from engine.label_errors import MODES
 from evaluation.labelcheck.areas import Compared, mask_of
 from evaluation.labelcheck.finder import Finder
 from evaluation.metrics import percent
-from evaluation.objects import numbered
+from evaluation.objects import connected
 from inference import from_file
 from network import weights
 from utils import amp
@@ -249,7 +249,7 @@ def cleanlabs(everything: Predicted, planted: Planted) -> dict[str, Outcome]:
 def areas_of(issues: np.ndarray, quality: np.ndarray) -> Iterator[tuple[int, float, int, np.ndarray]]:
     """Join pixels with issues (N, H, W) to areas: image, mean quality, how many pixels, their places in the image."""
     for place, mask in enumerate(issues):
-        numbers, sizes = numbered(mask.view(np.uint8), [1])
+        numbers, sizes = connected(mask.view(np.uint8), [1])
         sums = np.bincount(numbers[mask], quality[place][mask], len(sizes))
         for n in np.flatnonzero(sizes >= LEAST * mask.size):
             yield place, float(sums[n] / sizes[n]), int(sizes[n]), np.flatnonzero(numbers == n)

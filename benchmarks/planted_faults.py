@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from evaluation.objects import numbered
+from evaluation.objects import connected
 
 DROPPED, SWAPPED, SHIFTED = KINDS = ("dropped", "swapped", "shifted")
 # Objects that faults are planted in: their share of the image. Nobody would see smaller ones; larger ones are ground.
@@ -40,7 +40,7 @@ def places(labels: Iterable[np.ndarray], ignore: int) -> list[Place]:
     """Find the objects of labels (H, W) that are neither too small nor too large for a fault."""
     found = []
     for image, label in enumerate(labels):
-        numbers, sizes = numbered(label, np.unique(label[label != ignore]))
+        numbers, sizes = connected(label, np.unique(label[label != ignore]))
         share = sizes / label.size
         chosen = np.flatnonzero((share >= LEAST) & (share <= MOST))
         found += [Place(image, np.flatnonzero(numbers == n)) for n in chosen]

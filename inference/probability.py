@@ -11,8 +11,8 @@ from utils.contracts import Prediction
 def probability_of(classes: np.ndarray, prediction: Prediction, average: str) -> np.ndarray:
     """Give the probability of the class that each pixel of `classes` (H, W) names, (H, W) float32.
 
-    `prediction`: with its scores; `average`: what they are, as `EvalRule.average` says. What is no class of the scores
-    has no meaning, and gets 0.
+    `prediction`: with its scores, without a temperature; `average`: what the scores are, as `EvalRule.average` says.
+    What is no class of the scores gets 0.
     """
     scores = prediction.scores
     assert scores is not None and scores.shape[1:] == classes.shape

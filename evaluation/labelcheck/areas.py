@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from evaluation.objects import numbered
+from evaluation.objects import connected
 
 # An object counts as contradicted as a whole, or as missing in the label, from this share of its pixels on.
 WHOLE = 0.6
@@ -91,7 +91,7 @@ def divide(label: np.ndarray, classes: np.ndarray, valid: np.ndarray) -> Divisio
     inner = depth > EDGE
     owner, kinds, size_of = np.full(wrong.shape, -1, np.int32), [], np.zeros(wrong.shape)
     for kind, values in enumerate((label, classes)):
-        objects, sizes = numbered(np.where(valid, values, np.int16(-1)), np.unique(values[inner]))
+        objects, sizes = connected(np.where(valid, values, np.int16(-1)), np.unique(values[inner]))
         size_of = np.append(sizes, np.inf)[objects]  # the last is of what has no number, -1
         free = wrong & (owner < 0) & (objects >= 0)
         share = np.bincount(objects[free], minlength=len(sizes)) / sizes
@@ -101,7 +101,7 @@ def divide(label: np.ndarray, classes: np.ndarray, valid: np.ndarray) -> Divisio
         kinds += [kind] * len(names)
     free = wrong & (owner < 0)
     pairs = np.where(free, label.astype(np.int32) << 8 | classes, np.int32(-1))
-    parts, sizes = numbered(pairs, np.unique(pairs[free & inner]))
+    parts, sizes = connected(pairs, np.unique(pairs[free & inner]))
     owner[parts >= 0] = parts[parts >= 0] + len(kinds)
     kept = owner >= 0
     every = np.array(kinds + [KINDS.index(PART)] * len(sizes), np.int64)

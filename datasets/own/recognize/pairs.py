@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from utils.errors import UserError
 
 _LOOKED_AT = 3  # pictures of a stream whose name says nothing
 _MOST_STREAMS = 40
+_MOST_CHOICES = 12  # streams of images, and of labels, that are compared, the largest
 
 
 class Picture(NamedTuple):
@@ -72,6 +75,12 @@ class Pairing:
         return [picture for picture in self.images.pictures if self.of.get(picture.path)]
 
     @property
+    def pictures_alone(self) -> list[Picture]:
+        """The images of splits in which none has a label, as a test's."""
+        labeled = {picture.split for picture in self.paired}
+        return [picture for picture in self.images.pictures if picture.split not in labeled]
+
+    @property
     def unlabeled(self) -> list[Picture]:
         """The images that have none."""
         return [picture for picture in self.images.pictures if not self.of.get(picture.path)]
@@ -85,8 +94,8 @@ def read_name(path: str) -> Picture:
     for name in where.parts[:-1]:
         part = part_of(name)
         split = part.split or split
-        # Of "labels/images" the first says it; a folder of other things is one at any depth.
-        role = "other" if "other" in (part.role, role) else role or part.role
+        # The innermost says it, as in "segmentation_set/images"; a folder of other things is one at any depth.
+        role = "other" if "other" in (part.role, role) else part.role or role
         if part.role:
             stream.append(_without_split(name) if part.split else name)
         elif not part.split:
@@ -117,8 +126,13 @@ def streams(pictures: Iterable[Picture]) -> list[Stream]:
     for picture in pictures:
         by_end = picture.ending if picture.role != "image" or not picture.stream else ""
         groups[picture.role, picture.stream, by_end].append(picture)
-    found = [Stream(f"{stream or '.'}{f'/*{end}' if end else ''}", tuple(g)) for (_, stream, end), g in groups.items()]
+    found = [Stream(_named(stream, end), tuple(members)) for (_, stream, end), members in groups.items()]
     return sorted(found, key=lambda stream: (-len(stream.pictures), stream.name))
+
+
+def _named(stream: str, end: str) -> str:
+    """Name a stream as people would: "masks", "masks/*_L", "*_mask"."""
+    return "/".join(part for part in (stream, f"*{end}" if end else "") if part) or "."
 
 
 def pair(tree: Tree) -> Pairing | None:
@@ -129,8 +143,8 @@ def pair(tree: Tree) -> Pairing | None:
     if not images:
         return None
     best: Pairing | None = None
-    for image in images:
-        for label in labels:
+    for image in images[:_MOST_CHOICES]:
+        for label in labels[:_MOST_CHOICES]:
             found = match(image, label)
             if best is None or _score(found) > _score(best):
                 best = found
@@ -149,13 +163,30 @@ def _score(pairing: Pairing) -> tuple[int, int, int]:
 
 
 def match(images: Stream, labels: Stream) -> Pairing:
-    """Join each image with its labels, by the strictest way of comparing names that finds the most."""
+    """Join each image with its labels, by the strictest way of comparing names that finds the most.
+
+    Where names find none they are compared without what all of a stream have in common: "image_7", "mask_7".
+    """
     best = Pairing(images, labels, {}, tuple(label.path for label in labels.pictures))
-    for key in _KEYS:
-        of, spare = _joined(images.pictures, labels.pictures, key)
-        if len(of) > len(best.of):
-            best = Pairing(images, labels, of, spare)
+    for change in (lambda pictures: pictures, _without_common):
+        for key in _KEYS:
+            of, spare = _joined(change(images.pictures), change(labels.pictures), key)
+            if len(of) > len(best.of):
+                best = Pairing(images, labels, of, spare)
+        if best.of:
+            break
     return best
+
+
+def _without_common(pictures: Sequence[Picture]) -> list[Picture]:
+    """Cut from the keys of pictures what all of them begin and end with, but for the numbers in it."""
+    keys = [picture.key for picture in pictures]
+    head = re.sub(r"[0-9]+$", "", os.path.commonprefix(keys))
+    tail = re.sub(r"^[0-9]+", "", os.path.commonprefix([key[::-1] for key in keys])[::-1])
+    cut = [key[len(head) : len(key) - len(tail)] for key in keys]
+    if not all(cut):
+        return list(pictures)
+    return [picture._replace(key=key) for picture, key in zip(pictures, cut, strict=True)]
 
 
 def _joined(
@@ -186,11 +217,27 @@ def _with_roles(tree: Tree, pictures: list[Picture]) -> list[Picture]:
     shown = some(sorted(groups), _MOST_STREAMS)
     kinds = {group: _looks_like(tree, groups[group]) for group in shown}
     common = Counter(kinds.values()).most_common(1)[0][0]
-    found = [p for p in pictures if p.role]
-    for group, members in groups.items():
-        role = kinds.get(group, common)
-        found += [p._replace(role=role, stream="/".join(p.place), place=()) for p in members]
-    return found
+    told = [p._replace(role=kinds.get(group, common)) for group, members in groups.items() for p in members]
+    return [*(p for p in pictures if p.role), *_streamed(told)]
+
+
+def _streamed(pictures: Sequence[Picture]) -> list[Picture]:
+    """Tell folders that part images from labels, whose names become the stream, from sequences that both have.
+
+    Such a name is of one role alone, and of more than half of its pictures.
+    """
+    count, of = Counter(p.role for p in pictures), Counter((name, p.role) for p in pictures for name in {*p.place})
+    roles: dict[str, set[str]] = defaultdict(set)
+    for name, role in of:
+        roles[name].add(role)
+    parting = {name for (name, role), n in of.items() if len(roles[name]) == 1 and 2 * n > count[role]}
+    return [
+        p._replace(
+            stream="/".join(name for name in p.place if name in parting),
+            place=tuple(name for name in p.place if name not in parting),
+        )
+        for p in pictures
+    ]
 
 
 def _looks_like(tree: Tree, pictures: Sequence[Picture]) -> str:

@@ -146,7 +146,9 @@ def predict(args: argparse.Namespace, rest: Sequence[str]) -> Predicted:
                 if not file.exists():
                     (found,) = predictor([image], scores=True)
                     write_array(file, probabilities(found.scores, predictor.rule.average).half().numpy())
-                names.append(name), labels.append(label), files.append(file)
+                names.append(name)
+                labels.append(label)
+                files.append(file)
     assert spec is not None
     return Predicted(spec, names, labels, files)
 
@@ -162,10 +164,10 @@ def check_record(path: Path, made: Mapping[str, Any]) -> None:
 def probabilities(scores: torch.Tensor | None, average: str) -> torch.Tensor:
     """(K, H, W) scores, averaged as `EvalRule.average` says -> probabilities."""
     assert scores is not None
-    scores = scores.float().cpu()
+    values = scores.float().cpu()
     if average == "logits":
-        return scores.softmax(0)
-    return scores / scores.sum(0) if average == "exp" else scores
+        return values.softmax(0)
+    return values / values.sum(0) if average == "exp" else values
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -221,9 +223,8 @@ def peers() -> list[Any]:
 
 def cleanlabs(everything: Predicted, planted: Planted) -> dict[str, Outcome]:
     """Rank the areas of cleanlab's issues, by the mean of its scores and by their size."""
-    from cleanlab.segmentation.filter import find_label_issues
-    from cleanlab.segmentation.rank import get_label_quality_scores
-
+    find_label_issues = importlib.import_module("cleanlab.segmentation.filter").find_label_issues
+    get_label_quality_scores = importlib.import_module("cleanlab.segmentation.rank").get_label_quality_scores
     spec, sizes = everything.spec, {label.shape for label in everything.labels}
     if len(sizes) > 1:
         raise UserError("cleanlab takes images of one size alone: give --no_cleanlab")

@@ -270,6 +270,7 @@ def _table() -> dict[str, list[Option]]:
             o("EVAL.VISUALIZE", False, "result/: image, truth and prediction side by side", "--visualize"),
             o("EVAL.DUMP_PSEUDO_COLOR", False, "added_prediction/ and pseudo_color_prediction/ as PaddleSeg writes them", "--dump_pseudo_color"),
             o("EVAL.DUMP_PALETTE", False, "test_results/: label ids (ACDC: train ids) as PNG with their colors", "--dump_palette"),
+            o("EVAL.DUMP_CONFIDENCE", False, "confidence/: how sure each pixel is, as PNG of 8 bits (probability * 255); calibrated where scripts/compare.py --fit has written a temperature beside the checkpoint", "--dump_confidence"),
             o("EVAL.DUMP_TOPN", 0, "the n images a class with the most wrong pixels", "--dump_topn", least=0),
             o("EVAL.DUMP_TOPN_ALL", False, "with --dump_topn: keep all images", "--dump_topn_all", reads=r.TOPN),
             o("EVAL.DUMP_FOR_SUBMISSION", False, "label ids and a zip for the benchmark server", "--dump_for_submission"),

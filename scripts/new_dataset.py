@@ -29,7 +29,6 @@ from utils.plural import counted
 from utils.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
-_TRAINING = ("--cfg", "scripts/cfg/quickstart.yaml")
 _FEW = 40  # files that are read at once, without a bar
 
 
@@ -129,7 +128,7 @@ def commands(draft: Draft, folder: Path, dataset: str, root: str = "") -> str:
     snapshot = f"{shlex.quote(run)}/best_checkpoint_ep*.pth"
     rows = [
         [str(home / "scripts/check_data.py"), *data],
-        [str(home / "train.py"), *_TRAINING, *data, "--result_dir", run],
+        [str(home / "train.py"), *data, "--auto", "--result_dir", run],
         [str(home / demo[0]), demo[1], str(pictures), "--snapshot", snapshot, "--save-dir", f"{run}/masks"],
     ]
     lines = [" ".join(word if word == snapshot else shlex.quote(word) for word in row) for row in rows]

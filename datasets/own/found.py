@@ -81,7 +81,8 @@ def _by_percent(own: OwnSet, base: Path, notes: list[str]) -> dict[str, Part]:
     assert isinstance(own.splits, Percent)
     found = _pictures(own, own.images, base, "images")
     places = [_path_without_suffix(picture, base) for picture in found.pictures]
-    shared = percent.share(places, own.splits, own.name if own.given else f"{own.name}, without splits")
+    name = own.name if own.given else f"{own.name}, without splits"
+    shared = percent.share(places, own.splits, name, f"{own.file}: splits")
     notes += [shared.note, *found.notes]
     paths = tuple(placed(base, text) for text in own.paths)
     return {

@@ -38,7 +38,7 @@ _PRINTED = 3  # files of a kind that the terminal names
 def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     """Check what a command line names. Gives the exit code: 1 for errors, with --strict for warnings too."""
     cfg = config.load(list(rest))
-    spec, out = datasets.spec(cfg), args.out or Path("logs", "check_data", cfg.DATASET.NAME)
+    spec, out = datasets.spec(cfg), args.out or Path("logs", "check_data", Path(cfg.DATASET.NAME).stem)
     faults = Faults(tuple(args.accept))
     found = _listed(cfg, faults)
     items = {mode: [*split.items] for mode, split in found.items()}

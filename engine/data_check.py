@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     workers = args.workers or min(16, os.cpu_count() or 1)
     with _table(out / TABLE, faults):
         checked = check(reader, items, faults, workers)
-    checked.notes += [note for split in found.values() for note in split.notes]
+    checked.notes += dict.fromkeys(note for split in found.values() for note in split.notes)
     fine = found["train"].fine if "train" in found else 0
     share = cfg.DATASET.CLASS_UNIFORM_PCT
     drawn = draws(checked.tallies["train"], fine, share) if fine and share else []

@@ -46,14 +46,12 @@ from utils.errors import LoadingError, MemoryShortageError, UserError
 
 
 def fit(run: Run, trainer: Trainer) -> int:
-    """Train to the last epoch and validate as asked. Gives the exit code: 0, or 128 + signal if asked to stop."""
-    cfg, state, stop = run.cfg, trainer.state, StopRequest(run.folder / "preempt")
-    total, steps_per_epoch = cfg.TRAIN.MAX_ITERS or cfg.TRAIN.MAX_EPOCH * len(trainer.loader), len(trainer.loader)
-    steps = total - (state.epoch + 1) * steps_per_epoch - state.iteration
-    meter = StepMeter(cfg.TRAIN.BATCH_SIZE * run.ranks.world, steps, run.ranks.device)
-    if validation_missing(run, state):
+    """Train to the end of the budget, validate as asked. Gives the exit code: 0, or 128 + signal if asked to stop."""
+    cfg, state, budget, stop = run.cfg, trainer.state, trainer.budget, StopRequest(run.folder / "preempt")
+    meter = StepMeter(cfg.TRAIN.BATCH_SIZE * run.ranks.world, budget.left, run.ranks.device)
+    if validation_missing(run, state, budget.over):
         validate(run, state)
-    while state.epoch + 1 < cfg.TRAIN.MAX_EPOCH:
+    while not budget.over:
         meter.pause()
         try:
             goes_on = train_epoch(run, trainer, meter, stop)
@@ -66,6 +64,7 @@ def fit(run: Run, trainer: Trainer) -> int:
             where = f"epoch {state.epoch + 1}, iteration {state.iteration}"
             run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
+        record_losses(run, state)
         run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
         run.log.metric("cost", meter.cost(), state.epoch)
         if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
@@ -74,23 +73,24 @@ def fit(run: Run, trainer: Trainer) -> int:
             )
         run.ranks.broadcast_module(state.net)
         run.ranks.broadcast_module(state.evaluated)
-        save(run, state, state.epoch)
-        if validation_due(cfg, state.epoch):
-            validate(run, state)
+        budget.close_epoch()
+        budget.time("save", lambda: save(run, state, state.epoch))
+        if validation_due(cfg, state.epoch, budget.over):
+            budget.time("validation", lambda: validate(run, state))
+    budget.tell(run.log.line)
     return 0
 
 
 def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest) -> bool:
     """The epoch after the last finished one, from the iteration it stands at. False if it was asked to stop."""
-    cfg, state = run.cfg, trainer.state
-    epoch = state.epoch + 1
+    cfg, state, epoch = run.cfg, trainer.state, trainer.state.epoch + 1
     trainer.loader.set_epoch(epoch, start=state.iteration)
     trainer.net.start_epoch(epoch)
     total = len(trainer.loader)
     before = epoch * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else total)
     trainer.forward.train()
     state.settle()
-    batches = datasets.agreed(iter(trainer.loader), run.ranks)
+    batches = trainer.budget.in_time(datasets.agreed(iter(trainer.loader), run.ranks))
     progress = run.log.progress(batches, f"epoch {epoch}", total, state.iteration)
     for batch in progress:
         lr = trainer.lr(epoch, state.iteration, total)
@@ -204,6 +204,7 @@ def validate(run: Run, state: TrainState) -> None:
             raise
         run.log.line(f"no validation of epoch {state.epoch}: {error}")
         return
+    state.spent.scores[state.epoch] = float(result.scores.mean_iu)
     packed = state.pack(run.ranks, run.facts(float(result.scores.mean_iu)))
     if run.ranks.is_main and result.scores.mean_iu >= run.log.best("val", "mean_iu"):
         # Before the score is written: whoever stops in between validates again.

@@ -38,6 +38,7 @@ import train
 from benchmarks import baselines, measure
 from benchmarks.measure import Pair
 from datasets.centroids import tile_centroids
+from engine.budget import Budget
 from engine.log import RunLog
 from engine.session import Run, to_device
 from engine.state import FiniteGuard, TrainState
@@ -211,7 +212,8 @@ def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tenso
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
     criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate_function(cfg)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, job.device)
-    trainer = Trainer(state, net, net, criterion, lr, loader, normalize, FiniteGuard(net))
+    guard, budget = FiniteGuard(net), Budget(state, run.ranks, epochs=1, batches=1, per_epoch=1)
+    trainer = Trainer(state, net, net, criterion, lr, loader, normalize, guard, budget)
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import audit, bit_depth, centroids, results, splits, subset, whole_images
+from datasets import audit, bit_depth, centroids, mixing, results, splits, subset, whole_images
 from datasets.base import SegmentationDataset, Split, collate_train
 from datasets.entry import DatasetEntry
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
@@ -38,6 +38,8 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     whole, labels = bool(cfg.DATASET.IMG_SIZES), audit.Labels(dataset, list(range(split.fine)))
     most = _most_steps(cfg)
     sampler = whole_images.sampler(cfg, ranks, split, most) if whole else _sampler(cfg, ranks, labels, split)
+    if isinstance(sampler, ClassUniformSampler):
+        dataset = mixing.build(cfg, dataset, sampler, labels)
     dump = None
     if cfg.DATASET.DUMP_IMAGES and ranks.is_main:
         dump = AugmentationDump(Path(run_dir) / "augmented", classes, cfg.DATASET.MEAN, cfg.DATASET.STD)
@@ -114,7 +116,7 @@ def _sampler(cfg: Any, ranks: DistributedContext, labels: audit.Labels, split: S
     images = range(split.fine)
     kept = list(images)
     near: dict[int, Any] = {}
-    if c.CLASS_UNIFORM_PCT > 0 or c.TRAIN_FRACTION < 1:
+    if c.CLASS_UNIFORM_PCT > 0 or c.TRAIN_FRACTION < 1 or cfg.AUG.COPY_PASTE:
         near = _centroids(cfg, ranks, labels, images)
     if c.TRAIN_FRACTION < 1:
         kept = balanced_share(presence_of(near, split.fine, classes), c.TRAIN_FRACTION, cfg.SEED)

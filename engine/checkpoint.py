@@ -3,7 +3,7 @@
 A file is a dict of plain values and tensors: `format`, `net`, `ema`, `optimizer`, `scaler`, `epoch` (last finished),
 `iteration` (steps done in the epoch after it), `step` (of the whole run), `rng` (a dict per rank), `config`, `arch`,
 `class_names`, `class_ids` and `class_colors` (label value and color of each), `mean_iu`, `command`, `versions`,
-`checksum`.
+`spent` (time used, scores), `checksum`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run says: lines on the terminal and in a file, scalars and images for tensorboard, runx's two files.
+"""What a run says: lines on the terminal and in a file, scalars and images for trackers, runx's two files.
 
 `metrics.csv` and `hparams.json` have the layout of runx's logger, so that `python -m runx.sumx` lists the runs.
 Only the main rank writes; on the others every call is silent.
@@ -11,49 +11,35 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import numpy as np
 from PIL import Image
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from engine import curves
+from engine.trackers import Trackers
 from utils import console
 from utils.errors import UserError
 from utils.files import advice, append, csv_text, reason, write_file
-from utils.names import shown, valid
+from utils.names import valid
 
 T = TypeVar("T")
 
 
-def _outlive(writer: SummaryWriter, say: Callable[[str], None]) -> None:
-    """Let tensorboard's thread live where its disk is full: without it the run would wait for it for ever."""
-    events: Any = writer.file_writer.event_writer._ev_writer  # type: ignore[union-attr] # there is no public word for it
-
-    def guarded(act: Callable[..., None]) -> Callable[..., None]:
-        def attempt(*args: Any) -> None:
-            try:
-                act(*args)
-            except OSError as error:
-                say(f"{reason(error)}; {advice(error)}")
-
-        return attempt
-
-    events.write_event, events.flush = guarded(events.write_event), guarded(events.flush)
-
-
 class RunLog:
-    """Log of one run in `run_dir`; `main` is False on ranks that keep silent."""
+    """Log of one run in `run_dir`; `main` is False on ranks that keep silent. `track`: names of its trackers."""
 
-    def __init__(self, run_dir: Path, main: bool = True, name: str = "train.log") -> None:
+    def __init__(
+        self, run_dir: Path, main: bool = True, name: str = "train.log", track: Sequence[str] = ("tensorboard",)
+    ) -> None:
         self.run_dir, self.main = run_dir, main
         self._path = (run_dir / name).absolute()
         self._file: TextIO | None = None
-        self._writer: SummaryWriter | None = None
+        self.trackers = Trackers(run_dir, track, self.once)
         self._lost: list[str] = []
         self._said: set[str] = set()
         if not main:
@@ -96,13 +82,14 @@ class RunLog:
                 print(lacking, file=sys.stderr)
 
     def start(self, hparams: Mapping[str, Any]) -> None:
-        """Write `hparams.json`, and the first row of `metrics.csv` unless a resumed run has one."""
+        """Write `hparams.json`, and the first row of `metrics.csv` unless a resumed run has one; open the trackers."""
         if not self.main:
             return
         text = json.dumps({name: value for name, value in hparams.items()}, indent=1, default=str)
         write_file(self.run_dir / "hparams.json", f"{text}\n".encode())
         if not (self.run_dir / "metrics.csv").exists():
             self._row(["start", "start/step", 0])
+        self.trackers.start(hparams)
 
     def metric(self, phase: str, values: Mapping[str, float], epoch: int) -> None:
         """Log the scores of an epoch: a row of `metrics.csv` and scalars `phase/name`."""
@@ -122,31 +109,19 @@ class RunLog:
         return max((row[name] for row in self.history(phase) if math.isfinite(row[name])), default=0.0)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Log scalars for tensorboard."""
+        """Hand scalars to the trackers."""
         if self.main:
-            for name, value in values.items():
-                self.writer.add_scalar(name, value, step)
+            self.trackers.each(lambda tracker: tracker.scalars(values, step))
 
     def picture(self, name: str, encoded: bytes, step: int) -> None:
-        """Log a JPEG or PNG for tensorboard."""
-        if self.main:
+        """Hand a JPEG or PNG to the trackers."""
+        if self.main and self.trackers:
             image = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))  # (H, W, 3)
-            self.writer.add_image(shown(name), image, step, dataformats="HWC")
-
-    @property
-    def writer(self) -> SummaryWriter:
-        """Tensorboard's writer, opened when it is first needed."""
-        if self._writer is None:
-            self._writer = SummaryWriter(logdir=str(self.run_dir))
-            _outlive(self._writer, lambda why: self.once(f"warning: nothing more for tensorboard: {why}"))
-        return self._writer
+            self.trackers.each(lambda tracker: tracker.picture(name, image, step))
 
     def close(self) -> None:
         """Flush what is buffered. A full disk shows here again: what ended the run is said elsewhere."""
-        if self._writer is not None:
-            with suppress(OSError):
-                self._writer.close()
-            self._writer = None
+        self.trackers.each(lambda tracker: tracker.close())
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()

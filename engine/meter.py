@@ -5,24 +5,24 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 
 
 class StepMeter:
-    """Keeps a running speed over the steps of a run; `images` a step over all processes, `steps` left in the run.
+    """Keeps a running speed over the steps of a run; `images` a step over all processes, `left()` steps to come.
 
     The host runs ahead of the device, so that a speed is that of all steps between two waits for a loss.
     """
 
-    def __init__(self, images: int, steps: int, device: torch.device) -> None:
-        self.images, self.steps, self.device = images, steps, device
+    def __init__(self, images: int, left: Callable[[], float], device: torch.device) -> None:
+        self.images, self.left, self.device = images, left, device
         self._last, self._seconds, self._ticks = time.perf_counter(), 0.0, 0
         self._total = 0.0
 
     def tick(self) -> None:
         """Count one more step."""
-        self.steps -= 1
         self._ticks += 1
 
     def figures(self, loss: float, lr: float) -> dict[str, str]:
@@ -37,7 +37,7 @@ class StepMeter:
             "lr": f"{lr:.2e}",
             "images/s": f"{self.images / self._seconds:.1f}",
             "memory": f"{peak_bytes(self.device) / 2**30:.1f}G",
-            "left": duration(self.steps * self._seconds),
+            "left": duration(self.left() * self._seconds),
         }
 
     def cost(self) -> dict[str, float]:

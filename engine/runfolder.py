@@ -10,12 +10,13 @@ from pathlib import Path
 
 from engine import curves
 from engine.runlock import NAME, FolderLock
+from engine.trackers import IDS
 from utils.errors import UserError
 
 CHECKPOINTS = "*checkpoint_ep*.pth"
 # Files that tell of a run's results, and those that go with them. Folders are left: their names are anybody's.
 RESULTS = (CHECKPOINTS, "events.out.tfevents.*", "report.html", "confusion.csv", "per_image.csv", "conditions.csv")
-BESIDE = ("*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*", "metrics.csv", "hparams.json", "train.log")
+BESIDE = ("*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*", "metrics.csv", "hparams.json", "train.log", IDS)
 SCRIPTS, SUBMITTED = ("train_cmd.sh", "submit_cmd.sh"), "job.json"
 _SHOWN = 4
 
@@ -54,6 +55,8 @@ def start_clean(folder: Path) -> str:
     if not any(_found(folder, *RESULTS)) and all(row.phase == "start" for row in curves.rows(folder)):
         if (folder / "metrics.csv").is_file():
             (folder / "metrics.csv").unlink()  # the time of that start
+        if (folder / IDS).is_file():
+            (folder / IDS).unlink()  # what was tracked of it is its own
         return ""
     scripts = () if (folder / SUBMITTED).exists() else SCRIPTS  # else they are of the job that runs
     files = list(_found(folder, *RESULTS, *BESIDE, *scripts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ class Run:
     precision: amp.Precision
     command: str  # how this run was started
     lock: FolderLock = field(default_factory=FolderLock)
+    began: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def folder(self) -> Path:
@@ -112,7 +114,9 @@ def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence
     place = (Path(cfg.RESULT_DIR), lock, command, e.MODE, start.path, start.resumes, part)
     folder, notes = distributed.from_main(ranks, lambda: runfolder.enter(*place))
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
-    run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main), precision, f"{distributed.launcher()} {command}", lock)
+    track = [name for name in cfg.TRAIN.TRACK if name == "tensorboard" or not e.MODE]  # the others follow trainings
+    log = RunLog(folder, ranks.is_main, track=track)
+    run = Run(cfg, spec, ranks, log, precision, f"{distributed.launcher()} {command}", lock)
     for note in notes:
         run.log.line(note)
     return run

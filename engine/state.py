@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import platform
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -61,6 +63,55 @@ class BatchLoss(NamedTuple):
     names: Sequence[str]
 
 
+_TIMES = ("step", "save", "validation", "between")
+
+
+@dataclass
+class Spent:
+    """What a run has used of its budget, over all of its starts; `engine.budget` goes by it.
+
+    `before`: seconds of the earlier starts. `limit`: the one that the schedule was fitted to, `progress` the share of
+    the schedule that is done, `over`: time was up. `took`: seconds of a batch, of the last checkpoint and validation,
+    and of the rest that lies between two epochs. `scores`: {epoch: mean IoU} of the validations.
+    """
+
+    before: float = 0.0
+    limit: float = 0.0
+    progress: float = 0.0
+    over: bool = False
+    took: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("step", "save", "validation", "between"), 0.0)
+    )
+    scores: dict[int, float] = field(default_factory=dict)
+    began: float = field(default_factory=lambda: time.monotonic())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.before + time.monotonic() - self.began
+
+    @property
+    def without_better(self) -> int:
+        """Validations since the best score; of equal ones the first is the best."""
+        best, since = -math.inf, 0
+        for _, score in sorted(self.scores.items()):
+            best, since = (score, 0) if score > best else (best, since + 1)
+        return since
+
+    def record(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps."""
+        kept = {name: getattr(self, name) for name in ("limit", "progress", "over")}
+        return {"seconds": self.seconds, **kept, "took": {**self.took}, "scores": {**self.scores}}
+
+    def resume(self, record: Mapping[str, Any]) -> None:
+        """Take up what a checkpoint kept; one from before there were budgets has nothing."""
+        self.before = record.get("seconds", 0.0)
+        self.limit, self.progress = record.get("limit", 0.0), record.get("progress", 0.0)
+        self.over = record.get("over", False)
+        self.took |= record.get("took", {})
+        self.scores |= record.get("scores", {})
+
+
 @dataclass
 class TrainState:
     """Network, optimizer and counters. `epoch` is the last finished one (-1: none), `iteration` the batches done in
@@ -78,6 +129,7 @@ class TrainState:
     loss_count: int = 0
     bad_steps: int = 0  # in a row, without a finite loss
     unread: list[BatchLoss] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
     _settled: int = 0
 
     def __post_init__(self) -> None:
@@ -119,6 +171,7 @@ class TrainState:
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
             "bad_steps": self.bad_steps,
+            "spent": self.spent.record(),
             "world": ranks.world,
             **facts,
             "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
@@ -153,6 +206,7 @@ class TrainState:
         self.epoch, self.iteration = state["epoch"], state["iteration"]
         self.step.fill_(state["step"])
         self.loss_sum, self.loss_count, self.bad_steps = state["loss_sum"], state["loss_count"], state["bad_steps"]
+        self.spent.resume(state.get("spent", {}))
         # With another number of processes there is no state for the new ones: they keep their seeded start.
         if ranks.rank < len(state["rng"]):
             checkpoint.set_random_state(state["rng"][ranks.rank], ranks.device)

@@ -14,7 +14,8 @@ import datasets
 import loss
 import network
 from datasets.base import listed
-from engine import agree, preflight, restore, runfolder, teacher
+from engine import agree, budget, preflight, restore, runfolder, teacher
+from engine.budget import Budget
 from engine.ema import ModelEma
 from engine.session import Run, Start, to_device
 from engine.state import FiniteGuard, TrainState
@@ -34,6 +35,7 @@ class Trainer:
     loader: datasets.TrainLoader
     normalize: Normalization
     guard: FiniteGuard
+    budget: Budget
 
 
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
@@ -70,11 +72,12 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(f"warning: {loader.sampler.note}")
     for line in datasets.audit_labels(cfg, ranks, loader):
         log.once(line)
-    criterion, lr = loss.build(cfg, ranks), loss.schedule.rate_function(cfg)
+    left = budget.build(run, state, len(loader), start.resumes)
+    criterion = loss.build(cfg, ranks)
+    lr = loss.schedule.rate_function(cfg, left.progress if left.limit else None)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
-    return Trainer(
-        state, net, wrap_ddp(teacher.beside(run, net), ranks), criterion, lr, loader, normalize, FiniteGuard(net)
-    )
+    forward, guard = wrap_ddp(teacher.beside(run, net), ranks), FiniteGuard(net)
+    return Trainer(state, net, forward, criterion, lr, loader, normalize, guard, left)
 
 
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:

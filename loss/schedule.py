@@ -84,22 +84,44 @@ def build(cfg: Any) -> Schedule:
 
     Its argument is the epoch, or, with TRAIN.MAX_ITERS, the iteration.
     """
+    schedule, _, unit = _whole(cfg)
+    return warmed_up(schedule, cfg.OPTIM.WARMUP * unit)
+
+
+def _whole(cfg: Any) -> tuple[Schedule, float, int]:
+    """Give the schedule without its warm-up, its length, and the units (epochs, or iterations) in an epoch."""
     o, t = cfg.OPTIM, cfg.TRAIN
     length, unit = (t.MAX_ITERS, t.SAVE_INTERVAL) if t.MAX_ITERS else (t.MAX_EPOCH, 1)
-    return warmed_up(ending_at(SCHEDULES[o.SCHEDULE](o, length, unit), o.END_LR / o.LR), o.WARMUP * unit)
+    return ending_at(SCHEDULES[o.SCHEDULE](o, length, unit), o.END_LR / o.LR), length, unit
 
 
-def rate_function(cfg: Any) -> Callable[[int, int, int], float]:
+def rate_function(cfg: Any, progress: Callable[[], float] | None = None) -> Callable[[int, int, int], float]:
     """(epoch, iterations done in it, iterations of it) -> learning rate of the next step.
 
     `train.optimizer_step` sets it. It moves every iteration with OPTIM.PER_ITER, TRAIN.MAX_ITERS and in the warm-up,
-    else every epoch.
+    else every epoch. `progress()`: the share of the training that is done, by which the schedule then goes, every
+    iteration; the warm-up keeps its epochs.
     """
     o, t, factor = cfg.OPTIM, cfg.TRAIN, build(cfg)
+    if progress is not None:
+        return _fitted(cfg, progress)
 
     def lr(epoch: int, iteration: int, total: int) -> float:
         if t.MAX_ITERS:
             return o.LR * factor(epoch * t.SAVE_INTERVAL + iteration)
         return o.LR * factor(epoch + iteration / total if o.PER_ITER or epoch < o.WARMUP else epoch)
+
+    return lr
+
+
+def _fitted(cfg: Any, progress: Callable[[], float]) -> Callable[[int, int, int], float]:
+    """As `rate_function` says of `progress`."""
+    o, t = cfg.OPTIM, cfg.TRAIN
+    schedule, length, unit = _whole(cfg)
+    warmth = warmed_up(lambda _: 1.0, o.WARMUP * unit)
+
+    def lr(epoch: int, iteration: int, total: int) -> float:
+        done = epoch * t.SAVE_INTERVAL + iteration if t.MAX_ITERS else epoch + iteration / total
+        return o.LR * schedule(progress() * length) * warmth(done)
 
     return lr

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from yacs.config import CfgNode
 
 from options.kinds import joined
-from options.table import OPTIONS, PUBLISHED, get
+from options.table import OPTIONS, PUBLISHED, TRACKERS, get
 from utils.errors import nearest
 
 # Inside the program labels are bytes, of which one stands for what is ignored.
@@ -19,7 +19,7 @@ Problems = dict[str, object]  # {line: whether it holds, by its truth}
 def problems(cfg: CfgNode) -> Iterator[str]:
     """One line for each value that is out of range or contradicts another."""
     yield from filter(None, (option.problem(get(cfg, key)) for key, option in OPTIONS.items()))
-    for found in (_run(cfg), _published(cfg), _classes(cfg), _evaluation(cfg), _data(cfg)):
+    for found in (_run(cfg), _tracked(cfg), _published(cfg), _classes(cfg), _evaluation(cfg), _data(cfg)):
         yield from (line for line, holds in found.items() if holds)
 
 
@@ -36,6 +36,10 @@ def _run(cfg: CfgNode) -> Problems:
             sorted(cfg.OPTIM.UNFREEZE) != list(cfg.OPTIM.UNFREEZE),
         f"--start_epoch {t.START_EPOCH} leaves nothing to train up to --max_epoch {t.MAX_EPOCH}":
             not mode and t.START_EPOCH >= t.MAX_EPOCH,
+        "--patience counts validations, of which --do_eval false leaves none: leave one of them out":
+            t.PATIENCE and not t.DO_EVAL and not mode,
+        "--time_limit moves the ends of the schedule, --lr_schedule scl-poly starts afresh at an epoch: take another":
+            t.TIME_LIMIT and cfg.OPTIM.SCHEDULE == "scl-poly" and not mode,
         "--amp_opt_level O3 has half-precision weights, for --eval only: train with O1 or O2":
             t.FP16 and t.AMP_OPT_LEVEL == "O3" and not mode,
         "--loss_terms has distill, which learns from a teacher: give --teacher CKPT":
@@ -45,6 +49,16 @@ def _run(cfg: CfgNode) -> Problems:
         "--freeze_trunk leaves all stages: leave --freeze_stages out": m.FREEZE_TRUNK and m.FREEZE_STAGES,
         "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out": m.FREEZE_TRUNK and m.GRAD_CKPT,
         f"--n_scales must contain 1.0, not {joined(m.N_SCALES)!r}": m.N_SCALES and 1.0 not in m.N_SCALES,
+    }  # fmt: skip
+
+
+def _tracked(cfg: CfgNode) -> Problems:
+    """Names of trackers."""
+    names = cfg.TRAIN.TRACK
+    return {
+        **{f"--track {name!r} is unknown{nearest(name, TRACKERS)}; known: {', '.join(TRACKERS)}": True
+           for name in names if name not in TRACKERS},
+        "--track none leaves no room for others: leave one of them out": "none" in names and len(names) > 1,
     }  # fmt: skip
 
 
@@ -111,6 +125,7 @@ def _data(cfg: CfgNode) -> Problems:
     d, a = cfg.DATASET, cfg.AUG
     lists = {"--list_train": d.LIST_TRAIN, "--list_val": d.LIST_VAL, "--list_test": d.LIST_TEST}
     crops = {"--coarse_boost_classes": d.COARSE_BOOST_CLASSES, "--only_coarse": d.ONLY_COARSE}
+    mixed = {"--mosaic": a.MOSAIC, "--cutmix": a.CUTMIX, "--copy_paste": a.COPY_PASTE}
     beside = {"--conditions": d.CONDITIONS, "--maxSkip": d.MAX_SKIP, **crops, "--coarse_multiple": d.COARSE_MULTIPLE,
               "--custom_coarse_prob": d.CUSTOM_COARSE_PROB >= 0}  # fmt: skip
     return {
@@ -120,6 +135,8 @@ def _data(cfg: CfgNode) -> Problems:
            for flag, given in beside.items()},
         **{f"--coarse_multiple brings whole coarse images, {flag} crops of them: leave one of them out":
            given and d.COARSE_MULTIPLE for flag, given in crops.items()},
+        **{f"{flag} mixes crops of one size, --full_crop_training makes them as large as their images: leave one out":
+           given and d.FULL_CROP for flag, given in mixed.items()},
         f"--scale_min {a.SCALE_MIN} is larger than --scale_max {a.SCALE_MAX}": a.SCALE_MIN > a.SCALE_MAX,
         f"--padding_constant {d.PADDING} has to be a multiple of --segm_downsampling_rate {d.LABEL_STRIDE}":
             d.IMG_SIZES and d.PADDING > 0 and d.PADDING % max(1, d.LABEL_STRIDE),

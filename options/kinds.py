@@ -57,6 +57,18 @@ def _int(value: Any) -> int:
     return int(value if digits else number)  # every digit, of which a float has 15
 
 
+def _seconds(value: Any) -> float:
+    """Seconds of 30m, 1h30m, 2d, 90 (seconds), or of Slurm's 45:00, 8:00:00, 1-12 and 1-12:00:00."""
+    text = str(value).replace(" ", "").lower()
+    if units := re.fullmatch(r"(?=\d)(?:([\d.]+)d)?(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text):
+        return sum(_float(part or 0) * unit for part, unit in zip(units.groups(), (86400, 3600, 60, 1), strict=True))
+    if clock := re.fullmatch(r"(?:(\d+)-)?(\d+(?::\d+){0,2})", text):  # hours come first only behind days
+        parts = [int(part) for part in clock[2].split(":")]
+        units_of = (3600, 60, 1) if clock[1] else (3600, 60, 1)[-len(parts) :]
+        return int(clock[1] or 0) * 86400 + float(sum(x * y for x, y in zip(parts, units_of, strict=False)))
+    return _float(value)
+
+
 def _str(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         raise TypeError
@@ -139,6 +151,7 @@ def _kind(called: str, item: Callable[[Any], Any], sizes: tuple[int, ...] = (), 
     return Kind(called, partial(_several, item, sizes), write, True)
 
 
+seconds = Kind("a time like 30m, 1h30m, 8h, 2d, 1-12:00:00, or seconds", _seconds)
 boolean, integer, real, text = Kind("bool", _bool), Kind("int", _int), Kind("float", _float), Kind("text", _str)
 SCALARS: dict[type, Kind] = {bool: boolean, int: integer, float: real, str: text}
 

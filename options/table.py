@@ -159,6 +159,9 @@ def _table() -> dict[str, list[Option]]:
             o("AUG.GBLUR", False, "Gaussian blur", "--gblur", reads=r.looks("nvidia")),
             o("AUG.BBLUR", False, "bilateral blur (wins over Gaussian)", "--bblur", reads=r.looks("nvidia")),
             o("AUG.RAND_AUGMENT", (), 'RandAugment "N,M": operations, magnitude', "--rand_augment", of=k.count_and_magnitude, least=0, most=100, reads=r.looks("nvidia")),
+            o("AUG.MOSAIC", 0.0, "share of the crops that are windows of four crops", "--mosaic", least=0, most=1, reads=r.CROPS),
+            o("AUG.CUTMIX", 0.0, "share of the crops with a rectangle of another crop", "--cutmix", least=0, most=1, reads=r.CROPS),
+            o("AUG.COPY_PASTE", 0.0, "share of the crops with objects of rare classes of another crop", "--copy_paste", least=0, most=1, reads=r.CROPS),
         ],
         "Loss": [
             o("LOSS.IMG_WT", False, "class-weighted cross entropy", "--img_wt_loss", reads=r.NAMED_LOSS),
@@ -216,9 +219,12 @@ def _table() -> dict[str, list[Option]]:
             o("TRAIN.DO_EVAL", True, "validate while training", "--do_eval"),
             o("TRAIN.START_EPOCH", 0, "first epoch", "--start_epoch", least=0),
             o("TRAIN.VAL_FREQ", 1, "validate every this many epochs", "--val_freq", above=0, common=True),
+            o("TRAIN.PATIENCE", 0, "end after so many validations without a better score; 0: never", "--patience", least=0),
+            o("TRAIN.TIME_LIMIT", 0.0, "time that the run may take, over all of its starts, checkpoint and score included: 30m, 1h30m, 8h, 2d, 1-12:00:00, or seconds; the schedule is fitted to it; 0: any", "--time_limit", of=k.seconds, least=0),
             o("TRAIN.SAVE_EVERY", 0, "keep a checkpoint of its own every n epochs; 0: last and best only", "--save_every", least=0),
             o("TRAIN.LOG_EVERY", 20, "steps between lines in the log", "--log_every --disp_iter", above=0),
             o("TRAIN.NAN_PATIENCE", 3, "steps without a finite loss in a row before the run stops; looked at where a line is logged", "--nan_patience", above=0),
+            o("TRAIN.TRACK", ("tensorboard",), "where curves and pictures go: tensorboard, wandb, mlflow, trackio, or none", "--track", of=k.names),
             o("TRAIN.GRAD_CLIP", 0.0, "largest gradient norm; 0: off", "--grad_clip", least=0),
             o("TRAIN.EMA", 0.0, "decay of the moving average of weights that is evaluated; 0: off", "--ema", least=0, most=1),
             o("TRAIN.APEX", False, "distributed training, as torchrun switches on by itself", "--apex"),
@@ -289,6 +295,8 @@ WITHOUT_EFFECT = {
 }  # fmt: skip
 PUBLISHED = ("small_tile", "img_wt", "relaxation", "dice_v2.0", "dice_v2.1", "dice_labels", "softmax_sum",
              "sliding_counts", "pooling_input", "wall_padding", "grid_false", "confidence_ignored")  # fmt: skip
+
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio", "none")
 
 
 def flags() -> dict[str, Option]:

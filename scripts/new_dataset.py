@@ -29,7 +29,6 @@ from utils.plural import counted
 from utils.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
-_TRAINING = "scripts/cfg/quickstart.yaml"
 _FEW = 40  # files that are read at once, without a bar
 
 
@@ -127,7 +126,7 @@ def commands(draft: Draft, folder: Path, dataset: str, root: str = "") -> str:
     demo = ["demo_folder.py", "--demo-folder"] if pictures.is_dir() else ["demo.py", "--demo-image"]
     rows = [
         [str(home / "scripts/check_data.py"), *data],
-        [str(home / "train.py"), "--cfg", str(home / _TRAINING), *data, "--result_dir", run],
+        [str(home / "train.py"), *data, "--auto", "--result_dir", run],
         [str(home / demo[0]), demo[1], str(pictures), "--snapshot", run, "--save-dir", f"{run}/masks"],
     ]
     return "\n".join(["Next:", *(f"  python {shlex.join(row)}" for row in rows)])

@@ -59,7 +59,7 @@ READERS = (
 )
 # Beside these rooms and a dataset's own entry, the files in which something is built of options: there their tree ends.
 BUILDERS = {
-    "datasets": ("__init__", "bit_depth", "own/entry", "splits", "whole_images"),
+    "datasets": ("__init__", "bit_depth", "mixing", "own/entry", "splits", "whole_images"),
     "evaluation": ("sinks/__init__",),
     "inference": ("__init__", "from_file", "ways"),
     "loss": ("__init__", "optimizer", "schedule", "table", "terms"),

@@ -323,6 +323,7 @@ def test_two_processes_equal_one(uneven: list[str], tmp_path: Path, name: str) -
         ["--aug_table", "paddle", "--class_uniform_pct", "0", "--dump_augmentation_images"],
         ["--aug_table", "paddle", "--color_aug", "0", "--hue_aug", "0", "--dump_augmentation_images"],
         ["--full_crop_training", "--optimizer", "radam", "--lr_schedule", "poly2"],
+        ["--mosaic", "0.5", "--cutmix", "0.5", "--copy_paste", "0.5", "--label_stride", "2"],
     ],
 )  # fmt: skip
 def test_options_of_training_run(tiny_run: list[str], flags: list[str]) -> None:

@@ -31,11 +31,16 @@ class Pipeline:
 
 def build_train(cfg: Any, spec: DatasetSpec) -> Pipeline:
     """Build the steps of AUG.TABLE, or those of whole images; at the end the label's stride."""
+    steps, last = build_parts(cfg, spec)
+    return Pipeline(steps.steps + last.steps)
+
+
+def build_parts(cfg: Any, spec: DatasetSpec) -> tuple[Pipeline, Pipeline]:
+    """Build the steps that give an image and its label at one resolution, and those behind, the label's stride."""
     whole = bool(cfg.DATASET.IMG_SIZES)
     steps = _whole(cfg, spec) if whole else CROPS[cfg.AUG.TABLE](cfg, spec)
-    if cfg.DATASET.LABEL_STRIDE > 1:
-        steps.append(LabelStride(cfg.DATASET.LABEL_STRIDE, spec.ignore_label if whole else None))
-    return Pipeline(tuple(steps))
+    stride = LabelStride(cfg.DATASET.LABEL_STRIDE, spec.ignore_label if whole else None)
+    return Pipeline(tuple(steps)), Pipeline((stride,) if cfg.DATASET.LABEL_STRIDE > 1 else ())
 
 
 def _whole(cfg: Any, spec: DatasetSpec) -> list[Transform]:

@@ -23,6 +23,7 @@ from datasets.own.stored import label_files
 from datasets.pictures import orientation_of
 from datasets.reading import size_of
 from utils.files import cannot_write, whole
+from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import encode_png
 
@@ -66,6 +67,8 @@ def drawn(pictures: Sequence[Picture], rules: LabelRules, missing: str, home: Pa
     made = _draw(list({job.target: job for job in jobs.values()}.values()), rules, where)
     notes = getattr(sources, "notes", []) if isinstance(sources, Sources) else []
     notes = [*notes, f"{len(jobs)} labels of kind {rules.kind} are drawn in {folder}"]
+    if empty := sum(job.source is None for job in jobs.values()):
+        notes.insert(0, f"{counted(empty, 'image')} without label drawn as background (missing: background)")
     names = {image: job.target.name for image, job in jobs.items()}
     files = {path: cache.stamp(path) for source in sources.values() for path in source.files}
     cache.save(record, {"key": key, "labels": names, "notes": notes, "files": files})

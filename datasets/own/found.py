@@ -44,6 +44,8 @@ def find(own: OwnSet, base: Path) -> Found:
     found = Found(notes=notes)
     for mode, part in parts.items():
         found.pairs[mode] = _paired(own, mode, part, labels[mode], notes)
+    if own.rules.unknown == "ignore":
+        notes.append(f"{own.name}: what labels hold that is no class is ignored, whatever it is (unknown: ignore)")
     if not isinstance(own.splits, Percent):
         notes.insert(0, f"{own.name}: " + ", ".join(f"{m} {counted(len(p), 'image')}" for m, p in found.pairs.items()))
     return found

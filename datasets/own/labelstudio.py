@@ -26,7 +26,7 @@ def read(paths: Sequence[str], where: str) -> Annotations:
     found = Annotations([])
     for path, _ in files_of(paths, ".json", where):
         for k, task in enumerate(read_tree(path, list), 1):
-            where_task = f"{path}, task {task.get('id', k) if isinstance(task, dict) else k}"
+            where_task = f"{path}, task {shown(str(task.get('id', k))[:40]) if isinstance(task, dict) else k}"
             if (one := _annotated(task, where_task, found.remarks)) is not None:
                 found.images.append(one)
     return found
@@ -47,18 +47,19 @@ def _annotated(task: Any, where: str, remarks: Remarks) -> Annotated | None:
         remarks.add("tasks have several annotations: the ground truth counts, or else the newest", where)
     best = max(done, key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or "")))
     results = _labeled([one for one in field(best, "result", list, where) if isinstance(one, dict) and "value" in one])
-    sizes = {(one.get("original_height"), one.get("original_width")) for one in results}
+    sizes = {declared_size(one.get("original_height"), one.get("original_width"), where) for one in results}
     if len(sizes) > 1:
         raise UserError(f"{where}: its results are for images of different sizes")
-    size = declared_size(*sizes.pop(), where) if sizes else None
     content = repr([(one.get("type"), one["value"], one.get("image_rotation")) for one in results])
-    return Annotated(name, f"{where}, {shown(name)}", size, results, content.encode("utf-8", "replace"))
+    return Annotated(
+        name, f"{where}, {shown(name)}", next(iter(sizes), None), results, content.encode("utf-8", "replace")
+    )
 
 
 def _labeled(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out shapes without a label that stand there with it as well, as some interfaces export them."""
-    named = {one.get("id") for one in results if one.get("id") is not None and _names(one)}
-    return [one for one in results if _names(one) or one.get("id") not in named]
+    named = {str(one.get("id")) for one in results if one.get("id") is not None and _names(one)}
+    return [one for one in results if _names(one) or str(one.get("id")) not in named]
 
 
 def _names(one: dict[str, Any]) -> Any:
@@ -91,10 +92,9 @@ def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks
 def _shape(one: dict[str, Any], size: tuple[int, int], where: str, remarks: Remarks) -> Shape | None:
     value, kind = field(one, "value", dict, where), str(one.get("type"))
     names = _names(one)
-    if one.get("image_rotation"):
-        raise UserError(
-            f"{where}: the image was turned by {one['image_rotation']} degrees in Label Studio: turn its file"
-        )
+    if degrees := one.get("image_rotation"):
+        by = shown(str(degrees)[:20])
+        raise UserError(f"{where}: the image was turned by {by} degrees in Label Studio: turn its file")
     if "rle" not in value and "points" not in value and "radiusX" not in value:
         if kind not in ("choices", "textarea", "rating"):  # they are about the image
             remarks.skipped(kind, where)
@@ -115,10 +115,11 @@ def _points(value: dict[str, Any], size: tuple[int, int], where: str) -> np.ndar
     scale = np.array([size[1], size[0]]) / 100
     if "points" in value:
         return numbers(value["points"], where) * scale
-    names = ("x", "y", "radiusX", "radiusY")
-    x, y, rx, ry = (float(field(value, name, (int, float), where)) for name in names)
+    names = ("x", "y", "radiusX", "radiusY", "rotation")
+    given = [[field({"rotation": 0, **value}, name, (int, float), where), 0] for name in names]
+    x, y, rx, ry, degrees = numbers(given, where)[:, 0].tolist()
     center = (x * scale[0], y * scale[1])
-    return turned(ellipse(*center, rx * scale[0], ry * scale[1]), float(value.get("rotation") or 0), center)
+    return turned(ellipse(*center, rx * scale[0], ry * scale[1]), degrees, center)
 
 
 def looks_like(folder: str) -> Evidence | None:

@@ -83,7 +83,7 @@ class Remarks:
 
     def skipped(self, kind: Any, where: str) -> None:
         """Note an object of a kind that covers no pixels, or none that could be told."""
-        self.add(f"objects of the kind {shown(f'{kind:.40}')} give no exact area: left out", where)
+        self.add(f"objects of the kind {shown(str(kind)[:40])} give no exact area: left out", where)
 
 
 def outline(values: Any, where: str, remarks: Remarks) -> np.ndarray | None:

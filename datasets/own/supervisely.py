@@ -77,7 +77,9 @@ def _shape(value: Any, where: str, remarks: Remarks) -> Shape | None:
         if len(outer) != 2:
             raise UserError(f"{where}: a rectangle has two points, not {len(outer)}")
         outer = np.array(rectangle(*outer[0], *outer[1]))
-    holes = [numbers(hole, where) for hole in points.get("interior") or []]
+    holes = [
+        numbers(hole, where) for hole in (field(points, "interior", list, where) if points.get("interior") else ())
+    ]
     # Whole numbers name pixels, whose centers they are; others are places between them.
     whole = all((ring == np.round(ring)).all() for ring in (outer, *holes))
     ring = outline(outer + whole / 2, where, remarks)

@@ -77,7 +77,7 @@ def trainer_of(run: Run, make: Callable[[Any], torch.optim.Optimizer]) -> Traine
     normalize = Normalization((0.5,) * 3, (0.2,) * 3, run.ranks.device)
     nothing: Any = None
     return Trainer(
-        state, net, net, criterion, loss.schedule.rate_function(run.cfg), nothing, normalize, FiniteGuard(net)
+        state, net, net, criterion, loss.schedule.rate_function(run.cfg), nothing, normalize, FiniteGuard(net), nothing
     )
 
 

@@ -127,3 +127,22 @@ def test_published_iterations(name, interval):
 def test_rate(words, moments, expected):
     lr = schedule.rate_function(config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", "--lr", "1", *words]))
     assert [lr(*moment) for moment in moments] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "moments", "expected"),
+    [
+        (["--max_epoch", "4"], [(0, 0, 4, 0.0), (0, 1, 4, 0.25), (1, 0, 4, 0.999)], [1, 0.75, 0.001]),
+        (["--max_epoch", "100", "--warmup", "1", "--poly_exp", "0"], [(0, 2, 4, 0.9), (1, 2, 4, 0.9)], [0.505, 1]),
+        (["--max_iters", "25", "--save_interval", "10", "--end_lr", "0.5"],
+         [(2, 4, 5, 1.0), (0, 0, 10, 0.5)], [0.5, 0.75]),
+        (["--max_epoch", "8", "--lr_schedule", "poly2", "--poly_step", "4"],
+         [(0, 0, 4, 0.25), (0, 0, 4, 0.5)], [0.75, 0.25]),
+    ],
+)  # fmt: skip
+def test_a_schedule_that_goes_by_what_is_done(words, moments, expected):
+    """Epochs say nothing but for the warm-up."""
+    cfg = config.load(["--arch", "basic.HRNet", "--dataset", "cityscapes", "--lr", "1", *words])
+    done = iter([moment[3] for moment in moments])
+    lr = schedule.rate_function(cfg, lambda: next(done))
+    assert [lr(*moment[:3]) for moment in moments] == pytest.approx(expected)

@@ -56,7 +56,7 @@ def test_the_file_stands_beside_the_folder_and_three_commands_follow(
 
 def test_its_training_command_is_accepted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = following(run(capsys, folder)[1])[1]
-    cfg = config.load([*train[1:], *([] if "--cfg" in train else ["--arch", "ocrnet.HRNet"])])
+    cfg = config.load(train[1:])
     assert cfg.DATASET.NAME == str(folder.with_suffix(".yaml"))
     assert cfg.RESULT_DIR == "runs/my streets"
 

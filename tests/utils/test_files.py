@@ -124,7 +124,7 @@ class Full(io.StringIO):
 def test_a_full_disk_does_not_stop_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """train.log and tensorboard's file: one line each."""
     log = RunLog(tmp_path)
-    log.writer.file_writer.event_writer._ev_writer._py_recordio_writer._writer = Full()  # type: ignore[union-attr]
+    log.trackers["tensorboard"].writer.file_writer.event_writer._ev_writer._py_recordio_writer._writer = Full()  # type: ignore[union-attr]
     log._file = Full()
     for step in range(30):  # more than tensorboard's queue takes
         log.scalars({"loss": 1.0}, step)

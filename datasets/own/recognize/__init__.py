@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from datasets.files import EXTENSIONS
 from datasets.own.kinds import EXPORTS
@@ -17,6 +17,7 @@ from utils.errors import UserError
 
 __all__ = ["Draft", "Writer", "recognize"]
 
+_UNREAD = (".gif", ".npy", ".npz", ".mat", ".svg")
 _LOOKED_FOR = (
     "published trees; exports of COCO, LabelMe, CVAT, YOLO-seg, Supervisely and Label Studio; images with labels of "
     "the same names in gray, palette, RGB or binary PNG files"
@@ -57,7 +58,9 @@ def _nearest(tree: Tree) -> str:
             f"all of its pictures look like labels ({tree.pictures[0]} first): give the folder that has the images too"
         )
     if found.labels is None and not found.unused:
-        return "images without labels"
+        other = sorted({suffix for file in tree.files if (suffix := PurePosixPath(file).suffix.lower()) in _UNREAD})
+        cure = f"; {', '.join(other)} files are not read: save labels as PNG" if other else ""
+        return f"images without labels{cure}"
     if found.labels is None:
         first = found.images.pictures[0].path
         return (

@@ -85,10 +85,16 @@ def split_lists(tree: Tree, images: Sequence[Picture], labeled: set[str]) -> dic
     Of several folders with lists the one whose images have labels: VOC's ImageSets hold others too.
     """
     by_folder: dict[str, dict[str, str]] = defaultdict(dict)
+    both: dict[str, str] = {}
     for file in tree.with_suffix(*_LISTS):
         where = PurePosixPath(file)
         if split := split_of_list(where.stem):
             by_folder[str(where.parent)].setdefault(split, file)
+        elif where.stem.lower() == "trainval":
+            both[str(where.parent)] = file
+    for folder, file in both.items():  # beside a test alone, both are for training
+        if "val" not in by_folder[folder]:
+            by_folder[folder].setdefault("train", file)
     index = _index([picture for picture in images if picture.path in labeled])
     best: tuple[float, dict[str, tuple[str, Lines]]] = (0.0, {})
     for lists in [found for found in by_folder.values() if "train" in found and len(found) > 1][:_MOST_LISTS]:
@@ -123,7 +129,7 @@ def _lines(tree: Tree, file: str, index: Mapping[str, Picture | None]) -> Lines:
         lines = []
     lines = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     found = [(line, image) for line in lines if (image := _image(line, index))]
-    plain = all("/" not in line and "\\" not in line for line in lines)
+    plain = all(line in (PurePosixPath(image.path).stem, PurePosixPath(image.path).name) for line, image in found)
     return Lines([image for _, image in found], len(lines), plain and len(found) == len(lines))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from datasets.own.recognize import binary
 from datasets.own.recognize.divide import Division, divide
@@ -60,7 +61,10 @@ def _best_stream(tree: Tree, found: Pairing) -> Pairing:
     """Take labels that can be read among those that fit as well: ids before colors, colors before what is spoilt."""
     choices = [found, *(match(found.images, stream) for stream in found.others)]
     choices = [one for one in choices if one.labels and 2 * len(one.paired) >= len(found.paired)]
-    return min(choices, key=lambda one: _rank(tree, one), default=found)
+    best = min(choices, key=lambda one: _rank(tree, one), default=found)
+    names = [stream.name for stream in (found.labels, best.labels) if stream]
+    left = dict.fromkeys(name for name in (*found.unused, *names) if names and name != names[-1])
+    return replace(best, unused=tuple(left))
 
 
 def _rank(tree: Tree, pairing: Pairing) -> int:
@@ -88,7 +92,10 @@ def _check(looks: Looks) -> None:
 
 def _notes(tree: Tree, found: Pairing) -> list[str]:
     notes = []
-    unlabeled = [picture.path for picture in found.unlabeled if picture.split != "test"]
+    alone = [picture.path for picture in found.pictures_alone]
+    unlabeled = [picture.path for picture in found.unlabeled if picture.path not in {*alone}]
+    if alone:
+        notes.append(f"{counted(len(alone), 'image')} of splits without any label, for masks alone: {named(alone)}")
     if unlabeled:
         notes.append(f"{counted(len(unlabeled), 'image')} without label, left out: {named(unlabeled)}")
     if found.spare:
@@ -102,7 +109,7 @@ def _notes(tree: Tree, found: Pairing) -> list[str]:
 
 def _pictures(tree: Tree, found: Pairing, division: Division) -> str:
     """Choose pictures for a first look at masks: those without label for a test, else those that validate, else one."""
-    tests = [picture.path for picture in found.unlabeled if picture.split == "test"]
+    tests = [picture.path for picture in found.pictures_alone]
     val = [picture.path for picture in found.paired if picture.split == division.val]
     for paths in (
         tests,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -72,6 +74,12 @@ class Pairing:
         return [picture for picture in self.images.pictures if self.of.get(picture.path)]
 
     @property
+    def pictures_alone(self) -> list[Picture]:
+        """The images of splits in which none has a label, as a test's."""
+        labeled = {picture.split for picture in self.paired}
+        return [picture for picture in self.images.pictures if picture.split not in labeled]
+
+    @property
     def unlabeled(self) -> list[Picture]:
         """The images that have none."""
         return [picture for picture in self.images.pictures if not self.of.get(picture.path)]
@@ -85,8 +93,8 @@ def read_name(path: str) -> Picture:
     for name in where.parts[:-1]:
         part = part_of(name)
         split = part.split or split
-        # Of "labels/images" the first says it; a folder of other things is one at any depth.
-        role = "other" if "other" in (part.role, role) else role or part.role
+        # The innermost says it, as in "segmentation_set/images"; a folder of other things is one at any depth.
+        role = "other" if "other" in (part.role, role) else part.role or role
         if part.role:
             stream.append(_without_split(name) if part.split else name)
         elif not part.split:
@@ -117,8 +125,13 @@ def streams(pictures: Iterable[Picture]) -> list[Stream]:
     for picture in pictures:
         by_end = picture.ending if picture.role != "image" or not picture.stream else ""
         groups[picture.role, picture.stream, by_end].append(picture)
-    found = [Stream(f"{stream or '.'}{f'/*{end}' if end else ''}", tuple(g)) for (_, stream, end), g in groups.items()]
+    found = [Stream(_named(stream, end), tuple(members)) for (_, stream, end), members in groups.items()]
     return sorted(found, key=lambda stream: (-len(stream.pictures), stream.name))
+
+
+def _named(stream: str, end: str) -> str:
+    """Name a stream as people would: "masks", "masks/*_L", "*_mask"."""
+    return "/".join(part for part in (stream, f"*{end}" if end else "") if part) or "."
 
 
 def pair(tree: Tree) -> Pairing | None:
@@ -149,13 +162,30 @@ def _score(pairing: Pairing) -> tuple[int, int, int]:
 
 
 def match(images: Stream, labels: Stream) -> Pairing:
-    """Join each image with its labels, by the strictest way of comparing names that finds the most."""
+    """Join each image with its labels, by the strictest way of comparing names that finds the most.
+
+    Where names find none they are compared without what all of a stream have in common: "image_7", "mask_7".
+    """
     best = Pairing(images, labels, {}, tuple(label.path for label in labels.pictures))
-    for key in _KEYS:
-        of, spare = _joined(images.pictures, labels.pictures, key)
-        if len(of) > len(best.of):
-            best = Pairing(images, labels, of, spare)
+    for change in (lambda pictures: pictures, _without_common):
+        for key in _KEYS:
+            of, spare = _joined(change(images.pictures), change(labels.pictures), key)
+            if len(of) > len(best.of):
+                best = Pairing(images, labels, of, spare)
+        if best.of:
+            break
     return best
+
+
+def _without_common(pictures: Sequence[Picture]) -> list[Picture]:
+    """Cut from the keys of pictures what all of them begin and end with, but for the numbers in it."""
+    keys = [picture.key for picture in pictures]
+    head = re.sub(r"[0-9]+$", "", os.path.commonprefix(keys))
+    tail = re.sub(r"^[0-9]+", "", os.path.commonprefix([key[::-1] for key in keys])[::-1])
+    cut = [key[len(head) : len(key) - len(tail)] for key in keys]
+    if not all(cut):
+        return list(pictures)
+    return [picture._replace(key=key) for picture, key in zip(pictures, cut, strict=True)]
 
 
 def _joined(

@@ -27,6 +27,7 @@ class Places:
     def __init__(self, tree: Tree, found: Pairing, division: Division) -> None:
         self.tree, self.found, self.division = tree, found, division
         self.lists: dict[str, list[tuple[Place, ...]]] = {}
+        self.labeled = {picture.split for picture in found.paired}
 
     def entries(self, kind: str, folders: dict[str, str] | None = None) -> Written:
         """Write images, labels and splits. `folders`: of binary masks, by the split of their images."""
@@ -70,8 +71,7 @@ class Places:
 
     def _belongs(self, picture: Picture) -> bool:
         """Tell whether an image counts where one list of images is divided: not those of a test without labels."""
-        labeled = {p.split for p in self.found.paired}
-        return picture.split in labeled
+        return picture.split in self.labeled
 
     def _by_folders(self, kind: str) -> list[Entry]:
         splits: dict[str, dict[str, object]] = {}
@@ -128,6 +128,8 @@ class Places:
             return self._masks(split)
         assert self.found.labels is not None
         labels = [self.found.of[picture.path][0] for picture in paired]
+        if any("{" in path for path in (str(self.tree.root.absolute()), *labels)):
+            return None  # the file would read a pattern
         folder = common_folder(labels)
         home = _home(chosen[0]) if chosen and len(chosen) == 1 else None
         alike = _same_names(paired, labels, home, folder)

@@ -39,13 +39,15 @@ class Tree:
         pictures: list[str] = []
         files: list[str] = []
         results: list[str] = []
+        home = os.path.realpath(root)
+        seen = {home}
         for folder, folders, names in os.walk(root, onerror=_closed, followlinks=True):
             here = Path(folder).relative_to(root).as_posix()
             if here != "." and is_results(Path(folder)):
                 results.append(here)
                 folders.clear()
                 continue
-            folders[:] = _once(folder, folders)
+            folders[:] = _once(folder, folders, seen, home)
             for name in names:
                 if not is_hidden(name):
                     into = pictures if PurePosixPath(name).suffix.lower() in EXTENSIONS else files
@@ -84,14 +86,19 @@ def _closed(error: OSError) -> None:
     raise UserError(f"cannot look into the folder {error.filename}: {error.strerror}") from None
 
 
-def _once(folder: str, names: Iterable[str]) -> list[str]:
-    """Keep folders that are not hidden and, of links, those that do not lead to where we come from."""
-    kept, above = [], os.path.realpath(folder)
+def _once(folder: str, names: Iterable[str], seen: set[str], root: str) -> list[str]:
+    """Keep folders that are not hidden; of links those that lead to what is not `seen`, and not above the `root`."""
+    kept = []
     for name in sorted(names):
         path = os.path.join(folder, name)
-        circle = os.path.islink(path) and (above + os.sep).startswith(os.path.realpath(path) + os.sep)
-        if not is_hidden(name) and not circle:
-            kept.append(name)
+        if is_hidden(name):
+            continue
+        if os.path.islink(path):
+            real = os.path.realpath(path)
+            if real in seen or root.startswith(real.rstrip(os.sep) + os.sep):
+                continue
+            seen.add(real)
+        kept.append(name)
     return kept
 
 

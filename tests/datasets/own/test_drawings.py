@@ -129,7 +129,9 @@ def test_images_without_objects(own: Path) -> None:
         (own / "binary" / name / "drive_0_0.png").unlink()
     with pytest.raises(UserError, match="image without label: 1 of 4 images of train has none"):
         split_of(written(own, BINARY))
-    data = dataset_of(written(own, BINARY + "missing: background\nbackground: road\n"))
+    file = written(own, BINARY + "missing: background\nbackground: road\n")
+    assert "1 image without label drawn as background (missing: background)" in split_of(file).notes
+    data = dataset_of(file)
     assert (data.label([item.name for item in data.items].index("drive_0_0")) == 0).all()
 
 

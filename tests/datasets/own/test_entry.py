@@ -111,7 +111,9 @@ def test_unknown_values_are_refused_or_ignored(own: Path, kind: str) -> None:
         UserError, match=r"drive_0_0.png: (label value 200|color \(200, 200, 200\)) \(768 pixels\) is no class"
     ):
         data.label(place)
-    lenient = dataset_of(written(own, text + "unknown: ignore\n"))
+    file = written(own, text + "unknown: ignore\n")
+    assert "(unknown: ignore)" in str(split_of(file).notes)
+    lenient = dataset_of(file)
     assert (lenient.label(place) == 255).all() and (lenient.label(1 - place) < 2).all()
 
 

@@ -15,6 +15,7 @@ from pictures import write_image
 from datasets.base import SegmentationDataset
 from datasets.own import entry
 from datasets.own.recognize import Draft, Writer, recognize
+from datasets.own.recognize.tree import Tree
 from transforms import Pipeline
 from utils.errors import UserError
 
@@ -121,6 +122,46 @@ def test_capital_suffixes_and_two_kinds_of_endings(folder: Path) -> None:
     assert sum(map(len, found.read.values())) == 12
 
 
+@pytest.mark.parametrize(("image", "label"), [("image_{}", "mask_{}"), ("{}", "{}_P"), ("a{}_RGB_x", "b{}-seg-2")])
+def test_names_with_heads_and_tails_of_their_own(folder: Path, image: str, label: str) -> None:
+    for seed in range(12):
+        write_image(folder / "images" / f"{image.format(10 + seed)}.jpg", drawn.image(seed))
+        write_image(folder / "images/labels" / f"{label.format(10 + seed)}.png", drawn.label(seed))
+    found = described(folder)
+    assert sum(map(len, found.read.values())) == 12
+    one = entry.of(str(folder.with_suffix(".yaml")))
+    items = one.items(one.home, "train", None).items
+    numbers = [[int("".join(filter(str.isdigit, Path(p).stem))[:2]) for p in (i.image, i.label)] for i in items]
+    assert all(first == second for first, second in numbers)
+
+
+def test_names_that_would_be_patterns_or_globs(folder: Path) -> None:
+    for seed in range(12):
+        write_image(folder / f"images [new]/ä {seed}.jpg", drawn.image(seed))
+        write_image(folder / f"masks {{7}}/ä {seed}.png", drawn.label(seed))
+    found = described(folder)
+    assert sum(map(len, found.read.values())) == 12 and found.tree["images"] == "my streets_images.txt"
+
+
+def test_links_are_followed_once_and_never_in_circles(folder: Path, tmp_path: Path) -> None:
+    drawn.gray(tmp_path / "elsewhere")
+    (folder / "data").symlink_to(tmp_path / "elsewhere")
+    (folder / "again").symlink_to(tmp_path / "elsewhere/images")
+    (tmp_path / "elsewhere/back").symlink_to(folder)
+    tree = Tree.of(folder)
+    assert len(tree.pictures) == 12 + 24 and not [path for path in tree.pictures if "back" in path]
+
+
+def test_ids_come_before_pictures_of_them(folder: Path) -> None:
+    drawn.gray(folder)
+    for seed, stem in enumerate(STEMS):
+        write_image(folder / "annotations_color" / f"{stem}.png", drawn.colors(seed))
+        write_image(folder / "overlays" / f"{stem}.png", drawn.image(seed))
+    found = described(folder)
+    assert found.tree["labels"] == {"kind": "gray", "path": "my streets/masks"}
+    assert any("annotations_color" in note and "overlays" in note for note in found.draft.notes)
+
+
 def test_folders_of_sequences_below_images_and_labels(folder: Path) -> None:
     """Frames of several drives are called alike: the folders tell them apart, and keep them together."""
     for drive in range(6):
@@ -173,6 +214,31 @@ def test_lists_that_lie_there_divide(folder: Path) -> None:
     assert "lists that lie there" in found.text.lower()
 
 
+def test_a_list_of_training_and_validation_beside_one_of_the_test(folder: Path) -> None:
+    """Lines with more than a name are of another tool: lists are written anew."""
+    drawn.gray(folder)
+    stems = [f"p{n}" for n in range(12)]
+    for old, new in zip(STEMS, stems, strict=True):
+        for kind in ("images", "masks"):
+            (folder / kind / f"{old}.png").rename(folder / kind / f"{new}.png")
+    (folder / "annotations").mkdir()
+    (folder / "annotations/trainval.txt").write_text("# name class\n" + "".join(f"{s} 1 1 1\n" for s in stems[:8]))
+    (folder / "annotations/test.txt").write_text("".join(f"{s} 1 1 1\n" for s in stems[8:]))
+    found = described(folder)
+    assert {mode: len(names) for mode, names in found.read.items()} == {"train": 8, "val": 4}
+    assert found.tree["splits"] == {"train": "my streets_train.txt", "val": "my streets_val.txt"}
+
+
+def test_a_split_without_labels_is_for_masks(folder: Path) -> None:
+    for seed in range(8):
+        write_image(folder / f"train/{seed}_sat.jpg", drawn.image(seed))
+        write_image(folder / f"train/{seed}_mask.png", drawn.label(seed))
+        write_image(folder / f"valid/{seed + 20}_sat.jpg", drawn.image(seed))
+    found = described(folder)
+    assert found.draft.pictures == "valid" and "percent" in found.tree["splits"]
+    assert "8 images of splits without any label, for masks alone" in found.draft.notes[0]
+
+
 def test_images_without_label_are_left_out_and_said(folder: Path) -> None:
     drawn.gray(folder)
     write_image(folder / "images/forgotten.png", drawn.image(50))
@@ -219,8 +285,11 @@ def test_nothing_that_can_be_trained_on_is_one_clear_line(folder: Path) -> None:
     drawn.write_images(folder / "holiday")
     with pytest.raises(UserError, match=r"images without labels; found there: 12 .png; folders holiday; looked for"):
         look(folder)
+    (folder / "masks.gif").write_bytes(b"GIF89a")
+    with pytest.raises(UserError, match="images without labels; .gif files are not read: save labels as PNG"):
+        look(folder)
     for seed in range(12):
-        write_image(folder / "masks" / f"other {seed}.png", drawn.label(seed))
+        write_image(folder / "masks" / f"other {seed * seed}x.png", drawn.label(seed))
     with pytest.raises(UserError, match=r"other pictures \(masks\), but none is called as an image is"):
         look(folder)
     with pytest.raises(UserError, match="nowhere is not there"):

@@ -26,7 +26,7 @@ import datasets
 import inference
 import loss
 import network
-from engine import checkpoint, launch, plan, session
+from engine import certainty, checkpoint, launch, plan, session
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
 from engine.outcome import Evaluation, publish_results
@@ -217,7 +217,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     cfg, ranks, log = run.cfg, run.ranks, run.log
     began = time.perf_counter()
     loader = validation(run, mode)
-    predictor = inference.build_predictor(cfg, net, run.precision, log.line)
+    predictor = inference.build_predictor(cfg, net, run.precision, log.line, temperature=certainty.temperature_of(run))
     writers = sinks.build(cfg, run.spec, run.folder, len(loader.dataset), loader.dataset.conditions)
     confusion = ConfusionMatrix(cfg.DATASET.NUM_CLASSES, cfg.DATASET.IGNORE_LABEL, ranks.device)
     notes: set[str] = set()

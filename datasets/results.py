@@ -13,7 +13,7 @@ _RECORDS = (("hparams.json", "train.log"), ("demo.log",), ("autolabels.json",), 
 # Folders of pictures and labels that runs make in their own.
 FOLDERS = (
     "images", "rgb", "pred", "compose", "diff", "result", "added_prediction", "pseudo_color_prediction", "test_results",
-    "topn", "submit", "autolabelled", "train_extra", "augmented",
+    "confidence", "topn", "submit", "autolabelled", "train_extra", "augmented",
 )  # fmt: skip
 
 

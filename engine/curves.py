@@ -45,6 +45,15 @@ def _row(line: str) -> Row:
         return Row(line, phase, {})
 
 
+def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
+    """Read (step, value) of a scalar from tensorboard's files, in the order of steps; of a repeated one the last."""
+    found: dict[int, float] = {}
+    for file in sorted(folder.glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns):
+        for _, event in _records(file.read_bytes()):
+            found.update((event.step, value.simple_value) for value in event.summary.value if value.tag == tag)
+    return sorted(found.items())
+
+
 def cut_rows(folder: Path, epoch: int) -> list[str]:
     """Take the rows of epochs after `epoch` out of a metrics.csv; gives their phases. Torn rows also go."""
     found = rows(folder)

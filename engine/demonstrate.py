@@ -21,7 +21,7 @@ from engine import tool
 from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation.legend import Legend
 from evaluation.sinks.submission import id_table
-from inference import Predictor, from_file
+from inference import Predictor, from_file, temperature
 from inference.video import Preview, VideoSink, VideoSource
 from utils import distributed
 from utils.cli import place_to_write
@@ -29,9 +29,15 @@ from utils.errors import UserError
 from utils.files import write_file
 from utils.plural import counted
 from utils.progress import progress
-from utils.visualize import colorize, encode_png, overlay, to_array
+from utils.visualize import colorize, encode_png, overlay, probability_bytes, to_array
 
-_WRITES = ("color_mask", "overlap", "pred_mask", "result")  # what names of files that a demo writes begin with
+_WRITES = (
+    "color_mask",
+    "overlap",
+    "pred_mask",
+    "result",
+    "confidence",
+)  # what names of files that a demo writes begin with
 
 # What the published commands mean where they say nothing.
 ARCH, SNAPSHOT, SAVE_DIR = "deepv3.DeepWV3Plus", "./pretrained_models/cityscapes_best.pth", "./save"
@@ -39,22 +45,25 @@ ARCH, SNAPSHOT, SAVE_DIR = "deepv3.DeepWV3Plus", "./pretrained_models/cityscapes
 
 @dataclass(frozen=True)
 class RenderedMasks:
-    """Of one picture: `pred_mask` (H, W) label ids, `color_mask` and `overlap` (H, W, 3), all uint8.
+    """Of one picture: `pred_mask` (H, W) label ids, `color_mask` and `overlap` (H, W, 3), `confidence` (H, W), the
+    probability of each class times 255, all uint8.
 
-    Label ids are uint16 where one is above 255.
+    Label ids are uint16 where one is above 255. None: the confidence is not asked for.
     """
 
     pred_mask: np.ndarray
     color_mask: np.ndarray
     overlap: np.ndarray
+    confidence: np.ndarray | None = None
 
 
 @dataclass
 class Renderer:
-    """From pictures to what is shown of them; counts the classes on the way."""
+    """From pictures to what is shown of them; counts the classes on the way. `confident`: with the certainty."""
 
     run: Run
     predictor: Predictor
+    confident: bool = False
     legend: Legend = field(init=False)
     turned: int = field(default=0, init=False)
     older: FilesBefore = field(init=False)
@@ -83,16 +92,19 @@ class Renderer:
         classes = to_array(prediction.classes)  # (H, W)
         self.legend.add(classes)
         return RenderedMasks(
-            id_table(spec)[classes], colorize(classes, spec.palette), overlay(image, classes, spec.palette)
+            id_table(spec)[classes],
+            colorize(classes, spec.palette),
+            overlay(image, classes, spec.palette),
+            probability_bytes(prediction.max_prob) if self.confident else None,
         )
 
     def write(self, image: np.ndarray, stem: str = "") -> None:
         """`color_mask`, `overlap` and `pred_mask`, of a picture "sub/x" sub/color_mask_x.png and so on.
 
-        With --visualize also `result`: the picture and its colors side by side.
+        With --confidence also `confidence`. With --visualize also `result`: the picture and its colors side by side.
         """
         place, masks = self.run.folder / stem, self.render(image)
-        pictures = dict(vars(masks))
+        pictures = {kind: picture for kind, picture in vars(masks).items() if picture is not None}
         if self.run.cfg.EVAL.VISUALIZE:
             pictures["result"] = np.hstack([image, masks.color_mask])  # (H, 2W, 3)
         for kind, picture in pictures.items():
@@ -119,6 +131,9 @@ def parser(what: str) -> argparse.ArgumentParser:
     p.add_argument(
         "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
     )
+    p.add_argument(
+        "--confidence", action="store_true", help="also how sure each pixel is, as PNG of 8 bits (probability * 255)"
+    )
     return p
 
 
@@ -133,7 +148,13 @@ def rendering(args: argparse.Namespace, rest: Sequence[str], command: str) -> It
     with tool.opened(cfg, spec, ranks, command, "demo.log") as run:
         run.log.line(f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}")
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
-        renderer = Renderer(run, inference.build_predictor(cfg, to_device(run, net), run.precision, run.log.line))
+        value = 1.0
+        if args.confidence:
+            value, line = temperature.of(Path(cfg.SNAPSHOT), spec.classes, inference.eval_rule(cfg))
+            run.log.line(line)
+        net = to_device(run, net)
+        predictor = inference.build_predictor(cfg, net, run.precision, run.log.line, temperature=value)
+        renderer = Renderer(run, predictor, args.confidence)
         try:
             yield renderer
         except KeyboardInterrupt:
@@ -199,6 +220,8 @@ def _render_frames(renderer: Renderer, source: VideoSource, frames: Iterator[np.
         for image in progress(frames, "frames", total, lines=20):
             masks = renderer.render(image)
             write_file(place / f"pred_mask_{done:06d}.png", encode_png(masks.pred_mask))
+            if masks.confidence is not None:
+                write_file(place / f"confidence_{done:06d}.png", encode_png(masks.confidence))
             for kind, sink in sinks.items():
                 sink.add(getattr(masks, kind))
             done += 1
@@ -208,7 +231,8 @@ def _render_frames(renderer: Renderer, source: VideoSource, frames: Iterator[np.
         for sink in sinks.values():
             sink.close()
         names = ", ".join(sink.path.name if sink.path else f"{kind}_*.png" for kind, sink in sinks.items())
-        renderer.run.log.line(f"{done} frames in {place}: {names}, pred_mask_*.png")
+        sure = ", confidence_*.png" if renderer.confident else ""
+        renderer.run.log.line(f"{done} frames in {place}: {names}, pred_mask_*.png{sure}")
     return done
 
 

@@ -36,9 +36,14 @@ def number(value: float) -> str:
     return f"{value:.6g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
-def line_chart(title: str, series: Sequence[Series]) -> str:
-    """Draw an SVG with axes, one line a series (CSS classes s0, s1, ...) and the last value at its end as a tooltip."""
+def line_chart(title: str, series: Sequence[Series], by: str = "epoch", colors: Sequence[int] = ()) -> str:
+    """Draw an SVG with axes, one line a series and the last value at its end as a tooltip.
+
+    `by`: what the x axis counts. `colors`: the number of each line's CSS class; by default s0, s1, ...
+    """
     series = [Series(s.name, [p for p in s.points if math.isfinite(p[1])]) for s in series]
+    numbers = [n for n, s in zip(colors or range(len(series)), series, strict=True) if s.points]
+    series = [s for s in series if s.points]
     points = [p for s in series for p in s.points]
     if not points:
         return ""
@@ -51,14 +56,14 @@ def line_chart(title: str, series: Sequence[Series]) -> str:
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (value - ys[0]) / (ys[-1] - ys[0]) * (HEIGHT - TOP - BOTTOM)
 
-    label = html.escape(f"{title} by epoch, last {', '.join(f'{s.name} {number(s.points[-1][1])}' for s in series)}")
+    label = html.escape(f"{title} by {by}, last {', '.join(f'{s.name} {number(s.points[-1][1])}' for s in series)}")
     parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
     for tick in ys:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{number(tick)}</text>')
     for tick in sorted({round(t) for t in nice_ticks(x_low, x_high, 5) if x_low <= round(t) <= x_high} or {x_low}):
         parts.append(f'<text x="{x(tick):.1f}" y="{HEIGHT - 7}" text-anchor="middle">{number(tick)}</text>')
-    for i, one in enumerate(series):
+    for i, one in zip(numbers, series, strict=True):
         parts.append(_line(i, [(x(a), y(b)) for a, b in one.points], f"{one.name}: {number(one.points[-1][1])}"))
     return "".join([*parts, "</svg>"])
 

@@ -41,8 +41,11 @@ def build_predictor(
     precision: amp.Precision,
     log: Callable[[str], None] | None = None,
     spec: DatasetSpec | None = None,
+    temperature: float = 1.0,
 ) -> Predictor:
-    """Build the inference path for `net` as the options of EVAL ask; weights are halved for O3."""
+    """Build the inference path for `net` as the options of EVAL ask; weights are halved for O3. `temperature`: what
+    probabilities are calibrated with.
+    """
     if cfg.EVAL.FIXED_ASPP_POOL:
         fix_pooling(net)
     if precision.half_weights:
@@ -55,4 +58,5 @@ def build_predictor(
         log=log,
         strict=bool(cfg.EVAL.MODE),  # a training goes on
         spec=spec,
+        temperature=temperature,
     )

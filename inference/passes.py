@@ -39,6 +39,7 @@ class TestTimeAugmentation:
         rule: EvalRule,
         device: torch.device | str | None = None,
         autocast: torch.dtype | None = None,
+        temperature: float = 1.0,
     ) -> None:
         self.net: Callable[..., Any] = net.module if isinstance(net, nn.parallel.DistributedDataParallel) else net
         self.rule = rule
@@ -46,7 +47,7 @@ class TestTimeAugmentation:
         weights = [p for p in module.parameters() if p.is_floating_point()]
         self.device = torch.device(device or (weights[0].device if weights else "cpu"))
         self.dtype = weights[0].dtype if weights else torch.float32
-        self.autocast = autocast
+        self.autocast, self.temperature = autocast, temperature
         # Looks at the scores of a pass over an input; None: nobody does.
         self.watch: Callable[[Tensor, Callable[[], object]], None] | None = None
         self._takes_keep = _takes(self.net, "keep")
@@ -155,12 +156,24 @@ class TestTimeAugmentation:
             part = scores[:, top : top + step]
             best, where = part.max(0)
             classes[top : top + step] = where
-            if self.rule.average == "logits":  # the largest softmax value
-                best = (part - best).exp().sum(0).reciprocal()
-            elif self.rule.average == "exp":
-                best = best / part.sum(0)
-            max_prob[top : top + step] = best
+            max_prob[top : top + step] = self._probability(part, best)
         return classes, max_prob
+
+    def _probability(self, scores: Tensor, best: Tensor) -> Tensor:
+        """(K, h, W) averaged scores, the largest (h, W) -> its probability (h, W).
+
+        A temperature divides the averaged logits, or the logarithm of averaged probabilities: calibrated after the
+        average (Rahaman and Thiery 2020, arXiv:2007.08792), since an average of calibrated passes is too unsure. So
+        classes stay as they are.
+        """
+        if self.rule.average == "logits":  # the largest softmax value
+            apart = scores - best
+        elif self.temperature != 1:
+            apart = scores.log() - best.log()
+        else:
+            return best / scores.sum(0) if self.rule.average == "exp" else best
+        apart = apart / self.temperature if self.temperature != 1 else apart
+        return apart.exp().sum(0).reciprocal()
 
     def precision(self) -> Any:
         """Make the context of the passes: mixed precision if asked."""

@@ -51,7 +51,7 @@ class Predictor:
     `Prediction.note` and a line to `log` say so. `autocast`: the type for automatic mixed precision.
     The network's training or evaluation mode is restored after each call. The scores of the first batch have to be
     finite: else UserError, or without `strict` a line to `log`. `spec`: the network's classes and their colors, for
-    whoever reads the predictions.
+    whoever reads the predictions. `temperature`: what probabilities are calibrated with; 1: the network's own.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class Predictor:
         log: Callable[[str], None] | None = None,
         strict: bool = True,
         spec: DatasetSpec | None = None,
+        temperature: float = 1.0,
     ) -> None:
-        self.rule, self.passes = rule, TestTimeAugmentation(net, rule, device, autocast)
+        self.rule, self.passes = rule, TestTimeAugmentation(net, rule, device, autocast, temperature)
         self.net, self.device = self.passes.net, self.passes.device
         self.memory_bytes = memory_bytes
         self.log = log or (lambda line: None)

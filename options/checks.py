@@ -102,7 +102,7 @@ def _evaluation(cfg: CfgNode) -> Problems:
     others = {**scales, "--eval_rule": e.RULE != "auto", "--do_flip": e.DO_FLIP and e.NO_FLIP}
     parts = {"--split_count": e.SPLIT_COUNT > 1, "--num_val": e.NUM_IMAGES}
     of_eval = {"--split_count": e.SPLIT_COUNT > 1, "--fixed_aspp_pool": e.FIXED_ASPP_POOL,
-               "--dump_for_submission": e.DUMP_FOR_SUBMISSION,
+               "--dump_for_submission": e.DUMP_FOR_SUBMISSION, "--dump_confidence": e.DUMP_CONFIDENCE,
                "--dump_for_auto_labelling": e.DUMP_FOR_AUTO_LABELLING}  # fmt: skip
     return {
         **{f"{flag} is for --eval: add it, or leave {flag} out": given and not e.MODE

@@ -1,6 +1,11 @@
-"""The same training in several variants, over seeds fixed beforehand: a table of scores, mean and spread.
+"""Which run is better: a page on runs that are there, or the same training in several variants and a table of scores.
 
+python scripts/compare.py RUN RUN ... --out DIR [further words for every evaluation: --data_root, ...]
 python scripts/compare.py scripts/compare_losses.yaml --out logs/losses --seeds 0,1,2 [further words for every train.py]
+
+Of run folders (or checkpoints in them) the best checkpoint is scored once on the validation images of its dataset, with
+the run's own options, into a file in the output folder; the page and the lines follow from these files. Runs that
+differ by their seed alone are taken together. --fit writes the temperature of each checkpoint beside it.
 
 The YAML has `common`, words for each `train.py`, and `variants`, {name: words}. Scores are the mean IoU after the last
 epoch, in per cent; variants are compared with the first one seed by seed. Where a dataset has conditions (fog, night),
@@ -24,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import config  # noqa: E402
+from engine import comparison  # noqa: E402
 from engine.log import RunLog  # noqa: E402
 from utils import yamlfile  # noqa: E402
 from utils.cli import comma_list, exit_code, place_to_write, start  # noqa: E402
@@ -45,19 +51,54 @@ class Plan:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is not there yet and print the table; gives the exit code."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("plan", type=Path, help="YAML file of the variants")
-    flags.add_argument("--out", type=place_to_write, required=True, help="folder of the runs: OUT/VARIANT/seedN")
-    flags.add_argument("--seeds", type=comma_list, default="0,1,2", help="one training of each variant a seed")
-    args, more = flags.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args, more = parser().parse_known_args(words)
 
     def work() -> None:
-        plan, out = read(args.plan), args.out.resolve()
+        if not is_plan(Path(args.what[0])):
+            comparison.run(args, more, f"python scripts/compare.py {shlex.join(words)}")
+            return
+        if len(args.what) > 1:
+            raise UserError(
+                f"{args.what[0]} is a plan of trainings, {args.what[1]} none of its words: give one or runs"
+            )
+        plan, out = read(Path(args.what[0])), args.out.resolve()
         os.chdir(ROOT)  # where the trainings are started
         check(plan, more)
         print(tables(compare(plan, args.seeds, out, more)))
 
     return exit_code(work, args.out)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the command line; other words go to every training or evaluation."""
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    flags.add_argument("what", nargs="+", help="run folders or checkpoints in them; or a YAML file of variants")
+    flags.add_argument(
+        "--out", type=place_to_write, required=True, help="folder of the page; of variants OUT/VARIANT/seedN"
+    )
+    flags.add_argument("--seeds", type=comma_list, default="0,1,2", help="one training of each variant a seed")
+    flags.add_argument(
+        "--snapshot", default="", help="runs: name or pattern of the checkpoint in each, not the best one"
+    )
+    flags.add_argument("--seed_sd", type=_points, help="runs: points of mean IoU between two seeds, if you know them")
+    flags.add_argument("--fit", action="store_true", help="runs: write temperature.json beside each checkpoint")
+    return flags
+
+
+def is_plan(path: Path) -> bool:
+    """Tell a plan from a run: a file that is no checkpoint, or would be a YAML file if it were there."""
+    return path.suffix in (".yaml", ".yml") or (path.is_file() and path.suffix != ".pth")
+
+
+def _points(text: str) -> float:
+    """Read points of mean IoU, as a type for argparse; ValueError for what is none."""
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise ValueError
+    return value / 100
 
 
 def read(path: Path) -> Plan:

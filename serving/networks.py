@@ -10,7 +10,7 @@ import torch
 
 import inference
 from evaluation import sinks
-from inference import Predictor, from_file
+from inference import Predictor, from_file, temperature
 from utils import amp
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
@@ -47,7 +47,9 @@ def load(checkpoint: str, argv: Sequence[str], say: Callable[[str], None]) -> Ne
         say(note)
     layout = torch.contiguous_format if gpu and precision.dtype is None else torch.channels_last
     net = found.net.to(device, memory_format=layout)  # type: ignore[call-overload]
-    predictor = inference.build_predictor(cfg, net, precision, say, found.spec)
+    value, line = temperature.of(Path(cfg.SNAPSHOT), found.spec.classes, inference.eval_rule(cfg))
+    say(line)
+    predictor = inference.build_predictor(cfg, net, precision, say, found.spec, value)
     maps = tuple(name for name in sinks.maps(cfg) if name.startswith("attn_"))
     return Network(predictor, found.spec, cfg.MODEL.ARCH, Path(cfg.SNAPSHOT), device.type, maps, sinks.first_pass(cfg))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,7 +30,7 @@ import inference
 import network
 from engine import checkpoint, demonstrate
 from evaluation.legend import Legend
-from inference import Predictor, from_file
+from inference import Predictor, from_file, temperature
 from inference.video import VideoSink, VideoSource
 from network import guess
 from utils.errors import UserError
@@ -347,6 +348,26 @@ def test_a_published_file_needs_no_arch(shape: list[str], tmp_path: Path) -> Non
     words = ["--demo-image", str(save(tmp_path / "x.png", image)), "--snapshot", str(tmp_path / "best.pth")]
     assert demo.main([*words, "--save-dir", str(tmp_path), *shape]) == 0
     check(tmp_path, image, expected(shape, image, demonstrate.ARCH))
+
+
+def test_certainties_beside_the_masks(
+    own: Path, shape: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, best = noise(), Path(shutil.copy(own, tmp_path / "best.pth"))
+    words = ["--demo-image", str(save(tmp_path / "x.png", image)), "--snapshot", str(best), "--save-dir", str(tmp_path)]
+    predictor = inference.load(best)
+    (prediction,) = predictor([image], scores=True)
+    assert demo.main([*words, "--confidence"]) == 0 and "not calibrated" in capsys.readouterr().out
+    plain = np.array(Image.open(tmp_path / "confidence.png"))
+    assert np.array_equal(plain, np.rint(prediction.max_prob.numpy() * 255))
+    assert predictor.spec is not None and prediction.scores is not None
+    temperature.write(best, 0.25, predictor.spec.classes, predictor.rule, {})
+    assert demo.main([*words, "--confidence"]) == 0 and "with the temperature 0.250" in capsys.readouterr().out
+    wanted = (prediction.scores / 0.25).softmax(0).max(0).values.numpy() * 255
+    assert (
+        np.abs(np.array(Image.open(tmp_path / "confidence.png")) - wanted).max() < 0.6 and wanted.mean() > plain.mean()
+    )
+    check(tmp_path, image, expected(shape, image))
 
 
 def test_a_paddle_file(shape: list[str], tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from compat.hrnet import keys as hrnet_keys
 from options import archs, table
 from scripts import (
     auto_label,
+    check_data,
+    compare,
     convert_cityscapes,
     convert_cityscapes_autolabelling,
     export,
@@ -135,7 +137,19 @@ def test_flags_and_keys_exist(page: Path) -> None:
         "--flows",
     }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
-    tools = (demo, demo_folder, submit, sweep, auto_label, export, new_dataset, propagate_labels, serve)
+    tools = (
+        demo,
+        demo_folder,
+        submit,
+        sweep,
+        auto_label,
+        check_data,
+        compare,
+        export,
+        new_dataset,
+        propagate_labels,
+        serve,
+    )
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too

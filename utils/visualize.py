@@ -66,6 +66,11 @@ def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np
     return cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
+def probability_bytes(values: Tensor | np.ndarray) -> np.ndarray:
+    """(H, W) probabilities -> uint8, rounded probability * 255."""
+    return np.clip(np.rint(to_array(values).astype(np.float32) * 255), 0, 255).astype(np.uint8)
+
+
 def shrink(image: np.ndarray, long_edge: int, smooth: bool = True) -> np.ndarray:
     """Not larger than `long_edge`; area averaging for photographs, nearest (`smooth` False) for class colors."""
     height, width = image.shape[:2]

@@ -12,6 +12,7 @@ import compat
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from evaluation.sinks.base import Row as Row
 from evaluation.sinks.conditions import Conditions
+from evaluation.sinks.confidence import ConfidenceMaps
 from evaluation.sinks.gallery import Gallery
 from evaluation.sinks.images import Images
 from evaluation.sinks.labelmaps import LabelMaps
@@ -91,6 +92,7 @@ SINKS: tuple[SinkEntry, ...] = (
     of_system("DUMP_PSEUDO_COLOR"),
     of_system("DUMP_IMAGES"),
     when("DUMP_PALETTE", lambda r: LabelMaps(r.folder / "test_results", r.spec)),
+    when("DUMP_CONFIDENCE", lambda r: ConfidenceMaps(r.folder / "confidence")),
     when("DUMP_TOPN", lambda r: Worst(r.folder / "topn", r.spec, r.cfg.EVAL.DUMP_TOPN, r.cfg.EVAL.DUMP_TOPN_ALL)),
     when("DUMP_FOR_SUBMISSION", lambda r: Submission(r.folder, r.spec, r.expected)),
     when("DUMP_FOR_AUTO_LABELLING", lambda r: PseudoLabels(r.folder / "autolabelled", r.spec, made=upright(r.cfg))),

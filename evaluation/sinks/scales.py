@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from evaluation.metrics import ConfusionMatrix, Scores
+from evaluation.objects import SIZES, found_by_size, numbered
 from evaluation.sinks.base import ALONE, EvalItem, Results, ScaleTable, Sink, scores_of
 from utils.contracts import UNFLIPPED, DatasetSpec
 from utils.distributed import DistributedContext
@@ -21,8 +21,6 @@ from utils.files import csv_text, write_file
 from utils.resize import resize
 
 AVERAGED, ATTENTION, FLIPPED = "averaged", "attention", "attention + flip"
-# Bounds of an object's share of the image, and what objects up to there are called.
-SIZES = {"small": 0.001, "medium": 0.01, "large": 1.0}
 
 
 class ScaleScores(Sink):
@@ -86,15 +84,12 @@ class ScaleGain(ScaleScores):
         if item.label is None:
             return
         maps = self.class_maps(item)
-        numbers, sizes = _objects(item.label, self.spec) if maps else (np.zeros(0), np.zeros(0))
-        bins = np.digitize(sizes / item.label.size, list(SIZES.values())[:-1])
+        numbers, sizes = numbered(item.label, self.spec) if maps else (np.zeros(0), np.zeros(0))
         for name, classes in maps.items():
             empty = ConfusionMatrix(self.spec.num_classes, self.spec.ignore_label)
             self._counted.setdefault(name, empty).update(classes, item.label)
-            right = numbers[(classes.numpy() == item.label) & (numbers >= 0)]
-            shares = np.bincount(right, minlength=len(sizes)) / sizes
-            sums = [np.bincount(bins, weights, minlength=len(SIZES)) for weights in (shares, None)]
-            self._found[name] = self._found.get(name, 0) + np.stack(sums)  # type: ignore[operator]
+            sums = found_by_size(classes.numpy(), item.label, numbers, sizes)
+            self._found[name] = self._found.get(name, 0) + sums  # type: ignore[operator]
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Put the table together; the main rank writes it."""
@@ -130,17 +125,6 @@ def _scores(item: EvalItem, names: Sequence[str]) -> dict[str, Tensor]:
 def _classes(scores: Tensor) -> Tensor:
     """(K, H, W) -> (H, W) uint8."""
     return scores.argmax(0).to(torch.uint8).cpu()
-
-
-def _objects(label: np.ndarray, spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Number the objects of a label (H, W): (H, W) int64, -1 where nothing counts; and the pixels of each."""
-    numbers, count = np.full(label.shape, -1, np.int64), 0
-    for k in np.unique(label[(label < spec.num_classes) & (label != spec.ignore_label)]):
-        parts, labeled = cv2.connectedComponents((label == k).astype(np.uint8), connectivity=8)
-        inside = labeled > 0
-        numbers[inside] = labeled[inside] - 1 + count
-        count += parts - 1
-    return numbers, np.bincount(numbers[numbers >= 0], minlength=count)
 
 
 def _shares(sums: np.ndarray) -> Mapping[str, float]:

@@ -36,6 +36,7 @@ from evaluation.sinks import (
     Submission,
     Worst,
 )
+from evaluation.sinks.confidence import ConfidenceMaps
 from utils.contracts import DatasetSpec, Prediction
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -248,6 +249,16 @@ def test_label_maps_have_ids_in_the_colors_of_their_classes(tmp_path: Path, ids:
     assert not np.delete(colors, values, axis=0).any()
 
 
+def test_certainties_are_probabilities_times_255(tmp_path: Path) -> None:
+    one = item("city/one.png")
+    one.prediction.max_prob = torch.linspace(0, 1, one.label.size).reshape(one.label.shape)  # type: ignore[union-attr]
+    sink = ConfidenceMaps(tmp_path / "confidence")
+    sink.add(one)
+    assert sink.results().lines == [f"certainty (probability * 255) of 1 image in {tmp_path}/confidence"]
+    with Image.open(tmp_path / "confidence" / "city__one.png") as picture:
+        assert picture.mode == "L" and np.array_equal(np.array(picture), np.rint(one.prediction.max_prob * 255))
+
+
 def test_iou_of_every_image(tmp_path: Path) -> None:
     path = tmp_path / "per_image.csv"
 
@@ -415,6 +426,7 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
             "DUMP_PSEUDO_COLOR",
             "DUMP_IMAGES",
             "DUMP_PALETTE",
+            "DUMP_CONFIDENCE",
             "VISUALIZE",
             "SINGLE_SCALE",
             "DUMP_TOPN_ALL",
@@ -448,6 +460,7 @@ def options(sizes: tuple[int, ...] = (), **changes: Any) -> Any:
         ({"DUMP_PSEUDO_COLOR": True}, [Gallery, PerImage, PseudoColor]),
         ({"DUMP_IMAGES": True}, [Gallery, PerImage, Folders]),
         ({"DUMP_PALETTE": True}, [Gallery, PerImage, LabelMaps]),
+        ({"DUMP_CONFIDENCE": True}, [Gallery, PerImage, ConfidenceMaps]),
         ({"VISUALIZE": True}, [Gallery, PerImage, SideBySide]),
         ({"DUMP_FOR_SUBMISSION": True, "NO_METRICS": True, "MODE": "val"}, [Gallery, Submission, StaleResults]),
         ({"DUMP_FOR_AUTO_LABELLING": True}, [Gallery, PerImage, PseudoLabels]),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from evaluation.metrics import ConfusionMatrix
 from inference import RULES, Predictor
 from inference.memory import PeakTracker
-from inference.rule import EvalRule, normalize, prepare
+from inference.rule import PLAIN, EvalRule, normalize, prepare
 from inference.tiles import starts, weights
 from network.families import Family, Maps, Settings
 from network.mscale import MultiScale
@@ -386,3 +386,22 @@ def test_inference_meets_the_golden_file() -> None:
         confusion = ConfusionMatrix(19)
         confusion.update(got.classes, label)
         assert np.array_equal(confusion.counts.numpy(), want[f"{name}.confusion"]), name
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities", "exp"])
+def test_a_temperature_divides_averaged_logits_and_leaves_classes(average: str) -> None:
+    """Of probabilities the averaged ones' logarithm; 1 changes nothing, not in the last bit."""
+    rule = replace(PLAIN, average=average, flip=True, scales=(0.5, 1.0))
+    net, image = Pointwise(), photo(20, 30)
+    (plain,), (same,), (cooled,) = (
+        Predictor(net, rule, temperature=t)([image], scores=True) for t in (1.0, 1.0, 2.5)
+    )  # fmt: skip
+    assert torch.equal(plain.classes, cooled.classes) and torch.equal(plain.max_prob, same.max_prob)
+    assert plain.scores is not None
+    logits = plain.scores if average == "logits" else plain.scores.log()
+    for found, temperature in ((plain, 1.0), (cooled, 2.5)):
+        wanted = (logits / temperature).softmax(0).max(0).values
+        assert torch.allclose(found.max_prob, wanted, atol=1e-5)
+    assert (cooled.max_prob < plain.max_prob).all()
+    (tiled,) = Predictor(net, replace(rule, tile=16), temperature=2.5)([image])
+    assert (tiled.max_prob < plain.max_prob.max()).all()

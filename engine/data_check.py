@@ -38,7 +38,7 @@ _PRINTED = 3  # files of a kind that the terminal names
 def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     """Check what a command line names. Gives the exit code: 1 for errors, with --strict for warnings too."""
     cfg = config.load(list(rest))
-    spec, out = datasets.spec(cfg), args.out or Path("logs", "check_data", cfg.DATASET.NAME)
+    spec, out = datasets.spec(cfg), args.out or Path("logs", "check_data", Path(cfg.DATASET.NAME).stem)
     faults = Faults(tuple(args.accept))
     found = _listed(cfg, faults)
     items = {mode: [*split.items] for mode, split in found.items()}
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     workers = args.workers or min(16, os.cpu_count() or 1)
     with _table(out / TABLE, faults):
         checked = check(reader, items, faults, workers)
-    checked.notes += [note for split in found.values() for note in split.notes]
+    checked.notes += dict.fromkeys(note for split in found.values() for note in split.notes)
     fine = found["train"].fine if "train" in found else 0
     share = cfg.DATASET.CLASS_UNIFORM_PCT
     drawn = draws(checked.tallies["train"], fine, share) if fine and share else []

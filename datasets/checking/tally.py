@@ -34,9 +34,12 @@ def holds(label: np.ndarray, classes: int, tile: int) -> Holds:
 
 
 def _in_tiles(label: np.ndarray, classes: int, tile: int) -> np.ndarray:
-    """Say which tiles of a label have which class: (T, K) int64. Whole tiles from the top left, as centroids have."""
+    """Say which tiles of a label have which class: (T, K) int64. They cover it all, and so may overlap."""
     tile = min(tile, *label.shape)
-    rows, columns = (range(0, side - tile + 1, tile) for side in label.shape)
+    counts = [-(-side // tile) for side in label.shape]
+    rows, columns = (
+        np.linspace(0, side - tile, n).round().astype(int).tolist() for side, n in zip(label.shape, counts, strict=True)
+    )
     tiles = [label[y : y + tile, x : x + tile] for y in rows for x in columns]
     return np.array([class_pixels(np.ascontiguousarray(t), classes)[:-1] > 0 for t in tiles]).astype(np.int64)
 

@@ -72,7 +72,9 @@ def test_labels_that_lack_are_all_told(data: Path, capsys: pytest.CaptureFixture
     assert "images without a label: 3 (missing-label)" in capsys.readouterr().out
 
 
-def test_a_dataset_that_a_file_describes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dataset_that_a_file_describes(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its images are parted by a seed and cut into pieces; those without label are told, all of them."""
     every = data / "all"
     for i in range(6):
@@ -84,7 +86,9 @@ def test_a_dataset_that_a_file_describes(data: Path, capsys: pytest.CaptureFixtu
     text += "splits: {percent: {train: 50, val: 50}}\n"
     (every / "drawn.yaml").write_text(text)
     line = ["--dataset", str(every / "drawn.yaml"), "--out", str(data / "out"), "--strict"]
-    assert check_data.main(line) == 0
+    monkeypatch.chdir(data)
+    assert check_data.main(["--dataset", str(every / "drawn.yaml"), "--strict"]) == 0
+    assert (data / "logs/check_data/drawn/check_data.html").is_file()
     assert "4 train and 2 val images, 4 classes" in capsys.readouterr().out
     (every / "drawn.yaml").write_text(f"{text}cut: 64\n")
     assert check_data.main([*line, "--accept", "class-absent"]) == 0

@@ -22,6 +22,13 @@ def test_a_label_by_hand() -> None:
     assert found.together.tolist() == [[2, 1, 0, 0], [1, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
+def test_tiles_cover_a_label_of_any_size() -> None:
+    label = np.zeros((5, 7), np.uint8)
+    label[4, 6] = 1
+    assert holds(label, 2, 4).tiles.tolist() == [1, 0.25]  # of 2 x 2 that overlap
+    assert holds(label, 2, 100).tiles.tolist() == [1, 0.5]  # two squares of the short side
+
+
 def test_sums_of_a_split() -> None:
     rng, tally = np.random.default_rng(0), Tally(2)
     images = [rng.integers(0, 256, (8, 6, 3), np.uint8), rng.integers(0, 90, (4, 10, 3), np.uint8)]

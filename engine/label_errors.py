@@ -143,6 +143,13 @@ def unlabeled(items: Sequence[Item]) -> str:
     return f"{count} without a label {'is' if len(without) == 1 else 'are'} left out" if without else ""
 
 
+def place_of(item: Item) -> tables.Place:
+    """Tell which part of which file an item is: all of it, but for the pieces of huge images."""
+    if item.piece is None:
+        return tables.Place(item.image)
+    return tables.Place(item.image, item.piece.columns[0], item.piece.rows[0])
+
+
 def usual_confidence(found: Found, spec: DatasetSpec) -> dict[str, float | None]:
     """Give the mean probability of each class where it is labeled; None where it never is."""
     values = found.usual.confidence.tolist()
@@ -160,7 +167,7 @@ def publish(
         "images": found.images, "areas_left_out": found.dropped,
         "usual_confidence": usual_confidence(found, spec),
     }  # fmt: skip
-    table = tables.rows(found, {item.name: item.image for item in items}, spec.classes)
+    table = tables.rows(found, {item.name: place_of(item) for item in items}, spec.classes)
     as_csv, as_json = tables.write(out, STEM, table, made)
     total = counted(len(found.areas), "area")
     more = f", the worst of {len(found.areas) + found.dropped:,} (--most {args.most})" if found.dropped else ""

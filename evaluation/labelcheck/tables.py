@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evaluation.labelcheck.finder import Found
 from utils.files import csv_text, write_file
@@ -17,8 +17,16 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def rows(found: Found, files: Mapping[str, str], names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Give a row of COLUMNS for each area. `files`: {name of an image: its file}; `names`: of the classes.
+class Place(NamedTuple):
+    """The file of an image, and where in it the image begins, which is a piece of the file's."""
+
+    file: str
+    left: int = 0
+    top: int = 0
+
+
+def rows(found: Found, places: Mapping[str, Place], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Give a row of COLUMNS for each area. `places`: of each image by its name; `names`: of the classes.
 
     Boxes are in pixels of the file, `pixels` in those that were compared. The probabilities are geometric means over
     the pixels away from the area's edge.
@@ -27,8 +35,9 @@ def rows(found: Found, files: Mapping[str, str], names: Sequence[str]) -> list[t
     for rank, (area, score) in enumerate(zip(found.areas, found.scores, strict=True), 1):
         classes = names[area.labeled], names[area.predicted]
         sure = (round(p, 4) for p in area.probabilities)
-        image = shown(files[area.image])
-        made.append((rank, round(score, 4), image, *area.file_box, area.pixels, *classes, area.kind, *sure))
+        place, (left, top, *size) = places[area.image], area.file_box
+        box = left + place.left, top + place.top, *size
+        made.append((rank, round(score, 4), shown(place.file), *box, area.pixels, *classes, area.kind, *sure))
     return made
 
 

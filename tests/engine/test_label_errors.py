@@ -11,7 +11,8 @@ from pictures import write_image
 
 from datasets.base import Item, SegmentationDataset
 from datasets.loaders import EvalLoader
-from engine.label_errors import check_out, compared, results, seen, unlabeled, usual_confidence
+from datasets.rawpixels import Piece
+from engine.label_errors import check_out, compared, place_of, results, seen, unlabeled, usual_confidence
 from evaluation.labelcheck.finder import Found
 from evaluation.labelcheck.score import Usual
 from inference import Predictor
@@ -64,3 +65,10 @@ def test_earlier_results_stay(tmp_path: Path) -> None:
 def test_a_class_without_labels_has_no_confidence() -> None:
     usual = Usual(np.array([4.0, 0.0]), np.array([[4, 1], [0, 0]]))
     assert usual_confidence(Found([], [], usual, 1, 0), SPEC) == {"road": 0.8, "car": None}
+
+
+def test_pieces_of_huge_images_lie_in_their_file() -> None:
+    item = Item("a.png", "b.png", "a")
+    assert place_of(item) == ("a.png", 0, 0)
+    piece = Piece("a.npy", "b.npy", (200, 300), (400, 600), (1000, 2000))
+    assert place_of(item._replace(piece=piece)) == ("a.png", 400, 200)

@@ -17,8 +17,9 @@ AREAS = [area(image="b", box=(1, 2, 3, 4), factor=2.0, labeled=1, predicted=0, l
 
 
 def test_both_say_the_same(tmp_path: Path) -> None:
+    places = {"a": tables.Place("/x/a,\n1.png", 300, 200), "b": tables.Place("/x/b.png")}
     found = Found(AREAS, [7.25, 3.0], Usual.of(2), 2, 0)
-    made = tables.rows(found, {"a": "/x/a,\n1.png", "b": "/x/b.png"}, ("road", "car"))
+    made = tables.rows(found, places, ("road", "car"))
     as_csv, as_json = tables.write(tmp_path, "areas", made, {"images": 2})
     with open(as_csv, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -27,6 +28,7 @@ def test_both_say_the_same(tmp_path: Path) -> None:
         ("2", "3.0", "/x/a,\\n1.png"),
     ]
     assert [rows[0][key] for key in ("left", "top", "width", "height")] == ["2", "4", "6", "8"]
+    assert (rows[1]["left"], rows[1]["top"], rows[1]["width"]) == ("300", "200", "10")
     assert (rows[0]["labeled"], rows[0]["predicted"], rows[0]["p_labeled"]) == ("car", "road", "0.25")
     content = json.loads(as_json.read_text())
     assert content["images"] == 2 and [{k: str(v) for k, v in one.items()} for one in content["areas"]] == rows

@@ -8,6 +8,7 @@ from typing import Any
 import transforms
 from datasets import audit, bit_depth, centroids, mixing, results, splits, subset, whole_images
 from datasets.base import SegmentationDataset, Split, collate_train
+from datasets.checking import quick
 from datasets.entry import DatasetEntry
 from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
 from datasets.registry import DATASETS
@@ -32,10 +33,15 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     # Already now: what is wrong or missing there would come to light after an epoch.
     val = audit.Labels.of(build_val(cfg, ranks).dataset) if cfg.TRAIN.DO_EVAL else None
     bits, note = bit_depth.image_bits(cfg, ranks, split, "train")
+    looked_at = {"training": split.items[: split.fine], "validation": val.dataset.items if val else ()}
+    looked = from_main(ranks, lambda: quick.line(looked_at)) or ""
     notes = (*split.notes, *filter(None, [note, bit_depth.turned_note(split)]))
     transform = transforms.build_train(cfg, classes)
     dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits)
-    whole, labels = bool(cfg.DATASET.IMG_SIZES), audit.Labels(dataset, list(range(split.fine)))
+    whole, labels = (
+        bool(cfg.DATASET.IMG_SIZES),
+        audit.Labels(dataset, list(range(split.fine)), notes=[looked] * bool(looked)),
+    )
     most = _most_steps(cfg)
     sampler = whole_images.sampler(cfg, ranks, split, most) if whole else _sampler(cfg, ranks, labels, split)
     if isinstance(sampler, ClassUniformSampler):

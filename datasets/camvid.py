@@ -13,7 +13,7 @@ from datasets.cityscapes import CV_ALL
 from datasets.classes import of_table
 from datasets.entry import DatasetEntry
 from datasets.files import images_in, some_images
-from datasets.reading import find_folder
+from datasets.reading import absent_label, find_folder
 from datasets.repeated import once
 from utils import textfile
 from utils.contracts import DatasetSpec
@@ -182,7 +182,8 @@ def _item(
     if name not in images:
         raise UserError(f"{folder.with_suffix('.txt')} names {name}, but there is no such image in {folder}")
     if name not in annotations:
-        raise UserError(f"image without label: {images[name]} needs {labels / name}{ending}.png")
+        label = labels / f"{name}{ending}.png"
+        return Item(str(images[name]), absent_label(label, f"image without label: {images[name]} needs {label}"), name)
     return Item(str(images[name]), str(annotations[name]), name)
 
 

@@ -12,7 +12,7 @@ from datasets import cityscapes, classfile, labelids, labelrecord
 from datasets.base import Item, Split
 from datasets.entry import DatasetEntry
 from datasets.files import EXTENSIONS, Found, search, visible
-from datasets.reading import listing_for_message, require_label, unique_names
+from datasets.reading import absent_label, listing_for_message, require_label, unique_names
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.visualize import file_stem
@@ -152,7 +152,8 @@ def _label_of(path: Path, root: Path, of: dict[str, Path], labels: str) -> Path:
     for name in (str(place / path.stem), str(place / key), path.stem, key):
         if name in of:
             return of[name]
-    raise UserError(f"image without label: {path} has no file {key}.png (or the like) under {labels}")
+    missing = f"image without label: {path} has no file {key}.png (or the like) under {labels}"
+    return Path(absent_label(Path(labels) / place / f"{key}.png", missing))
 
 
 def _home(base: Path, mode: str, cfg: Any) -> Path:

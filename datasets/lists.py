@@ -11,7 +11,7 @@ from datasets import classfile, labelids, odgt
 from datasets.base import Item, Split
 from datasets.entry import DatasetEntry
 from datasets.palette import distinct
-from datasets.reading import unique_names
+from datasets.reading import absent_label, unique_names
 from datasets.repeated import once
 from utils import textfile
 from utils.contracts import DatasetSpec
@@ -70,7 +70,7 @@ def _rows(path: str, lines: list[str], root: Path, labeled: bool) -> Iterator[tu
         for file in used:
             if not file.is_file():
                 textfile.check_utf8(line, where)
-                raise UserError(f"{where}: {file} is not there; is {root} the folder that its paths start from?")
+                absent_label(file, f"{where}: {file} is not there; is {root} the folder that its paths start from?")
         yield number, Item(str(used[0]), str(used[1]) if labeled else None, "")
 
 

@@ -41,7 +41,7 @@ def read_image(path: str, upright: bool = False, bits: int = WHOLE) -> np.ndarra
 def read_turned(path: str, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
     """As `read_image`, and whether the file asks for a turn."""
     with _picture_errors(path):
-        return _turned(path, read_complete(path), upright, bits)
+        return decoded(path, read_complete(path), upright, bits)
 
 
 def read_bytes(name: str, data: bytes) -> tuple[np.ndarray, list[str]]:
@@ -51,7 +51,7 @@ def read_bytes(name: str, data: bytes) -> tuple[np.ndarray, list[str]]:
     """
     with _picture_errors(name):
         bits, highest = _range([value] if (value := _highest(name, complete(name, data))) is not None else [])
-        image, turns = _turned(name, data, True, bits)
+        image, turns = decoded(name, data, True, bits)
     return image, [line for line in (range_note(bits, highest), "turned upright (EXIF)" if turns else "") if line]
 
 
@@ -68,7 +68,8 @@ def _picture_errors(path: str) -> Iterator[None]:
         raise PictureError(f"cannot read {path}: {in_short(error)}") from error
 
 
-def _turned(path: str, data: bytes, upright: bool, bits: int) -> tuple[np.ndarray, bool]:
+def decoded(path: str, data: bytes, upright: bool = False, bits: int = WHOLE) -> tuple[np.ndarray, bool]:
+    """Decode what a file holds, as `read_turned` gives it; raises what its decoder raises."""
     check_bands(path, data)
     image = _eight_bits(path, data, bits)
     image = exif.decoded_upright(image, data) if upright else exif.decoded_as_stored(image, data)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,6 +22,7 @@ from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_LISTED = ContextVar("listed", default=False)  # images without label are
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 
 Read = TypeVar("Read", bound=Callable[..., Any])
@@ -76,18 +79,26 @@ def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
     `table` as `color_lut` makes it, `name` the dataset's.
     """
-    data = read_complete(path)
-    bgr = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr is None:
-        raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
-    bgr = decoded_as_stored(bgr, data)
-    key = cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA).view("<u4")[..., 0] & 0xFFFFFF  # (H, W, 4) -> (H, W)
+    key = color_keys(read_complete(path), path)
     values = table[key]
     if values.all():
         return values - 1
     bad, pixels = np.unique(key[values == 0], return_counts=True)
-    colors = [f"({color >> 16}, {color >> 8 & 255}, {color & 255})" for color in bad]
-    raise UserError(f"{path}: color {with_pixels(colors, pixels)} is no class of {name}")
+    raise UserError(f"{path}: color {with_pixels([*map(color_text, bad)], pixels)} is no class of {name}")
+
+
+def color_keys(data: bytes, path: str) -> np.ndarray:
+    """Decode a file's bytes to the colors R * 65536 + G * 256 + B of its stored pixels, (H, W)."""
+    bgr = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if bgr is None:
+        raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
+    bgr = decoded_as_stored(bgr, data)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA).view("<u4")[..., 0] & 0xFFFFFF  # (H, W, 4) -> (H, W)
+
+
+def color_text(color: int) -> str:
+    """Write a color R * 65536 + G * 256 + B as messages have it: (255, 0, 7)."""
+    return f"({color >> 16}, {color >> 8 & 255}, {color & 255})"
 
 
 def read_complete(path: str) -> bytes:
@@ -187,9 +198,24 @@ def listing_for_message(folder: Path, limit: int = 8) -> str:
 
 def require_label(label: Path, image: Path) -> str:
     """Give the label's path; UserError, which names its image, if it is not there."""
-    if not label.is_file():
-        raise UserError(f"image without label: {image} needs {label}")
+    return str(label) if label.is_file() else absent_label(label, f"image without label: {image} needs {label}")
+
+
+def absent_label(label: Path, message: str) -> str:
+    """Raise UserError for a label that is not there; where such are to be listed, give the path that it should have."""
+    if not _LISTED.get():
+        raise UserError(message)
     return str(label)
+
+
+@contextmanager
+def listing_absent_labels() -> Iterator[None]:
+    """Within it images without a label are listed with the path of one, for who wants to know of all of them."""
+    token = _LISTED.set(True)
+    try:
+        yield
+    finally:
+        _LISTED.reset(token)
 
 
 def unique_names(choices: list[list[str]]) -> list[str]:

@@ -127,7 +127,7 @@ class Budget:
         free, of_epoch = self.limit - self.spent.seconds - self.closing(), self.per_epoch - state.iteration
         for epoch in range(state.epoch + 1, self.epochs):
             if free < (of_epoch + 1) * took["step"]:
-                return batches + free / took["step"] - 1
+                return batches + max(0.0, free / took["step"] - 1)
             batches, free = batches + of_epoch, free - of_epoch * took["step"]
             free -= took["between"] + took["save"] + (took["validation"] if self._validates(epoch) else 0.0)
             of_epoch = self.per_epoch
@@ -172,7 +172,8 @@ class Budget:
             return
         best = max(spent.scores, key=lambda epoch: (spent.scores[epoch], -epoch), default=-1)
         score = f"{100 * spent.scores.get(best, math.nan):.2f} % of epoch {best}"
-        say(f"ends {where}: {spent.without_better} validations without a better mean IoU than {score} (--patience)")
+        count = f"{spent.without_better} validation{'s' * (spent.without_better > 1)}"
+        say(f"ends {where}: {count} without a better mean IoU than {score} (--patience)")
 
 
 def build(run: Run, state: TrainState, per_epoch: int, resumed: bool) -> Budget:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -12,12 +14,24 @@ SIZES = {"small": 0.001, "medium": 0.01, "large": 1.0}
 
 
 def numbered(label: np.ndarray, spec: DatasetSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Number the objects of a label (H, W): (H, W) int64, -1 where nothing counts; and the pixels of each."""
-    numbers, count = np.full(label.shape, -1, np.int64), 0
-    for k in np.unique(label[(label < spec.num_classes) & (label != spec.ignore_label)]):
-        parts, labeled = cv2.connectedComponents((label == k).astype(np.uint8), connectivity=8)
-        inside = labeled > 0
-        numbers[inside] = labeled[inside] - 1 + count
+    """Number the objects of a label (H, W): (H, W) int32, -1 where nothing counts; and the pixels of each."""
+    return connected(label, np.unique(label[(label < spec.num_classes) & (label != spec.ignore_label)]))
+
+
+def connected(values: np.ndarray, among: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Number the connected parts (of 8 neighbors) of each value of `among` in (H, W) values, from 0 on.
+
+    Gives (H, W) int32, -1 where no such value is, and how many pixels each part has.
+    """
+    numbers, count = np.full(values.shape, -1, np.int32), 0
+    for value in among:
+        mask = (values == value).view(np.uint8)
+        left, top, width, height = cv2.boundingRect(mask)
+        if not width:
+            continue
+        cut = np.s_[top : top + height, left : left + width]
+        parts, found = cv2.connectedComponents(mask[cut], connectivity=8)
+        np.add(found, count - 1, out=numbers[cut], where=found > 0)
         count += parts - 1
     return numbers, np.bincount(numbers[numbers >= 0], minlength=count)
 

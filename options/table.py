@@ -55,7 +55,7 @@ def _table() -> dict[str, list[Option]]:
             o("TRAIN.RESTORE_NET", False, "take weights; --snapshot and --resume imply it", "--restore_net"),
             o("OPTIONS.TEST_MODE", False, "smoke test: 2 epochs of 11 steps, 7 images of validation", "--test_mode"),
             o("OPTIONS.DEVICES", (), "GPUs of this machine, a process on each: 0-3, or 0,2,4", "--device --gpus --gpu --gpu_id", of=k.gpus),
-            o("OPTIONS.AUTO", False, "plan network, crop, batch, scales, epochs and rates from the data and steps that are tried; what you give stays", "--auto", common=True),
+            o("OPTIONS.AUTO", False, "plan network, crop, batch and rates from data and trials; what you give stays", "--auto", common=True),
             o("OPTIONS.DRY_RUN", False, "with --auto: write and print the plan, then stop", "--dry_run", reads=r.PLANNED),
             o("OPTIONS.SUMMARY", False, "print parameters, multiply-adds, memory; then stop", "--summary"),
             o("OPTIONS.DETERMINISTIC", False, "deterministic kernels on the GPU", "--deterministic"),

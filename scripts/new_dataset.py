@@ -124,15 +124,12 @@ def commands(draft: Draft, folder: Path, dataset: str, root: str = "") -> str:
     data = ["--dataset", dataset, *(["--data_root", root] if root else [])]
     pictures = folder / draft.pictures
     demo = ["demo_folder.py", "--demo-folder"] if pictures.is_dir() else ["demo.py", "--demo-image"]
-    # The name of the checkpoint has the epoch, so that the shell has to find it.
-    snapshot = f"{shlex.quote(run)}/best_checkpoint_ep*.pth"
     rows = [
         [str(home / "scripts/check_data.py"), *data],
         [str(home / "train.py"), *data, "--auto", "--result_dir", run],
-        [str(home / demo[0]), demo[1], str(pictures), "--snapshot", snapshot, "--save-dir", f"{run}/masks"],
+        [str(home / demo[0]), demo[1], str(pictures), "--snapshot", run, "--save-dir", f"{run}/masks"],
     ]
-    lines = [" ".join(word if word == snapshot else shlex.quote(word) for word in row) for row in rows]
-    return "\n".join(["Next:", *(f"  python {line}" for line in lines)])
+    return "\n".join(["Next:", *(f"  python {shlex.join(row)}" for row in rows)])
 
 
 if __name__ == "__main__":

@@ -19,10 +19,12 @@ from compat.hrnet import keys as hrnet_keys
 from options import archs, table
 from scripts import (
     auto_label,
+    check_data,
     compare,
     convert_cityscapes,
     convert_cityscapes_autolabelling,
     export,
+    find_label_errors,
     new_dataset,
     propagate_labels,
     serve,
@@ -136,7 +138,20 @@ def test_flags_and_keys_exist(page: Path) -> None:
         "--flows",
     }
     converters = (convert_cityscapes.parser(), convert_cityscapes_autolabelling.parser(), sdcnet_parser())
-    tools = (demo, demo_folder, submit, sweep, auto_label, compare, export, new_dataset, propagate_labels, serve)
+    tools = (
+        demo,
+        demo_folder,
+        submit,
+        sweep,
+        auto_label,
+        check_data,
+        compare,
+        export,
+        find_label_errors,
+        new_dataset,
+        propagate_labels,
+        serve,
+    )
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}
     if page.name == "coming_from_paddleseg.md":  # it names flags of the scripts there, too

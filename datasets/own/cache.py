@@ -15,7 +15,7 @@ from utils import digest
 from utils.errors import UserError
 from utils.files import ADVICE, reason, whole
 
-_STAMPS = "checksums.json"
+STAMPS = "checksums.json"
 
 
 def folder(file: str) -> tuple[Path, str]:
@@ -66,13 +66,13 @@ def checksums(paths: Iterable[str], home: Path) -> dict[str, str]:
     UserError for a file that cannot be read.
     """
     paths = list(dict.fromkeys(paths))
-    known, now = load(home / _STAMPS), {path: stamp(path) for path in paths}
+    known, now = load(home / STAMPS), {path: stamp(path) for path in paths}
     found = {path: str(known[path][1]) for path in paths if path in known and known[path][0] == now[path] != []}
     fresh = [path for path in paths if path not in found]
     with ThreadPoolExecutor(8) as pool:
         found |= dict(zip(fresh, pool.map(_checksum, fresh), strict=True))
     if fresh:
-        save(home / _STAMPS, {**known, **{path: [now[path], found[path]] for path in paths}})
+        save(home / STAMPS, {**known, **{path: [now[path], found[path]] for path in paths}})
     return found
 
 

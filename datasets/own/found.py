@@ -13,6 +13,7 @@ from datasets.own.contract import Picture
 from datasets.own.percent import Percent
 from datasets.own.places import Index, Listed, is_list, not_there, pictures, placed, rows
 from datasets.own.schema import Files, OwnSet
+from datasets.reading import absent_label
 from utils import textfile
 from utils.errors import UserError
 from utils.plural import counted
@@ -80,7 +81,8 @@ def _by_percent(own: OwnSet, base: Path, notes: list[str]) -> dict[str, Part]:
     assert isinstance(own.splits, Percent)
     found = _pictures(own, own.images, base, "images")
     places = [_path_without_suffix(picture, base) for picture in found.pictures]
-    shared = percent.share(places, own.splits, own.name if own.given else f"{own.name}, without splits")
+    name = own.name if own.given else f"{own.name}, without splits"
+    shared = percent.share(places, own.splits, name, f"{own.file}: splits")
     notes += [shared.note, *found.notes]
     paths = tuple(placed(base, text) for text in own.paths)
     return {
@@ -205,10 +207,12 @@ def _paired(
     if without and (own.missing != "skip" or len(without) == len(part.pictures)):
         looked = f"looked in {', '.join(part.paths)}" if part.paths else "labels has no path, and no list names one"
         count = f"{len(without)} of {counted(len(part.pictures), 'image')} of {mode}"
-        raise UserError(
+        message = (
             f"{own.file}: {part.key}: image without label: {count} {'has' if len(without) == 1 else 'have'} none, "
             f"{without[0].path} first ({looked}); missing: skip leaves such images out"
         )
-    if without:
+        place = Path(part.paths[0] if part.paths else ".")
+        labels = {**labels, **{p.path: absent_label(place / f"{Path(p.path).stem}.png", message) for p in without}}
+    elif without:
         notes.append(f"{own.name}: {counted(len(without), 'image')} of {mode} without label left out (missing: skip)")
     return [(picture, labels[picture.path]) for picture in part.pictures if picture.path in labels]

@@ -45,8 +45,8 @@ def read(part: Part, modes: Sequence[str]) -> Percent:
     return Percent({mode: share for mode, share in shares.items() if share}, seed, group)
 
 
-def share(places: Sequence[str], percent: Percent, name: str) -> Shared:
-    """Choose a split for each of the images, by their paths without suffix.
+def share(places: Sequence[str], percent: Percent, name: str, where: str = "") -> Shared:
+    """Choose a split for each of the images, by their paths without suffix. `where`: file and key for messages.
 
     UserError for fewer groups than splits. Each group falls by a hash of its name and the seed alone; only where a
     split would be empty it gets the group nearest to it.
@@ -57,7 +57,7 @@ def share(places: Sequence[str], percent: Percent, name: str) -> Shared:
     if len(number) < len(modes):
         what = counted(len(number), "group") + f" of {counted(len(places), 'image')}" if percent.group else "image"
         what = what if percent.group else counted(len(places), "image")
-        raise UserError(f"{name}: {what} cannot make {len(modes)} splits ({', '.join(modes)})")
+        raise UserError(f"{where or name}: {what} cannot make {len(modes)} splits ({', '.join(modes)})")
     ends = [sum(list(percent.shares.values())[: i + 1]) for i in range(len(modes))]
     chosen = {group: next(i for i, end in enumerate(ends) if value < end) for group, value in number.items()}
     _fill(chosen, number, ends)

@@ -71,7 +71,7 @@ def pictures(texts: Sequence[str], base: Path, where: str, without: Iterable[str
     `where`: file and key for messages. `without`: folders that hold no images, and files that are none. UserError for
     what is not there, and where there is none.
     """
-    found, without = Listed([], {}, []), [*without]
+    found, without, homes = Listed([], {}, []), [*without], list[str]()
     files = {os.path.normpath(path) for path in without}
     for text in texts:
         path = placed(base, text)
@@ -94,9 +94,20 @@ def pictures(texts: Sequence[str], base: Path, where: str, without: Iterable[str
         paths = [p for p in paths if os.path.normpath(p) not in files]
         if not paths:
             raise UserError(f"{where}: no images ({', '.join(EXTENSIONS)}) in {path}{_instead(home)}")
+        homes.append(str(home))
         found.pictures += [Picture(str(p), p.relative_to(home).as_posix()) for p in paths]
-    found.pictures = list({picture.path: picture for picture in found.pictures}.values())
+    found.pictures = _apart(list({picture.path: picture for picture in found.pictures}.values()), homes)
     return found
+
+
+def _apart(found: list[Picture], homes: Sequence[str]) -> list[Picture]:
+    """Give images of several folders their paths below what these have in common, where two would have the same."""
+    if len(homes) < 2 or len({picture.place for picture in found}) == len(found):
+        return found
+    home = os.path.commonpath(homes)
+    return [
+        Picture(p.path, _below(p.path, Path(home)) if Path(p.path).is_relative_to(home) else p.place) for p in found
+    ]
 
 
 def _instead(folder: Path) -> str:

@@ -40,7 +40,10 @@ def said(make_cfg: Make, root: Path, train: Values, val: Values, *flags: object,
     base = ("--dataset", "list", "--num_class", classes, "--data_root", root, "--bs_trn", 1)
     lists = ("--list_train", listed(root, "train", train), "--list_val", listed(root, "val", val))
     cfg = make_cfg(*base, *lists, *flags)
-    return datasets.audit_labels(cfg, DistributedContext(), datasets.build_train(cfg, DistributedContext()))
+    lines = datasets.audit_labels(cfg, DistributedContext(), datasets.build_train(cfg, DistributedContext()))
+    quick = [line for line in lines if line.startswith("data: files are there and sizes agree, of ")]
+    assert len(quick) == 1  # tests/datasets/checking/test_check.py
+    return [line for line in lines if line not in quick]
 
 
 @pytest.mark.parametrize("share", [0.5, 0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.objects import found_by_size, numbered
+from evaluation.objects import connected, found_by_size, numbered
 from evaluation.sequences import sequences
 from utils.contracts import DatasetSpec
 
@@ -24,6 +24,18 @@ def test_objects_are_connected_parts_and_found_by_their_share() -> None:
     found = found_by_size(classes, label, numbers, sizes)
     assert found[1].tolist() == [2, 1, 1] and found[0].tolist() == [1, 1, 0.5]
     assert not found_by_size(classes, np.full_like(label, 255), *numbered(np.full_like(label, 255), SPEC)).any()
+
+
+def test_parts_of_eight_neighbors_by_value() -> None:
+    values = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [3, 3, 0, 1]])
+    numbers, sizes = connected(values, [1, 3])
+    assert numbers.tolist() == [[0, -1, 0, 0], [-1, 0, -1, -1], [2, 2, -1, 1]]
+    assert sizes.tolist() == [4, 1, 2]
+
+
+def test_what_is_not_there_has_no_part() -> None:
+    numbers, sizes = connected(np.zeros((2, 3), np.uint8), [5])
+    assert (numbers == -1).all() and sizes.tolist() == []
 
 
 def test_names_that_differ_in_their_last_number_are_frames() -> None:

@@ -15,7 +15,7 @@ import config
 import demo
 import demo_folder
 from datasets import splits
-from scripts import new_dataset
+from scripts import check_data, new_dataset
 
 
 @pytest.fixture
@@ -59,6 +59,15 @@ def test_its_training_command_is_accepted(folder: Path, capsys: pytest.CaptureFi
     cfg = config.load(train[1:])
     assert cfg.DATASET.NAME == str(folder.with_suffix(".yaml"))
     assert cfg.RESULT_DIR == "runs/my streets"
+
+
+def test_its_first_command_runs(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = following(run(capsys, folder)[1])[0]
+    monkeypatch.chdir(tmp_path)
+    assert check_data.main(check[1:]) in (0, 1) and "error" not in capsys.readouterr().err
+    assert (tmp_path / "logs/check_data/my streets/check_data.html").is_file()
 
 
 def test_nothing_is_overwritten_without_being_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

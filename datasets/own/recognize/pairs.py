@@ -17,6 +17,7 @@ from utils.errors import UserError
 
 _LOOKED_AT = 3  # pictures of a stream whose name says nothing
 _MOST_STREAMS = 40
+_MOST_CHOICES = 12  # streams of images, and of labels, that are compared, the largest
 
 
 class Picture(NamedTuple):
@@ -142,8 +143,8 @@ def pair(tree: Tree) -> Pairing | None:
     if not images:
         return None
     best: Pairing | None = None
-    for image in images:
-        for label in labels:
+    for image in images[:_MOST_CHOICES]:
+        for label in labels[:_MOST_CHOICES]:
             found = match(image, label)
             if best is None or _score(found) > _score(best):
                 best = found
@@ -216,11 +217,27 @@ def _with_roles(tree: Tree, pictures: list[Picture]) -> list[Picture]:
     shown = some(sorted(groups), _MOST_STREAMS)
     kinds = {group: _looks_like(tree, groups[group]) for group in shown}
     common = Counter(kinds.values()).most_common(1)[0][0]
-    found = [p for p in pictures if p.role]
-    for group, members in groups.items():
-        role = kinds.get(group, common)
-        found += [p._replace(role=role, stream="/".join(p.place), place=()) for p in members]
-    return found
+    told = [p._replace(role=kinds.get(group, common)) for group, members in groups.items() for p in members]
+    return [*(p for p in pictures if p.role), *_streamed(told)]
+
+
+def _streamed(pictures: Sequence[Picture]) -> list[Picture]:
+    """Tell folders that part images from labels, whose names become the stream, from sequences that both have.
+
+    Such a name is of one role alone, and of more than half of its pictures.
+    """
+    count, of = Counter(p.role for p in pictures), Counter((name, p.role) for p in pictures for name in {*p.place})
+    roles: dict[str, set[str]] = defaultdict(set)
+    for name, role in of:
+        roles[name].add(role)
+    parting = {name for (name, role), n in of.items() if len(roles[name]) == 1 and 2 * n > count[role]}
+    return [
+        p._replace(
+            stream="/".join(name for name in p.place if name in parting),
+            place=tuple(name for name in p.place if name not in parting),
+        )
+        for p in pictures
+    ]
 
 
 def _looks_like(tree: Tree, pictures: Sequence[Picture]) -> str:

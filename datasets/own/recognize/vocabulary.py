@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 SPLITS = {
@@ -28,7 +29,7 @@ _OTHERS = frozenset(
 )
 _FILLERS = frozenset("set data dir folder full all of the and level ids id".split())
 
-# Ends of names that an image and its label do not share; longer ones first, for "_gtFine_labelIds" is no "_labelIds".
+# Ends of names that an image and its label do not share.
 LABEL_ENDINGS = (
     "gtFine_labellevel3Ids", "gtFine_labelTrainIds", "gtCoarse_labelTrainIds", "gtFine_labelIds", "gtCoarse_labelIds",
     "gt_labelTrainIds", "gt_labelIds", "labelTrainIds", "labelIds", "train_id", "ground_truth", "groundtruth",
@@ -41,14 +42,11 @@ OTHER_ENDINGS = (
     "instancelevel3Ids", "instanceIds", "instance", "inst", "panoptic", "overlay", "vis", "depth",
 )  # fmt: skip
 
-_ENDINGS = sorted(
-    (
-        (ending, role)
-        for role, endings in (("label", LABEL_ENDINGS), ("image", IMAGE_ENDINGS), ("other", OTHER_ENDINGS))
-        for ending in endings
-    ),
-    key=lambda row: -len(row[0]),
-)
+_ENDINGS = {
+    ending.lower(): role
+    for role, endings in (("other", OTHER_ENDINGS), ("image", IMAGE_ENDINGS), ("label", LABEL_ENDINGS))
+    for ending in endings
+}
 
 # Names of what is no class: drawn, but left out of training and scores.
 _VOID = re.compile(
@@ -63,6 +61,7 @@ class Part(NamedTuple):
     role: str
 
 
+@lru_cache(maxsize=4096)
 def part_of(name: str) -> Part:
     """Read the name of a folder: "train", "val_masks", "trainannot", "images2017"."""
     words = _words(name)
@@ -104,13 +103,12 @@ class Stem(NamedTuple):
 
 
 def stem_of(stem: str) -> Stem:
-    """Read the name of a file: "street_7_mask" is a label that belongs to "street_7"."""
-    for ending, role in _ENDINGS:
-        exact = ending == "L"  # CamVid's; a small one is a word's end
-        tail = stem[-len(ending) - 1 :]
-        said = tail[1:] if exact else tail[1:].lower()
-        if tail[:1] in tuple("_-. ") and said == (ending if exact else ending.lower()) and len(stem) > len(tail):
-            return Stem(stem[: -len(tail)], role, tail)
+    """Read the name of a file: "street_7_mask" is a label that belongs to "street_7". The longest ending counts."""
+    for sign in re.finditer(r"[_\-. ]", stem):
+        ending = stem[sign.end() :]
+        # A capital L alone is CamVid's; a small one is a word's end.
+        if sign.start() and (role := _ENDINGS.get(ending.lower())) and ending != "l":
+            return Stem(stem[: sign.start()], role, stem[sign.start() :])
     return Stem(stem, "", "")
 
 

@@ -72,6 +72,19 @@ def test_splits_by_lists_and_folders(own: Path, text: str, train: list[int], val
     )
 
 
+def test_images_of_several_folders_keep_their_folders(own: Path) -> None:
+    """Two have one name each; their labels lie in folders of the same names."""
+    for folder, number in (("one", 0), ("two", 5)):
+        for name in ("a.png", "b.png"):
+            write_image(own / "pictures" / folder / name, np.zeros((24, 32, 3), np.uint8))
+            write_image(own / "labels" / folder / name, label_of(number))
+    text = GRAY.replace("images: images", "images: [pictures/one, pictures/two]").replace("path: gray", "path: labels")
+    data = dataset_of(written(own, text))
+    assert len(data) == 4 == len({item.name for item in data.items})
+    for i, item in enumerate(data.items):
+        assert np.array_equal(data.label(i), label_of(5 * ("two" in item.image)) - 1)
+
+
 def test_names_with_blanks_in_lists(own: Path) -> None:
     for folder in ("images", "gray"):
         (own / folder / "drive_0_0.png").rename(own / folder / "drive 0 0.png")

@@ -174,6 +174,18 @@ def test_folders_of_sequences_below_images_and_labels(folder: Path) -> None:
     assert not drives[0] & drives[1]
 
 
+@pytest.mark.parametrize("place", ["{}/drive {}", "drive {1}/{0}", "{}"])
+def test_folders_whose_names_say_nothing_are_told_by_pixels(folder: Path, place: str) -> None:
+    for drive in range(5):
+        for frame in range(3):
+            seed = 3 * drive + frame
+            for name, picture in (("Eins", drawn.image(seed)), ("Zwei", drawn.label(seed))):
+                write_image(folder / place.format(name, drive) / f"{drive}-{frame}.png", picture)
+    found = described(folder)
+    assert sum(map(len, found.read.values())) == 15
+    assert all("Eins" in image for names in found.read.values() for image in names)
+
+
 def test_sequences_above_images_and_labels(folder: Path) -> None:
     for drive in range(5):
         for frame in range(2):

@@ -26,6 +26,7 @@ from utils.visualize import colorize, encode_jpeg, encode_png, shrink
 
 MOST_PICTURES, LONG_EDGE = 12, 384
 SEEDS_ALONE = "These runs are seeds of one recipe: what differs between them is chance."
+ONE_SEED = "These runs are of one recipe and one seed: what differs between them tells nothing of seeds."
 CURVES = {"Loss": ("train", "loss", 1), "Mean IoU": ("val", "mean_iu", 100)}  # phase, figure, factor
 
 
@@ -92,12 +93,13 @@ def tell(
     by_run = {one.run.name: found for one, found in zip(prepared, counts, strict=True)}
     entries = [Entry(group.name, [by_run[one.name] for one in group.runs]) for group in groups]
     changes = {group.name: recipes.changes(groups[0], group) for group in groups[1:]}
-    seeds_alone = len(groups) > 1 and not any(changes.values())
+    one_recipe = len(groups) > 1 and not any(changes.values())
+    seeds_alone = one_recipe and len({group.runs[0].options.get("SEED") for group in groups}) == len(groups)
     conditions = [item.condition for item in prepared[0].dataset.items]
     of = compare(entries, prepared[0].spec.classes, conditions, args.seed_sd, seeds_alone)
     rows = [row(one, by_run[one.run.name], _place(groups, one.run)) for one in prepared]
     spread = words_of_spread(of.spread, args.seed_sd is not None)
-    notes = [*recipes.notes(groups), *([SEEDS_ALONE] if seeds_alone else [])]
+    notes = [*recipes.notes(groups), *([SEEDS_ALONE if seeds_alone else ONE_SEED] if one_recipe else [])]
     log.line("\n".join([*map(_line, rows), *_verdicts(of, spread), *notes]))
     data = PageData(
         title=" and ".join(group.name for group in groups) if len(groups) < 4 else f"{len(groups)} recipes",

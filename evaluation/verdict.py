@@ -13,10 +13,11 @@ counts them), and a reader takes the seed for the recipe. So there are two state
       sqrt((z e)^2 + (t s)^2 (1 / n + 1 / m)),
 
   with z of the normal distribution, t of Student's with the degrees of freedom that s was estimated with; the squares
-  of half-widths of independent sources add up. |d| within the margin is "no difference". Where d exceeds the margin it
-  also exceeds t s sqrt(1 / n + 1 / m), so that at most 5 of 100 pairs of one recipe do: the t-test over seeds is exact
-  for any images, and the images' part can make it only more careful. The p-value is the level at which the margin is
-  |d|.
+  of half-widths of independent sources add up. |d| within the margin is "no difference". Where d exceeds the margin
+  it also exceeds t s sqrt(1 / n + 1 / m), so that at most 5 of 100 pairs of one recipe do: the t-test over seeds is
+  exact for any images and normal scores, and the images' part can make it only more careful. Scores of real seeds are
+  skewed: of two seeds against two of the twelve in docs/own_data.md it called 5.6 of 100 different, so t is widened
+  by 1 / (2 degrees of freedom). The p-value is the level at which the margin is |d|.
 
 s comes from the runs where a recipe has several: the squares of deviations from each recipe's own mean, pooled over
 the recipes. Where each has one run nothing can tell it, and `SEED_DEVIATION` is taken as known, or what the user
@@ -24,7 +25,7 @@ gives. It is 2.0 points of mean IoU. Twelve recipes in docs/benchmarks.md have t
 0.1 to 2.3 points, four of them about 2 or more: so small trainings from few images scatter. With 2.0 chance calls 2.3
 of 100 pairs of these recipes different (9 of 100 of the widest), with their pooled 1.5 it would be 6.7. One run each
 then tells differences from 5.5 points on; longer trainings scatter less, and three seeds each of a recipe with a
-spread of half a point tell 1.1 points.
+spread of half a point tell 1.3 points.
 
 Several comparisons at once, of recipes with the first one or of classes, are corrected by Holm's method (1979): the
 chance that any verdict "differs" is wrong is 5 % at most. A default says nothing of single classes, whose seeds scatter
@@ -41,6 +42,7 @@ from scipy import special
 
 SEED_DEVIATION = 0.02  # of the mean IoU in 0..1 between two seeds of a recipe, where no runs tell it
 LEVEL = 0.05
+ALLOWANCE = 0.5  # divided by the degrees of freedom: by how much t is widened for scores that are not normal
 _HALVINGS = 50
 
 
@@ -77,7 +79,7 @@ def spread_of(groups: Sequence[np.ndarray], given: float | None = None) -> SeedS
 def margin(images: np.ndarray, seeds: np.ndarray, freedom: float, level: float | np.ndarray = LEVEL) -> np.ndarray:
     """Give the half-width of the interval of 1 - `level`. `images`, `seeds`: standard errors of a difference."""
     z = -special.ndtri(np.asarray(level) / 2)
-    t = -special.stdtrit(freedom, np.asarray(level) / 2) if np.isfinite(freedom) else z
+    t = -special.stdtrit(freedom, np.asarray(level) / 2) * (1 + ALLOWANCE / freedom) if np.isfinite(freedom) else z
     return np.hypot(z * images, t * seeds)
 
 

@@ -83,12 +83,26 @@ def test_pages_have_commands() -> None:
     assert len([name for name, _ in COMMANDS if name == "README.md"]) >= 6
 
 
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder where a reader of README.md would be: with a dataset's file, and a run that has been trained on it."""
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    (tmp_path / "streets" / "images").mkdir(parents=True)
+    text = "images: streets/images\nlabels: {kind: gray, path: streets/masks}\nclasses: [road, car]\n"
+    (tmp_path / "streets.yaml").write_text(text)
+    (tmp_path / "logs" / "streets").mkdir(parents=True)
+    (tmp_path / "logs" / "streets" / "best_checkpoint_ep3.pth").touch()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
 def test_command_is_accepted(page: str, line: str) -> None:
     words = shlex.split(line)
     config.load(words[words.index("train.py") + 1 :])
 
 
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_demo_command_is_accepted(page: Path) -> None:
     for name, words in re.findall(r"^python (demo|demo_folder)\.py (.*)$", page.read_text(), re.M):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -43,10 +44,13 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     chosen, found = trial.fitted(start, rules.batch(machine, data.images), given, machine.memory, measure)
     values = given | {choice.key: choice.value for choice in chosen}
     seconds = found.seconds / (int(values["TRAIN.BATCH_SIZE"]) * machine.world)
-    length = [] if {"TRAIN.MAX_EPOCH", "TRAIN.MAX_ITERS"} & {*given} else [_length(data, machine, seconds, cfg)]
+    limit = float(cfg.TRAIN.TIME_LIMIT)
+    length = [] if {"TRAIN.MAX_EPOCH", "TRAIN.MAX_ITERS"} & {*given} else [rules.epochs(data, machine, seconds, limit)]
     epochs = int(length[0].value) if length else int(parsed.values["TRAIN.MAX_EPOCH"])
-    chosen += [choice for choice in (*length, rules.validations(epochs)) if choice.key not in given]
-    figures = record.Figures(epochs * data.images * seconds, found.peak / 2**30)
+    expected = min(epochs * data.images * seconds, limit or math.inf)
+    length += rules.ending(expected / (data.images * seconds))
+    chosen += [choice for choice in length if choice.key not in given]
+    figures = record.Figures(expected, found.peak / 2**30)
     for choice in chosen:
         print(f"  {config.OPTIONS[choice.key].name} {_shown(choice)}: {choice.reason}")
     if given:
@@ -55,10 +59,6 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     total = f"{duration(figures.seconds)} of training without validations, {figures.peak_gib:.1f} GiB"
     print(f"--auto: {total}, by {trial.STEPS} steps that were tried; {path} has the plan", flush=True)
     return str(path)
-
-
-def _length(data: facts.DataFacts, machine: facts.MachineFacts, seconds: float, cfg: Any) -> rules.Choice:
-    return rules.epochs(data, machine, seconds, float(cfg.TRAIN.get("TIME_LIMIT", 0) or 0))
 
 
 def _measured(argv: Sequence[str], values: Mapping[str, Any]) -> trial.Measured:

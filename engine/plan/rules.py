@@ -106,7 +106,6 @@ def _optimizer(data: DataFacts, machine: MachineFacts, given: Collection[str]) -
     yield Choice("OPTIM.WEIGHT_DECAY", 0.01, "AdamW's usual one")
     yield Choice("OPTIM.SCHEDULE", "cosine", "falls to zero at the end, whenever that is")
     yield Choice("OPTIM.PER_ITER", True, "the rate moves with every step")
-    yield Choice("OPTIM.WARMUP", 1.0, "one epoch for the head, which begins with random weights")
     if data.images >= 10 * STEP:
         yield Choice("TRAIN.EMA", 0.99, "the mean of the last hundred or so steps is scored, which is steadier")
     yield Choice("AUG.SCALE_MIN", 0.5, "objects are seen at half")
@@ -131,26 +130,29 @@ def _precision(data: DataFacts, machine: MachineFacts, given: Collection[str]) -
 
 
 def epochs(data: DataFacts, machine: MachineFacts, seconds: float, limit: float) -> Choice:
-    """Choose how long to train: by `limit` seconds where there is one, else by a number of crops.
+    """Choose how long to train: by a number of crops, or for as long as `limit` seconds may allow where that is longer.
 
-    `seconds`: of an image, measured, of all processes together.
+    `seconds`: of an image, measured, of all processes together. Under a limit the training ends in time by itself.
     """
     crops = CROPS[machine.device]
-    if limit:
-        count = int(0.8 * limit / (seconds * data.images))
-        why = f"what fits into four fifths of the time limit at {1 / seconds:.1f} images/s; the rest is for validations"
-        return Choice("TRAIN.MAX_EPOCH", max(1, min(MOST_EPOCHS, count)), why)
-    count = math.ceil(crops / data.images)
-    why = f"about {crops} crops of {data.images} images"
+    count, why = math.ceil(crops / data.images), f"about {crops} crops of {data.images} images"
     if not FEWEST_EPOCHS <= count <= MOST_EPOCHS:
         count = min(max(count, FEWEST_EPOCHS), MOST_EPOCHS)
         why = f"{data.images} images; between {FEWEST_EPOCHS} and {MOST_EPOCHS}"
-    return Choice("TRAIN.MAX_EPOCH", count, why)
+    fitting = limit / (seconds * data.images)
+    if fitting > count:
+        return Choice("TRAIN.MAX_EPOCH", min(MOST_EPOCHS, math.ceil(fitting)), "what the time limit may allow")
+    in_time = f"; the time limit ends it after about {max(1, int(fitting))}" if limit else ""
+    return Choice("TRAIN.MAX_EPOCH", count, f"{why}{in_time}")
 
 
-def validations(count: int) -> Choice:
-    """Choose how often to validate in `count` epochs."""
-    return Choice("TRAIN.VAL_FREQ", max(1, math.ceil(count / 4)), "four validations")
+def ending(count: float) -> list[Choice]:
+    """Choose what depends on how many epochs a training is expected to last."""
+    warmup = min(1.0, math.ceil(count) / 10)
+    return [
+        Choice("TRAIN.VAL_FREQ", max(1, math.ceil(count / 4)), "about four validations"),
+        Choice("OPTIM.WARMUP", warmup, "epochs for the head, which begins with random weights"),
+    ]
 
 
 def batch(machine: MachineFacts, images: int) -> tuple[int, int]:

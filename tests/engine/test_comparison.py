@@ -154,6 +154,11 @@ def test_seeds_of_one_recipe_are_said_to_be_no_difference(runs: Path, said: Call
     text = said(arguments(tmp_path, runs / "a/seed0", runs / "a/seed1"))
     assert "seed1 against seed0:" in text and ": no difference\n" in text and comparison.SEEDS_ALONE in text
     assert "another seed gives others" in text
+    other = shutil.copytree(runs / "a/seed0", tmp_path / "again")
+    state = checkpoint.load(other / "best_checkpoint_ep1.pth")
+    checkpoint.save({**state, "epoch": 2}, other / "best_checkpoint_ep1.pth")  # of the same seed
+    text = said(arguments(tmp_path, runs / "a/seed0", other))
+    assert comparison.ONE_SEED in text and "2.00 points between two seeds" in text and ": +0.00 points" in text
 
 
 def test_what_cannot_be_compared_is_one_line(

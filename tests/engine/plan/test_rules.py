@@ -86,9 +86,11 @@ def test_epochs_follow_from_the_crops_that_a_training_sees(images: int, count: i
     assert rules.epochs(DATA._replace(images=images), LAPTOP, 0.2, 0).value == count
 
 
-def test_epochs_fit_into_a_time_limit() -> None:
-    assert rules.epochs(DATA._replace(images=100), LAPTOP, 0.5, 3600).value == 57  # 0.8 * 3600 / 50 s
-    assert rules.epochs(DATA, LAPTOP, 0.5, 10).value == 1
+def test_a_time_limit_may_allow_more_and_ends_the_others() -> None:
+    assert rules.epochs(DATA._replace(images=1000), LAPTOP, 0.5, 3600 * 4).value == 29  # 4 h / 500 s
+    shorter = rules.epochs(DATA, LAPTOP, 0.5, 720)
+    assert shorter.value == 33 and "ends it after about 3" in shorter.reason
+    assert "ends it after about 1" in rules.epochs(DATA, LAPTOP, 0.5, 10).reason
 
 
 def test_a_batch_is_a_process_s_part_of_a_step() -> None:
@@ -98,5 +100,7 @@ def test_a_batch_is_a_process_s_part_of_a_step() -> None:
     assert rules.batch(LAPTOP._replace(world=16), 367) == (1, 1)
 
 
-def test_validations_are_about_four() -> None:
-    assert [rules.validations(count).value for count in (1, 4, 33, 200)] == [1, 1, 9, 50]
+def test_validations_are_about_four_and_a_short_training_warms_up_shortly() -> None:
+    found = [{choice.key: choice.value for choice in rules.ending(count)} for count in (0.5, 4, 33, 200)]
+    assert [one["TRAIN.VAL_FREQ"] for one in found] == [1, 1, 9, 50]
+    assert [one["OPTIM.WARMUP"] for one in found] == [0.1, 0.4, 1, 1]

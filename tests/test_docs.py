@@ -85,7 +85,7 @@ def test_pages_have_commands() -> None:
 
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder where a reader of README.md would be: with a dataset's file, and a run that has been trained on it."""
+    """In a folder where a reader of README.md is: with a dataset's file, and a run that has been trained on it."""
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     (tmp_path / "streets" / "images").mkdir(parents=True)
     text = "images: streets/images\nlabels: {kind: gray, path: streets/masks}\nclasses: [road, car]\n"

@@ -12,8 +12,8 @@ IGNORE = 255
 
 def compared(label: np.ndarray, classes: np.ndarray, p_labeled: float = 0.1, p_predicted: float = 0.8) -> Compared:
     """A label and a prediction that is as sure everywhere."""
-    flat = (np.full(label.shape, p, np.float32) for p in (p_labeled, p_predicted))
-    return Compared(label, classes, *flat, label != IGNORE)
+    labeled, predicted = (np.full(label.shape, p, np.float32) for p in (p_labeled, p_predicted))
+    return Compared(label, classes, labeled, predicted, label != IGNORE)
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:

@@ -72,7 +72,7 @@ def test_a_page_without_areas() -> None:
 def test_pictures_show_the_surroundings() -> None:
     found = pictures(AREA, *scene(), SPEC)
     assert list(found) == ["whole image", "image", "label", "prediction", "where they differ"]
-    decoded = {name: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for name, data in found.items()}
+    decoded = {name: np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), 1)) for name, data in found.items()}
     assert max(decoded["whole image"].shape) == SIZE[1] and max(decoded["label"].shape) == LONG_EDGE
     assert len({decoded[name].shape for name in list(found)[1:]}) == 1
     blue = (decoded["prediction"] == (142, 0, 0)).all(2)

@@ -121,6 +121,14 @@ def _spoilt(shares: np.ndarray, lossy: bool) -> str:
     return f"{rare} of {rare + few} values are of single pixels between the others: {how}"
 
 
+def _colored(one: Look) -> dict[Value, int]:
+    """Give the pixels of each color of a label: of an id that of the palette, or gray."""
+    found: Counter[Value] = Counter()
+    for value, count in one.values.items():
+        found[value if isinstance(value, tuple) else one.palette.get(value, (value, value, value))] += count
+    return dict(found)
+
+
 @dataclass
 class Looks:
     """What several labels are together. `files`, `pixels`: in how many each value is, and how often."""
@@ -134,6 +142,7 @@ class Looks:
     lossy: str = ""
     spoilt: str = ""
     unreadable: list[str] = field(default_factory=list)
+    _seen: list[tuple[Path, Look]] = field(default_factory=list)
 
     @classmethod
     def of(cls, paths: Iterable[Path]) -> Looks:
@@ -148,7 +157,37 @@ class Looks:
         found.kind = kinds[0] if kinds else ""
         if {"gray", "palette"} == {*kinds}:
             found.kind = "gray"  # it reads the indices of palettes as well
+        if "rgb" in kinds or not found._one_palette():
+            found._by_color()
+        for _, one in found._seen:
+            found.files.update(one.values.keys())
+            found.pixels.update(one.values)
+            found.palette |= one.palette
         return found
+
+    def _one_palette(self) -> bool:
+        """Say whether an index has the same color in all palettes; writers that count colors change it by the file."""
+        known: dict[int, tuple[int, int, int]] = {}
+        return all(known.setdefault(i, color) == color for _, one in self._seen for i, color in one.palette.items())
+
+    def _by_color(self) -> None:
+        """Read all labels by their colors: palettes by theirs, one with gray alone as gray among colors.
+
+        Ids beside colors are no labels of one kind: `spoilt` says so.
+        """
+        seen = [(path, one._replace(values=_colored(one), palette={})) for path, one in self._seen]
+        colors = {
+            color
+            for (_, one), (_, was) in zip(seen, self._seen, strict=True)
+            if was.kind != "gray"
+            for color in one.values
+        }
+        odd = next((path for path, one in seen if not {*one.values} <= colors | {(0, 0, 0)}), None)
+        if odd is not None:
+            other = next(path for path, one in self._seen if one.kind != "gray")
+            self.kind, self.spoilt = "spoilt", f"{odd}: it holds ids, {other} colors: export all labels in one way"
+            return
+        self.kind, self._seen = "rgb", seen
 
     def _add(self, one: Look, path: Path) -> None:
         self.count += 1
@@ -158,9 +197,7 @@ class Looks:
         if one.kind == "spoilt":
             self.spoilt = self.spoilt or f"{path}: {one.why}"
         if one.kind in ("gray", "palette", "rgb"):
-            self.files.update(one.values.keys())
-            self.pixels.update(one.values)
-            self.palette |= one.palette
+            self._seen.append((path, one))
 
     @property
     def values(self) -> list[Value]:

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+import datasets
 import inference
+from datasets import classes
 from datasets.base import Item
 from datasets.loaders import EvalLoader
 from engine import tool
@@ -118,6 +120,9 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     check_out(args.out, args.overwrite)
     argv = ["--eval", mode, "--snapshot", args.snapshot, "--result_dir", str(args.out)]
     cfg, spec, net, _ = from_file.build([*rest, *argv])
+    own = datasets.spec(cfg)
+    if odd := classes.other_count(spec.classes, own) or classes.other_names(spec.classes, own):
+        raise UserError(f"{cfg.SNAPSHOT} was trained on other classes: {odd}; check --dataset and --classes")
     with tool.opened(cfg, spec, distributed.init(cfg.TRAIN.LOCAL_RANK), command, f"{STEM}.log") as run:
         run.log.line(f"{cfg.MODEL.ARCH}, {spec.name}, split {args.split}, on {run.ranks.device.type}")
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))

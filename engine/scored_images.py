@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import sqlite3
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +56,7 @@ class ScoredImages:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, ValueError, KeyError, EOFError) as error:
+        except (sqlite3.Error, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{self.path} cannot be used ({error}): delete it, and it is made anew") from None
 
     def close(self) -> None:

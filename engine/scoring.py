@@ -5,6 +5,7 @@ K classes, H x W image.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from utils.errors import UserError
 from utils.progress import progress
 from utils.visualize import shrink, to_array
 
-VERSION = "1"  # of what is kept of an image: files of another one are made anew
+VERSION = "2"  # of what is kept of an image: files of another one are made anew
 BUDGET = 1_000_000  # numbers that the kept pixels of a run may have, whatever the size of the set
 # Options that what is kept depends on.
 _DECISIVE = ("EVAL.", "MODEL.", "DATASET.MEAN", "DATASET.STD", "DATASET.NAME", "DATASET.PRE_SIZE", "DATASET.IMG_")
@@ -108,7 +109,19 @@ def _key(cfg: CfgNode, dataset: SegmentationDataset) -> str:
     """Tell options and images from others, so that what was kept under others is not taken."""
     decisive = [f"{key}={value}" for key, value in sorted(config.flat(cfg).items())
                 if key.startswith(_DECISIVE) and not key.startswith("EVAL.MEMORY")]  # fmt: skip
-    return digest.of_names([VERSION, *decisive, listed(dataset.items)])[:8]
+    files = [path for item in dataset.items for path in (item.image, item.label) if path]
+    specs = {id(spec): spec for item in dataset.items for spec in [item.spec or dataset.spec]}
+    meanings = [str((spec.id_to_train, spec.color_to_id)) for spec in specs.values()]
+    return digest.of_names([VERSION, *decisive, listed(dataset.items), *meanings, *map(_stamp, files)])[:8]
+
+
+def _stamp(path: str) -> str:
+    """Tell a file from what it was before it was changed; empty for one that is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    return f"{found.st_size}-{found.st_mtime_ns}"
 
 
 def _score(run: Run, dataset: SegmentationDataset, images: ScoredImages, pixels: int) -> None:

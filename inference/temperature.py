@@ -46,7 +46,7 @@ def of(checkpoint: Path, classes: Sequence[str], rule: EvalRule) -> tuple[float,
         content = json.loads(path.read_bytes())
         value = float(content["temperature"])
         known, names, trained = str(content["digest"]), list(content["classes"]), content.get("rule")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return 1.0, f"{unused} since it cannot be read: write it anew by scripts/compare.py --fit"
     if known != digest.of_files(layouts.files(checkpoint)):
         return (

@@ -13,6 +13,7 @@ import config
 from engine.meter import duration
 from engine.plan import facts, record, rules, trial
 from utils.distributed import DistributedContext, from_main
+from utils.errors import UserError
 
 # Options of one start of a run, which later starts may have otherwise.
 _OF_A_START = {"RESUME", "OPTIONS.AUTO", "OPTIONS.DRY_RUN", "OPTIONS.DEVICES"}
@@ -33,7 +34,7 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     parsed, folder = config.parse(argv), Path(cfg.RESULT_DIR)
     given = {key: parsed.values[key] for key in sorted({*parsed.given, *parsed.from_files} - _OF_A_START)}
     said = {key: config.OPTIONS[key].written(value) for key, value in given.items()}
-    if (before := record.earlier(folder, said)) is not None:
+    if (before := record.earlier(folder, said, bool(cfg.RESUME))) is not None:
         print(f"--auto: the plan of an earlier start is taken: {before}; delete it to plan anew", flush=True)
         return str(before)
     alone = DistributedContext(device=ranks.device)  # the others wait for this process
@@ -48,7 +49,7 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     length = [] if {"TRAIN.MAX_EPOCH", "TRAIN.MAX_ITERS"} & {*given} else [rules.epochs(data, machine, seconds, limit)]
     epochs = int(length[0].value) if length else int(parsed.values["TRAIN.MAX_EPOCH"])
     expected = min(epochs * data.images * seconds, limit or math.inf)
-    length += rules.ending(expected / (data.images * seconds))
+    length += rules.ending(expected / (data.images * seconds), cfg.TRAIN.PATIENCE)
     chosen += [choice for choice in length if choice.key not in given]
     figures = record.Figures(expected, found.peak / 2**30)
     for choice in chosen:
@@ -70,6 +71,8 @@ def _measured(argv: Sequence[str], values: Mapping[str, Any]) -> trial.Measured:
 def _looked_at(data: facts.DataFacts, machine: facts.MachineFacts) -> str:
     size = f"{data.size[1]}x{data.size[0]}"
     name, share = data.rarest
+    if not name:
+        raise UserError(f"--auto: none of the {data.looked_at} labels that were looked at has a pixel of a class")
     seen = f"{data.images} training images, about {size}; {len(data.classes)} classes, the rarest {name} with "
     seen += f"{100 * share:.2f} % of the pixels of {data.looked_at} labels"
     beside = f" in each of {machine.world} processes" if machine.world > 1 else ""

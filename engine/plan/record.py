@@ -61,11 +61,18 @@ def _lines(tree: Mapping[str, Any], indent: str) -> list[str]:
     return found
 
 
-def earlier(folder: Path, said: Mapping[str, Any]) -> Path | None:
-    """Find the plan that an earlier start with the same options has left in its folder."""
+def earlier(folder: Path, said: Mapping[str, Any], resumes: bool) -> Path | None:
+    """Find the plan that an earlier start with the same options has left in its folder, or one that `resumes` its run.
+
+    UserError for another file of that name, which stays.
+    """
+    path = folder / OPTIONS_FILE
+    if not path.exists():
+        return None
     content = _content(folder)
-    same = content is not None and content.get("said") == said and (folder / OPTIONS_FILE).is_file()
-    return folder / OPTIONS_FILE if same else None
+    if content is not None and (resumes or content.get("said") == said):
+        return path
+    raise UserError(f"--auto: {path} is there, of other options: delete it to plan anew, or give another --result_dir")
 
 
 def _content(folder: Path) -> dict[str, Any] | None:

@@ -67,7 +67,10 @@ def _scales(data: DataFacts, machine: MachineFacts, given: Collection[str]) -> I
         yield Choice("MODEL.N_SCALES", (0.5, 1.0), why)
     else:
         more = "" if longest <= limit else ", though images this large take long at twice their size"
-        yield Choice("MODEL.N_SCALES", (0.5, 1.0, 2.0), f"{small}: they are seen at twice the size as well{more}")
+        why = f"{small}: they are seen at twice the size as well{more}"
+        if data.small < MANY_SMALL:
+            why = f"images of {_size(data)} are small enough to be seen at twice their size as well"
+        yield Choice("MODEL.N_SCALES", (0.5, 1.0, 2.0), why)
 
 
 def _crop(data: DataFacts, machine: MachineFacts, given: Collection[str]) -> Iterator[Choice]:
@@ -146,11 +149,13 @@ def epochs(data: DataFacts, machine: MachineFacts, seconds: float, limit: float)
     return Choice("TRAIN.MAX_EPOCH", count, f"{why}{in_time}")
 
 
-def ending(count: float) -> list[Choice]:
-    """Choose what depends on how many epochs a training is expected to last."""
+def ending(count: float, patience: int = 0) -> list[Choice]:
+    """Choose what depends on how many epochs are expected; `patience`: validations that may end them."""
     warmup = min(1.0, math.ceil(count) / 10)
+    often = max(4, 4 * patience)
+    why = f"about {often} validations" + (f", since {patience} in a row may end it" if patience else "")
     return [
-        Choice("TRAIN.VAL_FREQ", max(1, math.ceil(count / 4)), "about four validations"),
+        Choice("TRAIN.VAL_FREQ", max(1, math.ceil(count / often)), why),
         Choice("OPTIM.WARMUP", warmup, "epochs for the head, which begins with random weights"),
     ]
 

@@ -30,7 +30,8 @@ _GROUP = (
 _SHORT = {
     "OPTIONS.AUTO": "False", "OPTIONS.DRY_RUN": "False", "OPTIONS.DEVICES": "", "OPTIONS.TEST_MODE": "False",
     "RESUME": "", "TRAIN.EPOCH_ITERS": "0", "TRAIN.MAX_ITERS": f"{STEPS}", "TRAIN.SAVE_INTERVAL": f"{STEPS}",
-    "TRAIN.LOG_EVERY": "2", "TRAIN.DO_EVAL": "False",
+    "TRAIN.LOG_EVERY": "2", "TRAIN.DO_EVAL": "False", "TRAIN.PATIENCE": "0", "TRAIN.TIME_LIMIT": "0",
+    "TRAIN.TRACK": "none",
 }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 def test_runs_are_scored_once_and_a_page_says_what_differs(
-    runs: Path, said: Callable[..., str], tmp_path: Path
+    runs: Path, said: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three = [runs / "a/seed0", runs / "a/seed1", runs / "b<&>"]
     text = said(arguments(tmp_path, *three))
@@ -114,6 +114,8 @@ def test_runs_are_scored_once_and_a_page_says_what_differs(
     again = said(arguments(tmp_path, *three))
     assert again.count("4 scored before") == 2 and again.count("1 scored before") == 1
     assert _verdicts(again) == _verdicts(text)
+    monkeypatch.setattr(scoring, "_stamp", lambda path: f"{path} was changed")
+    assert said(arguments(tmp_path, three[0])).count("4 images, 0 scored before") == 1
 
 
 def _verdicts(text: str) -> list[str]:

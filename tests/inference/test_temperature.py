@@ -29,7 +29,7 @@ def test_it_is_of_its_checkpoint(file: Path) -> None:
     assert "fitted under another way" in temperature.of(file, ("a", "b"), replace(PLAIN, flip=True))[1]
 
 
-@pytest.mark.parametrize("what", ["checkpoint", "classes", "text", "value", "none", "list"])
+@pytest.mark.parametrize("what", ["checkpoint", "classes", "text", "value", "none", "list", "huge", "deep"])
 def test_what_is_of_others_is_not_used_and_said(what: str, file: Path) -> None:
     place, classes = file.parent / temperature.FILE, ("a", "b")
     content = json.loads(place.read_text())
@@ -40,7 +40,8 @@ def test_what_is_of_others_is_not_used_and_said(what: str, file: Path) -> None:
     elif what == "none":
         place.unlink()
     else:
-        wrong = {"text": "{", "value": json.dumps({**content, "temperature": 0}), "list": "[]"}
+        wrong = {"text": "{", "value": json.dumps({**content, "temperature": 0}), "list": "[]", "deep": "[" * 100_000}
+        wrong["huge"] = json.dumps({**content, "temperature": 10**400})
         place.write_text(wrong[what])
     value, line = temperature.of(file, classes, PLAIN)
     assert value == 1 and "\n" not in line

@@ -79,3 +79,17 @@ def test_mistakes_are_one_line(
     said = capsys.readouterr().err
     assert code == 2 and want in said and "Traceback" not in said
     assert not list(tmp_path.rglob("label_errors.html"))
+
+
+def test_other_classes_than_the_network_s_are_one_line(
+    checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many, called otherwise: areas would be ranked by classes that the labels do not have."""
+    (tmp_path / "images").mkdir()
+    for count in (19, 3):
+        own, names = tmp_path / f"{count}.yaml", ", ".join("abcdefghijklmnopqrs"[:count])
+        own.write_text(f"images: images\nlabels: {{kind: gray, path: masks}}\nclasses: [{names}]\n")
+        out = ["--out", str(tmp_path / "found"), "--num_workers", "0"]
+        assert find_label_errors.main(["--snapshot", checkpoint, "--dataset", str(own), *out]) == 2
+        error = capsys.readouterr().err
+        assert "was trained on other classes: " in error and len(error.splitlines()) == 1, error

@@ -49,7 +49,8 @@ def test_a_plan_is_made_said_and_taken_again(
     assert cfg.OPTIM.LR == 0.25 and cfg.TRAIN.BATCH_SIZE == 8 and cfg.TRAIN.ACCUM == 1
     assert train.main([*argv[:-1], "--dry_run", "--resume", "auto"]) == 0 and len(tried) == 1
     assert "the plan of an earlier start is taken" in capsys.readouterr().out
-    assert train.main([*argv, "--seed", "3"]) == 0 and len(tried) == 2  # another training
+    assert train.main([*argv, "--seed", "3"]) == 2 and len(tried) == 1  # another training
+    assert "delete it to plan anew" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [["--eval", "val", "--snapshot", "x.pth"], ["--summary"]])

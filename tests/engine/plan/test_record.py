@@ -33,10 +33,18 @@ def test_the_file_reads_back_and_flags_win(tmp_path: Path) -> None:
 
 
 def test_the_plan_of_the_same_options_is_found_again(tmp_path: Path) -> None:
-    assert record.earlier(tmp_path, SAID) is None
+    assert record.earlier(tmp_path, SAID, False) is None
     path = record.write(tmp_path, CHOICES, FIGURES, SAID, "")
-    assert record.earlier(tmp_path, SAID) == path
-    assert record.earlier(tmp_path, {"DATASET.NAME": "kitti"}) is None
+    other = {"DATASET.NAME": "kitti"}
+    assert record.earlier(tmp_path, SAID, False) == record.earlier(tmp_path, other, True) == path
+    with pytest.raises(UserError, match=r"plan\.yaml is there, of other options: delete it"):
+        record.earlier(tmp_path, other, False)
+
+
+def test_a_file_of_somebody_else_stays(tmp_path: Path) -> None:
+    (tmp_path / record.OPTIONS_FILE).write_text("SEED: 1\n")
+    with pytest.raises(UserError, match="delete it to plan anew"):
+        record.earlier(tmp_path, SAID, True)
 
 
 def test_the_report_sets_planned_beside_measured(tmp_path: Path) -> None:
@@ -50,5 +58,6 @@ def test_the_report_sets_planned_beside_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["no json", "[1]", '{"seconds": 1}', '{"seconds": "x", "peak_gib": 1}'])
 def test_another_file_of_that_name_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / record.FIGURES_FILE).write_text(text)
+    (tmp_path / record.OPTIONS_FILE).write_text("SEED: 1\n")
     with pytest.raises(UserError, match=r"plan\.json is no plan of --auto"):
-        record.earlier(tmp_path, SAID)
+        record.earlier(tmp_path, SAID, False)

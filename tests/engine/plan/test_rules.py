@@ -104,3 +104,4 @@ def test_validations_are_about_four_and_a_short_training_warms_up_shortly() -> N
     found = [{choice.key: choice.value for choice in rules.ending(count)} for count in (0.5, 4, 33, 200)]
     assert [one["TRAIN.VAL_FREQ"] for one in found] == [1, 1, 9, 50]
     assert [one["OPTIM.WARMUP"] for one in found] == [0.1, 0.4, 1, 1]
+    assert rules.ending(80, patience=5)[0].value == 4

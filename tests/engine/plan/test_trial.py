@@ -93,3 +93,23 @@ def test_a_trial_that_fails(code: int, words: str, error: type[Exception], monke
     if error is UserError:
         assert str(raised.value) == "--auto: the trial of 6 steps failed: unknown --dataset 'nosuch'"
     assert seen[0][2:4] == ["--cfg", seen[0][3]] and "OPTIONS.AUTO" in seen[0]
+
+
+def test_a_trial_is_no_run_of_the_trackers_and_ends_by_its_steps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import config
+
+    seen: list[list[str]] = []
+
+    def imitated(command: list[str], **_: object) -> subprocess.CompletedProcess:
+        seen.append(command[2:])
+        file = command[3]
+        cfg = config.load(command[2:], dry=True)
+        assert (cfg.TRAIN.TRACK, cfg.TRAIN.PATIENCE, cfg.TRAIN.TIME_LIMIT, cfg.TRAIN.MAX_ITERS) == (("none",), 0, 0, 6)
+        assert not cfg.OPTIONS.AUTO and not cfg.TRAIN.DO_EVAL and file.endswith("tried.yaml")
+        return subprocess.CompletedProcess(command, 2, "", "error: enough")
+
+    monkeypatch.setattr(subprocess, "run", imitated)
+    words = ["--dataset", "camvid", "--auto", "--dry_run", "--patience", "5", "--time_limit", "9s", "--track", "wandb"]
+    with pytest.raises(UserError, match="enough"):
+        run(words, "SEED: 1\n")
+    assert seen

@@ -115,7 +115,7 @@ def test_runs_are_scored_once_and_a_page_says_what_differs(
     assert again.count("4 scored before") == 2 and again.count("1 scored before") == 1
     assert _verdicts(again) == _verdicts(text)
     monkeypatch.setattr(scoring, "_stamp", lambda path: f"{path} was changed")
-    assert said(arguments(tmp_path, three[0])).count("4 images, 0 scored before") == 1
+    assert said(arguments(tmp_path, *three)).count("4 images, 0 scored before") == 3
 
 
 def _verdicts(text: str) -> list[str]:

@@ -194,8 +194,9 @@ with torch.backends.mkldnn.flags(enabled=False):
 
 @slow
 def test_step_in_single():
-    """By one order of sums: oneDNN splits them as there are threads, MKL's AVX-512 kernels otherwise than its AVX2 ones,
-    and the first convolution's gradient moves by 1 and by 2 % then. MKL reads its variable once a process.
+    """By one order of sums: oneDNN splits them as there are threads, MKL's AVX-512 kernels otherwise than its AVX2 ones.
+
+    The first convolution's gradient moves by 1 and by 2 % then. MKL reads its variable once a process.
     """
     places = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])
     env = os.environ | {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "PYTHONPATH": places}

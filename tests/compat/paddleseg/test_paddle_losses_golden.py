@@ -194,7 +194,7 @@ with torch.backends.mkldnn.flags(enabled=False):
 
 @slow
 def test_step_in_single():
-    """By one order of sums: oneDNN splits them as there are threads, MKL's AVX-512 kernels otherwise than its AVX2 ones.
+    """By one order of sums: oneDNN splits them as there are threads, and MKL has others for AVX-512 than for AVX2.
 
     The first convolution's gradient moves by 1 and by 2 % then. MKL reads its variable once a process.
     """

@@ -51,7 +51,7 @@ def draft(tree: Tree, exports: Mapping[str, Export], progress: Progress) -> Draf
         f"{counted(len(pictures), 'image')}; {found.evidence.why}",
         (*places, *background.entries, *_overlap(found.kind)),
         background.classes,
-        (),
+        _notes(tree, found),
         {},
         _first_look(tree, pictures, division),
     )
@@ -85,6 +85,24 @@ def _label_places(tree: Tree, kind: str, export: Export, evidence: Evidence) -> 
     if {"train", "val"} <= {*folders} or {"train", "test"} <= {*folders}:
         return folders
     return {"": evidence.path}
+
+
+def _notes(tree: Tree, found: Labels) -> tuple[str, ...]:
+    """Say which further labels of the same tool are there, and not used."""
+    used = [*found.places.values()]
+    if found.kind in _IN_ONE_FILE:
+        left = [file for file in _files_like(tree, found.kind, found.evidence.path) if file not in used]
+    else:
+        suffixes = KINDS[found.kind].suffixes
+        folders = {str(PurePosixPath(file).parent) for file in tree.files if file.lower().endswith(suffixes)}
+        outside = [one for one in sorted(folders) if not any(_below(one, place) for place in used)]
+        left = [one for one in outside if found.export.looks_like(str(tree.path(one)))]
+    cure = "name them in `labels: path: [...]`, or make a file of each and one of `sets`"
+    return (f"not used: {counted(len(left), 'further place')} of labels, {named(left)}: {cure}",) if left else ()
+
+
+def _below(folder: str, place: str) -> bool:
+    return place in ("", ".") or folder == place or folder.startswith(f"{place}/")
 
 
 def _files_like(tree: Tree, kind: str, first: str) -> list[str]:

@@ -38,10 +38,8 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     notes = (*split.notes, *filter(None, [note, bit_depth.turned_note(split)]))
     transform = transforms.build_train(cfg, classes)
     dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits)
-    whole, labels = (
-        bool(cfg.DATASET.IMG_SIZES),
-        audit.Labels(dataset, list(range(split.fine)), notes=[looked] * bool(looked)),
-    )
+    labels = audit.Labels(dataset, list(range(split.fine)), notes=[looked] if looked else [])
+    whole = bool(cfg.DATASET.IMG_SIZES)
     most = _most_steps(cfg)
     sampler = whole_images.sampler(cfg, ranks, split, most) if whole else _sampler(cfg, ranks, labels, split)
     if isinstance(sampler, ClassUniformSampler):

@@ -58,6 +58,7 @@ def _tracked(cfg: CfgNode) -> Problems:
     return {
         **{f"--track {name!r} is unknown{nearest(name, TRACKERS)}; known: {', '.join(TRACKERS)}": True
            for name in names if name not in TRACKERS},
+        "--track is empty: give tensorboard, or none": not names,
         "--track none leaves no room for others: leave one of them out": "none" in names and len(names) > 1,
     }  # fmt: skip
 

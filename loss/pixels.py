@@ -87,7 +87,8 @@ class PixelLoss(nn.Module):
       multiplied by their number (`ranks.world`). After the averaging of DistributedDataParallel the gradient is that of
       one process on the whole batch.
     - Half types are raised to float32 (`upcast_to_float32`); float64 stays.
-    - Nothing waits for the device: no `.item()`, no `if` on a tensor, no `nonzero`.
+    - Nothing waits for the device: no `.item()`, no `if` on a tensor, no `nonzero`, no tensor of numbers of the host
+      but by `per_class`.
     - Its weight is none of its business: `Criterion` applies that.
     """
 
@@ -95,22 +96,26 @@ class PixelLoss(nn.Module):
     ignore_label: int = 255
     ranks: DistributedContext = field(default_factory=DistributedContext)
     skipped: Tensor = field(init=False)
+    _per_class: Tensor | None = field(init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
+        self._per_class = None
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
-        self._tables: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def skip(self, count: Tensor) -> None:
         """Add to `skipped`, without a wait for the device."""
         self.skipped = self.skipped.to(count.device) + count
 
-    def table(self, weight: Sequence[float], like: Tensor) -> Tensor:
-        """K weights as a tensor (K,) beside `like` and of its type; the host copies them, and waits, once."""
-        place = like.dtype, like.device
-        if place not in self._tables:
-            self._tables[place] = like.new_tensor(weight)
-        return self._tables[place]
+    def per_class(self, weight: Sequence[float], like: Tensor) -> Tensor:
+        """`weight`, K numbers that stay the same, as a tensor of the type of `like` on its device: (K,).
+
+        It is made once: a copy from the host waits for a GPU.
+        """
+        made = self._per_class
+        if made is None or (made.dtype, made.device) != (like.dtype, like.device):
+            made = self._per_class = like.new_tensor(weight)
+        return made
 
     def valid(self, label: Tensor) -> Tensor:
         """True where a pixel has a class: (N, H, W) -> (N, H, W) bool."""

@@ -63,6 +63,11 @@ def expected(bench: Bench, seconds: float) -> float:
     return 0.0 if bench.tiny else seconds
 
 
+def absent(name: str, why: str) -> Piece:
+    """A piece that cannot be done here, so that its line says why."""
+    return Piece(name, 0.0, lambda: {"state": "left out", "why": why})
+
+
 def correctness(bench: Bench) -> list[Piece]:
     """Every path on the device against the CPU."""
     cfg, device = config.load([*(TINY if bench.tiny else NARROW), "--bs_trn", "2"]), bench.device
@@ -92,10 +97,11 @@ def speed(bench: Bench) -> list[Piece]:
         rmi, scales = ["--rmi_loss", "--supervised_mscale_loss_wt", "0.05"], ["--n_scales", "0.5,1.0,2.0"]
         work = [("train", "eager", size, [*words, *rmi], 60), ("eval", "eager", size, [*words, *scales], 40)]
         words = ["--arch", others.ARCH, "--fp16", "--bs_trn", "8"]
-        there = [name for name in others.OTHERS if not others.missing(name)]
-        work += [(what, name, "512,1024", words, 10) for name in there for what in run.NETWORKS]
+        work += [(what, name, "512,1024", words, 10) for name in others.OTHERS for what in run.NETWORKS]
     return [
-        Piece(f"{what} against {name}", seconds, partial(_pair, bench, what, name, at, argv))
+        absent(f"{what} against {name}", reason)
+        if (reason := others.missing(name))
+        else Piece(f"{what} against {name}", seconds, partial(_pair, bench, what, name, at, argv))
         for what, name, at, argv, seconds in work
     ]
 
@@ -108,7 +114,7 @@ def _pair(bench: Bench, what: str, against: str, size: str, words: Sequence[str]
 def planner(bench: Bench) -> list[Piece]:
     """The peak of a training step as it is planned, against what the device's allocator had given out."""
     if not find_spec("engine.plan.trace"):
-        return [Piece("peak", 0.0, lambda: {"state": "left out", "why": "engine/plan/trace.py is not there"})]
+        return [absent("peak", "engine/plan/trace.py is not there")]
     common = TINY if bench.tiny else [*RECIPE, "--fp16"]
     settings = {
         "cross entropy": [],
@@ -206,7 +212,7 @@ def _signals() -> Iterator[None]:
 def camvid(bench: Bench) -> list[Piece]:
     """A training on CamVid in the time that is left but for the exported files', where its folder is given."""
     if not bench.data_root:
-        return []
+        return [absent("CamVid", "give --data_root")]
     return [Piece("CamVid", expected(bench, 120), partial(_camvid, bench))]
 
 

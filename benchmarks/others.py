@@ -139,7 +139,7 @@ def prediction(name: str, job: Job, image: np.ndarray) -> Callable[[], np.ndarra
 
     @torch.inference_mode()
     def one() -> np.ndarray:
-        x = F.pad(before(image)[None].to(job.device), pad)  # (1, 3, H, W)
+        x = F.pad(torch.as_tensor(before(image))[None].to(job.device), pad)  # (1, 3, H, W)
         with precision.autocast():
             outputs = net(x)
         scores = outputs["out"] if isinstance(outputs, dict) else outputs

@@ -2,14 +2,15 @@
 
 PyTorch's own rules for devices, types and shapes apply, as its compiler needs them. A mix of devices is an error; so is
 whatever has to know a number: `.item()`, `if tensor`, an index by a mask. Copies between host and device are noted.
-The autograd engine does not run there: it asks for a real device.
+The autograd engine does not run there, since it asks for a real device: gradients are of the right shape, and
+`backward` leaves none.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,10 +67,16 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
 
         return made
 
-    kinds = (torch.amp.autocast_mode.autocast, torch.amp.GradScaler)
-    with mock.patch.object(kinds[0], "__init__", pretending(kinds[0].__init__)):
-        with mock.patch.object(kinds[1], "__init__", pretending(kinds[1].__init__)), FakeTensorMode() as mode:
-            yield mode
+    with ExitStack() as stack:
+        for kind in (torch.amp.autocast_mode.autocast, torch.amp.GradScaler):
+            stack.enter_context(mock.patch.object(kind, "__init__", pretending(kind.__init__)))
+        stack.enter_context(mock.patch.object(torch.autograd, "grad", _gradients))
+        stack.enter_context(mock.patch.object(torch.Tensor, "backward", lambda *args: None))
+        yield stack.enter_context(FakeTensorMode())
+
+
+def _gradients(outputs: Any, inputs: Sequence[torch.Tensor], *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+    return [torch.empty_like(x) for x in inputs]
 
 
 def moved(net: nn.Module) -> nn.Module:

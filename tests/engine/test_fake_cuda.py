@@ -20,7 +20,7 @@ SIZE = (32, 64)
 
 
 def gradients(trainer: Trainer) -> None:
-    """Those that the backward pass leaves; the engine of autograd asks for a real device."""
+    """What a backward pass leaves on a real device."""
     for p in trainer.net.parameters():
         p.grad = torch.empty_like(p)
 
@@ -39,11 +39,10 @@ def test_a_step_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         run = pairs.our_run(job)
         trainer = pairs.our_trainer(job, run, moved(net))  # type: ignore[arg-type]
         trainer.criterion._checked = True
-        monkeypatch.setattr(torch.Tensor, "backward", lambda total: gradients(trainer))
         image = torch.empty(2, 3, *SIZE, dtype=torch.uint8)
         label = torch.zeros(2, *SIZE, dtype=torch.int64)
         gradients(trainer)
-        trainer.state.optimizer.step()
+        trainer.state.optimizer.step()  # the first one makes the slots
         with Copies() as copies:
             value = train.backward(run, trainer, Batch(image=image, label=label, name=[], size=[]), 0, 1, sync=True)
             train.optimizer_step(run, trainer, lr=0.1)

@@ -94,7 +94,8 @@ class Campaign:
             write_file(self.path, (json.dumps(self.record, indent=1) + "\n").encode())
             print(line(stage, piece.name, row), flush=True)
         rows = [row for stage in self.record["stages"].values() for row in stage.values()]
-        print(f"figures: {self.path}; python benchmarks/render.py {self.path} takes them into the documentation")
+        further = "a rehearsal" if self.bench.tiny else f"python benchmarks/render.py {self.path} makes their tables"
+        print(f"figures: {self.path}; {further}")
         return int(any(row["state"] == "failed" or row.get("right") is False for row in rows))
 
 

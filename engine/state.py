@@ -31,18 +31,27 @@ class FiniteGuard:
         self._finite: list[Tensor] = []
 
     @torch.no_grad()
+    def copy(self) -> list[Tensor]:
+        """Give the running statistics as they are."""
+        return [_joined(group) for group in self._groups]
+
+    @torch.no_grad()
+    def begin_again(self, copied: Sequence[Tensor]) -> None:
+        """Put back what `copy` gave, and forget the losses since the last `take`."""
+        for group, joined in zip(self._groups, copied, strict=True):
+            _put(group, joined)
+        self._finite = []
+
     def keep(self) -> None:
         """Remember the running statistics from before a forward pass."""
-        self._kept = [_joined(group) for group in self._groups]
+        self._kept = self.copy()
 
     @torch.no_grad()
     def check(self, loss: Tensor) -> None:
         """Note whether the scalar `loss` is finite; where it is not, put the running statistics back."""
         finite = loss.isfinite()
         for group, kept in zip(self._groups, self._kept, strict=True):
-            parts = torch.where(finite, _joined(group), kept).split([buffer.numel() for buffer in group])
-            for buffer, part in zip(group, parts, strict=True):
-                buffer.copy_(part.view_as(buffer))
+            _put(group, torch.where(finite, _joined(group), kept))
         self._finite.append(finite)
 
     def take(self) -> Tensor:
@@ -53,6 +62,11 @@ class FiniteGuard:
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def _put(tensors: Sequence[Tensor], joined: Tensor) -> None:
+    for tensor, part in zip(tensors, joined.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
 
 
 class BatchLoss(NamedTuple):
@@ -116,7 +130,8 @@ class Spent:
 class TrainState:
     """Network, optimizer and counters. `epoch` is the last finished one (-1: none), `iteration` the batches done in
     the epoch after it, `step` the optimizer steps of the run, counted on the device; `loss_sum` is the sum over the
-    epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet."""
+    epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet. `parts`:
+    in how many a batch is done, since memory has run out."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -130,6 +145,7 @@ class TrainState:
     bad_steps: int = 0  # in a row, without a finite loss
     unread: list[BatchLoss] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
+    parts: int = 1
     _settled: int = 0
 
     def __post_init__(self) -> None:
@@ -171,6 +187,7 @@ class TrainState:
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
             "bad_steps": self.bad_steps,
+            "parts": self.parts,
             "spent": self.spent.record(),
             "world": ranks.world,
             **facts,
@@ -207,6 +224,9 @@ class TrainState:
         self.step.fill_(state["step"])
         self.loss_sum, self.loss_count, self.bad_steps = state["loss_sum"], state["loss_count"], state["bad_steps"]
         self.spent.resume(state.get("spent", {}))
+        self.parts = state.get("parts", 1)
+        if self.parts > 1:
+            remark += f"; memory has run out before: batches are done in {self.parts} parts"
         # With another number of processes there is no state for the new ones: they keep their seeded start.
         if ranks.rank < len(state["rng"]):
             checkpoint.set_random_state(state["rng"][ranks.rank], ranks.device)

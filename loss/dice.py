@@ -73,4 +73,4 @@ class Dice(PixelLoss):
 
     def _class_mean(self, loss: Tensor) -> Tensor:
         """(..., K) -> (...)."""
-        return (loss * loss.new_tensor(self.weight) if self.weight else loss).mean(-1)
+        return (loss * self.per_class(self.weight, loss) if self.weight else loss).mean(-1)

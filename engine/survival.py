@@ -48,6 +48,7 @@ class OpenStep:
     def __init__(self, net: Net, state: TrainState, guard: FiniteGuard, criterion: Criterion) -> None:
         self.net, self.state, self.guard, self.criterion = net, state, guard, criterion
         self._added: list[_Added] = []
+        self._found: list[BatchLoss] = []  # by the last pass
         self._before: tuple[dict[str, Tensor], list[Tensor], list[tuple[Any, Any]]] = ({}, [], [])
 
     def add(self, run: Run, work: Work, batch: Batch, group: int, last: bool) -> Tensor:
@@ -64,6 +65,8 @@ class OpenStep:
             self._split(run, failure)
             self._take_back(run.ranks)
             todo = self._added
+        unread = self.state.unread  # of batches that were done again the last one alone is new
+        self.state.unread = unread[: len(unread) - len(todo) + 1] + self._found
         if last:
             average_gradients(self.net.parameters(), run.ranks)
             self._added = []
@@ -87,16 +90,15 @@ class OpenStep:
         _release(ranks.device)
 
     def _do(self, run: Run, work: Work, todo: Sequence[_Added]) -> str:
-        """Do batches and keep their losses; gives what ran out of memory, or "".
+        """Do batches and note their losses; gives what ran out of memory, or "".
 
         Of a pass that failed nothing is held any more where it returns.
         """
         alone = run.ranks.world == 1
-        first, sent, failure = todo[0].iteration, [], ""
+        sent, failure = [], ""
         try:
             with nullcontext([]) if alone else counted() as sent:
-                found = [BatchLoss(a.iteration, self._in_parts(work, a), a.batch["name"]) for a in todo]
-            self.state.unread = [before for before in self.state.unread if before.iteration < first] + found
+                self._found = [BatchLoss(a.iteration, self._in_parts(work, a), a.batch["name"]) for a in todo]
         except (RuntimeError, MemoryError) as error:
             # A compiler may have put sums into its graphs, where nobody counts them.
             if not is_out_of_memory(error) or (run.cfg.TRAIN.COMPILE and not alone):

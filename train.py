@@ -218,10 +218,10 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     for batch in log.progress(loader, mode):
         predictions = predictor(batch["image"], extras=writers.extras)
         notes.update(prediction.note for prediction in predictions if prediction.note)
-        for item in sinks.items(batch, predictions):
-            if item.label is not None:
-                item.counts = confusion.update(item.prediction.classes, item.label).cpu().numpy()
-            writers.add(item)
+        items = [*sinks.items(batch, predictions)]
+        for item in items:
+            item.counts = None if item.label is None else confusion.update(item.prediction.classes, item.label)
+        writers.add_batch(items)
     confusion.reduce(ranks)
     found, seen = writers.results(ranks), loader.seen(ranks)
     for line in (*found.lines, *(seen.lines if cfg.EVAL.MODE else ())):

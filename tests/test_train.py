@@ -9,7 +9,7 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,7 @@ from scripts.convert_checkpoint import main as convert_checkpoint
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
-
-@pytest.fixture(autouse=True)
-def signals_restored() -> Iterator[None]:
-    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_restored")
 
 
 def test_training_writes_what_people_look_for(trained: list[str]) -> None:

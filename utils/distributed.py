@@ -172,7 +172,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         x = input.float() if input.dtype in (torch.half, torch.bfloat16) else input
-        count = x.new_tensor([x.numel() / x.shape[1]])
+        count = x.new_full((1,), x.numel() / x.shape[1])  # no copy from the host, which would wait
         # Centered on the running mean, E[x^2] - E[x]^2 does not cancel; the shift is equal on all ranks.
         shift = self.running_mean if self.running_mean is not None else x.new_zeros(x.shape[1])
         centered = x - shift.to(x.dtype).detach().view(1, -1, 1, 1)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from utils.resize import traced
+
 _AT_ONCE = 1 << 21  # elements of a map whose rows `in_rows` takes together on a CPU
 
 
@@ -84,7 +86,7 @@ def in_rows(module: nn.Module, x: Tensor, *others: Tensor, over: bool = False) -
     the result, of C channels, is written over `x`.
     """
     n, channels, height, width = x.shape
-    if module.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if module.training or torch.is_grad_enabled() or traced():
         return module(x, *others)
     at_once = _AT_ONCE if x.device.type == "cpu" else _AT_ONCE << 3  # a GPU waits for small kernels to be launched
     step = max(1, at_once // (n * channels * width))

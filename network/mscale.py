@@ -18,7 +18,7 @@ from network.families_deeplab import DeepLabPlus
 from network.net import Net
 from utils.amp import upcast_to_float32
 from utils.contracts import Outputs, scale_name
-from utils.resize import at_least_one, composes, resize, resize_by
+from utils.resize import at_least_one, composes, resize, resize_by, traced
 
 
 def fuse(coarse: Tensor, attention: Tensor, fine: Tensor, align_corners: bool = False) -> Tensor:
@@ -130,7 +130,7 @@ class MultiScale(Net):
         Nobody wants them at their input's size, four times the next scale's, which would only be halved again.
         """
         after = self._scales()[1:2]
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or not after or after[0] < 1:
+        if traced() or not after or after[0] < 1:
             return size
         target = [at_least_one(math.floor(side * after[0])) for side in image.shape[-2:]]
         return target if composes(small, size, target, self.align_corners) else size

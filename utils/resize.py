@@ -20,13 +20,18 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Tenso
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=align_corners)
 
 
+def traced() -> bool:
+    """Whether a graph is made of what runs, to be compiled or exported: for maps of other sizes, too."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
 def side_by_side(maps: Sequence[Tensor], align_corners: bool = False) -> Tensor:
     """Maps at the size of the first, behind each other: (N, C_i, h_i, w_i) -> (N, sum of C_i, h_0, w_0).
 
     Without gradients each enlarged map is let go of before the next is made.
     """
     size = maps[0].shape[-2:]
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.is_grad_enabled() or traced():
         return torch.cat([resize(x, size, align_corners) for x in maps], dim=1)
     layout = torch.channels_last if maps[0].stride(1) == 1 else torch.contiguous_format
     shape, place = (len(maps[0]), sum(x.shape[1] for x in maps), *size), 0

@@ -1,0 +1,11 @@
+"""A trained network as a file for other runtimes: `TARGETS` says which there are."""
+
+from __future__ import annotations
+
+from inference.export.deployed import LARGEST, OUTPUTS, SMALLEST, Deployed, check_scores
+from inference.export.order import Calibration, Order, Runner
+from inference.export.probe import first_difference
+from inference.export.targets import TARGETS, Target, check, find
+
+__all__ = ["LARGEST", "OUTPUTS", "SMALLEST", "TARGETS", "Calibration", "Deployed", "Order", "Runner", "Target"]
+__all__ += ["check", "check_scores", "find", "first_difference"]

@@ -1,0 +1,121 @@
+"""Which layer of an exported file is the first that differs: all intermediate values beside torch's own.
+
+The network's graph is given all of its values as outputs, written in the same way as the file, and run once.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from inference.export.deployed import Deployed
+from inference.export.order import Order
+from inference.export.targets import Target
+from network.net import published
+from utils.errors import in_short
+
+# Of the largest value of a layer, what counts as a difference.
+APART = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.25}
+_NOTHING_DONE = (
+    "dropout",
+    "detach",
+    "alias",
+    "clone",
+    "contiguous",
+    "view",
+    "reshape",
+    "permute",
+    "to",
+    "lift_fresh_copy",
+)
+
+
+class Layer(NamedTuple):
+    """A value of the graph: its operator, and the module that it stands in, empty for the outermost."""
+
+    operator: str
+    module: str
+
+    def __str__(self) -> str:
+        return f"{self.module or 'the last steps'} ({self.operator})"
+
+
+def first_difference(target: Target, order: Order, net: torch.nn.Module, folder: Path) -> str:
+    """Say which layer of the file that `order` asks for is the first whose values differ from torch's on its example.
+
+    `net`: whose names layers are called by. `folder`: for the file that is looked at. Where that cannot be run the text
+    says why.
+    """
+    try:
+        graph, layers = opened(order, net)
+        path = folder / f"layers{target.suffix}"
+        names = [f"value_{index}" for index in range(len(layers))]
+        calibration = order.calibration and replace(order.calibration, labeled=())  # all layers, none kept
+        target.write(replace(order, module=graph, path=path, names=names, dims={}, calibration=calibration))
+        found = target.open(path, order.precision)(order.example.numpy())
+    except Exception as error:  # each runtime has errors of its own; what is known already is told all the same
+        return f"which layer it is could not be told ({in_short(error)})"
+    with torch.inference_mode():
+        wanted = in_float32(graph)(order.example)
+    apart = [distance(x, y.numpy()) for x, y in zip(found, wanted, strict=True)]
+    first = next((i for i, error in enumerate(apart) if not error <= APART[order.precision]), None)
+    if first is None:
+        return "no layer differs by itself: it is what the runtime makes of several, or of another input"
+    return f"the first layer that differs is {layers[first]}, by {apart[first]:.1e} of its largest value"
+
+
+def distance(found: np.ndarray, wanted: np.ndarray) -> float:
+    """Give the largest error over the largest value; infinity for another shape."""
+    if found.shape != wanted.shape:
+        return float("inf")
+    largest = max(float(np.abs(wanted).max(initial=0)), 1e-12)
+    return float(np.abs(found.astype(np.float32) - wanted.astype(np.float32)).max(initial=0)) / largest
+
+
+def opened(order: Order, net: torch.nn.Module) -> tuple[GraphModule, list[Layer]]:
+    """Trace the module, with all values that an operator computes as its outputs, in their order; and which they are."""
+    with torch.no_grad():
+        graph = torch.export.export(order.module, (order.example,)).module()
+    assert isinstance(graph, GraphModule)
+    chosen = [node for node in graph.graph.nodes if _computes(node)]
+    (end,) = [node for node in graph.graph.nodes if node.op == "output"]
+    end.args = (tuple(chosen),)
+    graph.graph._codegen = torch.fx.graph.CodeGen()  # the traced one packs its single output
+    graph.recompile()
+    return graph, [_layer(node, net) for node in chosen]
+
+
+def _computes(node: Node) -> bool:
+    value = node.meta.get("val")
+    if node.op != "call_function" or not isinstance(value, Tensor) or node.target is operator.getitem:
+        return False
+    return value.is_floating_point() and _operator(node) not in _NOTHING_DONE
+
+
+def _operator(node: Node) -> str:
+    return str(node.target).split(".")[1] if "." in str(node.target) else str(node.target)
+
+
+def _layer(node: Node, net: torch.nn.Module) -> Layer:
+    stack = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
+    inner = stack[-1].removeprefix("L['self'].").removeprefix("net.") if stack else ""
+    return Layer(_operator(node), published(net, inner) if inner not in ("", "net") else "")
+
+
+def in_float32(graph: GraphModule) -> GraphModule:
+    """Copy a graph whose casts to float16, and weights, are float32: what half precision is compared with."""
+    exact = copy.deepcopy(graph).float()
+    for node in exact.graph.nodes:
+        node.args = tuple(torch.float32 if arg is torch.float16 else arg for arg in node.args)
+        node.kwargs = {key: torch.float32 if arg is torch.float16 else arg for key, arg in node.kwargs.items()}
+    exact.recompile()
+    return exact

@@ -41,20 +41,22 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--int8", action="store_true", help="in int8, as far as the mean IoU stays; see --calibration")
     p.add_argument("--calibration", default="", metavar="DATASET", help="whose training pictures int8 is fitted to")
     p.add_argument("--labeled", default="", metavar="DATASET", help="whose validation pictures the file is scored on")
-    p.add_argument("--images", type=_count, default=16, help="pictures of each of the two [16]")
-    p.add_argument("--max_drop", type=_points, help="points of mean IoU that may be lost [fp32 0.01, fp16 0.1, int8 1]")
+    p.add_argument("--images", type=positive, default=16, help="pictures of each of the two [16]")
+    p.add_argument("--max_drop", type=points, help="points of mean IoU that may be lost [fp32 0.01, fp16 0.1, int8 1]")
     p.add_argument("--image", default="", help="picture to compare on as well")
     return p
 
 
-def _count(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a number from 1 on, as a type for argparse."""
     number = int(text)
     if number < 1:
         raise ValueError
     return number
 
 
-def _points(text: str) -> float:
+def points(text: str) -> float:
+    """Read a number from 0 to 100, as a type for argparse."""
     number = float(text)
     if not 0 <= number <= 100:
         raise ValueError

@@ -5,18 +5,16 @@ Real pictures at three sizes, and labeled ones: largest difference, share of equ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from engine.export.data import Pair, resized
 from evaluation.metrics import ConfusionMatrix
 from inference.export import SMALLEST, Deployed, Runner
-from inference.export.probe import distance
-from inference.passes import evaluating
+from inference.export.compare import classes_of, distance, reference
 from inference.rule import EvalRule
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
@@ -56,20 +54,15 @@ class Gate:
 
     def reference(self, image: np.ndarray) -> list[np.ndarray]:
         """Run the network by torch: a `Runner`."""
-        with evaluating(self.module, self.rule), torch.inference_mode():
-            return [self.module(torch.from_numpy(image)).numpy()]
+        return [reference(self.module, self.rule, image)]
 
     def score(self, run: Runner, pairs: Iterable[Pair]) -> float:
         """Measure the mean IoU of (image, label) pairs, in points."""
         confusion = ConfusionMatrix(self.spec.num_classes, self.spec.ignore_label)
         for image, label in pairs:
             found = run(self.module.input(image, self.rule))[0]
-            confusion.update(self.classes(found)[0].astype(np.uint8), label)
+            confusion.update(classes_of(found)[0].astype(np.uint8), label)
         return 100 * confusion.scores().mean_iu
-
-    def classes(self, output: np.ndarray) -> np.ndarray:
-        """(N, H, W) classes, or (N, K, H, W) scores -> (N, H, W) classes."""
-        return output if self.module.output == "argmax" else output.argmax(1)
 
     def pictures(self, run: Runner, images: dict[str, np.ndarray]) -> Iterator[str]:
         """Compare on {name: picture}; gives a line for each, and raises Missed for one that is too far."""
@@ -77,12 +70,9 @@ class Gate:
         for name, image in images.items():
             given = self.module.input(image, self.rule)
             try:
-                found = run(given)[0]
+                error, same = distance(self.module, self.rule, run, given)
             except Exception as reason:  # each runtime has errors of its own
                 raise UserError(f"the file does not run on {name}, try --size ({in_short(reason)})") from None
-            wanted = self.reference(given)[0]
-            same = float((self.classes(found) == self.classes(wanted)).mean()) if found.shape == wanted.shape else 0.0
-            error = 0.0 if self.module.output == "argmax" else distance(found, wanted)
             seen[name] = {"same": same} | ({} if self.module.output == "argmax" else {"error": error})
             far = "" if self.module.output == "argmax" else f"largest error {error:.1e} of the largest value, "
             text = f"{far}{100 * same:.3f} % of the pixels the same class"
@@ -111,6 +101,3 @@ def three_sizes(images: Sequence[np.ndarray], size: Sequence[int], fixed: bool) 
     shown = [images[i % len(images)] for i in range(3)]
     names = [f"picture {i}, {h}x{w}" for i, (h, w) in enumerate(least, 1)]
     return {name: resized(image, one) for name, image, one in zip(names, shown, least, strict=True)}
-
-
-Say = Callable[[str], None]

@@ -74,10 +74,10 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     passing = gate.Gate(module, rule, trained.spec, limits)
     with _folder(args.out) as folder:
         kept = Job(request, trained, passing, folder, argv).write()
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
         for path in folder.iterdir():
             path.replace(args.out.with_name(path.name))
     _record(request, trained, rule, passing, kept)
-    size = sum(path.stat().st_size for path in (args.out, args.out.with_suffix(".bin")) if path.exists()) / 1e6
     print(f"{args.out}: {trained.cfg.MODEL.ARCH}, {len(trained.spec.classes)} classes, {size:.1f} MB")
 
 
@@ -103,11 +103,8 @@ class Job:
             except gate.Missed as missed:
                 image = self._input(missed.image)
                 order = replace(order, example=torch.from_numpy(image))
-                with evaluating(self.passing.module, self.passing.rule):
-                    layer = export.first_difference(self.request.target, order, self.passing.module.net, self.folder)
+                layer = export.first_difference(self.request.target, order, self.passing.module.net, self.folder)
                 raise UserError(f"{missed}: nothing was written; {layer}") from None
-        for path in self.folder.glob("layers*"):
-            path.unlink()
         return kept
 
     def _compare(self, path: Path, pictures: data.Pictures, reference: float) -> None:
@@ -128,16 +125,10 @@ class Job:
             inputs = [self._input(image) for image in self._calibrating().images]
             score, drop = self.passing.score, self.passing.limits.drop
             calibration = export.Calibration(inputs, pictures.pairs, score, reference, drop)
-        halved = request.precision == "fp16" and request.target.half_graph
-        return export.Order(
-            module.halved(self.passing.rule).eval() if halved else module,
-            module.example(request.size, 2 if request.target.any_count else 1),
-            self.folder / request.args.out.name,
-            request.precision,
-            module.dims(request.fixed) if request.target.any_count else {},
-            (export.OUTPUTS[module.output],),
-            facts(request, self.trained, self.passing.rule),
-            calibration,
+        path, rule = self.folder / request.args.out.name, self.passing.rule
+        about = facts(request, self.trained, rule)
+        return export.order_of(
+            request.target, module, rule, request.size, path, request.fixed, about, request.precision, calibration
         )
 
     def _labeled(self) -> data.Pictures:
@@ -207,7 +198,8 @@ def _record(request: Request, trained: Trained, rule: EvalRule, passing: gate.Ga
     about: dict[str, Any] = facts(request, trained, rule)
     about |= {name: json.loads(about[name]) for name in ("mean", "std", "classes", "palette", "size")}
     limits = {name: value for name, value in passing.limits._asdict().items() if np.isfinite(value)}
-    packages = {name: version(name) for name in ("torch", *request.target.packages.values()) if name != "nncf"}
+    used = [name for name in request.target.packages.values() if name != "nncf" or request.precision == "int8"]
+    packages = {name: version(name) for name in ("torch", *used)}
     about |= {"in_float": [*kept], "proof": passing.proof, "limits": limits, "versions": packages}
     out = request.args.out
     write_file(out.with_name(f"{out.name}.json"), f"{json.dumps(about, indent=1)}\n".encode())
@@ -216,8 +208,8 @@ def _record(request: Request, trained: Trained, rule: EvalRule, passing: gate.Ga
 def _rule(trained: Trained) -> EvalRule:
     """Give the rule of the network's evaluation; UserError where it does more than one pass."""
     rule, options = inference.eval_rule(trained.cfg), trained.cfg.EVAL
-    around = rule.scales != (1.0,) or rule.short_edge_sizes or options.INFERENCE_MODE or options.FIXED_ASPP_POOL
-    if around or len(rule.flips) > 1:
+    scaled = rule.scales != (1.0,) or rule.short_edge_sizes or rule.base_long_edge
+    if scaled or options.INFERENCE_MODE or options.FIXED_ASPP_POOL or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     return rule
 

@@ -34,11 +34,13 @@ def write(order: Order) -> list[str]:
 
 
 def name_nodes(model: Any) -> None:
-    """Call each node of an ONNX program by its layer: "net.backbone.conv1/conv2d"."""
+    """Call each node of an ONNX program by its layer: "net.backbone.conv1/Conv"."""
     seen: Counter[str] = Counter()
     for node in model.graph:
         scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
         layer = next((scope for scope in reversed(scopes[:-1]) if scope), "")
+        weights = [value.name for value in node.inputs[1:2] if value and value.name.endswith(".weight")]
+        layer = weights[0].removesuffix(".weight") if weights else layer  # a convolution may have taken a norm in
         name = f"{layer}/{node.op_type}"
         seen[name] += 1
         node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"

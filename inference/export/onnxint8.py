@@ -5,6 +5,7 @@ Weights are int8 by channel, activations uint8; an operator is quantized by node
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def quantize(order: Order, symmetric: bool = False) -> list[str]:
     assert given is not None
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.onnx"
-        _fuse(order.path, source)
+        shutil.copyfile(order.path, source)  # its batch norms are part of convolutions already
         kept: list[str] = []
         ranked: list[str] = []
         while True:
@@ -45,20 +46,13 @@ def quantize(order: Order, symmetric: bool = False) -> list[str]:
             kept = ranked[: max(1, 2 * len(kept))]
 
 
-def _fuse(path: Path, target: Path) -> None:
-    """Join batch norms and convolutions, as the runtime would: else their values between are rounded as well."""
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    with quiet():
-        quant_pre_process(str(path), str(target), skip_symbolic_shape=True)
-
-
 def _write(source: Path, target: Path, given: Calibration, kept: Sequence[str], symmetric: bool) -> None:
     from onnxruntime import quantization
 
     with quiet():
         quantization.quantize_static(
-            str(source), str(target), cast(Any, _Reader(given.inputs)), op_types_to_quantize=[*OPERATORS], per_channel=True,
+            str(source), str(target), cast(Any, _Reader(given.inputs)),
+            op_types_to_quantize=[*OPERATORS], per_channel=True,
             reduce_range=not symmetric,  # processors without VNNI add pairs of products in 16 bits
             activation_type=quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8, nodes_to_exclude=[*kept],
@@ -99,11 +93,11 @@ def _signal_to_noise(source: Path, quantized: Path, inputs: Sequence[np.ndarray]
     with quiet():
         try:
             debug.modify_model_output_intermediate_tensors(str(quantized), str(shown))
-            rounded = debug.create_activation_matching(
-                debug.collect_activations(str(shown), cast(Any, _Reader(inputs)))
-            )
+            seen = debug.collect_activations(str(shown), cast(Any, _Reader(inputs)))
         finally:
             shown.unlink(missing_ok=True)
-        errors = debug.compute_activation_error(rounded)
+        activations = debug.create_activation_matching(seen)
         weights = debug.compute_weight_error(debug.create_weight_matching(str(source), str(quantized)))
-    return {name: float(error["qdq_err"]) for name, error in errors.items()} | {n: float(e) for n, e in weights.items()}
+    ratio = debug.compute_signal_to_quantization_noice_ratio
+    found = {name: float(ratio([*both["pre_qdq"]], [*both["post_qdq"]])) for name, both in activations.items()}
+    return found | {name: float(error) for name, error in weights.items()}

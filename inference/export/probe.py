@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from inference.export.deployed import Deployed
+from inference.export.compare import apart
 from inference.export.order import Order
 from inference.export.targets import Target
 from network.net import published
@@ -40,13 +38,13 @@ _NOTHING_DONE = (
 
 
 class Layer(NamedTuple):
-    """A value of the graph: its operator, and the module that it stands in, empty for the outermost."""
+    """A value of the graph: its operator, and the module that it stands in."""
 
     operator: str
     module: str
 
     def __str__(self) -> str:
-        return f"{self.module or 'the last steps'} ({self.operator})"
+        return f"{self.module} ({self.operator})"
 
 
 def first_difference(target: Target, order: Order, net: torch.nn.Module, folder: Path) -> str:
@@ -66,23 +64,15 @@ def first_difference(target: Target, order: Order, net: torch.nn.Module, folder:
         return f"which layer it is could not be told ({in_short(error)})"
     with torch.inference_mode():
         wanted = in_float32(graph)(order.example)
-    apart = [distance(x, y.numpy()) for x, y in zip(found, wanted, strict=True)]
-    first = next((i for i, error in enumerate(apart) if not error <= APART[order.precision]), None)
+    errors = [apart(x, y.numpy()) for x, y in zip(found, wanted, strict=True)]
+    first = next((i for i, error in enumerate(errors) if not error <= APART[order.precision]), None)
     if first is None:
         return "no layer differs by itself: it is what the runtime makes of several, or of another input"
-    return f"the first layer that differs is {layers[first]}, by {apart[first]:.1e} of its largest value"
-
-
-def distance(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Give the largest error over the largest value; infinity for another shape."""
-    if found.shape != wanted.shape:
-        return float("inf")
-    largest = max(float(np.abs(wanted).max(initial=0)), 1e-12)
-    return float(np.abs(found.astype(np.float32) - wanted.astype(np.float32)).max(initial=0)) / largest
+    return f"the first layer that differs is {layers[first]}, by {errors[first]:.1e} of its largest value"
 
 
 def opened(order: Order, net: torch.nn.Module) -> tuple[GraphModule, list[Layer]]:
-    """Trace the module, with all values that an operator computes as its outputs, in their order; and which they are."""
+    """Trace the module, with every value that an operator computes as an output, in their order; and which they are."""
     with torch.no_grad():
         graph = torch.export.export(order.module, (order.example,)).module()
     assert isinstance(graph, GraphModule)
@@ -107,8 +97,9 @@ def _operator(node: Node) -> str:
 
 def _layer(node: Node, net: torch.nn.Module) -> Layer:
     stack = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
-    inner = stack[-1].removeprefix("L['self'].").removeprefix("net.") if stack else ""
-    return Layer(_operator(node), published(net, inner) if inner not in ("", "net") else "")
+    inner = stack[-1].removeprefix("L['self'].") if stack else ""
+    outside = {"": "around the network", "net": "the network's own steps"}
+    return Layer(_operator(node), outside.get(inner) or published(net, inner.removeprefix("net.")))
 
 
 def in_float32(graph: GraphModule) -> GraphModule:

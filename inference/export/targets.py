@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,10 @@ from typing import NamedTuple
 import torch
 
 from inference.export import litertfile, onnxfile, openvinofile, tensorrtfile, torchfile
-from inference.export.order import Order, Runner
+from inference.export.deployed import OUTPUTS, Deployed
+from inference.export.order import Calibration, Order, Runner
+from inference.passes import evaluating
+from inference.rule import EvalRule
 from utils.errors import UserError, nearest
 
 
@@ -95,3 +98,36 @@ def check(target: Target, precision: str, fixed: bool) -> None:
         raise UserError(f"{target.suffix} in {precision} needs {target.packages[lacking]}: pip install {asked}")
     if target.gpu and not torch.cuda.is_available():
         raise UserError(f"{target.suffix} is written and run on an NVIDIA GPU, and there is none here: take .onnx")
+
+
+def order_of(
+    target: Target,
+    module: Deployed,
+    rule: EvalRule,
+    size: Sequence[int],
+    path: Path,
+    fixed: bool,
+    facts: Mapping[str, str],
+    precision: str = "fp32",
+    calibration: Calibration | None = None,
+) -> Order:
+    """Make the order for a network as it is deployed, with an example of `size` (H, W), which is `fixed` or not."""
+    traced = module.halved(rule) if precision == "fp16" and target.half_graph else module
+    example = module.example(size, 2 if target.any_count else 1)
+    dims = module.dims(fixed) if target.any_count else {}
+    return Order(traced.eval(), example, path, precision, dims, (OUTPUTS[module.output],), facts, calibration)
+
+
+def save(
+    module: Deployed, rule: EvalRule, size: Sequence[int], path: Path, fixed: bool, facts: Mapping[str, str]
+) -> None:
+    """Write `path` in float32 for the first target of its suffix, with `facts` in it; UserError as `find`, `check`."""
+    target = find(path)
+    check(target, "fp32", fixed)
+    with evaluating(module, rule):
+        target.write(order_of(target, module, rule, size, path, fixed, facts))
+
+
+def runner(path: Path) -> Runner:
+    """Open a file in float32 by the first target of its suffix."""
+    return find(path).open(path, "fp32")

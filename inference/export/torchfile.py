@@ -33,7 +33,9 @@ def write_compiled(order: Order) -> list[str]:
     return []
 
 
-def _runner(call: Callable[[torch.Tensor], Any]) -> Runner:
+def runner_of(call: Callable[[torch.Tensor], Any]) -> Runner:
+    """Make a runner of a callable of tensors."""
+
     def run(image: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
             found = call(torch.from_numpy(image))
@@ -44,14 +46,14 @@ def _runner(call: Callable[[torch.Tensor], Any]) -> Runner:
 
 def open_eager(path: Path, precision: str) -> Runner:
     """Run a program operator by operator."""
-    return _runner(torch.export.load(str(path)).module())
+    return runner_of(torch.export.load(str(path)).module())
 
 
 def open_compiled(path: Path, precision: str) -> Runner:
     """Run a program through torch.compile."""
-    return _runner(torch.compile(torch.export.load(str(path)).module()))
+    return runner_of(torch.compile(torch.export.load(str(path)).module()))
 
 
 def open_package(path: Path, precision: str) -> Runner:
     """Run a package of AOTInductor."""
-    return _runner(torch._inductor.aoti_load_package(str(path)))
+    return runner_of(torch._inductor.aoti_load_package(str(path)))

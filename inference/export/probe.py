@@ -78,10 +78,16 @@ def opened(order: Order, net: torch.nn.Module) -> tuple[GraphModule, list[Layer]
     assert isinstance(graph, GraphModule)
     chosen = [node for node in graph.graph.nodes if _computes(node)]
     (end,) = [node for node in graph.graph.nodes if node.op == "output"]
-    end.args = (tuple(chosen),)
+    end.args = (tuple(_copied(graph, node) for node in chosen),)
     graph.graph._codegen = torch.fx.graph.CodeGen()  # the traced one packs its single output
     graph.recompile()
     return graph, [_layer(node, net) for node in chosen]
+
+
+def _copied(graph: GraphModule, node: Node) -> Node:
+    """Copy a value as soon as it is there: a later operator may work in place."""
+    with graph.graph.inserting_after(node):
+        return graph.graph.call_function(torch.ops.aten.clone.default, (node,))
 
 
 def _computes(node: Node) -> bool:

@@ -9,8 +9,7 @@ import pytest
 import torch
 from exported import RULE, deployed
 
-from datasets import DATASETS, toy
-from engine.export import data
+from datasets import DATASETS
 from engine.export.gate import LIMITS, Gate, Missed, three_sizes
 from utils.errors import UserError
 
@@ -107,20 +106,6 @@ def test_three_sizes_are_within_what_a_file_takes() -> None:
     shown = three_sizes(PICTURES, (64, 64), fixed=False)
     assert [image.shape[:2] for image in shown.values()] == [(64, 64), (64, 96), (80, 80)]
     assert {image.shape[:2] for image in three_sizes(PICTURES, (64, 96), fixed=True).values()} == {(64, 96)}
-
-
-def test_labels_are_resized_without_new_values() -> None:
-    label = np.array([[0, 255], [18, 3]], np.uint8).repeat(30, 0).repeat(45, 1)
-    small = data.Pictures("x", [PICTURES[0]], [label]).of_size((64, 96))
-    assert small.images[0].shape == (64, 96, 3) and {*np.unique(small.labels[0])} == {0, 3, 18, 255}
-
-
-def test_scenes_have_labels_for_networks_of_their_classes_alone() -> None:
-    found = data.scenes(SPEC, 1, "val")
-    assert found.images[0].shape == (256, 512, 3) and found.labels[0].shape == (256, 512)
-    assert {*np.unique(found.labels[0])} <= {*range(19), 255} and len(found.pairs) == 1
-    assert np.array_equal(toy.drawn(1, "val")[0][0], found.images[0])
-    assert data.scenes(DATASETS["camvid"].spec, 1, "val").pairs == []
 
 
 def test_raw_and_normalized_input_are_the_same_picture() -> None:

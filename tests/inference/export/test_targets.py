@@ -28,6 +28,7 @@ ROWS = [
     for name, target in TARGETS.items()
     for precision in target.precisions
 ]
+LAYERS = ("first", "second", "last")
 FAR = {"fp32": (1e-4, 0.999), "fp16": (0.02, 0.98), "int8": (0.1, 0.9)}
 
 
@@ -47,7 +48,7 @@ def test_a_file_gives_what_the_network_gives(name: str, precision: str, tmp_path
         target, module, RULE, (64, 96), path, not target.any_size, {"arch": "three"}, precision, calibration
     )
     kept = target.write(order)
-    assert kept == (["net.first/Conv"] if (name, precision) == ("onnxruntime", "int8") else [])
+    assert len(kept) == ((name, precision) == ("onnxruntime", "int8")) and {*kept} <= {f"net.{x}/Conv" for x in LAYERS}
     run = target.open(path, precision)
     image = module.example((80, 100) if target.any_size else (64, 96), 3 if target.any_count else 1, 5).numpy()
     error, same = export.distance(module, RULE, run, image)

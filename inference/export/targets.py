@@ -97,7 +97,7 @@ def check(target: Target, precision: str, fixed: bool) -> None:
         asked = " ".join(target.packages[module] for module in needed)
         raise UserError(f"{target.suffix} in {precision} needs {target.packages[lacking]}: pip install {asked}")
     if target.gpu and not torch.cuda.is_available():
-        raise UserError(f"{target.suffix} is written and run on an NVIDIA GPU, and there is none here: take .onnx")
+        raise UserError(f"{target.suffix} is written and run on a GPU of CUDA, and there is none here: take .onnx")
 
 
 def order_of(

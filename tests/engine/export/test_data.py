@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-import config
 from datasets import DATASETS, toy
 from engine.export import data
 from utils.errors import UserError
@@ -21,7 +20,7 @@ ARGV = ["--arch", "basic.HRNet"]
 
 def trained(name: str = "cityscapes") -> Any:
     """What is read of a trained network here: its options and its classes."""
-    return SimpleNamespace(cfg=config.load(ARGV), metadata={}, spec=DATASETS[name].spec)
+    return SimpleNamespace(cfg=SimpleNamespace(SNAPSHOT="net.pth"), metadata={}, spec=DATASETS[name].spec)
 
 
 def test_labeled_pictures_of_a_data_set_are_spread_over_its_split(tiny_scenes: Path) -> None:

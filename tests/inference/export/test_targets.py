@@ -80,7 +80,7 @@ def test_the_first_of_a_suffix_is_taken() -> None:
         ("eager", "int8", True, r"\.pt2 has no int8: it has fp32, fp16"),
         ("eager", "fp32", False, r"a \.pt2 file takes images of one size: add --size height,width"),
         ("openvino", "int8", True, "needs nncf: pip install onnx onnxscript onnxruntime openvino nncf"),
-        ("tensorrt", "fp16", False, "written and run on an NVIDIA GPU"),
+        ("tensorrt", "fp16", False, "written and run on a GPU of CUDA"),
     ],
 )
 def test_what_a_target_has_not(

@@ -60,11 +60,11 @@ def first_difference(target: Target, order: Order, net: torch.nn.Module, folder:
         calibration = order.calibration and replace(order.calibration, labeled=())  # all layers, none kept
         target.write(replace(order, module=graph, path=path, names=names, dims={}, calibration=calibration))
         found = target.open(path, order.precision)(order.example.numpy())
+        with torch.inference_mode():
+            wanted = in_float32(graph)(order.example)
+        errors = [apart(x, y.numpy()) for x, y in zip(found, wanted, strict=True)]
     except Exception as error:  # each runtime has errors of its own; what is known already is told all the same
         return f"which layer it is could not be told ({in_short(error)})"
-    with torch.inference_mode():
-        wanted = in_float32(graph)(order.example)
-    errors = [apart(x, y.numpy()) for x, y in zip(found, wanted, strict=True)]
     first = next((i for i, error in enumerate(errors) if not error <= APART[order.precision]), None)
     if first is None:
         return "no layer differs by itself: it is what the runtime makes of several, or of another input"

@@ -39,7 +39,7 @@ from evaluation import sinks
 from evaluation.metrics import ConfusionMatrix
 from network.summary import summary
 from network.weights import metadata
-from utils import distributed
+from utils import amp, distributed
 from utils.cli import exit_code, start
 from utils.contracts import Batch
 from utils.errors import LoadingError, MemoryShortageError, UserError
@@ -157,21 +157,14 @@ def optimizer_step(run: Run, trainer: Trainer, lr: float) -> None:
     """Clip, step, follow with the moving average, zero. What is not finite is left out, on all ranks alike."""
     state, scaler, finite = trainer.state, run.precision.scaler, trainer.guard.take()
     loss.optimizer.set_rate(state.optimizer, lr, state.epoch + 1)
-    if not scaler.is_enabled():
-        norm = clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP or math.inf)
-        finite &= norm.isfinite()
-        loss.optimizer.step_if(state.optimizer, finite)
-    elif finite:
-        # This waits for the device, as the scaler's own step does unless the optimizer is fused: the scaler lowers its
-        # scale where gradients are infinite, and cannot be told of a loss that must not make it do so.
-        if run.cfg.TRAIN.GRAD_CLIP:
-            scaler.unscale_(state.optimizer)
-            clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP)
-        scaler.step(state.optimizer)
-        scaler.update()
-    state.step += finite
+    if scaler.is_enabled():
+        scaler.unscale_(state.optimizer)
+    taken = finite & clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP or math.inf).isfinite()
+    loss.optimizer.step_if(state.optimizer, taken)
+    amp.update_if(scaler, finite)
+    state.step += taken
     if state.ema:
-        state.ema.update(state.net, finite)
+        state.ema.update(state.net, taken)
     state.optimizer.zero_grad(set_to_none=True)
 
 
@@ -225,10 +218,10 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
     for batch in log.progress(loader, mode):
         predictions = predictor(batch["image"], extras=writers.extras)
         notes.update(prediction.note for prediction in predictions if prediction.note)
-        for item in sinks.items(batch, predictions):
-            if item.label is not None:
-                item.counts = confusion.update(item.prediction.classes, item.label).cpu().numpy()
-            writers.add(item)
+        items = [*sinks.items(batch, predictions)]
+        for item in items:
+            item.counts = None if item.label is None else confusion.update(item.prediction.classes, item.label)
+        writers.add_batch(items)
     confusion.reduce(ranks)
     found, seen = writers.results(ranks), loader.seen(ranks)
     for line in (*found.lines, *(seen.lines if cfg.EVAL.MODE else ())):

@@ -21,28 +21,30 @@ from utils.errors import UserError
 class FiniteGuard:
     """Finds losses that are not finite on the device, so that the host need not wait for their values.
 
-    A forward pass moves the running statistics of `net` even where its step is then left out: they are put back.
+    A forward pass moves the running statistics of `net` even where its step is then left out: they are put back. They
+    are many and small, so that all of a type are copied at once, into one tensor that stays.
     """
 
     def __init__(self, net: nn.Module) -> None:
         buffers = list(net.buffers())
-        self._groups = [[b for b in buffers if b.dtype == kind] for kind in dict.fromkeys(b.dtype for b in buffers)]
-        self._kept: list[Tensor] = []
+        kinds = dict.fromkeys((b.dtype, b.device) for b in buffers)
+        self._groups = [_Group([b for b in buffers if (b.dtype, b.device) == kind]) for kind in kinds]
         self._finite: list[Tensor] = []
 
     @torch.no_grad()
     def keep(self) -> None:
         """Remember the running statistics from before a forward pass."""
-        self._kept = [_joined(group) for group in self._groups]
+        for group in self._groups:
+            torch._foreach_copy_(group.kept_parts, group.buffers)
 
     @torch.no_grad()
     def check(self, loss: Tensor) -> None:
         """Note whether the scalar `loss` is finite; where it is not, put the running statistics back."""
         finite = loss.isfinite()
-        for group, kept in zip(self._groups, self._kept, strict=True):
-            parts = torch.where(finite, _joined(group), kept).split([buffer.numel() for buffer in group])
-            for buffer, part in zip(group, parts, strict=True):
-                buffer.copy_(part.view_as(buffer))
+        for group in self._groups:
+            torch._foreach_copy_(group.now_parts, group.buffers)
+            torch.where(finite, group.now, group.kept, out=group.now)
+            torch._foreach_copy_(group.buffers, group.now_parts)
         self._finite.append(finite)
 
     def take(self) -> Tensor:
@@ -51,8 +53,18 @@ class FiniteGuard:
         return finite
 
 
-def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.flatten() for tensor in tensors])
+class _Group:
+    """Buffers of one type, and two flat tensors with room for all of them, each with its parts in their shapes."""
+
+    def __init__(self, buffers: list[Tensor]) -> None:
+        self.buffers = buffers
+        self.kept, self.kept_parts = self._room()
+        self.now, self.now_parts = self._room()
+
+    def _room(self) -> tuple[Tensor, list[Tensor]]:
+        sizes = [buffer.numel() for buffer in self.buffers]
+        flat = self.buffers[0].new_empty(sum(sizes))
+        return flat, [part.view(b.shape) for part, b in zip(flat.split(sizes), self.buffers, strict=True)]
 
 
 class BatchLoss(NamedTuple):

@@ -94,4 +94,6 @@ def wrap_ddp(net: torch.nn.Module, ranks: distributed.DistributedContext) -> tor
     if ranks.world == 1:
         return net
     devices = [ranks.device] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
+    # In training no rank reads running statistics, and those of the main one are taken at the end of an epoch: they are
+    # not sent in every step.
+    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True, broadcast_buffers=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,7 @@ from inference.export.order import Order, Runner, quiet
 
 def write(order: Order) -> list[str]:
     """Write .tflite; fp16: weights are kept in float16 and computed with in float32."""
-    import litert_torch
-
+    litert_torch = import_module("litert_torch")
     with quiet():
         litert_torch.convert(order.module.eval(), (order.example,)).export(str(order.path))
         if order.precision == "fp16":
@@ -28,8 +28,7 @@ def write(order: Order) -> list[str]:
 
 
 def _store_half(path: Path) -> None:
-    from ai_edge_quantizer import quantizer
-
+    quantizer = import_module("ai_edge_quantizer.quantizer")
     recipe = [
         {
             "regex": ".*",
@@ -48,9 +47,7 @@ def _store_half(path: Path) -> None:
 
 def open_file(path: Path, precision: str) -> Runner:
     """Run on the CPU."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path))
+    interpreter = import_module("ai_edge_litert.interpreter").Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
     outputs = [detail["index"] for detail in interpreter.get_output_details()]
 

@@ -93,7 +93,7 @@ def _signal_to_noise(source: Path, quantized: Path, inputs: Sequence[np.ndarray]
     with quiet():
         try:
             debug.modify_model_output_intermediate_tensors(str(quantized), str(shown))
-            seen = debug.collect_activations(str(shown), cast(Any, _Reader(inputs)))
+            seen: Any = debug.collect_activations(str(shown), cast(Any, _Reader(inputs)))
         finally:
             shown.unlink(missing_ok=True)
         activations = debug.create_activation_matching(seen)

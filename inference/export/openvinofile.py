@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,7 @@ def write(order: Order) -> list[str]:
     """Write .xml and .bin with the facts in the .xml; fp16: weights are kept in float16, and the device chooses what it
     computes in. Gives the layers that stay in float in int8.
     """
-    import openvino
-
+    openvino = import_module("openvino")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.onnx"
         onnxfile.write(replace(order, path=source, precision="fp32"))
@@ -41,8 +41,7 @@ def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
     """Quantize by NNCF; with labeled pictures, operators go back to float until the score has lost no more than
     `max_drop`. Gives the model, and the layers that stay in float.
     """
-    import nncf
-
+    nncf = import_module("nncf")
     assert given is not None
     common: dict[str, Any] = {
         "calibration_dataset": nncf.Dataset(given.inputs),
@@ -72,8 +71,7 @@ def in_float(model: Any) -> list[str]:
 
 def open_file(path: Path, precision: str) -> Runner:
     """Run on the CPU, in float32, or float16 where it has that for fp16; by itself it takes bfloat16 where it can."""
-    import openvino
-
+    openvino = import_module("openvino")
     hint = "f16" if precision == "fp16" else "f32"
     return _runner(openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": hint}))
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
+from torch.fx.graph import CodeGen
 
 from inference.export.compare import apart
 from inference.export.order import Order
@@ -79,7 +80,7 @@ def opened(order: Order, net: torch.nn.Module) -> tuple[GraphModule, list[Layer]
     chosen = [node for node in graph.graph.nodes if _computes(node)]
     (end,) = [node for node in graph.graph.nodes if node.op == "output"]
     end.args = (tuple(_copied(graph, node) for node in chosen),)
-    graph.graph._codegen = torch.fx.graph.CodeGen()  # the traced one packs its single output
+    graph.graph._codegen = CodeGen()  # the traced one packs its single output
     graph.recompile()
     return graph, [_layer(node, net) for node in chosen]
 

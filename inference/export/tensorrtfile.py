@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,7 @@ _MOST_AT_ONCE = 8  # images in a profile: memory is planned for so many
 
 def write(order: Order) -> list[str]:
     """Build a plan. Gives the layers that stay in float in int8. UserError for what TensorRT does not read or build."""
-    import tensorrt
-
+    tensorrt = import_module("tensorrt")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "graph.onnx"
         onnxfile.write(replace(order, path=source, precision="fp32"))
@@ -64,8 +64,7 @@ def shapes(order: Order) -> tuple[list[int], list[int], list[int]]:
 
 def open_file(path: Path, precision: str) -> Runner:
     """Run on the first GPU."""
-    import tensorrt
-
+    tensorrt = import_module("tensorrt")
     engine: Any = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR)).deserialize_cuda_engine(path.read_bytes())
     context = engine.create_execution_context()
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]

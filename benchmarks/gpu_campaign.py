@@ -28,7 +28,8 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import measure
-from benchmarks.campaign_stages import STAGES, Bench, Piece
+from benchmarks.campaign_bench import Bench, Piece
+from benchmarks.campaign_stages import STAGES
 from scripts import check_gpu
 from utils.cli import exit_code, place_to_write, start
 from utils.distributed import DistributedContext

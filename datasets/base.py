@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets import kept
 from datasets.files import some_images
 from datasets.itemreader import ItemReader, check_size
+from datasets.kept import Kept
 from datasets.pictures import WHOLE, PictureError
 from datasets.rawpixels import Piece
 from datasets.reading import read_label, require_label
@@ -36,6 +38,7 @@ class Item(NamedTuple):
     `condition`: weather or light that scores are told apart by. `exif_turned`: the image is turned by its EXIF tag,
     since there is no label over the stored pixels, or one over the turned ones. `spec`: what its label's values mean,
     where that is not what the dataset's do. `piece`: the part of the image that this item is.
+    `kept`: the files that hold image and label decoded.
     """
 
     image: str
@@ -50,6 +53,7 @@ class Item(NamedTuple):
     exif_turned: bool = False
     spec: DatasetSpec | None = None
     piece: Piece | None = None
+    kept: Kept | None = None
 
 
 def unlabeled(images: Path) -> list[Item]:
@@ -172,13 +176,21 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Sample:
         index, crop_center, seed, short = as_request(draw)
         item = self.items[index]
-        image, turned = self._reader.image(item)
+        image, turned = self.image(index)
         label = self.label(index)
         check_size(item, image, label)
         sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), crop_center, short)
         sample = self.transform(sample, random.Random(seed))
-        sample.turned = turned
+        sample.image, sample.turned = kept.own(sample.image), turned
+        sample.label = None if sample.label is None else kept.own(sample.label)
         return sample
+
+    def image(self, index: int) -> tuple[np.ndarray, bool]:
+        """Read the (H, W, 3) uint8 RGB of an item, perhaps a map, and whether its file asks for a turn."""
+        item = self.items[index]
+        if item.kept is not None and item.kept.image:
+            return kept.image(item.kept.image, item.image), item.kept.turned
+        return self._reader.image(item)
 
     def file_of(self, index: int) -> str:
         """Name the image of an item."""
@@ -189,6 +201,8 @@ class SegmentationDataset(Dataset):
         item = self.items[index]
         if item.label is None:
             return None
+        if item.kept is not None and item.kept.label:
+            return kept.label(item.kept.label, item.label)
         label = self._reader.label(item)
         if self.filter_pseudo_labels is not None and item.pseudo_label:
             place = item.pseudo_label_confidence

@@ -212,7 +212,8 @@ def test_halves_of_a_killed_process_do_no_harm(tmp_path: Path) -> None:
     old, new = home / f"{name}.0a0a0a0a.part", home / f"{name}.0b0b0b0b.part"
     for part in (old, new):
         part.write_bytes(b"half")
-    os.utime(old, (time.time() - 2 * 3600,) * 2)
+    long_ago = time.time() - 2 * 3600
+    os.utime(old, (long_ago, long_ago))
     (home / name).unlink()
     assert same(keep(data, str(home), RANKS), data) and (home / name).is_file()
     assert new.exists() and not old.exists()  # the new one may be another machine's

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from datasets.decoding import decode, decode_rgb
+from utils.contracts import Sample
 from utils.errors import UserError, in_short
 
 RAW, PACKED = ".npy", ".png"
@@ -48,6 +49,9 @@ def _read(file: str, of: str, dimensions: int) -> np.ndarray:
     return values
 
 
-def own(values: np.ndarray) -> np.ndarray:
-    """Give values that may be written: a copy of what is still a map."""
-    return values if values.flags.writeable else values.copy()
+def own(sample: Sample) -> None:
+    """Copy what is still a map in a sample, which may be written then."""
+    if not sample.image.flags.writeable:
+        sample.image = sample.image.copy()
+    if sample.label is not None and not sample.label.flags.writeable:
+        sample.label = sample.label.copy()

@@ -289,7 +289,9 @@ def test_nothing_is_kept_of_a_folder_or_without_being_asked(
     assert keep(data, "", RANKS) is data
     pictures, home = tmp_path / "pictures", tmp_path / "kept"
     write_image(pictures / "a.png", RNG.integers(0, 256, (24, 40, 3), np.uint8))
-    flags = ("--set_cityscapes_root", cityscapes_root, "--eval", "folder", "--eval_folder", pictures)
-    loader = datasets.build_val(make_cfg(*flags, "--cache_decoded", home), RANKS, "folder")
+    cfg = make_cfg("--set_cityscapes_root", cityscapes_root, "--cache_decoded", home).clone()
+    cfg.defrost()
+    cfg.EVAL.FOLDER = str(pictures)
+    loader = datasets.build_val(cfg, RANKS, "folder")
     assert loader.dataset.items[0].kept is None and not home.exists()
     assert any("--cache_decoded" in note for note in loader.dataset.notes)

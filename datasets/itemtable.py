@@ -15,11 +15,12 @@ from typing import Any, overload
 import numpy as np
 
 from datasets.base import Item
+from datasets.kept import Kept
 
 _BLOCK = 64  # items that are packed, and read, together
-# Fields that differ from item to item, two more of which stand between; what follows these is mostly alike, and kept
-# once.
-_TEXTS, _REST = slice(0, 3), slice(6, None)
+# Fields that differ from item to item, two more of which stand between, and `kept` at the end; the others are mostly
+# alike, and each combination is there once.
+_TEXTS, _REST = slice(0, 3), slice(6, -1)
 
 
 class ItemTable(Sequence[Item]):
@@ -46,7 +47,7 @@ class ItemTable(Sequence[Item]):
                 kind = number.setdefault(_kind(item), len(common))
                 if kind == len(common):
                     common.append((item.train_ids, *item[_REST]))
-                rows.append((*item[_TEXTS], item.pseudo_label_confidence, item.coarse_label, kind))
+                rows.append((*item[_TEXTS], item.pseudo_label_confidence, item.coarse_label, item.kept, kind))
             data += zlib.compress(json.dumps([*zip(*rows, strict=True)], separators=(",", ":")).encode(), 1)
             ends.append(len(data))
             labeled += bytes(item.label is not None for item in block)
@@ -93,9 +94,11 @@ class ItemTable(Sequence[Item]):
     def _unpacked(self, block: int) -> list[Item]:
         packed = memoryview(self._data)[self._ends[block] : self._ends[block + 1]]
         found = []
-        for *texts, confidence, coarse, kind in zip(*json.loads(zlib.decompress(packed)), strict=True):
+        columns = json.loads(zlib.decompress(packed))
+        for image, label, name, confidence, coarse, kept, kind in zip(*columns, strict=True):
             train_ids, *rest = self._common[kind]
-            found.append(Item(*texts, train_ids, confidence, coarse, *rest))
+            kept = Kept(*kept) if kept else None
+            found.append(Item._make((image, label, name, train_ids, confidence, coarse, *rest, kept)))
         return found
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from datasets import classfile, labelids, odgt
 from datasets.base import Item, Split
@@ -88,13 +89,14 @@ def _rows(path: str, lines: Iterable[str], root: Path, labeled: bool) -> Iterato
         yield number, Item(used[0], used[1] if labeled else None, "")
 
 
-class _Names(NamedTuple):
+@dataclass
+class _Names(Iterable[list[str]]):
     """Offers, for each item, the stem, or the whole path below the root where others have the same one."""
 
     items: Iterable[Item]
     root: str
 
-    def __iter__(self) -> Iterator[list[str]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[list[str]]:
         below = "" if self.root == "." else f"{self.root.removesuffix('/')}/"
         for item in self.items:
             folder, name = os.path.split(item.image.removeprefix(below))

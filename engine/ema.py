@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+_AT_ONCE = 64  # tensors whose differences are held at once
+
 
 class ModelEma:
     """A copy of `net` that follows it: ema = decay * ema + (1 - decay) * net, for parameters and running statistics.
@@ -26,9 +28,32 @@ class ModelEma:
         self.steps += taken
         share = ((1 + self.steps).double() / (10 + self.steps)).clamp(max=self.decay)  # of what it was
         weight = torch.where(taken, 1.0 - share, 0.0)
-        ours, theirs = ([*one.parameters(), *one.buffers()] for one in (self.net, net))
-        for mine, other in zip(ours, theirs, strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(other, weight.to(mine.dtype))
+        pairs = list(zip(_tensors(self.net), _tensors(net), strict=True))
+        for kind in dict.fromkeys(mine.dtype for mine, _ in pairs):
+            mine, theirs = map(list, zip(*(pair for pair in pairs if pair[0].dtype == kind), strict=True))
+            if not kind.is_floating_point:
+                _copy_if(taken, mine, theirs)
+            elif weight.is_cuda:
+                approach(mine, theirs, weight.to(kind))
             else:
-                mine.copy_(torch.where(taken, other, mine))
+                torch._foreach_lerp_(mine, theirs, [weight.to(kind)] * len(mine))
+
+
+def approach(mine: list[Tensor], theirs: list[Tensor], weight: Tensor) -> None:
+    """mine += weight * (theirs - mine), in place: `_foreach_lerp_` has no fused kernel for a weight on the device."""
+    for start in range(0, len(mine), _AT_ONCE):
+        part = mine[start : start + _AT_ONCE]
+        steps = torch._foreach_sub(theirs[start : start + _AT_ONCE], part)
+        torch._foreach_mul_(steps, weight)
+        torch._foreach_add_(part, steps)
+
+
+def _copy_if(taken: Tensor, mine: list[Tensor], theirs: list[Tensor]) -> None:
+    """mine = theirs where the bool scalar `taken` is true, with one choice for all of them."""
+    ours, others = (torch.cat([x.flatten() for x in side]) for side in (mine, theirs))
+    chosen = torch.where(taken, others, ours).split([x.numel() for x in mine])
+    torch._foreach_copy_(mine, [part.view(x.shape) for part, x in zip(chosen, mine, strict=True)])
+
+
+def _tensors(net: nn.Module) -> list[Tensor]:
+    return [*net.parameters(), *net.buffers()]

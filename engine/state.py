@@ -21,28 +21,45 @@ from utils.errors import UserError
 class FiniteGuard:
     """Finds losses that are not finite on the device, so that the host need not wait for their values.
 
-    A forward pass moves the running statistics of `net` even where its step is then left out: they are put back.
+    A forward pass moves the running statistics of `net` even where its step is then left out: they are put back. They
+    are many and small, so that all of a type are copied at once, into one tensor that stays.
     """
 
     def __init__(self, net: nn.Module) -> None:
         buffers = list(net.buffers())
-        self._groups = [[b for b in buffers if b.dtype == kind] for kind in dict.fromkeys(b.dtype for b in buffers)]
-        self._kept: list[Tensor] = []
+        kinds = dict.fromkeys((b.dtype, b.device) for b in buffers)
+        self._groups = [_Group([b for b in buffers if (b.dtype, b.device) == kind]) for kind in kinds]
         self._finite: list[Tensor] = []
+
+    @torch.no_grad()
+    def copy(self) -> list[Tensor]:
+        """Give the running statistics as they are."""
+        for group in self._groups:
+            torch._foreach_copy_(group.now_parts, group.buffers)
+        return [group.now.clone() for group in self._groups]
+
+    @torch.no_grad()
+    def begin_again(self, copied: Sequence[Tensor]) -> None:
+        """Put back what `copy` gave, and forget the losses since the last `take`."""
+        for group, flat in zip(self._groups, copied, strict=True):
+            group.now.copy_(flat)
+            torch._foreach_copy_(group.buffers, group.now_parts)
+        self._finite = []
 
     @torch.no_grad()
     def keep(self) -> None:
         """Remember the running statistics from before a forward pass."""
-        self._kept = [_joined(group) for group in self._groups]
+        for group in self._groups:
+            torch._foreach_copy_(group.kept_parts, group.buffers)
 
     @torch.no_grad()
     def check(self, loss: Tensor) -> None:
         """Note whether the scalar `loss` is finite; where it is not, put the running statistics back."""
         finite = loss.isfinite()
-        for group, kept in zip(self._groups, self._kept, strict=True):
-            parts = torch.where(finite, _joined(group), kept).split([buffer.numel() for buffer in group])
-            for buffer, part in zip(group, parts, strict=True):
-                buffer.copy_(part.view_as(buffer))
+        for group in self._groups:
+            torch._foreach_copy_(group.now_parts, group.buffers)
+            torch.where(finite, group.now, group.kept, out=group.now)
+            torch._foreach_copy_(group.buffers, group.now_parts)
         self._finite.append(finite)
 
     def take(self) -> Tensor:
@@ -51,8 +68,18 @@ class FiniteGuard:
         return finite
 
 
-def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.flatten() for tensor in tensors])
+class _Group:
+    """Buffers of one type, and two flat tensors with room for all of them, each with its parts in their shapes."""
+
+    def __init__(self, buffers: list[Tensor]) -> None:
+        self.buffers = buffers
+        self.kept, self.kept_parts = self._room()
+        self.now, self.now_parts = self._room()
+
+    def _room(self) -> tuple[Tensor, list[Tensor]]:
+        sizes = [buffer.numel() for buffer in self.buffers]
+        flat = self.buffers[0].new_empty(sum(sizes))
+        return flat, [part.view(b.shape) for part, b in zip(flat.split(sizes), self.buffers, strict=True)]
 
 
 class BatchLoss(NamedTuple):
@@ -116,7 +143,8 @@ class Spent:
 class TrainState:
     """Network, optimizer and counters. `epoch` is the last finished one (-1: none), `iteration` the batches done in
     the epoch after it, `step` the optimizer steps of the run, counted on the device; `loss_sum` is the sum over the
-    epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet."""
+    epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet. `parts`:
+    in how many a batch is done, since memory has run out."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -130,6 +158,7 @@ class TrainState:
     bad_steps: int = 0  # in a row, without a finite loss
     unread: list[BatchLoss] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
+    parts: int = 1
     _settled: int = 0
 
     def __post_init__(self) -> None:
@@ -171,6 +200,7 @@ class TrainState:
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
             "bad_steps": self.bad_steps,
+            "parts": self.parts,
             "spent": self.spent.record(),
             "world": ranks.world,
             **facts,
@@ -207,6 +237,9 @@ class TrainState:
         self.step.fill_(state["step"])
         self.loss_sum, self.loss_count, self.bad_steps = state["loss_sum"], state["loss_count"], state["bad_steps"]
         self.spent.resume(state.get("spent", {}))
+        self.parts = state.get("parts", 1)
+        if self.parts > 1:
+            remark += f"; memory has run out before: batches are done in {self.parts} parts"
         # With another number of processes there is no state for the new ones: they keep their seeded start.
         if ranks.rank < len(state["rng"]):
             checkpoint.set_random_state(state["rng"][ranks.rank], ranks.device)

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 import config
 import datasets
 import loss
 import network
+from datasets import decoding
 from datasets.base import listed
 from engine import agree, budget, preflight, restore, runfolder, teacher
 from engine.budget import Budget
 from engine.ema import ModelEma
 from engine.session import Run, Start, to_device
 from engine.state import FiniteGuard, TrainState
+from engine.survival import OpenStep, survive_step
 from utils import distributed, heap
 from utils.normalization import Normalization
 
 
 @dataclass
 class Trainer:
-    """The moving parts of training; `forward` is the network as it is called: wrapped where distributed."""
+    """The moving parts of training; `forward` is the network as it is called: beside its teacher if it has one."""
 
     state: TrainState
     net: network.Net
@@ -36,6 +37,10 @@ class Trainer:
     normalize: Normalization
     guard: FiniteGuard
     budget: Budget
+    open_step: OpenStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open_step = OpenStep(self.net, self.state, self.guard, self.criterion)
 
 
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
@@ -70,14 +75,16 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.compile_parts(net))
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
-    for line in datasets.audit_labels(cfg, ranks, loader):
+    for line in (*datasets.audit_labels(cfg, ranks, loader), decoding.note()):
         log.once(line)
     left = budget.build(run, state, len(loader), start.resumes)
     criterion = loss.build(cfg, ranks)
     lr = loss.schedule.rate_function(cfg, left.progress if left.limit else None)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
-    forward, guard = wrap_ddp(teacher.beside(run, net), ranks), FiniteGuard(net)
-    return Trainer(state, net, forward, criterion, lr, loader, normalize, guard, left)
+    ranks.broadcast_module(net, weights=True)
+    survive_step(optimizer)
+    forward = teacher.beside(run, net)
+    return Trainer(state, net, forward, criterion, lr, loader, normalize, FiniteGuard(net), left)
 
 
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
@@ -87,11 +94,3 @@ def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
         note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * steps_per_epoch + state.iteration)
         if note:
             run.log.line(note)
-
-
-def wrap_ddp(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
-    """Wrap the network as training calls it."""
-    if ranks.world == 1:
-        return net
-    devices = [ranks.device] if ranks.device.type == "cuda" else None
-    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)

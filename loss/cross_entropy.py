@@ -34,7 +34,7 @@ class CrossEntropy(PixelLoss):
         losses = pixel_losses(logits, label, valid)
         if not self.weight:
             return masked_mean(losses, self.ranks.sum(valid.sum()), self.ranks)
-        weight = pixel_weights(self.weight, label, valid, losses.dtype)
+        weight = pixel_weights(self.per_class(self.weight, losses), label, valid)
         total = self.ranks.sum(weight.sum())
         return (losses * weight).sum() * self.ranks.world / total.clamp(min=torch.finfo(total.dtype).tiny)
 
@@ -91,8 +91,8 @@ class BootstrappedCrossEntropy(PixelLoss):
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
-        valid = self.valid(label)
-        weight = upcast_to_float32(logits.new_tensor(self.weight)) if self.weight else None
+        valid, logits = self.valid(label), upcast_to_float32(logits)
+        weight = self.per_class(self.weight, logits) if self.weight else None
         losses = pixel_losses(logits, label, valid, weight).flatten(1)  # (N, HW)
         largest = losses.topk(min(self.min_pixels, losses.shape[1])).values.mean(1)
         hard = losses > self.threshold
@@ -125,7 +125,7 @@ class HardPixelCrossEntropy(PixelLoss):
         count = self.ranks.sum(kept.sum())
         self.skip((count == 0) * self.ranks.is_main)
         if self.weight:
-            losses = losses * pixel_weights(self.weight, label, valid, losses.dtype)
+            losses = losses * pixel_weights(self.per_class(self.weight, losses), label, valid)
         return masked_mean(torch.where(kept, losses, 0.0), count, self.ranks)
 
     def _kept(self, logits: Tensor, losses: Tensor, label: Tensor, valid: Tensor) -> Tensor:

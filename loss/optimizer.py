@@ -25,12 +25,17 @@ class Settings:
     weight_decay: float = 0.0
     momentum: float = 0.9  # SGD only
     amsgrad: bool = False  # Adam and AdamW only (Reddi et al., "On the Convergence of Adam and Beyond", ICLR 2018)
+    fused: bool = False  # SGD and Adam: decide on the device whether to step; the last bits of a sum may differ
 
 
 OPTIMIZERS: dict[str, Callable[[Params, Settings], Optimizer]] = {
-    "sgd": lambda p, s: torch.optim.SGD(p, s.lr, momentum=s.momentum, weight_decay=s.weight_decay),
+    "sgd": lambda p, s: torch.optim.SGD(
+        p, s.lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=s.fused or None
+    ),
     # Weight decay is part of the gradient.
-    "adam": lambda p, s: torch.optim.Adam(p, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad),
+    "adam": lambda p, s: torch.optim.Adam(
+        p, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad, fused=s.fused or None
+    ),
     # It is decoupled from the gradient here, and in radam.
     "adamw": lambda p, s: torch.optim.AdamW(p, s.lr, weight_decay=s.weight_decay, amsgrad=s.amsgrad, fused=True),
     # Rectified Adam (Liu et al., arXiv:1908.03265) as its authors' code has it.
@@ -58,7 +63,7 @@ def step_if(optimizer: Optimizer, finite: Tensor) -> None:
     """Take a step where `finite`, a bool scalar on the device, is true, and change nothing where it is false.
 
     A fused optimizer decides on the device, as a GradScaler lets it. Others, and all of them in their first step, which
-    makes their slots, wait for the value.
+    makes their slots, wait for the value: radam, those of apex, and on a CPU, where nothing waits, sgd and adam.
     """
     if optimizer.defaults.get("fused") and optimizer.state:
         optimizer.found_inf = finite.logical_not().float()  # type: ignore[attr-defined]
@@ -75,7 +80,8 @@ def build(cfg: Any, net: nn.Module, layers: Mapping[int, int] | None = None) -> 
     # A recipe may have a decoder's rate for another network.
     decoder = o.LR_DECODER / o.LR if head.decoder and o.LR_DECODER else 1.0
     grouping = Grouping(o.WEIGHT_DECAY, decoder, o.TRUNK_LR_MULT, o.LAYER_DECAY, o.DECAY_ON, o.UNFREEZE, layers or {})
-    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD), grouping)
+    fused = next(net.parameters()).is_cuda
+    return make(o.NAME, net, Settings(o.LR, o.WEIGHT_DECAY, o.MOMENTUM, o.AMSGRAD, fused), grouping)
 
 
 def _apex(name: str) -> Any:

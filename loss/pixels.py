@@ -63,10 +63,9 @@ def image_mean(per_image: Tensor, ranks: DistributedContext) -> Tensor:
     return per_image.sum() * ranks.world / images
 
 
-def pixel_weights(weight: Sequence[float], label: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
-    """The weight of each pixel's class, 0 where it has none: K numbers, (N, H, W) twice -> (N, H, W)."""
-    table = torch.tensor(weight, dtype=dtype, device=label.device)
-    return table[label.masked_fill(~valid, 0)] * valid
+def pixel_weights(weight: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+    """The weight of each pixel's class, 0 where it has none: (K,), (N, H, W) twice -> (N, H, W)."""
+    return weight[label.masked_fill(~valid, 0)] * valid
 
 
 def masked_mean(losses: Tensor, count: Tensor, ranks: DistributedContext) -> Tensor:
@@ -85,10 +84,11 @@ class PixelLoss(nn.Module):
     - A label that is no class, or `ignore_label`, does not count, so that no kernel ever reads beyond its table. Where
       nothing counts the value is 0, with a gradient of zeros.
     - n ranks are one process: what the value is divided by is summed over all ranks (`ranks.sum`), and the local sum is
-      multiplied by their number (`ranks.world`). After the averaging of DistributedDataParallel the gradient is that of
-      one process on the whole batch.
+      multiplied by their number (`ranks.world`). After `average_gradients` the gradient is that of one process on the
+      whole batch.
     - Half types are raised to float32 (`upcast_to_float32`); float64 stays.
-    - Nothing waits for the device: no `.item()`, no `if` on a tensor, no `nonzero`.
+    - Nothing waits for the device: no `.item()`, no `if` on a tensor, no `nonzero`, no tensor of numbers of the host
+      but by `per_class`.
     - Its weight is none of its business: `Criterion` applies that.
     """
 
@@ -96,14 +96,26 @@ class PixelLoss(nn.Module):
     ignore_label: int = 255
     ranks: DistributedContext = field(default_factory=DistributedContext)
     skipped: Tensor = field(init=False)
+    _per_class: Tensor | None = field(init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
+        self._per_class = None
         self.register_buffer("skipped", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def skip(self, count: Tensor) -> None:
         """Add to `skipped`, without a wait for the device."""
         self.skipped = self.skipped.to(count.device) + count
+
+    def per_class(self, weight: Sequence[float], like: Tensor) -> Tensor:
+        """`weight`, K numbers that stay the same, as a tensor of the type of `like` on its device: (K,).
+
+        It is made once: a copy from the host waits for a GPU.
+        """
+        made = self._per_class
+        if made is None or (made.dtype, made.device) != (like.dtype, like.device):
+            made = self._per_class = like.new_tensor(weight)
+        return made
 
     def valid(self, label: Tensor) -> Tensor:
         """True where a pixel has a class: (N, H, W) -> (N, H, W) bool."""

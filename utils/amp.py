@@ -35,6 +35,19 @@ class Precision:
         return torch.autocast(self.device.type, self.dtype)
 
 
+def update_if(scaler: torch.amp.GradScaler, finite: Tensor) -> None:
+    """Adapt the scale to the gradients that `unscale_` has seen, if `finite`, a bool scalar on the device, is true.
+
+    Where it is false the loss itself was not finite: of its gradients the scaler must learn nothing. Nothing waits.
+    """
+    if scaler.is_enabled():
+        held = [x for x in (scaler._scale, scaler._growth_tracker) if x is not None]
+        before = [x.clone() for x in held]
+        scaler.update()
+        for now, old in zip(held, before, strict=True):
+            now.copy_(torch.where(finite, now, old))
+
+
 def build(fp16: bool, level: str, device: torch.device) -> Precision:
     """O0 fp32, O1 fp16 autocast with a loss scaler, O2 bf16 autocast, O3 half weights at evaluation.
 

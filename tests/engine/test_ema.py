@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from engine.ema import ModelEma
+from engine.ema import ModelEma, approach
 
 
 def net_of(value: float) -> nn.Sequential:
@@ -49,3 +49,24 @@ def test_is_a_net_of_its_own() -> None:
     assert all(p.requires_grad for p in net.parameters())
     assert list(ema.net.state_dict()) == list(net.state_dict())
     assert all(a is not b for a, b in zip(ema.net.parameters(), net.parameters(), strict=True))
+
+
+def test_nothing_moves_where_no_step_was_taken() -> None:
+    net = net_of(0.0)
+    ema = ModelEma(net, 0.5)
+    net.get_buffer("1.num_batches_tracked").fill_(7)
+    for p in net.parameters():
+        nn.init.constant_(p, 1.0)
+    ema.update(net, torch.tensor(False))
+    assert int(ema.steps) == 0 and int(ema.net.get_buffer("1.num_batches_tracked")) == 0
+    assert not any(p.any() for p in ema.net.parameters())
+
+
+def test_the_fused_way_of_a_gpu_gives_the_same() -> None:
+    torch.manual_seed(0)
+    theirs = [torch.randn(3, 2) for _ in range(70)]
+    for weight in (torch.tensor(0.0), torch.tensor(0.1), torch.tensor(0.8)):
+        mine = [torch.randn(3, 2) for _ in range(70)]
+        expected = [x.lerp(y, weight) for x, y in zip(mine, theirs, strict=True)]
+        approach(mine, theirs, weight)
+        torch.testing.assert_close(mine, expected)

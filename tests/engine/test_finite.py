@@ -5,21 +5,26 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from waits import Waits
 
 import config
 import datasets
 import loss
 import train
+from engine.budget import Budget
 from engine.ema import ModelEma
 from engine.log import RunLog
+from engine.meter import StepMeter
 from engine.session import Run
 from engine.state import BatchLoss, FiniteGuard, TrainState
+from engine.stop import StopRequest
 from engine.training import Trainer
 from loss.criterion import Criterion, Term
 from loss.cross_entropy import CrossEntropy
@@ -35,16 +40,6 @@ OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
 }
 
 
-class Reads(TorchDispatchMode):
-    """Counts how often the host asks for a value, which on a GPU is a wait."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
-        return func(*args, **(kwargs or {}))
-
-
 class Tiny(nn.Module):
     """A convolution and a batch norm, with an output for 3 classes."""
 
@@ -55,6 +50,9 @@ class Tiny(nn.Module):
     def forward(self, image: Tensor, size: object = None) -> dict[str, Tensor]:
         return {"pred": self.part(image)}
 
+    def start_epoch(self, epoch: int) -> None:
+        pass
+
 
 def batch(value: float = 0.0) -> Any:
     image = torch.rand(2, 3, 4, 4)
@@ -64,28 +62,50 @@ def batch(value: float = 0.0) -> Any:
 
 @pytest.fixture
 def run(tmp_path: Any) -> Run:
-    cfg = config.load(["--dataset", "toy", "--arch", "basic.HRNet", "--crop_size", "64", "--nan_patience", "3"])
+    words = ["--dataset", "toy", "--arch", "basic.HRNet", "--crop_size", "64", "--nan_patience", "3"]
+    cfg = config.load([*words, "--log_every", "100"])
     ranks = DistributedContext()
     return Run(cfg, datasets.spec(cfg), ranks, RunLog(tmp_path, main=False), amp.build(False, "O1", ranks.device), "")
 
 
-def trainer_of(run: Run, make: Callable[[Any], torch.optim.Optimizer]) -> Trainer:
+def scaled(run: Run) -> Run:
+    """The same run with a scaler of gradients, as fp16 on a GPU has it."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=2)
+    return replace(run, precision=replace(run.precision, scaler=scaler))
+
+
+class Batches:
+    """A loader of so many batches."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = values
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Any:
+        return iter([batch(value) for value in self.values])
+
+
+def trainer_of(run: Run, make: Callable[[Any], torch.optim.Optimizer], loader: Any = None) -> Trainer:
     torch.manual_seed(0)
     net: Any = Tiny()
     state = TrainState(net, make(net.parameters()), run.precision.scaler, ModelEma(net, 0.9))
-    criterion = Criterion([Term("main", ("pred",), 1.0, CrossEntropy(3))], 3)
+    criterion = Criterion([Term("main", ("pred",), 1.0, CrossEntropy(3, weight=(1.0, 2.0, 3.0)))], 3)
     normalize = Normalization((0.5,) * 3, (0.2,) * 3, run.ranks.device)
-    nothing: Any = None
+    budget = Budget(state, run.ranks, epochs=9, batches=99, per_epoch=11)
     return Trainer(
-        state, net, net, criterion, loss.schedule.rate_function(run.cfg), nothing, normalize, FiniteGuard(net), nothing
+        state, net, net, criterion, loss.schedule.rate_function(run.cfg), loader, normalize, FiniteGuard(net), budget
     )
 
 
 def step(run: Run, trainer: Trainer, value: float) -> None:
     state, one = trainer.state, batch(value)
     state.iteration += 1
-    found = train.backward(run, trainer, one, 0, 1, sync=True)
-    state.unread.append(BatchLoss(state.iteration, found, one["name"]))
+    trainer.open_step.add(run, partial(train.backward, run, trainer, 0), one, 1, last=True)
     train.optimizer_step(run, trainer, 0.1)
     state.settle()
 
@@ -121,15 +141,50 @@ def test_the_first_step_may_be_the_bad_one(run: Run) -> None:
         assert all(x.isfinite().all() for x in everything(trainer.state))
 
 
-def test_the_host_asks_for_nothing_in_a_step(run: Run) -> None:
+@pytest.mark.parametrize("with_scaler", [False, True])
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "sgd"])
+def test_the_host_asks_for_nothing_in_a_step(run: Run, name: str, with_scaler: bool) -> None:
     """After the first one, which makes the optimizer's slots and checks the labels; a read of losses asks once."""
-    trainer = trainer_of(run, OPTIMIZERS["adamw"])
+    run = scaled(run) if with_scaler else run
+    trainer = trainer_of(run, OPTIMIZERS[name])
     step(run, trainer, 0.0)
-    with Reads() as reads:
+    with Waits() as waits:
         for value in (0.0, math.nan, 0.0):
             step(run, trainer, value)
-        assert reads.count == 0
-        assert float(trainer.state.unread[-1].value) and reads.count == 1, "the counter counts"
+        assert waits.seen == []
+        assert float(trainer.state.unread[-1].value) and waits.seen == ["_local_scalar_dense"], "the counter counts"
+
+
+def test_an_epoch_waits_as_often_however_long_it_is(run: Run) -> None:
+    """The whole loop, with its meter and its log: at the last step, where a line is logged, and in no other one."""
+    counts = []
+    for values in ([0.0, 0.0], [0.0, math.nan, *[0.0] * 7]):
+        trainer = trainer_of(run, OPTIMIZERS["fused sgd"], Batches(*values))
+        meter, stop = StepMeter(2, lambda: 1.0, run.ranks.device), StopRequest()
+        step(run, trainer, 0.0)
+        trainer.state.iteration = 0
+        with Waits() as waits:
+            assert train.train_epoch(run, trainer, meter, stop)
+        assert trainer.state.loss_count == 1 + len(values) - sum(map(math.isnan, values))
+        counts.append(len(waits.seen))
+    assert counts[0] == counts[1] <= 4
+
+
+def test_a_scale_learns_from_gradients_not_from_a_loss_that_is_none(run: Run) -> None:
+    """It grows after two steps; a loss that is NaN neither lowers it nor counts, gradients that are infinite do."""
+    run = scaled(run)
+    trainer, scaler = trainer_of(run, OPTIMIZERS["adamw"]), run.precision.scaler
+    scales = []
+    for value in (0.0, math.nan, 0.0, math.nan):
+        step(run, trainer, value)
+        scales.append(scaler.get_scale() / 2**10)
+    assert scales == [1, 1, 2, 2] and int(trainer.state.step) == 2
+    before = everything(trainer.state)
+    run = replace(run, precision=replace(run.precision, scaler=torch.amp.GradScaler("cpu", init_scale=3e38)))
+    step(run, trainer, 1e3)  # its gradient overflows
+    assert run.precision.scaler.get_scale() == pytest.approx(1.5e38) and int(trainer.state.step) == 2
+    parts = zip(before, everything(trainer.state), strict=True)
+    assert [i for i, (x, y) in enumerate(parts) if not torch.equal(x, y)] == [4, 5, 6], "running statistics alone moved"
 
 
 def test_too_many_in_a_row_end_the_run_and_name_the_files(run: Run) -> None:

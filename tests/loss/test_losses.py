@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from fake_cuda import CUDA, HALF, Copies, fake_cuda
+from waits import Waits
 
 import config
 from loss import LOSSES
@@ -161,33 +162,39 @@ def test_two_ranks_equal_one_process(case, split, on_two_ranks):
     torch.testing.assert_close(torch.cat([grad0, grad1]) / 2, grad, rtol=1e-9, atol=1e-15)
 
 
-class Waits(TorchDispatchMode):
-    """Collects the operators that have to look at values, for which the host would wait for a GPU."""
-
-    NAMES = ("_local_scalar_dense", "nonzero", "_unique2", "bincount", "masked_select", "is_nonzero", "equal")
-
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        self.seen += [name] if name in self.NAMES else []
-        return func(*args, **(kwargs or {}))
-
-
 @every_loss
 def test_no_wait_for_the_device(case):
+    """From the second call on: the first one may bring weights of classes there."""
     logits, label = batch()
+    loss = make(case)
+    loss(logits, label)
     with Waits() as waits:
-        make(case)(logits.requires_grad_(), label).backward()
+        loss(logits.requires_grad_(), label).backward()
     assert waits.seen == []
 
 
 def test_waits_are_seen():
     with Waits() as waits:
-        torch.ones(3).sum().item()
-    assert waits.seen == ["_local_scalar_dense"]
+        one = torch.ones(3)
+        one.sum().item()
+        one[one > 0]
+        one.new_tensor([1.0])
+    assert waits.seen == ["_local_scalar_dense", "index", "lift_fresh"]
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [*HALF, torch.float32], ids=str)
+def test_on_a_gpu(case, dtype):
+    """Everything lies there, nothing is copied in a second step, and the value is in single precision."""
+    with fake_cuda(), Copies() as copies:
+        loss = make(case)
+        logits = torch.empty(2, K, 24, 32, device=CUDA, dtype=dtype)
+        label = torch.empty(2, 24, 32, device=CUDA, dtype=torch.int64)
+        loss(logits, label)
+        copies.waits.clear()
+        value = loss(logits, label)
+    assert (value.device, value.dtype, value.shape) == (CUDA, torch.float32, ())
+    assert copies.waits == []
 
 
 def test_two_ranks_differ_where_each_has_its_own_mean(on_two_ranks):

@@ -147,7 +147,7 @@ def _content(item: Item) -> int:
     files = [_stamp(path) for path in (item.label, item.pseudo_label_confidence, item.coarse_label)]
     more = [item.piece.rows, item.piece.columns] if item.piece else []
     more += [sorted(item.spec.values().items()), repr(item.spec.color_to_id)] if item.spec else []
-    return mark(json.dumps([item.train_ids, item.pseudo_label, files, *more]))
+    return mark(repr((item.train_ids, item.pseudo_label, files, more)))
 
 
 def _stamp(path: str | None) -> list[str | int] | None:

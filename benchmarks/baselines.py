@@ -1,4 +1,4 @@
-"""How the published code does each step, in plain eager PyTorch, PIL and NumPy: the yardstick of benchmark.py.
+"""How the published code does each step, in plain eager PyTorch, PIL and NumPy: the yardstick of run.py.
 
 Nothing here may be made faster, nor use a faster function of the repository: every speed-up that docs/benchmarks.md
 gives is a ratio against these. N batch, K classes, H x W image.

@@ -3,8 +3,10 @@
 python benchmarks/label_errors.py --snapshot CKPT --dataset camvid --data_root DIR --shares 0.05,0.1 --out DIR
 
 Faults are planted in a share of the labels' objects (benchmarks/planted_faults.py). Of the 100 areas with the highest
-scores those count as found of which half the pixels or more were changed. Images are predicted once, into --out; the
-table has a row for each share, mean and spread over --seeds. Other words go to the options of train.py.
+scores those count as found of which half the pixels or more were changed. Where fewer faults than 100 were planted, no
+more than these can be found: the table has that bound beside it, and the precision of as many areas as there are faults
+(R-precision), which a perfect ranking would bring to 100 %. Images are predicted once, into --out; the table has a row
+for each share, mean and spread over --seeds. Other words go to the options of train.py.
 
 cleanlab's functions for segmentation see the same labels and probabilities: its pixels with issues, joined to areas,
 are ranked by the mean of its scores and by their size. It knows no ignored pixels: there it is given the prediction.
@@ -63,9 +65,13 @@ class Predicted(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Of one way of finding: the share of its first areas that lie on faults, and which of the faults these are."""
+    """Of one way of finding: the share of its first TOP areas that lie on faults, and which of the faults these are.
+
+    `r_precision`: the share of as many first areas as there are faults.
+    """
 
     precision: float
+    r_precision: float
     found: set[int]
 
 
@@ -95,8 +101,17 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     everything = predict(args, rest)
     where = places(everything.labels, everything.spec.ignore_label)
     print(f"{len(everything.labels)} images, {len(where)} objects that can get a fault", flush=True)
-    print("| share | way | faults | precision at 100 | of the faults found |" + "".join(f" {k} |" for k in KINDS))
-    print("|---" * (5 + len(KINDS)) + "|")
+    head = [
+        "share",
+        "way",
+        "faults",
+        "precision at 100",
+        "at most",
+        "at as many areas as faults",
+        "of the faults found",
+    ]
+    print(f"| {' | '.join([*head, *KINDS])} |")
+    print("|---" * (len(head) + len(KINDS)) + "|")
     ways = [ours, *([] if args.no_cleanlab else peers())]
     ignore = everything.spec.ignore_label
     for share in args.shares:
@@ -108,17 +123,22 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 def row(share: str, title: str, trials: Sequence[Planted], outcomes: Sequence[Outcome]) -> str:
-    """Write a line of the table: means over the trials, and the spread of the precision."""
-    precision = [one.precision for one in outcomes]
-    spread = f" (from {percent(min(precision))} to {percent(max(precision))})" if len(precision) > 1 else ""
+    """Write a line of the table: means over the trials, and the spread of the precisions."""
     found = [len(one.found) / len(planted.kinds) for one, planted in zip(outcomes, trials, strict=True)]
-    cells = [share, title, "/".join(str(len(t.kinds)) for t in trials), percent(statistics.mean(precision)) + spread]
-    cells.append(percent(statistics.mean(found)))
+    cells = [share, title, "/".join(str(len(t.kinds)) for t in trials), spread([one.precision for one in outcomes])]
+    cells.append(percent(statistics.mean(min(1, len(planted.kinds) / TOP) for planted in trials)))
+    cells += [spread([one.r_precision for one in outcomes]), percent(statistics.mean(found))]
     for kind in KINDS:
         of_kind = [{n for n, k in enumerate(planted.kinds) if k == kind} for planted in trials]
         shares = [len(one.found & all_) / max(1, len(all_)) for one, all_ in zip(outcomes, of_kind, strict=True)]
         cells.append(percent(statistics.mean(shares)))
     return f"| {' | '.join(cells)} |"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Write a mean with the lowest and the highest value."""
+    between = f" (from {percent(min(values))} to {percent(max(values))})" if len(values) > 1 else ""
+    return percent(statistics.mean(values)) + between
 
 
 # What a network says ------------------------------------------------------------------------------------------------
@@ -183,7 +203,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 def ours(everything: Predicted, planted: Planted) -> dict[str, Outcome]:
     """Rank areas as scripts/find_label_errors.py does."""
     spec = everything.spec
-    finder = Finder(spec.num_classes, most=10 * TOP)
+    finder = Finder(spec.num_classes, most=max(10 * TOP, looked_at(planted)))
     predictions: list[np.ndarray] = []
     for place, file in enumerate(everything.files):
         label = planted.labels.get(place, everything.labels[place])
@@ -194,23 +214,33 @@ def ours(everything: Predicted, planted: Planted) -> dict[str, Outcome]:
         finder.add(str(place), Compared(label, classes, of_label.astype("f4"), p.max(0).astype("f4"), valid))
         predictions.append(classes)
     masks = []
-    for area in finder.result().areas[:TOP]:
+    for area in finder.result().areas[: looked_at(planted)]:
         place = int(area.image)
         label = planted.labels.get(place, everything.labels[place])
         masks.append((place, mask_of(area, label, predictions[place], spec.ignore_label)))
     return {"ours": judge(masks, planted)}
 
 
+def looked_at(planted: Planted) -> int:
+    """Count the areas that are judged: TOP, or as many as there are faults where these are more."""
+    return max(TOP, len(planted.kinds))
+
+
 def judge(masks: Iterable[tuple[int, np.ndarray]], planted: Planted) -> Outcome:
-    """Say how many of TOP areas, (image, (H, W) bool) each, have been changed by planting by COUNTS or more."""
-    right, found = 0, set()
-    for place, mask in masks:
-        if place in planted.faults:
-            numbers = planted.faults[place][mask]
-            if (numbers >= 0).mean() >= COUNTS:
-                right += 1
-                found.add(int(np.bincount(numbers[numbers >= 0]).argmax()))
-    return Outcome(right / TOP, found)
+    """Say how many areas, (image, (H, W) bool) each, the worst first, planting has changed by COUNTS or more."""
+    faults = [fault_of(place, mask, planted) for place, mask in masks]
+    right = np.array([fault is not None for fault in faults])
+    count = max(1, len(planted.kinds))
+    found = {fault for fault in faults[:TOP] if fault is not None}
+    return Outcome(float(right[:TOP].sum()) / TOP, float(right[:count].sum()) / count, found)
+
+
+def fault_of(place: int, mask: np.ndarray, planted: Planted) -> int | None:
+    """Give the number of the fault that an area shows, None where planting has changed less than COUNTS of it."""
+    if place not in planted.faults:
+        return None
+    numbers = planted.faults[place][mask]
+    return int(np.bincount(numbers[numbers >= 0]).argmax()) if (numbers >= 0).mean() >= COUNTS else None
 
 
 def peers() -> list[Any]:
@@ -240,7 +270,7 @@ def cleanlabs(everything: Predicted, planted: Planted) -> dict[str, Outcome]:
     areas = list(areas_of(issues, quality))
     outcomes = {}
     for title, key in {"mean score": lambda a: a[1], "size": lambda a: -a[2]}.items():
-        best = sorted(areas, key=key)[:TOP]
+        best = sorted(areas, key=key)[: looked_at(planted)]
         full = everything.labels[0].shape
         masks = ((i, enlarged(pixels, issues.shape[1:], step, full)) for i, _, _, pixels in best)
         outcomes[f"cleanlab, by {title}" + (f", one pixel of {step * step}" * (step > 1))] = judge(masks, planted)

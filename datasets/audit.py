@@ -8,24 +8,20 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from datasets.base import SegmentationDataset
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
+from utils.histogram import value_counts
 
 MOST = 200  # labels that are read where nothing else reads them
 _NAMED = 8  # classes that a mere sample of the labels lacks, by name
-_EXACT = 1 << 24  # OpenCV counts in float32, exact up to here
 
 
 def class_pixels(label: np.ndarray, num_classes: int) -> np.ndarray:
     """Count the pixels of each class of a label (H, W) uint8 train ids: (K + 1,) int64, the ignored ones last."""
-    step = max(1, _EXACT // label.shape[1])
-    counts = np.zeros(256, np.int64)
-    for top in range(0, label.shape[0], step):
-        counts += cv2.calcHist([label[top : top + step]], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    counts = value_counts(label)
     return np.append(counts[:num_classes], counts[num_classes:].sum())
 
 

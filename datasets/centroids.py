@@ -25,6 +25,7 @@ from utils.files import reason, whole
 
 # Change when the algorithm or the file changes: files of another version are not found then.
 _VERSION = 2
+_BAND = 64  # rows: what is made of them stays in the cache
 
 
 class CentroidTable(dict[int, np.ndarray]):
@@ -55,30 +56,37 @@ def tile_centroids(label: np.ndarray, num_classes: int, tile: int, small_tile: b
     down, across = label.shape[0] // tile, label.shape[1] // tile
     if not down or not across:
         return np.zeros((0, 3), np.int64)
-    label = label[: down * tile, : across * tile]
-    y, x, length = _runs(label, tile)
-    c = label[y, x].astype(np.int64)
-    keep = c < num_classes
-    y, x, length, c = y[keep], x[keep], length[keep], c[keep]
-    key = ((y // tile) * across + x // tile) * num_classes + c
-    bins = down * across * num_classes
-    # All sums are integers below 2^53 and so exact in the doubles of bincount.
-    count = np.bincount(key, length, bins).astype(np.int64)
-    sum_y = np.bincount(key, length * y, bins).astype(np.int64)
-    sum_x = np.bincount(key, length * (2 * x + length - 1) // 2, bins).astype(np.int64)
-    hit = np.flatnonzero(count)
-    return np.stack([hit % num_classes, sum_x[hit] // count[hit], sum_y[hit] // count[hit]], axis=1)
+    label = label[:, : across * tile]
+    sums = np.zeros((down, 3, across, num_classes + 1))
+    for row in range(down):
+        for top in range(row * tile, (row + 1) * tile, _BAND):
+            sums[row] += _band_sums(label[top : min(top + _BAND, (row + 1) * tile)], top, num_classes, tile)
+    # (tile, class, sum), without the pixels of no class; all sums are integers below 2^53, and so exact in doubles.
+    by_tile = sums.transpose(0, 2, 3, 1)[:, :, :-1].reshape(down * across, num_classes, 3).astype(np.int64)
+    place, c = np.nonzero(by_tile[..., 0])
+    count, sum_x, sum_y = by_tile[place, c].T
+    return np.stack([c, sum_x // count, sum_y // count], axis=1)
 
 
-def _runs(label: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find row, first column and length of every run of equal labels within a tile's row."""
+def _band_sums(label: np.ndarray, top: int, num_classes: int, tile: int) -> np.ndarray:
+    """Sum over rows (h, W) of one row of tiles, the first of them `top`: (3, tiles, K + 1) float64: pixels, x and y."""
+    across = label.shape[1] // tile
+    start, length = _runs(label, tile)
+    y, x = np.divmod(start, np.int32(label.shape[1]))
+    key = x // np.int32(tile) * np.int32(num_classes + 1) + np.minimum(label.reshape(-1)[start], num_classes)
+    key, length = key.astype(np.intp), length.astype(np.float64)
+    weights = (length, length * (x + (length - 1) / 2), length * (y + top))
+    bins = across * (num_classes + 1)
+    return np.stack([np.bincount(key, weight, bins) for weight in weights]).reshape(3, across, num_classes + 1)
+
+
+def _runs(label: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the first pixel, in reading order, and the length of every run of equal labels within a tile's row."""
     first = np.empty(label.shape, bool)
     np.not_equal(label[:, 1:], label[:, :-1], out=first[:, 1:])
     first[:, ::tile] = True
-    start = np.flatnonzero(first)
-    length = np.diff(start, append=label.size)
-    y, x = np.divmod(start, label.shape[1])
-    return y, x, length
+    start = np.flatnonzero(first).astype(np.int32)
+    return start, np.diff(start, append=np.int32(label.size))
 
 
 def build(

@@ -20,6 +20,7 @@ from datasets.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from datasets.labelvalues import ids_in, with_pixels
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
+from utils.histogram import value_counts
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LISTED = ContextVar("listed", default=False)  # images without label are
@@ -143,7 +144,7 @@ def label_lut(spec: DatasetSpec, train_ids: bool = False) -> np.ndarray:
 def remap_labels(label: np.ndarray, table: np.ndarray, path: str, spec: DatasetSpec) -> np.ndarray:
     """Map stored values (H, W) to train ids, uint8; UserError with file, value and pixels for one without a class."""
     if label.dtype == np.uint8:
-        present = np.flatnonzero(cv2.calcHist([label], [0], None, [256], [0, 256]))
+        present = np.flatnonzero(value_counts(label))
         bad = present[table[present] == UNMAPPED]
         if not bad.size:
             return cv2.LUT(label, table[:256].astype(np.uint8))

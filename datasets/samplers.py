@@ -104,9 +104,19 @@ class ClassUniformSampler(EpochSampler):
     def __post_init__(self) -> None:
         if not len(self):
             raise UserError(
-                f"{len(self.images)} training images do not fill one batch of {self.batch_size * self.world} "
-                f"({self.batch_size} on each of {self.world} processes): lower --bs_trn"
+                f"{len(self.images)} training images{self._lost()} do not fill one batch of "
+                f"{self.batch_size * self.world} ({self.batch_size} on each of {self.world} processes): lower --bs_trn"
             )
+
+    def _lost(self) -> str:
+        """Say how many crops an epoch lacks, since classes without a pixel have none."""
+        lost = crops_per_class(len(self.images), max(0, self.share), self.num_classes) * sum(
+            not len(self.centroids.get(c, ())) for c in range(self.num_classes)
+        )
+        if not lost:
+            return ""
+        left = len(self.images) - lost
+        return f", of which --class_uniform_pct {self.share} leaves {left} (no pixel of some classes), "
 
     @property
     def note(self) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import config
 import datasets
@@ -38,7 +40,8 @@ _PRINTED = 3  # files of a kind that the terminal names
 def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     """Check what a command line names. Gives the exit code: 1 for errors, with --strict for warnings too."""
     cfg = config.load(list(rest))
-    spec, out = datasets.spec(cfg), args.out or Path("logs", "check_data", Path(cfg.DATASET.NAME).stem)
+    spec, known = datasets.spec(cfg), identity(cfg)
+    out = place(args.out, Path(cfg.DATASET.NAME).stem, known)
     faults = Faults(tuple(args.accept))
     found = _listed(cfg, faults)
     items = {mode: [*split.items] for mode, split in found.items()}
@@ -56,10 +59,41 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     title, date = f"{spec.name}: are the data all right?", datetime.now().strftime("%Y-%m-%d %H:%M")
     album = Album(reader)
     report = DataReport(title, command, date, checked, album, samples, drawn, share, usual, TABLE, splits.root_of(cfg))
-    write_file(out / NAME, render(report).encode())
+    write_file(out / NAME, f"{render(report)}\n{known}\n".encode())
     print("\n".join([*lines(checked), f"page: {out / NAME}", f"every file: {out / TABLE}"]))
     print(f"verdict: {verdict(checked)}", flush=True)
     return faults.exit_code(args.strict)
+
+
+def identity(cfg: Any) -> str:
+    """Name a dataset and its folder as a comment of HTML, by which a page is known as that of this dataset."""
+    name = cfg.DATASET.NAME
+    whole = os.path.realpath(name) if os.path.isfile(name) else name
+    return f"<!-- dataset {quote(f'{whole} in {os.path.realpath(splits.root_of(cfg))}').replace('-', '%2D')} -->"
+
+
+def place(given: Path | None, name: str, known: str) -> Path:
+    """Give the folder of the page: `given`, or logs/check_data/NAME, NAME_2 where that has another dataset's.
+
+    UserError where the given one has the page of another dataset.
+    """
+    if given is not None:
+        if not _is_free(given, known):
+            raise UserError(
+                f"--out {given}: {NAME} there is that of another dataset: give another folder, or remove it"
+            )
+        return given
+    ways = (Path("logs", "check_data", f"{name}_{number}" if number > 1 else name) for number in itertools.count(1))
+    return next(way for way in ways if _is_free(way, known))
+
+
+def _is_free(folder: Path, known: str) -> bool:
+    """Say whether a folder has no page but of the same dataset; one that does not say whose it is counts as such."""
+    try:
+        text = (folder / NAME).read_bytes()[-8192:]
+    except OSError:
+        return True
+    return known.encode() in text or b"<!-- dataset " not in text
 
 
 def _listed(cfg: Any, faults: Faults) -> dict[str, Split]:

@@ -190,4 +190,11 @@ def publish(
         environment(run.ranks.device),
     )  # fmt: skip
     write_page(out / f"{STEM}.html", data)
-    run.log.line(f"the worst {len(data.rows)} in pictures: {out / f'{STEM}.html'}")
+    run.log.line(f"{on_the_page(len(data.rows), args.least)}: {out / f'{STEM}.html'}")
+
+
+def on_the_page(count: int, least: float) -> str:
+    """Say how many areas the page shows, and why where there are none; `least`: --least."""
+    if count:
+        return f"the worst {count} in pictures"
+    return f"no area has {least:g} of its image, as --least asks" if least else "labels and predictions agree"

@@ -43,6 +43,11 @@ class Dice(PixelLoss):
         if self.published not in self.PUBLISHED:
             raise UserError(f"Dice knows the variants {', '.join(self.PUBLISHED[1:])}, not {self.published!r}")
 
+    @property
+    def rewrites_label(self) -> bool:
+        """Whether later terms see another label: `Criterion` then keeps their order."""
+        return self.published == "dice_labels"
+
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """(N, K, H, W), (N, H, W) -> scalar."""
         logits = upcast_to_float32(logits)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from loss.pixels import PixelLoss
+from utils.amp import upcast_to_float32
 from utils.positions import grid, sample
 
 _EPS = 1e-7
@@ -33,7 +34,7 @@ class SeedConfidence(PixelLoss):
 
     def forward(self, offset: Tensor, confidence: Tensor, label: Tensor) -> Tensor:
         """(N, 2, H, W), (N, 1, H, W), (N, H, W) -> scalar."""
-        valid = self.valid(label)
+        offset, confidence, valid = upcast_to_float32(offset), upcast_to_float32(confidence), self.valid(label)
         none = 0 if self.published else self.num_classes
         ids = label.masked_fill(~valid, none).to(confidence.dtype).unsqueeze(1)  # (N, 1, H, W)
         seeds = sample(ids, grid(offset) + offset.detach(), self.align_corners, mode="nearest")

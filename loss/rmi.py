@@ -9,11 +9,14 @@ p of the prediction. The loss is a lower bound of -I(y; p), up to a constant (eq
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from loss.pixels import PixelLoss, image_mean, one_hot
 from utils.amp import upcast_to_float32
@@ -23,6 +26,7 @@ _REGION = _SIDE * _SIDE
 _POOL = 4  # pooling kernel and stride, padded by half
 _JITTER = 5e-4  # on the diagonals of the covariances
 _FLOOR = 1e-6  # added to the probabilities
+_AT_ONCE = 1 << 20  # coordinates of regions in double, or logits, that are looked at together
 
 
 def regions(pooled: Tensor) -> Tensor:
@@ -64,7 +68,7 @@ class RMI(PixelLoss):
         """(N, K, H, W), (N, H, W) -> scalar."""
         logits = upcast_to_float32(logits)
         valid = self.valid(label).unsqueeze(1)  # (N, 1, H, W)
-        onehot = (one_hot(label, self.num_classes) & valid).to(logits.dtype)  # (N, K, H, W)
+        onehot = one_hot(label, self.num_classes) & valid  # (N, K, H, W)
         bce = self._cross_entropy(logits, onehot, valid)
         if not self.region:
             return bce
@@ -72,17 +76,70 @@ class RMI(PixelLoss):
 
     def _cross_entropy(self, logits: Tensor, onehot: Tensor, valid: Tensor) -> Tensor:
         count = self.ranks.sum(valid.sum()) + 1
-        total = F.binary_cross_entropy_with_logits(logits, onehot, weight=valid.to(logits.dtype), reduction="sum")
-        return total * self.ranks.world / count
+        return _BinaryCrossEntropy.apply(logits, onehot, valid) * self.ranks.world / count
 
     def _region(self, logits: Tensor, onehot: Tensor, valid: Tensor) -> Tensor:
-        prediction = F.avg_pool2d(logits.sigmoid() * valid + _FLOOR, _POOL, _POOL, _POOL // 2)  # (N, K, h, w)
-        truth = F.avg_pool2d(onehot, _POOL, _POOL, _POOL // 2)
-        if min(truth.shape[-2:]) < _SIDE:
-            per_term, keep = prediction.flatten(2)[..., :0].double().sum(-1), valid.new_zeros(truth.shape[:2])
+        step = _classes_at_once(logits.shape)
+        parts = zip(logits.split(step, dim=1), onehot.split(step, dim=1), strict=True)
+        if step < self.num_classes and torch.is_grad_enabled():
+            # The regions in double are some twenty times the logits: each part's are made once more for its gradient.
+            terms = [checkpoint(_terms, *part, valid, use_reentrant=False, preserve_rng_state=False) for part in parts]
         else:
-            per_term, solved = log_det_given(regions(truth), regions(prediction))  # (N, K)
-            keep = solved & valid.flatten(1).any(1, keepdim=True)
+            terms = [_terms(*part, valid) for part in parts]
+        per_term, solved = (torch.cat(found, dim=1) for found in zip(*terms, strict=True))  # (N, K)
+        keep = solved & valid.flatten(1).any(1, keepdim=True)
         self.skip((~keep).sum())
         per_term = torch.where(keep, per_term, 0.0) / _REGION
         return image_mean(per_term.sum(1), self.ranks)
+
+
+def _terms(logits: Tensor, onehot: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image's and class's bound, and where it could be had: (N, k, H, W) twice, (N, 1, H, W) -> (N, k) twice."""
+    # Dense as the whole map was, so that the same kernels compute it.
+    logits = logits.contiguous(memory_format=torch.channels_last if logits.stride(1) == 1 else torch.contiguous_format)
+    prediction = F.avg_pool2d(logits.sigmoid() * valid + _FLOOR, _POOL, _POOL, _POOL // 2)  # (N, k, h, w)
+    truth = F.avg_pool2d(onehot.to(logits.dtype), _POOL, _POOL, _POOL // 2)
+    if min(truth.shape[-2:]) < _SIDE:
+        return prediction.flatten(2)[..., :0].double().sum(-1), valid.new_zeros(truth.shape[:2])
+    return log_det_given(regions(truth), regions(prediction))
+
+
+def _classes_at_once(shape: Sequence[int]) -> int:
+    """Classes whose regions are looked at together, of logits (N, K, H, W)."""
+    n, _, height, width = shape
+    points = n * (height // _POOL) * (width // _POOL)
+    return max(1, _AT_ONCE // (2 * _REGION * max(points, 1)))
+
+
+class _BinaryCrossEntropy(torch.autograd.Function):
+    """Binary cross entropy summed over the classes and the valid pixels.
+
+    The sums and gradients of `F.binary_cross_entropy_with_logits` to the last bit; labels are made numbers, and what it
+    keeps between is computed, some rows at a time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, onehot: Tensor, valid: Tensor) -> Tensor:
+        """(N, K, H, W), (N, K, H, W) bool, (N, 1, H, W) bool -> scalar."""
+        ctx.save_for_backward(logits, onehot, valid)
+        losses = torch.empty_like(onehot, dtype=logits.dtype)
+        for x, truth, weight, place in _rows(logits, onehot, valid, losses):
+            place.copy_(F.binary_cross_entropy_with_logits(x, truth, weight, reduction="none"))
+        return losses.sum()
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """The gradient for the logits."""
+        logits, onehot, valid = ctx.saved_tensors
+        gradient = torch.empty_like(logits)
+        for x, truth, weight, place in _rows(logits, onehot, valid, gradient):
+            place.copy_(x.sigmoid().sub_(truth).mul_(scale).mul_(weight))
+        return gradient, None, None
+
+
+def _rows(logits: Tensor, onehot: Tensor, valid: Tensor, place: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Some rows of each, labels as numbers of the logits' type."""
+    step = max(1, _AT_ONCE // (logits.shape[0] * logits.shape[1] * logits.shape[3]))
+    for top in range(0, logits.shape[2], step):
+        x, truth, weight, rows = (part[:, :, top : top + step] for part in (logits, onehot, valid, place))
+        yield x, truth.to(x.dtype), weight.to(x.dtype), rows

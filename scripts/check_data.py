@@ -19,7 +19,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine import data_check
-from utils.cli import comma_list, exit_code, place_to_write, start
+from utils.cli import comma_list, exit_code, number, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,17 +29,12 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=more, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--out", type=place_to_write, default=None, help="folder for the page and the table")
-    p.add_argument("--workers", type=_count, default=0, help="threads that read; 0: one a CPU core, 16 at most")
+    p.add_argument(
+        "--workers", type=number(int, 0, 256), default=0, help="threads that read; 0: one a CPU core, 16 at most"
+    )
     p.add_argument("--strict", action="store_true", help="warnings end with exit code 1 too")
     p.add_argument("--accept", type=comma_list, default=[], help="kinds of faults that are no news: duplicate,leak")
     return p
-
-
-def _count(text: str) -> int:
-    """Read a number of threads, as a type for argparse."""
-    if not 0 <= int(text) <= 256:
-        raise ValueError
-    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

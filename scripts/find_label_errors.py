@@ -17,23 +17,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine import label_errors, tool
-from utils.cli import place_to_write, start
-
-
-def positive(text: str) -> int:
-    """Read a number of at least 1, as a type for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def share(text: str) -> float:
-    """Read a number from 0 to 1, as a type for argparse."""
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise ValueError
-    return number
+from utils.cli import number, place_to_write, start
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,9 +30,11 @@ def parser() -> argparse.ArgumentParser:
     beside = "folder for the results; else label_errors_SPLIT beside the checkpoint"
     p.add_argument("--out", type=place_to_write, default=None, help=beside)
     p.add_argument("--overwrite", action="store_true", help="replace the results of an earlier search in that folder")
-    p.add_argument("--worst", type=positive, default=100, help="areas on the page")
-    p.add_argument("--most", type=positive, default=10_000, help="areas in the tables")
-    p.add_argument("--least", type=share, default=0.0, help="share of its image below which an area is left out")
+    p.add_argument("--worst", type=number(int, 1, float("inf")), default=100, help="areas on the page")
+    p.add_argument("--most", type=number(int, 1, float("inf")), default=10_000, help="areas in the tables")
+    p.add_argument(
+        "--least", type=number(float, 0, 1), default=0.0, help="share of its image below which an area is left out"
+    )
     return p
 
 

@@ -13,7 +13,10 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -66,8 +69,8 @@ def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
             print(f"  {out} is not written: there is nothing to change in it")
         print(commands(draft, folder, draft.dataset, str(folder / draft.root)))
         return
-    _write(Writer(draft, folder, target), overwrite)
-    print(f"wrote {target}: {_counts(draft)}{_read_back(target)}; what is guessed has its reason beside it")
+    read = _write(Writer(draft, folder, target), overwrite)
+    print(f"wrote {target}: {_counts(draft)}{read}; what is guessed has its reason beside it")
     print(commands(draft, folder, str(target)))
 
 
@@ -91,11 +94,32 @@ def _check_free(targets: Iterable[Path], overwrite: bool) -> None:
         raise UserError(f"{there[0]} is there already: add --overwrite to replace it, or give another --out FILE")
 
 
-def _write(writer: Writer, overwrite: bool) -> None:
-    written = {**writer.lists(), writer.out: writer.text()}
-    _check_free(written, overwrite)
-    for path, text in written.items():
-        files.write_file(path, text.encode("utf-8", "surrogateescape"))
+def _write(writer: Writer, overwrite: bool) -> str:
+    """Write the file and its lists, after it was read as a training reads it; gives the counts of its images."""
+    lists, text = writer.lists(), writer.text()
+    _check_free([*lists, writer.out], overwrite)
+    with _taken_back(lists):
+        for path, lines in lists.items():
+            files.write_file(path, _bytes(lines))
+        read = _read_back(text, writer.out)
+        files.write_file(writer.out, _bytes(text))
+    return read
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def _taken_back(paths: Iterable[Path]) -> Iterator[None]:
+    """Leave files as they were where what follows fails."""
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            path.unlink(missing_ok=True) if content is None else files.write_file(path, content)
+        raise
 
 
 def _counts(draft: Draft) -> str:
@@ -105,15 +129,24 @@ def _counts(draft: Draft) -> str:
     return f"{len(used)} classes ({shown(names)})"
 
 
-def _read_back(target: Path) -> str:
-    """Read the file that was written, as a training does, and count images; objects are drawn by the next command."""
-    described = schema.read(str(target))
-    if not isinstance(described, schema.OwnSet) or described.row.drawn:
-        return ""
-    try:
-        pairs = found.find(described, target.resolve().parent).pairs
-    except UserError as error:
-        raise UserError(f"{target} was written, but does not fit the folder, change it by hand: {error}") from None
+def _read_back(text: str, target: Path) -> str:
+    """Read a file before it has its name, as a training does, and count its images; objects are not drawn yet.
+
+    UserError where it does not fit the folder.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        trial = Path(place, target.name)
+        trial.write_bytes(_bytes(text))
+        try:
+            own = schema.read(str(trial))
+            assert isinstance(own, schema.OwnSet)
+            here = target.resolve()
+            pairs = found.find(replace(own, file=str(here)), here.parent, draw=False).pairs
+        except UserError as error:
+            why = str(error).replace(str(trial), str(target))
+            raise UserError(
+                f"{target} is not written, since what was found out does not fit the folder: {why}"
+            ) from None
     return "".join(f", {mode} {counted(len(images), 'image')}" for mode, images in pairs.items())
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+# A name or an address, and a port: no user in front of them (evil.com@127.0.0.1), no path behind them.
+_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]*)?")
 LOCAL = ("127.0.0.1", "localhost", "::1")
 _OURS = ("", "same-origin", "none")  # what browsers call the site that a request comes from: nobody's, ours, typed in
 
@@ -55,10 +58,8 @@ class Guard:
 
 def _name_of(host: str) -> str:
     """Take the name out of a header: localhost of localhost:8000, ::1 of [::1]:8000; empty for what is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host.strip())
+    return (found["six"] or found["name"]).lower() if found else ""
 
 
 def _is_address(name: str) -> bool:

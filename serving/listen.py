@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import socket
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from serving.guard import HEADERS
 from utils.errors import UserError
 
 USUAL, TRIED = 8765, 20  # the first port that is tried where none is asked for, and how many from there on
@@ -22,6 +25,19 @@ class Handler(WSGIRequestHandler):
     def version_string(self) -> str:
         """Name the program, and no versions."""
         return "streetscale"
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is refused before the page sees it, as an address that is too long, as the page answers."""
+        del explain
+        name = HTTPStatus(code).phrase if code in {*HTTPStatus} else message or "refused"
+        body = json.dumps({"error": f"{code}: {name}"}).encode()
+        self.send_response(code, name)
+        for header, value in {**HEADERS, "Content-Type": "application/json", "Connection": "close"}.items():
+            self.send_header(header, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_request(self, *args: Any, **more: Any) -> None:
         """Say nothing: predictions say their own lines."""

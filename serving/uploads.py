@@ -31,7 +31,7 @@ def picture(name: str, data: bytes, most_pixels: int) -> tuple[np.ndarray, list[
 
     PictureError, before anything is decoded, for what is no picture and for one of more than `most_pixels`.
     """
-    width, height = _size(name, data)
+    width, height, about = _head(name, data)
     if width * height > most_pixels:
         raise PictureError(
             f"{name} has {width} x {height} pixels, {_mega(width * height)}: at most {_mega(most_pixels)} are taken "
@@ -40,21 +40,30 @@ def picture(name: str, data: bytes, most_pixels: int) -> tuple[np.ndarray, list[
     image, notes = read_bytes(name, data)
     if image.shape[0] * image.shape[1] > most_pixels:  # its head has lied
         raise PictureError(f"{name} is larger than its head says: it is damaged, or made to do harm")
-    return image, notes
+    return image, [*notes, *about]
 
 
-def _size(name: str, data: bytes) -> tuple[int, int]:
-    """Read (width, height) in the head of a file; PictureError where there is none."""
+def _head(name: str, data: bytes) -> tuple[int, int, list[str]]:
+    """Read width and height in the head of a file, and what of it is not used; PictureError where there is none."""
     if not data:
         raise PictureError(f"{name} is empty")
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as head:
-            return head.size
+            return (*head.size, _unused(head))
     except UnidentifiedImageError:
         phone = " (HEIC and AVIF: save it as JPEG)" if data[4:12] in _PHONES else ""
         raise PictureError(f"{name} is no picture that is read here: {_KNOWN}{phone}") from None
     except Exception as error:  # a decoder raises what it likes
         raise PictureError(f"{name} is damaged: {in_short(error)}") from None
+
+
+def _unused(head: Image.Image) -> list[str]:
+    """Say what of a file the prediction leaves out."""
+    frames = getattr(head, "n_frames", 1)
+    lines = [f"the first of {frames} pictures in the file"] if frames > 1 else []
+    if head.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in head.info:
+        lines.append("transparency is dropped: what lies behind it counts")
+    return lines
 
 
 def _mega(pixels: int) -> str:

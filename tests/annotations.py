@@ -12,6 +12,8 @@ from pictures import write_image
 
 from datasets.own.contract import LabelRules, OwnClass, Picture, Sources
 from datasets.own.kinds import KINDS
+from datasets.own.objects import ClassFound, Export
+from datasets.own.shapes import Remarks
 from datasets.reading import size_of
 
 HEIGHT, WIDTH = 6, 8
@@ -69,3 +71,8 @@ def write_json(path: Path, value: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value), encoding="utf-8")
     return path
+
+
+def classes_of(export: Export, path: str) -> list[ClassFound]:
+    """Read the classes of files of a format."""
+    return export.classes_of(export.read([path], path), Remarks())

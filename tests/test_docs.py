@@ -14,6 +14,8 @@ from shared import GOLDEN, csail_file, hrnet_file
 import config
 import demo
 import demo_folder
+from benchmarks import gpu_campaign
+from benchmarks import run as benchmark
 from compat.csail import options as csail
 from compat.hrnet import keys as hrnet_keys
 from options import archs, table
@@ -165,6 +167,8 @@ def test_flags_and_keys_exist(page: Path) -> None:
         new_dataset,
         propagate_labels,
         serve,
+        benchmark,
+        gpu_campaign,
     )
     for parser in (*(tool.parser() for tool in tools), *converters):
         known |= {name for action in parser._actions for name in action.option_strings}

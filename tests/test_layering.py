@@ -71,7 +71,7 @@ KEEPERS = {  # the classes that keep the tree
     "engine/session.py": "Run",
     "inference/from_file.py": "Trained",
     "evaluation/sinks/__init__.py": "Request",
-    "benchmarks/benchmark.py": "Job",
+    "benchmarks/pairs.py": "Job",
 }
 OPTION_WORDS = {word for key in config.OPTIONS for word in key.split(".")}
 SOURCES = sorted(

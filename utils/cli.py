@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from utils import console
 from utils.errors import UserError
@@ -55,6 +56,20 @@ def place_to_write(text: str) -> Path:
     if not text.strip():
         raise ValueError
     return Path(text)
+
+
+def number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], Any]:
+    """Make a type for argparse of numbers between bounds, called so that its message about another text says these."""
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        if not least <= value <= most:
+            raise ValueError
+        return value
+
+    end = f"to {most:g}" if most < float("inf") else "or more"
+    read.__name__ = f"{'whole ' * (kind is int)}number ({least:g} {end})"
+    return read
 
 
 def comma_list(text: str) -> list[str]:

@@ -53,11 +53,14 @@ class DistributedContext:
         if self.world > 1:
             dist.barrier()
 
-    def broadcast_module(self, module: nn.Module) -> None:
-        """Give all ranks the main one's buffers: running statistics differ unless they are synchronized."""
+    def broadcast_module(self, module: nn.Module, weights: bool = False) -> None:
+        """Give all ranks the main one's buffers, whose running statistics differ unless they are synchronized.
+
+        With `weights` the parameters as well.
+        """
         if self.world > 1:
-            for buffer in module.buffers():
-                dist.broadcast(buffer, 0)
+            for tensor in (*(p.detach() for p in module.parameters() if weights), *module.buffers()):
+                dist.broadcast(tensor, 0)
 
     def gather(self, value: Any) -> list[Any]:
         """Give `value` of every rank, in rank order, on every rank (small picklable objects of our own only)."""
@@ -172,7 +175,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         x = input.float() if input.dtype in (torch.half, torch.bfloat16) else input
-        count = x.new_tensor([x.numel() / x.shape[1]])
+        count = x.new_full((1,), x.numel() / x.shape[1])  # no copy from the host, which would wait
         # Centered on the running mean, E[x^2] - E[x]^2 does not cancel; the shift is equal on all ranks.
         shift = self.running_mean if self.running_mean is not None else x.new_zeros(x.shape[1])
         centered = x - shift.to(x.dtype).detach().view(1, -1, 1, 1)

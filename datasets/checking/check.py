@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from datasets.base import Item
-from datasets.checking import duplicates, fit, names
+from datasets.checking import duplicates, fit, names, palettes
 from datasets.checking.faults import Fault, Faults
-from datasets.checking.look import DEEP, GRAY, Read, Reader, Subject, subjects
+from datasets.checking.look import DEEP, GRAY, Colors, Read, Reader, Subject, subjects
 from datasets.checking.tally import Tally
 from utils.contracts import DatasetSpec
 from utils.plural import counted
@@ -61,11 +61,14 @@ class _Rows:
         self.labels, self.fits = np.zeros(n, "S8"), np.full(n, np.nan, np.float32)
         self.misplaced = np.zeros(n, bool)
         self.small = duplicates.pictures(n)
+        self.colors: dict[int, Colors] = {}
 
     def take(self, place: int, read: Read) -> None:
         """Keep what reading an image told."""
         self.labels[place], self.fits[place] = read.label_digest, read.fit.here
         self.misplaced[place] = bool(read.fit.what)
+        if read.colors:
+            self.colors[place] = read.colors
         if (image := read.image) is None:
             return
         self.seen[place], self.blank[place], self.detailed[place] = True, image.blank, image.small.detailed
@@ -89,7 +92,12 @@ def check(reader: Reader, splits: dict[str, list[Item]], faults: Faults, workers
         for name in read.subject.splits:
             surfaces[name].add(read.fit)
     pairs = _pairs(every, rows, found.notes)
-    for part in (names.faults(every), _together(every, rows), _of_splits(found, surfaces)):
+    for part in (
+        names.faults(every),
+        palettes.faults(every, rows.colors),
+        _together(every, rows),
+        _of_splits(found, surfaces),
+    ):
         faults.add(*part)
     faults.add(*_alike(every, rows, pairs))
     faults.add(*_repeated(every, rows, pairs))
@@ -145,8 +153,10 @@ def _repeated(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.
         one = first.setdefault(bytes(rows.labels[place]), place)
         item, other = every[place].item, every[one].item
         if one != place and (one, place) not in alike and item.image != other.image:
-            what = f"is the same as {other.label}"
-            yield Fault("repeated-label", every[place].where, str(item.label), what, item, other)
+            same = item.label == other.label  # drawings of equal content are one file: their images tell more
+            file = item.image if same else str(item.label)
+            what = f"has the same label as {other.image}" if same else f"is the same as {other.label}"
+            yield Fault("repeated-label", every[place].where, file, what, item, other)
 
 
 def _repeats(digests: np.ndarray) -> np.ndarray:
@@ -222,6 +232,10 @@ def _alike(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.Pai
         where = " and ".join(splits[both[0].item.image])
         yield Fault("leak", where, "", f"all {len(both)} images are listed in both", both[0].item)
         both = []
+    for subject in every:
+        if subject.times > 1:
+            what = f"is listed {subject.times} times, and counts as often in training and scores"
+            yield Fault("duplicate", subject.where, subject.item.image, what, subject.item)
     for item in {subject.item.image: subject.item for subject in both}.values():
         yield Fault("leak", " and ".join(splits[item.image]), item.image, "is listed in both", item)
     for pair in pairs:

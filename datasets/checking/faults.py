@@ -44,6 +44,11 @@ KINDS = {
     "misplaced-label": Kind(
         WARNING, "Labels that do not lie over their images", "see the pictures: are they shifted, scaled, mirrored?"
     ),
+    "palette-differs": Kind(
+        WARNING,
+        "Labels whose palettes differ",
+        "if an index is another class there, read all by their colors (kind: rgb), or write them with one palette",
+    ),
     "repeated-label": Kind(WARNING, "One label for different images", "was a file copied to a wrong name?"),
     "ignored-label": Kind(WARNING, "Labels that are ignored in all pixels", "they teach nothing: take them out"),
     "constant-label": Kind(WARNING, "Labels of one class in all pixels", "was something forgotten?"),

@@ -21,7 +21,8 @@ from datasets.checking.stored import COLOR, Stored, stored_labels
 from datasets.checking.tally import Holds, holds, light_of
 from datasets.decoding import head_of
 from datasets.itemreader import ItemReader
-from datasets.pictures import decoded
+from datasets.labelvalues import ids_in
+from datasets.pictures import decoded, orientation_of
 from datasets.reading import read_complete
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
@@ -31,14 +32,16 @@ _FORMATS = {
     ".png": ("PNG",), ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".bmp": ("BMP", "DIB"), ".ppm": ("PPM",),
     ".webp": ("WEBP",), ".tif": ("TIFF",), ".tiff": ("TIFF",),
 }  # fmt: skip
+Colors = tuple[tuple[int, tuple[int, int, int]], ...]  # (index, color) of a palette
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 class Subject(NamedTuple):
-    """An item and the splits that it is in."""
+    """An item and the splits that it is in; `times`: how often it stands in the split that has it most often."""
 
     item: Item
     splits: tuple[str, ...]
+    times: int = 1
 
     @property
     def where(self) -> str:
@@ -58,7 +61,10 @@ class Seen(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What reading an item has told; None for what could not be read. `values`: {value without a class: pixels}."""
+    """What reading an item has told; None for what could not be read. `values`: {value without a class: pixels}.
+
+    `colors`: of the indices that a label with a palette has, where it is read by these.
+    """
 
     subject: Subject
     faults: list[Fault]
@@ -67,6 +73,7 @@ class Read(NamedTuple):
     label_digest: bytes = b""
     values: dict[str, int] | None = None
     fit: fit.Fit = fit.UNKNOWN
+    colors: Colors = ()
 
 
 @dataclass(frozen=True)
@@ -218,7 +225,15 @@ class _Reading:
         if same and len(kinds) > 1:
             self.fault("label-is-image", path, f"has the very values of the image {self.item.image}")
         digest = _digest(label.tobytes()) if len(kinds) > 1 else b""
-        return read._replace(label=found, label_digest=digest, values=values, fit=fits)
+        colors = self._colors(data, path)
+        return read._replace(label=found, label_digest=digest, values=values, fit=fits, colors=colors)
+
+    def _colors(self, data: bytes, path: str) -> Colors:
+        """Give the colors of a palette's indices that a label has; none where it is read by its colors."""
+        head = head_of(data) if self.reader.stored(self.item).tables.colors is None and data else None
+        flat = (head.getpalette("RGB") if head is not None and head.mode == "P" else None) or []
+        table = {i: (flat[3 * i], flat[3 * i + 1], flat[3 * i + 2]) for i in range(len(flat) // 3)}
+        return tuple((i, table[i]) for i in np.unique(ids_in(data, path)).tolist() if i in table) if table else ()
 
     def _of_label_file(self, data: bytes, path: str) -> None:
         """Tell of a label in a format that does not keep values."""
@@ -232,6 +247,8 @@ class _Reading:
             return fit.UNKNOWN
         if label.shape != image.shape[:2]:
             sizes = f"{label.shape[1]}x{label.shape[0]}, its image {image.shape[1]}x{image.shape[0]}"
+            if label.shape == image.shape[1::-1] and not self.item.exif_turned and orientation_of(self.item.image) != 1:
+                sizes += " as it is stored, and turned by its EXIF tag as the label is: save the image turned"
             self.fault("size-differs", path, f"is {sizes}")
             return fit.UNKNOWN
         found = fit.fit(image, label, self.reader.spec.ignore_label)
@@ -262,9 +279,9 @@ def _place(unmapped: np.ndarray) -> str:
 
 def subjects(splits: dict[str, list[Item]]) -> Iterator[Subject]:
     """Give each item once, with the splits that it is in, in their order."""
-    where: dict[tuple[Any, ...], dict[str, Item]] = {}
+    where: dict[tuple[Any, ...], dict[str, list[Item]]] = {}
     for split, items in splits.items():
         for item in items:
-            where.setdefault((item.image, item.label, item.piece), {}).setdefault(split, item)
+            where.setdefault((item.image, item.label, item.piece), {}).setdefault(split, []).append(item)
     for found in where.values():
-        yield Subject(next(iter(found.values())), tuple(found))
+        yield Subject(next(iter(found.values()))[0], tuple(found), max(map(len, found.values())))

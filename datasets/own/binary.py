@@ -17,6 +17,7 @@ from utils.errors import UserError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _LAYOUTS = ("{class}/{dir}/{stem}", "{dir}/{stem}_{class}", "{dir}/{stem}/{class}", "{dir}/{class}/{stem}")
+_ONE = "{dir}/{stem}"  # where there is one class beside the background
 
 
 def find(pictures: Sequence[Picture], rules: LabelRules, where: str) -> Sources:
@@ -25,7 +26,7 @@ def find(pictures: Sequence[Picture], rules: LabelRules, where: str) -> Sources:
     for path in rules.paths:
         if is_pattern(path):
             check_fields(path, ("stem", "dir", "class"), where)
-            if "{class}" not in path:
+            if "{class}" not in path and not _only(rules):
                 raise UserError(f"{where}: {path!r} has no {{class}}: which mask is which class?")
             home = fixed_part(path)
             layout = Path(path).relative_to(home).with_suffix("").as_posix()
@@ -47,6 +48,12 @@ def _source(masks: dict[str, str], rules: LabelRules, image: str) -> Source:
     data = sorted((rules.by_name(name, file), name, file) for name, file in masks.items())
     content = json.dumps([train for train, _, _ in data]).encode()
     return Source(content, [(train, file) for train, _, file in data], image, tuple(file for _, _, file in data))
+
+
+def _only(rules: LabelRules) -> str:
+    """Name the class beside the background where there is one alone, so that masks need not say it; else ""."""
+    names = [one.name for train, one in enumerate(rules.classes) if train != rules.background]
+    return names[0] if len(names) == 1 else ""
 
 
 def _names(rules: LabelRules) -> list[str]:
@@ -77,7 +84,7 @@ def _layout(path: str, index: Index, rules: LabelRules, where: str) -> str:
     home, files = label_files(path, _SUFFIXES, where)
     known = "|".join(map(re.escape, _names(rules)))
     count = {}
-    for layout in _LAYOUTS:
+    for layout in (*_LAYOUTS, *([_ONE] if _only(rules) else [])):
         regex = _regex(layout, known)
         matches = (regex.fullmatch(_stem(file, home)) for file in files)
         count[layout] = sum(match is not None and _image(match, index) is not None for match in matches)
@@ -101,7 +108,7 @@ def _matched(
         stem = _stem(file, home)
         match = known.fullmatch(stem)
         if match is not None:
-            yield str(file), _image(match, index), match["name"]
+            yield str(file), _image(match, index), match.groupdict().get("name") or _only(rules)
         elif (match := any_name.fullmatch(stem)) is not None and (image := _image(match, index)):
             rules.by_name(match["name"], f"{where}: {file}")  # raises, or it is ignored
             yield str(file), image, match["name"]

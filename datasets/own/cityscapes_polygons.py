@@ -22,7 +22,7 @@ def _annotated(path: Path, place: str) -> Annotated:
     tree, where = read_tree(path), str(path)
     size = declared_size(tree.get("imgHeight"), tree.get("imgWidth"), where)
     field(tree, "objects", list, where)
-    return Annotated(place[: -len(".json")], where, size, where, files=(where,))
+    return Annotated(place[: -len(".json")], where, size, where, files=(where,), file=where)
 
 
 def shapes(data: str, size: tuple[int, int] | None, where: str, remarks: Remarks) -> list[Shape]:

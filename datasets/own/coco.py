@@ -91,7 +91,7 @@ class _File:
             text = "[" + ",".join(self.index.text[entry.start : entry.end] for entry in entries) + "]"
             where = f"{self.path}, {shown(head['file_name'])}"
             content = sha256(f"{text}{names}".encode("utf-8", "replace")).digest()
-            found.append(Annotated(head["file_name"], where, size, (text, names), content))
+            found.append(Annotated(head["file_name"], where, size, (text, names), content, file=self.path))
         return found
 
 

@@ -95,7 +95,8 @@ class _File:
             raise UserError(f"{where}: the image has no name")
         size = declared_size(_whole(values, "height", where), _whole(values, "width", where), where)
         content = repr([(one.kind, sorted(one.values.items())) for one in self.elements]).encode("utf-8", "replace")
-        return Annotated(name, f"{where}, {shown(name)}", size, (str(self.path), tuple(self.elements)), content)
+        data = str(self.path), tuple(self.elements)
+        return Annotated(name, f"{where}, {shown(name)}", size, data, content, file=str(self.path))
 
 
 def _number(values: dict[str, str], name: str, where: str, default: float | None = None) -> float:

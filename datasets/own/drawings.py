@@ -72,8 +72,8 @@ def drawn(pictures: Sequence[Picture], rules: LabelRules, missing: str, home: Pa
     names = {image: job.target.name for image, job in jobs.items()}
     files = {path: cache.stamp(path) for source in sources.values() for path in source.files}
     cache.save(record, {"key": key, "labels": names, "notes": notes, "files": files})
-    notes = [*notes[:-1], f"{notes[-1]} ({made} of them now)"] if made else notes
-    return Drawn({image: str(job.target) for image, job in jobs.items()}, notes)
+    now = [f"{made} of the {len(jobs)} labels of kind {rules.kind} were drawn now"] if made else []
+    return Drawn({image: str(job.target) for image, job in jobs.items()}, [*notes, *now])
 
 
 def _rules(rules: LabelRules, kind: LabelKind) -> list[Any]:

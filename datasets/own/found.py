@@ -36,12 +36,15 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def find(own: OwnSet, base: Path) -> Found:
-    """Find the images and labels of all splits; labels of objects are drawn. `base`: where paths start from."""
+def find(own: OwnSet, base: Path, draw: bool = True) -> Found:
+    """Find the images and labels of all splits. `base`: where paths start from.
+
+    Labels of objects are drawn, or, without `draw`, only looked for: what they are drawn of stands in their place.
+    """
     notes: list[str] = []
     split = _by_percent if isinstance(own.splits, Percent) else _by_files
     parts = split(own, base, notes)
-    labels = _labels(own, parts, notes)
+    labels = _labels(own, parts, notes, draw)
     found = Found(notes=notes)
     for mode, part in parts.items():
         found.pairs[mode] = _paired(own, mode, part, labels[mode], notes)
@@ -53,9 +56,10 @@ def find(own: OwnSet, base: Path) -> Found:
 
 
 def _without(own: OwnSet, base: Path) -> list[str]:
-    """List the folders that hold no images although they may lie among them: the labels' and the cache's."""
-    labels = [*own.paths]
-    if isinstance(own.splits, dict):
+    """List the folders that hold no images although they may lie among them: labels' that are pictures, the cache's."""
+    pictures = ".png" in own.row.suffixes
+    labels = [*own.paths] if pictures else []
+    if isinstance(own.splits, dict) and pictures:
         labels += [path for files in own.splits.values() if isinstance(files, Files) for path in files.labels]
     found = [str(path) for path in Path(own.file).parent.glob("*.cache")]
     for text in labels:
@@ -160,7 +164,7 @@ def _lines(path: str, base: Path, index: Index) -> list[tuple[int, list[str]]]:
     return [(number, whole.get(number, columns)) for number, columns in rows(path, base)]
 
 
-def _labels(own: OwnSet, parts: Mapping[str, Part], notes: list[str]) -> dict[str, Mapping[str, str]]:
+def _labels(own: OwnSet, parts: Mapping[str, Part], notes: list[str], draw: bool) -> dict[str, Mapping[str, str]]:
     """Find {image: label} of each split; splits that share their labels' places are looked for together."""
     found: dict[str, Mapping[str, str]] = {}
     for mode, part in parts.items():
@@ -171,13 +175,19 @@ def _labels(own: OwnSet, parts: Mapping[str, Part], notes: list[str]) -> dict[st
             continue
         images = list({p.path: p for m in together for p in parts[m].pictures}.values())
         listed = {image: label for m in together for image, label in parts[m].listed.items()}
-        labels = _of_places(own, images, part, listed, missing, notes)
+        labels = _of_places(own, images, part, listed, missing, notes, draw)
         found |= dict.fromkeys(together, labels)
     return found
 
 
 def _of_places(
-    own: OwnSet, images: Sequence[Picture], part: Part, listed: Mapping[str, str], missing: str, notes: list[str]
+    own: OwnSet,
+    images: Sequence[Picture],
+    part: Part,
+    listed: Mapping[str, str],
+    missing: str,
+    notes: list[str],
+    draw: bool,
 ) -> Mapping[str, str]:
     """Find the labels of some images in their places; those of objects are drawn."""
     where = f"{own.file}: {part.key}"
@@ -191,8 +201,12 @@ def _of_places(
         if missing == "skip":
             return {}
         raise UserError(f"{where}: path is missing: where the labels are")
+    rules = replace(own.rules, paths=part.paths)
+    if not draw:
+        assert own.row.find is not None
+        return {image: source.where for image, source in own.row.find(images, rules, where).items()}
     home, note = cache.folder(own.file)
-    drawn = drawings.drawn(images, replace(own.rules, paths=part.paths), missing, home, where)
+    drawn = drawings.drawn(images, rules, missing, home, where)
     notes += [line for line in (note, *drawn.notes) if line and line not in notes]
     return drawn.labels
 

@@ -27,7 +27,7 @@ def _annotated(path: Path, place: str) -> Annotated:
     field(tree, "shapes", list, where)
     height, width = tree.get("imageHeight"), tree.get("imageWidth")
     size = None if height is None and width is None else declared_size(height, width, where)
-    return Annotated(_image_name(tree, place), where, size, where, files=(where,))
+    return Annotated(_image_name(tree, place), where, size, where, files=(where,), file=where)
 
 
 def _image_name(tree: dict[str, Any], place: str) -> str:

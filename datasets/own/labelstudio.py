@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,7 +29,7 @@ def read(paths: Sequence[str], where: str) -> Annotations:
         for k, task in enumerate(read_tree(path, list), 1):
             where_task = f"{path}, task {shown(str(task.get('id', k))[:40]) if isinstance(task, dict) else k}"
             if (one := _annotated(task, where_task, found.remarks)) is not None:
-                found.images.append(one)
+                found.images.append(replace(one, file=str(path)))
     return found
 
 

@@ -15,22 +15,24 @@ from utils.names import shown
 
 # Endings that a label file has beside its image's name, and that an image has beside its label's.
 _ENDINGS = ("_gtFine_polygons", "_gtCoarse_polygons", "_polygons", "_leftImg8bit")
+Fit = tuple[int, int, int]  # how well an annotation fits a picture, the first number before the others
 _NO_IMAGE = "annotations have no image here: left out"
 
 
 def matched(found: Sequence[Any], pictures: Sequence[Picture], remarks: Remarks) -> dict[str, Any]:
-    """Give {picture's path: its annotation}, each with a `name` and a `where`; those without an image are noted.
+    """Give {picture's path: its annotation}, each with `name`, `where` and `file`; those without an image are noted.
 
     A name fits pictures of the same last part; where there are several, those with which it has most folders in
-    common, from the last one on, then one of the same suffix. UserError where more than one is left, and for two
-    annotations of one picture.
+    common, from the last one on, then those that its file has most folders in common with (site_a/labels/1.txt and
+    site_a/images/1.jpg), then one of the same suffix. UserError where more than one is left, and for two annotations of
+    one picture.
     """
     index: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         index[key_of(picture.place)].append(picture)
-    taken: dict[str, list[tuple[tuple[int, int], Any]]] = defaultdict(list)
+    taken: dict[str, list[tuple[Fit, Any]]] = defaultdict(list)
     for one in found:
-        fit, best = _best(one.name, index.get(key_of(one.name), ()))
+        fit, best = _best(one, index.get(key_of(one.name), ()))
         if not best:
             remarks.add(_NO_IMAGE, f"{shown(one.name)}, {one.where}")
         elif len(best) > 1:
@@ -38,14 +40,15 @@ def matched(found: Sequence[Any], pictures: Sequence[Picture], remarks: Remarks)
             raise UserError(f"{one.where}: {shown(one.name)!r} may be {both}: write the folder in front of the name")
         else:
             taken[best[0].path].append((fit, one))
-            if not fit[0] and _folders(one.name) and _folders(best[0].place):
+            ours = {*_folders(one.name)}
+            if ours and _folders(best[0].place) and not ours & {*_folders(best[0].path)}:
                 remarks.add(
                     "annotations fit an image of another folder, by its name alone", f"{shown(one.name)}, {one.where}"
                 )
     return {path: _only(path, ones, remarks) for path, ones in taken.items()}
 
 
-def _only(path: str, ones: list[tuple[tuple[int, int], Any]], remarks: Remarks) -> Any:
+def _only(path: str, ones: list[tuple[Fit, Any]], remarks: Remarks) -> Any:
     """Choose the annotation whose name fits a picture best; the others are noted. UserError where there are two."""
     best = max(fit for fit, _ in ones)
     first, *others = [one for fit, one in ones if fit == best]
@@ -58,11 +61,11 @@ def _only(path: str, ones: list[tuple[tuple[int, int], Any]], remarks: Remarks) 
     return first
 
 
-def _best(name: str, choices: Iterable[Picture]) -> tuple[tuple[int, int], list[Picture]]:
-    """Find the pictures that fit a name best, and how well."""
-    best, found = (-1, 0), []
+def _best(one: Any, choices: Iterable[Picture]) -> tuple[Fit, list[Picture]]:
+    """Find the pictures that fit an annotation best, and how well."""
+    best, found = (-1, 0, 0), []
     for picture in choices:
-        fit = _fit(name, picture)
+        fit = _fit(one.name, one.file, picture)
         if fit > best:
             best, found = fit, []
         if fit == best:
@@ -70,14 +73,18 @@ def _best(name: str, choices: Iterable[Picture]) -> tuple[tuple[int, int], list[
     return best, found
 
 
-def _fit(name: str, picture: Picture) -> tuple[int, int]:
-    """Count the folders that a name and a picture have in common at their ends; then whether their suffixes agree."""
+def _fit(name: str, file: str, picture: Picture) -> Fit:
+    """Count the folders that a name and a picture have in common at their ends, then those that the file which has the
+    name has in common with the picture, anywhere; then whether suffixes agree.
+    """
     ours, theirs = _folders(name), _folders(picture.path)
     common = 0
     while common < min(len(ours), len(theirs)) and ours[-1 - common] == theirs[-1 - common]:
         common += 1
     # A name without folders fits the picture without folders.
-    return common + (not ours and not _folders(picture.place)), int(_suffix(name) == _suffix(picture.place))
+    at_end = common + (not ours and not _folders(picture.place))
+    around = len({*_folders(file), *ours} & {*theirs})
+    return at_end, around, int(_suffix(name) == _suffix(picture.place))
 
 
 def _folders(name: str) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ class Annotated:
     """What a file says of one image. `name`: the image's path or name, as it stands there, or that of a label file.
 
     `size`: (H, W) as the file declares it, or None. `data`: what the format's `shapes` reads. `content` and the bytes
-    of `files` are all that a drawing is made of.
+    of `files` are all that a drawing is made of. `file`: the one that says it, whose folders tell images of one name
+    apart.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Annotated:
     data: Any
     content: bytes = b""
     files: tuple[str, ...] = ()
+    file: str = ""
 
 
 class ClassFound(NamedTuple):
@@ -90,14 +92,11 @@ class Export:
     looks_like: Callable[[str], Evidence | None]
     another_name: Callable[[str], str] = str
 
-    def classes_of(self, folder: str) -> list[ClassFound]:
-        """Read (name, id, color, count of objects) of the classes: the declared ones, then others by their count.
-
-        `folder`: as `looks_like` gives its `path`.
-        """
-        found, counts = self.read([folder], folder), Counter[Label]()
+    def classes_of(self, found: Annotations, remarks: Remarks) -> list[ClassFound]:
+        """List (name, id, color, count of objects) of the classes: the declared ones, then others by their count."""
+        counts = Counter[Label]()
         for one in found.images:
-            counts.update((shape.name, shape.id) for shape in self.shapes(one.data, one.size, one.where, Remarks()))
+            counts.update((shape.name, shape.id) for shape in self.shapes(one.data, one.size, one.where, remarks))
         names = Counter[str]()
         for (name, _), count in counts.items():
             names[name] += count

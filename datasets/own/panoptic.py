@@ -35,7 +35,7 @@ def images(file: Any, remarks: Remarks) -> list[Annotated]:
             path = _png(Path(file.path), field(value, "file_name", str, where), where)
             segments = tuple(_segment(one, names, where) for one in field(value, "segments_info", list, where))
             data, content = Segments(str(path), segments), repr(segments).encode("utf-8", "replace")
-            found.append(Annotated(head["file_name"], where, size, data, content, files=(str(path),)))
+            found.append(Annotated(head["file_name"], where, size, data, content, (str(path),), file.path))
     return found
 
 

@@ -43,7 +43,7 @@ def _annotated(path: Path, place: str, tree: dict[str, Any]) -> Annotated:
     *folders, name = place[: -len(".json")].split("/")
     # The file may also have been found from the folder `ann` itself.
     folders = [_FOLDERS.get(folder, folder) for folder in folders or [path.parent.name]]
-    return Annotated("/".join((*folders, name)), where, of_image, where, files=(where,))
+    return Annotated("/".join((*folders, name)), where, of_image, where, files=(where,), file=where)
 
 
 def _classes(path: Path) -> dict[str, tuple[int | None, Color | None]]:

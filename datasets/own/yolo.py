@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ _SLACK = 1e-3  # by how much of a side points may be outside without a word: sha
 
 
 def read(paths: Sequence[str], where: str) -> Annotations:
-    """Read all files of labels; the names of classes stand in data.yaml, beside or above them."""
+    """Read all files of labels; the names of classes stand in data.yaml, beside or above them.
+
+    UserError for numbers that two of these files name differently.
+    """
     found = Annotations([])
     names, source = _names([Path(path) for path in paths])
     for path, place in each_file(paths, ".txt", where):
@@ -31,20 +34,31 @@ def read(paths: Sequence[str], where: str) -> Annotations:
             continue
         content = repr(names).encode("utf-8", "replace")
         found.images.append(
-            Annotated(place[: -len(".txt")], str(path), None, (str(path), names), content, (str(path), *source))
+            Annotated(
+                place[: -len(".txt")], str(path), None, (str(path), names), content, (str(path), *source), str(path)
+            )
         )
     found.declared = {name: (number, None) for number, name in names.items()}
     return found
 
 
 def _names(paths: Sequence[Path]) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Read {number: name} of the first data.yaml that is in a folder of labels or above it, and give its path."""
-    for path in paths:
-        for folder in [path, *path.parents][:_LEVELS]:
-            for file in (folder / name for name in _NAMES):
-                if file.is_file() and (names := names_of(file)):
-                    return names, (str(file),)
-    return {}, ()
+    """Read {number: name} of the data.yaml that are in folders of labels or above them, and give their paths."""
+    names: dict[int, str] = {}
+    sources: dict[str, None] = {}
+    for file in dict.fromkeys(file for path in paths if (file := _names_file(path))):
+        for number, name in names_of(file).items():
+            if names.setdefault(number, name) != name:
+                other = next(iter(sources))
+                raise UserError(f"{file}: class {number} is {name!r}, in {other} {names[number]!r}: give one of both")
+        sources[str(file)] = None
+    return names, tuple(sources)
+
+
+def _names_file(path: Path) -> Path | None:
+    """Find the nearest data.yaml with names, in a folder of labels or above it."""
+    files = (folder / name for folder in [path, *path.parents][:_LEVELS] for name in _NAMES)
+    return next((file for file in files if file.is_file() and names_of(file)), None)
 
 
 def names_of(file: Path) -> dict[int, str]:
@@ -114,21 +128,36 @@ def _ring(values: np.ndarray, where: str, remarks: Remarks) -> np.ndarray | None
 
 def looks_like(folder: str) -> Evidence | None:
     """Recognize a folder by text files of numbers; those of boxes alone are none of ours."""
-    for path in search(Path(folder), ".txt", most=30, depth=3):
-        if path.name.lower() in _NO_LABELS:
-            continue
-        try:
-            rows = [line.split() for line in textfile.read(path).split("\n", _LOOKED_AT)[:_LOOKED_AT] if line.strip()]
-            numbers = [[float(word) for word in row] for row in rows]
-        except (UserError, ValueError):
-            continue
-        if any(len(row) >= 7 and len(row) % 2 for row in numbers) and all(row[0] == int(row[0]) for row in numbers):
+    for path, rows in _tables(Path(folder)):
+        if any(len(row) >= 7 and len(row) % 2 for row in rows) and all(row[0] == int(row[0]) for row in rows):
             labels = _top(path.relative_to(folder).parent, "labels")
             images = _images(Path(folder), labels)
             return Evidence(
                 str(labels), images, f"{path.relative_to(folder)} has a class and points in each line: YOLO"
             )
     return None
+
+
+def boxes_alone(folder: str) -> str:
+    """Find a text file of boxes, a class and four shares in each line; "" where there is none."""
+    for path, rows in _tables(Path(folder)):
+        if rows and all(
+            len(row) == 5 and row[0] == int(row[0]) and 0 <= min(row[1:]) <= max(row[1:]) <= 1 for row in rows
+        ):
+            return str(path.relative_to(folder))
+    return ""
+
+
+def _tables(folder: Path) -> Iterator[tuple[Path, list[list[float]]]]:
+    """Read the first text files that hold numbers alone, the first lines of each."""
+    for path in search(folder, ".txt", most=30, depth=3):
+        if path.name.lower() in _NO_LABELS:
+            continue
+        try:
+            rows = [line.split() for line in textfile.read(path).split("\n", _LOOKED_AT)[:_LOOKED_AT] if line.strip()]
+            yield path, [[float(word) for word in row] for row in rows]
+        except (UserError, ValueError):
+            continue
 
 
 def _top(place: Path, name: str) -> Path:

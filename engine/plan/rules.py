@@ -89,7 +89,10 @@ def _crop(data: DataFacts, machine: MachineFacts, given: Collection[str]) -> Ite
 def _uniform(data: DataFacts, machine: MachineFacts, given: Collection[str]) -> Iterator[Choice]:  # noqa: ARG001
     name, share = data.rarest
     equal = 1 / max(1, len(data.classes))
-    if share < RARE * equal:
+    if data.images < 2 * STEP:
+        why = f"{data.images} images are too few to draw crops class by class"
+        yield Choice("DATASET.CLASS_UNIFORM_PCT", 0.0, why)
+    elif share < RARE * equal:
         why = (
             f"{name or 'no class'} has {100 * share:.2f} % of the pixels, an equal share would be {100 * equal:.1f} %: "
         )

@@ -8,6 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 import compat
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from evaluation.sinks.base import Row as Row
@@ -26,6 +28,7 @@ from evaluation.sinks.worst import Worst
 from utils.contracts import DatasetSpec, EvalBatch, Prediction, scale_name
 from utils.distributed import DistributedContext
 from utils.errors import UserError
+from utils.hostcopy import HostCopy
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,8 @@ SINKS: tuple[SinkEntry, ...] = (
 class Sinks(list[Sink]):
     """Several consumers as one."""
 
+    _late: Sequence[EvalItem] = ()  # whose counts are on their way to the host
+
     @property
     def extras(self) -> tuple[str, ...]:
         """Outputs of the network that one of them would like to see."""
@@ -113,8 +118,22 @@ class Sinks(list[Sink]):
         for sink in self:
             sink.add(item)
 
+    def add_batch(self, items: Sequence[EvalItem]) -> None:
+        """Give the items of a batch to all; what a device still counts, with the next batch: nobody waits for it."""
+        late = [item for item in items if isinstance(item.counts, Tensor)]
+        for item in late:
+            item.counts = HostCopy(item.counts)
+        if self._late or any(item.counts.coming for item in late):
+            items, self._late = self._late, items
+        for item in items:
+            if isinstance(item.counts, HostCopy):
+                item.counts = item.counts.numpy()
+            self.add(item)
+
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Join what all of them have found, in their order; every rank calls it."""
+        items, self._late = self._late, []
+        self.add_batch(items)
         found = [sink.results(ranks) for sink in self]
         return Results(
             [line for one in found for line in one.lines],

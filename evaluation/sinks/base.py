@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,14 +20,14 @@ class EvalItem:
     """One evaluated image.
 
     `image` (H, W, 3) uint8 RGB; `label` (H, W) uint8 train ids or None; `counts` (K, K) int64, this image's own
-    confusion matrix (what `ConfusionMatrix.update` returns), or None without a label.
+    confusion matrix (what `ConfusionMatrix.update` returns), or None without a label; sinks see it as an array.
     """
 
     name: str
     image: np.ndarray
     label: np.ndarray | None
     prediction: Prediction
-    counts: np.ndarray | None = None
+    counts: Any = None  # np.ndarray; a Tensor, and then a HostCopy, until it is there
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ def test_planted_faults_are_found(everything: Predicted) -> None:
     assert len(planted.kinds) == 36 and len(found.found) > 30
     assert found.precision > 0.3  # 36 faults, of which some have two areas, and 100 places
     nothing = ours(everything, Planted({}, {}, []))["ours"]
-    assert nothing == (0.0, set())
+    assert nothing == (0.0, 0.0, set())
+    assert 0.8 < found.r_precision <= 1 and found.precision <= 0.5  # 100 places, 36 faults
 
 
 def test_half_of_an_area_has_to_be_changed() -> None:
@@ -64,15 +65,23 @@ def test_half_of_an_area_has_to_be_changed() -> None:
     faults[:, :5] = 3
     planted = Planted({0: np.zeros((4, 10), np.uint8)}, {0: faults}, ["dropped"] * 4)
     whole = np.ones((4, 10), bool)
-    assert judge([(0, whole), (1, whole)], planted) == (1 / TOP, {3})
+    assert judge([(0, whole), (1, whole)], planted) == (1 / TOP, 1 / 4, {3})
     whole[0, :1] = False
-    assert judge([(0, whole)], planted) == (0.0, set())
+    assert judge([(0, whole)], planted) == (0.0, 0.0, set())
+
+
+def test_as_many_areas_as_faults_are_judged_by_themselves() -> None:
+    planted = Planted({0: np.zeros((4, 10), np.uint8)}, {0: np.zeros((4, 10), np.int32)}, ["dropped"] * (TOP + 50))
+    whole = np.ones((4, 10), bool)
+    found = judge([(0, whole)] * TOP + [(1, whole)] * 50, planted)
+    assert found == (1.0, TOP / (TOP + 50), {0})
 
 
 def test_a_line_of_the_table() -> None:
     planted = Planted({}, {}, ["dropped", "swapped"])
-    line = row("0.05", "ours", [planted, planted], [Outcome(0.5, {0}), Outcome(0.7, {0, 1})])
-    assert line == "| 0.05 | ours | 2/2 | 60.00 (from 50.00 to 70.00) | 75.00 | 100.00 | 50.00 | 0.00 |"
+    line = row("0.05", "ours", [planted, planted], [Outcome(0.5, 0.4, {0}), Outcome(0.7, 0.6, {0, 1})])
+    cells = ["0.05", "ours", "2/2", "60.00 (from 50.00 to 70.00)", "2.00", "50.00 (from 40.00 to 60.00)", "75.00"]
+    assert line == f"| {' | '.join([*cells, '100.00', '50.00', '0.00'])} |"
 
 
 def test_areas_of_single_pixels_that_stand_for_squares() -> None:

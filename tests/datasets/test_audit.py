@@ -14,6 +14,7 @@ from yacs.config import CfgNode
 import datasets
 from datasets import audit, centroids, splits
 from datasets.audit import class_pixels
+from utils import histogram
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -182,7 +183,7 @@ def test_pixels_are_counted_exactly_where_floats_would_round(monkeypatch: pytest
     label = np.random.default_rng(0).choice(np.array([0, 1, 2, 77, 255], np.uint8), (50, 70))
     expected = [int((label == c).sum()) for c in range(3)]
     for exact in (1 << 24, 100):
-        monkeypatch.setattr(audit, "_EXACT", exact)
+        monkeypatch.setattr(histogram, "_EXACT", exact)
         assert class_pixels(label, 3).tolist() == [*expected, label.size - sum(expected)]
 
 

@@ -166,6 +166,12 @@ def test_too_few_images_for_a_batch() -> None:
         sampler(50, world=2)
 
 
+def test_crops_that_absent_classes_lack_are_said() -> None:
+    rows = {0: np.array([[0, 5, 5]])}
+    with pytest.raises(UserError, match=r"4 training images, of which --class_uniform_pct 0.5 leaves 3 \(no pixel of"):
+        ClassUniformSampler(range(4), rows, 2, 0.5, 4)
+
+
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 def test_exact_sampler_reads_everything_once(world: int) -> None:
     parts = [list(ExactSampler(10, rank, world)) for rank in range(world)]

@@ -98,3 +98,27 @@ def test_a_dataset_that_a_file_describes(
         (every / "masks" / f"000{i}.png").unlink()
     assert check_data.main(line) == 1
     assert "images without a label: 2 (missing-label)" in capsys.readouterr().out
+
+
+def test_a_page_of_another_dataset_stays(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "labels: {kind: gray}\nclasses: [ground, car, water, lamp]\nsplits:\n"
+    text += "".join(f"  {m}: {{images: {data}/{m}/images, labels: {data}/{m}/labels}}\n" for m in ("train", "val"))
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "set.yaml").write_text(text)
+        assert check_data.main(["--dataset", f"{folder}/set.yaml"]) == 0
+    page = tmp_path / "logs/check_data/set_2/check_data.html"
+    assert page.is_file() and f"page: {page.relative_to(tmp_path)}" in capsys.readouterr().out
+    assert check_data.main(["--dataset", "b/set.yaml"]) == 0  # once more: into the same
+    assert sorted(path.name for path in (tmp_path / "logs/check_data").iterdir()) == ["set", "set_2"]
+    assert check_data.main(["--dataset", "a/set.yaml", "--out", str(page.parent)]) == 2
+    assert "check_data.html there is that of another dataset" in capsys.readouterr().err
+
+
+def test_a_number_of_workers_is_said_in_words(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        check_data.main(words(data, "--workers", "x"))
+    assert "argument --workers: invalid whole number (0 to 256) value: 'x'" in capsys.readouterr().err

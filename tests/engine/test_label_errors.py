@@ -12,7 +12,7 @@ from pictures import write_image
 from datasets.base import Item, SegmentationDataset
 from datasets.loaders import EvalLoader
 from datasets.rawpixels import Piece
-from engine.label_errors import check_out, compared, place_of, results, seen, unlabeled, usual_confidence
+from engine.label_errors import check_out, compared, on_the_page, place_of, results, seen, unlabeled, usual_confidence
 from evaluation.labelcheck.finder import Found
 from evaluation.labelcheck.score import Usual
 from inference import Predictor
@@ -72,3 +72,9 @@ def test_pieces_of_huge_images_lie_in_their_file() -> None:
     assert place_of(item) == ("a.png", 0, 0)
     piece = Piece("a.npy", "b.npy", (200, 300), (400, 600), (1000, 2000))
     assert place_of(item._replace(piece=piece)) == ("a.png", 400, 200)
+
+
+def test_a_page_without_areas_says_why() -> None:
+    assert on_the_page(7, 0.5) == "the worst 7 in pictures"
+    assert on_the_page(0, 1.0) == "no area has 1 of its image, as --least asks"
+    assert on_the_page(0, 0.0) == "labels and predictions agree"

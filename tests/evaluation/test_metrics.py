@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from golden.fill import labels
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from evaluation.metrics import ConfusionMatrix, Scores, format_table
 from utils.distributed import DistributedContext
@@ -216,3 +217,20 @@ def test_the_official_cityscapes_evaluation_agrees(tmp_path: Path, monkeypatch: 
         assert iou == pytest.approx(want["categoryScores"][name], rel=1e-12)
     assert scores.mean_iu == pytest.approx(want["averageScoreClasses"], rel=1e-12)
     assert scores.mean_category_iou == pytest.approx(want["averageScoreCategories"], rel=1e-12)
+
+
+def test_the_host_waits_for_no_image_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On fake tensors every look at a value of the device is an error; the counts are those of the host."""
+    rng = np.random.default_rng(0)
+    pred, label = rng.integers(0, 3, (9, 14), np.uint8), rng.choice(np.array([0, 1, 2, 7, 255], np.uint8), (9, 14))
+    host = ConfusionMatrix(3)
+    host.update(pred, label)
+    plain = ConfusionMatrix(3)
+    monkeypatch.setattr(plain, "_histogram", plain._scattered)
+    plain.update(pred, label)
+    assert torch.equal(host._rows, plain._rows)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        on_device = ConfusionMatrix(3, device="cuda")
+        classes = torch.empty(9, 14, dtype=torch.uint8, device="cuda")
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: values)
+        assert on_device.update(classes, torch.empty(9, 14, dtype=torch.uint8)).device.type == "cuda"

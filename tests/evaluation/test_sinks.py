@@ -533,3 +533,41 @@ def test_items_of_a_batch_come_in_their_order_and_uncounted() -> None:
     got = list(sinks.items(batch, [one.prediction, other.prediction]))  # type: ignore[arg-type]
     assert [found.name for found in got] == ["a", "b"] and got[0].counts is None
     assert got[0].label is one.label and got[1].label is None and got[1].prediction is other.prediction
+
+
+def test_counts_of_a_device_come_with_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads a batch's counts before the device has the next one to do; the order stays."""
+    read: list[str] = []
+
+    class Coming:
+        coming = True
+
+        def __init__(self, counts: torch.Tensor) -> None:
+            self.counts = counts
+
+        def numpy(self) -> np.ndarray:
+            read.append("counts")
+            return self.counts.numpy()
+
+    class Names(Sink):
+        def add(self, found: EvalItem) -> None:
+            assert found.counts is None or isinstance(found.counts, np.ndarray)
+            read.append(found.name)
+
+    monkeypatch.setattr(sinks, "HostCopy", Coming)
+    both = sinks.Sinks([Names()])
+    for name, labeled in (("a", True), ("b", False), ("c", True)):
+        one = item(name, labeled=labeled)
+        one.counts = torch.from_numpy(one.counts) if labeled else None
+        both.add_batch([one])
+        read.append("next")
+    both.results()
+    assert read == ["next", "counts", "a", "next", "b", "next", "counts", "c"]
+
+
+def test_counts_of_the_host_come_at_once() -> None:
+    gallery = sinks.Sinks([PerImage(Path("unused.csv"), SPEC)])
+    one = item("a")
+    one.counts = torch.from_numpy(one.counts)
+    gallery.add_batch([one])
+    assert isinstance(one.counts, np.ndarray)

@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from inference.memory import PeakTracker
 from loss.criterion import Criterion, Term
 from loss.cross_entropy import CrossEntropy
+from loss.dice import Dice
 from loss.rmi import RMI
 from utils.errors import UserError
 
@@ -127,3 +129,81 @@ def test_later_calls_do_not_look_at_the_label():
     criterion(outputs(), label())
     stray = criterion(outputs(), label().masked_fill(label() == 2, 7))[0]
     torch.testing.assert_close(stray, criterion(outputs(), label().masked_fill(label() == 2, 255))[0])
+
+
+def plain(terms, out, target):
+    """The sum of the terms as one graph of everything."""
+    total = torch.zeros(())
+    maps = {name: F.interpolate(x, size=target.shape[-2:], mode="bilinear") for name, x in out.items()}
+    for term in terms:
+        total = total + term.weight * term.loss(*(maps[name] for name in term.outputs), target)
+    return total
+
+
+def gradients(out, total):
+    total.backward()
+    return {name: x.grad for name, x in out.items()}
+
+
+def test_gradients_are_those_of_one_graph_to_the_last_bit():
+    """Also where several terms read one output, and one term reads several."""
+    ce, dice = CrossEntropy(K), Dice(K)
+    terms = [
+        Term("a", ("pred",), 1.0, ce),
+        Term("b", ("aux",), 0.4, dice),
+        Term("c", ("pred",), 0.3, dice),
+        Term("d", ("pred_05x",), 0.05, ce),
+        Term("e", ("seed", "confidence"), 0.7, lambda a, b, label: (a * b.sigmoid()).sum(1).mean()),
+        Term("f", ("aux",), 0.1, ce),
+    ]
+    sizes = {"pred": 16, "aux": 4, "pred_05x": 8, "seed": 16, "confidence": 4}
+    one, other = outputs(**sizes), outputs(**sizes)
+    total, parts = Criterion(terms, K)(one, label(16))
+    expected = plain(terms, other, label(16))
+    assert torch.equal(total, expected)
+    assert list(parts) == ["a", "b", "c", "d", "e", "f"]
+    got, wanted = gradients(one, total), gradients(other, expected)
+    assert all(torch.equal(got[name], wanted[name]) for name in sizes)
+
+
+def test_gradients_of_half_types_are_scaled_before_they_are_rounded():
+    """As a scaler needs it: 1e-8 is 0 in half precision, 65536 times as much is not."""
+    out = outputs(torch.float16)
+    total, _ = Criterion([Term("main", ("pred",), 1.0, lambda logits, label: (1e-8 * logits).sum())], K)(out, label())
+    (65536 * total).backward()
+    torch.testing.assert_close(out["pred"].grad, torch.full_like(out["pred"], 65536e-8))
+
+
+def test_gradients_are_handed_on_once():
+    total, _ = Criterion([Term("main", ("pred",), 1.0, CrossEntropy(K))], K)(outputs(), label())
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="compute it again"):
+        total.backward()
+
+
+def test_without_gradients_the_value_is_the_same():
+    criterion = Criterion([Term("main", ("pred",), 1.0, CrossEntropy(K))], K)
+    with torch.no_grad():
+        total, _ = criterion(outputs(), label())
+    assert not total.requires_grad
+    assert torch.equal(total, criterion(outputs(), label())[0].detach())
+
+
+def test_a_loss_that_writes_on_the_label_keeps_its_place():
+    """The variant of Dice after which ignored pixels are road to every later term, whatever output that reads."""
+    dice, ce = Dice(K, published="dice_labels"), CrossEntropy(K)
+    terms = [Term("a", ("pred",), 1.0, ce), Term("b", ("aux",), 1.0, dice), Term("c", ("pred",), 1.0, ce)]
+    target = label().masked_fill(label() == 1, 255)
+    _, parts = Criterion(terms, K)(outputs(), target)
+    assert parts["a"] != parts["c"]
+
+
+def test_full_size_maps_of_several_outputs_do_not_stand_side_by_side():
+    def peak(names):
+        terms = [Term(name, (name,), 1.0, CrossEntropy(K)) for name in names]
+        criterion, out, target = Criterion(terms, K), outputs(**dict.fromkeys(names, 16)), label(128)
+        with PeakTracker() as tracker:
+            criterion(out, target)[0].backward()
+        return tracker.peak
+
+    assert peak("abcdef") < 1.2 * peak("a")

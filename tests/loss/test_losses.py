@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fake_cuda import CUDA, HALF, Copies, fake_cuda
 from waits import Waits
 
 import config
@@ -179,6 +180,21 @@ def test_waits_are_seen():
         one[one > 0]
         one.new_tensor([1.0])
     assert waits.seen == ["_local_scalar_dense", "index", "lift_fresh"]
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [*HALF, torch.float32], ids=str)
+def test_on_a_gpu(case, dtype):
+    """Everything lies there, nothing is copied in a second step, and the value is in single precision."""
+    with fake_cuda(), Copies() as copies:
+        loss = make(case)
+        logits = torch.empty(2, K, 24, 32, device=CUDA, dtype=dtype)
+        label = torch.empty(2, 24, 32, device=CUDA, dtype=torch.int64)
+        loss(logits, label)
+        copies.waits.clear()
+        value = loss(logits, label)
+    assert (value.device, value.dtype, value.shape) == (CUDA, torch.float32, ())
+    assert copies.waits == []
 
 
 def test_two_ranks_differ_where_each_has_its_own_mean(on_two_ranks):

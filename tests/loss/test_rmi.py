@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from inference.memory import PeakTracker
+from loss import rmi
 from loss.rmi import RMI, log_det_given, regions
 
 JITTER = 5e-4
@@ -110,3 +112,37 @@ def test_nan_stays_visible():
     logits, label = batch()
     logits[0, 0, 3, 3] = torch.nan
     assert RMI(3)(logits, label).isnan()
+
+
+def value_and_gradient(logits, label, at_once, monkeypatch):
+    monkeypatch.setattr(rmi, "_AT_ONCE", at_once)
+    logits = logits.clone(memory_format=torch.preserve_format).requires_grad_()
+    with PeakTracker() as tracker:
+        value = RMI(3)(logits, label)
+        (0.37 * value).backward()
+    return value.detach(), logits.grad, tracker.peak
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_parts_of_classes_and_rows_give_the_same_bits_in_less_memory(layout, monkeypatch):
+    logits, label = batch(size=64)
+    logits, label[0, :9] = logits.float().to(memory_format=layout), 255
+    value, gradient, peak = value_and_gradient(logits, label, 1 << 30, monkeypatch)
+    parts, of_parts, less = value_and_gradient(logits, label, 1, monkeypatch)
+    assert torch.equal(parts, value) and torch.equal(of_parts, gradient)
+    assert of_parts.stride() == gradient.stride()
+    assert less < 0.8 * peak
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_binary_cross_entropy_has_the_bits_of_torch(layout):
+    logits, label = batch()
+    label[0, :5] = 255
+    one, other = (logits.float().to(memory_format=layout).requires_grad_() for _ in range(2))
+    onehot, valid = onehot_and_valid(label)
+    value = RMI(3, region=False)(one, label)
+    total = F.binary_cross_entropy_with_logits(other, onehot.float() * valid, valid.float(), reduction="sum")
+    expected = total * 1 / (valid.sum() + 1)
+    (0.37 * value).backward()
+    (0.37 * expected).backward()
+    assert torch.equal(value, expected) and torch.equal(one.grad, other.grad)

@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from network.head.ocr import OCRHead
 from network.summary import IMAGES, activations, multiply_adds, summary
 
 pytestmark = pytest.mark.run
@@ -58,6 +60,30 @@ def really_kept(net: nn.Module) -> int:
 def test_equals_a_real_step(narrow, arch: str, grad_ckpt: bool) -> None:
     net = narrow(arch, grad_ckpt=grad_ckpt)
     assert activations(net, SIZE).total() == pytest.approx(really_kept(net), rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_published_recipe_has_its_published_size(full) -> None:
+    """HRNetV2-W48 on Cityscapes, 1024x2048: 65.9 M parameters, 696.2 G (Wang et al., arXiv:1908.07919, the table of
+    Cityscapes val). Their G is 2^30, and a multiply-add counts once.
+    """
+    net = full("seg_hrnet.HRNet")
+    assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(65.9, abs=0.05)
+    assert multiply_adds(net, (1024, 2048)).total() / 2**30 == pytest.approx(696.2, abs=0.05)
+
+
+def test_a_published_head_has_its_published_size() -> None:
+    """OCR on a map of 2048x128x128: 10.5 M parameters, 340 G (Yuan et al., arXiv:1909.11065, the table of
+    complexities). There a multiply-add counts twice, and the regions are given.
+    """
+    with torch.device("meta"):
+        head = OCRHead(2048, 19)
+    counted = [p.numel() for name, p in head.named_parameters() if not name.startswith(("aux_head", "cls_head"))]
+    assert sum(counted) / 1e6 == pytest.approx(10.5, rel=0.015)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        head.eval()(torch.empty(1, 2048, 128, 128, device="meta"))
+    flops = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    assert (flops["OCRHead"] - flops["OCRHead.aux_head"]) / 1e9 == pytest.approx(340, rel=0.015)
 
 
 @pytest.mark.slow

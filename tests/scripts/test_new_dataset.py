@@ -16,6 +16,7 @@ import demo
 import demo_folder
 from datasets import splits
 from scripts import check_data, new_dataset
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -136,3 +137,48 @@ def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     code, _, err = run(capsys, tmp_path / "holiday")
     assert code == 2 and "images without labels" in err and len(err.splitlines()) == 1
     assert not (tmp_path / "holiday.yaml").exists()
+
+
+def test_what_does_not_read_back_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two images of one name, a number beyond all bounds, names that no list can hold."""
+    folder = tmp_path / "stems"
+    drawn.gray(folder)
+    write_image(folder / f"images/{drawn.STEMS[0]}.jpg", drawn.image(0))
+    code, _, err = run(capsys, folder)
+    assert code == 2 and "stems.yaml is not written, since what was found out does not fit the folder" in err
+    assert "would both have the label" in err and len(err.splitlines()) == 1
+    folder = tmp_path / "ids"
+    drawn.yolo(folder)
+    (folder / "data.yaml").unlink()
+    for path in folder.glob("*/labels/*.txt"):
+        path.write_text(path.read_text().replace("1 ", "99999999999 ", 1))
+    code, _, err = run(capsys, folder)
+    assert code == 2 and f"{folder}.yaml: classes" in err and "is out of range, 0 to 65535" in err
+    folder = tmp_path / "tabs"
+    for seed in range(4):
+        write_image(folder / f"images [a]/{seed}\t.jpg", drawn.image(seed))
+        write_image(folder / f"masks {{x}}/{seed}\t.png", drawn.label(seed))
+    code, _, err = run(capsys, folder)
+    assert code == 2 and "its name has a tab or an end of line, which no list can hold: rename it" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ids", "stems", "tabs"]
+
+
+def test_lists_of_a_file_that_does_not_fit_are_taken_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "set"
+    for seed in range(4):
+        write_image(folder / f"images [a]/{seed}.jpg", drawn.image(seed))
+        write_image(folder / f"masks {{x}}/{seed}.png", drawn.label(seed))
+    assert run(capsys, folder)[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.glob("set*.*")}
+    assert len(before) == 2
+
+    def failing(text: str, target: Path) -> str:
+        raise UserError("it does not fit")
+
+    monkeypatch.setattr(new_dataset, "_read_back", failing)
+    (folder / "images [a]/9.jpg").write_bytes((folder / "images [a]/0.jpg").read_bytes())
+    assert run(capsys, folder, "--overwrite")[0] == 2
+    assert before == {path: path.read_bytes() for path in tmp_path.glob("set*.*")}
+    assert run(capsys, folder, "--out", tmp_path / "other.yaml")[0] == 2 and not [*tmp_path.glob("other*")]

@@ -49,3 +49,9 @@ def test_nothing_comes_from_elsewhere() -> None:
     for policy in (PAGE, REPORT):
         assert policy.startswith("default-src 'none'") and "http" not in policy and "frame-ancestors 'none'" in policy
     assert "unsafe" not in PAGE and "script-src" not in REPORT and "sandbox" in REPORT
+
+
+@pytest.mark.parametrize("host", ["evil.com@127.0.0.1", "127.0.0.1/x", "127.0.0.1:80:80", "127.0.0.1 evil.com", "[::1"])
+def test_a_host_is_a_name_and_a_port_alone(host: str) -> None:
+    assert "not served as" in Guard("127.0.0.1").refusal(host, "", "", False)
+    assert Guard("::1").refusal("[::1]:8765", "", "", False) == ""

@@ -96,3 +96,12 @@ def test_it_says_nothing_of_requests(running: int, capfd: pytest.CaptureFixture[
     code, _ = asked(running, "GET /nothing HTTP/1.1\nHost: evil.example")
     assert code == 403
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_address_that_is_too_long_is_answered_as_the_page_answers(running: int) -> None:
+    with socket.create_connection(("127.0.0.1", running), 10) as peer:
+        peer.sendall(b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = b"".join(iter(lambda: peer.recv(1 << 16), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 414 " in head.splitlines()[0] and b"application/json" in head and b"nosniff" in head
+    assert json.loads(body)["error"].startswith("414: ") and b"<" not in body

@@ -98,3 +98,12 @@ def test_a_head_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_names_are_for_people_only(given: str, name: str) -> None:
     assert file_name(given) == name
+
+
+def test_what_is_not_used_of_a_file_is_said() -> None:
+    stream, frames = io.BytesIO(), [Image.fromarray(np.roll(IMAGE, k, 1)) for k in range(3)]
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    assert picture("a.gif", stream.getvalue(), MOST)[1] == ["the first of 3 pictures in the file"]
+    stream = io.BytesIO()
+    Image.fromarray(np.dstack([IMAGE, IMAGE[..., :1]]), "RGBA").save(stream, "PNG")
+    assert picture("a.png", stream.getvalue(), MOST)[1] == ["transparency is dropped: what lies behind it counts"]

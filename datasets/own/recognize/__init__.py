@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from datasets.files import EXTENSIONS
+from datasets.own import yolo
 from datasets.own.kinds import EXPORTS
 from datasets.own.recognize import masks, objects, published
 from datasets.own.recognize.draft import Draft
@@ -43,11 +45,18 @@ def _by_labels(tree: Tree, progress: Callable[[Sequence[str], str], Iterable[str
     known = tables(tree)
     last = {"cityscapes": EXPORTS["cityscapes"]}
     first = {kind: export for kind, export in EXPORTS.items() if kind not in last}
-    return (
-        objects.draft(tree, first, progress)
-        or masks.draft(tree, known, progress)
-        or objects.draft(tree, last, progress)
-    )
+    try:
+        if found := objects.draft(tree, first, progress):
+            return found
+    except objects.NoAreaError as error:
+        try:
+            beside = masks.draft(tree, known, progress)
+        except UserError:
+            beside = None
+        if beside is None:
+            raise
+        return replace(beside, notes=(*beside.notes, f"not used: {error}"))
+    return masks.draft(tree, known, progress) or objects.draft(tree, last, progress)
 
 
 def _nearest(tree: Tree) -> str:
@@ -60,6 +69,8 @@ def _nearest(tree: Tree) -> str:
     if found.labels is None and not found.unused:
         other = sorted({suffix for file in tree.files if (suffix := PurePosixPath(file).suffix.lower()) in _UNREAD})
         cure = f"; {', '.join(other)} files are not read: save labels as PNG" if other else ""
+        if boxes := yolo.boxes_alone(str(tree.root)):
+            cure = f"; {boxes} has boxes (YOLO), which cover no pixels that could be learned: export polygons or masks"
         return f"images without labels{cure}"
     if found.labels is None:
         first = found.images.pictures[0].path

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from datasets.own.recognize.looks import Looks
+from datasets.own.recognize.looks import look
 from datasets.own.recognize.names import Table
 from datasets.own.recognize.pairs import Pairing, Picture, read_name
 from datasets.own.recognize.tree import Tree, common_folder, some
 from datasets.own.recognize.values import Row
 from datasets.own.recognize.vocabulary import stem_of
+from utils.errors import UserError
 
 _LOOKED_AT = 24
 _MOST_CLASSES = 100
-_BINARY = 2  # values of a mask
+# Of a smooth mask: how far from 0 and 255 the two values are that this share of the pixels has at least, and how many
+# values lie between them. Ids are few, or have a larger share.
+_NEAR, _FLAT, _BETWEEN = 8, 0.85, 4
 
 
 class Masks(NamedTuple):
     """Masks of images. `of`: the masks of each image; `names`: the classes, with how many masks each has.
 
-    `folders`: where they lie, by split.
+    `folders`: where they lie, by split. `smooth`: one that has values between 0 and 255, "" where none has.
     """
 
     of: dict[str, tuple[str, ...]]
     names: Counter[str]
     folders: dict[str, str]
+    smooth: str = ""
 
 
 def find(tree: Tree, pairing: Pairing) -> Masks | None:
@@ -41,8 +45,8 @@ def find(tree: Tree, pairing: Pairing) -> Masks | None:
             owner.setdefault(name, image)
     for way in (_by_folder, _by_end, _by_image):
         found = _gathered(masks, owner, way)
-        if found and _are_binary(tree, found):
-            return found
+        if found and (kinds := _kinds(tree, found)) is not None:
+            return found._replace(smooth=next((path for path, kind in kinds.items() if kind == "smooth"), ""))
     return None
 
 
@@ -90,16 +94,30 @@ def _gathered(masks: Sequence[Picture], owner: Mapping[str, Picture], way: Way) 
     return Masks({path: tuple(ones) for path, ones in of.items()}, names, folders)
 
 
-def _are_binary(tree: Tree, masks: Masks) -> bool:
-    """Tell by some masks whether each holds two values at most, of which 0 is one."""
+def _kinds(tree: Tree, masks: Masks) -> dict[str, str] | None:
+    """Look at some masks: {path: "binary" or "smooth"}; None where one is neither."""
     shown = some([path for paths in masks.of.values() for path in paths], _LOOKED_AT)
-    for path in shown:
-        looks = Looks.of([tree.path(path)])
-        if looks.kind not in ("gray", "palette") or len(looks.values) > _BINARY or looks.lossy:
-            return False
-        if len(looks.values) == _BINARY and 0 not in looks.values:
-            return False
-    return True
+    kinds = {path: kind_of(tree.path(path)) for path in shown}
+    return kinds if all(kinds.values()) else None
+
+
+def kind_of(path: Path) -> str:
+    """Tell a "binary" mask, of two values at most, of which 0 is one; a "smooth" one, of values between 0 and 255 at
+    its edges alone, as antialiasing, resizing and JPEG leave them; "" for another picture, or none.
+    """
+    try:
+        one = look(path)
+    except UserError:
+        return ""
+    if one.kind in ("gray", "palette") and not one.lossy and len(one.values) <= 2:
+        return "binary" if len(one.values) < 2 or 0 in one.values else ""
+    values = {value: count for value, count in one.values.items() if isinstance(value, int)}
+    low, high = ({v: n for v, n in values.items() if abs(v - end) <= _NEAR} for end in (0, 255))
+    if one.kind in ("rgb", "palette") or not low or not high:
+        return ""
+    flat = max(low.values()) + max(high.values())
+    between = len(values) - len(low) - len(high)
+    return "smooth" if between >= _BETWEEN and flat >= _FLAT * sum(values.values()) else ""
 
 
 def classes(masks: Masks, tables: Sequence[Table]) -> tuple[tuple[Row, ...], str]:

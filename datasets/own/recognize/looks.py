@@ -44,6 +44,9 @@ def look(path: Path) -> Look:
     data = read_complete(str(path))
     with _opened(path) as image:
         lossy = image.format in _LOSSY
+        if image.mode in ("RGBA", "LA") and _in_alpha(np.asarray(image)):
+            why = "its transparency (alpha) differs, its colors do not: alpha is not read, save it as gray values"
+            return Look("spoilt", {}, 1.0, why=why)
         if image.mode == "P":
             values = ids_in(data, str(path))
             return _of_ids(values, "palette", _palette(image), lossy)
@@ -53,6 +56,12 @@ def look(path: Path) -> Look:
                 return _of_ids(colors[..., 0], "gray", {}, lossy)
             return _of_colors(colors, lossy)
     return _of_ids(ids_in(data, str(path)), "gray", {}, lossy)
+
+
+def _in_alpha(values: np.ndarray) -> bool:
+    """Say whether a picture, (H, W, C) with alpha as its last channel, holds something there alone."""
+    colors, alpha = values[..., :-1], values[..., -1]
+    return bool(alpha.min() < alpha.max() and (colors == colors[0, 0]).all())
 
 
 def _opened(path: Path) -> Image.Image:

@@ -14,7 +14,8 @@ from datasets.own.recognize.pairs import Pairing, Stream, match, pair
 from datasets.own.recognize.placing import Places
 from datasets.own.recognize.selection import select
 from datasets.own.recognize.tree import Tree, named, some
-from datasets.own.recognize.values import Classes, classes, of_cityscapes
+from datasets.own.recognize.values import Classes, Row, classes, of_cityscapes
+from datasets.pictures import orientation_of
 from utils.errors import UserError
 from utils.plural import counted
 
@@ -22,6 +23,7 @@ Progress = Callable[[Sequence[str], str], Iterable[str]]
 
 LOOKED_AT = 400  # labels whose values are counted
 _FIRST_LOOK = 3
+_LOOKED_AT = 24  # masks that may be smooth
 _WORDS = {"gray": "gray ids", "palette": "palette", "rgb": "RGB colors"}
 
 
@@ -40,6 +42,8 @@ def draft(tree: Tree, tables: Sequence[Table], progress: Progress) -> Draft | No
         return None
     shown = some([found.of[picture.path][0] for picture in found.paired], LOOKED_AT)
     looks = Looks.of(tree.path(path) for path in progress(shown, "labels"))
+    if smooth := _smooth_among(tree, shown):
+        return _of_one_class(tree, found, smooth)
     _check(looks)
     table = of_cityscapes(looks, found.labels.name) or classes(looks, tables)
     division = divide(tree, found.images.pictures, found.of)
@@ -51,7 +55,7 @@ def draft(tree: Tree, tables: Sequence[Table], progress: Progress) -> Draft | No
         f"{_WORDS[looks.kind]}: {counted(len(found.paired), 'image')} {_in(found.images)}, labels {_in(found.labels)}",
         entries.entries,
         table._replace(source=f"{table.source}; values of {seen}"),
-        (*_notes(tree, found), *looks.unreadable),
+        (*_notes(tree, found), *division.notes, *looks.unreadable),
         entries.lists,
         _pictures(tree, found, division),
     )
@@ -82,7 +86,8 @@ def _check(looks: Looks) -> None:
             "read from them; export them anew as PNG from the tool that drew them"
         )
     if looks.spoilt:
-        raise UserError(f"{looks.spoilt}; export them anew as PNG, unchanged in size")
+        cure = "" if "alpha" in looks.spoilt else "; export them anew as PNG, unchanged in size"
+        raise UserError(f"{looks.spoilt}{cure}")
     if looks.kind not in _WORDS:
         first = f": {looks.unreadable[0]}" if looks.unreadable else ", they look like photos"
         raise UserError(f"what lies where labels would be holds no classes{first}")
@@ -102,6 +107,13 @@ def _notes(tree: Tree, found: Pairing) -> list[str]:
         notes.append(f"{counted(len(found.spare), 'label')} without image, not used: {named(found.spare)}")
     if found.unused:
         notes.append(f"not used: pictures in {named(found.unused, 6)}")
+    looked = some(found.paired, _LOOKED_AT)
+    if turned := [p.path for p in looked if orientation_of(str(tree.path(p.path))) != 1]:
+        count = f"{len(turned)} of {counted(len(looked), 'image')} looked at"
+        notes.append(
+            f"{count} ask viewers to turn them (EXIF, {turned[0]} first): labels have to lie over pixels as these are "
+            "stored; where they do not, save the images turned"
+        )
     if tree.results:
         notes.append(f"not looked at: results of runs in {named(tree.results)}")
     return notes
@@ -140,10 +152,39 @@ def _of_binary(tree: Tree, found: Pairing, masks: binary.Masks, tables: Sequence
             Entry("overlap", "smallest", ("Where masks overlap, the smaller one is on top.",)),
         ),
         Classes(rows, (), source),
-        tuple(_notes(tree, inner)),
+        (*_notes(tree, inner), *division.notes, *_smooth(masks.smooth)),
         entries.lists,
         _pictures(tree, inner, division),
     )
+
+
+def _smooth_among(tree: Tree, masks: Sequence[str]) -> str:
+    """Find a mask with soft edges where all are masks of one class; else ""."""
+    kinds = {path: binary.kind_of(tree.path(path)) for path in some(masks, _LOOKED_AT)}
+    return next((path for path, kind in kinds.items() if kind == "smooth"), "") if all(kinds.values()) else ""
+
+
+def _of_one_class(tree: Tree, found: Pairing, smooth: str) -> Draft:
+    """Describe a mask of one class for each image."""
+    assert found.labels is not None
+    division = divide(tree, found.images.pictures, found.of)
+    entries = Places(tree, found, division).entries("binary")
+    rows = (Row("background", None, None, "what no mask covers"), Row("object", None, None, "128 or more in a mask"))
+    return Draft(
+        f"masks of one class: {counted(len(found.paired), 'image')} {_in(found.images)}, masks {_in(found.labels)}",
+        (*entries.entries, Entry("background", "background", ("What no mask covers is a class of its own.",))),
+        Classes(rows, (), "masks do not name it"),
+        (*_notes(tree, found), *division.notes, *_smooth(smooth)),
+        entries.lists,
+        _pictures(tree, found, division),
+    )
+
+
+def _smooth(path: str) -> tuple[str, ...]:
+    """Say how masks with soft edges are read."""
+    if not path:
+        return ()
+    return (f"masks have values between 0 and 255 at their edges ({path}): 128 or more is of the class",)
 
 
 def _in(stream: Stream) -> str:

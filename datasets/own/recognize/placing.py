@@ -55,12 +55,12 @@ class Places:
         return {"percent": {"train": 80, "val": 20}, "seed": 0, **group}, (why,)
 
     def _by_own_lists(self, kind: str) -> list[Entry]:
-        """Write lists anew that call images otherwise than they are called here."""
+        """Write lists anew whose lines are no paths or names of images here."""
         splits: dict[str, object] = {}
         for split, images in self.division.listed.items():
             name = "val" if split == self.division.val else split
             splits[name] = self._listed(images, name)[0]
-        why = f"{_sentence(self.division.why)} They call images otherwise, so that they are written anew."
+        why = f"{_sentence(self.division.why)} Their lines name images by paths of another place: written anew here."
         path = {"path": self._masks("")} if self.folders else {}
         return [Entry("labels", {"kind": kind, **path}), Entry("splits", splits, (why,))]
 

@@ -12,6 +12,7 @@ import yaml
 
 from datasets.own.recognize.draft import Draft, Entry, ListFile, Place
 from datasets.own.recognize.values import Classes, Row
+from utils.errors import UserError
 from utils.names import shown
 
 _WIDTH = 116
@@ -45,7 +46,15 @@ class Writer:
         return "\n".join(lines) + "\n"
 
     def lists(self) -> dict[Path, str]:
-        """Write the lists: an image and its label a line, parted by a tab."""
+        """Write the lists: an image and its label a line, parted by a tab.
+
+        UserError for a name that no line can hold.
+        """
+        for place in (place for rows in self.draft.lists.values() for row in rows for place in row):
+            if any(sign in place for sign in "\t\n\r"):
+                raise UserError(
+                    f"{shown(place)}: its name has a tab or an end of line, which no list can hold: rename it"
+                )
         return {
             self._list(ending): "".join("\t".join(self._plain(place) for place in row) + "\n" for row in rows)
             for ending, rows in self.draft.lists.items()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from data_faults import COLORS, draw, image_of, label_of, scene
 from pictures import write_image
+from PIL import Image
 
 from datasets.base import Item
 from datasets.checking import check as checking
@@ -191,3 +192,52 @@ def test_every_kind_is_documented() -> None:
     text = (Path(__file__).parents[3] / "docs/own_data.md").read_text(encoding="utf-8")
     assert not [kind for kind in KINDS if f"`{kind}`" not in text]
     assert f"finds {len(KINDS)} kinds" in (Path(__file__).parents[3] / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def with_palette(path: Path, palette: list[tuple[int, int, int]]) -> None:
+    picture = Image.fromarray(np.array(Image.open(path)), "P")
+    picture.putpalette([value for color in palette for value in color])
+    picture.save(path)
+
+
+def test_a_palette_unlike_the_others_is_told(tmp_path: Path) -> None:
+    splits = items(tmp_path)
+    for i in range(10):
+        palette = [COLORS[1], COLORS[0], *COLORS[2:]] if i == 3 else [*COLORS]
+        with_palette(label_of(tmp_path, i, 10), palette)
+    (fault,) = checked(splits).faults.kept["palette-differs"]
+    assert fault.file == str(label_of(tmp_path, 3, 10))
+    assert fault.what == f"has {COLORS[1]} for index 0 in its palette, {COLORS[0]} is that of 9 labels"
+    with_palette(label_of(tmp_path, 3, 10), [*COLORS, (1, 2, 3)])  # a color that no pixel has
+    assert "palette-differs" not in checked(splits).faults.kept
+
+
+def test_an_image_that_is_listed_twice_is_told(tmp_path: Path) -> None:
+    splits = items(tmp_path)
+    splits["train"].append(splits["train"][2])
+    kept = checked(splits).faults.kept["duplicate"]
+    assert [(f.file, f.what) for f in kept] == [
+        (splits["train"][2].image, "is listed 2 times, and counts as often in training and scores")
+    ]
+
+
+def test_a_label_over_the_turned_image_is_told_with_the_cure(tmp_path: Path) -> None:
+    splits = items(tmp_path)
+    image, label = image_of(tmp_path, 0, 10), label_of(tmp_path, 0, 10)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(image).save(image.with_suffix(".jpg"), exif=exif)
+    write_image(label, np.rot90(np.array(Image.open(label)), -1))
+    splits["train"][0] = splits["train"][0]._replace(image=str(image.with_suffix(".jpg")))
+    (fault,) = checked(splits).faults.kept["size-differs"]
+    assert fault.what.endswith("as it is stored, and turned by its EXIF tag as the label is: save the image turned")
+
+
+def test_images_of_one_label_file_are_named(tmp_path: Path) -> None:
+    """As drawings of equal content are."""
+    splits = items(tmp_path)
+    splits["train"][4] = splits["train"][4]._replace(label=splits["train"][2].label)
+    kept = checked(splits).faults.kept["repeated-label"]
+    assert [(f.file, f.what) for f in kept] == [
+        (splits["train"][4].image, f"has the same label as {splits['train'][2].image}")
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotations import HEIGHT, WIDTH, box, classes, found, image, label, rules, write_json
+from annotations import HEIGHT, WIDTH, box, classes, classes_of, found, image, label, rules, write_json
 
 from datasets.own import cityscapes_polygons
 from utils.errors import UserError
@@ -101,5 +101,5 @@ def test_recognized(tmp_path: Path) -> None:
     assert (drawn(tmp_path, tree({}, {"label": "cargroup"})) == box(1, 2, 4, 5)).all()
     evidence = cityscapes_polygons.looks_like(str(tmp_path))
     assert evidence and (evidence.path, evidence.images) == ("gtFine", "leftImg8bit")
-    listed = cityscapes_polygons.EXPORT.classes_of(str(tmp_path / "gtFine"))
+    listed = classes_of(cityscapes_polygons.EXPORT, str(tmp_path / "gtFine"))
     assert [(one.name, one.count) for one in listed] == [("car", 1), ("cargroup", 1)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotations import HEIGHT, WIDTH, box, classes, found, image, label, labels, rules, write_json
+from annotations import HEIGHT, WIDTH, box, classes, classes_of, found, image, label, labels, rules, write_json
 from pictures import write_image
 
 from datasets.own import coco
@@ -272,5 +272,5 @@ def test_recognized(tmp_path: Path) -> None:
     write_json(tmp_path / "package.json", {"name": "x"})
     evidence = coco.looks_like(str(tmp_path))
     assert evidence and evidence.path == "annotations/instances.json" and "COCO" in evidence.why
-    listed = coco.EXPORT.classes_of(str(tmp_path / evidence.path))
+    listed = classes_of(coco.EXPORT, str(tmp_path / evidence.path))
     assert [tuple(one) for one in listed] == [("road", 3, (1, 2, 3), 0), ("car", 7, None, 1)]

@@ -147,3 +147,10 @@ def test_a_piece_reads_its_rows_alone(tmp_path: Path) -> None:
 
 def test_options_of_a_run(big: Path) -> None:
     assert config_of(written(big, TEXT.replace("KIND", "gray"))).DATASET.NUM_CLASSES == 2
+
+
+def test_pieces_below_the_crop_are_said(big: Path) -> None:
+    file = written(big, TEXT.replace("KIND", "gray"))
+    line = "set: cut: 64 is smaller than crops of 96x96, so that a crop may show no more than a piece"
+    assert split_of(file, "train", "--crop_size", "96").notes[0].startswith(line)
+    assert not [note for note in split_of(file, "train", "--crop_size", "64").notes if "smaller than crops" in note]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotations import HEIGHT, WIDTH, box, found, image, label, labels, rules
+from annotations import HEIGHT, WIDTH, box, classes_of, found, image, label, labels, rules
 
 from datasets.own import cvat
 from utils.errors import UserError
@@ -91,7 +91,7 @@ def test_the_unpacked_export(tmp_path: Path) -> None:
         "images",
         "annotations.xml has annotations with images: CVAT for images",
     )
-    listed = cvat.EXPORT.classes_of(str(tmp_path))
+    listed = classes_of(cvat.EXPORT, str(tmp_path))
     assert [tuple(one) for one in listed] == [("road", None, (1, 2, 3), 0), ("car", None, (255, 0, 0), 1)]
 
 

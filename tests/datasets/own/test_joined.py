@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,38 @@ def test_mistakes_are_one_line(sets: Path, text: str, line: str) -> None:
 def test_a_spec_without_a_folder(sets: Path) -> None:
     written(sets, "sets: [gray.yaml, {dataset: cityscapes}]\n", "all.yaml")
     assert splits.spec(str(sets / "all.yaml")).num_classes == SPEC.num_classes
+
+
+def test_one_set_twice_is_refused(sets: Path) -> None:
+    file = written(sets, "sets: [gray.yaml, ./gray.yaml]\n", "all.yaml")
+    with pytest.raises(UserError, match=r"all.yaml: sets\[1\]: .*gray.yaml in .* is given twice for train: leave it"):
+        split_of(file)
+    text = "sets: [{file: gray.yaml, use: train}, {file: gray.yaml, use: val}]\n"
+    assert len(split_of(written(sets, text, "apart.yaml"), "val").items)
+
+
+def test_two_sets_of_one_name_are_told_apart(sets: Path, tmp_path: Path) -> None:
+    shutil.copytree(sets, tmp_path / "more")
+    file = written(sets, f"sets: [gray.yaml, {{file: gray.yaml, root: {tmp_path}/more}}]\n", "all.yaml")
+    split = split_of(file)
+    counts = [sum(item.condition == name for item in split.items) for name in ("gray", "gray_2")]
+    assert counts[0] == counts[1] > 0 and sum(counts) == len(split.items)
+    assert f"all: train {counts[0]} of gray, {counts[1]} of gray_2" in split.notes
+    assert f"all: gray_2 is that in {tmp_path}/more" in split.notes
+
+
+def test_cv_is_refused_where_no_set_reads_it(sets: Path) -> None:
+    with pytest.raises(UserError, match="--cv 1: .*gray.yaml says its splits itself: leave it out"):
+        split_of(sets / "gray.yaml", "train", "--cv", "1")
+    file = written(sets, "sets: [gray.yaml]\n", "all.yaml")
+    with pytest.raises(UserError, match="--cv 1: .*all.yaml says its splits itself"):
+        split_of(file, "train", "--cv", "1")
+
+
+def test_sets_in_a_circle_are_one_line(sets: Path) -> None:
+    written(sets, "sets: [gray.yaml, second.yaml]\n", "first.yaml")
+    written(sets, "sets: [third.yaml]\n", "second.yaml")
+    file = written(sets, "sets: [{file: first.yaml}]\n", "third.yaml")
+    way = "third.yaml -> first.yaml -> second.yaml -> third.yaml"
+    with pytest.raises(UserError, match=f"third.yaml has this file among its own sets: {way}; take one of them out"):
+        split_of(file)

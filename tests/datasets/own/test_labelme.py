@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from annotations import HEIGHT, WIDTH, box, found, image, label, labels, rules, write_json
+from annotations import HEIGHT, WIDTH, box, classes_of, found, image, label, labels, rules, write_json
 
 from datasets.own import labelme
 from utils.errors import UserError
@@ -128,7 +128,7 @@ def test_recognized(tmp_path: Path) -> None:
     assert evidence and (evidence.path, evidence.images) == ("part", None)
     image(tmp_path, "part/a.png")
     assert labelme.looks_like(str(tmp_path)) == ("part", "part", "part/a.json has shapes and imagePath: LabelMe")
-    assert [(one.name, one.count) for one in labelme.EXPORT.classes_of(str(tmp_path / "part"))] == [
+    assert [(one.name, one.count) for one in classes_of(labelme.EXPORT, str(tmp_path / "part"))] == [
         ("car", 1),
         ("road", 1),
     ]

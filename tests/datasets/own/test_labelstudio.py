@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotations import HEIGHT, WIDTH, box, found, image, label, rules, write_json
+from annotations import HEIGHT, WIDTH, box, classes_of, found, image, label, rules, write_json
 
 from datasets.own import labelstudio
 from utils.errors import UserError
@@ -152,6 +152,6 @@ def test_recognized(tmp_path: Path) -> None:
     write_json(tmp_path / "project-1.json", [task(polygon()), task(polygon())])
     evidence = labelstudio.looks_like(str(tmp_path))
     assert evidence and evidence.path == "project-1.json"
-    assert [tuple(one) for one in labelstudio.EXPORT.classes_of(str(tmp_path / evidence.path))] == [
+    assert [tuple(one) for one in classes_of(labelstudio.EXPORT, str(tmp_path / evidence.path))] == [
         ("car", None, None, 2)
     ]

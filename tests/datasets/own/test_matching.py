@@ -18,7 +18,7 @@ def pictures(*places: str) -> list[Picture]:
 
 
 def named(*names: str) -> list[Any]:
-    return [SimpleNamespace(name=name, where=f"file {k}") for k, name in enumerate(names)]
+    return [SimpleNamespace(name=name, where=f"file {k}", file="") for k, name in enumerate(names)]
 
 
 def pairs(names: list[Any], images: list[Picture], remarks: Remarks | None = None) -> dict[str, str]:
@@ -70,3 +70,18 @@ def test_two_of_one() -> None:
 
 def test_keys() -> None:
     assert key_of("x/a.JPG") == key_of("a") == "a" and key_of("a.v2") == "a.v2"
+
+
+def test_the_folders_of_the_file_tell_images_of_one_name_apart() -> None:
+    ones = [
+        SimpleNamespace(name="1", where=site, file=f"/data/{site}/labels/1.txt") for site in ("north", "south", "east")
+    ]
+    found = [Picture(f"/data/{site}/images/1.jpg", f"{site}/images/1.jpg") for site in ("south", "north")]
+    remarks = Remarks()
+    pairs_of = {path: one.where for path, one in matched(ones, found[:1], remarks).items()}
+    assert pairs_of == {"/data/south/images/1.jpg": "south"}
+    assert remarks.counts == {"annotations have no image here: left out": 2}
+    with pytest.raises(UserError, match="'1' may be south/images/1.jpg or north/images/1.jpg"):
+        matched(ones, found, Remarks())
+    pairs_of = {path: one.where for path, one in matched(ones[:2], found, Remarks()).items()}
+    assert pairs_of == {"/data/south/images/1.jpg": "south", "/data/north/images/1.jpg": "north"}

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from annotations import HEIGHT, WIDTH, box, found, image, label, labels, rules, write_json
+from annotations import HEIGHT, WIDTH, box, classes_of, found, image, label, labels, rules, write_json
 
 from datasets.own import bitmap, supervisely
 from utils.errors import UserError
@@ -135,5 +135,5 @@ def test_recognized(tmp_path: Path) -> None:
     for folder, path, images in ((tmp_path, "p", "p"), (home, ".", "."), (home / "ds0", "ann", "img")):
         evidence = supervisely.looks_like(str(folder))
         assert evidence and (evidence.path, evidence.images) == (path, images)
-    listed = [tuple(one) for one in supervisely.EXPORT.classes_of(str(home))]
+    listed = [tuple(one) for one in classes_of(supervisely.EXPORT, str(home))]
     assert listed == [("car", 5, (255, 0, 0), 1), ("road", None, None, 0)]

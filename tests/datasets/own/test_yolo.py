@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotations import box, classes, found, image, label, labels, rules
+from annotations import box, classes, classes_of, found, image, label, labels, rules
 
 from datasets.own import yolo
 from utils.errors import UserError
@@ -117,7 +117,7 @@ def test_recognized(tmp_path: Path) -> None:
     image(tmp_path / "images", "train/a.png")
     evidence = yolo.looks_like(str(tmp_path))
     assert evidence and evidence.images == "images"
-    assert [tuple(one) for one in yolo.EXPORT.classes_of(str(tmp_path / "labels"))] == [("", 1, None, 1)]
+    assert [tuple(one) for one in classes_of(yolo.EXPORT, str(tmp_path / "labels"))] == [("", 1, None, 1)]
     write(tmp_path / "data.yaml", "names: [road, car]")
-    listed = yolo.EXPORT.classes_of(str(tmp_path / "labels"))
+    listed = classes_of(yolo.EXPORT, str(tmp_path / "labels"))
     assert [tuple(one) for one in listed] == [("road", 0, None, 0), ("car", 1, None, 1)]

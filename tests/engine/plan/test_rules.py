@@ -105,3 +105,8 @@ def test_validations_are_about_four_and_a_short_training_warms_up_shortly() -> N
     assert [one["TRAIN.VAL_FREQ"] for one in found] == [1, 1, 9, 50]
     assert [one["OPTIM.WARMUP"] for one in found] == [0.1, 0.4, 1, 1]
     assert rules.ending(80, patience=5)[0].value == 4
+
+
+def test_few_images_are_not_drawn_class_by_class() -> None:
+    found = {c.key: c for c in rules.choices(DATA._replace(images=3), LAPTOP, ())}["DATASET.CLASS_UNIFORM_PCT"]
+    assert found.value == 0 and found.reason == "3 images are too few to draw crops class by class"

@@ -11,6 +11,7 @@ import own_layouts as drawn
 import pytest
 import yaml
 from pictures import write_image
+from PIL import Image
 
 from datasets.base import SegmentationDataset
 from datasets.own import entry
@@ -306,3 +307,32 @@ def test_nothing_that_can_be_trained_on_is_one_clear_line(folder: Path) -> None:
         look(folder)
     with pytest.raises(UserError, match="nowhere is not there"):
         look(folder / "nowhere")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_classes_in_transparency_are_refused(folder: Path, mode: str) -> None:
+    drawn.write_images(folder / "images")
+    (folder / "masks").mkdir()
+    for seed, stem in enumerate(STEMS):
+        values = np.zeros((drawn.HEIGHT, drawn.WIDTH, len(mode)), np.uint8)
+        values[..., -1] = drawn.label(seed)
+        Image.fromarray(values, mode).save(folder / "masks" / f"{stem}.png")
+    with pytest.raises(UserError, match=r"masks/.*png: its transparency \(alpha\) differs, its colors do not"):
+        look(folder)
+
+
+def test_images_that_ask_to_be_turned_are_said(folder: Path) -> None:
+    drawn.gray(folder)
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for stem in STEMS:
+        Image.open(folder / f"images/{stem}.png").save(folder / f"images/{stem}.png", exif=exif)
+    (note,) = look(folder).notes
+    assert note.startswith("12 of 12 images looked at ask viewers to turn them (EXIF, images/street a_000.png first)")
+
+
+def test_one_labeled_image_is_too_few(folder: Path) -> None:
+    write_image(folder / "images/a.jpg", drawn.image(0))
+    write_image(folder / "masks/a.png", drawn.label(0))
+    with pytest.raises(UserError, match="one image has a label; a training needs two, one of them to validate"):
+        look(folder)

@@ -142,19 +142,3 @@ def test_annotations_without_images(tmp_path: Path) -> None:
     write_image(tmp_path / "set/instances/logo.png", drawn.image(0))
     with pytest.raises(UserError, match="COCO.*but there is no picture: put the images beside it"):
         look(tmp_path / "set")
-
-
-def test_labels_in_further_folders_are_named(tmp_path: Path) -> None:
-    shapes = [("road", drawn.corners((4, 4, 20, 20))), ("car", drawn.corners((30, 10, 12, 8)))]
-    for folder in ("b0", "b1"):
-        for seed in range(3):
-            labelme(tmp_path / "set" / folder, seed, shapes)
-    assert [note for note in look(tmp_path / "set").notes if "not used: 1 further place of labels, b1" in note]
-
-
-def test_further_files_of_an_export_are_named(tmp_path: Path) -> None:
-    drawn.cvat(tmp_path / "set")
-    assert not [note for note in look(tmp_path / "set").notes if "not used" in note]
-    text = (tmp_path / "set" / "annotations.xml").read_text()
-    (tmp_path / "set" / "more.xml").write_text(text)
-    assert [note for note in look(tmp_path / "set").notes if "not used: 1 further place of labels, more.xml" in note]

@@ -14,8 +14,9 @@ from golden.fill import image, labels
 from shared import GOLDEN
 
 import config
-from benchmarks import baselines, benchmark, measure
-from benchmarks.benchmark import Job
+from benchmarks import baselines, measure, others, pairs, run
+from benchmarks.pairs import Job
+from utils.errors import UserError
 
 pytestmark = pytest.mark.run
 
@@ -44,7 +45,7 @@ def job(tmp_path: Path, *argv: str, arch: str = "ocrnet.HRNet_Mscale") -> Job:
 
 
 def test_confusion_matrices_agree(tmp_path: Path) -> None:
-    pair = benchmark.metrics(job(tmp_path))
+    pair = pairs.metrics(job(tmp_path))
     expected, found = pair.baseline(), pair.ours()
     assert expected.sum() > 9000 and (expected > 0).sum() > 50
     np.testing.assert_array_equal(found, expected)
@@ -55,7 +56,7 @@ def test_baseline_confusion_is_the_published_one() -> None:
 
 
 def test_centroids_agree(tmp_path: Path) -> None:
-    pair = benchmark.centroids(job(tmp_path))
+    pair = pairs.centroids(job(tmp_path))
     expected, found = pair.baseline(), pair.ours()
     assert len(expected) > 10 and len(np.unique(expected[:, 0])) > 5
     np.testing.assert_array_equal(found, expected)
@@ -66,7 +67,7 @@ def test_samples_are_alike(tmp_path: Path) -> None:
     """Random draws differ; type, size, range and the share of each class over many crops agree."""
     random.seed(0)
     torch.manual_seed(0)
-    pair = benchmark.data(job(tmp_path, "--crop_size", "64,80"))
+    pair = pairs.data(job(tmp_path, "--crop_size", "64,80"))
     shares = []
     for call, dtype in ((pair.baseline, torch.float32), (pair.ours, torch.uint8)):
         counts = torch.zeros(256)
@@ -83,7 +84,7 @@ def test_samples_are_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arch", ["ocrnet.HRNet", "ocrnet.HRNet_Mscale", "basic.HRNet"])
 def test_predictions_agree(tmp_path: Path, arch: str) -> None:
     scales = ["--n_scales", "0.5,1.0,2.0"] if arch.endswith("_Mscale") else []
-    pair = benchmark.evaluation(job(tmp_path, *scales, arch=arch))
+    pair = pairs.evaluation(job(tmp_path, *scales, arch=arch))
     expected, found = pair.baseline(), pair.ours()
     assert expected.shape == found.shape == (96, 128) and len(np.unique(expected)) > 1
     assert (expected == found).mean() >= 0.999
@@ -102,7 +103,7 @@ def test_predictions_agree(tmp_path: Path, arch: str) -> None:
 )
 def test_training_steps_agree(tmp_path: Path, arch: str, flags: list[str]) -> None:
     """The same losses before and after the first steps, so the same gradients, too."""
-    pair = benchmark.training(job(tmp_path, *flags, arch=arch))
+    pair = pairs.training(job(tmp_path, *flags, arch=arch))
     expected = [pair.baseline() for _ in range(3)]
     found = [pair.ours() for _ in range(3)]
     assert expected[0] != expected[1]
@@ -124,17 +125,82 @@ def test_baseline_losses_meet_the_golden_ones() -> None:
         assert value.item() == pytest.approx(golden["cases"][name]["value"], rel=1e-5), name
 
 
+@pytest.fixture
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its best is measured on little."""
+    monkeypatch.setattr(measure, "GEMM", {"cpu": 32})
+    monkeypatch.setattr(measure, "MAPS", {"cpu": (1, 8, 8, 8)})
+
+
 @pytest.mark.in_make_test("metrics")
-@pytest.mark.parametrize("what", sorted(benchmark.PAIRS))
-def test_command(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("what", sorted(pairs.PAIRS))
+def test_command(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], small_machine: None) -> None:
     out = tmp_path / "numbers.json"
     words = ["--what", what, "--baseline", "eager", "--size", "64,96", "--steps", "2", "--crop_size", "64", "--out"]
-    result = benchmark.main([*words, str(out), *SMALL])
+    result = run.main([*words, str(out), *SMALL])
     assert json.loads(out.read_text()) == json.loads(json.dumps(result))
     printed = capsys.readouterr().out
-    assert "baseline" in printed and "ratio" in printed and torch.__version__ in printed
+    assert "eager" in printed and "ratio" in printed and torch.__version__ in printed
     assert result["ratio"] == result["baseline"]["median"] / result["ours"]["median"] > 0
     assert result["size"] == [64, 96] and result["hardware"]["cpu"]
+    if what in run.NETWORKS:
+        sides = result["baseline"], result["ours"]
+        assert all(side["share"] > 0 and side["per_second"] == 1 / side["median"] for side in sides)
+        # Our heads resize once and keep less; the convolutions are the same.
+        assert sides[0]["operations"] == pytest.approx(sides[1]["operations"], rel=0.2) and result["arch"]
+
+
+def test_operations_and_the_machines_best(small_machine: None) -> None:
+    layer, image = torch.nn.Conv2d(3, 4, 3), torch.ones(1, 3, 10, 10)
+    assert measure.operations(lambda: layer(image)) == 2 * 27 * 4 * 8 * 8
+    rates = measure.best_rates(torch.device("cpu"))
+    assert set(rates) == {"gemm", "convolution"} and min(rates.values()) > 0
+
+
+def tiny_network(classes: int) -> torch.nn.Module:
+    return torch.nn.Conv2d(3, classes, 1)
+
+
+@pytest.mark.parametrize("what", ["train", "eval"])
+def test_what_people_would_use_does_the_same_work(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain loop around a network of one layer: images in, loss or classes out."""
+    tiny = others.OTHERS["torchvision"]._replace(network=tiny_network, loss=others.OTHERS["smp"].loss)
+    monkeypatch.setitem(others.OTHERS, "torchvision", tiny)
+    pair = others.pair(what, "torchvision", job(tmp_path, arch="basic.HRNet"))
+    found, ours = pair.baseline(), pair.ours()
+    if what == "train":
+        assert found > pair.baseline() > 0 and ours > 0
+    else:
+        assert found.shape == ours.shape == (96, 128) and found.max() < 19
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(others.OTHERS))
+def test_the_others_networks_have_the_same_trunk(name: str) -> None:
+    """The weights of ResNet-50 are 23.5 M; each gives K maps of the image's size, and has a loss."""
+    if reason := others.missing(name):
+        pytest.skip(reason)
+    other = others.OTHERS[name]
+    with torch.device("meta"):
+        net = other.network(5)
+        trunk = net.encoder if name == "smp" else net.backbone
+        label = torch.zeros(2, 64, 96, dtype=torch.int64)
+        total = other.loss(net.train()(torch.empty(2, 3, 64, 96)), label, 255)
+    assert sum(p.numel() for p in trunk.parameters()) == pytest.approx(23.5e6, rel=0.01) and total.shape == ()
+
+
+def test_pairs_of_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run.chosen(["train", "metrics"], ["eager"]) == [("metrics", "eager"), ("train", "eager")]
+    assert run.chosen(["train", "data"], ["smp"]) == [("train", "smp")]
+    everything = run.chosen(["all"], ["eager"])
+    assert len(everything) == 6 + 3 + 3 + 1 and everything[-1] == ("scaling", "")
+    with pytest.raises(UserError, match="--baseline smp does eval, train, start, not data"):
+        run.chosen(["data"], ["smp"])
+    with pytest.raises(UserError, match="did you mean 'metrics'"):
+        run.chosen(["metric"], ["eager"])
+    monkeypatch.setattr(others, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="requirements-peers.txt"):
+        run.main(["--what", "train", "--baseline", "smp"])
 
 
 def test_turns_and_memory() -> None:

@@ -1,24 +1,14 @@
-"""How much faster than the published way of doing it: both sides in one run, in turns.
+"""The same work done twice, the published way (benchmarks/baselines.py) and ours: what benchmarks/run.py measures.
 
-    python benchmarks/benchmark.py --what metrics --baseline eager
-    python benchmarks/benchmark.py --what eval --baseline eager --size 512,1024 --steps 5 --arch ocrnet.HRNet_Mscale
-    python benchmarks/benchmark.py --what train --baseline eager --size 256 --bs_trn 2 --rmi_loss --hrnet_width 18
-
---what data (decode, augment, crop), centroids, metrics (confusion matrix), eval (images to class maps), train (steps).
-The published side is benchmarks/baselines.py. All other flags are options of train.py. Prints the median, the spread,
-the ratio and the memory; --out FILE.json keeps the numbers. Uses the GPU if there is one.
+`PAIRS`: data (decode, augment, crop), centroids, metrics (confusion matrix), eval (images to class maps), train
+(steps).
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
-import json
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,15 +17,12 @@ import cv2
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository, when run as a script
-
-import config
 import datasets
 import inference
 import loss
 import network
 import train
-from benchmarks import baselines, measure
+from benchmarks import baselines
 from benchmarks.measure import Pair
 from datasets.centroids import tile_centroids
 from engine.budget import Budget
@@ -45,14 +32,10 @@ from engine.state import FiniteGuard, TrainState
 from engine.training import Trainer
 from evaluation.metrics import ConfusionMatrix
 from inference.rule import normalize
-from options.table import OPTIONS
 from utils import amp
-from utils.cli import exit_code, place_to_write, start
 from utils.contracts import Batch
 from utils.distributed import DistributedContext
 from utils.normalization import Normalization
-
-PUBLISHED_ARCH = "ocrnet.HRNet_Mscale"
 
 
 @dataclass
@@ -160,31 +143,41 @@ def evaluation(job: Job) -> Pair:
     cfg, (image, _) = job.cfg, scene(job.size)
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg).to(job.device).eval()
-    run = our_run(job)
-    predictor = inference.build_predictor(cfg, to_device(run, copy.deepcopy(net)), run.precision, print)
     mean, std = cfg.DATASET.MEAN, cfg.DATASET.STD
 
     def baseline() -> np.ndarray:
         return baselines.predict(net, image, mean, std, job.device, job.half)[0]
 
-    return Pair(baseline, lambda: predictor([image])[0].classes.cpu().numpy(), "image")
+    return Pair(baseline, our_prediction(job, copy.deepcopy(net), image), "image")
+
+
+def our_prediction(job: Job, net: network.Net, image: np.ndarray) -> Callable[[], np.ndarray]:
+    """Make the prediction of an evaluation: image (H, W, 3) uint8 -> classes (H, W) uint8."""
+    run = our_run(job)
+    predictor = inference.build_predictor(job.cfg, to_device(run, net), run.precision, print)
+    return lambda: predictor([image])[0].classes.cpu().numpy()
 
 
 def training(job: Job) -> Pair:
     """Make one step on a batch of crops that lies in host memory."""
-    cfg, count = job.cfg, job.cfg.TRAIN.BATCH_SIZE
-    pairs = [scene(job.size, seed) for seed in range(count)]
+    image, label = crops(job)
+    torch.manual_seed(job.cfg.SEED)
+    net = network.build(job.cfg).to(job.device).train()
+    return Pair(
+        plain_step(job, copy.deepcopy(net), image, label), our_step(job, net, image, label), "image", len(image)
+    )
+
+
+def crops(job: Job) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw a batch: images (N, 3, H, W) uint8 and labels (N, H, W) int64."""
+    pairs = [scene(job.size, seed) for seed in range(job.cfg.TRAIN.BATCH_SIZE)]
     image = torch.from_numpy(np.stack([pair[0] for pair in pairs])).permute(0, 3, 1, 2).contiguous()
-    label = torch.from_numpy(np.stack([pair[1] for pair in pairs])).long()
-    torch.manual_seed(cfg.SEED)
-    net = network.build(cfg).to(job.device).train()
-    return Pair(plain_step(job, copy.deepcopy(net), image, label), our_step(job, net, image, label), "image", count)
+    return image, torch.from_numpy(np.stack([pair[1] for pair in pairs])).long()
 
 
 def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
     """Make the published step: SGD, a normalized float batch from the loader."""
-    cfg = job.cfg
-    optimizer = torch.optim.SGD(net.parameters(), cfg.OPTIM.LR, cfg.OPTIM.MOMENTUM, weight_decay=cfg.OPTIM.WEIGHT_DECAY)
+    cfg, optimizer = job.cfg, sgd(job, net)
     scaler = torch.amp.GradScaler(job.device.type, enabled=job.half)
     floats = normalize(image, inference.eval_rule(cfg))  # a loader worker did this
 
@@ -198,6 +191,12 @@ def plain_step(job: Job, net: torch.nn.Module, image: torch.Tensor, label: torch
     return step
 
 
+def sgd(job: Job, net: torch.nn.Module) -> torch.optim.Optimizer:
+    """Make PyTorch's optimizer as it comes."""
+    o = job.cfg.OPTIM
+    return torch.optim.SGD(net.parameters(), o.LR, o.MOMENTUM, weight_decay=o.WEIGHT_DECAY)
+
+
 def our_run(job: Job) -> Run:
     """Make what train.py knows of a run; it logs nothing."""
     cfg, silent = job.cfg, RunLog(job.folder, main=False)
@@ -205,20 +204,26 @@ def our_run(job: Job) -> Run:
     return Run(cfg, datasets.spec(cfg), DistributedContext(device=job.device), silent, precision, "")
 
 
-def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
-    """Make the step of train.py, from the uint8 batch on."""
-    cfg, run, loader = job.cfg, our_run(job), cast(datasets.TrainLoader, ())
+def our_trainer(job: Job, run: Run, net: network.Net) -> Trainer:
+    """Make the moving parts of train.py's step."""
+    cfg, loader = job.cfg, cast(datasets.TrainLoader, ())
     net = to_device(run, net)
     state = TrainState(net, loss.optimizer.build(cfg, net), run.precision.scaler)
     criterion, lr = loss.build(cfg, run.ranks), loss.schedule.rate_function(cfg)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, job.device)
     guard, budget = FiniteGuard(net), Budget(state, run.ranks, epochs=1, batches=1, per_epoch=1)
-    trainer = Trainer(state, net, net, criterion, lr, loader, normalize, guard, budget)
+    return Trainer(state, net, net, criterion, lr, loader, normalize, guard, budget)
+
+
+def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tensor) -> Callable[[], float]:
+    """Make the step of train.py, from the uint8 batch on."""
+    run = our_run(job)
+    trainer = our_trainer(job, run, net)
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:
-        value = train.backward(run, trainer, batch, epoch=0, group=1, sync=True)
-        train.optimizer_step(run, trainer, cfg.OPTIM.LR)
+        value = train.backward(run, trainer, 0, batch, 1)
+        train.optimizer_step(run, trainer, job.cfg.OPTIM.LR)
         return float(value)
 
     return step
@@ -231,47 +236,3 @@ PAIRS: dict[str, Callable[[Job], Pair]] = {
     "eval": evaluation,
     "train": training,
 }
-
-
-@contextmanager
-def prepared(args: argparse.Namespace, rest: Sequence[str]) -> Iterator[Job]:
-    """Prepare the job of a command line; its files are gone afterwards, and thread counts as before."""
-    cfg = config.load(rest, checkpoint_config={"MODEL.ARCH": PUBLISHED_ARCH})
-    size = OPTIONS["DATASET.CROP_SIZE"].coerce(args.size, "--size")
-    threads = cv2.getNumThreads(), torch.get_num_threads()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Job(cfg, size, device, Path(folder))
-    finally:
-        cv2.setNumThreads(threads[0])
-        torch.set_num_threads(threads[1])
-
-
-def parser() -> argparse.ArgumentParser:
-    """Make the command line; what it does not know goes to config.load."""
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    p.add_argument("--what", required=True, choices=sorted(PAIRS))
-    p.add_argument("--baseline", default="eager", choices=["eager"], help="what to compare with")
-    p.add_argument("--size", default="512,1024", help='image size, one number or "height,width"')
-    p.add_argument("--steps", type=int, default=10, help="timed calls of each side")
-    p.add_argument("--out", type=place_to_write, help="file for the numbers, JSON")
-    return p
-
-
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Measure, print, write."""
-    args, rest = parser().parse_known_args(argv)
-    with prepared(args, rest) as job:
-        pair = PAIRS[args.what](job)
-        result = measure.summary(args.what, job.size, job.device, pair, measure.in_turns(pair, args.steps, job.device))
-    print(measure.table(result))
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return result
-
-
-if __name__ == "__main__":
-    sys.exit(start(lambda: exit_code(main, stopped="nothing was written")))

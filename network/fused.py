@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from utils.resize import traced
+
 _PIXELS = 256  # of a result; for fewer, oneDNN takes longer to put the weights in its order than the rest saves
 # Weights of more bytes leave the processor's second cache before they are used again: so many channels at a time.
 _WEIGHTS, _CHANNELS = 4 << 20, 64
@@ -22,7 +24,7 @@ _ON: ContextVar[bool] = ContextVar("fused", default=False)
 
 
 def _on() -> bool:
-    return not torch.compiler.is_compiling() and _ON.get()  # a compiler fuses by itself
+    return not traced() and _ON.get()  # compilers fuse by themselves, and files have common operators
 
 
 @contextmanager

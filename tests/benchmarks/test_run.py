@@ -193,7 +193,7 @@ def test_pairs_of_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.chosen(["train", "metrics"], ["eager"]) == [("metrics", "eager"), ("train", "eager")]
     assert run.chosen(["train", "data"], ["smp"]) == [("train", "smp")]
     everything = run.chosen(["all"], ["eager"])
-    assert len(everything) == 6 + 3 + 3 + 1 and everything[-1] == ("scaling", "")
+    assert len(everything) == 7 + 3 + 3 + 1 and everything[-1] == ("scaling", "")
     with pytest.raises(UserError, match="--baseline smp does eval, train, start, not data"):
         run.chosen(["data"], ["smp"])
     with pytest.raises(UserError, match="did you mean 'metrics'"):

@@ -18,7 +18,7 @@ from utils.errors import UserError
 _LOOKED_AT = 24
 _MOST_CLASSES = 100
 # Of a smooth mask: how far from 0 and 255 the two values are that this share of the pixels has at least, and how many
-# values lie between them. Ids are few, or have a larger share.
+# values lie between them: ids are few, or have a larger share. JPEG, which can hold no ids, may have none.
 _NEAR, _FLAT, _BETWEEN = 8, 0.85, 4
 
 
@@ -124,7 +124,7 @@ def kind_of(path: Path) -> str:
         one = look(path)
     except UserError:
         return ""
-    if one.kind in ("gray", "palette") and not one.lossy and len(one.values) <= 2:
+    if one.kind in ("gray", "palette") and len(one.values) <= 2 - one.lossy:
         return "binary" if len(one.values) < 2 or 0 in one.values else ""
     values = {value: count for value, count in one.values.items() if isinstance(value, int)}
     low, high = ({v: n for v, n in values.items() if abs(v - end) <= _NEAR} for end in (0, 255))
@@ -132,7 +132,7 @@ def kind_of(path: Path) -> str:
         return ""
     flat = max(low.values()) + max(high.values())
     between = len(values) - len(low) - len(high)
-    return "smooth" if between >= _BETWEEN and flat >= _FLAT * sum(values.values()) else ""
+    return "smooth" if between >= _BETWEEN * (not one.lossy) and flat >= _FLAT * sum(values.values()) else ""
 
 
 def classes(masks: Masks, tables: Sequence[Table]) -> tuple[tuple[Row, ...], str]:

@@ -82,3 +82,16 @@ def test_masks_beside_their_images_are_of_the_folder_itself(tmp_path: Path) -> N
     draft = look(folder)
     (labels,) = (entry.value for entry in draft.entries if entry.key == "labels")
     assert labels == {"kind": "binary", "path": "."}
+
+
+def test_small_masks_as_jpeg_some_of_them_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    for seed in range(8):
+        write_image(folder / f"images/{seed}.jpg", drawn.image(seed))
+        for value, name in enumerate(("road", "car"), 1):
+            mask = np.uint8(255) * (drawn.label(seed) == value) * (seed != 3)
+            write_image(folder / f"masks/{seed}_{name}.jpg", mask)
+    found = described(folder)
+    assert found.tree["labels"]["kind"] == "binary" and sum(map(len, found.read.values())) == 8
+    values = [values for names in found.read.values() for values in names.values()]
+    assert values.count({0, 1, 2}) == 7 and values.count({0}) == 1

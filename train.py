@@ -13,12 +13,11 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
 import config
@@ -31,7 +30,7 @@ from engine.endings import explain, last_words
 from engine.meter import StepMeter
 from engine.outcome import Evaluation, publish_results
 from engine.session import Run
-from engine.state import BatchLoss, TrainState
+from engine.state import TrainState
 from engine.stop import StopRequest, terminable
 from engine.training import Trainer, build_trainer
 from engine.validation import validation, validation_due, validation_missing
@@ -97,8 +96,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         group = min(cfg.TRAIN.ACCUM, total - state.iteration // cfg.TRAIN.ACCUM * cfg.TRAIN.ACCUM)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
-        value = backward(run, trainer, batch, epoch, group, sync=step_now)
-        state.unread.append(BatchLoss(state.iteration, value, batch["name"]))
+        value = trainer.open_step.add(run, partial(backward, run, trainer, epoch), batch, group, step_now)
         if step_now:
             optimizer_step(run, trainer, lr)
             state.settle()
@@ -115,21 +113,19 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     return True
 
 
-def backward(run: Run, trainer: Trainer, batch: Batch, epoch: int, group: int, sync: bool) -> Tensor:
-    """Forward and backward pass of one of `group` batches; gradients are added up.
+def backward(run: Run, trainer: Trainer, epoch: int, batch: Batch, divisor: float) -> Tensor:
+    """Forward and backward pass of a batch, or of a part of one; gradients are added up, each through `divisor`.
 
     Gives the loss over all ranks, a float64 scalar that the device may still be computing.
     """
-    forward, device = trainer.forward, run.ranks.device
+    device = run.ranks.device
     image = trainer.normalize(batch["image"].to(device, non_blocking=True))  # (N, 3, H, W)
     label = batch["label"].to(device, non_blocking=True)  # (N, h, w)
     trainer.guard.keep()
-    wait = forward.no_sync() if isinstance(forward, DistributedDataParallel) and not sync else nullcontext()
-    with wait:
-        with run.precision.autocast():
-            outputs = forward(image, label.shape[-2:])
-        total, _ = trainer.criterion(outputs, label, epoch)
-        run.precision.scaler.scale(total / group).backward()
+    with run.precision.autocast():
+        outputs = trainer.forward(image, label.shape[-2:])
+    total, _ = trainer.criterion(outputs, label, epoch)
+    run.precision.scaler.scale(total / divisor).backward()
     value = run.ranks.sum(total.detach()).double() / run.ranks.world
     trainer.guard.check(value)
     return value

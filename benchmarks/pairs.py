@@ -222,7 +222,7 @@ def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tenso
     batch = Batch(image=image, label=label, name=[""] * len(image), size=[job.size] * len(image))
 
     def step() -> float:
-        value = train.backward(run, trainer, batch, epoch=0, group=1, sync=True)
+        value = train.backward(run, trainer, 0, batch, 1)
         train.optimizer_step(run, trainer, job.cfg.OPTIM.LR)
         return float(value)
 

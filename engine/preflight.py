@@ -23,13 +23,10 @@ def check_batchnorm(cfg: CfgNode, net: Net, ranks: DistributedContext) -> None:
 
     Values are counted over an image, its batch and, with --syncbn, all processes: with two images there are two.
     """
-    d, syncs = cfg.DATASET, cfg.TRAIN.SYNCBN and ranks.world > 1
-    if cfg.TRAIN.BATCH_SIZE > 1 or syncs or (d.FULL_CROP and not d.IMG_SIZES):
-        return
-    size = smallest_input(cfg)
-    name = single_value(net, size, cfg.TRAIN.MAX_EPOCH - 1)
+    name = single_value_in(cfg, net, ranks) if cfg.TRAIN.BATCH_SIZE == 1 else ""
     if not name:
         return
+    d, size = cfg.DATASET, smallest_input(cfg)
     cures = ["--bs_trn 2 or more", "--fix_bn"] + (["--syncbn"] if ranks.world > 1 else [])
     if not single_value(net, (LARGER * size[0], LARGER * size[1]), cfg.TRAIN.MAX_EPOCH - 1):
         cures.insert(1, "larger --imgSize" if d.IMG_SIZES else "a larger --crop_size")
@@ -37,6 +34,14 @@ def check_batchnorm(cfg: CfgNode, net: Net, ranks: DistributedContext) -> None:
         f"--bs_trn {cfg.TRAIN.BATCH_SIZE}: at {_written(size)} pixels batch norm {name} gets a single value of each "
         f"channel, which has no variance: give {', '.join(cures[:-1])} or {cures[-1]}"
     )
+
+
+def single_value_in(cfg: CfgNode, net: Net, ranks: DistributedContext) -> str:
+    """Give the name of a batch norm that gets a single value of a channel from one image of this run, or ""."""
+    d, syncs = cfg.DATASET, cfg.TRAIN.SYNCBN and ranks.world > 1
+    if syncs or (d.FULL_CROP and not d.IMG_SIZES):
+        return ""
+    return single_value(net, smallest_input(cfg), cfg.TRAIN.MAX_EPOCH - 1)
 
 
 def smallest_input(cfg: CfgNode) -> tuple[int, int]:

@@ -32,6 +32,21 @@ class FiniteGuard:
         self._finite: list[Tensor] = []
 
     @torch.no_grad()
+    def copy(self) -> list[Tensor]:
+        """Give the running statistics as they are."""
+        for group in self._groups:
+            torch._foreach_copy_(group.now_parts, group.buffers)
+        return [group.now.clone() for group in self._groups]
+
+    @torch.no_grad()
+    def begin_again(self, copied: Sequence[Tensor]) -> None:
+        """Put back what `copy` gave, and forget the losses since the last `take`."""
+        for group, flat in zip(self._groups, copied, strict=True):
+            group.now.copy_(flat)
+            torch._foreach_copy_(group.buffers, group.now_parts)
+        self._finite = []
+
+    @torch.no_grad()
     def keep(self) -> None:
         """Remember the running statistics from before a forward pass."""
         for group in self._groups:
@@ -128,7 +143,8 @@ class Spent:
 class TrainState:
     """Network, optimizer and counters. `epoch` is the last finished one (-1: none), `iteration` the batches done in
     the epoch after it, `step` the optimizer steps of the run, counted on the device; `loss_sum` is the sum over the
-    epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet."""
+    epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet. `parts`:
+    in how many a batch is done, since memory has run out."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -142,6 +158,7 @@ class TrainState:
     bad_steps: int = 0  # in a row, without a finite loss
     unread: list[BatchLoss] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
+    parts: int = 1
     _settled: int = 0
 
     def __post_init__(self) -> None:
@@ -183,6 +200,7 @@ class TrainState:
             "loss_sum": self.loss_sum,
             "loss_count": self.loss_count,
             "bad_steps": self.bad_steps,
+            "parts": self.parts,
             "spent": self.spent.record(),
             "world": ranks.world,
             **facts,
@@ -219,6 +237,9 @@ class TrainState:
         self.step.fill_(state["step"])
         self.loss_sum, self.loss_count, self.bad_steps = state["loss_sum"], state["loss_count"], state["bad_steps"]
         self.spent.resume(state.get("spent", {}))
+        self.parts = state.get("parts", 1)
+        if self.parts > 1:
+            remark += f"; memory has run out before: batches are done in {self.parts} parts"
         # With another number of processes there is no state for the new ones: they keep their seeded start.
         if ranks.rank < len(state["rng"]):
             checkpoint.set_random_state(state["rng"][ranks.rank], ranks.device)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 import config
 import datasets
@@ -19,13 +18,14 @@ from engine.budget import Budget
 from engine.ema import ModelEma
 from engine.session import Run, Start, to_device
 from engine.state import FiniteGuard, TrainState
+from engine.survival import OpenStep, survive_step
 from utils import distributed, heap
 from utils.normalization import Normalization
 
 
 @dataclass
 class Trainer:
-    """The moving parts of training; `forward` is the network as it is called: wrapped where distributed."""
+    """The moving parts of training; `forward` is the network as it is called: beside its teacher if it has one."""
 
     state: TrainState
     net: network.Net
@@ -36,6 +36,10 @@ class Trainer:
     normalize: Normalization
     guard: FiniteGuard
     budget: Budget
+    open_step: OpenStep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open_step = OpenStep(self.net, self.state, self.guard, self.criterion)
 
 
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
@@ -76,8 +80,10 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     criterion = loss.build(cfg, ranks)
     lr = loss.schedule.rate_function(cfg, left.progress if left.limit else None)
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
-    forward, guard = wrap_ddp(teacher.beside(run, net), ranks), FiniteGuard(net)
-    return Trainer(state, net, forward, criterion, lr, loader, normalize, guard, left)
+    ranks.broadcast_module(net, weights=True)
+    survive_step(optimizer)
+    forward = teacher.beside(run, net)
+    return Trainer(state, net, forward, criterion, lr, loader, normalize, FiniteGuard(net), left)
 
 
 def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
@@ -87,13 +93,3 @@ def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
         note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * steps_per_epoch + state.iteration)
         if note:
             run.log.line(note)
-
-
-def wrap_ddp(net: torch.nn.Module, ranks: distributed.DistributedContext) -> torch.nn.Module:
-    """Wrap the network as training calls it."""
-    if ranks.world == 1:
-        return net
-    devices = [ranks.device] if ranks.device.type == "cuda" else None
-    # In training no rank reads running statistics, and those of the main one are taken at the end of an epoch: they are
-    # not sent in every step.
-    return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True, broadcast_buffers=False)

@@ -23,7 +23,7 @@ SHARE = 0.8  # of what is free now: other tensors of the process move, and alloc
 MARGIN = 1.15  # convolution workspaces and rounding, which no count of tensors sees
 FLOAT = 4
 _FALLBACK = 4 << 30
-_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "ALLOC_FAILED")
+_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

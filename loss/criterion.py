@@ -39,8 +39,8 @@ class Term:
 class Criterion(nn.Module):
     """`criterion(outputs, label, epoch=0) -> (total, {term: value})` for `terms`.
 
-    It stands outside the network and DistributedDataParallel. Outputs of another size than the label are resized to
-    it, half precision is raised to float32, float64 stays. Outputs that no live term reads take part with a zero, so
+    It stands outside the network. Outputs of another size than the label are resized to it, half precision is raised
+    to float32, float64 stays. Outputs that no live term reads take part with a zero, so
     that every parameter has a gradient on every rank in every epoch.
     The first call checks the label's values and the outputs' channels against `num_classes` (a wait for the device
     that later calls do without): UserError.

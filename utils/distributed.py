@@ -53,11 +53,14 @@ class DistributedContext:
         if self.world > 1:
             dist.barrier()
 
-    def broadcast_module(self, module: nn.Module) -> None:
-        """Give all ranks the main one's buffers: running statistics differ unless they are synchronized."""
+    def broadcast_module(self, module: nn.Module, weights: bool = False) -> None:
+        """Give all ranks the main one's buffers, whose running statistics differ unless they are synchronized.
+
+        With `weights` the parameters as well.
+        """
         if self.world > 1:
-            for buffer in module.buffers():
-                dist.broadcast(buffer, 0)
+            for tensor in (*(p.detach() for p in module.parameters() if weights), *module.buffers()):
+                dist.broadcast(tensor, 0)
 
     def gather(self, value: Any) -> list[Any]:
         """Give `value` of every rank, in rank order, on every rank (small picklable objects of our own only)."""

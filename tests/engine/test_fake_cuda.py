@@ -44,7 +44,7 @@ def test_a_step_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         gradients(trainer)
         trainer.state.optimizer.step()  # the first one makes the slots
         with Copies() as copies:
-            value = train.backward(run, trainer, Batch(image=image, label=label, name=[], size=[]), 0, 1, sync=True)
+            value = train.backward(run, trainer, 0, Batch(image=image, label=label, name=[], size=[]), 1)
             train.optimizer_step(run, trainer, lr=0.1)
     assert value.device == CUDA and value.dtype == torch.float64 and trainer.state.step.device == CUDA
     assert copies.waits == []

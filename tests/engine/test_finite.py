@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -104,8 +105,7 @@ def trainer_of(run: Run, make: Callable[[Any], torch.optim.Optimizer], loader: A
 def step(run: Run, trainer: Trainer, value: float) -> None:
     state, one = trainer.state, batch(value)
     state.iteration += 1
-    found = train.backward(run, trainer, one, 0, 1, sync=True)
-    state.unread.append(BatchLoss(state.iteration, found, one["name"]))
+    trainer.open_step.add(run, partial(train.backward, run, trainer, 0), one, 1, last=True)
     train.optimizer_step(run, trainer, 0.1)
     state.settle()
 

@@ -110,7 +110,8 @@ def _cut(items: Sequence[Item], own: OwnSet | OwnSets, spec: DatasetSpec, notes:
 
 def _about_crops(split: Split, own: OwnSet | OwnSets, mode: str, cfg: Any) -> Split:
     """Add a line where training crops are larger than the pieces that they are cut from."""
-    if cfg is None or mode != "train" or not 0 < own.cut < max(cfg.DATASET.CROP_SIZE):
+    smaller = cfg is not None and mode == "train" and 0 < own.cut < max(cfg.DATASET.CROP_SIZE)
+    if not smaller or all(item.piece is None for item in split.items):
         return split
     height, width = cfg.DATASET.CROP_SIZE
     note = (

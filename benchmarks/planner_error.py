@@ -7,6 +7,7 @@ python benchmarks/planner_error.py --out DIR --only rmi  those whose name contai
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -122,6 +123,7 @@ def row(name: str, folder: Path) -> Row:
 
 def measured(work: Any) -> int:
     """Give the most bytes that torch's allocator had given out at once during `work`, by its own events."""
+    gc.collect()  # what a setting before this one has left would count as given back
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         work()
     kineto: Any = seen.profiler

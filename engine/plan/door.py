@@ -20,7 +20,8 @@ from utils.distributed import DistributedContext, from_main
 from utils.errors import UserError
 
 # Options of one start of a run, which later starts may have otherwise.
-_OF_A_START = {"RESUME", "OPTIONS.AUTO", "OPTIONS.DRY_RUN", "OPTIONS.DEVICES", "OPTIONS.PLAN", "OPTIONS.MAX_MEMORY"}
+_STARTS = ("AUTO", "DRY_RUN", "DEVICES", "PLAN", "PLAN_DEVICE", "TFLOPS", "MAX_MEMORY")
+_OF_A_START = {"RESUME", *(f"OPTIONS.{name}" for name in _STARTS)}
 
 
 def completed(argv: Sequence[str], cfg: Any, ranks: DistributedContext) -> list[str] | None:
@@ -30,6 +31,8 @@ def completed(argv: Sequence[str], cfg: Any, ranks: DistributedContext) -> list[
     A plan of an earlier start in the same folder is taken again. All ranks call it; the main one plans and says so.
     """
     o, words = cfg.OPTIONS, [*argv]
+    if (o.PLAN or o.MAX_MEMORY) and not (o.AUTO or cfg.MODEL.ARCH):
+        raise UserError(f"{'--plan' if o.PLAN else '--max_memory'} needs a network: give --arch, or --trunk and --head")
     if o.AUTO:
         words = ["--cfg", from_main(ranks, partial(_plan, words, cfg, ranks)), *words]
     if o.MAX_MEMORY and not o.DRY_RUN:
@@ -105,7 +108,7 @@ def _measured(argv: Sequence[str], ranks: DistributedContext, memory: int, value
     """Try a few steps with these values, unless their trace needs more than the `memory` that is free; the words of
     the command line win, as they do in the run.
     """
-    options, images = record.yaml_text([rules.Choice(key, value, "tried") for key, value in values.items()])
+    options = record.yaml_text([rules.Choice(key, value, "tried") for key, value in values.items()])
     images = f"{values['TRAIN.BATCH_SIZE']} images"
     if (peak := _traced(argv, options, ranks)) > trial.SHARE * memory:
         print(f"--auto: a step of {images} would take {estimate.gib(peak)} by its trace: it is not tried", flush=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+import config
 from engine.plan import estimate, trace
 from engine.plan.rules import Choice
 from engine.plan.trace import Peak
-from options import archs
 from utils.errors import UserError
 
 MARGIN = 1.1  # how far a traced peak may be off (docs/benchmarks.md)
@@ -64,7 +64,7 @@ def beside(device: torch.device) -> int:
 def _candidates(cfg: Any) -> Iterator[list[Choice]]:
     """Give the settings to look at, the fastest first."""
     m, (size, accumulated) = cfg.MODEL, (cfg.TRAIN.BATCH_SIZE, cfg.TRAIN.ACCUM)
-    able = archs.parts(archs.find(m.ARCH), m.ENCODER, m.DECODER).take("grad_ckpt")
+    able = "MODEL.GRAD_CKPT" not in config.unread(cfg)
     again = Choice("MODEL.GRAD_CKPT", True, "activations are computed again: the same numbers, about a third slower")
     for part in (part for part in range(size, 0, -1) if size % part == 0):
         batch = [

@@ -1,14 +1,17 @@
 """A training step and a validation on tensors without content: what they hold at their peak, and what they compute.
 
 Nothing is allocated and no device is needed. The tensors are torch's fake ones, on the host for any device: a backward
-pass elsewhere would ask for one. What kernels take beside their tensors is not seen.
+pass elsewhere would ask for one. What kernels take beside their tensors no trace sees: `host_workspace` has it for
+the convolutions of a CPU, for a GPU nothing does.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +26,7 @@ import network
 from engine.session import channels_last
 from engine.state import FiniteGuard
 from inference.memory import PeakTracker
+from inference.rule import normalize
 from utils import amp
 from utils.collectives import BUCKET
 from utils.distributed import DistributedContext
@@ -50,9 +54,9 @@ class Peak(NamedTuple):
 class Ledger(PeakTracker):
     """Counts the bytes that are held inside the block, operations, and `during` which `phase` the most were held."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.phase, self.during, self.flops = "", "", 0
+        self.phase, self.during, self.flops, self.on_host = "", "", 0, device.type == "cpu"
 
     def hold(self, tensors: Iterable[Tensor]) -> int:
         """Count tensors from before the block; gives their bytes."""
@@ -67,9 +71,33 @@ class Ledger(PeakTracker):
         out = super().__torch_dispatch__(func, types, args, kwargs)
         if count := flop_registry.get(func._overloadpacket):
             self.flops += count(*args, **(kwargs or {}), out_val=out)
+        if self.on_host and func._opname in ("convolution", "convolution_backward"):
+            self.peak = max(self.peak, self.now + host_workspace(func._opname, args))
         if self.peak > before:
             self.during = self.phase
         return out
+
+
+def host_workspace(name: str, args: Any) -> int:
+    """Give the bytes that oneDNN takes for a convolution beside its tensors, as the allocator's events show them.
+
+    Weights in another order, forwards once and backwards twice; in half precision and blocks of 32 channels, of one
+    image, forwards about twice the padded input, backwards input and output.
+    """
+    forwards = name == "convolution"
+    image, weight, padding = (args[0], args[1], args[4]) if forwards else (args[1], args[2], args[5])
+    taken = (1 if forwards else 2) * weight.nbytes * (max(weight.shape[2:]) > 1)
+    if image.element_size() < 4:
+        edges = [2 * pad if forwards else 0 for pad in padding]
+        taken += (2 if forwards else 1) * _in_blocks(image, edges)
+        taken += 0 if forwards else _in_blocks(args[0], (0, 0))
+    return taken
+
+
+def _in_blocks(image: Tensor, edges: Sequence[int]) -> int:
+    """Give the bytes of one image of (N, C, H, W) with edges around it and C as a multiple of 32."""
+    high, wide = (side + edge for side, edge in zip(image.shape[2:], edges, strict=True))
+    return math.ceil(image.shape[1] / 32) * 32 * high * wide * image.element_size()
 
 
 def training(cfg: Any, device: torch.device, world: int = 1) -> Peak:
@@ -80,16 +108,17 @@ def training(cfg: Any, device: torch.device, world: int = 1) -> Peak:
     precision = _precision(cfg, device)
     with _traceable(cfg), FakeTensorMode(), torch.random.fork_rng([]):
         net = _built(cfg, precision)
-        step = _Step(cfg, net, precision, world)
+        step = _step(cfg, net, precision)
         with step.ledger:
             weights = step.ledger.hold([*net.parameters(), *net.buffers()])
             average = step.follow() if cfg.TRAIN.EMA else 0
             gradients, slots = step.first()
-            for number in range(min(2, cfg.TRAIN.ACCUM)):  # the second holds the gradients of the first
-                step.batch(number)
-            step.close()
+            batches = min(2, cfg.TRAIN.ACCUM)  # the second holds the gradients of the first
+            for _ in range(batches):
+                step.batch()
+            step.close(world)
     ledger = step.ledger
-    return Peak(ledger.peak, ledger.during, weights, gradients, slots, average, step.kept, ledger.flops // (number + 1))
+    return Peak(ledger.peak, ledger.during, weights, gradients, slots, average, step.kept, ledger.flops // batches)
 
 
 @contextmanager
@@ -120,21 +149,43 @@ def _built(cfg: Any, precision: amp.Precision) -> network.Net:
     return net
 
 
-class _Step:
-    """The work of train.py's step, as the ledger sees it."""
+def _step(cfg: Any, net: network.Net, precision: amp.Precision) -> _Step:
+    optimizer = loss.optimizer.build(cfg, net, net.trunk_layers(cfg.OPTIM.LAYER == "stage"))
+    if precision.device.type == "cuda":
+        several_at_once(optimizer)
+    return _Step(
+        net,
+        optimizer,
+        loss.build(cfg, DistributedContext(device=_HOST)),
+        Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, _HOST),
+        precision,
+        cfg.TRAIN.MAX_EPOCH - 1,
+        (cfg.TRAIN.BATCH_SIZE, *image_size(cfg)),
+        cfg.DATASET.LABEL_STRIDE,
+    )
 
-    def __init__(self, cfg: Any, net: network.Net, precision: amp.Precision, world: int) -> None:
-        self.cfg, self.net, self.precision, self.world, self.ledger = cfg, net, precision, world, Ledger()
-        ranks = DistributedContext(device=_HOST)
-        self.optimizer = loss.optimizer.build(cfg, net, net.trunk_layers(cfg.OPTIM.LAYER == "stage"))
-        if precision.device.type == "cuda":
-            several_at_once(self.optimizer)
-        self.criterion = loss.build(cfg, ranks)
+
+@dataclass
+class _Step:
+    """The work of train.py's step, as the ledger sees it. `shape`: (N, H, W) of a batch, `stride` of its labels."""
+
+    net: network.Net
+    optimizer: Optimizer
+    criterion: loss.Criterion
+    normalize: Normalization
+    precision: amp.Precision
+    epoch: int
+    shape: tuple[int, int, int]
+    stride: int
+    ledger: Ledger = field(init=False)
+    guard: FiniteGuard = field(init=False)
+    kept: int = 0
+
+    def __post_init__(self) -> None:
+        self.ledger, self.guard = Ledger(self.precision.device), FiniteGuard(self.net)
         self.criterion.checked = True
-        self.guard, self.epoch, self.kept = FiniteGuard(net), cfg.TRAIN.MAX_EPOCH - 1, 0
-        self.normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, _HOST)
-        net.train()
-        net.start_epoch(self.epoch)
+        self.net.train()
+        self.net.start_epoch(self.epoch)
 
     def follow(self) -> int:
         """Make the moving average; gives its bytes."""
@@ -161,14 +212,12 @@ class _Step:
         """List the parameters that have gradients."""
         return [p for p in self.net.parameters() if p.requires_grad]
 
-    def batch(self, number: int) -> None:
+    def batch(self) -> None:
         """Do the forward and backward pass of a batch, as `train.backward`."""
-        cfg, ledger = self.cfg, self.ledger
-        height, width = image_size(cfg)
-        stride = cfg.DATASET.LABEL_STRIDE
+        ledger, (images, height, width) = self.ledger, self.shape
         ledger.phase = "the forward pass"
-        pixels = torch.empty(cfg.TRAIN.BATCH_SIZE, 3, height, width, dtype=torch.uint8)
-        label = torch.zeros(cfg.TRAIN.BATCH_SIZE, height // stride, width // stride, dtype=torch.int64)
+        pixels = torch.empty(images, 3, height, width, dtype=torch.uint8)
+        label = torch.zeros(images, height // self.stride, width // self.stride, dtype=torch.int64)
         image = self.normalize(pixels)
         self.guard.keep()
         before = ledger.now
@@ -181,10 +230,10 @@ class _Step:
         total.backward()
         self.guard.check(total.detach().double())
 
-    def close(self) -> None:
+    def close(self, world: int) -> None:
         """Take the step with the gradients of all batches."""
         self.ledger.phase = "the step of the optimizer"
-        if self.world > 1:
+        if world > 1:
             size = min(2 * BUCKET, sum(p.nbytes for p in self.trained()))
             self.ledger.peak = max(self.ledger.peak, self.ledger.now + size)
         self._take_step()
@@ -223,7 +272,9 @@ def validation(cfg: Any, device: torch.device, size: tuple[int, int], limit: int
     the peak is what predictions themselves go by, an upper bound.
     """
     precision = _precision(cfg, device)
-    with _traceable(cfg), FakeTensorMode(), Ledger() as ledger:
+    # Real ones, which are kept for the predictions to come.
+    normalize(torch.zeros(1, 3, 1, 1, dtype=torch.uint8), inference.eval_rule(cfg))
+    with _traceable(cfg), FakeTensorMode(allow_non_fake_inputs=True), Ledger(device) as ledger:
         net = _built(cfg, precision).eval()
         weights = ledger.hold([*net.parameters(), *net.buffers()])
         predictor = inference.build_predictor(cfg, net, amp.Precision(_HOST, precision.dtype, precision.scaler))

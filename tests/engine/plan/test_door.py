@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import runs
@@ -11,7 +12,7 @@ import runs
 import config
 import train
 from engine import plan
-from engine.plan import trial
+from engine.plan import trace, trial
 from utils.distributed import DistributedContext
 
 
@@ -25,6 +26,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
         return trial.Measured(0.5, 100 << 20)
 
     monkeypatch.setattr(trial, "run", imitated)
+    monkeypatch.setattr(trace, "training", lambda *_: trace.Peak(100 << 20, "a step"))
     return words
 
 
@@ -51,6 +53,22 @@ def test_a_plan_is_made_said_and_taken_again(
     assert "the plan of an earlier start is taken" in capsys.readouterr().out
     assert train.main([*argv, "--seed", "3"]) == 2 and len(tried) == 1  # another training
     assert "delete it to plan anew" in capsys.readouterr().err
+
+
+def test_what_cannot_fit_by_its_trace_is_not_tried(
+    tiny_scenes: Path,
+    tmp_path: Path,
+    tried: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def traced(cfg: Any, *_: object) -> trace.Peak:
+        return trace.Peak((1 << 60) if cfg.TRAIN.BATCH_SIZE > 2 else 1, "a step")
+
+    monkeypatch.setattr(trace, "training", traced)
+    assert train.main([*words_of(tiny_scenes, tmp_path / "run"), "--dry_run"]) == 0 and len(tried) == 1
+    said = capsys.readouterr().out
+    assert said.count("it is not tried") == 2 and "--bs_trn 2: " in said and "--accum 4: " in said
 
 
 @pytest.mark.parametrize("more", [["--eval", "val", "--snapshot", "x.pth"], ["--summary"]])

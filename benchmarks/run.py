@@ -6,9 +6,10 @@
     python benchmarks/run.py --what train,eval,start --baseline smp,torchvision --size 256,512 --out peers.json
     python benchmarks/run.py --what all --out all.json
 
---what data (decode, augment, crop), centroids, metrics (confusion matrix), eval (images to class maps), train (steps),
-start (Python until there is a network), scaling (benchmarks/scaling.py), all. --baseline eager, the published way
-(benchmarks/baselines.py), smp and torchvision (benchmarks/others.py: eval, train and start, by the same encoder).
+--what data (decode, augment, crop), cached (the same from what --cache_decoded keeps), centroids, metrics (confusion
+matrix), eval (images to class maps), train (steps), start (Python until there is a network), scaling
+(benchmarks/scaling.py), all. --baseline eager, the published way (benchmarks/baselines.py), smp and torchvision
+(benchmarks/others.py: eval, train and start, by the same encoder).
 All other flags are options of train.py. Prints the median, the spread, the ratio and the memory, of networks also the
 operations and their share of what this machine's own matrix product or convolution reaches; --out FILE.json keeps
 the numbers, which benchmarks/render.py takes into the documentation. Uses the GPU if there is one.

@@ -7,9 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from datasets import cityscapes
 from datasets.entry import DatasetEntry
+from datasets.reading import label_lut, remap_labels
 
+SCENE = "a scene"
 _FOLDERS = {"fine": "gtFine/train", "coarse": "gtCoarse/train_extra", "test": "leftImg8bit/test"}
 
 
@@ -34,6 +38,15 @@ def prepare(root: str, mode: str, cfg: Any) -> None:
             own = not marker.exists() and (Path(root) / _FOLDERS[part]).exists()
         if not own:
             toyworld.write(root, (part,), **(as_fine if part == "coarse" else {}))
+
+
+def drawn(count: int, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw the first scenes of a split in memory: images (H, W, 3) uint8 RGB, train ids (H, W) uint8."""
+    import toyworld
+
+    scenes = (toyworld.render(index, split=split) for index in range(count))
+    table = label_lut(cityscapes.SPEC)
+    return [(image, remap_labels(ids, table, SCENE, cityscapes.SPEC)) for image, ids in scenes]
 
 
 DATASET = DatasetEntry(

@@ -83,7 +83,7 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     data, machine = facts.of_data(cfg, alone), facts.of_machine(cfg, ranks)
     print(_looked_at(data, machine), flush=True)
     start = rules.choices(data, machine, given)
-    measure = partial(_measured, argv, ranks, machine.memory)
+    measure = partial(_measured, argv, ranks, data.images, machine.memory)
     chosen, found = trial.fitted(start, rules.batch(machine, data.images), given, machine.memory, measure)
     values = given | {choice.key: choice.value for choice in chosen}
     seconds = found.seconds / (int(values["TRAIN.BATCH_SIZE"]) * machine.world)
@@ -104,17 +104,24 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     return str(path)
 
 
-def _measured(argv: Sequence[str], ranks: DistributedContext, memory: int, values: Mapping[str, Any]) -> trial.Measured:
+def _measured(
+    argv: Sequence[str], ranks: DistributedContext, images: int, memory: int, values: Mapping[str, Any]
+) -> trial.Measured:
     """Try a few steps with these values, unless their trace needs more than the `memory` that is free; the words of
     the command line win, as they do in the run.
     """
     options = record.yaml_text([rules.Choice(key, value, "tried") for key, value in values.items()])
-    images = f"{values['TRAIN.BATCH_SIZE']} images"
+    batch = f"{values['TRAIN.BATCH_SIZE']} images"
     if (peak := _traced(argv, options, ranks)) > trial.SHARE * memory:
-        print(f"--auto: a step of {images} would take {estimate.gib(peak)} by its trace: it is not tried", flush=True)
+        print(f"--auto: a step of {batch} would take {estimate.gib(peak)} by its trace: it is not tried", flush=True)
         raise trial.TooLarge
-    print(f"--auto: {trial.STEPS} steps of {images} are tried ...", flush=True)
-    return trial.run(argv, options)
+    print(f"--auto: {trial.STEPS} steps of {batch} are tried ...", flush=True)
+    try:
+        return trial.run(argv, options)
+    except UserError as error:
+        if images > 1:
+            raise
+        raise UserError(f"{error}; there is one training image, so that no batch has two: add some") from None
 
 
 def _traced(argv: Sequence[str], options: str, ranks: DistributedContext) -> int:

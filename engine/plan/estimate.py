@@ -173,6 +173,9 @@ def _disk(cfg: Any, step: Peak, data: Data) -> Iterator[str]:
         most = 3 * data.val * data.size[0] * data.size[1]
         flags = ", ".join(config.OPTIONS[f"EVAL.{name}"].name for name in names)
         yield f"    {flags}: up to {gib(most)} for each kind of picture, as PNG less"
+    if cfg.DATASET.CACHE_DECODED and data.val:
+        most = 4 * (data.train + data.val) * data.size[0] * data.size[1]  # three colors, and a label
+        yield f"    --cache_decoded: up to {gib(most)} of raw pixels, if all images have the size of validation's"
     yield f"    class centroids once, in {cfg.DATASET.CENTROID_ROOT}"
     folder = Path(cfg.RESULT_DIR).resolve()
     place = next(path for path in (folder, *folder.parents) if path.exists())

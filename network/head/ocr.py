@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from network.layers import bn_relu, conv
+from network.layers import bn_relu, conv, in_rows
 
 
 class OCRMaps(NamedTuple):
@@ -91,7 +91,7 @@ class OCRHead(nn.Module):
         )
 
     def forward(self, x: Tensor) -> OCRMaps:
-        aux = self.aux_head(x)
+        aux = in_rows(self.aux_head, x)
         pixels = self.conv3x3_ocr(x)
-        features = self.ocr_distri_head(pixels, gather(pixels, aux))
+        features = in_rows(self.ocr_distri_head, pixels, gather(pixels, aux), over=True)
         return OCRMaps(self.cls_head(features), aux, features)

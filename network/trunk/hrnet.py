@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from network.layers import conv_bn, conv_bn_relu, kaiming, recomputed, scaled
 from network.trunk import Features, Level, OwnTrunk
 from network.trunk.blocks import BasicBlock, Bottleneck
-from utils.resize import resize
+from utils.resize import resize, side_by_side
 
 STEM = 64  # channels of the stem and of the first stage's bottlenecks, at any width
 
@@ -138,7 +137,7 @@ class HRNet(OwnTrunk):
 
     def join(self, features: Features) -> Tensor:
         """Four maps -> (N, their channels, ~H/4, ~W/4)."""
-        return torch.cat([resize(x, features[0].shape[-2:], self.align_corners) for x in features[:4]], dim=1)
+        return side_by_side(features[:4], self.align_corners)
 
     def join_branches(self, features: Features) -> tuple[Tensor, Tensor | None]:
         """The same of the first branch and of the second one, None where there is none."""

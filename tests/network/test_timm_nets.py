@@ -82,7 +82,7 @@ def test_a_life(name: str, tmp_path: Path) -> None:
     module = export.Deployed(again if name in FEW else again.family, rule, "logits")  # one scale takes half the time
     export.save(module, rule, (64, 96), tmp_path / "net.pt2", True, {})
     error, same = export.distance(
-        module, rule, export.runner(tmp_path / "net.pt2"), module.example((64, 96), 1, seed=1)
+        module, rule, export.runner(tmp_path / "net.pt2"), module.example((64, 96), 1, seed=1).numpy()
     )
     assert error < 1e-3 and same > 0.999
 

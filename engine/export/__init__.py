@@ -1,0 +1,1 @@
+"""Exporting a trained network: the command's work, the pictures that a file is compared on, and the gate."""

@@ -1,0 +1,237 @@
+"""The work of scripts/export.py: load, write, compare, and only then give the file its name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import inference
+from datasets.bit_depth import bits_of_folder
+from datasets.pictures import read_image
+from engine.export import data, gate
+from inference import export, from_file
+from inference.from_file import Trained
+from inference.passes import evaluating
+from inference.rule import EvalRule
+from utils import digest
+from utils.errors import UserError
+from utils.files import write_file
+
+DEFAULT_SIZE = (512, 1024)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, in the code's terms. `size`: of the example; `fixed`: the file takes no other."""
+
+    args: argparse.Namespace
+    argv: Sequence[str]
+    target: export.Target
+    precision: str
+    size: tuple[int, int]
+    fixed: bool
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, argv: Sequence[str]) -> Request:
+        """Check everything that can be known before a network is built; UserError for what cannot be."""
+        size = _size(args.size) if args.size else DEFAULT_SIZE
+        fixed = args.fixed or (bool(args.size) and not args.dynamic)
+        if args.fixed and args.dynamic:
+            raise UserError("--dynamic takes any size, --fixed one: leave out one of them")
+        if args.half and args.int8:
+            raise UserError("--half and --int8 are two precisions: leave out one of them")
+        if args.calibration and not args.int8:
+            raise UserError("--calibration is of --int8: add that, or leave it out")
+        precision = "fp16" if args.half else "int8" if args.int8 else "fp32"
+        target = export.find(args.out, args.runtime)
+        export.check(target, precision, fixed)
+        return cls(args, argv, target, precision, size, fixed)
+
+
+def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
+    """Build, load, write, compare, tell."""
+    request = Request.of(args, rest)
+    # Sizes of evaluation that a file records are not asked for here.
+    argv = ["--imgSize", "", *rest]
+    trained = from_file.loaded(args.snapshot, argv)
+    for note in trained.cfg.NOTES:
+        print(note)
+    rule = _rule(trained)
+    module = export.Deployed(trained.net, rule, args.output, args.uint8).eval()
+    export.check_scores(module, rule, request.size)
+    limits = gate.LIMITS[request.precision]
+    limits = limits if args.max_drop is None else limits._replace(drop=args.max_drop)
+    passing = gate.Gate(module, rule, trained.spec, limits)
+    with _folder(args.out) as folder:
+        kept = Job(request, trained, passing, folder, argv).write()
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        for path in folder.iterdir():
+            path.replace(args.out.with_name(path.name))
+    _record(request, trained, rule, passing, kept)
+    print(f"{args.out}: {trained.cfg.MODEL.ARCH}, {len(trained.spec.classes)} classes, {size:.1f} MB")
+
+
+@dataclass
+class Job:
+    """One file on its way: written into `folder`, compared there."""
+
+    request: Request
+    trained: Trained
+    passing: gate.Gate
+    folder: Path
+    argv: Sequence[str]
+
+    def write(self) -> list[str]:
+        """Write and compare; UserError where the file differs, with the layer. Gives layers that stay in float."""
+        pictures = self._labeled()
+        reference = self.passing.score(self.passing.reference, pictures.pairs) if pictures.pairs else 0.0
+        order = self._order(pictures, reference)
+        with evaluating(order.module, self.passing.rule):
+            kept = self._kept(self.request.target.write(order))
+            try:
+                self._compare(order.path, pictures, reference)
+            except gate.Missed as missed:
+                image = self._input(missed.image)
+                order = replace(order, example=torch.from_numpy(image))
+                layer = export.first_difference(self.request.target, order, self.passing.module.net, self.folder)
+                raise UserError(f"{missed}: nothing was written; {layer}") from None
+        return kept
+
+    def _compare(self, path: Path, pictures: data.Pictures, reference: float) -> None:
+        """Let the file through the gate, with a line for each measure."""
+        run = self.request.target.open(path, self.request.precision)
+        shown = gate.three_sizes(pictures.images, self.request.size, self.request.fixed)
+        for line in self.passing.pictures(run, shown | self._own_picture()):
+            print(line)
+        if pictures.pairs:
+            print(self.passing.labeled(run, pictures.name, pictures.pairs, reference))
+        else:
+            print(f"mean IoU is not compared: {pictures.name} have no labels of its classes; name some with --labeled")
+
+    def _order(self, pictures: data.Pictures, reference: float) -> export.Order:
+        request, module = self.request, self.passing.module
+        calibration = None
+        if request.precision == "int8":
+            inputs = [self._input(image) for image in self._calibrating().images]
+            score, drop = self.passing.score, self.passing.limits.drop
+            calibration = export.Calibration(inputs, pictures.pairs, score, reference, drop)
+        path, rule = self.folder / request.args.out.name, self.passing.rule
+        about = facts(request, self.trained, rule)
+        return export.order_of(
+            request.target, module, rule, request.size, path, request.fixed, about, request.precision, calibration
+        )
+
+    def _labeled(self) -> data.Pictures:
+        """Read the labeled pictures: --labeled's, or the embedded scenes."""
+        args = self.request.args
+        if args.labeled:
+            found = data.of_dataset(args.labeled, "val", self.trained, self.argv, args.images)
+            if not found.labels:
+                raise UserError(f"--labeled {args.labeled} has no labels: name a data set that has")
+        else:
+            found = data.scenes(self.trained.spec, args.images, "val")
+        return found.of_size(self.request.size) if self.request.fixed else found
+
+    def _calibrating(self) -> data.Pictures:
+        """Read what int8 is calibrated with: --calibration's training pictures, or scenes of the training split."""
+        args = self.request.args
+        if not args.calibration:
+            print(f"int8 is calibrated on {data.SCENES}: name pictures like those that it will see, --calibration")
+            return data.scenes(self.trained.spec, args.images, "train")
+        return data.of_dataset(args.calibration, "trn", self.trained, self.argv, args.images)
+
+    def _own_picture(self) -> dict[str, np.ndarray]:
+        """Read the picture of --image, at least as large as the file takes."""
+        name = self.request.args.image
+        if not name:
+            return {}
+        bits, note = bits_of_folder([name], 0)
+        if note:
+            print(note)
+        image = read_image(name, upright=True, bits=bits)
+        height, width = image.shape[:2]
+        return {name: data.resized(image, (max(height, export.SMALLEST), max(width, export.SMALLEST)))}
+
+    def _input(self, image: np.ndarray) -> np.ndarray:
+        image = data.resized(image, self.request.size) if self.request.fixed else image
+        return self.passing.module.input(image, self.passing.rule)
+
+    def _kept(self, layers: Sequence[str]) -> list[str]:
+        """Say which layers stay in float."""
+        if self.request.precision == "int8":
+            print(f"{len(layers)} layers stay in float{': ' if layers else ''}{', '.join(layers)}")
+        return [*layers]
+
+
+def facts(request: Request, trained: Trained, rule: EvalRule) -> dict[str, str]:
+    """Tell what a file says of itself, {key: text}, lists as JSON."""
+    args, model, spec = request.args, trained.cfg.MODEL, trained.spec
+    source = Path(trained.cfg.SNAPSHOT)
+    lists = {"mean": rule.mean, "std": rule.std, "classes": spec.classes, "palette": spec.palette}
+    lists["size"] = request.size if request.fixed else None
+    return {
+        "arch": model.ARCH,
+        "n_scales": ",".join(map(str, model.N_SCALES)),
+        "output": args.output,
+        "precision": request.precision,
+        "input": "uint8 RGB (N, H, W, 3)" if args.uint8 else "float32 RGB (N, 3, H, W), (image / 255 - mean) / std",
+        "size_rule": "resize to size" if request.fixed else f"any, sides from {export.SMALLEST} to {export.LARGEST}",
+        "ignore_label": str(spec.ignore_label),
+        "source": source.name,
+        "source_sha256": digest.sha256([source]) if source.is_file() else "",
+        **{name: json.dumps(value) for name, value in lists.items()},
+    }
+
+
+def _record(request: Request, trained: Trained, rule: EvalRule, passing: gate.Gate, kept: Sequence[str]) -> None:
+    """Write the facts, the proof and the versions beside the file."""
+    about: dict[str, Any] = facts(request, trained, rule)
+    about |= {name: json.loads(about[name]) for name in ("mean", "std", "classes", "palette", "size")}
+    limits = {name: value for name, value in passing.limits._asdict().items() if np.isfinite(value)}
+    used = [name for name in request.target.packages.values() if name != "nncf" or request.precision == "int8"]
+    packages = {name: version(name) for name in ("torch", *used)}
+    about |= {"in_float": [*kept], "proof": passing.proof, "limits": limits, "versions": packages}
+    out = request.args.out
+    write_file(out.with_name(f"{out.name}.json"), f"{json.dumps(about, indent=1)}\n".encode())
+
+
+def _rule(trained: Trained) -> EvalRule:
+    """Give the rule of the network's evaluation; UserError where it does more than one pass."""
+    rule, options = inference.eval_rule(trained.cfg), trained.cfg.EVAL
+    scaled = rule.scales != (1.0,) or rule.short_edge_sizes or rule.base_long_edge
+    if scaled or options.INFERENCE_MODE or options.FIXED_ASPP_POOL or len(rule.flips) > 1:
+        raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
+    return rule
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[Path]:
+    """Make a folder beside the file for its parts; it is gone afterwards, with what is left in it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(side) for side in text.split(","))
+    except ValueError:
+        height = width = 0
+    if min(height, width) < export.SMALLEST:
+        raise UserError(f"--size {text!r}: give height,width of at least {export.SMALLEST}, for instance 512,1024")
+    return height, width

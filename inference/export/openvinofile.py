@@ -1,0 +1,84 @@
+"""OpenVINO's form, a .xml with a .bin beside it, made of ONNX."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference.export import onnxfile
+from inference.export.order import Calibration, Order, Runner, quiet
+
+FACTS = "streetscale"  # the part of the runtime's own facts that ours stand in
+_LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+
+
+def write(order: Order) -> list[str]:
+    """Write .xml and .bin with the facts in the .xml; fp16: weights are kept in float16, and the device chooses what it
+    computes in. Gives the layers that stay in float in int8.
+    """
+    openvino = import_module("openvino")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "float.onnx"
+        onnxfile.write(replace(order, path=source, precision="fp32"))
+        with quiet():
+            model = openvino.convert_model(str(source))
+            kept = []
+            if order.precision == "int8":
+                model, kept = quantize(model, order.calibration)
+            for key, value in order.facts.items():
+                model.set_rt_info(value, [FACTS, key])
+            openvino.save_model(model, str(order.path), compress_to_fp16=order.precision == "fp16")
+    return kept
+
+
+def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
+    """Quantize by NNCF; with labeled pictures, operators go back to float until the score has lost no more than
+    `max_drop`. Gives the model, and the layers that stay in float.
+    """
+    nncf = import_module("nncf")
+    assert given is not None
+    common: dict[str, Any] = {
+        "calibration_dataset": nncf.Dataset(given.inputs),
+        "preset": nncf.QuantizationPreset.MIXED,  # activations need not lie around 0
+        "subset_size": len(given.inputs),
+    }
+    if given.labeled:
+        score = given.score
+
+        def validate(compiled: Any, pairs: Iterable[Any]) -> tuple[float, None]:
+            return score(_runner(compiled), pairs), None
+
+        model = nncf.quantize_with_accuracy_control(
+            model, validation_dataset=nncf.Dataset(given.labeled), validation_fn=validate, max_drop=given.max_drop,
+            drop_type=nncf.DropType.ABSOLUTE, **common,
+        )  # fmt: skip
+    else:
+        model = nncf.quantize(model, **common)
+    return model, in_float(model)
+
+
+def in_float(model: Any) -> list[str]:
+    """Name the layers of a quantized model whose input is not rounded."""
+    layers = [op for op in model.get_ordered_ops() if op.get_type_name() in _LAYERS]
+    return [op.get_friendly_name() for op in layers if op.input_value(0).get_node().get_type_name() != "FakeQuantize"]
+
+
+def open_file(path: Path, precision: str) -> Runner:
+    """Run on the CPU, in float32, or float16 where it has that for fp16; by itself it takes bfloat16 where it can."""
+    openvino = import_module("openvino")
+    hint = "f16" if precision == "fp16" else "f32"
+    return _runner(openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": hint}))
+
+
+def _runner(compiled: Any) -> Runner:
+    def run(image: np.ndarray) -> list[np.ndarray]:
+        found = compiled(image)
+        return [np.asarray(found[port]) for port in compiled.outputs]
+
+    return run

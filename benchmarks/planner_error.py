@@ -46,8 +46,8 @@ from utils.normalization import Normalization
 # Networks: words of a command line.
 _FEW = "MODEL.OCR_EXTRA.STAGE2.NUM_BLOCKS 1,1 MODEL.OCR_EXTRA.STAGE3.NUM_MODULES 1 MODEL.OCR_EXTRA.STAGE3.NUM_BLOCKS "
 _FEW += "1,1,1 MODEL.OCR_EXTRA.STAGE4.NUM_MODULES 1 MODEL.OCR_EXTRA.STAGE4.NUM_BLOCKS 1,1,1,1"
-_SMALL_HEAD = "MODEL.SEGATTN_BOT_CH 32 MODEL.OCR.MID_CHANNELS 64 MODEL.OCR.KEY_CHANNELS 32"
-_OCR = f"--arch ocrnet.HRNet_Mscale --width_mult 0.25 {_SMALL_HEAD} {_FEW}"
+_SMALL_HEAD = "MODEL.OCR.MID_CHANNELS 64 MODEL.OCR.KEY_CHANNELS 32"
+_OCR = f"--arch ocrnet.HRNet_Mscale --width_mult 0.25 --segattn_bot_ch 32 {_SMALL_HEAD} {_FEW}"
 _WIDE = f"--arch ocrnet.HRNet --width_mult 0.5 {_SMALL_HEAD} {_FEW}"
 _PLAIN = f"--arch basic.HRNet --width_mult 0.25 {_FEW}"
 _DEEPLAB = "--arch deepv3.DeepV3R50 --width_mult 0.25"

@@ -131,7 +131,7 @@ def _said(items: list[Item], home: Path) -> list[str]:
     kept = [item.kept for item in items if item.kept is not None]
     images, labels = sum(bool(one.image) for one in kept), sum(bool(one.label) for one in kept)
     packed = sum(file.endswith(PACKED) for one in kept for file in (one.image, one.label))
-    form = f"raw pixels, {packed} of them PNG" if packed else "raw pixels"
+    form = {images + labels: "PNG files", 0: "raw pixels"}.get(packed, f"raw pixels, and {packed} PNG files")
     lines = [f"{counted(images, 'image')} and {counted(labels, 'label')} are read decoded from {home} ({form})"]
     if pieces := sum(item.piece is not None for item in items):
         lines.append(f"of cut images {counted(pieces, 'piece')} have their own raw pixels, and none in {home}")

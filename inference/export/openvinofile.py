@@ -70,7 +70,7 @@ def in_float(model: Any) -> list[str]:
 
 
 def _name(op: Any) -> str:
-    """Call an operator by its layer; one that OpenVINO has joined of several has no name of ours: by what it leads to."""
+    """Call an operator by its layer; one that OpenVINO has joined of several by what it leads to."""
     own, behind = op.get_friendly_name(), op
     while "/" not in behind.get_friendly_name() and behind.outputs() and behind.output(0).get_target_inputs():
         behind = next(iter(behind.output(0).get_target_inputs())).get_node()

@@ -28,7 +28,8 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import measure
-from benchmarks.campaign_stages import STAGES, Bench, Piece
+from benchmarks.campaign_bench import Bench, Piece
+from benchmarks.campaign_stages import STAGES
 from scripts import check_gpu
 from utils.cli import exit_code, place_to_write, start
 from utils.distributed import DistributedContext
@@ -94,7 +95,8 @@ class Campaign:
             write_file(self.path, (json.dumps(self.record, indent=1) + "\n").encode())
             print(line(stage, piece.name, row), flush=True)
         rows = [row for stage in self.record["stages"].values() for row in stage.values()]
-        print(f"figures: {self.path}; python benchmarks/render.py {self.path} takes them into the documentation")
+        further = "a rehearsal" if self.bench.tiny else f"python benchmarks/render.py {self.path} makes their tables"
+        print(f"figures: {self.path}; {further}")
         return int(any(row["state"] == "failed" or row.get("right") is False for row in rows))
 
 

@@ -1,7 +1,7 @@
 """The same work done twice, the published way (benchmarks/baselines.py) and ours: what benchmarks/run.py measures.
 
-`PAIRS`: data (decode, augment, crop), centroids, metrics (confusion matrix), eval (images to class maps), train
-(steps).
+`PAIRS`: data (decode, augment, crop), cached (the same from decoded images), centroids, metrics (confusion matrix),
+eval (images to class maps), train (steps).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,7 +53,7 @@ class Job:
         return self.device.type == "cuda" and self.cfg.TRAIN.FP16
 
 
-# --- the five pairs ------------------------------------------------------------------------------------------------
+# --- the pairs -----------------------------------------------------------------------------------------------------
 
 
 def scene(size: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -108,6 +108,14 @@ def data(job: Job) -> Pair:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     return Pair(baseline, ours, "image")
+
+
+def cached(job: Job) -> Pair:
+    """Run the same, from images and labels that --cache_decoded keeps."""
+    cfg = job.cfg.clone()
+    cfg.defrost()
+    cfg.DATASET.CACHE_DECODED = str(job.folder / "decoded")
+    return data(replace(job, cfg=cfg))
 
 
 def endless(loader: Any) -> Iterator[Any]:
@@ -231,6 +239,7 @@ def our_step(job: Job, net: network.Net, image: torch.Tensor, label: torch.Tenso
 
 PAIRS: dict[str, Callable[[Job], Pair]] = {
     "data": data,
+    "cached": cached,
     "centroids": centroids,
     "metrics": metrics,
     "eval": evaluation,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import transforms
-from datasets import audit, bit_depth, centroids, mixing, results, splits, subset, whole_images
+from datasets import audit, bit_depth, centroids, keeping, mixing, results, splits, subset, whole_images
 from datasets.base import SegmentationDataset, Split, collate_train
 from datasets.checking import quick
 from datasets.entry import DatasetEntry
@@ -38,6 +38,7 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     notes = (*split.notes, *filter(None, [note, bit_depth.turned_note(split)]))
     transform = transforms.build_train(cfg, classes)
     dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits)
+    dataset = keeping.keep(dataset, cfg.DATASET.CACHE_DECODED, ranks, cfg.DATASET.NUM_WORKERS)
     labels = audit.Labels(dataset, list(range(split.fine)), notes=[looked] if looked else [])
     whole = bool(cfg.DATASET.IMG_SIZES)
     most = _most_steps(cfg)
@@ -78,8 +79,12 @@ def build_val(cfg: Any, ranks: DistributedContext, mode: str = "val") -> EvalLoa
     shown = subset.share(shown, most) if cfg.OPTIONS.TEST_MODE else shown
     size = cfg.DATASET.PRE_SIZE or val_size if val_size and mode in ("val", "trn") else 0
     bits, note = bit_depth.image_bits(cfg, ranks, split, mode)
-    transform, notes = transforms.build_val(cfg, classes, size), (*split.notes, *filter(None, [note]))
+    once = "--cache_decoded: a folder's pictures are read once, so that none is kept"
+    said = [note, once if mode == "folder" and cfg.DATASET.CACHE_DECODED else ""]
+    transform, notes = transforms.build_val(cfg, classes, size), (*split.notes, *filter(None, said))
     dataset = SegmentationDataset(shown, classes, transform, notes=notes, image_bits=bits)
+    if mode != "folder":
+        dataset = keeping.keep(dataset, cfg.DATASET.CACHE_DECODED, ranks, cfg.DATASET.NUM_WORKERS)
     # Half the workers for validation, as published: those of training stay alive meanwhile.
     workers = cfg.DATASET.NUM_WORKERS // 2
     lenient = mode == "folder"  # the score of a dataset is one over all of its images

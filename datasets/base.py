@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets import kept
 from datasets.files import some_images
 from datasets.itemreader import ItemReader, check_size
+from datasets.kept import Kept
 from datasets.pictures import WHOLE, PictureError
 from datasets.rawpixels import Piece
 from datasets.reading import read_label, require_label
@@ -36,6 +38,7 @@ class Item(NamedTuple):
     `condition`: weather or light that scores are told apart by. `exif_turned`: the image is turned by its EXIF tag,
     since there is no label over the stored pixels, or one over the turned ones. `spec`: what its label's values mean,
     where that is not what the dataset's do. `piece`: the part of the image that this item is.
+    `kept`: the files that hold image and label decoded.
     """
 
     image: str
@@ -50,6 +53,7 @@ class Item(NamedTuple):
     exif_turned: bool = False
     spec: DatasetSpec | None = None
     piece: Piece | None = None
+    kept: Kept | None = None
 
 
 def unlabeled(images: Path) -> list[Item]:
@@ -172,13 +176,20 @@ class SegmentationDataset(Dataset):
     def __getitem__(self, draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> Sample:
         index, crop_center, seed, short = as_request(draw)
         item = self.items[index]
-        image, turned = self._reader.image(item)
-        label = self.label(index)
+        (image, turned), label = self.image(index), self.label(index)
         check_size(item, image, label)
         sample = Sample(image, label, item.name, (image.shape[0], image.shape[1]), crop_center, short)
         sample = self.transform(sample, random.Random(seed))
+        kept.own(sample)
         sample.turned = turned
         return sample
+
+    def image(self, index: int) -> tuple[np.ndarray, bool]:
+        """Read the (H, W, 3) uint8 RGB of an item, perhaps a map, and whether its file asks for a turn."""
+        item = self.items[index]
+        if item.kept is not None and item.kept.image:
+            return kept.image(item.kept.image, item.image), item.kept.turned
+        return self._reader.image(item)
 
     def file_of(self, index: int) -> str:
         """Name the image of an item."""
@@ -189,6 +200,8 @@ class SegmentationDataset(Dataset):
         item = self.items[index]
         if item.label is None:
             return None
+        if item.kept is not None and item.kept.label:
+            return kept.label(item.kept.label, item.label)
         label = self._reader.label(item)
         if self.filter_pseudo_labels is not None and item.pseudo_label:
             place = item.pseudo_label_confidence
@@ -245,13 +258,15 @@ def collate_train(samples: Sequence[Sample | WorkerError]) -> Batch | WorkerErro
     if len(labels) < len(whole):
         nameless = next(sample.name for sample in whole if sample.label is None)
         return WorkerError(f"{nameless} has no label; training needs one for each image")
-    images = [np.stack(cv2.split(sample.image)) for sample in whole]  # (3, H, W), much faster than a transposed copy
-    if len({image.shape for image in images}) > 1:
-        shapes = " and ".join(sorted({f"{i.shape[2]}x{i.shape[1]}" for i in images}))
+    if len({sample.image.shape for sample in whole}) > 1:
+        shapes = " and ".join(sorted({f"{s.image.shape[1]}x{s.image.shape[0]}" for s in whole}))
         return WorkerError(f"images of one batch differ in size ({shapes}): give --crop_size, or --bs_trn 1")
-    label = torch.from_numpy(np.stack(labels).astype(np.int64))
-    image = torch.from_numpy(np.stack(images))
-    return {"image": image, "label": label, "name": [s.name for s in whole], "size": [s.size for s in whole]}
+    label = torch.from_numpy(np.stack(labels, dtype=np.int64))
+    images = np.empty((len(whole), 3, *whole[0].image.shape[:2]), whole[0].image.dtype)
+    for planes, sample in zip(images, whole, strict=True):  # much faster than a transposed copy
+        cv2.split(sample.image, [*planes])
+    names, sizes = [sample.name for sample in whole], [sample.size for sample in whole]
+    return {"image": torch.from_numpy(images), "label": label, "name": names, "size": sizes}
 
 
 def collate_eval(samples: Sequence[Sample | WorkerError]) -> EvalBatch | WorkerError:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from datasets import exif
-from datasets.decoding import decode, head_of
+from datasets.decoding import decode, decode_rgb, head_of
 from datasets.reading import complete, read_complete
 from utils.errors import UserError, in_short
 
@@ -73,18 +73,18 @@ def decoded(path: str, data: bytes, upright: bool = False, bits: int = WHOLE) ->
     check_bands(path, data)
     image = _eight_bits(path, data, bits)
     image = exif.decoded_upright(image, data) if upright else exif.decoded_as_stored(image, data)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), exif.orientation(data) != 1
+    return image, exif.orientation(data) != 1
 
 
 def _eight_bits(path: str, data: bytes, bits: int) -> np.ndarray:
-    """Decode to (H, W, 3) uint8 BGR."""
-    if not _may_be_deep(data):
-        return _decoded(path, _BYTES, data)
-    values = _decoded(path, _ANY_BITS, data)
-    if values.dtype == np.uint8:
-        return values
-    values = _within(path, values, bits)
-    return _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+    """Decode to (H, W, 3) uint8 RGB."""
+    if _may_be_deep(data):
+        values = _decoded(path, _ANY_BITS, data)
+        if values.dtype != np.uint8:
+            values = _within(path, values, bits)
+            values = _decoded(path, _BYTES, data) if bits in (0, WHOLE) else (values >> (bits - 8)).astype(np.uint8)
+        return cv2.cvtColor(values, cv2.COLOR_BGR2RGB)
+    return _whole(path, data, decode_rgb(data))
 
 
 def _within(path: str, values: np.ndarray, bits: int) -> np.ndarray:
@@ -113,7 +113,10 @@ def reduced(path: str, values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _decoded(path: str, flags: int, data: bytes) -> np.ndarray:
-    values = decode(data, flags)
+    return _whole(path, data, decode(data, flags))
+
+
+def _whole(path: str, data: bytes, values: np.ndarray | None) -> np.ndarray:
     if values is None:
         raise PictureError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image{_unusual(data)}")
     return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -74,14 +74,19 @@ def write_values(values: np.ndarray, target: Path) -> None:
     _write(target, values, 0)
 
 
+def write_head(stream: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """Write what stands before the pixels of a raw file, an .npy file."""
+    head = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, head)
+
+
 def _write(target: Path, values: np.ndarray, channels: int) -> None:
     """Write a raw file band by band, whole or not at all."""
     shape = (*values.shape[:2], channels) if channels else values.shape
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole(target, shared=True) as stream:
-            head = {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(stream, head)
+            write_head(stream, values.dtype, shape)
             for top in range(0, len(values), _ROWS):
                 band = values[top : top + _ROWS]
                 stream.write(np.ascontiguousarray(cv2.cvtColor(band, cv2.COLOR_BGR2RGB) if channels else band).data)

@@ -13,7 +13,7 @@ from datasets.own import entry as own
 from datasets.registry import DATASETS
 from options.table import OPTIONS
 from utils.contracts import DatasetSpec
-from utils.distributed import DistributedContext, from_main
+from utils.distributed import DistributedContext, from_main, on_each_machine
 from utils.errors import UserError, nearest
 
 
@@ -86,25 +86,11 @@ def load(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
         sources = {path: lists.labels(path, root) for path in (c.LIST_TRAIN, c.LIST_VAL) if path}
         return _with_label_ids(cfg, split, sources, ranks)
     if entry.prepare is not None:
-        _prepare(entry, cfg, mode, ranks)
+        prepare = entry.prepare
+        on_each_machine(ranks, lambda: prepare(root, mode, cfg))
     items = entry.items(root, mode, cfg)
     split = items if isinstance(items, Split) else Split.plain(items)
     return _with_label_ids(cfg, split, entry.label_files(root, cfg) if entry.label_files else {}, ranks)
-
-
-def _prepare(entry: DatasetEntry, cfg: Any, mode: str, ranks: DistributedContext) -> None:
-    """Make the files that are not there, once on every machine, since its disk may be its own.
-
-    A UserError of one of these processes is raised on all: nobody waits.
-    """
-    failed = ""
-    if ranks.local_rank == 0:
-        try:
-            entry.prepare(root_of(cfg), mode, cfg)  # type: ignore[misc]
-        except UserError as error:
-            failed = str(error)
-    if failed := next(filter(None, ranks.gather(failed)), ""):
-        raise UserError(failed)
 
 
 def load_folder(cfg: Any, ranks: DistributedContext) -> Split:

@@ -36,23 +36,23 @@ class ModelEma:
             elif weight.is_cuda:
                 approach(mine, theirs, weight.to(kind))
             else:
-                torch._foreach_lerp_(mine, theirs, [weight.to(kind)] * len(mine))
+                torch.ops.aten._foreach_lerp_(mine, theirs, [weight.to(kind)] * len(mine))
 
 
 def approach(mine: list[Tensor], theirs: list[Tensor], weight: Tensor) -> None:
     """mine += weight * (theirs - mine), in place: `_foreach_lerp_` has no fused kernel for a weight on the device."""
     for start in range(0, len(mine), _AT_ONCE):
         part = mine[start : start + _AT_ONCE]
-        steps = torch._foreach_sub(theirs[start : start + _AT_ONCE], part)
-        torch._foreach_mul_(steps, weight)
-        torch._foreach_add_(part, steps)
+        steps = torch.ops.aten._foreach_sub(theirs[start : start + _AT_ONCE], part)
+        torch.ops.aten._foreach_mul_(steps, weight)
+        torch.ops.aten._foreach_add_(part, steps)
 
 
 def _copy_if(taken: Tensor, mine: list[Tensor], theirs: list[Tensor]) -> None:
     """mine = theirs where the bool scalar `taken` is true, with one choice for all of them."""
     ours, others = (torch.cat([x.flatten() for x in side]) for side in (mine, theirs))
     chosen = torch.where(taken, others, ours).split([x.numel() for x in mine])
-    torch._foreach_copy_(mine, [part.view(x.shape) for part, x in zip(chosen, mine, strict=True)])
+    torch.ops.aten._foreach_copy_(mine, [part.view(x.shape) for part, x in zip(chosen, mine, strict=True)])
 
 
 def _tensors(net: nn.Module) -> list[Tensor]:

@@ -35,7 +35,7 @@ class FiniteGuard:
     def copy(self) -> list[Tensor]:
         """Give the running statistics as they are."""
         for group in self._groups:
-            torch._foreach_copy_(group.now_parts, group.buffers)
+            torch.ops.aten._foreach_copy_(group.now_parts, group.buffers)
         return [group.now.clone() for group in self._groups]
 
     @torch.no_grad()
@@ -43,23 +43,23 @@ class FiniteGuard:
         """Put back what `copy` gave, and forget the losses since the last `take`."""
         for group, flat in zip(self._groups, copied, strict=True):
             group.now.copy_(flat)
-            torch._foreach_copy_(group.buffers, group.now_parts)
+            torch.ops.aten._foreach_copy_(group.buffers, group.now_parts)
         self._finite = []
 
     @torch.no_grad()
     def keep(self) -> None:
         """Remember the running statistics from before a forward pass."""
         for group in self._groups:
-            torch._foreach_copy_(group.kept_parts, group.buffers)
+            torch.ops.aten._foreach_copy_(group.kept_parts, group.buffers)
 
     @torch.no_grad()
     def check(self, loss: Tensor) -> None:
         """Note whether the scalar `loss` is finite; where it is not, put the running statistics back."""
         finite = loss.isfinite()
         for group in self._groups:
-            torch._foreach_copy_(group.now_parts, group.buffers)
+            torch.ops.aten._foreach_copy_(group.now_parts, group.buffers)
             torch.where(finite, group.now, group.kept, out=group.now)
-            torch._foreach_copy_(group.buffers, group.now_parts)
+            torch.ops.aten._foreach_copy_(group.buffers, group.now_parts)
         self._finite.append(finite)
 
     def take(self) -> Tensor:

@@ -12,6 +12,7 @@ import config
 import datasets
 import loss
 import network
+from datasets import decoding
 from datasets.base import listed
 from engine import agree, budget, preflight, restore, runfolder, teacher
 from engine.budget import Budget
@@ -74,7 +75,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(network.compile_parts(net))
     if loader.sampler.note:
         log.line(f"warning: {loader.sampler.note}")
-    for line in datasets.audit_labels(cfg, ranks, loader):
+    for line in (*datasets.audit_labels(cfg, ranks, loader), decoding.note()):
         log.once(line)
     left = budget.build(run, state, len(loader), start.resumes)
     criterion = loss.build(cfg, ranks)

@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 
 import datasets
 import inference
+from datasets import decoding
 from engine.session import Run
 from engine.state import TrainState
 from utils.errors import MemoryShortageError
@@ -35,7 +36,7 @@ def validation_missing(run: Run, state: TrainState, over: bool = False) -> bool:
 def validation(run: Run, mode: str) -> datasets.EvalLoader:
     """Build the loader of an evaluation's images; what there is to say of them is said once a run."""
     loader = datasets.build_val(run.cfg, run.ranks, mode)
-    for note in loader.dataset.notes:
+    for note in (*loader.dataset.notes, decoding.note()):
         run.log.once(note)
     return loader
 

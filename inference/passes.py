@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from inference.rule import EvalRule, Size, prepare
 from inference.windows import over_windows, square
+from network.fused import fusing
 from network.mscale import MultiScale
 from utils.contracts import UNFLIPPED
 from utils.resize import resize
@@ -141,10 +142,15 @@ class TestTimeAugmentation:
         more |= {"size": size} if size and self._takes_size else {}
         out = self.net(x, **more)
         if self.watch:
-            self.watch(out if isinstance(out, Tensor) else out["pred"], lambda: self.net(x, **more))
+            self.watch(out if isinstance(out, Tensor) else out["pred"], lambda: self._layer_by_layer(x, more))
         if isinstance(out, Tensor):
             return {"pred": out}
         return {name: out[name] for name in ("pred", *extras) if name in out}
+
+    def _layer_by_layer(self, x: Tensor, more: dict[str, Any]) -> object:
+        """Run the same pass so that whoever watches the layers sees each of them."""
+        with fusing(False):
+            return self.net(x, **more)
 
     def argmax(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """(K, h, W) averaged scores -> classes (h, W) uint8 and their probability (h, W) float32, in parts of rows."""

@@ -17,6 +17,7 @@ from inference.memory import SHARE, PassCost, available, bytes_per_pixel, is_out
 from inference.passes import TestTimeAugmentation, eagerly, evaluating, size_of
 from inference.rule import PLAIN, EvalRule, Size
 from inference.tiles import RowAccumulator, starts, weights
+from network.fused import fusing
 from network.weights import finite
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import MemoryShortageError, UserError
@@ -94,7 +95,7 @@ class Predictor:
         for index, tensor in enumerate(tensors):
             groups.setdefault((tuple(tensor.shape), tensor.dtype), []).append(index)
         found: dict[int, Prediction] = {}
-        with evaluating(self.net, self.rule), torch.inference_mode(), self.passes.precision():
+        with evaluating(self.net, self.rule), torch.inference_mode(), self.passes.precision(), fusing():
             for members in groups.values():
                 batch = torch.stack([tensors[i] for i in members])  # (N, 3, H, W)
                 found.update(zip(members, self._same_size(batch, request), strict=True))

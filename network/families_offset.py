@@ -5,9 +5,10 @@ N batch, K classes, H x W image, h x w head's resolution. "OVeNet", arXiv:2303.1
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from network.families import Family, Maps, Settings
+from network.fused import Chain
 from network.head.ocr import Distribute, gather
 from network.head.offset import SeedSampling
 from network.head.segmentation import pointwise_head
@@ -44,7 +45,7 @@ class ParallelOCR(Family):
         super().__init__(trunk, s, name="")
         inputs, middle = trunk.joined.channels, s.mid_channels
         self.channels = middle
-        self.conv3x3_ocr = nn.Sequential(*conv_bn_relu(inputs, middle, bias=True))
+        self.conv3x3_ocr = Chain(*conv_bn_relu(inputs, middle, bias=True))
         self.ocr_distri_head = Distribute(middle, s.key_channels, s.ocr_dropout)
         self.cls_head = conv(middle, s.num_classes, kernel=1, bias=True)
         self.aux_head = pointwise_head(inputs, s.num_classes)

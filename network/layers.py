@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from utils.resize import traced
+
+_AT_ONCE = 1 << 21  # elements of a map whose rows `in_rows` takes together on a CPU
+
 
 def scaled(channels: int, mult: float) -> int:
     """Channels times a factor: a multiple of 4, at least 4; as given when the factor is 1."""
@@ -73,6 +77,29 @@ def set_bn_momentum(module: nn.Module, momentum: float) -> None:
     for part in module.modules():
         if isinstance(part, _BatchNorm):
             part.momentum = momentum
+
+
+def in_rows(module: nn.Module, x: Tensor, *others: Tensor, over: bool = False) -> Tensor:
+    """`module(x, *others)` of a module that looks at each pixel by itself: (N, C, h, w) -> (N, c, h, w).
+
+    In evaluation without gradients some rows at a time, so that what lies between is never as large as the map; `over`:
+    the result, of C channels, is written over `x`.
+    """
+    n, channels, height, width = x.shape
+    if module.training or torch.is_grad_enabled() or traced():
+        return module(x, *others)
+    at_once = _AT_ONCE if x.device.type == "cpu" else _AT_ONCE << 3  # a GPU waits for small kernels to be launched
+    step = max(1, at_once // (n * channels * width))
+    if step >= height:
+        return module(x, *others)
+    whole = x if over else None
+    for top in range(0, height, step):
+        part = module(x[:, :, top : top + step], *others)
+        if whole is None:
+            layout = torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
+            whole = part.new_empty((n, part.shape[1], height, width)).contiguous(memory_format=layout)
+        whole[:, :, top : top + step] = part
+    return whole  # type: ignore[return-value]
 
 
 def recomputed(module: nn.Module, enabled: bool) -> Callable[[Any], Any]:

@@ -6,6 +6,7 @@ one. N batch, C channels, H x W image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 
@@ -17,7 +18,7 @@ from network.families_deeplab import DeepLabPlus
 from network.net import Net
 from utils.amp import upcast_to_float32
 from utils.contracts import Outputs, scale_name
-from utils.resize import resize, resize_by
+from utils.resize import at_least_one, composes, resize, resize_by, traced
 
 
 def fuse(coarse: Tensor, attention: Tensor, fine: Tensor, align_corners: bool = False) -> Tensor:
@@ -119,7 +120,20 @@ class MultiScale(Net):
         outputs, features, size = self._forward_scale(image, scale, keep)
         if attention:
             outputs["attn"] = self.scale_attn(features)
+        elif keep is not None and f"pred_{scale_name(scale)}" not in keep:
+            size = self._met_at(image, outputs["pred"].shape[-2:], size)
         return self._fit(outputs, size)
+
+    def _met_at(self, image: Tensor, small: Sequence[int], size: Sequence[int]) -> Sequence[int]:
+        """The size at which the largest scale's maps are fused, where they may be resized to it at once; else its own.
+
+        Nobody wants them at their input's size, four times the next scale's, which would only be halved again.
+        """
+        after = self._scales()[1:2]
+        if traced() or not after or after[0] < 1:
+            return size
+        target = [at_least_one(math.floor(side * after[0])) for side in image.shape[-2:]]
+        return target if composes(small, size, target, self.align_corners) else size
 
     def _forward_scale(
         self, image: Tensor, scale: float, keep: Collection[str] | None, maps: Callable[[Tensor], Maps] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from network.fused import Chain
 from network.layers import conv_bn_relu
 from network.trunk import Features, Level
 from utils.errors import UserError
@@ -29,7 +30,7 @@ class Neck(nn.Module):
             known = ", ".join(f"1/{level.stride:g}" for level in levels)
             raise UserError(f"--neck_stride {stride}: the trunk has maps at {known} of the image; give one of these")
         self.align_corners = align_corners
-        self.squeeze = nn.ModuleList(nn.Sequential(*conv_bn_relu(level.channels, channels, 1)) for level in levels)
+        self.squeeze = nn.ModuleList(Chain(*conv_bn_relu(level.channels, channels, 1)) for level in levels)
         self.level = Level(nearest, channels * len(levels))
 
     def forward(self, features: Features) -> Tensor:

@@ -17,9 +17,10 @@ import numpy as np
 from toyworld import parts as scenes
 from toyworld.parts import COUNTS, PARTS, Part
 from toyworld.scene import photograph
-from toyworld.store import check_ours, is_complete, locked, publish
+from toyworld.store import check_ours, is_complete, publish
 from toyworld.weather import CONDITIONS
 from utils.errors import UserError, nearest
+from utils.files import locked
 from utils.workers import in_processes
 
 __all__ = ["COUNTS", "PARTS", "SIZE", "render", "write"]
@@ -68,7 +69,8 @@ def write(
         check_known(name, COUNTS, "count")
     check_size(size)
     counts = {**COUNTS, **(counts or {})}
-    with locked(root):
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root, f"another process draws scenes in {root}; waiting for it", ".toy.lock"):
         for name, part in PARTS.items():
             if name in parts or (name == "fine" and "coarse" in parts):
                 _write_part(root, name, part, seed, counts, size, workers)

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import write_file
-
-
-@contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold the folder alone; the lock goes with the process, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".toy.lock").open("w") as handle:
-        try:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except ImportError:  # no such lock on this system: the last one to finish wins
-            pass
-        yield
 
 
 def _marker(root: Path, part: str) -> Path:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -19,6 +20,9 @@ from utils.contracts import Sample
 
 Adjust = Callable[[np.ndarray, float], np.ndarray]
 _LEVELS = np.arange(256, dtype=np.float32)
+# Bytes of rows that go through all steps before the next ones: they stay in a core's cache, and no step asks the system
+# for the memory of a whole image, whose pages cost as much as the arithmetic.
+_STRIP = 1 << 17
 
 
 def _table(values: np.ndarray) -> np.ndarray:
@@ -36,7 +40,17 @@ def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend (H, W, 3) uint8 with the mean of its gray version: 0 is flat gray, 1 the image."""
-    mean = int(cv2.mean(_gray(image))[0] + 0.5)
+    return _spread_round(image, factor, _mean_gray(image))
+
+
+def _mean_gray(image: np.ndarray) -> int:
+    """Find the mean of the gray version of an image, rounded."""
+    total = sum(cv2.sumElems(_gray(image[rows]))[0] for rows in _strips(image))  # of whole numbers, and so exact
+    return int(total * (1 / (image.shape[0] * image.shape[1])) + 0.5)
+
+
+def _spread_round(image: np.ndarray, factor: float, mean: int) -> np.ndarray:
+    """Blend (H, W, 3) uint8 with a gray `mean`."""
     return cv2.LUT(image, _table(mean + (_LEVELS - mean) * factor))
 
 
@@ -49,9 +63,8 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 def adjust_hue(image: np.ndarray, shift: float) -> np.ndarray:
     """Turn the hue of (H, W, 3) uint8 by `shift` of a full circle, in [-0.5, 0.5]."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)  # hue over all of 0..255
-    levels = np.arange(256)
-    turned = (levels + round(shift * 256)) % 256
-    hsv = cv2.LUT(hsv, np.stack([turned, levels, levels], axis=-1).astype(np.uint8)[None])  # table (1, 256, 3)
+    rows = hsv.reshape(len(hsv), -1)  # (H, W * 3)
+    rows += np.tile(np.array([round(shift * 256) % 256, 0, 0], np.uint8), image.shape[1])  # wraps at 256
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
@@ -99,10 +112,36 @@ class ColorJitter:
         if self.hue:
             steps.append((adjust_hue, -self.hue, self.hue))
         rng.shuffle(steps)
-        image = sample.image
-        for adjust, low, high in steps:
-            image = adjust(image, rng.uniform(low, high))
-        return replace(sample, image=image)
+        return replace(sample, image=_adjusted(sample.image, [(f, rng.uniform(low, high)) for f, low, high in steps]))
+
+
+def _adjusted(image: np.ndarray, steps: Sequence[tuple[Adjust, float]]) -> np.ndarray:
+    """Give (H, W, 3) uint8 after all steps; a change of contrast looks at the whole image before."""
+    pending: list[Callable[[np.ndarray], np.ndarray]] = []
+    out = np.empty_like(image)
+    for adjust, amount in steps:
+        if adjust is adjust_contrast:
+            image, pending = _by_strips(pending, image, out), []
+            mean = _mean_gray(image)
+            pending.append(lambda strip, mean=mean, amount=amount: _spread_round(strip, amount, mean))
+        else:
+            pending.append(lambda strip, adjust=adjust, amount=amount: adjust(strip, amount))
+    return _by_strips(pending, image, out)
+
+
+def _by_strips(steps: Sequence[Callable[[np.ndarray], np.ndarray]], image: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Put each strip of an image through all steps, into `out`, which may be the image; without steps the image."""
+    if not steps:
+        return image
+    for rows in _strips(image):
+        out[rows] = reduce(lambda strip, step: step(strip), steps, image[rows])
+    return out
+
+
+def _strips(image: np.ndarray) -> Iterator[slice]:
+    """Give the rows of an image in strips."""
+    height = max(1, _STRIP // image[0].nbytes)
+    return (slice(top, top + height) for top in range(0, len(image), height))
 
 
 def enhance(image: np.ndarray, kind: str, factor: float) -> np.ndarray:

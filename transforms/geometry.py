@@ -85,8 +85,14 @@ def cut_image(image: np.ndarray, window: Window, fill: Sequence[int]) -> np.ndar
 
 def cut_label(label: np.ndarray, window: Window, ignore: int) -> np.ndarray:
     """Cut (H, W) -> (h, w) by nearest neighbor: the label of the pixel that holds each new pixel's center."""
-    rows, columns = (_Span.of(window, label.shape, axis).nearest() for axis in (0, 1))
-    return _pad(np.take(np.take(label, rows, axis=0), columns, axis=1), window, (ignore,))
+    spans = [_Span.of(window, label.shape, axis) for axis in (0, 1)]
+    rows, columns = (span.nearest() for span in spans)
+    source = spans[0].source
+    if len(rows) < source.stop - source.start:
+        seen = np.take(np.take(label, rows, axis=0), columns, axis=1)
+    else:  # the columns, which cost more, of fewer rows
+        seen = np.take(np.take(label[source], columns, axis=1), rows - source.start, axis=0)
+    return _pad(seen, window, (ignore,))
 
 
 def _pad(seen: np.ndarray, window: Window, value: Sequence[float]) -> np.ndarray:

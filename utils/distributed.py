@@ -86,6 +86,18 @@ def from_main(ranks: DistributedContext, work: Callable[[], T]) -> T:
     return found  # type: ignore[return-value]
 
 
+def on_each_machine(ranks: DistributedContext, work: Callable[[], None]) -> None:
+    """Do `work` once on every machine, since its disk may be its own; the others wait. A UserError is raised on all."""
+    failed = ""
+    if ranks.local_rank == 0:
+        try:
+            work()
+        except UserError as error:
+            failed = str(error)
+    if failed := next(filter(None, ranks.gather(failed)), ""):
+        raise UserError(failed)
+
+
 def init(local_rank: int = 0) -> DistributedContext:
     """Join the process group that `torchrun` or `srun` describes in the environment; one process if there is none.
 

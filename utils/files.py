@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import secrets
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -88,6 +89,27 @@ def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[B
         with suppress(OSError):
             part.unlink()
         raise
+
+
+@contextmanager
+def locked(folder: Path, waiting: str, name: str = ".lock") -> Iterator[None]:
+    """Hold a folder alone within the block; the lock goes with the process, however it ends.
+
+    `waiting`: the line that is said where somebody else holds it. Where a system, or a network's disk, has no such
+    locks, nobody waits.
+    """
+    with open(folder / name, "a") as handle:
+        with suppress(ImportError):
+            import fcntl
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(waiting, file=sys.stderr, flush=True)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError:
+                pass
+        yield
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -20,6 +20,38 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Tenso
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=align_corners)
 
 
+def traced() -> bool:
+    """Whether a graph is made of what runs, to be compiled or exported: for maps of other sizes, too."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
+def side_by_side(maps: Sequence[Tensor], align_corners: bool = False) -> Tensor:
+    """Maps at the size of the first, behind each other: (N, C_i, h_i, w_i) -> (N, sum of C_i, h_0, w_0).
+
+    Without gradients each enlarged map is let go of before the next is made.
+    """
+    size = maps[0].shape[-2:]
+    if torch.is_grad_enabled() or traced():
+        return torch.cat([resize(x, size, align_corners) for x in maps], dim=1)
+    layout = torch.channels_last if maps[0].stride(1) == 1 else torch.contiguous_format
+    shape, place = (len(maps[0]), sum(x.shape[1] for x in maps), *size), 0
+    joined = torch.empty(shape, dtype=maps[0].dtype, device=maps[0].device, memory_format=layout)
+    for x in maps:
+        joined[:, place : place + x.shape[1]] = resize(x, size, align_corners)
+        place += x.shape[1]
+    return joined
+
+
+def composes(small: Sequence[int], large: Sequence[int], target: Sequence[int], align_corners: bool = False) -> bool:
+    """Whether enlarging from `small` to `large` and halving that to `target` is exactly one enlargement.
+
+    Halving takes the mean of two neighbors. It is the value in their middle where both lie between the same two pixels
+    of the small map: if a pixel has become a multiple of four. So up 4, down 2 is up 2; up 2, down 2 is not nothing.
+    """
+    sides = zip(small, large, target, strict=True)
+    return not align_corners and all(big % (4 * little) == 0 and big == 2 * end for little, big, end in sides)
+
+
 def resize_by(x: Tensor, scale: float, align_corners: bool = False, exact: bool = False) -> Tensor:
     """Bilinear (N, C, h, w) -> (N, C, floor(h * scale), floor(w * scale)), no side below 1.
 

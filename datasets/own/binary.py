@@ -71,12 +71,13 @@ def _regex(layout: str, name: str) -> re.Pattern[str]:
     return re.compile(re.sub(re.escape(re.escape("{")) + ".*?" + re.escape(re.escape("}")), ".+", text))
 
 
-def _image(match: re.Match[str], index: Index) -> Picture | None:
-    """Find the image of a mask: by folder and name, then by name alone."""
+def _image(match: re.Match[str], index: Index, file: Path) -> Picture | None:
+    """Find the image of a mask: by folder and name, then by name alone, of several the one with like folders."""
     stem, folder = match["stem"], match.groupdict().get("dir") or ""
     stems = dict.fromkeys((stem, key(stem)))
     ways = [*(f"{folder}/{name}" if folder else name for name in stems), *stems]
-    return next((image for way in ways if (image := index.get(way))), None)
+    found = next((image for way in ways if (image := index.get(way))), None)
+    return found or next((image for name in stems if (image := index.near(name, str(file)))), None)
 
 
 def _layout(path: str, index: Index, rules: LabelRules, where: str) -> str:
@@ -86,8 +87,8 @@ def _layout(path: str, index: Index, rules: LabelRules, where: str) -> str:
     count = {}
     for layout in (*_LAYOUTS, *([_ONE] if _only(rules) else [])):
         regex = _regex(layout, known)
-        matches = (regex.fullmatch(_stem(file, home)) for file in files)
-        count[layout] = sum(match is not None and _image(match, index) is not None for match in matches)
+        matches = ((regex.fullmatch(_stem(file, home)), file) for file in files)
+        count[layout] = sum(match is not None and _image(match, index, file) is not None for match, file in matches)
     best = max(count, key=lambda layout: count[layout])
     if not count[best]:
         ways = ", ".join(layout.replace("{dir}/", "") + ".png" for layout in _LAYOUTS[:3])
@@ -108,8 +109,8 @@ def _matched(
         stem = _stem(file, home)
         match = known.fullmatch(stem)
         if match is not None:
-            yield str(file), _image(match, index), match.groupdict().get("name") or _only(rules)
-        elif (match := any_name.fullmatch(stem)) is not None and (image := _image(match, index)):
+            yield str(file), _image(match, index, file), match.groupdict().get("name") or _only(rules)
+        elif (match := any_name.fullmatch(stem)) is not None and (image := _image(match, index, file)):
             rules.by_name(match["name"], f"{where}: {file}")  # raises, or it is ignored
             yield str(file), image, match["name"]
 

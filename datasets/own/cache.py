@@ -14,8 +14,10 @@ from typing import Any
 from utils import digest
 from utils.errors import UserError
 from utils.files import ADVICE, reason, whole
+from utils.progress import progress
 
 STAMPS = "checksums.json"
+_MANY = 200  # files that take long enough to say how far they are
 
 
 def folder(file: str) -> tuple[Path, str]:
@@ -70,7 +72,8 @@ def checksums(paths: Iterable[str], home: Path) -> dict[str, str]:
     found = {path: str(known[path][1]) for path in paths if path in known and known[path][0] == now[path] != []}
     fresh = [path for path in paths if path not in found]
     with ThreadPoolExecutor(8) as pool:
-        found |= dict(zip(fresh, pool.map(_checksum, fresh), strict=True))
+        sums = progress(pool.map(_checksum, fresh), "checksums", len(fresh), shown=len(fresh) > _MANY)
+        found |= dict(zip(fresh, sums, strict=True))
     if fresh:
         save(home / STAMPS, {**known, **{path: [now[path], found[path]] for path in paths}})
     return found

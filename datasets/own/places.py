@@ -173,11 +173,13 @@ class Index:
         self.base = base
         self._places: dict[str, Picture | None] = {}
         self._names: dict[str, Picture | None] = {}
+        self._alike: dict[str, list[Picture]] = {}
         for picture in found:
             path, place = Path(picture.path), Path(picture.place)
             for known, paths in ((self._places, (path, place)), (self._names, (Path(place.name),))):
                 for name in {str(way) for one in paths for way in (one, one.with_suffix(""))}:
                     known[name] = None if name in known else picture
+            self._alike.setdefault(Path(place.name).stem, []).append(picture)
 
     def get(self, name: str) -> Picture | None:
         """Find the image of a name, None where there is none or more than one."""
@@ -186,6 +188,14 @@ class Index:
             if (picture := known.get(way)) is not None:
                 return picture
         return None
+
+    def near(self, stem: str, file: str) -> Picture | None:
+        """Find the one of several images of a name with which a file has most folders in common."""
+        folders = {*Path(file).parent.parts}
+        common = {one: len(folders & {*Path(one.path).parent.parts}) for one in self._alike.get(stem, ())}
+        most = max(common.values(), default=0)
+        best = [one for one, count in common.items() if count == most]
+        return best[0] if len(best) == 1 else None
 
     def is_of_several(self, name: str) -> bool:
         """Say whether a name is that of several images."""

@@ -41,7 +41,7 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     data, machine = facts.of_data(cfg, alone), facts.of_machine(cfg, ranks)
     print(_looked_at(data, machine), flush=True)
     start = rules.choices(data, machine, given)
-    measure = partial(_measured, argv)
+    measure = partial(_measured, argv, data.images)
     chosen, found = trial.fitted(start, rules.batch(machine, data.images), given, machine.memory, measure)
     values = given | {choice.key: choice.value for choice in chosen}
     seconds = found.seconds / (int(values["TRAIN.BATCH_SIZE"]) * machine.world)
@@ -62,10 +62,16 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     return str(path)
 
 
-def _measured(argv: Sequence[str], values: Mapping[str, Any]) -> trial.Measured:
+def _measured(argv: Sequence[str], images: int, values: Mapping[str, Any]) -> trial.Measured:
     """Try a few steps with these values; the words of the command line win, as they do in the run."""
     print(f"--auto: {trial.STEPS} steps of {values['TRAIN.BATCH_SIZE']} images are tried ...", flush=True)
-    return trial.run(argv, record.yaml_text([rules.Choice(key, value, "tried") for key, value in values.items()]))
+    options = record.yaml_text([rules.Choice(key, value, "tried") for key, value in values.items()])
+    try:
+        return trial.run(argv, options)
+    except UserError as error:
+        if images > 1:
+            raise
+        raise UserError(f"{error}; there is one training image, so that no batch has two: add some") from None
 
 
 def _looked_at(data: facts.DataFacts, machine: facts.MachineFacts) -> str:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from network.fused import Chain
 from network.layers import conv_bn_relu
 from utils.errors import UserError
 from utils.resize import resize
@@ -29,9 +30,9 @@ class ASPP(nn.Module):
         self.out_channels = (2 + len(rates)) * channels
         branches = [conv_bn_relu(inputs, channels, kernel=1)]
         branches += [conv_bn_relu(inputs, channels, dilation=rate) for rate in rates]
-        self.features = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
+        self.features = nn.ModuleList(Chain(*branch) for branch in branches)
         self.img_pooling: nn.Module = nn.AdaptiveAvgPool2d(1)
-        self.img_conv = nn.Sequential(*conv_bn_relu(inputs, channels, kernel=1))
+        self.img_conv = Chain(*conv_bn_relu(inputs, channels, kernel=1))
 
     def forward(self, x: Tensor) -> Tensor:
         mean = resize(self.img_conv(self.img_pooling(x)), x.shape[-2:])  # (N, channels, 1, 1) spread over h x w

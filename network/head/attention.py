@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from network.fused import Chain
 from network.head.segmentation import segmentation_head
 from network.layers import conv, conv_bn_relu
 
@@ -22,14 +23,14 @@ def attention_head(
         layers["drop"] = nn.Dropout(0.5)
     layers["conv2"] = conv(channels, outputs, kernel=1)
     layers["sigmoid"] = nn.Sigmoid()
-    head = nn.Sequential(layers)
+    head = Chain(layers)
     start_even(head)
     return head
 
 
 def old_attention_head(inputs: int, outputs: int = 1, channels: int = 256, spread: float = 0.0) -> nn.Sequential:
     """The older head, same shapes and numbered layers; without `spread` exactly 0.5 everywhere at the start."""
-    head = nn.Sequential(
+    head = Chain(
         *conv_bn_relu(inputs, channels),
         *conv_bn_relu(channels, channels),
         conv(channels, outputs, kernel=1),

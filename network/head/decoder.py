@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from network.fused import normed
 from network.layers import conv_bn
 
 
@@ -13,7 +14,6 @@ class ConvNormReLU(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
         super().__init__()
         self.conv, self.bn = conv_bn(inputs, outputs, kernel)
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))
+        return normed(x, self.conv, self.bn, relu=True)

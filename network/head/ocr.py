@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from network.layers import bn_relu, conv
+from network.fused import Chain
+from network.layers import bn_relu, conv, in_rows
 
 
 class OCRMaps(NamedTuple):
@@ -36,7 +37,7 @@ def _project(inputs: int, outputs: int, layers: int) -> nn.Sequential:
     parts: list[nn.Module] = []
     for i in range(layers):
         parts += [conv(outputs if i else inputs, outputs, kernel=1), bn_relu(outputs)]
-    return nn.Sequential(*parts)
+    return Chain(*parts)
 
 
 class ObjectAttention(nn.Module):
@@ -67,9 +68,7 @@ class Distribute(nn.Module):
     def __init__(self, channels: int, key_channels: int, dropout: float) -> None:
         super().__init__()
         self.object_context_block = ObjectAttention(channels, key_channels)
-        self.conv_bn_dropout = nn.Sequential(
-            conv(2 * channels, channels, kernel=1), bn_relu(channels), nn.Dropout2d(dropout)
-        )
+        self.conv_bn_dropout = Chain(conv(2 * channels, channels, kernel=1), bn_relu(channels), nn.Dropout2d(dropout))
 
     def forward(self, x: Tensor, objects: Tensor) -> Tensor:
         context = self.object_context_block(x, objects)
@@ -83,15 +82,15 @@ class OCRHead(nn.Module):
         self, inputs: int, num_classes: int, mid_channels: int = 512, key_channels: int = 256, dropout: float = 0.05
     ) -> None:
         super().__init__()
-        self.conv3x3_ocr = nn.Sequential(conv(inputs, mid_channels, bias=True), bn_relu(mid_channels))
+        self.conv3x3_ocr = Chain(conv(inputs, mid_channels, bias=True), bn_relu(mid_channels))
         self.ocr_distri_head = Distribute(mid_channels, key_channels, dropout)
         self.cls_head = conv(mid_channels, num_classes, kernel=1, bias=True)
-        self.aux_head = nn.Sequential(
+        self.aux_head = Chain(
             conv(inputs, inputs, kernel=1, bias=True), bn_relu(inputs), conv(inputs, num_classes, kernel=1, bias=True)
         )
 
     def forward(self, x: Tensor) -> OCRMaps:
-        aux = self.aux_head(x)
+        aux = in_rows(self.aux_head, x)
         pixels = self.conv3x3_ocr(x)
-        features = self.ocr_distri_head(pixels, gather(pixels, aux))
+        features = in_rows(self.ocr_distri_head, pixels, gather(pixels, aux), over=True)
         return OCRMaps(self.cls_head(features), aux, features)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from network.fused import Chain
 from network.layers import conv, conv_bn_relu
 from network.trunk import Features
 from utils.contracts import Outputs
@@ -24,7 +25,7 @@ DROPOUT = 0.1
 
 def block(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
-    return nn.Sequential(*conv_bn_relu(inputs, outputs, kernel))
+    return Chain(*conv_bn_relu(inputs, outputs, kernel))
 
 
 class C1(nn.Module):
@@ -54,11 +55,11 @@ class PPM(nn.Module):
     def __init__(self, num_classes: int, channels: int, second: int = 0, pooled: int = POOLED) -> None:
         super().__init__()
         self.ppm = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(n), *conv_bn_relu(channels, pooled, kernel=1)) for n in BINS
+            Chain(nn.AdaptiveAvgPool2d(n), *conv_bn_relu(channels, pooled, kernel=1)) for n in BINS
         )
         if second:
             self.cbr_deepsup = block(second, channels // 4)
-        self.conv_last = nn.Sequential(
+        self.conv_last = Chain(
             *conv_bn_relu(channels + len(BINS) * pooled, pooled),
             nn.Dropout2d(DROPOUT),
             conv(pooled, num_classes, kernel=1, bias=True),

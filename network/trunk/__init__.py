@@ -109,7 +109,12 @@ def first_stages(trunk: Trunk, count: int) -> list[nn.Module]:
 
 
 class OwnTrunk(Trunk):
-    """The trunks of this package: of any width, and with activations recomputed in the backward pass."""
+    """The trunks of this package: of any width, and with activations recomputed in the backward pass.
+
+    `regions`: the kinds of blocks that they are built of; each lies within what is recomputed at once.
+    """
+
+    regions: tuple[type[nn.Module], ...] = ()
 
     def __init__(self, grad_ckpt: bool = False) -> None:
         super().__init__()

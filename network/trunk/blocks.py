@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from network.fused import Chain, normed
 from network.layers import conv, conv_bn, recomputed
 
 REDUCTION = 16  # channels of the squeezed vector are this many times fewer
@@ -48,16 +50,17 @@ class Bottleneck(nn.Module):
         self.conv1, self.bn1 = conv_bn(inputs, width, kernel=1)
         self.conv2, self.bn2 = conv_bn(width, width, stride=stride, dilation=dilation, groups=groups)
         self.conv3, self.bn3 = conv_bn(width, outputs, kernel=1)
-        self.relu = nn.ReLU(inplace=True)
         self.se_module = SqueezeExcite(outputs) if squeeze else nn.Identity()
         fits = inputs == outputs and stride == 1
-        self.downsample = nn.Identity() if fits else nn.Sequential(*conv_bn(inputs, outputs, kernel=1, stride=stride))
+        self.downsample = nn.Identity() if fits else Chain(*conv_bn(inputs, outputs, kernel=1, stride=stride))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.se_module(self.bn3(self.conv3(y)))
-        return self.relu(y + self.downsample(x))
+        y = normed(x, self.conv1, self.bn1, relu=True)
+        y = normed(y, self.conv2, self.bn2, relu=True)
+        if isinstance(self.se_module, nn.Identity):
+            return normed(y, self.conv3, self.bn3, relu=True, add=self.downsample(x))
+        y = self.se_module(normed(y, self.conv3, self.bn3))
+        return F.relu_(y + self.downsample(x))
 
 
 class BasicBlock(nn.Module):
@@ -72,13 +75,12 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = conv_bn(inputs, channels, stride=stride, dilation=dilation)
         self.conv2, self.bn2 = conv_bn(channels, channels, dilation=second_dilation)
-        self.relu = nn.ReLU(inplace=True)
         fits = inputs == channels and stride == 1
-        self.downsample = nn.Identity() if fits else nn.Sequential(*conv_bn(inputs, channels, kernel=1, stride=stride))
+        self.downsample = nn.Identity() if fits else Chain(*conv_bn(inputs, channels, kernel=1, stride=stride))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+        y = normed(x, self.conv1, self.bn1, relu=True)
+        return normed(y, self.conv2, self.bn2, relu=True, add=self.downsample(x))
 
 
 def through(stage: nn.Sequential, x: Tensor, grad_ckpt: bool) -> Tensor:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
+from network.fused import Chain, normed
 from network.layers import conv_bn, conv_bn_relu, kaiming, recomputed, scaled
 from network.trunk import Features, Level, OwnTrunk
 from network.trunk.blocks import BasicBlock, Bottleneck
-from utils.resize import resize
+from utils.resize import resize, side_by_side
 
 STEM = 64  # channels of the stem and of the first stage's bottlenecks, at any width
 
@@ -61,18 +61,18 @@ def _fuse_layer(channels: Sequence[int], to: int, source: int) -> nn.Module:
     if source == to:
         return nn.Identity()
     if source > to:
-        return nn.Sequential(*conv_bn(channels[source], channels[to], kernel=1))
-    steps = [nn.Sequential(*conv_bn_relu(channels[source], channels[source], stride=2)) for _ in range(to - source - 1)]
-    return nn.Sequential(*steps, nn.Sequential(*conv_bn(channels[source], channels[to], stride=2)))
+        return Chain(*conv_bn(channels[source], channels[to], kernel=1))
+    steps = [Chain(*conv_bn_relu(channels[source], channels[source], stride=2)) for _ in range(to - source - 1)]
+    return nn.Sequential(*steps, Chain(*conv_bn(channels[source], channels[to], stride=2)))
 
 
 def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
     """Adapt the branches that exist and open a new one at half the lowest resolution."""
     layers: list[nn.Module] = []
     for old, new in zip(before, after, strict=False):
-        layers.append(nn.Identity() if old == new else nn.Sequential(*conv_bn_relu(old, new)))
+        layers.append(nn.Identity() if old == new else Chain(*conv_bn_relu(old, new)))
     for new in after[len(before) :]:
-        layers.append(nn.Sequential(nn.Sequential(*conv_bn_relu(before[-1], new, stride=2))))
+        layers.append(nn.Sequential(Chain(*conv_bn_relu(before[-1], new, stride=2))))
     return nn.ModuleList(layers)
 
 
@@ -90,6 +90,7 @@ class HRNet(OwnTrunk):
     them.
     """
 
+    regions = (MultiResolution, Bottleneck)
     stage2: nn.Sequential
     stage3: nn.Sequential
     stage4: nn.Sequential
@@ -110,7 +111,6 @@ class HRNet(OwnTrunk):
         self.levels = tuple(Level(4 * 2**b, c) for b, c in enumerate(widths))
         self.conv1, self.bn1 = conv_bn(3, stem, stride=2)
         self.conv2, self.bn2 = conv_bn(stem, stem, stride=2)
-        self.relu = nn.ReLU(inplace=True)
         out = stem * Bottleneck.expansion
         self.layer1 = nn.Sequential(*(Bottleneck(out if i else stem, stem) for i in range(stages[0].blocks[0])))
         self.branch_from = 5 - len(second_branch)  # the first stage that exists twice; 5: none
@@ -138,15 +138,15 @@ class HRNet(OwnTrunk):
 
     def join(self, features: Features) -> Tensor:
         """Four maps -> (N, their channels, ~H/4, ~W/4)."""
-        return torch.cat([resize(x, features[0].shape[-2:], self.align_corners) for x in features[:4]], dim=1)
+        return side_by_side(features[:4], self.align_corners)
 
     def join_branches(self, features: Features) -> tuple[Tensor, Tensor | None]:
         """The same of the first branch and of the second one, None where there is none."""
         return self.join(features), self.join(features[4:]) if self.branches == 2 else None
 
     def _stem(self, image: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(image)))
-        x = self.relu(self.bn2(self.conv2(x)))  # (N, stem, H/4, W/4)
+        x = normed(image, self.conv1, self.bn1, relu=True)
+        x = normed(x, self.conv2, self.bn2, relu=True)  # (N, stem, H/4, W/4)
         return recomputed(self.layer1, self.grad_ckpt)(x)  # (N, 4 * stem, H/4, W/4)
 
     def _through(self, xs: list[Tensor], first: int, end: int, branch: str = "") -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from network.fused import Chain
 from network.layers import conv_bn, kaiming, recomputed, scaled
 from network.trunk import Features, Level, OwnTrunk
 
@@ -21,7 +22,7 @@ class InvertedResidual(nn.Module):
         wide = inputs * expansion
         layers = [*conv_bn(inputs, wide, kernel=1), nn.ReLU6(inplace=True)] if expansion > 1 else []
         layers += [*conv_bn(wide, wide, stride=stride, dilation=dilation, groups=wide), nn.ReLU6(inplace=True)]
-        self.conv = nn.Sequential(*layers, *conv_bn(wide, outputs, kernel=1))
+        self.conv = Chain(*layers, *conv_bn(wide, outputs, kernel=1))
         self.shortcut = inputs == outputs and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,10 +36,12 @@ class MobileNetV2(OwnTrunk):
     pass.
     """
 
+    regions = (InvertedResidual,)
+
     def __init__(self, stride: int = 32, width_mult: float = 1.0, grad_ckpt: bool = False) -> None:
         super().__init__(grad_ckpt)
         inputs = scaled(STEM, width_mult)
-        blocks: list[nn.Module] = [nn.Sequential(*conv_bn(3, inputs, stride=2), nn.ReLU6(inplace=True))]
+        blocks: list[nn.Module] = [Chain(*conv_bn(3, inputs, stride=2), nn.ReLU6(inplace=True))]
         self.levels = ()
         reached, dilation = 2, 1
         for expansion, channels, count, step in GROUPS:

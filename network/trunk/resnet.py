@@ -13,6 +13,7 @@ from collections import OrderedDict
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from network.fused import Chain, normed
 from network.layers import conv_bn, kaiming, scaled
 from network.trunk import Features, Level, OwnTrunk
 from network.trunk.blocks import BasicBlock, Bottleneck, through
@@ -32,6 +33,8 @@ class ResNet(OwnTrunk):
     """
 
     halves = False  # whether the convolution that a stride was taken from looks half as far apart as those behind it
+
+    regions = (BasicBlock, Bottleneck)
 
     def __init__(self, depth: int = 50, width_mult: float = 1.0, grad_ckpt: bool = False, stride: int = 8) -> None:
         super().__init__(grad_ckpt)
@@ -60,7 +63,7 @@ class ResNet(OwnTrunk):
     def _add_stem(self, channels: int) -> int:
         """Add the layers before the first stage; gives the channels that they end in."""
         norm_relu = *conv_bn(3, channels, kernel=7, stride=2), nn.ReLU(inplace=True)
-        self.layer0 = nn.Sequential(*norm_relu, nn.MaxPool2d(3, stride=2, padding=1))
+        self.layer0 = Chain(*norm_relu, nn.MaxPool2d(3, stride=2, padding=1))
         return channels
 
     def _stem(self, image: Tensor) -> Tensor:
@@ -89,7 +92,7 @@ class SEResNeXt(ResNet):
     def _add_stem(self, channels: int) -> int:
         convolution, norm = conv_bn(3, channels, kernel=7, stride=2)
         relu, pool = nn.ReLU(inplace=True), CeilPool(3, stride=2, ceil_mode=True)
-        self.layer0 = nn.Sequential(OrderedDict(conv1=convolution, bn1=norm, relu1=relu, pool=pool))
+        self.layer0 = Chain(OrderedDict(conv1=convolution, bn1=norm, relu1=relu, pool=pool))
         return channels
 
     def _block(self, inputs: int, stage: int, stride: int, dilation: int, second_dilation: int) -> nn.Module:
@@ -106,14 +109,13 @@ class DeepStemResNet(ResNet):
         self.conv1, self.bn1 = conv_bn(3, channels, stride=2)
         self.conv2, self.bn2 = conv_bn(channels, channels)
         self.conv3, self.bn3 = conv_bn(channels, 2 * channels)
-        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         return 2 * channels
 
     def _stem(self, image: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(image)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        return self.maxpool(self.relu(self.bn3(self.conv3(x))))
+        x = normed(image, self.conv1, self.bn1, relu=True)
+        x = normed(x, self.conv2, self.bn2, relu=True)
+        return self.maxpool(normed(x, self.conv3, self.bn3, relu=True))
 
 
 class DeepStemResNeXt(DeepStemResNet):

@@ -70,6 +70,8 @@ class WideResNet38(OwnTrunk):
     `width_mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
     """
 
+    regions = (PreActivation,)
+
     def __init__(self, width_mult: float = 1.0, grad_ckpt: bool = False) -> None:
         super().__init__(grad_ckpt)
         inputs = scaled(STEM, width_mult)

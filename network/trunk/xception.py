@@ -63,6 +63,8 @@ class Xception71(OwnTrunk):
     `width_mult` scales every channel count. `grad_ckpt`: recompute each block in the backward pass.
     """
 
+    regions = (Block,)
+
     def __init__(self, width_mult: float = 1.0, grad_ckpt: bool = False) -> None:
         super().__init__(grad_ckpt)
         stem, fine, middle, wide, core, exit1, exit2, out = (

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import campaign_checks as checks
 from benchmarks import campaign_stages, gpu_campaign, measure, render
-from benchmarks.campaign_stages import Bench, Piece
+from benchmarks.campaign_bench import Bench, Piece
 
 CPU = torch.device("cpu")
 

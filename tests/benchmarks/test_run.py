@@ -137,7 +137,7 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_command(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], small_machine: None) -> None:
     out = tmp_path / "numbers.json"
     words = ["--what", what, "--baseline", "eager", "--size", "64,96", "--steps", "2", "--crop_size", "64", "--out"]
-    result = run.main([*words, str(out), *SMALL])
+    result = run.main([*words, str(out), "--clock", "cpu" if what == "metrics" else "wall", *SMALL])
     assert json.loads(out.read_text()) == json.loads(json.dumps(result))
     printed = capsys.readouterr().out
     assert "eager" in printed and "ratio" in printed and torch.__version__ in printed
@@ -146,8 +146,8 @@ def test_command(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     if what in run.NETWORKS:
         sides = result["baseline"], result["ours"]
         assert all(side["share"] > 0 and side["per_second"] == 1 / side["median"] for side in sides)
-        # Our heads resize once and keep less; the convolutions are the same.
-        assert sides[0]["operations"] == pytest.approx(sides[1]["operations"], rel=0.2) and result["arch"]
+        # In evaluation ours leaves out the attention of the largest scale, which nothing reads.
+        assert 0 < sides[1]["operations"] <= 1.01 * sides[0]["operations"] and result["arch"]
 
 
 def test_operations_and_the_machines_best(small_machine: None) -> None:
@@ -193,7 +193,7 @@ def test_pairs_of_a_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.chosen(["train", "metrics"], ["eager"]) == [("metrics", "eager"), ("train", "eager")]
     assert run.chosen(["train", "data"], ["smp"]) == [("train", "smp")]
     everything = run.chosen(["all"], ["eager"])
-    assert len(everything) == 6 + 3 + 3 + 1 and everything[-1] == ("scaling", "")
+    assert len(everything) == 7 + 3 + 3 + 1 and everything[-1] == ("scaling", "")
     with pytest.raises(UserError, match="--baseline smp does eval, train, start, not data"):
         run.chosen(["data"], ["smp"])
     with pytest.raises(UserError, match="did you mean 'metrics'"):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import decoding
 from datasets.base import ErrorCapturingDataset, Item, SegmentationDataset, WorkerError
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
@@ -224,11 +225,13 @@ def no_descriptors(folder: Path, patch: pytest.MonkeyPatch) -> str:
 
 
 def no_memory(folder: Path, patch: pytest.MonkeyPatch) -> str:
+    patch.setattr(decoding, "_png_decoder", lambda: ("OpenCV", None))
     patch.setattr(cv2, "imdecode", raises(MemoryError()))
     return r"cannot read .*image\.png: MemoryError"
 
 
 def odd_error_of_a_decoder(folder: Path, patch: pytest.MonkeyPatch) -> str:
+    patch.setattr(decoding, "_png_decoder", lambda: ("OpenCV", None))
     patch.setattr(cv2, "cvtColor", raises(struct.error("unpack requires\n4 bytes")))
     return r"cannot read .*image\.png: error: unpack requires 4 bytes"
 

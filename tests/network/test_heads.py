@@ -1,10 +1,14 @@
 """Heads on cases that can be worked out by hand."""
 
+import pytest
 import torch
 
+from inference.memory import PeakTracker
+from network import layers
 from network.head.aspp import ASPP
 from network.head.ocr import ObjectAttention, OCRHead, gather
 from network.head.segmentation import segmentation_head
+from network.layers import bn_relu, in_rows
 
 
 def test_gather_averages_over_a_region() -> None:
@@ -44,3 +48,36 @@ def test_aspp_stacks_the_mean_first() -> None:
 
 def test_segmentation_head() -> None:
     assert segmentation_head(6, 3, 8)(torch.randn(2, 6, 5, 9)).shape == (2, 3, 5, 9)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_ocr_in_rows_is_ocr_at_once_in_less_memory(layout: torch.memory_format, monkeypatch) -> None:
+    torch.manual_seed(0)
+    head = OCRHead(20, 5, mid_channels=24, key_channels=8).double().eval()
+    for variance in (x for name, x in head.named_buffers() if name.endswith("running_var")):
+        variance.uniform_(0.5, 2)
+    x = torch.randn(2, 20, 32, 24, dtype=torch.float64).to(memory_format=layout)
+    peaks, found = [], []
+    for at_once in (1 << 30, 1):
+        monkeypatch.setattr(layers, "_AT_ONCE", at_once)
+        with torch.inference_mode(), PeakTracker() as tracker:
+            found.append(head(x))
+        peaks.append(tracker.peak)
+    for whole, rows in zip(*found, strict=True):
+        torch.testing.assert_close(rows, whole, rtol=1e-12, atol=1e-12)
+    assert peaks[1] < 0.6 * peaks[0]
+
+
+def test_rows_are_for_evaluation_without_gradients_alone(monkeypatch) -> None:
+    """In training a batch norm sees the whole map; a gradient needs what lies between."""
+    monkeypatch.setattr(layers, "_AT_ONCE", 1)
+    torch.manual_seed(0)
+    head, x = bn_relu(3), torch.randn(2, 3, 4, 5)
+    with torch.no_grad():
+        assert torch.equal(in_rows(head, x), head(x))
+        kept = x.clone()
+        in_rows(head.eval(), x, over=True)
+        torch.testing.assert_close(x, head(kept))
+    x = kept.requires_grad_()
+    in_rows(head, x, over=True).sum().backward()
+    assert x.grad is not None

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from inference.memory import PeakTracker
 from network.mscale import fuse
 from utils.contracts import scale_name
 
@@ -84,6 +85,37 @@ def test_three_scales_go_from_large_to_small(narrow) -> None:
     shrunk = torch.nn.functional.interpolate(out["pred_20x"], (64, 96), mode="bilinear")
     both = out["attn_10x"] * out["pred_10x"] + (1 - out["attn_10x"]) * shrunk
     torch.testing.assert_close(out["pred"], fuse(out["pred_05x"], out["attn_05x"], both))
+
+
+def test_the_largest_scale_is_resized_at_once_where_nobody_reads_its_own_maps(narrow) -> None:
+    """Maps of a quarter of the input, enlarged by four and halved: exactly maps enlarged by two."""
+    net, x = narrow("ocrnet.HRNet_Mscale", scales=(0.5, 1.0, 2.0)).double().eval(), image(1, 3, 64, 96).double()
+    with torch.no_grad():
+        whole = net(x, keep={"pred", "aux", "pred_20x"})
+        with PeakTracker() as more:
+            net(x, keep={"pred", "pred_20x"})
+        with PeakTracker() as tracker:
+            composed = net(x, keep={"pred", "aux"})
+    assert set(composed) == {"pred", "aux"}
+    for name, found in composed.items():
+        torch.testing.assert_close(found, whole[name], rtol=1e-12, atol=1e-12)
+    assert tracker.peak <= more.peak
+
+
+@pytest.mark.parametrize(
+    ("scales", "size", "expected"),
+    [
+        ((0.5, 1.0, 2.0), (64, 96), (64, 96)),
+        ((0.5, 1.0, 2.0), (62, 96), (124, 192)),  # of a head of 32 rows
+        ((0.5, 1.0, 1.5), (64, 96), (96, 144)),
+        ((0.5, 2.0), (64, 96), (128, 192)),
+    ],
+)
+def test_where_the_largest_scale_is_met(narrow, scales, size, expected) -> None:
+    net = narrow("ocrnet.HRNet_Mscale", scales=scales).eval()
+    own = [int(side * scales[-1]) for side in size]
+    small = [side // 4 for side in own] if size[0] % 4 == 0 else [32, 48]
+    assert tuple(net._met_at(image(1, 3, *size), small, own)) == expected
 
 
 def test_n_scales_equal_two_scales_where_they_are_the_same(narrow) -> None:

@@ -4,6 +4,7 @@ import importlib
 import random
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -77,3 +78,34 @@ def test_jitter_amounts() -> None:
     assert 75 <= min(values) < 78 and 122 < max(values) <= 125
     assert color.ColorJitter.of_strength(0.8).hue == 0.5
     assert (color.ColorJitter()(gray, random.Random(0)).image == 100).all()
+
+
+@pytest.mark.parametrize("strip", [1, 1000, 1 << 18])
+def test_strips_give_the_bits_of_one_step_after_another(monkeypatch: pytest.MonkeyPatch, strip: int) -> None:
+    """On whole images, with OpenCV's own mean and a table of hues."""
+    monkeypatch.setattr(color, "_STRIP", strip)
+    for seed in range(30):
+        rng = random.Random(seed)
+        image = np.random.default_rng(seed).integers(0, 256, (rng.randint(1, 50), rng.randint(1, 50), 3), np.uint8)
+        sample = Sample(image.copy(), None, "", image.shape[:2])
+        found = color.ColorJitter.of_strength(0.4)(sample, random.Random(seed)).image
+        rng = random.Random(seed)
+        steps = [color.adjust_brightness, whole_contrast, color.adjust_saturation, hue_by_table]
+        rng.shuffle(steps)
+        expected = image
+        for step in steps:
+            expected = step(expected, rng.uniform(-0.4, 0.4) if step is hue_by_table else rng.uniform(0.6, 1.4))
+        assert np.array_equal(found, expected) and np.array_equal(sample.image, image)
+
+
+def whole_contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    mean = int(cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0] + 0.5)
+    levels = np.arange(256, dtype=np.float32)
+    return cv2.LUT(image, np.clip(np.rint(mean + (levels - mean) * factor), 0, 255).astype(np.uint8))
+
+
+def hue_by_table(image: np.ndarray, shift: float) -> np.ndarray:
+    levels = np.arange(256)
+    turned = np.stack([(levels + round(shift * 256)) % 256, levels, levels], axis=-1).astype(np.uint8)[None]
+    hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL), turned)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transforms.geometry import LabelStride, RandomFlip, RandomScaleCrop, Window, cut_image, cut_label, draw_offset
+from transforms.geometry import (
+    LabelStride,
+    RandomFlip,
+    RandomScaleCrop,
+    Window,
+    _Span,
+    cut_image,
+    cut_label,
+    draw_offset,
+)
 from utils.contracts import Sample
 
 LABEL = np.arange(24, dtype=np.uint8).reshape(4, 6)
@@ -110,6 +119,17 @@ def test_crop_first_agrees_with_resize_first(seed: int) -> None:
         assert np.abs(found - nearest)[inside].max() <= 1, axis
         # The label of a pixel is that of the place which the image shows there.
         assert np.abs(found - ours[..., 1 - axis])[inside].max() < 0.6 + 0.5 * max(1, height / window.whole[0])
+
+
+def test_labels_are_the_same_whichever_axis_is_cut_first() -> None:
+    label = np.arange(50 * 70, dtype=np.uint16).reshape(50, 70)
+    for seed in range(40):
+        rng = random.Random(seed)
+        whole = (rng.randint(20, 120), rng.randint(20, 120))
+        window = Window(whole, (rng.randint(-3, whole[0] - 10), rng.randint(-3, whole[1] - 10)), (16, 12))
+        rows, columns = (_Span.of(window, label.shape, axis).nearest() for axis in (0, 1))
+        place = np.s_[window.place(0), window.place(1)]
+        assert np.array_equal(cut_label(label, window, 9)[place], label[np.ix_(rows, columns)])
 
 
 def test_scales_and_positions_have_the_published_distribution() -> None:

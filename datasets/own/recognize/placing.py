@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from datasets.own.recognize.divide import Division
@@ -29,7 +29,7 @@ class Places:
         self.lists: dict[str, list[tuple[Place, ...]]] = {}
         self.labeled = {picture.split for picture in found.paired}
 
-    def entries(self, kind: str, folders: dict[str, str] | None = None) -> Written:
+    def entries(self, kind: str, folders: Mapping[str, Sequence[str]] | None = None) -> Written:
         """Write images, labels and splits. `folders`: of binary masks, by the split of their images."""
         self.folders = folders or {}
         if self.division.kind == "folders":
@@ -64,10 +64,10 @@ class Places:
         path = {"path": self._masks("")} if self.folders else {}
         return [Entry("labels", {"kind": kind, **path}), Entry("splits", splits, (why,))]
 
-    def _masks(self, split: str) -> Place:
-        """Name the folder of binary masks of a split, of all where it has none of its own."""
-        own = [folder for of, folder in self.folders.items() if of == split] or [*self.folders.values()]
-        return Place(common_folder([f"{folder}/mask" for folder in own]) or ".")
+    def _masks(self, split: str) -> object:
+        """Name the folders of binary masks of a split, of all where it has none of its own."""
+        own = self.folders.get(split) or [folder for folders in self.folders.values() for folder in folders]
+        return _one_or_more([*dict.fromkeys(folder or "." for folder in own)])
 
     def _belongs(self, picture: Picture) -> bool:
         """Tell whether an image counts where one list of images is divided: not those of a test without labels."""

@@ -11,8 +11,9 @@ import runs
 import config
 import train
 from engine import plan
-from engine.plan import trial
+from engine.plan import door, trial
 from utils.distributed import DistributedContext
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -71,3 +72,14 @@ def test_a_planned_training_ends_with_planned_beside_measured(tiny_scenes: Path,
     report = (tmp_path / "run" / "report.html").read_text()
     assert "training, planned / measured" in report and "memory, planned / measured" in report
     assert runs.last(argv)["epoch"] == 1
+
+
+def test_what_fails_with_one_image_says_that_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(argv: Sequence[str], options: str) -> trial.Measured:
+        raise UserError("give --bs_trn 2")
+
+    monkeypatch.setattr(trial, "run", failing)
+    with pytest.raises(UserError, match="give --bs_trn 2; there is one training image, so that no batch has two"):
+        door._measured([], 1, {"TRAIN.BATCH_SIZE": 1})
+    with pytest.raises(UserError, match="give --bs_trn 2$"):
+        door._measured([], 2, {"TRAIN.BATCH_SIZE": 1})

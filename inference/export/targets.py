@@ -23,9 +23,8 @@ class Target(NamedTuple):
     `suffix`: of the file. `what`: in a few words. `packages`: {module: its name for pip}, of writing and running.
     `precisions`: fp32, fp16, int8, as far as there are. `write(order)` leaves the file and gives the layers that stay
     in float in int8. `open(path, precision)` runs it. `any_size`: pictures of any size, but in `one_size_in`;
-    else of one. `any_count`: any
-    number of pictures at once; else one. `half_graph`: fp16 is a graph in float16; else weights that are kept in
-    float16. `gpu`: it is written and run on one.
+    else of one. `any_count`: any number of pictures at once; else one. `half_graph`: fp16 is a graph in float16; else
+    weights that are kept in float16. `gpu`: it is written and run on one.
     """
 
     suffix: str

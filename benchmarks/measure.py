@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -41,24 +42,33 @@ class Side(NamedTuple):
     memory: int
 
 
-def in_turns(pair: Pair, steps: int, device: torch.device) -> tuple[Side, Side]:
+def processor_seconds() -> float:
+    """Seconds of the processors that this process has used, with the programs that it ran."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": processor_seconds}
+
+
+def in_turns(pair: Pair, steps: int, device: torch.device, clock: str = "wall") -> tuple[Side, Side]:
     """Call each once to warm up and for the memory, then `steps` times in turns; who begins changes every turn."""
     calls = pair.baseline, pair.ours
     memory = [peak(call, device) for call in calls]
     seconds: tuple[list[float], list[float]] = ([], [])
     for turn in range(steps):
         for which in (0, 1) if turn % 2 == 0 else (1, 0):
-            seconds[which].append(timed(calls[which], device))
+            seconds[which].append(timed(calls[which], device, clock))
     return Side(seconds[0], memory[0]), Side(seconds[1], memory[1])
 
 
-def timed(call: Callable[[], Any], device: torch.device) -> float:
-    """Measure the seconds of one call, the device's work included."""
+def timed(call: Callable[[], Any], device: torch.device, clock: str = "wall") -> float:
+    """Measure the seconds of one call by one of CLOCKS, the device's work included."""
     synchronize(device)
-    start = time.perf_counter()
+    start = CLOCKS[clock]()
     call()
     synchronize(device)
-    return time.perf_counter() - start
+    return CLOCKS[clock]() - start
 
 
 def synchronize(device: torch.device) -> None:
@@ -127,7 +137,9 @@ def operations(call: Callable[[], Any]) -> int:
     return counter.count
 
 
-def best_rates(device: torch.device, dtype: torch.dtype = torch.float32, steps: int = 3) -> dict[str, float]:
+def best_rates(
+    device: torch.device, dtype: torch.dtype = torch.float32, clock: str = "wall", steps: int = 3
+) -> dict[str, float]:
     """Measure the operations a second of this machine's own matrix product and convolution, the best of `steps`."""
     side, (n, channels, height, width) = GEMM[device.type], MAPS[device.type]
     a = torch.randn(side, side, device=device).to(dtype)
@@ -138,7 +150,9 @@ def best_rates(device: torch.device, dtype: torch.dtype = torch.float32, steps: 
         "convolution": (2 * 9 * channels**2 * n * height * width, lambda: F.conv2d(x, kernel, padding=1)),
     }
     with torch.inference_mode():
-        return {name: count / min(timed(call, device) for _ in range(steps)) for name, (count, call) in work.items()}
+        return {
+            name: count / min(timed(call, device, clock) for _ in range(steps)) for name, (count, call) in work.items()
+        }
 
 
 def hardware(device: torch.device) -> dict[str, str]:

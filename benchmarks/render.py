@@ -79,7 +79,8 @@ def of_pairs(results: Iterable[Row]) -> str:
     """The table of what run.py has measured, with hardware and commands."""
     pairs = [one for one in results if "ratio" in one]
     lines = [markdown([pair_row(one) for one in pairs]), ""]
-    lines.append("Median (quartiles) of a unit of work; ratio of the medians.")
+    clocks = " and ".join(dict.fromkeys(one.get("clock", "wall") for one in pairs))
+    lines.append(f"Median (quartiles) of a unit of work, in {clocks} time; ratio of the medians.")
     lines += [f"{line}." for line in dict.fromkeys(hardware(one["hardware"]) for one in pairs)]
     commands = dict.fromkeys(one["command"] for one in pairs if one.get("command"))
     return "\n".join([*lines, "", "```", *(f"python {command}" for command in commands), "```"])

@@ -12,7 +12,8 @@ matrix), eval (images to class maps), train (steps), start (Python until there i
 (benchmarks/others.py: eval, train and start, by the same encoder).
 All other flags are options of train.py. Prints the median, the spread, the ratio and the memory, of networks also the
 operations and their share of what this machine's own matrix product or convolution reaches; --out FILE.json keeps
-the numbers, which benchmarks/render.py takes into the documentation. Uses the GPU if there is one.
+the numbers, which benchmarks/render.py takes into the documentation. --clock cpu counts seconds of the processors, for
+a machine that has other work. Uses the GPU if there is one.
 """
 
 from __future__ import annotations
@@ -50,19 +51,19 @@ WHAT = (*EAGER, "scaling")
 BASELINES = {"eager": EAGER, **dict.fromkeys(others.OTHERS, (*NETWORKS, "start"))}
 
 
-def measured(what: str, against: str, job: Job, steps: int) -> dict[str, Any]:
+def measured(what: str, against: str, job: Job, steps: int, clock: str = "wall") -> dict[str, Any]:
     """Measure one pair and print it."""
     if against == "eager" and what != "start":
         pair = pairs.PAIRS[what](job)
     else:
         pair = others.pair(what, against, job)
-    sides = measure.in_turns(pair, steps, job.device)
-    result = measure.summary(what, job.size, job.device, pair, sides, against)
+    sides = measure.in_turns(pair, steps, job.device, clock)
+    result = measure.summary(what, job.size, job.device, pair, sides, against) | {"clock": clock}
     if what in NETWORKS:
         o = job.cfg.TRAIN
         dtype = amp.build(o.FP16, o.AMP_OPT_LEVEL, job.device).dtype or torch.float32
         result |= {"arch": job.cfg.MODEL.ARCH, "dtype": str(dtype).removeprefix("torch.")}
-        measure.add_operations(result, pair, measure.best_rates(job.device, dtype))
+        measure.add_operations(result, pair, measure.best_rates(job.device, dtype, clock))
     print(measure.table(result), flush=True)
     return result
 
@@ -124,7 +125,9 @@ def one(what: str, against: str, args: argparse.Namespace, rest: Sequence[str]) 
     if what == "scaling":
         return scaling()
     with prepared(args.size, PUBLISHED_ARCH if against == "eager" else others.ARCH, rest) as job:
-        return measured(what, against, job, args.steps)
+        if args.clock == "cpu" and job.device.type != "cpu":
+            raise UserError(f"--clock cpu says nothing of {job.device.type}: leave it out")
+        return measured(what, against, job, args.steps, args.clock)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -136,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--baseline", default=["eager"], type=comma_list, help=f"{', '.join(BASELINES)}, or all [eager]")
     p.add_argument("--size", default="512,1024", help='image size, one number or "height,width"')
     p.add_argument("--steps", type=int, default=10, help="timed calls of each side")
+    p.add_argument("--clock", choices=list(measure.CLOCKS), default="wall", help="cpu: beside other work [wall]")
     p.add_argument("--out", type=place_to_write, help="file for the numbers, JSON")
     return p
 

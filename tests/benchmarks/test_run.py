@@ -137,7 +137,7 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_command(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], small_machine: None) -> None:
     out = tmp_path / "numbers.json"
     words = ["--what", what, "--baseline", "eager", "--size", "64,96", "--steps", "2", "--crop_size", "64", "--out"]
-    result = run.main([*words, str(out), *SMALL])
+    result = run.main([*words, str(out), "--clock", "cpu" if what == "metrics" else "wall", *SMALL])
     assert json.loads(out.read_text()) == json.loads(json.dumps(result))
     printed = capsys.readouterr().out
     assert "eager" in printed and "ratio" in printed and torch.__version__ in printed

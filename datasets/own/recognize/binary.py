@@ -41,7 +41,7 @@ def find(tree: Tree, pairing: Pairing) -> Masks | None:
     masks = [mask for mask in masks if mask.role == "label"] or masks
     owner: dict[str, list[Picture]] = defaultdict(list)
     for image in images:
-        for name in {image.key, PurePosixPath(image.path).stem}:
+        for name in {image.key, PurePosixPath(image.path).stem} - {""}:
             owner[name].append(image)
     for way in (_by_folder, _by_end, _by_image):
         found = _gathered(masks, owner, way)

@@ -55,7 +55,7 @@ def draft(tree: Tree, tables: Sequence[Table], progress: Progress) -> Draft | No
         f"{_WORDS[looks.kind]}: {counted(len(found.paired), 'image')} {_in(found.images)}, labels {_in(found.labels)}",
         entries.entries,
         table._replace(source=f"{table.source}; values of {seen}"),
-        (*_notes(tree, found), *division.notes, *looks.unreadable),
+        (*_notes(tree, found), *_several(found), *division.notes, *looks.unreadable),
         entries.lists,
         _pictures(tree, found, division),
     )
@@ -117,6 +117,16 @@ def _notes(tree: Tree, found: Pairing) -> list[str]:
     if tree.results:
         notes.append(f"not looked at: results of runs in {named(tree.results)}")
     return notes
+
+
+def _several(found: Pairing) -> list[str]:
+    """Say which images have several labels, of which one is used."""
+    several = [found.of[picture.path] for picture in found.paired if len(found.of[picture.path]) > 1]
+    if not several:
+        return []
+    used, *others = several[0]
+    count = counted(len(several), "image has", "images have")
+    return [f"{count} several labels, of which the first is used: {used}, not {named(others)}"]
 
 
 def _pictures(tree: Tree, found: Pairing, division: Division) -> str:

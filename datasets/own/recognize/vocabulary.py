@@ -103,7 +103,12 @@ class Stem(NamedTuple):
 
 
 def stem_of(stem: str) -> Stem:
-    """Read the name of a file: "street_7_mask" is a label that belongs to "street_7". The longest ending counts."""
+    """Read the name of a file: "street_7_mask" is a label that belongs to "street_7". The longest ending counts.
+
+    A name that is such an ending as a whole, as "mask" in a folder for each image, belongs to what its folder does.
+    """
+    if role := _ENDINGS.get(stem.lower()) if len(stem) > 1 else "":
+        return Stem("", role, stem)
     for sign in re.finditer(r"[_\-. ]", stem):
         ending = stem[sign.end() :]
         # A capital L alone is CamVid's; a small one is a word's end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -336,3 +337,26 @@ def test_one_labeled_image_is_too_few(folder: Path) -> None:
     write_image(folder / "masks/a.png", drawn.label(0))
     with pytest.raises(UserError, match="one image has a label; a training needs two, one of them to validate"):
         look(folder)
+
+
+@pytest.mark.parametrize(("image", "label"), [("image.jpg", "mask.png"), ("img.png", "label.png")])
+def test_a_folder_for_each_image(folder: Path, image: str, label: str) -> None:
+    for seed in range(6):
+        write_image(folder / f"{seed}_json/{image}", drawn.image(seed))
+        write_image(folder / f"{seed}_json/{label}", drawn.label(seed))
+    found = described(folder)
+    assert sum(map(len, found.read.values())) == 6 and found.tree["images"] == "my streets_images.txt"
+    one = entry.of(str(folder.with_suffix(".yaml")))
+    assert all(Path(i.image).parent == Path(str(i.label)).parent for i in one.items(one.home, "train", None).items)
+
+
+def test_further_labels_of_images_are_said(folder: Path) -> None:
+    drawn.gray(folder)
+    shutil.copytree(folder / "masks", folder / "labels/anna")
+    shutil.rmtree(folder / "masks")
+    shutil.copytree(folder / "labels/anna", folder / "labels/bob")
+    found = described(folder)
+    assert found.tree["labels"]["path"] == "my streets/labels/anna"
+    first = f"{STEMS[0]}.png"
+    said = f"of which the first is used: labels/anna/{first}, not labels/bob/{first}"
+    assert f"12 images have several labels, {said}" in found.draft.notes

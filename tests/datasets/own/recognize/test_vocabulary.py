@@ -47,7 +47,7 @@ def test_folders(name: str, split: str, role: str) -> None:
         ("x_leftImg8bit", "x", "image"),
         ("9_sat", "9", "image"),
         ("x_color_mask", "x", "other"),
-        ("mask", "mask", ""),
+        ("mask", "", "label"),
     ],
 )
 def test_files(stem: str, key: str, role: str) -> None:

@@ -127,6 +127,9 @@ class Operations(TorchDispatchMode):
         out = func(*args, **kwargs)
         if count := flop_registry.get(func._overloadpacket):
             self.count += count(*args, **kwargs, out_val=out)
+        elif func._overloadpacket == torch.ops.mkldnn._convolution_pointwise:  # network/fused.py; not in torch's table
+            weight = args[2 if func._overloadname == "binary" else 1]
+            self.count += 2 * out.numel() * weight[0].numel()
         return out
 
 

@@ -113,14 +113,14 @@ def _jobs(
         source = sources.get(picture.path)
         if source is None and missing != "background":
             continue
-        size = _size(picture.path, KINDS[rules.kind].upright)
+        size = stored_size(picture.path, KINDS[rules.kind].upright)
         parts = [source.content.hex(), [sums[path] for path in source.files]] if source else ["no label"]
         name = f"{Path(picture.path).stem[:80]}-{cache.key_of([head, size, parts])[:16]}.png"
         found[picture.path] = Job(home / "labels" / name, source, size)
     return found
 
 
-def _size(path: str, upright: bool) -> tuple[int, int]:
+def stored_size(path: str, upright: bool) -> tuple[int, int]:
     """Read (H, W) of an image as it is stored or, `upright`, turned by its EXIF tag."""
     height, width = size_of(path)
     return (width, height) if upright and orientation_of(path) in SIDES_EXCHANGED else (height, width)

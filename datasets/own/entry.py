@@ -110,9 +110,11 @@ def _cut(items: Sequence[Item], own: OwnSet | OwnSets, spec: DatasetSpec, notes:
 
 def _about_crops(split: Split, own: OwnSet | OwnSets, mode: str, cfg: Any) -> Split:
     """Add a line where training crops are larger than the pieces that they are cut from."""
-    if cfg is None or mode != "train" or not 0 < own.cut < max(cfg.DATASET.CROP_SIZE):
+    if cfg is None or mode != "train" or all(item.piece is None for item in split.items):
         return split
     height, width = cfg.DATASET.CROP_SIZE
+    if own.cut >= max(height, width):
+        return split
     note = (
         f"{own.name}: cut: {own.cut} is smaller than crops of {height}x{width}, so that a crop may show no more than a "
         "piece, with a border of ignored pixels: give a larger cut, or a smaller --crop_size"

@@ -18,6 +18,8 @@ from utils import textfile
 from utils.errors import UserError
 from utils.plural import counted
 
+_TRIED = 3  # labels of objects that are drawn where they are only looked for
+
 
 class Part(NamedTuple):
     """Images of one split, before their labels are found; `paths`: where these lie, `listed`: what lists say."""
@@ -39,7 +41,8 @@ class Found:
 def find(own: OwnSet, base: Path, draw: bool = True) -> Found:
     """Find the images and labels of all splits. `base`: where paths start from.
 
-    Labels of objects are drawn, or, without `draw`, only looked for: what they are drawn of stands in their place.
+    Labels of objects are drawn, or, without `draw`, only looked for, and a few tried: what they are drawn of stands in
+    their place.
     """
     notes: list[str] = []
     split = _by_percent if isinstance(own.splits, Percent) else _by_files
@@ -203,8 +206,11 @@ def _of_places(
         raise UserError(f"{where}: path is missing: where the labels are")
     rules = replace(own.rules, paths=part.paths)
     if not draw:
-        assert own.row.find is not None
-        return {image: source.where for image, source in own.row.find(images, rules, where).items()}
+        assert own.row.find is not None and own.row.draw is not None
+        sources = own.row.find(images, rules, where)
+        for image in [*sources][:_TRIED]:
+            own.row.draw(sources[image], drawings.stored_size(image, own.row.upright), rules)
+        return {image: source.where for image, source in sources.items()}
     home, note = cache.folder(own.file)
     drawn = drawings.drawn(images, rules, missing, home, where)
     notes += [line for line in (note, *drawn.notes) if line and line not in notes]

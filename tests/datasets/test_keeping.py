@@ -163,7 +163,7 @@ def test_a_disk_without_room_for_raw_pixels_gets_png(
     found = keep(data, str(home), RANKS)
     assert "as PNG, since raw pixels do not fit" in capsys.readouterr().err
     assert same(found, data) and all(name.endswith(".png") for name in files(home)) and len(files(home)) == 4
-    assert found.notes == (f"2 images and 2 labels are read decoded from {home} (raw pixels, 4 of them PNG)",)
+    assert found.notes == (f"2 images and 2 labels are read decoded from {home} (PNG files)",)
 
 
 def test_png_files_are_not_kept_as_other_png_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,10 @@ def test_png_files_are_not_kept_as_other_png_files(tmp_path: Path, monkeypatch: 
     on_disk(monkeypatch, 2 * 24 * 40 * 4 - 1)
     found = keep(data, str(home), RANKS)
     assert same(found, data) and [bool(item.kept and item.kept.image) for item in found.items] == [False, False]
-    assert found.notes[0].startswith("0 images and 2 labels")
+    assert found.notes == (f"0 images and 2 labels are read decoded from {home} (PNG files)",)
+    monkeypatch.undo()
+    write_image(Path(data.items[0].image), np.full((24, 40, 3), 9, np.uint8))
+    assert keep(data, str(home), RANKS).notes[0].endswith(f"{home} (raw pixels, and 2 PNG files)")
 
 
 def test_a_disk_without_room_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,13 +154,20 @@ def test_what_does_not_read_back_is_not_written(tmp_path: Path, capsys: pytest.C
         path.write_text(path.read_text().replace("1 ", "99999999999 ", 1))
     code, _, err = run(capsys, folder)
     assert code == 2 and f"{folder}.yaml: classes" in err and "is out of range, 0 to 65535" in err
+    folder = tmp_path / "sizes"
+    folder.mkdir()
+    drawn.labelme(folder)
+    for path in folder.glob("*.json"):
+        path.write_text(path.read_text().replace('"imageWidth": 64', '"imageWidth": 640'))
+    code, _, err = run(capsys, folder)
+    assert code == 2 and "640x48" in err and "64x48" in err
     folder = tmp_path / "tabs"
     for seed in range(4):
         write_image(folder / f"images [a]/{seed}\t.jpg", drawn.image(seed))
         write_image(folder / f"masks {{x}}/{seed}\t.png", drawn.label(seed))
     code, _, err = run(capsys, folder)
     assert code == 2 and "its name has a tab or an end of line, which no list can hold: rename it" in err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ids", "stems", "tabs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ids", "sizes", "stems", "tabs"]
 
 
 def test_lists_of_a_file_that_does_not_fit_are_taken_back(

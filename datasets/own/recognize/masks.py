@@ -23,6 +23,7 @@ Progress = Callable[[Sequence[str], str], Iterable[str]]
 
 LOOKED_AT = 400  # labels whose values are counted
 _FIRST_LOOK = 3
+_RARE, _MANY = 0.002, 8  # share of pixels, and values with less from which on it is said
 _LOOKED_AT = 24  # masks that may be smooth
 _WORDS = {"gray": "gray ids", "palette": "palette", "rgb": "RGB colors"}
 
@@ -55,7 +56,7 @@ def draft(tree: Tree, tables: Sequence[Table], progress: Progress) -> Draft | No
         f"{_WORDS[looks.kind]}: {counted(len(found.paired), 'image')} {_in(found.images)}, labels {_in(found.labels)}",
         entries.entries,
         table._replace(source=f"{table.source}; values of {seen}"),
-        (*_notes(tree, found), *_several(found), *division.notes, *looks.unreadable),
+        (*_notes(tree, found), *_several(found), *_rare(looks), *division.notes, *looks.unreadable),
         entries.lists,
         _pictures(tree, found, division),
     )
@@ -117,6 +118,15 @@ def _notes(tree: Tree, found: Pairing) -> list[str]:
     if tree.results:
         notes.append(f"not looked at: results of runs in {named(tree.results)}")
     return notes
+
+
+def _rare(looks: Looks) -> list[str]:
+    """Say that values may be no classes, where most of many have few pixels."""
+    few = sum(looks.share(value) < _RARE for value in looks.values)
+    if few < _MANY or 2 * few < len(looks.values):
+        return []
+    share = f"{few} of {len(looks.values)} values have under {100 * _RARE:g} % of the pixels each"
+    return [f"{share}: where labels were resized with interpolation these are no classes; export such labels anew"]
 
 
 def _several(found: Pairing) -> list[str]:

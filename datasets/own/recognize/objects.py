@@ -55,7 +55,7 @@ def draft(tree: Tree, exports: Mapping[str, Export], progress: Progress) -> Draf
         f"{counted(len(pictures), 'image')}; {found.evidence.why}{more}",
         (*places, *background.entries, *_overlap(found.kind)),
         background.classes,
-        (*_notes(found, remarks), *_other_pictures(tree, pictures), *division.notes),
+        (*_notes(found, remarks), *_alike(classes), *_other_pictures(tree, pictures), *division.notes),
         {}
         if division.plain
         else {split: [(Place(p.path),) for p in listed] for split, listed in division.listed.items()},
@@ -68,6 +68,17 @@ def _notes(found: Labels, remarks: Remarks) -> tuple[str, ...]:
     cure = "make a file of each of these (its folder, or what is left when the others are moved away) and one of `sets`"
     left = [f"not used: labels in {named(found.left)}: {cure}"] if found.left else []
     return (*left, *remarks.lines())
+
+
+def _alike(classes: Sequence[ClassFound]) -> tuple[str, ...]:
+    """Say which classes differ in capitals and blanks alone."""
+    known: dict[str, str] = {}
+    pairs = [
+        f"{other!r} and {one.name!r}"
+        for one in classes
+        if (other := known.setdefault(one.name.strip().casefold(), one.name)) != one.name
+    ]
+    return (f"classes called almost alike: {named(pairs)}; if they are one, `merge` them",) if pairs else ()
 
 
 def _other_pictures(tree: Tree, images: Sequence[Picture]) -> tuple[str, ...]:

@@ -152,7 +152,8 @@ def pair(tree: Tree) -> Pairing | None:
         return Pairing(images[0], None, {}, (), tuple(s.name for s in (*images[1:], *labels)))
     others = tuple(label for label in labels if label is not best.labels and match(best.images, label).paired)
     left = [s.name for s in (*images, *labels, *streams(by_role["other"])) if s not in (best.images, best.labels)]
-    return replace(best, unused=tuple(left), others=others)
+    silent = dict.fromkeys(str(PurePosixPath(picture.path).parent) for picture in by_role[""])
+    return replace(best, unused=(*left, *silent), others=others)
 
 
 def _score(pairing: Pairing) -> tuple[int, int, int]:

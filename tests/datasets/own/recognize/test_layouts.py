@@ -360,3 +360,19 @@ def test_further_labels_of_images_are_said(folder: Path) -> None:
     first = f"{STEMS[0]}.png"
     said = f"of which the first is used: labels/anna/{first}, not labels/bob/{first}"
     assert f"12 images have several labels, {said}" in found.draft.notes
+
+
+def test_pictures_of_another_camera_are_said(folder: Path) -> None:
+    drawn.gray(folder)
+    drawn.write_images(folder / "nir")
+    assert look(folder).notes == ("not used: pictures in nir",)
+
+
+def test_values_of_few_pixels_are_doubted(folder: Path) -> None:
+    drawn.gray(folder)
+    (folder / "classes.txt").unlink()
+    for seed, stem in enumerate(STEMS):
+        label = 10 * drawn.label(seed)
+        label[0, :9] = range(50, 59)
+        write_image(folder / f"masks/{stem}.png", label)
+    assert "9 of 12 values have under 0.2 % of the pixels each: where labels were resized" in look(folder).notes[0]

@@ -142,3 +142,10 @@ def test_annotations_without_images(tmp_path: Path) -> None:
     write_image(tmp_path / "set/instances/logo.png", drawn.image(0))
     with pytest.raises(UserError, match="COCO.*but there is no picture: put the images beside it"):
         look(tmp_path / "set")
+
+
+def test_classes_that_differ_in_capitals_alone_are_said(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    for seed in range(4):
+        labelme(folder, seed, [("road" if seed else "Road", drawn.corners((4, 4, 20, 20)))])
+    assert "classes called almost alike: 'road' and 'Road'; if they are one, `merge` them" in look(folder).notes

@@ -67,7 +67,7 @@ def test_pass_loss_and_predictions_in_half_types(build: Callable[[str], Net], na
     net, cfg = build(name), options(name)
     with fake_cuda():
         net, criterion = moved(net).train(), loss.build(cfg)
-        criterion._checked = True  # its first call looks at the label's values
+        criterion.checked = True  # its first call looks at the label's values
         image, label = torch.empty(2, 3, *SIZE, device=CUDA), torch.empty(2, *SIZE, device=CUDA, dtype=torch.int64)
         for dtype in HALF:
             with Copies() as copies:
@@ -96,7 +96,7 @@ def test_rules_of_evaluation(build: Callable[[str], Net], given: dict[str, Any])
 def predictions(net: torch.nn.Module, given: rule.EvalRule, images: int, **asked: Any) -> list[Prediction]:
     """What a predictor gives of images in host memory."""
     predictor = inference.Predictor(net, given, memory_bytes=1 << 40, autocast=torch.float16)
-    predictor._scores_checked = True  # the first ones are looked at
+    predictor.scores_checked = True  # the first ones are looked at
     return predictor([torch.empty(*SIZE, 3, dtype=torch.uint8)] * images, **asked)
 
 

@@ -246,16 +246,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(argv: Sequence[str]) -> int:
     """Build what the command line asks for, then fit or evaluate."""
     cfg = config.load(argv)
-    if cfg.OPTIONS.DEVICES and not cfg.OPTIONS.SUMMARY:
+    if cfg.OPTIONS.DEVICES and not (cfg.OPTIONS.SUMMARY or cfg.OPTIONS.PLAN):
         code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *argv])
         if code is not None:
             return code
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     words = plan.completed(argv, cfg, ranks)
-    if cfg.OPTIONS.AUTO:
+    if words is None:  # a plan alone was asked for
+        return 0
+    if words != argv:
         cfg = config.load(words)
-        if cfg.OPTIONS.DRY_RUN:
-            return 0
     start = session.starting_point(cfg)
     if start.path:
         cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))

@@ -18,10 +18,10 @@ from benchmarks import campaign_checks as checks
 from benchmarks.campaign_bench import NARROW, TINY, Bench, Piece, absent, expected
 from engine.checkpoint import load
 from engine.log import RunLog
-from engine.stop import handled
 from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
+_ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 def resume(bench: Bench) -> list[Piece]:
@@ -79,13 +79,13 @@ def _train(bench: Bench, words: Sequence[str], asked: bool = False) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """What signals do stays as it is: a training takes them over."""
-    with contextlib.ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
-            before = signal.getsignal(number)
-            if callable(before):
-                stack.enter_context(handled([number], before))
+    """What signals do is afterwards as before: a training takes them over."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
+    try:
         yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def camvid(bench: Bench) -> list[Piece]:

@@ -18,7 +18,7 @@ import PIL
 import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 # What the machine is asked to do at its best: the side of a matrix product; images, channels, height and width of the
 # maps of a 3x3 convolution. Large enough to fill it.
@@ -127,6 +127,9 @@ class Operations(TorchDispatchMode):
         out = func(*args, **kwargs)
         if count := flop_registry.get(func._overloadpacket):
             self.count += count(*args, **kwargs, out_val=out)
+        elif func._opname == "_convolution_pointwise":  # oneDNN's, which `network.fused` calls
+            weight = args[2 if func._overloadname == "binary" else 1]
+            self.count += conv_flop_count(args[0].shape, weight.shape, out.shape)
         return out
 
 

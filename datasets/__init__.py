@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import transforms
 from datasets import audit, bit_depth, centroids, keeping, mixing, results, splits, subset, whole_images
@@ -39,7 +42,7 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     transform = transforms.build_train(cfg, classes)
     dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits)
     dataset = keeping.keep(dataset, cfg.DATASET.CACHE_DECODED, ranks, cfg.DATASET.NUM_WORKERS)
-    labels = audit.Labels(dataset, list(range(split.fine)), notes=[looked] if looked else [])
+    labels = audit.Labels(dataset, range(split.fine), notes=[looked] if looked else [])
     whole = bool(cfg.DATASET.IMG_SIZES)
     most = _most_steps(cfg)
     sampler = whole_images.sampler(cfg, ranks, split, most) if whole else _sampler(cfg, ranks, labels, split)
@@ -123,7 +126,7 @@ def _sampler(cfg: Any, ranks: DistributedContext, labels: audit.Labels, split: S
     """
     c, classes = cfg.DATASET, labels.dataset.spec.num_classes
     images = range(split.fine)
-    kept = list(images)
+    kept: Sequence[int] = images
     near: dict[int, Any] = {}
     if c.CLASS_UNIFORM_PCT > 0 or c.TRAIN_FRACTION < 1 or cfg.AUG.COPY_PASTE:
         near = _centroids(cfg, ranks, labels, images)
@@ -131,17 +134,18 @@ def _sampler(cfg: Any, ranks: DistributedContext, labels: audit.Labels, split: S
         kept = balanced_share(presence_of(near, split.fine, classes), c.TRAIN_FRACTION, cfg.SEED)
         near = keep_items(near, kept)
     mixed = split.coarse if c.COARSE_MULTIPLE else ()
-    early, labels.places = near, [*kept, *mixed]
+    early, used = near, [kept, mixed]
     if c.CLASS_UNIFORM_PCT > 0 and split.coarse and not mixed:
         far = _centroids(cfg, ranks, labels, split.coarse)
         early = merge({} if c.ONLY_COARSE else near, far, split.boost)
-        labels.places += split.coarse
+        used.append(split.coarse)
     if c.CLASS_UNIFORM_PCT > 0 and split.source_index:
         frames = range(split.coarse.stop, len(split.items))
         sources = set(kept)
-        used = [frame for frame, source in zip(frames, split.source_index, strict=True) if source in sources]
-        early = merge(early, keep_items(_centroids(cfg, ranks, labels, frames), used), range(classes))
-        labels.places += used
+        beside = [frame for frame, source in zip(frames, split.source_index, strict=True) if source in sources]
+        early = merge(early, keep_items(_centroids(cfg, ranks, labels, frames), beside), range(classes))
+        used.append(beside)
+    labels.places = np.concatenate([np.asarray(part, np.int64) for part in used])
     return ClassUniformSampler(
         kept, early, classes, c.CLASS_UNIFORM_PCT, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED,
         near if early is not near else None, c.MAX_CU_EPOCH, _most_steps(cfg),
@@ -157,6 +161,6 @@ def _centroids(cfg: Any, ranks: DistributedContext, labels: audit.Labels, indice
     c = cfg.DATASET
     place = (c.CLASS_UNIFORM_TILE, c.CENTROID_ROOT, "small_tile" in cfg.PUBLISHED)
     found = centroids.cached(labels.dataset, indices, *place, c.NUM_WORKERS, ranks)
-    labels.pixels.update(zip(indices, found.pixels, strict=True))
+    labels.pixels.append(found.pixels)
     labels.notes += [found.note] if found.note else []
     return found

@@ -11,18 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from datasets.base import SegmentationDataset
+from datasets.itemtable import labeled
+from datasets.pixelcounts import PixelCounts, Tally, class_pixels
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
-from utils.histogram import value_counts
 
 MOST = 200  # labels that are read where nothing else reads them
 _NAMED = 8  # classes that a mere sample of the labels lacks, by name
-
-
-def class_pixels(label: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pixels of each class of a label (H, W) uint8 train ids: (K + 1,) int64, the ignored ones last."""
-    counts = value_counts(label)
-    return np.append(counts[:num_classes], counts[num_classes:].sum())
 
 
 @dataclass
@@ -33,39 +28,44 @@ class Labels:
     """
 
     dataset: SegmentationDataset
-    places: list[int]
-    pixels: dict[int, np.ndarray] = field(default_factory=dict)
+    places: Sequence[int] | np.ndarray
+    pixels: list[PixelCounts] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, dataset: SegmentationDataset) -> Labels:
         """Take all labels of a dataset, none of them read so far."""
-        return cls(dataset, [place for place, item in enumerate(dataset.items) if item.label])
+        return cls(dataset, np.flatnonzero(labeled(dataset.items)))
 
-    def counted(self, seed: int, workers: int) -> np.ndarray:
-        """Count pixels, (n, K + 1), of those that have been read, and of a sample of the others, spread evenly.
+    def counted(self, seed: int, workers: int) -> Tally:
+        """Count pixels of those that have been read, and of a sample of the others, spread evenly.
 
         Of more and more of them, as long as all pixels are ignored.
         """
-        known = [place for place in self.places if place in self.pixels]
-        others = sorted({place for place in self.places if self.dataset.items[place].label} - {*known})
-        chosen = [others[i] for i in _sample(len(others), seed)]
-        rest = sorted({*others} - {*chosen})
-        rows = np.concatenate([self._read(known, workers), self._read(chosen, workers)])
-        while rest and not rows[:, :-1].any():
-            rest, chosen = rest[MOST:], rest[:MOST]
-            rows = np.concatenate([rows, self._read(chosen, workers)])
-        return rows
+        used, read = np.zeros(len(self.dataset), bool), np.zeros(len(self.dataset), bool)
+        used[np.asarray(self.places, np.int64)] = True
+        for known in self.pixels:
+            read[known.read] = True
+        others = np.flatnonzero(used & ~read & labeled(self.dataset.items))
+        chosen = others[_sample(len(others), seed)]
+        found = self._read(chosen, workers)
+        for known in self.pixels:
+            found = found.plus(known.tally(used, self.dataset.spec.num_classes))
+        rest = np.setdiff1d(others, chosen)
+        while len(rest) and not found.pixels[:-1].any():
+            found, rest = found.plus(self._read(rest[:MOST], workers)), rest[MOST:]
+        return found
 
-    def _read(self, places: Sequence[int], workers: int) -> np.ndarray:
+    def _read(self, places: np.ndarray, workers: int) -> Tally:
         classes = self.dataset.spec.num_classes
 
         def one(place: int) -> np.ndarray:
-            label = self.dataset.label(place) if place not in self.pixels else None
-            return self.pixels[place] if label is None else class_pixels(label, classes)
+            label = self.dataset.label(place)
+            return np.zeros(classes + 1, np.int64) if label is None else class_pixels(label, classes)
 
         with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            return np.array(list(pool.map(one, places)), np.int64).reshape(-1, classes + 1)
+            rows = np.array(list(pool.map(one, places.tolist())), np.int64)
+        return Tally.of(rows.reshape(-1, classes + 1))
 
 
 def _sample(count: int, seed: int) -> list[int]:
@@ -78,15 +78,15 @@ def _sample(count: int, seed: int) -> list[int]:
 
 def lines(training: Labels, validation: Labels | None, seed: int, workers: int) -> list[str]:
     """Tell the log of the labels; `validation` None: there is none. UserError for nothing to learn from."""
-    pixels = training.counted(seed, workers)
-    if len(pixels) and not pixels[:, :-1].any():
-        first, all_of = training.dataset.items[training.places[0]].label, _count(len(pixels), "training label")
+    found = training.counted(seed, workers)
+    if found.labels and not found.pixels[:-1].any():
+        first, all_of = training.dataset.items[training.places[0]].label, _count(found.labels, "training label")
         raise UserError(
             f"all pixels of the {all_of} are ignored ({first} is the first): there is nothing to learn; "
             "check which values they hold, and --dataset or --classes"
         )
-    cure = _cure(training.dataset.spec, pixels.sum(0))
-    said = _lines("training", training, pixels, f": it cannot be learned{cure}")
+    cure = _cure(training.dataset.spec, found.pixels)
+    said = _lines("training", training, found, f": it cannot be learned{cure}")
     if validation is not None:
         said += [*_of_validation(validation, seed, workers), *_shared(training, validation)]
     return said
@@ -94,9 +94,10 @@ def lines(training: Labels, validation: Labels | None, seed: int, workers: int) 
 
 def _shared(training: Labels, validation: Labels) -> list[str]:
     """Say how many images are in both: scores of what was trained on say little of other images."""
-    seen, shown = ({labels.dataset.items[place].image for place in labels.places} for labels in (training, validation))
-    of = f"{len(seen & shown)} of {_count(len(shown), 'validation image')}"
-    return [f"note: {of} are also trained on: their scores choose the best checkpoint"] if seen & shown else []
+    shown = {validation.dataset.items[place].image for place in validation.places}
+    both = {image for place in training.places if (image := training.dataset.items[place].image) in shown}
+    of = f"{len(both)} of {_count(len(shown), 'validation image')}"
+    return [f"note: {of} are also trained on: their scores choose the best checkpoint"] if both else []
 
 
 def _cure(spec: DatasetSpec, counts: np.ndarray) -> str:
@@ -106,22 +107,21 @@ def _cure(spec: DatasetSpec, counts: np.ndarray) -> str:
 
 
 def _of_validation(labels: Labels, seed: int, workers: int) -> list[str]:
-    if not labels.places:
+    if not len(labels.places):
         return ["warning: no validation image has a label, so there is no score and no best checkpoint"]
-    pixels = labels.counted(seed, workers)
-    if not pixels[:, :-1].any():
-        all_of = f"all pixels of the {_count(len(pixels), 'validation label')} are ignored"
+    found = labels.counted(seed, workers)
+    if not found.pixels[:-1].any():
+        all_of = f"all pixels of the {_count(found.labels, 'validation label')} are ignored"
         return [f"warning: {all_of}: no pixel counts, so there is no score and no best checkpoint"]
-    return _lines("validation", labels, pixels, "")
+    return _lines("validation", labels, found, "")
 
 
-def _lines(what: str, labels: Labels, pixels: np.ndarray, effect: str) -> list[str]:
+def _lines(what: str, labels: Labels, found: Tally, effect: str) -> list[str]:
     """Say how much is ignored, and which classes are nowhere; of validation only where all labels were read."""
-    total, read = len(labels.places), len(pixels)
+    total, read = len(labels.places), found.labels
     which = _count(read, "label") if read == total else f"a sample of {read} of {total} labels"
-    counts = pixels.sum(0)
+    counts, whole = found.pixels, found.whole
     share = 100 * counts[-1] / max(1, counts.sum())
-    whole = int((~pixels[:, :-1].any(1)).sum())
     said = [
         f"{what}: {share:.1f} % of the pixels of {which} are ignored"
         + (f", {_count(whole, 'label')} whole" if whole else "")

@@ -41,10 +41,10 @@ def bits_beside(folder: Path) -> tuple[int, str]:
 
 def image_bits(cfg: Any, ranks: DistributedContext, split: Split, mode: str) -> tuple[int, str]:
     """As `bits_of`, for a split of a run. Training and validation see the same range: that of both together."""
-    given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in split.items]
+    given, own = cfg.DATASET.IMAGE_BITS, [item.image for item in spread(split.items, _MANY)]
     if given or mode == "folder":
         return bits_of_folder(own, given)
-    if not pictures.deep(spread(own, pictures.LOOKED_AT)):
+    if not pictures.deep([item.image for item in spread(split.items, pictures.LOOKED_AT)]):
         return 0, ""
     both = (_images(cfg, ranks, part) for part in ("train", "val"))
     return bits_of([path for paths in both for path in paths] or own, given, 2 * pictures.LOOKED_AT)
@@ -61,7 +61,7 @@ def _images(cfg: Any, ranks: DistributedContext, mode: str) -> list[str]:
 
 def turned_note(split: Split) -> str:
     """Tell the log of training images that ask for a turn, by some of them; empty where none does."""
-    some = spread([item.image for item in split.items if not item.exif_turned], pictures.LOOKED_AT)
+    some = [item.image for item in spread(split.items, pictures.LOOKED_AT) if not item.exif_turned]
     count = pictures.turned(some)
     if not count:
         return ""

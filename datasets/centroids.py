@@ -8,39 +8,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from datasets.audit import class_pixels
-from datasets.base import SegmentationDataset
+from datasets.base import Item, SegmentationDataset
+from datasets.centroidstore import Part, Store, chunks, joined
+from datasets.pixelcounts import PixelCounts, class_pixels
 from datasets.reading import label_lut
-from utils.distributed import DistributedContext, from_main
-from utils.files import reason, whole
+from utils.digest import mark
+from utils.distributed import DistributedContext
+from utils.errors import UserError
+from utils.progress import progress as shown
 
 # Change when the algorithm or the file changes: files of another version are not found then.
-_VERSION = 2
+_VERSION = 3
 _BAND = 64  # rows: what is made of them stays in the cache
 
 
 class CentroidTable(dict[int, np.ndarray]):
-    """{class: (M, 3) int64 rows (item, x, y)}; `pixels` (n, K + 1) int64 of the labels that they were made of: those of
-    each class, and the ignored; `note`: for the log."""
+    """{class: (M, 3) int32 rows (item, x, y)}; `pixels` of the labels that they were made of; `note`: for the log."""
 
-    pixels: np.ndarray
-    note = ""  # why they could not be kept
-
-    @classmethod
-    def of(cls, rows: np.ndarray, pixels: np.ndarray) -> CentroidTable:
-        """Sort (M, 4) rows (class, item, x, y) by class."""
-        made = cls({int(c): rows[rows[:, 0] == c, 1:] for c in np.unique(rows[:, 0])})
-        made.pixels = pixels
-        return made
+    pixels: PixelCounts
+    note = ""  # how many are new, and why they could not be kept
 
 
 def tile_centroids(label: np.ndarray, num_classes: int, tile: int, small_tile: bool = False) -> np.ndarray:
@@ -96,38 +89,65 @@ def build(
     tile: int,
     small_tile: bool = False,
     workers: int = 0,
-    progress: bool = False,
 ) -> CentroidTable:
     """Make the centroids of the labels `read(item)`, items and tiles in order."""
+    marks = np.arange(len(indices))
+    return table([part(read, indices, marks, num_classes, tile, small_tile, workers)], marks, indices)[0]
+
+
+def part(
+    read: Callable[[int], np.ndarray | None],
+    indices: Sequence[int],
+    marks: np.ndarray,
+    num_classes: int,
+    tile: int,
+    small_tile: bool = False,
+    workers: int = 0,
+) -> Part:
+    """Make the centroids of the labels `read(item)`, whose content has the `marks`, (n,) int64."""
 
     def one(index: int) -> tuple[np.ndarray, np.ndarray]:
         label = read(index)
         if label is None:
-            return np.zeros((0, 4), np.int64), np.zeros(num_classes + 1, np.int64)
-        rows = tile_centroids(label, num_classes, tile, small_tile)
-        return np.insert(rows, 1, index, axis=1), class_pixels(label, num_classes)  # (class, item, x, y)
+            return np.zeros((0, 3), np.int64), np.zeros(num_classes + 1, np.int64)
+        return tile_centroids(label, num_classes, tile, small_tile), class_pixels(label, num_classes)
 
     # Threads: decoding and the array operations release the interpreter lock, and nothing has to be copied.
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        quiet = not (progress and sys.stderr.isatty())
-        parts = list(tqdm(pool.map(one, indices), "class centroids", len(indices), disable=quiet, leave=False))
-    rows = np.concatenate([rows for rows, _ in parts]) if parts else np.zeros((0, 4), np.int64)
-    return CentroidTable.of(rows, np.array([pixels for _, pixels in parts], np.int64).reshape(-1, num_classes + 1))
+        return Part.of(marks, pool.map(one, indices))
 
 
-def content_key(dataset: SegmentationDataset, indices: Sequence[int], tile: int, small_tile: bool) -> str:
-    """Digest all that the centroids depend on: files (name, size, time), class map, cleaning rules, tile."""
+def table(parts: Iterable[Part], marks: np.ndarray, indices: Sequence[int]) -> tuple[CentroidTable, np.ndarray]:
+    """Give the centroids of the items `indices` whose labels have `marks`, (n,), and which of them were found."""
+    rows, pixels, found = joined(parts, marks, np.asarray(indices, np.int64))
+    made = CentroidTable(rows)
+    made.pixels = pixels
+    return made, found
+
+
+def description(dataset: SegmentationDataset, tile: int, small_tile: bool) -> str:
+    """Digest what all centroids depend on beside the labels' files: class map, cleaning rules, tile."""
     spec = dataset.spec
     head = [_VERSION, tile, small_tile, spec.num_classes, repr(dataset.filter_pseudo_labels)]
     tables = [label_lut(spec).tolist(), label_lut(spec, train_ids=True).tolist()]
-    digest = hashlib.sha256(json.dumps([head, tables]).encode())
-    for index in indices:
-        item = dataset.items[index]
-        files = [_stamp(path) for path in (item.label, item.pseudo_label_confidence, item.coarse_label)]
-        more = [item.piece.rows, item.piece.columns] if item.piece else []
-        more += [sorted(item.spec.values().items()), repr(item.spec.color_to_id)] if item.spec else []
-        digest.update(json.dumps([index, item.train_ids, files, *more]).encode())
-    return digest.hexdigest()
+    return hashlib.sha256(json.dumps([head, tables]).encode()).hexdigest()[:16]
+
+
+def content_marks(dataset: SegmentationDataset, indices: Sequence[int], ranks: DistributedContext) -> np.ndarray:
+    """Mark the content of labels, (n,) int64: their files (name, size, time) and what their values mean.
+
+    Each rank asks the disk for its share of the files: a million questions take a network drive minutes.
+    """
+    first, last = (len(indices) * rank // ranks.world for rank in (ranks.rank, ranks.rank + 1))
+    own = np.fromiter((_content(dataset.items[index]) for index in indices[first:last]), np.int64, last - first)
+    return np.concatenate(ranks.gather(own))
+
+
+def _content(item: Item) -> int:
+    files = [_stamp(path) for path in (item.label, item.pseudo_label_confidence, item.coarse_label)]
+    more = [item.piece.rows, item.piece.columns] if item.piece else []
+    more += [sorted(item.spec.values().items()), repr(item.spec.color_to_id)] if item.spec else []
+    return mark(repr((item.train_ids, item.pseudo_label, files, more)))
 
 
 def _stamp(path: str | None) -> list[str | int] | None:
@@ -149,48 +169,47 @@ def cached(
     workers: int = 0,
     ranks: DistributedContext | None = None,
 ) -> CentroidTable:
-    """Give the centroids of the items `indices`, from `folder` or newly made; the main process makes them.
+    """Give the centroids of the items `indices`, from `folder`; those that are not there all ranks make together.
 
     A file that cannot be read is made anew, a folder that cannot be written to costs only the time of the next run.
+    Every rank calls it. UserError, on all of them, for a label that is wrong.
     """
     ranks = ranks or DistributedContext()
-    key = content_key(dataset, indices, tile, small_tile)
-    path = Path(folder) / f"{dataset.spec.name}_tile{tile}_{key[:16]}.npz"
+    stem = f"{dataset.spec.name}_tile{tile}_{description(dataset, tile, small_tile)}"
+    store, marks = Store(Path(folder), stem), content_marks(dataset, indices, ranks)
+    settings = (dataset.spec.num_classes, tile, small_tile, workers)
+    found, there = table(store.parts(), marks, indices)
+    if not ranks.any(not there.all()):
+        return found
+    kept, notes, new = list[Part](), list[str](), np.flatnonzero(~there)
+    if len(new) < len(there):
+        notes.append(f"class centroids: {len(new)} of {len(there)} labels are new or have changed")
+    rank, count = store.place(ranks)
 
-    def load_or_build() -> CentroidTable:
-        centroids = load(path, key)
-        if centroids is None:
-            classes = dataset.spec.num_classes
-            centroids = build(dataset.label, indices, classes, tile, small_tile, workers, ranks.is_main)
-            centroids.note = save(path, key, centroids)
-        return centroids
+    def make(places: np.ndarray) -> None:
+        files = chunks(places)
+        for some in shown(files, f"class centroids of {len(places)} labels, files", len(files), shown=ranks.is_main):
+            made = part(dataset.label, [indices[place] for place in some], marks[some], *settings)
+            if note := store.save(made):
+                kept.append(made)
+                notes.insert(0, note)
 
-    kept: list[CentroidTable] = []
-    from_main(ranks, lambda: kept.append(load_or_build()))
-    return kept[0] if kept else load_or_build()  # builds only where the folder is not shared with the main process
+    _together(ranks, lambda: make(new[rank::count]))
+    del found  # before the same rows lie in memory again
+    found, there = table(chain(store.parts(), kept), marks, indices)
+    _together(ranks, lambda: make(np.flatnonzero(~there)))  # where others could not keep theirs
+    if not there.all():
+        found, _ = table(chain(store.parts(), kept), marks, indices)
+    found.note = notes[0] if notes else ""
+    return found
 
 
-def load(path: Path, key: str) -> CentroidTable | None:
-    """Read the centroids of a cache file; None if it is absent, broken or made of other content."""
+def _together(ranks: DistributedContext, work: Callable[[], None]) -> None:
+    """Do work on each rank; a UserError of one of them is raised on all: nobody waits."""
+    failed = ""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if str(file["key"]) != key:
-                return None
-            rows, pixels = file["rows"].astype(np.int64), file["pixels"].astype(np.int64)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    return CentroidTable.of(rows, pixels) if rows.ndim == pixels.ndim == 2 and rows.shape[1] == 4 else None
-
-
-def save(path: Path, key: str, centroids: CentroidTable) -> str:
-    """Write a cache file in one step, so that no reader ever sees half of it; a full or locked disk is only a line."""
-    rows = [np.insert(part, 0, c, axis=1) for c, part in sorted(centroids.items())]
-    table = np.concatenate(rows) if rows else np.zeros((0, 4), np.int64)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path, shared=True) as file:
-            np.savez_compressed(file, key=np.array(key), rows=table.astype(np.int32), pixels=centroids.pixels)
-    except OSError as error:
-        cure = "the next start makes them again; DATASET.CENTROID_ROOT names another folder"
-        return f"warning: class centroids cannot be kept in {path.parent}: {reason(error)}; {cure}"
-    return ""
+        work()
+    except UserError as error:
+        failed = str(error)
+    if failed := next(filter(None, ranks.gather(failed)), ""):
+        raise UserError(failed)

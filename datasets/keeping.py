@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 
 from datasets import pictures
 from datasets.base import Item, SegmentationDataset
+from datasets.itemtable import ItemTable
 from datasets.kept import PACKED, RAW, Kept
 from datasets.own import cache
 from datasets.rawpixels import write_head
@@ -67,7 +68,7 @@ def keep(dataset: SegmentationDataset, folder: str, ranks: DistributedContext, w
     home = Path(folder)
     on_each_machine(ranks, lambda: _fill(dataset, home, workers or os.cpu_count() or 1))
     there = _there(home)
-    items = [item._replace(kept=_kept(keys, there, home)) for item, keys in _named(dataset, home)]
+    items = ItemTable.of(item._replace(kept=_kept(keys, there, home)) for item, keys in _named(dataset, home))
     return replace(dataset, items=items, notes=(*dataset.notes, *_said(items, home)))
 
 
@@ -126,7 +127,7 @@ def _kept(keys: Keys, there: Mapping[str, str], home: Path) -> Kept | None:
     return Kept(*paths, turned=".turned." in image) if image or label else None
 
 
-def _said(items: list[Item], home: Path) -> list[str]:
+def _said(items: Sequence[Item], home: Path) -> list[str]:
     """Tell the log what is read from where."""
     kept = [item.kept for item in items if item.kept is not None]
     images, labels = sum(bool(one.image) for one in kept), sum(bool(one.label) for one in kept)

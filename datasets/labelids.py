@@ -5,6 +5,7 @@ Nothing else is ever guessed: the values that a dataset or a class file declares
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.base import Item, Split
+from datasets.itemtable import ItemTable
 from datasets.reading import read_label
 from datasets.subset import spread
 from utils.contracts import DatasetSpec
@@ -36,7 +38,7 @@ def holds_train_ids(label: str, spec: DatasetSpec, label_ids: str = "auto") -> b
         return label_ids == "train"
     if not spec.also_train_ids:
         return False
-    name = Path(label).name
+    name = os.path.basename(label)
     return True if "labelTrainIds" in name else False if "labelIds" in name else None
 
 
@@ -77,5 +79,5 @@ def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
 
 def resolve(split: Split, guess: Guess) -> Split:
     """Write into a split what was guessed of the labels that nobody speaks for."""
-    items = [item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in split.items]
-    return replace(split, items=items, notes=split.notes + (guess.note,) * bool(guess.note))
+    found = (item._replace(train_ids=guess.train_ids) if item.train_ids is None else item for item in split.items)
+    return replace(split, items=ItemTable.of(found), notes=split.notes + (guess.note,) * bool(guess.note))

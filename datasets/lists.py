@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import classfile, labelids, odgt
 from datasets.base import Item, Split
 from datasets.entry import DatasetEntry
+from datasets.itemtable import ItemTable
 from datasets.palette import distinct
 from datasets.reading import absent_label, unique_names
 from datasets.repeated import once
@@ -20,6 +23,7 @@ from utils.errors import UserError
 # What Cityscapes' images end in, and pictures of them do not.
 _ENDING = "_leftImg8bit"
 _BLANKS = re.compile(r"[ \t]+")  # other blanks of Unicode may stand in a name
+_ODD = re.compile(r"//|(^|/)\.(/|$)|/$|^$")  # what pathlib writes otherwise
 _BLANKS_PART = "; blanks part columns, so that names may hold none"
 
 
@@ -31,24 +35,27 @@ def split(path: str, root: str, spec: DatasetSpec, labeled: bool = True, label_i
     """
     if path.endswith(".odgt"):
         return odgt.split(path, root)
-    lines = textfile.lines(path, f"the list {path}", names=True)
+    lines = textfile.each_line(path, f"the list {path}", names=True)
     items, notes = once(_rows(path, lines, Path(root), labeled), path)
     if not items:
         raise UserError(f"the list {path} is empty")
-    names = unique_names([_names(Path(item.image), Path(root)) for item in items])
-    train_ids = [labelids.holds_train_ids(item.label, spec, label_ids) if item.label else False for item in items]
-    named = zip(items, names, train_ids, strict=True)
-    return Split.plain([item._replace(name=name, train_ids=ids) for item, name, ids in named], notes)
+
+    def complete() -> Iterator[Item]:
+        for item, name in zip(items, unique_names(_Names(items, str(Path(root)))), strict=True):
+            train_ids = labelids.holds_train_ids(item.label, spec, label_ids) if item.label else False
+            yield item._replace(name=name, train_ids=train_ids)
+
+    return Split.plain(ItemTable.of(complete()), notes)
 
 
 def labels(path: str, root: str) -> list[str]:
     """List label files of a list that are there; of one that cannot be read none."""
     try:
-        rows = [_columns(line) for line in textfile.lines(path, f"the list {path}", names=True)]
+        rows = map(_columns, textfile.each_line(path, f"the list {path}", names=True))
+        files = dict.fromkeys(_below(str(Path(root)), row[1]) for row in rows if len(row) > 1)
     except UserError:
         return []
-    files = dict.fromkeys(str(Path(root) / row[1]) for row in rows if len(row) > 1)
-    return [file for file in files if Path(file).is_file()]
+    return [file for file in files if os.path.isfile(file)]
 
 
 def _columns(line: str) -> list[str]:
@@ -56,7 +63,14 @@ def _columns(line: str) -> list[str]:
     return [] if line.startswith("#") else [word for word in _BLANKS.split(line) if word]
 
 
-def _rows(path: str, lines: list[str], root: Path, labeled: bool) -> Iterator[tuple[int, Item]]:
+def _below(root: str, place: str) -> str:
+    """Write a place below a root, itself as pathlib writes it, in the same way; several times as fast as that."""
+    if _ODD.search(place):
+        return str(Path(root, place))
+    return place if place.startswith("/") or root == "." else f"{root.removesuffix('/')}/{place}"
+
+
+def _rows(path: str, lines: Iterable[str], root: Path, labeled: bool) -> Iterator[tuple[int, Item]]:
     for number, line in enumerate(lines, 1):
         words = _columns(line)
         if not words:
@@ -66,19 +80,29 @@ def _rows(path: str, lines: list[str], root: Path, labeled: bool) -> Iterator[tu
             raise UserError(f"{where}: {len(words)} columns; an image and its label are 2, with colors 3{blanks}")
         if not labeled and len(words) > 3:
             raise UserError(f"{where}: {len(words)} columns; of a test image there is 1{blanks}")
-        used = [root / word for word in words[: 2 if labeled else 1]]
+        used = [_below(str(root), word) for word in words[: 2 if labeled else 1]]
         for file in used:
-            if not file.is_file():
+            if not os.path.isfile(file):
                 textfile.check_utf8(line, where)
-                absent_label(file, f"{where}: {file} is not there; is {root} the folder that its paths start from?")
-        yield number, Item(str(used[0]), str(used[1]) if labeled else None, "")
+                there = f"{where}: {file} is not there; is {root} the folder that its paths start from?"
+                absent_label(Path(file), there)
+        yield number, Item(used[0], used[1] if labeled else None, "")
 
 
-def _names(image: Path, root: Path) -> list[str]:
-    """Offer the stem, or the whole path where others have the same one."""
-    stem = image.stem.removesuffix(_ENDING)
-    place = image.parent.relative_to(root) if image.is_relative_to(root) else image.parent
-    return [stem, "__".join([*(part for part in place.parts if part != "/"), stem])]
+@dataclass
+class _Names(Iterable[list[str]]):
+    """Offers, for each item, the stem, or the whole path below the root where others have the same one."""
+
+    items: Iterable[Item]
+    root: str
+
+    def __iter__(self) -> Iterator[list[str]]:
+        below = "" if self.root == "." else f"{self.root.removesuffix('/')}/"
+        for item in self.items:
+            folder, name = os.path.split(item.image.removeprefix(below))
+            dot = name.rfind(".")
+            stem = (name[:dot] if 0 < dot < len(name) - 1 else name).removesuffix(_ENDING)
+            yield [stem, "__".join([*filter(None, folder.split("/")), stem])]
 
 
 def read_spec(root: str, cfg: Any) -> DatasetSpec:  # noqa: ARG001

@@ -90,7 +90,9 @@ def build(cfg: Any, dataset: SegmentationDataset, sampler: ClassUniformSampler, 
     mixings = [Mixing(a.MOSAIC, any_crop, Mosaic()), Mixing(a.CUTMIX, any_crop, CutMix())]
     if a.COPY_PASTE:
         near = sampler.centroids if sampler.late_centroids is None else sampler.late_centroids
-        pixels = np.sum([labels.pixels[image] for image in sampler.images], axis=0)[: dataset.spec.num_classes]
+        wanted = np.zeros(len(dataset), bool)
+        wanted[np.asarray(sampler.images, np.int64)] = True
+        pixels = np.sum([one.tally(wanted, dataset.spec.num_classes).pixels for one in labels.pixels], axis=0)[:-1]
         weights = rare({c: int(pixels[c]) for c, rows in near.items() if len(rows)})
         mixings += [Mixing(a.COPY_PASTE, RareCrop(near, weights), CopyPaste(tuple(weights)))] if weights else []
         labels.notes.append(f"--copy_paste: {_named(weights, dataset.spec.classes)}")

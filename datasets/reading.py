@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from datasets.decoding import decode
 from datasets.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from datasets.labelvalues import ids_in, with_pixels
 from utils.contracts import DatasetSpec
+from utils.digest import mark
 from utils.errors import UserError, in_short
 from utils.histogram import value_counts
 
@@ -219,14 +219,14 @@ def listing_absent_labels() -> Iterator[None]:
         _LISTED.reset(token)
 
 
-def unique_names(choices: list[list[str]]) -> list[str]:
+def unique_names(choices: Iterable[Sequence[str]]) -> Iterator[str]:
     """Choose a file name for each image that no other has: the first of its choices that no other image has.
 
     `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
-    side. Where another image could also have all of them, the place in the list is appended to the last.
+    side. Where another image could also have all of them, the place in the list is appended to the last. `choices` are
+    read twice; what is kept of a million of them is a few bytes each.
     """
-    times = Counter(choice for own in choices for choice in own)
-    return [
-        next((choice for choice in own if times[choice] == 1), f"{own[-1]}_{place:06d}")
-        for place, own in enumerate(choices)
-    ]
+    marks, times = np.unique(np.fromiter((mark(one) for own in choices for one in own), np.int64), return_counts=True)
+    several = {*marks[times > 1].tolist()}
+    for place, own in enumerate(choices):
+        yield next((choice for choice in own if mark(choice) not in several), f"{own[-1]}_{place:06d}")

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
 
 from datasets.base import Item
+from datasets.itemtable import ItemTable
+from utils.digest import mark
 from utils.errors import UserError
 
 
-def once(numbered: Iterable[tuple[int, Item]], path: str) -> tuple[list[Item], tuple[str, ...]]:
+def once(numbered: Iterable[tuple[int, Item]], path: str) -> tuple[ItemTable, tuple[str, ...]]:
     """Give items of (line number, item), each image once, and what the log should say of the others.
 
     UserError where an image has another label, or another size, in a second line.
     """
-    first: dict[str, tuple[int, Item]] = {}
-    again: list[tuple[int, int]] = []
-    for line, item in numbered:
-        before, other = first.setdefault(os.path.normpath(item.image), (line, item))
-        if before != line:
-            _check_same(item, other, f"{path}, line {line}: {item.image} also stands in line {before}, with another")
-            again.append((line, before))
-    return [item for _, item in first.values()], _remark(again, path)
+    lines, marks = array("q"), array("q")
+
+    def noted() -> Iterator[Item]:
+        for line, item in numbered:
+            lines.append(line)
+            marks.append(mark(os.path.normpath(item.image)))
+            yield item
+
+    items = ItemTable.of(noted())
+    _, firsts, group = np.unique(np.frombuffer(marks, np.int64), return_index=True, return_inverse=True)
+    first = firsts[group]  # of each item, the place of the first one of its image
+    again = np.flatnonzero(first != np.arange(len(first))).tolist()
+    for place in again:
+        before, item = lines[first[place]], items[place]
+        where = f"{path}, line {lines[place]}: {item.image} also stands in line {before}, with another"
+        _check_same(item, items[int(first[place])], where)
+    if not again:
+        return items, ()
+    remark = _remark([(lines[place], lines[first[place]]) for place in again], path)
+    return ItemTable.of(item for place, item in enumerate(items) if first[place] == place), remark
 
 
 def _check_same(item: Item, other: Item, where: str) -> None:

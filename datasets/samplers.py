@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -13,15 +14,53 @@ from torch.utils.data import Sampler
 from utils.contracts import CropRequest
 from utils.errors import UserError
 
-ItemAndCenter = tuple[int, tuple[int, int] | None]
 # Rows of (item, x, y) for each class.
 Centroids = Mapping[int, np.ndarray]
 
 
+@dataclass(frozen=True, eq=False)
+class Crops(Sequence[CropRequest]):
+    """Crops of an epoch as columns, since there may be millions: `item` (n,), `center` (n, 2) x and y, negative: none,
+    and the `seed` (n,) of each. Parts of it are lists of what a dataset takes.
+    """
+
+    item: np.ndarray
+    center: np.ndarray
+    seed: np.ndarray
+
+    @classmethod
+    def of(cls, items: Sequence[int] | np.ndarray, center: np.ndarray | None = None) -> Crops:
+        """Make crops of items, by default without a center; seeds are drawn later."""
+        there = np.full((len(items), 2), -1, np.int32) if center is None else center.astype(np.int32)
+        return cls(np.asarray(items, np.int64), there, np.zeros(len(items), np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Crops]) -> Crops:
+        """Put crops behind each other."""
+        columns = zip(*((part.item, part.center, part.seed) for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @overload
+    def __getitem__(self, index: int) -> CropRequest: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[CropRequest]: ...
+
+    def __getitem__(self, index: int | slice) -> CropRequest | list[CropRequest]:
+        if isinstance(index, slice):
+            rows = zip(*(column[index].tolist() for column in (self.item, self.center, self.seed)), strict=True)
+            return [CropRequest(item, (x, y) if x >= 0 else None, seed) for item, (x, y), seed in rows]
+        place = range(len(self))[index]
+        return self[place : place + 1][0]
+
+
 def draw_epoch(
     images: Sequence[int], centroids: Centroids, num_classes: int, share: float, rng: random.Random
-) -> list[ItemAndCenter]:
-    """Draw one epoch's (item, crop_center) pairs: first random items, then each class's (Zhu et al. 2019, section 3.3).
+) -> Crops:
+    """Draw one epoch's crops: first random items, then each class's (Zhu et al. 2019, section 3.3).
 
     With N images, every class gets floor(N * share / num_classes) crops round its centroids; a class without
     centroids gets none and nothing takes its place. The remaining N - per_class * num_classes items are drawn
@@ -29,18 +68,17 @@ def draw_epoch(
     gives the images in their own order.
     """
     if share <= 0:
-        return [(index, None) for index in images]
+        return Crops.of(images)
     per_class = crops_per_class(len(images), share, num_classes)
     anywhere = _cycled(len(images), len(images) - per_class * num_classes, rng)
-    crops: list[ItemAndCenter] = [(images[i], None) for i in anywhere]
+    crops = [Crops.of(np.asarray(images, np.int64)[anywhere])]
     for c in range(num_classes):
         rows = centroids.get(c)
         if rows is None or not len(rows):
             continue
-        for row in _cycled(len(rows), per_class, rng):
-            index, x, y = (int(value) for value in rows[row])
-            crops.append((index, (x, y)))
-    return crops
+        drawn = rows[_cycled(len(rows), per_class, rng)]
+        crops.append(Crops.of(drawn[:, 0], drawn[:, 1:]))
+    return Crops.joined(crops)
 
 
 def crops_per_class(count: int, share: float, num_classes: int) -> int:
@@ -48,12 +86,10 @@ def crops_per_class(count: int, share: float, num_classes: int) -> int:
     return int(count * share / num_classes)
 
 
-def _cycled(length: int, count: int, rng: random.Random) -> list[int]:
+def _cycled(length: int, count: int, rng: random.Random) -> np.ndarray:
     """Draw `count` of range(length) in random order, each used once before any is used again."""
-    order: list[int] = []
-    while len(order) < count:
-        order += rng.sample(range(length), length)
-    return order[:count]
+    rounds = [np.array(rng.sample(range(length), length), np.int64) for _ in range(-(-count // length) if count else 0)]
+    return np.concatenate([*rounds, np.zeros(0, np.int64)])[:count]
 
 
 class EpochSampler(Sampler[list[CropRequest]]):
@@ -99,7 +135,7 @@ class ClassUniformSampler(EpochSampler):
     most_steps: int = 0
     coarse: Sequence[int] = ()
     multiple: float = 0.0
-    _drawn: tuple[int, list[CropRequest]] | None = field(default=None, init=False, repr=False)
+    _drawn: tuple[int, Crops] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self):
@@ -127,20 +163,23 @@ class ClassUniformSampler(EpochSampler):
         unused = ", so no coarse image and no adjacent frame is drawn" if self.late_centroids is not None else ""
         return f"{text}: nothing is drawn class-uniformly{unused}"
 
-    def draws(self) -> list[CropRequest]:
+    def draws(self) -> Crops:
         """Draw the whole epoch for all processes, in order, whole global batches only."""
         if self._drawn is None or self._drawn[0] != self.epoch:
             rng = random.Random(f"{self.seed}-{self.epoch}")
             late = self.late_centroids if self.epoch >= self.late_from else None
             crops = draw_epoch(self.images, self.centroids if late is None else late, self.num_classes, self.share, rng)
             more = int(len(self.images) * (1 + self.multiple)) - len(self.images) if self.coarse else 0
-            crops += [(self.coarse[i], None) for i in _cycled(len(self.coarse), more, rng)]
-            rng.shuffle(crops)
-            draws = [CropRequest(index, center, rng.getrandbits(63)) for index, center in crops]
+            coarse = np.asarray(self.coarse, np.int64)[_cycled(len(self.coarse), more, rng)]
+            crops = Crops.joined([crops, Crops.of(coarse)])
+            order = list(range(len(crops)))
+            rng.shuffle(order)
             whole = self.batch_size * self.world
-            steps = len(draws) // whole
+            steps = len(order) // whole
             steps = min(steps, self.most_steps) if self.most_steps else steps
-            self._drawn = (self.epoch, draws[: steps * whole])
+            kept = order[: steps * whole]
+            seeds = np.fromiter((rng.getrandbits(63) for _ in kept), np.int64, len(kept))
+            self._drawn = (self.epoch, Crops(crops.item[kept], crops.center[kept], seeds))
         return self._drawn[1]
 
     def __len__(self) -> int:
@@ -148,9 +187,9 @@ class ClassUniformSampler(EpochSampler):
         return len(self.draws()) // (self.batch_size * self.world)
 
     def __iter__(self) -> Iterator[list[CropRequest]]:
-        mine = self.draws()[self.rank :: self.world]
+        draws, whole = self.draws(), self.batch_size * self.world
         for step in range(self.start, len(self)):
-            yield mine[step * self.batch_size : (step + 1) * self.batch_size]
+            yield draws[step * whole + self.rank : (step + 1) * whole : self.world]
 
 
 @dataclass
@@ -230,7 +269,8 @@ def presence_of(centroids: Centroids, images: int, num_classes: int) -> np.ndarr
 
 def keep_items(centroids: Centroids, kept: Sequence[int]) -> dict[int, np.ndarray]:
     """Keep only the centroids that lie in the items `kept`."""
-    return {c: rows[np.isin(rows[:, 0], kept)] for c, rows in centroids.items()}
+    wanted = np.asarray(kept, np.int64)
+    return {c: rows[np.isin(rows[:, 0], wanted)] for c, rows in centroids.items()}
 
 
 def merge(first: Centroids, second: Centroids, classes: Sequence[int]) -> dict[int, np.ndarray]:

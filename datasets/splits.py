@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from datasets import adjacent, folder, labelids, lists
 from datasets.base import Split
 from datasets.entry import DatasetEntry
+from datasets.itemtable import ItemTable
 from datasets.own import entry as own
 from datasets.registry import DATASETS
 from options.table import OPTIONS
@@ -82,32 +84,35 @@ def load(cfg: Any, mode: str, ranks: DistributedContext) -> Split:
     if path:
         split = lists.split(path, root, spec(cfg), mode != "test", cfg.EVAL.LABEL_IDS)
         if entry.complete is not None:
-            split = replace(split, items=[entry.complete(item) for item in split.items])
-        sources = {path: lists.labels(path, root) for path in (c.LIST_TRAIN, c.LIST_VAL) if path}
-        return _with_label_ids(cfg, split, sources, ranks)
+            split = replace(split, items=ItemTable.of(map(entry.complete, split.items)))
+        of_lists = [path for path in (c.LIST_TRAIN, c.LIST_VAL) if path]
+        return _with_label_ids(cfg, split, lambda: {path: lists.labels(path, root) for path in of_lists}, ranks)
     if entry.prepare is not None:
         prepare = entry.prepare
         on_each_machine(ranks, lambda: prepare(root, mode, cfg))
     items = entry.items(root, mode, cfg)
     split = items if isinstance(items, Split) else Split.plain(items)
-    return _with_label_ids(cfg, split, entry.label_files(root, cfg) if entry.label_files else {}, ranks)
+    split = replace(split, items=ItemTable.of(split.items))
+    return _with_label_ids(cfg, split, lambda: entry.label_files(root, cfg) if entry.label_files else {}, ranks)
 
 
 def load_folder(cfg: Any, ranks: DistributedContext) -> Split:
     """List the pictures of --eval_folder, with the labels of --eval_labels if there are some."""
     e = cfg.EVAL
     split = folder.split(e.FOLDER, e.LABELS, spec(cfg), e.LABEL_IDS, results=cfg.RESULT_DIR)
-    return _with_label_ids(cfg, split, {}, ranks)
+    return _with_label_ids(cfg, split, dict, ranks)
 
 
-def _with_label_ids(cfg: Any, split: Split, sources: Mapping[str, Sequence[str]], ranks: DistributedContext) -> Split:
+def _with_label_ids(
+    cfg: Any, split: Split, sources: Callable[[], Mapping[str, Sequence[str]]], ranks: DistributedContext
+) -> Split:
     """The split with what labels hold of which nobody says it: as those of all `sources`, or of none by themselves."""
     classes, undecided = find(cfg).spec, labelids.undecided(split.items)
     if not undecided:
         return split
     if cfg.EVAL.LABEL_IDS != "auto":
         return labelids.resolve(split, labelids.Guess(cfg.EVAL.LABEL_IDS == "train", ""))
-    looked_at = labelids.places(sources, undecided, classes)
+    looked_at = labelids.places(sources(), undecided, classes)
     return labelids.resolve(split, from_main(ranks, lambda: labelids.look(looked_at, classes)))
 
 
@@ -119,5 +124,5 @@ def with_adjacent_frames(cfg: Any, split: Split) -> Split:
     frames = adjacent.find(split.items[: split.fine], skip, entry.adjacent_frames(root_of(cfg), cfg))
     note = f"note: --maxSkip {skip}: {len(frames.items)} frames around {split.fine} images"
     note += f"; {frames.missing} are not there" if frames.missing else ""
-    items = [*split.items, *frames.items]
+    items = ItemTable.of(chain(split.items, frames.items))
     return replace(split, items=items, source_index=frames.source_index, notes=(*split.notes, note))

@@ -187,12 +187,20 @@ def to_device(run: Run, net: network.Net) -> network.Net:
     # A search for the fastest kernels pays for sizes that come again.
     torch.backends.cudnn.benchmark = not (cfg.OPTIONS.DETERMINISTIC or cfg.DATASET.IMG_SIZES)
     torch.use_deterministic_algorithms(cfg.OPTIONS.DETERMINISTIC, warn_only=True)
-    auto = device.type == "cpu" or run.precision.dtype is not None
+    last, note = channels_last(cfg, net, run.precision)
+    if note:
+        run.log.line(note)
+    return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def channels_last(cfg: CfgNode, net: network.Net, precision: amp.Precision) -> tuple[bool, str]:
+    """Tell whether a network lies in memory channels last, and what to say of it. UserError where it cannot."""
+    device = precision.device
+    auto = device.type == "cpu" or precision.dtype is not None
     last = {"on": True, "off": False, "auto": auto}[cfg.TRAIN.CHANNELS_LAST]
     if last and device.type == "cpu" and not cfg.EVAL.MODE and (name := crashes_channels_last(net)):
         why = f"torch's backward pass of {name}, a strided 1x1 convolution of few channels, crashes in channels-last"
         if cfg.TRAIN.CHANNELS_LAST == "on":
             raise UserError(f"{why} on a CPU: leave --channels_last on out, or raise --width_mult")
-        run.log.line(f"note: {why}: --channels_last off is taken")
-        last = False
-    return net.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
+        return False, f"note: {why}: --channels_last off is taken"
+    return last, ""

@@ -72,7 +72,7 @@ class Predictor:
         self.memory_bytes = memory_bytes
         self.log = log or (lambda line: None)
         self.strict, self.spec = strict, spec
-        self._scores_checked = False  # at the first scores
+        self.scores_checked = False  # at the first scores
         self._costs: dict[tuple[str, ...], PassCost] = {}
         self._plans: dict[tuple[Size, Request], TilingPlan] = {}
         self._limits = TilingPlan(batch=1 << 30, tile=0)  # what running out of memory has taught so far
@@ -117,9 +117,9 @@ class Predictor:
     def _attempt(self, images: Tensor, plan: TilingPlan, request: Request) -> list[Prediction] | None:
         """Give predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
         try:
-            self.passes.watch = None if self._scores_checked else self._look
+            self.passes.watch = None if self.scores_checked else self._look
             found = [self._tiled(images[:1], plan.tile, request)] if plan.tile else self._whole(images, request)
-            self._scores_checked = True
+            self.scores_checked = True
             return found
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

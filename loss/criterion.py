@@ -43,7 +43,7 @@ class Criterion(nn.Module):
     to float32, float64 stays. Outputs that no live term reads take part with a zero, so
     that every parameter has a gradient on every rank in every epoch.
     The first call checks the label's values and the outputs' channels against `num_classes` (a wait for the device
-    that later calls do without): UserError.
+    that later calls do without, as all do where `checked` is set): UserError.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Criterion(nn.Module):
         self.terms, self.num_classes, self.ignore_label = tuple(terms), num_classes, ignore_label
         self.align_corners = align_corners
         self.losses = nn.ModuleList(dict.fromkeys(t.loss for t in terms if isinstance(t.loss, nn.Module)))
-        self._checked = False
+        self.checked = False
 
     def forward(self, outputs: Outputs, label: Tensor, epoch: float = 0) -> tuple[Tensor, dict[str, Tensor]]:
         """{name: (N, K, h, w)}, (N, H, W) int64 -> total with gradient, each live term's value without its weight.
@@ -65,7 +65,7 @@ class Criterion(nn.Module):
         for name in (name for term in live for name in term.outputs):
             if name not in outputs:
                 raise UserError(f"the loss reads the output {name!r}; the network gives {', '.join(sorted(outputs))}")
-        if not self._checked:
+        if not self.checked:
             self._check(outputs, label)
         parts: dict[str, Tensor] = {}
         gradients: dict[str, Tensor | None] = {}
@@ -121,7 +121,7 @@ class Criterion(nn.Module):
                 f"label values {values[:8]} ({int(outside.sum())} pixels) are outside the {self.num_classes} classes "
                 f"and not the ignored {self.ignore_label}; check --dataset, DATASET.NUM_CLASSES, DATASET.IGNORE_LABEL"
             )
-        self._checked = True
+        self.checked = True
 
 
 def _zero(output: Tensor) -> Tensor:

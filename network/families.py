@@ -162,7 +162,7 @@ class OCR(Family):
         if s.ocr_aspp:
             self.aspp = ASPP(inputs, s.aspp_channels)
             inputs = self.aspp.out_channels
-        self.ocr = OCRHead(inputs, s.num_classes, s.mid_channels, s.key_channels, s.ocr_dropout)
+        self.ocr = OCRHead(inputs, s.num_classes, s.mid_channels, s.key_channels, s.ocr_dropout, s.grad_ckpt)
         self.channels = s.mid_channels
 
     def maps(self, image: Tensor) -> Maps:

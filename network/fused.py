@@ -18,8 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from utils.resize import traced
 
 _PIXELS = 256  # of a result; for fewer, oneDNN takes longer to put the weights in its order than the rest saves
-# Weights of more bytes leave the processor's second cache before they are used again: so many channels at a time.
-_WEIGHTS, _CHANNELS = 4 << 20, 64
+# Weights of more bytes leave the processor's second cache from one part of a large map to the next: so many channels at
+# a time go over all of the map.
+_WEIGHTS, _LARGE, _CHANNELS = 4 << 20, 4096, 64
 _ON: ContextVar[bool] = ContextVar("fused", default=False)
 
 
@@ -91,7 +92,7 @@ def _one_kernel(x: Tensor, conv: nn.Conv2d, norm: _BatchNorm, relu: bool, add: T
     if add is not None:
         return run.binary(x, add, weight, bias, *where, "add", None, "relu" if relu else None, [], None)
     attribute = "relu" if relu else "none"
-    if conv.groups > 1 or weight.nbytes <= _WEIGHTS:
+    if conv.groups > 1 or weight.nbytes <= _WEIGHTS or x.shape[2] * x.shape[3] < _LARGE:
         return run(x, weight, bias, *where, attribute, [], "")
     pieces = zip(weight.split(_CHANNELS), bias.split(_CHANNELS), strict=True)
     return torch.cat([run(x, *piece, *where, attribute, [], "") for piece in pieces], dim=1)

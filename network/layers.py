@@ -79,15 +79,15 @@ def set_bn_momentum(module: nn.Module, momentum: float) -> None:
             part.momentum = momentum
 
 
-def in_rows(module: nn.Module, x: Tensor, *others: Tensor, over: bool = False) -> Tensor:
+def in_rows(module: nn.Module, x: Tensor, *others: Tensor, over: bool = False, grad_ckpt: bool = False) -> Tensor:
     """`module(x, *others)` of a module that looks at each pixel by itself: (N, C, h, w) -> (N, c, h, w).
 
     In evaluation without gradients some rows at a time, so that what lies between is never as large as the map; `over`:
-    the result, of C channels, is written over `x`.
+    the result, of C channels, is written over `x`. With `grad_ckpt` training recomputes what lies between.
     """
     n, channels, height, width = x.shape
     if module.training or torch.is_grad_enabled() or traced():
-        return module(x, *others)
+        return recomputed(module, grad_ckpt)(x, *others)
     at_once = _AT_ONCE if x.device.type == "cpu" else _AT_ONCE << 3  # a GPU waits for small kernels to be launched
     step = max(1, at_once // (n * channels * width))
     if step >= height:
@@ -102,23 +102,23 @@ def in_rows(module: nn.Module, x: Tensor, *others: Tensor, over: bool = False) -
     return whole  # type: ignore[return-value]
 
 
-def recomputed(module: nn.Module, enabled: bool) -> Callable[[Any], Any]:
+def recomputed(module: nn.Module, enabled: bool) -> Callable[..., Any]:
     """`module` as a function that, if enabled, keeps no activations but recomputes them in the backward pass.
 
     Gradients and running statistics are the ones without it: the second pass draws the same dropout and leaves
-    the statistics of batch norms alone.
+    the statistics of batch norms alone. Inside of what is compiled the compiler itself chooses what is kept.
     """
-    if not (enabled and module.training and torch.is_grad_enabled()):
+    if not (enabled and module.training and torch.is_grad_enabled()) or torch.compiler.is_compiling():
         return module
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _statistics_kept(module)  # of the forward pass, of the recomputation
 
-    def run(x: Any) -> Any:
-        if isinstance(x, Tensor):
-            return checkpoint(module, x, use_reentrant=False, context_fn=contexts)
+    def run(*given: Any) -> Any:
+        if isinstance(given[0], Tensor):
+            return checkpoint(module, *given, use_reentrant=False, context_fn=contexts)
         # One by one, so that autograd keeps them as it keeps any tensor, and `--summary` counts them.
-        return checkpoint(lambda *xs: module(list(xs)), *x, use_reentrant=False, context_fn=contexts)
+        return checkpoint(lambda *xs: module(list(xs)), *given[0], use_reentrant=False, context_fn=contexts)
 
     return run
 

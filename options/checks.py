@@ -46,6 +46,8 @@ def _run(cfg: CfgNode) -> Problems:
             "distill" in {term.loss for term in cfg.LOSS.TERMS} and not cfg.LOSS.TEACHER and not mode,
         "--auto plans a training: leave it out with --eval and --summary":
             cfg.OPTIONS.AUTO and (mode or cfg.OPTIONS.SUMMARY),
+        "--plan and --max_memory plan a training: leave them out with --eval and --summary":
+            (cfg.OPTIONS.PLAN or cfg.OPTIONS.MAX_MEMORY) and (mode or cfg.OPTIONS.SUMMARY),
         "--freeze_trunk leaves all stages: leave --freeze_stages out": m.FREEZE_TRUNK and m.FREEZE_STAGES,
         "--grad_ckpt saves nothing with --freeze_trunk: leave one of them out": m.FREEZE_TRUNK and m.GRAD_CKPT,
         f"--n_scales must contain 1.0, not {joined(m.N_SCALES)!r}": m.N_SCALES and 1.0 not in m.N_SCALES,

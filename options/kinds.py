@@ -69,6 +69,14 @@ def _seconds(value: Any) -> float:
     return _float(value)
 
 
+def _bytes(value: Any) -> int:
+    """Bytes of 24GiB, 24GB, 24G, 512MiB, or of a number. GB and G are those of memory, 2^30."""
+    match = re.fullmatch(r"([\d.]+)\s*(?:([kmgt])(?:i?b)?|b)?", str(value).strip().lower())
+    if match is None:
+        raise ValueError
+    return int(_float(match[1]) * 1024 ** (" kmgt".index(match[2]) if match[2] else 0))
+
+
 def _str(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         raise TypeError
@@ -152,6 +160,7 @@ def _kind(called: str, item: Callable[[Any], Any], sizes: tuple[int, ...] = (), 
 
 
 seconds = Kind("a time like 30m, 1h30m, 8h, 2d, 1-12:00:00, or seconds", _seconds)
+memory = Kind("an amount of memory like 24GiB, 512MiB, or bytes", _bytes)
 boolean, integer, real, text = Kind("bool", _bool), Kind("int", _int), Kind("float", _float), Kind("text", _str)
 SCALARS: dict[type, Kind] = {bool: boolean, int: integer, float: real, str: text}
 

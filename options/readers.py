@@ -151,6 +151,8 @@ SECOND_BRANCH = Reader(
 HALF = _images("--fp16", lambda run: run.asks("TRAIN.FP16"), False)
 # Of evaluation, also of that in training.
 MULTI_SCALE = _images("--multi_scale_inference", lambda run: run.asks("EVAL.MULTI_SCALE"), False)
+PLAN = _images("--plan", lambda run: run.asks("OPTIONS.PLAN"))
+TRACED = _images("--plan and --max_memory", lambda run: run.asks("OPTIONS.PLAN") or run.asks("OPTIONS.MAX_MEMORY"))
 PLANNED = _images("--auto", lambda run: run.asks("OPTIONS.AUTO"))
 TOPN = _images("--dump_topn", lambda run: run.asks("EVAL.DUMP_TOPN"), False)
 FOLDER = _images("--eval folder", lambda run: run.values["EVAL.MODE"] == "folder", False)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from utils.distributed import DistributedContext
 
+BUCKET = 25 << 20  # bytes of gradients that travel together
 # What a step sends to the other processes: sums of losses, and the statistics of batch norm.
 _SENT = ("all_reduce", "all_gather", "all_gather_into_tensor")
 
@@ -49,7 +50,7 @@ def _alone(name: str, out: Any, *args: Any) -> None:
         out.view(-1, args[0].numel()).copy_(args[0].reshape(1, -1))
 
 
-def average_gradients(parameters: Iterable[nn.Parameter], ranks: DistributedContext, most: int = 25 << 20) -> None:
+def average_gradients(parameters: Iterable[nn.Parameter], ranks: DistributedContext, most: int = BUCKET) -> None:
     """Put the mean over the ranks in place of each gradient; where a rank has none, it counts as zeros.
 
     They travel in buffers of about `most` bytes, of which the next is filled while one is under way.

@@ -26,7 +26,18 @@ def sha256(paths: Iterable[Path]) -> str:
 
 def of_names(names: Iterable[object]) -> str:
     """Tells a sequence of names from others."""
-    return hashlib.sha256("\n".join(map(str, names)).encode(errors="surrogateescape")).hexdigest()[:_SHOWN]
+    sha, between = hashlib.sha256(), b""
+    for name in names:
+        sha.update(between + str(name).encode(errors="surrogateescape"))
+        between = b"\n"
+    return sha.hexdigest()[:_SHOWN]
+
+
+def mark(text: str) -> int:
+    """Tell a text from others in eight bytes, the same everywhere: of a million texts two are hardly ever alike."""
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest(), "big", signed=True
+    )
 
 
 def of_code(root: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,16 @@ def read(path: str | Path, where: str = "", names: bool = False) -> str:
 
 def lines(path: str | Path, where: str = "", names: bool = False) -> list[str]:
     """Read the lines of a file: only ends of lines part them, not all that Unicode counts as one and names may hold."""
-    return read(path, where, names).removesuffix("\n").split("\n")
+    return [*each_line(path, where, names)]
+
+
+def each_line(path: str | Path, where: str = "", names: bool = False) -> Iterator[str]:
+    """As `lines`, one after another: of a list of a million files not all lines have to lie in memory."""
+    text, start = read(path, where, names).removesuffix("\n"), 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def check_utf8(line: str, where: str) -> None:

@@ -24,7 +24,7 @@ from inference.from_file import Trained
 from inference.passes import evaluating
 from inference.rule import EvalRule
 from utils import digest
-from utils.errors import UserError
+from utils.errors import UserError, in_short
 from utils.files import write_file
 
 DEFAULT_SIZE = (512, 1024)
@@ -97,7 +97,7 @@ class Job:
         reference = self.passing.score(self.passing.reference, pictures.pairs) if pictures.pairs else 0.0
         order = self._order(pictures, reference)
         with evaluating(order.module, self.passing.rule):
-            kept = self._kept(self.request.target.write(order))
+            kept = self._kept(self._written(order))
             try:
                 self._compare(order.path, pictures, reference)
             except gate.Missed as missed:
@@ -106,6 +106,18 @@ class Job:
                 layer = export.first_difference(self.request.target, order, self.passing.module.net, self.folder)
                 raise UserError(f"{missed}: nothing was written; {layer}") from None
         return kept
+
+    def _written(self, order: export.Order) -> list[str]:
+        """Write the file; UserError for what the exporter cannot do, or a compiler that is not there."""
+        try:
+            return self.request.target.write(order)
+        except (UserError, OSError):
+            raise
+        except Exception as reason:  # each exporter has errors of its own
+            advice = "try --size, or another target" if not self.request.fixed else "try another target"
+            raise UserError(
+                f"the network cannot be written as {order.path.suffix}: {advice} ({in_short(reason)})"
+            ) from reason
 
     def _compare(self, path: Path, pictures: data.Pictures, reference: float) -> None:
         """Let the file through the gate, with a line for each measure."""

@@ -1,4 +1,5 @@
-"""--auto: the words of a command line, completed by an options file of what nobody chose."""
+"""The words of a command line, completed by what is planned: --auto by an options file of what nobody chose,
+--max_memory by pairs of what fits; --plan prints what a run takes."""
 
 from __future__ import annotations
 
@@ -7,26 +8,67 @@ import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import torch
 
 import config
 from engine.meter import duration
-from engine.plan import facts, record, rules, trial
+from engine.plan import estimate, facts, fit, record, rules, trace, trial
 from utils.distributed import DistributedContext, from_main
 from utils.errors import UserError
 
 # Options of one start of a run, which later starts may have otherwise.
-_OF_A_START = {"RESUME", "OPTIONS.AUTO", "OPTIONS.DRY_RUN", "OPTIONS.DEVICES"}
+_STARTS = ("AUTO", "DRY_RUN", "DEVICES", "PLAN", "PLAN_DEVICE", "TFLOPS", "MAX_MEMORY")
+_OF_A_START = {"RESUME", *(f"OPTIONS.{name}" for name in _STARTS)}
 
 
-def completed(argv: Sequence[str], cfg: Any, ranks: DistributedContext) -> list[str]:
-    """Give the words of a run: `argv`, behind `--cfg` of a plan for what it does not say where it has --auto.
+def completed(argv: Sequence[str], cfg: Any, ranks: DistributedContext) -> list[str] | None:
+    """Give the words of a run: `argv`, behind `--cfg` of a plan for what it does not say where it has --auto, before
+    pairs of what fits where it has --max_memory. None where a plan alone is asked for, by --plan or --dry_run.
 
     A plan of an earlier start in the same folder is taken again. All ranks call it; the main one plans and says so.
     """
-    if not cfg.OPTIONS.AUTO:
-        return [*argv]
-    return ["--cfg", from_main(ranks, partial(_plan, [*argv], cfg, ranks)), *argv]
+    o, words = cfg.OPTIONS, [*argv]
+    if (o.PLAN or o.MAX_MEMORY) and not (o.AUTO or cfg.MODEL.ARCH):
+        raise UserError(f"{'--plan' if o.PLAN else '--max_memory'} needs a network: give --arch, or --trunk and --head")
+    if o.AUTO:
+        words = ["--cfg", from_main(ranks, partial(_plan, words, cfg, ranks)), *words]
+    if o.MAX_MEMORY and not o.DRY_RUN:
+        words += from_main(ranks, partial(_fitting, words, ranks))
+    if o.PLAN:
+        from_main(ranks, partial(_estimated, words, ranks))
+    return None if o.PLAN or o.DRY_RUN else words
+
+
+def _device(cfg: Any, ranks: DistributedContext) -> torch.device:
+    name = cfg.OPTIONS.PLAN_DEVICE
+    return ranks.device if name == "auto" else torch.device(name)
+
+
+def _world(cfg: Any, ranks: DistributedContext) -> int:
+    return max(ranks.world, len(cfg.OPTIONS.DEVICES))
+
+
+def _fitting(words: list[str], ranks: DistributedContext) -> list[str]:
+    """Choose what fits, say so, and give it as KEY VALUE pairs."""
+    cfg = config.load(words)
+    found, lines = fit.choices(
+        cfg, _device(cfg, ranks), _world(cfg, ranks), lambda choices: config.load([*words, *_pairs(choices)])
+    )
+    print("\n".join(lines), flush=True)
+    return _pairs(found)
+
+
+def _pairs(choices: Sequence[rules.Choice]) -> list[str]:
+    return [word for choice in choices for word in (choice.key, str(choice.value))]
+
+
+def _estimated(words: list[str], ranks: DistributedContext) -> None:
+    cfg = config.load(words)
+    for line in estimate.lines(cfg, _device(cfg, ranks), _world(cfg, ranks)):
+        print(line, flush=True)
 
 
 def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
@@ -41,7 +83,7 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     data, machine = facts.of_data(cfg, alone), facts.of_machine(cfg, ranks)
     print(_looked_at(data, machine), flush=True)
     start = rules.choices(data, machine, given)
-    measure = partial(_measured, argv, data.images)
+    measure = partial(_measured, argv, ranks, data.images, machine.memory)
     chosen, found = trial.fitted(start, rules.batch(machine, data.images), given, machine.memory, measure)
     values = given | {choice.key: choice.value for choice in chosen}
     seconds = found.seconds / (int(values["TRAIN.BATCH_SIZE"]) * machine.world)
@@ -62,16 +104,37 @@ def _plan(argv: list[str], cfg: Any, ranks: DistributedContext) -> str:
     return str(path)
 
 
-def _measured(argv: Sequence[str], images: int, values: Mapping[str, Any]) -> trial.Measured:
-    """Try a few steps with these values; the words of the command line win, as they do in the run."""
-    print(f"--auto: {trial.STEPS} steps of {values['TRAIN.BATCH_SIZE']} images are tried ...", flush=True)
+def _measured(
+    argv: Sequence[str], ranks: DistributedContext, images: int, memory: int, values: Mapping[str, Any]
+) -> trial.Measured:
+    """Try a few steps with these values, unless their trace needs more than the `memory` that is free; the words of
+    the command line win, as they do in the run.
+    """
     options = record.yaml_text([rules.Choice(key, value, "tried") for key, value in values.items()])
+    batch = f"{values['TRAIN.BATCH_SIZE']} images"
+    if (peak := _traced(argv, options, ranks)) > trial.SHARE * memory:
+        print(f"--auto: a step of {batch} would take {estimate.gib(peak)} by its trace: it is not tried", flush=True)
+        raise trial.TooLarge
+    print(f"--auto: {trial.STEPS} steps of {batch} are tried ...", flush=True)
     try:
         return trial.run(argv, options)
     except UserError as error:
         if images > 1:
             raise
         raise UserError(f"{error}; there is one training image, so that no batch has two: add some") from None
+
+
+def _traced(argv: Sequence[str], options: str, ranks: DistributedContext) -> int:
+    """Give the peak of a step with an options file of this text, by its trace; 0, and a line, where there is none."""
+    with TemporaryDirectory(prefix="streetscale-plan-") as folder:
+        file = Path(folder, "traced.yaml")
+        file.write_text(options, encoding="utf-8")
+        cfg = config.load(["--cfg", str(file), *argv])
+    try:
+        return trace.training(cfg, ranks.device, ranks.world).bytes
+    except UserError as error:
+        print(f"--auto: {error}", flush=True)
+        return 0
 
 
 def _looked_at(data: facts.DataFacts, machine: facts.MachineFacts) -> str:

@@ -74,8 +74,8 @@ def of_data(cfg: Any, ranks: DistributedContext) -> DataFacts:
     split, spec = splits.load(cfg, "train", ranks), datasets.spec(cfg)
     dataset = SegmentationDataset(split.items[: split.fine], spec)
     labels = audit.Labels.of(dataset)
-    rows = labels.counted(cfg.SEED, cfg.DATASET.NUM_WORKERS)  # (n, K + 1)
-    counts = rows[:, :-1].sum(0) if len(rows) else np.zeros(spec.num_classes)
+    seen = labels.counted(cfg.SEED, cfg.DATASET.NUM_WORKERS)
+    counts = seen.pixels[:-1]
     sizes = [size_of(item.image) for item in subset.share(dataset.items, MOST_SIZES)]
     return DataFacts(
         images=len(dataset),
@@ -83,7 +83,7 @@ def of_data(cfg: Any, ranks: DistributedContext) -> DataFacts:
         classes=tuple(spec.classes),
         shares=tuple(float(count) / max(1.0, float(counts.sum())) for count in counts),
         small=_small_share(dataset),
-        looked_at=len(rows),
+        looked_at=seen.labels,
     )
 
 

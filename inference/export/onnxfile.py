@@ -17,6 +17,16 @@ _SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it stands 
 
 def write(order: Order) -> list[str]:
     """Write ONNX with the facts as its metadata; int8: quantized. Gives the layers that stay in float."""
+    write_float(order)
+    if order.precision != "int8":
+        return []
+    from inference.export.onnxint8 import quantize  # its package takes a second to import
+
+    return quantize(order)
+
+
+def write_float(order: Order) -> None:
+    """Write ONNX as the module computes, in float32 or float16."""
     with torch.no_grad(), quiet():
         program = torch.onnx.export(
             order.module, (order.example,), dynamo=True, dynamic_shapes={"image": dict(order.dims)}, verbose=False,
@@ -26,11 +36,6 @@ def write(order: Order) -> list[str]:
     name_nodes(program.model)
     program.model.metadata_props.update(order.facts)
     program.save(str(order.path))
-    if order.precision != "int8":
-        return []
-    from inference.export.onnxint8 import quantize  # its package takes a second to import
-
-    return quantize(order)
 
 
 def name_nodes(model: Any) -> None:

@@ -66,7 +66,15 @@ def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
 def in_float(model: Any) -> list[str]:
     """Name the layers of a quantized model whose input is not rounded."""
     layers = [op for op in model.get_ordered_ops() if op.get_type_name() in _LAYERS]
-    return [op.get_friendly_name() for op in layers if op.input_value(0).get_node().get_type_name() != "FakeQuantize"]
+    return [_name(op) for op in layers if op.input_value(0).get_node().get_type_name() != "FakeQuantize"]
+
+
+def _name(op: Any) -> str:
+    """Call an operator by its layer; one that OpenVINO has joined of several by what it leads to."""
+    own, behind = op.get_friendly_name(), op
+    while "/" not in behind.get_friendly_name() and behind.outputs() and behind.output(0).get_target_inputs():
+        behind = next(iter(behind.output(0).get_target_inputs())).get_node()
+    return own if "/" in own else f"the input of {behind.get_friendly_name()}"
 
 
 def open_file(path: Path, precision: str) -> Runner:

@@ -22,9 +22,9 @@ class Target(NamedTuple):
 
     `suffix`: of the file. `what`: in a few words. `packages`: {module: its name for pip}, of writing and running.
     `precisions`: fp32, fp16, int8, as far as there are. `write(order)` leaves the file and gives the layers that stay
-    in float in int8. `open(path, precision)` runs it. `any_size`: pictures of any size; else of one. `any_count`: any
-    number of pictures at once; else one. `half_graph`: fp16 is a graph in float16; else weights that are kept in
-    float16. `gpu`: it is written and run on one.
+    in float in int8. `open(path, precision)` runs it. `any_size`: pictures of any size, but in `one_size_in`;
+    else of one. `any_count`: any number of pictures at once; else one. `half_graph`: fp16 is a graph in float16; else
+    weights that are kept in float16. `gpu`: it is written and run on one.
     """
 
     suffix: str
@@ -34,6 +34,7 @@ class Target(NamedTuple):
     write: Callable[[Order], list[str]]
     open: Callable[[Path, str], Runner]
     any_size: bool = False
+    one_size_in: tuple[str, ...] = ()
     any_count: bool = True
     half_graph: bool = True
     gpu: bool = False
@@ -49,6 +50,7 @@ TARGETS: dict[str, Target] = {
     "openvino": Target(
         ".xml", "OpenVINO, on a CPU", {**_ONNX, "openvino": "openvino", "nncf": "nncf"}, _ALL,
         openvinofile.write, openvinofile.open_file, any_size=True, half_graph=False,
+        one_size_in=("int8",),  # 2026.4.1 dies of a memory fault on depthwise convolutions of any size
     ),
     "tensorrt": Target(
         ".engine", "TensorRT, on the GPU that writes it", {**_ONNX, "tensorrt": "tensorrt"}, _ALL,
@@ -90,8 +92,9 @@ def check(target: Target, precision: str, fixed: bool) -> None:
     """Raise UserError for a precision or sizes that a target has not, and for packages or a GPU that are not there."""
     if precision not in target.precisions:
         raise UserError(f"{target.suffix} has no {precision}: it has {', '.join(target.precisions)}")
-    if not fixed and not target.any_size:
-        raise UserError(f"a {target.suffix} file takes images of one size: add --size height,width")
+    if not fixed and (not target.any_size or precision in target.one_size_in):
+        kind = f"{target.suffix} file in {precision}" if target.any_size else f"{target.suffix} file"
+        raise UserError(f"a {kind} takes images of one size: add --size height,width")
     needed = [module for module in target.packages if module != "nncf" or precision == "int8"]
     if lacking := next((module for module in needed if find_spec(module) is None), ""):
         asked = " ".join(target.packages[module] for module in needed)

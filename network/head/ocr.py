@@ -76,12 +76,22 @@ class Distribute(nn.Module):
 
 
 class OCRHead(nn.Module):
-    """Trunk features (N, inputs, h, w) -> OCRMaps. The auxiliary logits are the soft object regions."""
+    """Trunk features (N, inputs, h, w) -> OCRMaps. The auxiliary logits are the soft object regions.
+
+    `grad_ckpt`: recompute in the backward pass what lies between its 1x1 convolutions; the 3x3 one is done once.
+    """
 
     def __init__(
-        self, inputs: int, num_classes: int, mid_channels: int = 512, key_channels: int = 256, dropout: float = 0.05
+        self,
+        inputs: int,
+        num_classes: int,
+        mid_channels: int = 512,
+        key_channels: int = 256,
+        dropout: float = 0.05,
+        grad_ckpt: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = grad_ckpt
         self.conv3x3_ocr = Chain(conv(inputs, mid_channels, bias=True), bn_relu(mid_channels))
         self.ocr_distri_head = Distribute(mid_channels, key_channels, dropout)
         self.cls_head = conv(mid_channels, num_classes, kernel=1, bias=True)
@@ -90,7 +100,7 @@ class OCRHead(nn.Module):
         )
 
     def forward(self, x: Tensor) -> OCRMaps:
-        aux = in_rows(self.aux_head, x)
+        aux = in_rows(self.aux_head, x, grad_ckpt=self.recompute)
         pixels = self.conv3x3_ocr(x)
-        features = in_rows(self.ocr_distri_head, pixels, gather(pixels, aux), over=True)
+        features = in_rows(self.ocr_distri_head, pixels, gather(pixels, aux), over=True, grad_ckpt=self.recompute)
         return OCRMaps(self.cls_head(features), aux, features)

@@ -16,6 +16,7 @@ from shared import GOLDEN
 import config
 from benchmarks import baselines, measure, others, pairs, run
 from benchmarks.pairs import Job
+from network.fused import Chain, fusing
 from utils.errors import UserError
 
 pytestmark = pytest.mark.run
@@ -153,6 +154,9 @@ def test_command(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], 
 def test_operations_and_the_machines_best(small_machine: None) -> None:
     layer, image = torch.nn.Conv2d(3, 4, 3), torch.ones(1, 3, 10, 10)
     assert measure.operations(lambda: layer(image)) == 2 * 27 * 4 * 8 * 8
+    fused, wide = Chain(layer, torch.nn.BatchNorm2d(4)).eval(), torch.ones(1, 3, 34, 34)
+    with torch.inference_mode(), fusing():  # one kernel of another library
+        assert measure.operations(lambda: fused(wide)) == 2 * 27 * 4 * 32 * 32
     rates = measure.best_rates(torch.device("cpu"))
     assert set(rates) == {"gemm", "convolution"} and min(rates.values()) > 0
 

@@ -12,8 +12,9 @@ from pictures import write_image
 from yacs.config import CfgNode
 
 import datasets
-from datasets import audit, centroids, splits
+from datasets import audit, splits
 from datasets.audit import class_pixels
+from datasets.centroidstore import Store
 from utils import histogram
 from utils.distributed import DistributedContext
 from utils.errors import UserError
@@ -196,9 +197,9 @@ def test_cache_of_an_older_version_is_not_read(make_cfg: Make, tmp_path: Path) -
     said(make_cfg, tmp_path, ALL_THERE, ALL_THERE)
     (path,) = (tmp_path / "centroids").iterdir()
     with np.load(path) as file:
-        assert file["pixels"].tolist() == [[512, 512, 512, 0]] * 2
-        np.savez(path, key=file["key"], rows=file["rows"])
-    assert centroids.load(path, "") is None
+        assert file["pixels"].tolist() == [[0, 512], [1, 512], [2, 512]] * 2
+        np.savez(path, marks=file["marks"], rows=file["rows"])
+    assert not [*Store(path.parent, path.name.rpartition("_")[0]).parts()]
     assert said(make_cfg, tmp_path, ALL_THERE, ALL_THERE)[0].endswith("of 2 labels are ignored")
 
 

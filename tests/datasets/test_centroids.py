@@ -7,13 +7,17 @@ import cv2
 import numpy as np
 import pytest
 from golden.fill import labels as golden_labels
+from rank_threads import in_threads
 from shared import GOLDEN
 
-from datasets import centroids
+from datasets import centroids, centroidstore
 from datasets.base import Item, SegmentationDataset
+from datasets.centroidstore import Part, Store
 from datasets.cityscapes import SPEC
 from datasets.reading import label_lut, remap_labels
 from transforms import Pipeline
+from utils.distributed import DistributedContext
+from utils.errors import UserError
 
 CASES = json.loads((GOLDEN / "nvidia/centroids.json").read_text())
 RECIPES = {
@@ -71,7 +75,7 @@ def test_cache_is_read_again_and_keyed_by_content(tmp_path: Path, monkeypatch: p
     first = read()
     assert first == {0: [[0, 7, 7], [1, 7, 7]], 1: [[2, 7, 7]]}
     with monkeypatch.context() as patch:
-        patch.setattr(centroids, "build", lambda *_: pytest.fail("the cache was not used"))
+        patch.setattr(centroids, "part", lambda *_: pytest.fail("the cache was not used"))
         assert read() == first
     read(tile=8)
     assert len(list(cache.iterdir())) == 2  # another tile, another file
@@ -88,7 +92,8 @@ def test_broken_cache_is_made_anew(tmp_path: Path, damage: str) -> None:
     path.write_bytes({"truncated": data[: len(data) // 2], "other": b"no archive at all", "empty": b""}[damage])
     again = centroids.cached(dataset, range(3), 16, str(cache))
     assert {c: rows.tolist() for c, rows in again.items()} == {c: rows.tolist() for c, rows in good.items()}
-    assert centroids.load(path, centroids.content_key(dataset, range(3), 16, False))
+    (whole,) = Store(cache, path.name.rpartition("_")[0]).parts()
+    assert whole.marks.tolist() == centroids.content_marks(dataset, range(3), DistributedContext()).tolist()
 
 
 def test_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
@@ -105,3 +110,89 @@ def test_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> Non
             f"warning: class centroids cannot be kept in {folder}: {reason}; the next"
         )
     assert centroids.cached(dataset, range(3), 16, str(tmp_path / "cache")).note == ""
+
+
+def make_labels(folder: Path, count: int) -> SegmentationDataset:
+    items = []
+    for i in range(count):
+        path = folder / f"{i}.png"
+        cv2.imwrite(str(path), np.full((16, 16), 7 + i % 2, np.uint8))
+        items.append(Item(str(path), str(path), path.stem, False))
+    return SegmentationDataset(items, SPEC, Pipeline())
+
+
+def as_lists(found: centroids.CentroidTable) -> dict[int, list[list[int]]]:
+    return {c: rows.tolist() for c, rows in found.items()}
+
+
+def counted_reads(dataset: SegmentationDataset, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Labels that are read from now on."""
+    read, label = list[int](), dataset.label
+    monkeypatch.setattr(dataset, "label", lambda index: read.append(index) or label(index))
+    return read
+
+
+def test_only_what_is_new_or_has_changed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = make_labels(tmp_path, 6)
+    centroids.cached(dataset, range(4), 16, str(tmp_path / "cache"))
+    cv2.imwrite(str(tmp_path / "1.png"), np.full((16, 16), 33, np.uint8))
+    read = counted_reads(dataset, monkeypatch)
+    found = centroids.cached(dataset, range(6), 16, str(tmp_path / "cache"))
+    assert sorted(read) == [1, 4, 5] and found.note == "class centroids: 3 of 6 labels are new or have changed"
+    assert as_lists(found) == {0: [[0, 7, 7], [2, 7, 7], [4, 7, 7]], 1: [[3, 7, 7], [5, 7, 7]], 18: [[1, 7, 7]]}
+    # In another order, and some of them twice: each item has its own rows.
+    again = centroids.cached(dataset, [5, 1, 0], 16, str(tmp_path / "cache"))
+    assert len(read) == 3 and as_lists(again) == {0: [[0, 7, 7]], 1: [[5, 7, 7]], 18: [[1, 7, 7]]}
+
+
+def test_what_a_killed_process_has_made_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, whole = make_labels(tmp_path, 7), Store.save
+    monkeypatch.setattr(centroidstore, "_SHARED", 2)
+
+    def dies(store: Store, part: Part) -> str:
+        if len(list(store.folder.glob("*.npz"))) == 2:
+            raise KeyboardInterrupt
+        return whole(store, part)
+
+    monkeypatch.setattr(Store, "save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        centroids.cached(dataset, range(7), 16, str(tmp_path / "cache"))
+    monkeypatch.setattr(Store, "save", whole)
+    read = counted_reads(dataset, monkeypatch)
+    found = centroids.cached(dataset, range(7), 16, str(tmp_path / "cache"))
+    assert sorted(read) == [4, 5, 6] and sum(map(len, found.values())) == 7
+
+
+def test_ranks_share_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = make_labels(tmp_path, 7)
+    read = counted_reads(dataset, monkeypatch)
+    cache = tmp_path / "cache"
+    first, *others = in_threads(3, lambda ranks: centroids.cached(dataset, range(7), 16, str(cache), ranks=ranks))
+    assert sorted(read) == [*range(7)]
+    assert len(first) == 2 and all(as_lists(other) == as_lists(first) for other in others)
+    assert as_lists(first) == as_lists(centroids.cached(dataset, range(7), 16, str(cache))) and len(read) == 7
+    assert all(path.suffix == ".npz" for path in cache.iterdir()) and len(list(cache.iterdir())) == 3
+
+
+def test_ranks_that_do_not_see_each_other_make_all(tmp_path: Path) -> None:
+    dataset = make_labels(tmp_path, 5)
+    one, other = in_threads(
+        2, lambda ranks: centroids.cached(dataset, range(5), 16, str(tmp_path / f"disk{ranks.rank}"), ranks=ranks)
+    )
+    assert as_lists(one) == as_lists(other) and sum(map(len, one.values())) == 5
+    (tmp_path / "file").write_text("in the way")
+    locked = in_threads(2, lambda ranks: centroids.cached(dataset, range(5), 16, str(tmp_path / "file"), ranks=ranks))
+    assert all(as_lists(found) == as_lists(one) and "cannot be kept" in found.note for found in locked)
+
+
+def test_a_wrong_label_is_told_on_all_ranks(tmp_path: Path) -> None:
+    dataset, said = make_labels(tmp_path, 4), []
+    cv2.imwrite(str(tmp_path / "2.png"), np.full((16, 16), 200, np.uint8))
+
+    def work(ranks: DistributedContext) -> None:
+        with pytest.raises(UserError, match="label value 200") as caught:
+            centroids.cached(dataset, range(4), 16, str(tmp_path / "cache"), ranks=ranks)
+        said.append(str(caught.value))
+
+    in_threads(2, work)
+    assert len(said) == 2 and len({*said}) == 1

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from rank_threads import in_threads
 from yacs.config import CfgNode
 
 import datasets
@@ -71,21 +72,10 @@ def test_epochs_repeat_on_one_loader_with_workers(make_cfg: Make, cityscapes_roo
 def test_two_processes_read_the_batches_of_one(make_cfg: Make, cityscapes_root: Path) -> None:
     whole = epoch(make_cfg("--set_cityscapes_root", cityscapes_root, "--bs_trn", 4))
     halves = make_cfg("--set_cityscapes_root", cityscapes_root, "--bs_trn", 2)
-    parts = [_rank_epoch(halves, rank) for rank in range(2)]
+    parts = in_threads(2, lambda ranks: epoch(halves, ranks=ranks))
     for step, batch in enumerate(whole):
         crops = {image.numpy().tobytes() for image in batch["image"]}
         assert {image.numpy().tobytes() for part in parts for image in part[step]["image"]} == crops
-
-
-def _rank_epoch(cfg: CfgNode, rank: int) -> list[Batch]:
-    """What one of two processes reads, without a process group: the ranks' barrier is left out."""
-
-    class Silent(DistributedContext):
-        def gather(self, value: Any) -> list[Any]:
-            """Nobody else is there."""
-            return [value]
-
-    return epoch(cfg, ranks=Silent(rank, 2, rank))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -38,7 +38,7 @@ def test_a_step_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         job = pairs.Job(cfg, SIZE, CUDA, tmp_path)
         run = pairs.our_run(job)
         trainer = pairs.our_trainer(job, run, moved(net))  # type: ignore[arg-type]
-        trainer.criterion._checked = True
+        trainer.criterion.checked = True
         image = torch.empty(2, 3, *SIZE, dtype=torch.uint8)
         label = torch.zeros(2, *SIZE, dtype=torch.int64)
         gradients(trainer)

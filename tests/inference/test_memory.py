@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+import config
+import loss
+import network
 from inference import memory
 from inference.memory import PassCost, PeakTracker, available, bytes_per_pixel, is_out_of_memory
 
@@ -91,3 +95,27 @@ def test_what_is_free(tmp_path: Path) -> None:
     assert memory._control_group(tmp_path) == 600
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._control_group(tmp_path) >= 1 << 62
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("flags", "most"), [([], 10.5), (["--grad_ckpt"], 4.0)])
+def test_the_published_recipe_fits_into_half_of_its_gpu(flags: list[str], most: float) -> None:
+    """Cityscapes, 1024x2048, RMI, half precision, a crop for each GPU: published for 32 GB.
+
+    Every tensor of a step is counted, without one being allocated; weights, gradients and momentum are part of it. What
+    a GPU holds beside tensors (context, convolutions' workspaces, about 1 to 2 GiB) is not.
+    """
+    recipe = ["--arch", "ocrnet.HRNet_Mscale", "--rmi_loss", "--supervised_mscale_loss_wt", "0.05", *flags]
+    cfg = config.load(recipe)
+    with FakeTensorMode(allow_non_fake_inputs=True), PeakTracker() as tracker:
+        net = network.build(cfg).train()
+        weights = tracker.now
+        criterion = loss.build(cfg)
+        criterion._checked = True  # labels without values cannot be looked at
+        image, label = torch.zeros(1, 3, 1024, 2048), torch.zeros(1, 1024, 2048, dtype=torch.long)
+        tracker.peak = tracker.now
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = net(image, label.shape[-2:])
+        criterion(outputs, label)[0].backward()
+    assert weights > 270 << 20
+    assert (tracker.peak + weights) / 2**30 < most  # momentum is as large as the weights

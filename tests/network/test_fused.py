@@ -72,8 +72,8 @@ def test_equals_the_layers(name: str) -> None:
 
 
 def test_large_weights_go_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "_WEIGHTS", 1000)
-    monkeypatch.setattr(fused, "_CHANNELS", 8)
+    for name, value in (("_WEIGHTS", 1000), ("_LARGE", 400), ("_CHANNELS", 8)):
+        monkeypatch.setattr(fused, name, value)
     plain, one, count = both(lively(Chain(*conv_bn_relu(8, 20))), torch.randn(2, 8, 20, 20))
     torch.testing.assert_close(one, plain, rtol=1e-5, atol=1e-5)
     assert count == 3

@@ -81,3 +81,19 @@ def test_rows_are_for_evaluation_without_gradients_alone(monkeypatch) -> None:
     x = kept.requires_grad_()
     in_rows(head, x, over=True).sum().backward()
     assert x.grad is not None
+
+
+def test_ocr_recomputed_keeps_less_and_has_the_same_bits() -> None:
+    """With dropout: what is drawn is drawn the same again."""
+    found, kept = [], []
+    for grad_ckpt in (False, True):
+        torch.manual_seed(0)
+        head = OCRHead(20, 5, mid_channels=24, key_channels=8, dropout=0.5, grad_ckpt=grad_ckpt).train()
+        x = torch.randn(2, 20, 16, 12, requires_grad=True)
+        with PeakTracker() as tracker:
+            maps = head(x)
+            kept.append(tracker.now)
+        sum(part.square().mean() for part in maps).backward()
+        found.append([x.grad, *(p.grad for p in head.parameters()), *head.buffers()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert kept[1] < 0.6 * kept[0]

@@ -58,7 +58,7 @@ def test_sampling_is_foretold(share: float) -> None:
     table = centroids.build(lambda i: labels[i], range(200), classes, tile, workers=1)
     shown, total, drawn_for = np.zeros(classes), 0, draws(tally, 200, share)
     for epoch in range(60):
-        for index, center in draw_epoch(range(200), table, classes, share, random.Random(epoch)):
+        for index, center, *_ in draw_epoch(range(200), table, classes, share, random.Random(epoch)):
             x, y = center or (int(rng.integers(0, 2 * tile)), int(rng.integers(0, 2 * tile)))
             shown[labels[index][y, x]] += 1
             total += 1

@@ -15,6 +15,7 @@ from datasets import centroids, rawpixels
 from datasets.own import cut
 from datasets.own.cut import edges
 from datasets.pictures import read_image
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 TEXT = f"images: big\nlabels: {{kind: KIND, path: big_KIND}}\n{CLASSES}splits: {{percent: {{train: 100}}}}\ncut: 64\n"
@@ -68,8 +69,7 @@ def test_centroids_are_those_of_pieces(big: Path, tmp_path: Path) -> None:
         for index, x, y in rows:
             height, width = data[int(index)].image.shape[:2]
             assert 0 <= x < width and 0 <= y < height
-    keys = {centroids.content_key(data, [i], 32, False) for i in range(len(data))}
-    assert len(keys) == len(data)
+    assert len({*centroids.content_marks(data, range(len(data)), DistributedContext()).tolist()}) == len(data)
 
 
 def test_edges_leave_no_sliver() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import runs
@@ -11,7 +12,7 @@ import runs
 import config
 import train
 from engine import plan
-from engine.plan import door, trial
+from engine.plan import door, trace, trial
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -26,6 +27,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
         return trial.Measured(0.5, 100 << 20)
 
     monkeypatch.setattr(trial, "run", imitated)
+    monkeypatch.setattr(trace, "training", lambda *_: trace.Peak(100 << 20, "a step"))
     return words
 
 
@@ -54,6 +56,22 @@ def test_a_plan_is_made_said_and_taken_again(
     assert "delete it to plan anew" in capsys.readouterr().err
 
 
+def test_what_cannot_fit_by_its_trace_is_not_tried(
+    tiny_scenes: Path,
+    tmp_path: Path,
+    tried: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def traced(cfg: Any, *_: object) -> trace.Peak:
+        return trace.Peak((1 << 60) if cfg.TRAIN.BATCH_SIZE > 2 else 1, "a step")
+
+    monkeypatch.setattr(trace, "training", traced)
+    assert train.main([*words_of(tiny_scenes, tmp_path / "run"), "--dry_run"]) == 0 and len(tried) == 1
+    said = capsys.readouterr().out
+    assert said.count("it is not tried") == 2 and "--bs_trn 2: " in said and "--accum 4: " in said
+
+
 @pytest.mark.parametrize("more", [["--eval", "val", "--snapshot", "x.pth"], ["--summary"]])
 def test_a_plan_is_of_a_training(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main(["--dataset", "toy", "--auto", *more]) == 2
@@ -79,7 +97,8 @@ def test_what_fails_with_one_image_says_that_there_is_one(monkeypatch: pytest.Mo
         raise UserError("give --bs_trn 2")
 
     monkeypatch.setattr(trial, "run", failing)
+    monkeypatch.setattr(trace, "training", lambda *_: trace.Peak(1, "a step"))
     with pytest.raises(UserError, match="give --bs_trn 2; there is one training image, so that no batch has two"):
-        door._measured([], 1, {"TRAIN.BATCH_SIZE": 1})
+        door._measured([], DistributedContext(), 1, 1 << 40, {"TRAIN.BATCH_SIZE": 1})
     with pytest.raises(UserError, match="give --bs_trn 2$"):
-        door._measured([], 2, {"TRAIN.BATCH_SIZE": 1})
+        door._measured([], DistributedContext(), 2, 1 << 40, {"TRAIN.BATCH_SIZE": 1})

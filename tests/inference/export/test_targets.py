@@ -78,6 +78,7 @@ def test_the_first_of_a_suffix_is_taken() -> None:
     ("name", "precision", "fixed", "message"),
     [
         ("eager", "int8", True, r"\.pt2 has no int8: it has fp32, fp16"),
+        ("openvino", "int8", False, r"a \.xml file in int8 takes images of one size: add --size height,width"),
         ("eager", "fp32", False, r"a \.pt2 file takes images of one size: add --size height,width"),
         ("openvino", "int8", True, "needs nncf: pip install onnx onnxscript onnxruntime openvino nncf"),
         ("tensorrt", "fp16", False, "written and run on a GPU of CUDA"),

@@ -96,7 +96,8 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         group = min(cfg.TRAIN.ACCUM, total - state.iteration // cfg.TRAIN.ACCUM * cfg.TRAIN.ACCUM)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
-        value = trainer.open_step.add(run, partial(backward, run, trainer, epoch), batch, group, step_now)
+        work, asked = partial(backward, run, trainer, epoch), stop.asked(run.ranks)
+        value, stops = trainer.open_step.add(run, work, batch, group, step_now, asked)
         if step_now:
             optimizer_step(run, trainer, lr)
             state.settle()
@@ -108,7 +109,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
             text = " ".join(f"{name} {figure}" for name, figure in figures.items())
             run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
             run.log.scalars({"train/step_loss": float(value), "train/lr": lr}, before + state.iteration)
-        if step_now and stop.requested(run.ranks):
+        if step_now and stops:
             return False
     return True
 

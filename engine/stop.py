@@ -71,8 +71,12 @@ class StopRequest:
 
     def requested(self, ranks: DistributedContext) -> bool:
         """Tell whether to stop now; the ranks agree."""
+        return ranks.any(self.asked(ranks))
+
+    def asked(self, ranks: DistributedContext) -> bool:
+        """Tell whether this rank was asked to stop; the others do not know of it yet."""
         by_file = ranks.is_main and self._file is not None and self._file.exists()
-        return ranks.any(self.signal is not None or by_file)
+        return self.signal is not None or by_file
 
     def acknowledge(self) -> None:
         """The checkpoint stands: the file has done its work, and would stop the next start."""

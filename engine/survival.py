@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
@@ -25,7 +25,7 @@ from engine.state import BatchLoss, FiniteGuard, TrainState
 from inference.memory import is_out_of_memory
 from loss.criterion import Criterion
 from network.net import Net
-from utils.collectives import average_gradients, counted
+from utils.collectives import DataParallel, catching_up, counted
 from utils.contracts import Batch
 from utils.distributed import DistributedContext
 from utils.errors import UserError, in_short
@@ -45,32 +45,47 @@ class _Added(NamedTuple):
 class OpenStep:
     """The batches of a step until its gradients are complete, and what there was before the first of them."""
 
-    def __init__(self, net: Net, state: TrainState, guard: FiniteGuard, criterion: Criterion) -> None:
+    def __init__(
+        self,
+        net: Net,
+        state: TrainState,
+        guard: FiniteGuard,
+        criterion: Criterion,
+        forward: nn.Module | DataParallel,
+    ) -> None:
         self.net, self.state, self.guard, self.criterion = net, state, guard, criterion
+        self.parallel = forward if isinstance(forward, DataParallel) else None
         self._added: list[_Added] = []
-        self._found: list[BatchLoss] = []  # by the last pass
+        self._found: list[BatchLoss] = []
+        self._failure = ""  # what ran out of memory on this rank
         self._before: tuple[dict[str, Tensor], list[Tensor], list[tuple[Any, Any]]] = ({}, [], [])
 
-    def add(self, run: Run, work: Work, batch: Batch, group: int, last: bool) -> Tensor:
+    def add(
+        self, run: Run, work: Work, batch: Batch, group: int, last: bool, stop: bool = False
+    ) -> tuple[Tensor, bool]:
         """Do one of `group` batches; behind the `last` one gradients are the mean over the ranks. All ranks call it.
 
         Where memory runs out on one of them, the batches of the step are done again, in twice as many parts. Gives the
-        batch's loss over all ranks. UserError where parts cannot be smaller.
+        batch's loss over all ranks, and behind the last one whether any of them has `stop`: their hosts agree once a
+        step, on both. UserError where parts cannot be smaller.
         """
         if not self._added:
             self._remember(run.ranks)
         self._added.append(_Added(self.state.iteration, batch, group))
-        todo = self._added[-1:]
-        while failure := _agreed(run.ranks, self._do(run, work, todo)):
-            self._split(run, failure)
+        self._do(run, work, self._added[-1:], last)
+        agree, stops = last or run.ranks.world == 1, False
+        while agree:
+            failed, stops = run.ranks.any_of(bool(self._failure), stop)
+            if not failed:
+                break
+            self._split(run, _first(run.ranks, self._failure))
             self._take_back(run.ranks)
-            todo = self._added
-        unread = self.state.unread  # of batches that were done again the last one alone is new
-        self.state.unread = unread[: len(unread) - len(todo) + 1] + self._found
+            self._do(run, work, self._added, last)
+        value = self._found[-1].value
         if last:
-            average_gradients(self.net.parameters(), run.ranks)
-            self._added = []
-        return self.state.unread[-1].value
+            self.state.unread += self._found
+            self._added, self._found = [], []
+        return value, stops
 
     def _remember(self, ranks: DistributedContext) -> None:
         # A loss counts by a new tensor, so that the old one need not be copied.
@@ -78,50 +93,61 @@ class OpenStep:
             (loss, loss.skipped) for loss in self.criterion.losses if hasattr(loss, "skipped")
         ]
         self._before = checkpoint.random_state(ranks.device), self.guard.copy(), skipped
+        if self.parallel:
+            self.parallel.open_step()
 
     def _take_back(self, ranks: DistributedContext) -> None:
         """Put weights, statistics and random states back as they were: no optimizer has seen these gradients."""
         random, statistics, skipped = self._before
+        self._failure, self._found = "", []
         self.state.optimizer.zero_grad(set_to_none=True)
+        if self.parallel:
+            self.parallel.begin_anew()
         self.guard.begin_again(statistics)
         for loss, count in skipped:
             loss.skipped = count
         checkpoint.set_random_state(random, ranks.device)
         _release(ranks.device)
 
-    def _do(self, run: Run, work: Work, todo: Sequence[_Added]) -> str:
-        """Do batches and note their losses; gives what ran out of memory, or "".
+    def _do(self, run: Run, work: Work, todo: Sequence[_Added], last: bool) -> None:
+        """Do batches and note their losses, up to where memory runs out; the other ranks get all that they wait for."""
+        for added in todo:
+            sent: list[str] = []
+            closes = last and added is todo[-1]
+            if not self._failure:
+                self._failure = self._tried(run, work, added, closes, sent)
+            if self._failure:
+                _release(run.ranks.device)
+                if self.parallel:
+                    with self.parallel.stand_in(), catching_up(sent):
+                        self._in_parts(lambda part, divisor: work(_few(part), divisor), added, closes)
 
-        Of a pass that failed nothing is held any more where it returns.
-        """
-        alone = run.ranks.world == 1
-        sent, failure = [], ""
+    def _tried(self, run: Run, work: Work, added: _Added, closes: bool, sent: list[str]) -> str:
+        """Do a batch; gives what ran out of memory, or "". Nothing holds a failed pass any more behind it."""
         try:
-            with nullcontext([]) if alone else counted() as sent:
-                self._found = [BatchLoss(a.iteration, self._in_parts(work, a), a.batch["name"]) for a in todo]
+            with counted(sent) if self.parallel else nullcontext():
+                self._in_parts(work, added, closes)
         except (RuntimeError, MemoryError) as error:
             # A compiler may have put sums into its graphs, where nobody counts them.
-            if not is_out_of_memory(error) or (run.cfg.TRAIN.COMPILE and not alone):
+            if not is_out_of_memory(error) or (run.cfg.TRAIN.COMPILE and self.parallel):
                 raise
-            failure = in_short(error)
-        if failure and not alone:
-            _release(run.ranks.device)
-            with counted(skip=len(sent)):
-                for added in todo:
-                    self._in_parts(lambda part, divisor: work(_few(part), divisor), added)
-        return failure
+            return in_short(error)
+        return ""
 
-    def _in_parts(self, work: Work, added: _Added) -> Tensor:
-        """Do a batch, in as many parts as the run has come to; gives its loss."""
-        images = len(added.batch["image"])
+    def _in_parts(self, work: Work, added: _Added, closes: bool) -> None:
+        """Do a batch, in as many parts as the run has come to, and note its loss; with the last part it may close."""
+        images, batch = len(added.batch["image"]), added.batch
         parts = min(self.state.parts, images)
-        if parts == 1:
-            return work(added.batch, added.group)
         ends = [images * i // parts for i in range(parts + 1)]
-        sizes = [end - start for start, end in zip(ends, ends[1:], strict=False)]
-        cut = [_cut(added.batch, start, end) for start, end in zip(ends, ends[1:], strict=False)]
-        values = [work(part, added.group * (images / size)) for part, size in zip(cut, sizes, strict=True)]
-        return torch.stack([value * (size / images) for value, size in zip(values, sizes, strict=True)]).sum()
+        values = []
+        for start, end in zip(ends, ends[1:], strict=False):
+            if self.parallel:
+                self.parallel.closes = closes and end == images
+            part = batch if parts == 1 else _cut(batch, start, end)
+            size = end - start
+            values.append(work(part, added.group * (images / size)) * (size / images))
+        value = torch.stack(values).sum()
+        self._found.append(BatchLoss(added.iteration, value, batch["name"]))
 
     def _split(self, run: Run, failure: str) -> None:
         """Decide on smaller parts, and say so; the same on all ranks."""
@@ -145,10 +171,8 @@ class OpenStep:
         )
 
 
-def _agreed(ranks: DistributedContext, failure: str) -> str:
+def _first(ranks: DistributedContext, failure: str) -> str:
     """Tell all ranks of the first of them that ran out of memory."""
-    if not ranks.any(bool(failure)):
-        return ""
     rank, text = next((rank, text) for rank, text in enumerate(ranks.gather(failure)) if text)
     return text if ranks.world == 1 else f"rank {rank}: {text}"
 

@@ -21,16 +21,20 @@ from engine.session import Run, Start, to_device
 from engine.state import FiniteGuard, TrainState
 from engine.survival import OpenStep, survive_step
 from utils import distributed, heap
+from utils.collectives import DataParallel
 from utils.normalization import Normalization
 
 
 @dataclass
 class Trainer:
-    """The moving parts of training; `forward` is the network as it is called: beside its teacher if it has one."""
+    """The moving parts of training.
+
+    `forward` is the network as it is called: beside its teacher if it has one, averaging gradients where distributed.
+    """
 
     state: TrainState
     net: network.Net
-    forward: torch.nn.Module
+    forward: torch.nn.Module | DataParallel
     criterion: loss.Criterion
     lr: Callable[[int, int, int], float]
     loader: datasets.TrainLoader
@@ -40,7 +44,7 @@ class Trainer:
     open_step: OpenStep = field(init=False)
 
     def __post_init__(self) -> None:
-        self.open_step = OpenStep(self.net, self.state, self.guard, self.criterion)
+        self.open_step = OpenStep(self.net, self.state, self.guard, self.criterion, self.forward)
 
 
 def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
@@ -84,6 +88,8 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     ranks.broadcast_module(net, weights=True)
     survive_step(optimizer)
     forward = teacher.beside(run, net)
+    if ranks.world > 1:
+        forward = DataParallel(forward, ranks)
     return Trainer(state, net, forward, criterion, lr, loader, normalize, FiniteGuard(net), left)
 
 

@@ -24,6 +24,7 @@ from engine.training import Trainer
 from loss.criterion import Criterion, Term
 from loss.cross_entropy import CrossEntropy
 from utils import amp, distributed
+from utils.collectives import DataParallel
 from utils.normalization import Normalization
 
 PLACES = ("transfer", "forward", "statistics", "loss", "backward", "end of backward")
@@ -102,7 +103,8 @@ def trainer_of(run: Run, fault: Fault) -> Trainer:
     survive_step(optimizer)
     nothing: Any = None
     rate = loss.schedule.rate_function(run.cfg)
-    return Trainer(state, net, net, criterion, rate, nothing, normalize, FiniteGuard(net), nothing)
+    forward = DataParallel(net, run.ranks, bucket=1e-5) if run.ranks.world > 1 else net  # a bucket for each weight
+    return Trainer(state, net, forward, criterion, rate, nothing, normalize, FiniteGuard(net), nothing)
 
 
 def batch(rank: int, number: int) -> Any:

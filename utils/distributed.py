@@ -46,7 +46,15 @@ class DistributedContext:
 
     def any(self, flag: bool) -> bool:
         """True on every rank if `flag` is true on one of them; the hosts agree, without a wait for their devices."""
-        return bool(self.sum(torch.tensor(int(flag))).item()) if self.world > 1 else flag
+        return self.any_of(flag)[0]
+
+    def any_of(self, *flags: bool) -> list[bool]:
+        """Tell for each of `flags`, by one message, what `any` tells."""
+        return (
+            [count > 0 for count in self.sum(torch.tensor(flags, dtype=torch.int64)).tolist()]
+            if self.world > 1
+            else [*flags]
+        )
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""

@@ -28,7 +28,6 @@ from engine.state import FiniteGuard
 from inference.memory import PeakTracker
 from inference.rule import normalize
 from utils import amp
-from utils.collectives import BUCKET
 from utils.distributed import DistributedContext
 from utils.errors import UserError, in_short
 from utils.normalization import Normalization
@@ -124,10 +123,12 @@ def training(cfg: Any, device: torch.device, world: int = 1) -> Peak:
             weights = step.ledger.hold([*net.parameters(), *net.buffers()])
             average = step.follow() if cfg.TRAIN.EMA else 0
             gradients, slots = step.first()
+            if world > 1:
+                step.buckets()
             batches = min(2, cfg.TRAIN.ACCUM)  # the second holds the gradients of the first
             for _ in range(batches):
                 step.batch()
-            step.close(world)
+            step.close()
     ledger = step.ledger
     return Peak(ledger.peak, ledger.during, weights, gradients, slots, average, step.kept, ledger.flops // batches)
 
@@ -219,6 +220,11 @@ class _Step:
         self.optimizer.zero_grad(set_to_none=True)
         return gradients, slots
 
+    def buckets(self) -> None:
+        """Make the room that several processes have for gradients, which stays between steps."""
+        for p in self.trained():
+            p.grad = torch.zeros_like(p)
+
     def trained(self) -> list[nn.Parameter]:
         """List the parameters that have gradients."""
         return [p for p in self.net.parameters() if p.requires_grad]
@@ -241,12 +247,9 @@ class _Step:
         total.backward()
         self.guard.check(total.detach().double())
 
-    def close(self, world: int) -> None:
+    def close(self) -> None:
         """Take the step with the gradients of all batches."""
         self.ledger.phase = "the step of the optimizer"
-        if world > 1:
-            size = min(2 * BUCKET, sum(p.nbytes for p in self.trained()))
-            self.ledger.peak = max(self.ledger.peak, self.ledger.now + size)
         self._take_step()
 
     def _take_step(self) -> None:

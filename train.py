@@ -96,7 +96,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         group = min(cfg.TRAIN.ACCUM, total - state.iteration // cfg.TRAIN.ACCUM * cfg.TRAIN.ACCUM)
         state.iteration += 1
         step_now = state.iteration % cfg.TRAIN.ACCUM == 0 or state.iteration == total
-        work, asked = partial(backward, run, trainer, epoch), stop.asked(run.ranks)
+        work, asked = partial(backward, run, trainer, epoch), step_now and stop.asked(run.ranks)
         value, stops = trainer.open_step.add(run, work, batch, group, step_now, asked)
         if step_now:
             optimizer_step(run, trainer, lr)

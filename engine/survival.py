@@ -116,11 +116,10 @@ class OpenStep:
             closes = last and added is todo[-1]
             if not self._failure:
                 self._failure = self._tried(run, work, added, closes, sent)
-            if self._failure:
+            if self._failure and self.parallel:
                 _release(run.ranks.device)
-                if self.parallel:
-                    with self.parallel.stand_in(), catching_up(sent):
-                        self._in_parts(lambda part, divisor: work(_few(part), divisor), added, closes)
+                with self.parallel.stand_in(), catching_up(sent):
+                    self._in_parts(lambda part, divisor: work(_few(part), divisor), added, closes)
 
     def _tried(self, run: Run, work: Work, added: _Added, closes: bool, sent: list[str]) -> str:
         """Do a batch; gives what ran out of memory, or "". Nothing holds a failed pass any more behind it."""

@@ -84,8 +84,8 @@ class PixelLoss(nn.Module):
     - A label that is no class, or `ignore_label`, does not count, so that no kernel ever reads beyond its table. Where
       nothing counts the value is 0, with a gradient of zeros.
     - n ranks are one process: what the value is divided by is summed over all ranks (`ranks.sum`), and the local sum is
-      multiplied by their number (`ranks.world`). After `average_gradients` the gradient is that of one process on the
-      whole batch.
+      multiplied by their number (`ranks.world`). The mean of the ranks' gradients is that of one process on the whole
+      batch.
     - Half types are raised to float32 (`upcast_to_float32`); float64 stays.
     - Nothing waits for the device: no `.item()`, no `if` on a tensor, no `nonzero`, no tensor of numbers of the host
       but by `per_class`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,16 +34,18 @@ STEPS, ACCUM, IMAGES = 3, 2, 4
 
 @dataclass
 class Fault:
-    """Memory runs out at `place`, once, in the second batch of `step`, on `rank`."""
+    """Memory runs out at `place`, once, in a batch of `step`, by default the second, on `rank`, or on all (-1)."""
 
     place: str = ""
     step: int = 1
     rank: int = 0
+    batch: int = 1
     now: int = -1  # batches so far
     left: int = 1
 
     def at(self, place: str, rank: int) -> None:
-        if place == self.place and rank == self.rank and self.left and self.now == self.step * ACCUM + 1:
+        here = place == self.place and self.rank in (rank, -1)
+        if here and self.left and self.now == self.step * ACCUM + self.batch:
             self.left -= 1
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
 
@@ -150,9 +153,10 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
     return len(one) == len(other) and all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
 
 
-def run_in(folder: Path, ranks: distributed.DistributedContext) -> Run:
-    """A run that logs to `folder`."""
-    cfg = config.load(["--dataset", "toy", "--arch", "basic.HRNet", "--crop_size", "64", "--bs_trn", "4", "--syncbn"])
+def run_in(folder: Path, ranks: distributed.DistributedContext, more: Sequence[str] = ()) -> Run:
+    """A run that logs to `folder`; `more` options."""
+    words = ["--dataset", "toy", "--arch", "basic.HRNet", "--crop_size", "64", "--bs_trn", "4", "--syncbn", *more]
+    cfg = config.load(words)
     log = RunLog(folder, main=ranks.is_main)
     return Run(cfg, datasets.spec(cfg), ranks, log, amp.build(False, "O1", ranks.device), "")
 
@@ -169,6 +173,9 @@ def main(words: list[str]) -> int:
         for place in PLACES:
             _, got = trained(run, Fault(place, step, rank=1))
             found[f"{place} in step {step}"] = same(wanted, got)
+    for rank, batch, place in ((1, 0, "transfer"), (0, 0, "end of backward"), (-1, 0, "loss"), (-1, 1, "backward")):
+        _, got = trained(run, Fault(place, 1, rank, batch))
+        found[f"{place} in batch {batch} of rank {rank}"] = same(wanted, got)
     found["all"] = all(part for parts in ranks.gather(found) for part in parts.values())
     if ranks.is_main:
         (folder / "found.json").write_text(json.dumps(found))

@@ -118,7 +118,7 @@ def test_a_resume_within_an_epoch_keeps_its_batches(
     """As many images in all are not enough: two processes would queue up other ones."""
     words = [*words, "--epoch_iters", "3"]
     with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "requested", lambda self, ranks: True)
+        patch.setattr(StopRequest, "asked", lambda self, ranks: True)
         patch.setattr(StopRequest, "exit_code", 143)
         assert train.main(words) == 143
     for change in (["--epoch_iters", "2"], ["--epoch_iters", "0"]):
@@ -126,7 +126,7 @@ def test_a_resume_within_an_epoch_keeps_its_batches(
         assert "counts in iterations: go on with --epoch_iters 3" in capsys.readouterr().err
     plain = into(words, "plain")
     with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "requested", lambda self, ranks: True)
+        patch.setattr(StopRequest, "asked", lambda self, ranks: True)
         patch.setattr(StopRequest, "exit_code", 143)
         assert train.main([*plain, "--epoch_iters", "0"]) == 143
     assert train.main([*plain, "--resume", "auto"]) == 2

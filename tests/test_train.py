@@ -101,7 +101,7 @@ def stopped(words: list[str], monkeypatch: pytest.MonkeyPatch, steps: int) -> No
     """Train until a signal has been heard after so many steps."""
     calls = iter(range(100))
     with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "requested", lambda self, ranks: next(calls) + 1 == steps)
+        patch.setattr(StopRequest, "asked", lambda self, ranks: next(calls) + 1 == steps)
         patch.setattr(StopRequest, "exit_code", 143)
         assert train.main(words) == 143
 

@@ -110,7 +110,7 @@ class DataParallel:
                 self._sent.append(work)
 
 
-def _average(bucket: dist.GradBucket, world: int) -> torch.futures.Future[Tensor]:
+def _average(bucket: Any, world: int) -> torch.futures.Future[Tensor]:
     """Begin to put the mean over the ranks in place of a bucket's gradients."""
     work: Any = dist.all_reduce(bucket.buffer().mul_(1 / world), async_op=True)
     return work.get_future().then(lambda found: found.value()[0])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
+import rank_waits
 import torch
+from runs import finish
 from torch import Tensor, nn
 from waits import Waits
 
@@ -168,6 +173,29 @@ def test_an_epoch_waits_as_often_however_long_it_is(run: Run) -> None:
         assert trainer.state.loss_count == 1 + len(values) - sum(map(math.isnan, values))
         counts.append(len(waits.seen))
     assert counts[0] == counts[1] <= 4
+
+
+@pytest.fixture(scope="module")
+def two_ranks(once: Callable[..., Path]) -> dict[str, Any]:
+    """What the host of one of two ranks does in epochs of two lengths."""
+    folder = once("waits", lambda folder: finish(*forked.ranks(rank_waits.main, [str(folder)])))
+    return json.loads((folder / "waits.json").read_text())
+
+
+def test_a_rank_of_two_waits_for_the_device_as_seldom(two_ranks: dict[str, Any]) -> None:
+    """It reads nothing but where a line is logged, and meets the other host once a batch and once a step."""
+    short, long = two_ranks["short"], two_ranks["long"]
+    assert short["waits"] == long["waits"] and short["waits"].count("_local_scalar_dense") <= 4
+    assert (short["meetings"].count(1), short["meetings"].count(2)) == (3, 1), "batches and their end; steps"
+    assert (long["meetings"].count(1), long["meetings"].count(2)) == (9, 4)
+
+
+def test_gradients_travel_while_others_are_computed(two_ranks: dict[str, Any]) -> None:
+    """Those of the last layer set out before the batch norm's sum in the pass that closes a step, and in no other."""
+    first, closing = " ".join(two_ranks["long"]["sent"]).split("pass")[1:]
+    assert "bucket" not in first
+    _, backward = closing.split("two.weight")
+    assert backward.split().index("bucket") < backward.split().index("sum") < backward.split().index("one.weight")
 
 
 def test_a_scale_learns_from_gradients_not_from_a_loss_that_is_none(run: Run) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 import train
 from benchmarks import planner_error
+from engine.plan import trace
 
 NET = "--arch deepv3.DeepV3R50 --width_mult 0.125 MODEL.SEGATTN_BOT_CH 8 MODEL.ASPP_BOT_CH 8"
 SETTINGS = {
@@ -22,6 +24,12 @@ def test_a_peak_is_what_the_allocator_gives_out(name: str, tmp_path: Path, monke
     monkeypatch.setattr(planner_error, "SETTINGS", SETTINGS)
     row = planner_error.row(name, tmp_path)
     assert abs(row.error) <= 10, row
+
+
+def test_several_processes_have_room_for_gradients_all_the_time() -> None:
+    cfg = planner_error.options(SETTINGS["rmi"])
+    one, two = (trace.training(cfg, torch.device("cpu"), world) for world in (1, 2))
+    assert 0.5 * one.gradients < two.bytes - one.bytes <= one.gradients
 
 
 def test_a_gpu_is_planned_without_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,7 @@ class OpenStep:
         self._failure, self._found = "", []
         self.state.optimizer.zero_grad(set_to_none=True)
         if self.parallel:
-            self.parallel.begin_anew()
+            self.parallel.recover()
         self.guard.begin_again(statistics)
         for loss, count in skipped:
             loss.skipped = count
@@ -118,7 +118,8 @@ class OpenStep:
                 self._failure = self._tried(run, work, added, closes, sent)
             if self._failure and self.parallel:
                 _release(run.ranks.device)
-                with self.parallel.stand_in(), catching_up(sent):
+                self.parallel.recover()
+                with catching_up(sent):
                     self._in_parts(lambda part, divisor: work(_few(part), divisor), added, closes)
 
     def _tried(self, run: Run, work: Work, added: _Added, closes: bool, sent: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -24,35 +23,21 @@ _NEVER = 2**31 - 1
 class DataParallel:
     """A network as training calls it on several ranks: a pass that `closes` a step averages the gradients over them.
 
-    Torch's DistributedDataParallel does so, a bucket at a time, while the backward pass is still under way. Where a
-    pass fails, it stays in the middle of its buckets: `stand_in` sends what the other ranks wait for, and they all
-    `begin_anew`. Weights and buffers are those of each rank; nobody sends them here.
-
+    Torch's DistributedDataParallel does so, a bucket at a time, while the backward pass is still under way.
     `bucket`: MiB of gradients that travel together, by default torch's 25.
     """
 
     def __init__(self, net: nn.Module, ranks: DistributedContext, bucket: float | None = None) -> None:
-        self.net, self.ranks, self.bucket, self.closes = net, ranks, bucket, True
-        self._zeros: list[Tensor] = []
-        self._waiting: list[set[int]] = []  # for the gradients of these parameters, a set for each bucket
-        self._sent: list[Any] = []
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Make new buckets, on all ranks alike. No gradient may be left."""
-        self._ddp: Any = None
-        self._zeros, self._waiting, self._sent, self._failed = [], [], [], False
-        gc.collect()  # the old buckets would stand beside the new ones
-        self._ddp = DistributedDataParallel(
-            self.net,
-            device_ids=[self.ranks.device] if self.ranks.device.type == "cuda" else None,
+        self.net, self.closes, self._share = net, True, 1 / ranks.world
+        self._under_way: list[Any] = []
+        self._ddp: Any = DistributedDataParallel(
+            net,
+            device_ids=[ranks.device] if ranks.device.type == "cuda" else None,
             broadcast_buffers=False,
             gradient_as_bucket_view=True,
-            init_sync=False,
-            bucket_cap_mb=self.bucket,  # type: ignore[arg-type]
+            bucket_cap_mb=bucket,  # type: ignore[arg-type]
         )
-        world = self.ranks.world
-        self._ddp.register_comm_hook(None, lambda state, bucket: _average(bucket, world))  # noqa: ARG005
+        self._ddp.register_comm_hook(None, lambda state, bucket: self._average(bucket))  # noqa: ARG005
         self._ddp._set_ddp_runtime_logging_sample_rate(_NEVER)  # it would wait for the device, to take times
 
     def open_step(self) -> None:
@@ -62,58 +47,33 @@ class DataParallel:
         """
         self._ddp.reducer._rebuild_buckets()
 
+    def recover(self) -> None:
+        """Forget a pass, which may have failed in the middle; buckets stay as they are, and torch orders them anew."""
+        for work in self._under_way:  # into buckets that are filled again
+            work.wait()
+        self._under_way = []
+        self._ddp.reducer._reset_state()
+
     def train(self) -> None:
         """Set the network to training."""
         self.net.train()
 
     def __call__(self, *args: Any) -> Any:
         """Do the forward pass; arguments and outputs are the network's."""
-        if self._failed:
-            return self.net(*args)
+        self._under_way = []
         with nullcontext() if self.closes else self._ddp.no_sync():
             return self._ddp(*args)
 
-    @contextmanager
-    def stand_in(self) -> Iterator[None]:
-        """Send zeros as gradients, when and where passes of the block come to them; its own are let go of."""
-        if not self._failed:
-            self._ddp.reducer._remove_autograd_hooks()
-            buckets = self._ddp.reducer._get_zeros_like_grad_buckets()
-            self._zeros = [bucket.buffer() for bucket in buckets]
-            self._waiting = [{id(p) for p in bucket.parameters()} for bucket in buckets]
-            self._failed = True
-        trained = [p for p in self.net.parameters() if p.requires_grad]
-        handles = [p.register_post_accumulate_grad_hook(self._came) for p in trained]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-        if self.closes:
-            self._send(all_of_them=True)
-        for work in self._sent:
-            work.wait()
-
-    def _came(self, parameter: Tensor) -> None:
-        """Take a gradient for one that has its place in a bucket, as the reducer does."""
-        parameter.grad = None
-        if self.closes:
-            for waiting in self._waiting:
-                waiting.discard(id(parameter))
-            self._send()
-
-    def _send(self, all_of_them: bool = False) -> None:
-        """Send the buckets whose gradients are complete, in their order."""
-        while self._waiting and (all_of_them or not self._waiting[0]):
-            del self._waiting[0]
-            if work := dist.all_reduce(self._zeros.pop(0), async_op=True):
-                self._sent.append(work)
-
-
-def _average(bucket: Any, world: int) -> torch.futures.Future[Tensor]:
-    """Begin to put the mean over the ranks in place of a bucket's gradients."""
-    work: Any = dist.all_reduce(bucket.buffer().mul_(1 / world), async_op=True)
-    return work.get_future().then(lambda found: found.value()[0])
+    def _average(self, bucket: Any) -> torch.futures.Future[Tensor]:
+        """Begin to put the mean over the ranks in place of a bucket's gradients."""
+        gradients: Tensor = bucket.buffer().mul_(self._share)
+        work: Any = dist.all_reduce(gradients, async_op=True)
+        if work is None:  # left out
+            future: torch.futures.Future[Tensor] = torch.futures.Future()
+            future.set_result(gradients)
+            return future
+        self._under_way.append(work)
+        return work.get_future().then(lambda found: found.value()[0])
 
 
 @contextmanager

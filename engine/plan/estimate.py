@@ -66,7 +66,7 @@ def lines(cfg: Any, device: torch.device, world: int) -> Iterator[str]:
         one = Peak(0, "")
     else:
         one, tiles = trace.validation(cfg, device, data.size)
-        held = step.slots + step.average
+        held = step.stays
         yield (
             f"  validation: {gib(one.bytes + held)} at the peak, an image of {_size(data.size)} "
             f"{f'in {tiles}' if tiles else 'at once'}, with {gib(held)} of the training's that stays"

@@ -92,7 +92,7 @@ def _validation(cfg: Any, device: torch.device, step: Peak, free: float) -> tupl
     data = estimate.data_of(cfg)
     if not cfg.TRAIN.DO_EVAL or data.note:
         return [], ""
-    held = step.slots + step.average
+    held = step.stays
     one, _ = trace.validation(cfg, device, data.size)
     if one.bytes + held <= free or cfg.EVAL.MEMORY_GB:
         return [], f"; a validation {estimate.gib(one.bytes + held)}"

@@ -37,7 +37,8 @@ _HOST = torch.device("cpu")
 
 class Peak(NamedTuple):
     """Bytes that a process holds at most, of them in `weights`, `gradients`, `slots` of the optimizer, `average`, and
-    what a forward pass `kept`; `during` which part of the work it was; floating-point operations of a batch, or image.
+    what a forward pass `kept`; `during` which part of the work it was; operations of a batch, or image; what `stays`
+    of a training beside its weights while it validates.
     """
 
     bytes: int
@@ -48,6 +49,7 @@ class Peak(NamedTuple):
     average: int = 0
     kept: int = 0
     flops: int = 0
+    stays: int = 0
 
 
 class Ledger(PeakTracker):
@@ -123,14 +125,13 @@ def training(cfg: Any, device: torch.device, world: int = 1) -> Peak:
             weights = step.ledger.hold([*net.parameters(), *net.buffers()])
             average = step.follow() if cfg.TRAIN.EMA else 0
             gradients, slots = step.first()
-            if world > 1:
-                step.buckets()
+            stays = slots + average + (step.room() if world > 1 else 0)
             batches = min(2, cfg.TRAIN.ACCUM)  # the second holds the gradients of the first
             for _ in range(batches):
                 step.batch()
             step.close()
-    ledger = step.ledger
-    return Peak(ledger.peak, ledger.during, weights, gradients, slots, average, step.kept, ledger.flops // batches)
+    peak, during, flops = step.ledger.peak, step.ledger.during, step.ledger.flops // batches
+    return Peak(peak, during, weights, gradients, slots, average, step.kept, flops, stays)
 
 
 @contextmanager
@@ -210,9 +211,7 @@ class _Step:
         gradients and slots."""
         self.ledger.phase = "the first step of the optimizer"
         before = self.ledger.now
-        for p in self.trained():
-            p.grad = torch.empty_like(p)
-        gradients = self.ledger.now - before
+        gradients = self.room()
         copies = [p.detach().clone() for p in self.trained()]
         self._take_step()
         del copies
@@ -220,10 +219,12 @@ class _Step:
         self.optimizer.zero_grad(set_to_none=True)
         return gradients, slots
 
-    def buckets(self) -> None:
-        """Make the room that several processes have for gradients, which stays between steps."""
+    def room(self) -> int:
+        """Make the room for gradients, which several processes keep between steps; gives its bytes."""
+        before = self.ledger.now
         for p in self.trained():
             p.grad = torch.zeros_like(p)
+        return self.ledger.now - before
 
     def trained(self) -> list[nn.Parameter]:
         """List the parameters that have gradients."""

@@ -28,7 +28,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
         if cfg.TRAIN.BATCH_SIZE == 1 and cfg.DATASET.CROP_SIZE[0] < 64:
             raise ValueError("Expected more than 1 value per channel when training")
         size = cfg.TRAIN.BATCH_SIZE * (2 if cfg.MODEL.GRAD_CKPT else 4) * GIB
-        return Peak(size, "the backward pass", weights=GIB // 4, slots=GIB // 4)
+        return Peak(size, "the backward pass", weights=GIB // 4, stays=GIB // 4)
 
     def validation(cfg: Any, device: object, size: object, limit: int = 0) -> tuple[Peak, str]:
         return Peak(GIB if limit else 8 * GIB, "a pass", weights=GIB // 4), "tiles of 512x512" if limit else ""

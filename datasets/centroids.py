@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -188,7 +189,8 @@ def cached(
 
     def make(places: np.ndarray) -> None:
         files = chunks(places)
-        for some in shown(files, f"class centroids of {len(places)} labels, files", len(files), shown=ranks.is_main):
+        told = ranks.is_main and (len(files) > 1 or sys.stderr.isatty())  # one file takes seconds: no line in a log
+        for some in shown(files, f"class centroids of {len(places)} labels, files", len(files), shown=told):
             made = part(dataset.label, [indices[place] for place in some], marks[some], *settings)
             if note := store.save(made):
                 kept.append(made)

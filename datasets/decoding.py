@@ -23,7 +23,7 @@ from PIL import Image
 Image.MAX_IMAGE_PIXELS = None
 
 _SIDE, _PIXELS = 1 << 20, 1 << 30  # OpenCV refuses more
-_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG, _END = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\0\0\0\0IEND\xaeB`\x82"  # a file without its end is cut off
 _CHANNELS = {b"\x08\0\0\0\0": 1, b"\x08\x02\0\0\0": 3}  # gray and RGB of 8 bits, not interlaced, as the head says it
 _DENSEST = 1100  # bytes that a byte of a PNG file can become, about: a damaged head asks for more
 # What decoders may answer by a fourth channel, or by another picture.
@@ -103,7 +103,7 @@ def _fast(data: bytes) -> np.ndarray | None:
     None for other files, for damaged ones, of which OpenCV says what it does, and in threads: kornia-rs holds the
     interpreter's lock, so that they would wait for each other.
     """
-    if not data.startswith(_PNG) or threading.current_thread() is not threading.main_thread():
+    if not (data.startswith(_PNG) and data.endswith(_END)) or threading.current_thread() is not threading.main_thread():
         return None
     channels, before = _CHANNELS.get(data[24:29], 0), data[: data.find(b"IDAT") + 1]
     decoder = _png_decoder()[1]

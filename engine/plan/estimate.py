@@ -22,8 +22,8 @@ from engine.plan.trace import Peak
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
-# What a training step reaches of the rate of a convolution by itself: HRNet-W48 with RMI, 2 CPU cores
-# (docs/benchmarks.md). Not measured on a GPU.
+# What a training step reaches of the rate of a convolution by itself, as measured of HRNet-W48 with RMI on 2 CPU cores.
+# Not measured on a GPU.
 SHARE_OF_RATE = 0.58
 _SIZES = 50  # images whose heads are read
 _SECONDS = 0.3  # of measuring

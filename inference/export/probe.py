@@ -103,10 +103,17 @@ def _operator(node: Node) -> str:
 
 
 def _layer(node: Node, net: torch.nn.Module) -> Layer:
+    """Name an operator; one of a part that has many, as a ReLU in a trunk's own steps, by what it works on too."""
+    place, source = _place(node, net), next((arg for arg in node.args if isinstance(arg, Node)), None)
+    before = _place(source, net) if source else ""
+    return Layer(_operator(node), f"{place}, behind {before}" if before.startswith(f"{place}.") else place)
+
+
+def _place(node: Node, net: torch.nn.Module) -> str:
     stack = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
     inner = stack[-1].removeprefix("L['self'].") if stack else ""
     outside = {"": "around the network", "net": "the network's own steps"}
-    return Layer(_operator(node), outside.get(inner) or published(net, inner.removeprefix("net.")))
+    return outside.get(inner) or published(net, inner.removeprefix("net."))
 
 
 def in_float32(graph: GraphModule) -> GraphModule:

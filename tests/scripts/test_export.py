@@ -218,7 +218,7 @@ def test_a_file_that_differs_is_not_kept_and_its_layer_is_named(
     error = capsys.readouterr().err
     assert "the file differs from the network on picture 1, 64x96: largest error" in error
     assert re.search(
-        r"nothing was written; the first layer that differs is backbone\.\S*relu\d?\S* \(relu_\), by", error
+        r"nothing was written; the first layer that differs is backbone, behind backbone\.bn1 \(relu_\), by", error
     )
     assert not list(tmp_path.iterdir())
 

@@ -72,7 +72,7 @@ def test_an_empty_item_of_a_list(script: str, words: list[str], capsys: pytest.C
     ("script", "words"),
     [
         ("scripts.auto_label", ["--out"]),
-        ("benchmarks.benchmark", ["--out"]),
+        ("benchmarks.run", ["--out"]),
         ("scripts.compare", ["plan.yaml", "--out"]),
         ("scripts.convert_checkpoint", ["x.pth"]),
         ("scripts.export", ["--out"]),

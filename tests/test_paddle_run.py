@@ -162,5 +162,5 @@ def test_a_paddle_file_is_exported(net_words: list[str], content: dict[str, Any]
     (tmp_path / "model.pdparams").write_bytes(pickle.dumps(content, protocol=4))
     line = ["--snapshot", str(tmp_path / "model.pdparams"), "--out", str(tmp_path / "out/model.pt2"), "--fixed"]
     assert export.main([*line, "--size", "67,97", "--output", "logits", "--n_scales", "0.5,1.0", *net_words]) == 0
-    told = json.loads((tmp_path / "out/model.json").read_text())
+    told = json.loads((tmp_path / "out/model.pt2.json").read_text())
     assert told["arch"] == ARCH and told["n_scales"] == "0.5,1.0" and told["size"] == [67, 97]

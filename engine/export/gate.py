@@ -77,7 +77,9 @@ class Gate:
             far = "" if self.module.output == "argmax" else f"largest error {error:.1e} of the largest value, "
             text = f"{far}{100 * same:.3f} % of the pixels the same class"
             if not error <= self.limits.error or same < self.limits.same:  # NaN is no small error
-                raise Missed(f"the file differs from the network on {name}: {text}", image)
+                other = image.shape != next(iter(images.values())).shape  # than the one that it was made from
+                advice = "; it agrees on the first size: try --size" if other else ""
+                raise Missed(f"the file differs from the network on {name}: {text}{advice}", image)
             yield f"{name}: {text}"
 
     def labeled(self, run: Runner, name: str, pairs: Sequence[Pair], reference: float) -> str:

@@ -21,8 +21,7 @@ from datasets.centroidstore import Part, Store, chunks, joined
 from datasets.pixelcounts import PixelCounts, class_pixels
 from datasets.reading import label_lut
 from utils.digest import mark
-from utils.distributed import DistributedContext
-from utils.errors import UserError
+from utils.distributed import DistributedContext, together
 from utils.progress import progress as shown
 
 # Change when the algorithm or the file changes: files of another version are not found then.
@@ -196,22 +195,11 @@ def cached(
                 kept.append(made)
                 notes.insert(0, note)
 
-    _together(ranks, lambda: make(new[rank::count]))
+    together(ranks, lambda: make(new[rank::count]))
     del found  # before the same rows lie in memory again
     found, there = table(chain(store.parts(), kept), marks, indices)
-    _together(ranks, lambda: make(np.flatnonzero(~there)))  # where others could not keep theirs
+    together(ranks, lambda: make(np.flatnonzero(~there)))  # where others could not keep theirs
     if not there.all():
         found, _ = table(chain(store.parts(), kept), marks, indices)
     found.note = notes[0] if notes else ""
     return found
-
-
-def _together(ranks: DistributedContext, work: Callable[[], None]) -> None:
-    """Do work on each rank; a UserError of one of them is raised on all: nobody waits."""
-    failed = ""
-    try:
-        work()
-    except UserError as error:
-        failed = str(error)
-    if failed := next(filter(None, ranks.gather(failed)), ""):
-        raise UserError(failed)

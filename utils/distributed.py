@@ -94,16 +94,21 @@ def from_main(ranks: DistributedContext, work: Callable[[], T]) -> T:
     return found  # type: ignore[return-value]
 
 
-def on_each_machine(ranks: DistributedContext, work: Callable[[], None]) -> None:
-    """Do `work` once on every machine, since its disk may be its own; the others wait. A UserError is raised on all."""
+def together(ranks: DistributedContext, work: Callable[[], None], here: bool = True) -> None:
+    """Do work on the ranks that are `here`, the others wait. A UserError of one of them is raised on all."""
     failed = ""
-    if ranks.local_rank == 0:
+    if here:
         try:
             work()
         except UserError as error:
             failed = str(error)
     if failed := next(filter(None, ranks.gather(failed)), ""):
         raise UserError(failed)
+
+
+def on_each_machine(ranks: DistributedContext, work: Callable[[], None]) -> None:
+    """Do `work` once on every machine, since its disk may be its own; the others wait. A UserError is raised on all."""
+    together(ranks, work, here=ranks.local_rank == 0)
 
 
 def init(local_rank: int = 0) -> DistributedContext:

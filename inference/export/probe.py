@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
@@ -58,7 +59,9 @@ def first_difference(target: Target, order: Order, net: torch.nn.Module, folder:
         graph, layers = opened(order, net)
         path = folder / f"layers{target.suffix}"
         names = [f"value_{index}" for index in range(len(layers))]
-        calibration = order.calibration and replace(order.calibration, labeled=())  # all layers, none kept
+        calibration = order.calibration and replace(  # of the graph's one size; all layers, none kept
+            order.calibration, inputs=[_at(order.example, x) for x in order.calibration.inputs], labeled=()
+        )
         target.write(replace(order, module=graph, path=path, names=names, dims={}, calibration=calibration))
         found = target.open(path, order.precision)(order.example.numpy())
         with torch.inference_mode():
@@ -70,6 +73,12 @@ def first_difference(target: Target, order: Order, net: torch.nn.Module, folder:
     if first is None:
         return "no layer differs by itself: it is what the runtime makes of several, or of another input"
     return f"the first layer that differs is {layers[first]}, by {errors[first]:.1e} of its largest value"
+
+
+def _at(example: Tensor, given: np.ndarray) -> np.ndarray:
+    """Bring an input (N, 3, H, W) or (N, H, W, 3) to the example's size, by the nearest of its own values."""
+    sides = zip(given.shape[1:], example.shape[1:], strict=True)
+    return given[np.ix_(range(len(given)), *(np.arange(wanted) * there // wanted for there, wanted in sides))]
 
 
 def opened(order: Order, net: torch.nn.Module) -> tuple[GraphModule, list[Layer]]:

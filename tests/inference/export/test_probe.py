@@ -59,3 +59,12 @@ def test_half_precision_is_compared_with_single() -> None:
     assert torch.float16 not in {x.dtype for x in exact.parameters()}
     assert torch.equal(exact(image), deployed()(image)) is False  # weights are rounded all the same
     assert torch.allclose(exact(image), graph(image), atol=1e-2)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("example", "given"), [((1, 3, 8, 12), (2, 3, 16, 24)), ((1, 8, 12, 3), (2, 5, 7, 3))])
+def test_calibration_is_brought_to_the_graph_s_size(example: tuple[int, ...], given: tuple[int, ...]) -> None:
+    """In either order of axes, by values that are there."""
+    pictures = torch.arange(torch.tensor(given).prod().item()).reshape(given).numpy()
+    found = probe._at(torch.zeros(example), pictures)
+    assert found.shape == (2, *example[1:]) and set(found.ravel()) <= set(pictures.ravel())
+    assert (found[..., 0, 0, 0] == pictures[..., 0, 0, 0]).all()

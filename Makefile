@@ -3,6 +3,7 @@
 # make fix        format the code, mend what the linter can mend, write docs/networks.md from the table of networks
 # make test       lint, types and all tests but the slow ones
 # make test-full  the same, then the slow tests, and those of a real Slurm where it is installed
+# make faults   thousands of faults thrown at runs, files and the served page: hours; docs/reliability.md has the figures
 # make lock       write requirements.lock anew: the versions in .venv, with which the tests have passed
 # make clean      remove .venv, caches and runs of make train
 
@@ -39,7 +40,7 @@ TRAIN := .venv/.train$(if $(LOCK),-locked)
 DEV := .venv/.dev$(if $(LOCK),-locked)
 PRETRAINED := .venv/.pretrained$(if $(LOCK),-locked)
 
-.PHONY: train quick fix test fast-tests test-full test-slow test-slurm lint style types lock setup clean
+.PHONY: train quick fix test fast-tests test-full test-slow test-slurm faults lint style types lock setup clean
 
 train: $(TRAIN)
 	@$(MAKE) --no-print-directory $(PRETRAINED) || \
@@ -48,7 +49,7 @@ train: $(TRAIN)
 
 # The folders of tests/ mirror the code; whole runs, the documentation and the layers are files beside them.
 quick: $(DEV)
-	$(RUN_TESTS) -m "not slow and not slurm and not run" $(or $(PYTEST),tests/*/)
+	$(RUN_TESTS) -m "not slow and not slurm and not faults and not run" $(or $(PYTEST),tests/*/)
 
 fix: $(DEV)
 	$(BIN)/ruff check --fix .
@@ -60,16 +61,20 @@ test: style
 	@$(MAKE) --no-print-directory -j2 types fast-tests
 
 fast-tests: $(DEV)
-	$(RUN_TESTS) -m "not slow and not slurm" $(PYTEST)
+	$(RUN_TESTS) -m "not slow and not slurm and not faults" $(PYTEST)
 
 test-full: test test-slow test-slurm
 
 test-slow: $(DEV) test
-	$(RUN_TESTS) -m slow $(PYTEST)
+	$(RUN_TESTS) -m "slow and not faults" $(PYTEST)
 
 # One after another: jobs of a Slurm that these tests start (apt install slurm-wlm munge; as root).
 test-slurm: $(DEV) test-slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm $(PYTEST)
+
+# What `make test` does with a dozen of each, with all of them; figures of each file go to logs/faults.
+faults: $(DEV)
+	$(RUN_TESTS) -m faults $(PYTEST)
 
 lint: style types
 

@@ -84,11 +84,43 @@ def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[B
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
-        os.replace(part, path)
+            identity = os.fstat(stream.fileno())
+        _rename(part, path, identity)
+        if durable:
+            _sync(path.parent)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def _rename(part: Path, path: Path, identity: os.stat_result) -> None:
+    """Rename, and believe no network's disk that asks a second time and is told of its own success: nothing there."""
+    try:
+        os.replace(part, path)
+    except FileNotFoundError:
+        if not (path.exists() and os.path.samestat(path.stat(), identity)):
+            raise
+
+
+def _sync(folder: Path) -> None:
+    """Let a new name be on the disk before what comes next, which may be that the old file is removed."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # a folder that may be written and not listed, or a system without this
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.EBADF,
+            errno.ENOTSUP,
+            errno.ENOSYS,
+        ):  # folders cannot be synced there
+            raise
+    finally:
+        os.close(handle)
 
 
 @contextmanager

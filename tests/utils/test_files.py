@@ -7,6 +7,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,49 @@ def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b.png").read_bytes() == b"x"
     with pytest.raises(UserError, match="cannot write"):
         files.write_file(tmp_path / "a" / "b.png" / "c.png", b"x")
+
+
+def test_a_new_name_is_on_the_disk_before_what_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a disk that does renames and removals in another order loses both files with its power."""
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+    kind = lambda handle: "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"  # noqa: E731
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(f"sync {kind(handle)}"), sync(handle)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), replace(*names)))
+    monkeypatch.setattr(os, "unlink", lambda path: done.append(f"remove {Path(path).name}"))
+    (tmp_path / "last_checkpoint_ep0.pth").touch()
+    checkpoint.save_last({"net": {}}, tmp_path, 1)
+    assert done == ["sync file", "rename", "sync folder", "remove last_checkpoint_ep0.pth"]
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_folders_that_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
+) -> None:
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UserError, match="the disk, or the network to it, fails") if fails else nullcontext():
+        checkpoint.save({"net": {}}, tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").exists()
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_rename_that_is_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
+    """The answer of a network's disk is lost, it is asked again, and has no such file any more."""
+    replace = os.replace
+
+    def twice(old: Path, new: Path) -> None:
+        if done:
+            replace(old, new)
+        else:
+            os.unlink(old)
+        replace(old, new)
+
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", twice)
+    with nullcontext() if done else pytest.raises(UserError, match="No such file"):
+        files.write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == (b"new" if done else b"old")

@@ -52,9 +52,7 @@ class FolderLock:
         self._sign(command)
         if not away:
             return ""
-        return (
-            f"note: {before} was the last in {folder}, and did not end by itself; if it still runs, stop one of the two"
-        )
+        return f"note: {before} was the last in {folder}, and did not end by itself: if it still runs, stop one"
 
     def _sign(self, command: str) -> None:
         started = time.strftime("%Y-%m-%d %H:%M:%S")

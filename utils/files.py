@@ -33,6 +33,8 @@ ADVICE = {
     errno.ESTALE: f"the network drive was exchanged: mount it again or {ELSEWHERE}",
 }
 
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)  # of a folder, where the system has no such thing
+
 
 def reason(error: BaseException) -> str:
     """Tell what the system said, in its words; torch hides it behind an error of its container."""
@@ -112,12 +114,7 @@ def _sync(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (
-            errno.EINVAL,
-            errno.EBADF,
-            errno.ENOTSUP,
-            errno.ENOSYS,
-        ):  # folders cannot be synced there
+        if error.errno not in _NO_SYNC:
             raise
     finally:
         os.close(handle)

@@ -205,7 +205,8 @@ def test_curves_have_each_step_once(tmp_path: Path, torn: bytes) -> None:
 @pytest.mark.parametrize("torn", ["train,loss,1.5,ep", "val", "val,mean_iu,0.5,epoch,1"])
 def test_rows_that_come_again(tmp_path: Path, torn: str) -> None:
     """Of an epoch without its checkpoint: nothing is kept of them."""
-    write(tmp_path, {"metrics.csv": rows(0) + TRAIN.format(1) + torn, "last_checkpoint_ep0.pth": ""})
+    checkpoints = {"last_checkpoint_ep0.pth": "", "best_checkpoint_ep0.pth": ""}
+    write(tmp_path, {"metrics.csv": rows(0) + TRAIN.format(1) + torn, **checkpoints})
     assert go_back(tmp_path, tmp_path / "last_checkpoint_ep0.pth", 0, 4) == "" or torn.endswith("epoch,1")
     assert (tmp_path / "metrics.csv").read_text() == rows(0)
 

@@ -70,7 +70,7 @@ def test_a_machine_that_was_lost(tmp_path: Path, host: str, said: bool) -> None:
         with FolderLock() as lock:
             note = lock.take(tmp_path, "y")
         line = (
-            f"note: process 1 on far since then: x was the last in {tmp_path}, and did not end by itself; if it still"
+            f"note: process 1 on far since then: x was the last in {tmp_path}, and did not end by itself: if it still"
         )
         assert note.startswith(line) if wanted else note == ""
 

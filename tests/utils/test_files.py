@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,11 +123,18 @@ class Full(io.StringIO):
     def write(self, text: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def close(self) -> None:
+        """As a buffer that cannot be emptied does."""
+        if not self.closed:
+            super().close()
+            self.write("")
+
 
 def test_a_full_disk_does_not_stop_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """train.log and tensorboard's file: one line each."""
     log = RunLog(tmp_path)
-    log.trackers["tensorboard"].writer.file_writer.event_writer._ev_writer._py_recordio_writer._writer = Full()  # type: ignore[union-attr]
+    events: Any = log.trackers["tensorboard"].writer.file_writer.event_writer  # type: ignore[union-attr]
+    events._ev_writer._py_recordio_writer._writer = Full()
     log._file = Full()
     for step in range(30):  # more than tensorboard's queue takes
         log.scalars({"loss": 1.0}, step)
@@ -136,6 +144,7 @@ def test_a_full_disk_does_not_stop_the_log(tmp_path: Path, capsys: pytest.Captur
     assert out.count("step ") == 30 and "Traceback" not in err
     assert err.count("train.log lacks lines: No space left on device; free some space") == 1
     assert out.count("warning: nothing more for tensorboard: No space left on device") == 1
+    events.close()  # as the package does once more at the interpreter's end
 
 
 def test_a_row_that_cannot_be_written_is_an_error() -> None:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from utils.errors import UserError
 
 ELSEWHERE = "choose another folder"
+LOCK = ".lock"
 # What helps against what the system says; only a full disk is called full.
 ADVICE = {
     errno.ENOSPC: f"free some space or {ELSEWHERE}",
@@ -121,7 +122,7 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, waiting: str, name: str = ".lock") -> Iterator[None]:
+def locked(folder: Path, waiting: str, name: str = LOCK) -> Iterator[None]:
     """Hold a folder alone within the block; the lock goes with the process, however it ends.
 
     `waiting`: the line that is said where somebody else holds it. Where a system, or a network's disk, has no such

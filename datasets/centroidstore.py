@@ -19,7 +19,7 @@ import numpy as np
 from datasets.pixelcounts import PixelCounts
 from utils.digest import of_names
 from utils.distributed import DistributedContext
-from utils.files import reason, whole
+from utils.files import reason, remove_halves, whole
 
 _SHARED = 1024  # labels of a file: what a process that is killed has to make again
 
@@ -82,6 +82,7 @@ class Store(NamedTuple):
             name = f"{self.stem}_{of_names(part.marks.tolist())}.npz"
             with whole(self.folder / name, shared=True) as file:
                 np.savez_compressed(file, **part._asdict())
+            remove_halves(self.folder, self.folder / name, f"{self.stem}_*.part")
         except OSError as error:
             cure = "the next start makes them again; DATASET.CENTROID_ROOT names another folder"
             return f"warning: class centroids cannot be kept in {self.folder}: {reason(error)}; {cure}"

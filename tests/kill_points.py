@@ -6,17 +6,20 @@ write, renames, removes, makes a folder), and each write of `utils.files`, of wh
 
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing
 import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, NamedTuple
 
-from forked import ROOT, Process
+from forked import ROOT
 
 from utils import files
 
@@ -47,78 +50,68 @@ FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.tru
 
 
 class Point(NamedTuple):
-    """The `number`-th line, or the `number`-th thing done to files; `kind`: line, write or one of `FILE_EVENTS`."""
+    """The `number`-th time, from 1, that something of `kind` is done in a phase; of a run, or of the rest of one."""
 
-    number: int
     phase: str
-    kind: str
-
-    @property
-    def at(self) -> int:
-        """The point in one number, for `killable`: lines are counted below zero, since they cost more to count."""
-        return -self.number if self.kind == "line" else self.number
+    kind: str  # line, write or one of `FILE_EVENTS`
+    number: int = 1
 
 
 class Probe:
-    """Counts in this process from `install` on; at `Point.at` it sends itself `number`, or writes all points down."""
+    """Counts in this process from `install` on; at `point` it sends itself `number`; without one it records all."""
 
-    def __init__(self, at: int = 0, number: int = signal.SIGKILL, record: Path | None = None) -> None:
-        self.at, self.signal, self.record = at, number, record
-        self.lines = self.files = 0
-        self.points: list[Point] = []
+    def __init__(self, point: Point | None, number: int = signal.SIGKILL, worker: bool = False) -> None:
+        self.point, self.signal, self.worker = point, number, worker
+        self.counts: Counter[tuple[str, str]] = Counter()
         self._place = os.getcwd()
 
     def install(self) -> None:
         """Count from now on; it cannot be undone, which is for the process to end."""
         sys.addaudithook(self._audit)
         files.open = self._open  # type: ignore[attr-defined] # the name that its functions find first
-        if self.at < 0 or self.record:
+        if self._wants("line"):
             sys.settrace(self._trace)
 
-    def write(self) -> None:
-        """Write down what was counted."""
-        sys.settrace(None)
-        if self.record is not None:
-            self.record.write_text(json.dumps(self.points))
+    def _wants(self, kind: str) -> bool:
+        return self.point is None or self.point.kind == kind
 
-    def _event(self, kind: str, frame: FrameType | None) -> bool:
+    def _event(self, kind: str, phase: str) -> bool:
         """Count; gives whether this is the point, where the caller has still something to do before the signal."""
-        if kind == "line":
-            self.lines += 1
-            number, reached = self.lines, -self.lines == self.at
-        else:
-            self.files += 1
-            number, reached = self.files, self.files == self.at
-        if self.record is not None:
-            self.points.append(Point(number, phase_of(frame), kind))
-        return reached
+        self.counts[phase, kind] += 1
+        return self.point == (phase, kind, self.counts[phase, kind])
 
     def _send(self) -> None:
-        os.kill(os.getpid(), self.signal)
+        others = [child.pid for child in multiprocessing.active_children() if child.pid]
+        if not self.worker:
+            os.kill(os.getpid(), self.signal)
+        elif others:
+            os.kill(max(others), self.signal)
 
     def _trace(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
         if not _is_ours(frame.f_code.co_filename):
             return None
-        frame.f_trace_lines = True
-        return self._line
+        phase = phase_of(frame)
+        if self.point is not None and phase != self.point.phase:
+            return None
 
-    def _line(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any]:
-        if event == "line" and self._event("line", frame):
-            self._send()
-        return self._line
+        def line(frame: FrameType, event: str, arg: object) -> Callable[..., Any]:
+            if event == "line" and self._event("line", phase):
+                self._send()
+            return line
+
+        return line
 
     def _audit(self, event: str, given: tuple[Any, ...]) -> None:
-        if event not in FILE_EVENTS or (event == "open" and not _to_write(given)):
+        if event not in FILE_EVENTS or not self._wants(event) or (event == "open" and not _to_write(given)):
             return
         path = given[0]
         if isinstance(path, (str, os.PathLike)) and os.path.abspath(path).startswith(self._place):
-            if self._event(event, sys._getframe(1)):
+            if self._event(event, phase_of(sys._getframe(1))):
                 self._send()
 
     def _open(self, path: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
-        if "b" not in mode or "w" not in mode:
-            return open(path, mode, *more, **named)
-        return _Torn(open(path, mode, *more, **named), self)
+        stream = open(path, mode, *more, **named)
+        return _Torn(stream, self) if "b" in mode and "w" in mode and self._wants("write") else stream
 
 
 def _to_write(given: tuple[Any, ...]) -> bool:
@@ -135,7 +128,7 @@ class _Torn:
     def write(self, data: Any) -> int:
         """As a file does."""
         view = memoryview(data).cast("B")
-        if self._probe._event("write", sys._getframe(1)):
+        if self._probe._event("write", phase_of(sys._getframe(1))):
             self._file.write(view[: len(view) // 2])
             self._file.flush()
             self._probe._send()
@@ -168,49 +161,56 @@ def phase_of(frame: FrameType | None) -> str:
     return "start and end"
 
 
-def choose(points: Sequence[Point], count: int, seed: int) -> list[Point]:
-    """Draw `count` of the points: each phase and kind in turn, as far as it goes, and any one of it."""
+def choose(counts: Mapping[tuple[str, str], int], number: int, seed: int) -> list[Point]:
+    """Draw points of a run that has these `counts`: each phase and kind in turn, as far as it goes, at any place."""
     dice = random.Random(seed)
-    groups: dict[tuple[str, str], list[Point]] = {}
-    for point in points:
-        groups.setdefault((point.phase, point.kind), []).append(point)
-    order = sorted(groups)
+    order = sorted(counts)
     dice.shuffle(order)
-    return [dice.choice(groups[order[n % len(order)]]) for n in range(count)]
+    chosen = [order[n % len(order)] for n in range(number)]
+    return [Point(*what, dice.randint(1, counts[what])) for what in chosen]
 
 
-def read(file: Path) -> list[Point]:
-    """Give the points that a run has written down."""
-    return [Point(*point) for point in json.loads(file.read_text())]
+def read(file: Path) -> dict[tuple[str, str], int]:
+    """Give what a run has counted, {(phase, kind): how often}."""
+    return {(phase, kind): count for phase, kind, count in json.loads(file.read_text())}
 
 
-def killable(
+class Blow(NamedTuple):
+    """A signal at a point, to the process itself on one rank, or to one of its loader processes (`worker`)."""
+
+    point: Point
+    signal: int = signal.SIGKILL
+    rank: int = 0
+    worker: bool = False
+
+
+def arguments(
     command: Callable[[list[str]], int],
     place: Path,
     words: Sequence[str],
-    at: int = 0,
-    number: int = signal.SIGKILL,
+    blow: Blow | None = None,
     record: Path | None = None,
-) -> Process:
-    """Start `command` with `words` in the folder `place`, to be hit at the point `at`, or to write all of them down."""
-    spec = json.dumps([str(place), at, int(number), str(record or "")])
-    target = f"{command.__module__}:{command.__qualname__}"
-    return Process(_run, [target, spec, *words], os.environ | {"OMP_NUM_THREADS": "1"})
+) -> list[str]:
+    """Give the words for `run`: `command` with `words` in the folder `place`, hit by `blow`, or all points recorded."""
+    spec = json.dumps([str(place), blow, str(record or "")])
+    return [f"{command.__module__}:{command.__qualname__}", spec, *words]
 
 
-def _run(words: list[str]) -> int:
-    import importlib
-
+def run(words: list[str]) -> int:
+    """What such a process does."""
     module, name = words[0].split(":")
-    place, at, number, record = json.loads(words[1])
+    place, hit, record = json.loads(words[1])
     os.chdir(place)
     sys.argv = ["train.py", *words[2:]]
     command = getattr(importlib.import_module(module), name)
-    if not (at or record):
+    blow = Blow(Point(*hit[0]), *hit[1:]) if hit else None
+    if not (blow or record) or int(os.environ.get("RANK", "0")) != (blow.rank if blow else 0):
         return command(words[2:])
-    probe = Probe(at, number, Path(record) if record else None)
+    probe = Probe(blow.point if blow else None, blow.signal if blow else 0, bool(blow and blow.worker))
     probe.install()
     try:
         return command(words[2:])
     finally:
-        probe.write()
+        sys.settrace(None)
+        if record:
+            Path(record).write_text(json.dumps([[*what, count] for what, count in probe.counts.items()]))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import forked
 import pytest
 import tiny_trunk
 from equal_runs import differences
-from kill_points import killable
+from faults.figures import record
+from kill_points import Blow, Point, arguments, choose, read, run
 from runs import train_on_command
 
 import toyworld
@@ -20,11 +25,12 @@ COUNT = int(os.environ.get("FAULTS_KILLS", "100"))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1)
 WORDS = [
     *("--dataset", "toy", "--arch", "tiny+ocr", "MODEL.OCR.MID_CHANNELS", "8", "MODEL.OCR.KEY_CHANNELS", "8"),
-    *("--crop_size", "32", "--bs_trn", "2", "--num_workers", "0", "--lr", "0.01", "--optimizer", "adamw"),
-    *("--max_epoch", "2", "--val_freq", "1", "--save_every", "1", "--ema", "0.9", "MODEL.OCR.DROPOUT", "0.5"),
-    *("--class_uniform_tile", "16", "DATASET.CENTROID_ROOT", "centroids", "--cache_decoded", "cache"),
-    *("--dump_topn", "1", "TRAIN.LOG_EVERY", "1", "--result_dir", "run", "--resume", "auto"),
+    *("--crop_size", "32", "--num_workers", "0", "--lr", "0.01", "--optimizer", "adamw", "MODEL.OCR.DROPOUT", "0.5"),
+    *("--max_epoch", "2", "--val_freq", "1", "--save_every", "1", "--ema", "0.9", "--class_uniform_tile", "16"),
+    *("DATASET.CENTROID_ROOT", "centroids", "--cache_decoded", "cache", "--dump_topn", "1"),
+    *("TRAIN.LOG_EVERY", "1", "--result_dir", "run", "--resume", "auto"),
 ]
+ENDED = (0, 2, 128 + signal.SIGTERM, 128 + signal.SIGUSR1)  # whole, or with a line that says why not
 
 
 def command(words: list[str]) -> int:
@@ -33,37 +39,96 @@ def command(words: list[str]) -> int:
     return train_on_command(words)
 
 
+class Course:
+    """Scenes, a whole run in `whole` by `world` processes, and what it has done, counted in `points.json`."""
+
+    def __init__(self, folder: Path, world: int = 1) -> None:
+        self.folder, self.world = folder, world
+        self.words = [*WORDS, "--bs_trn", str(2 // world), "--data_root", str(folder / "scenes")]
+
+    def make(self) -> None:
+        """Draw the scenes and run undisturbed."""
+        toyworld.write(self.folder / "scenes", counts={"train": 4, "val": 2}, size=(32, 64), workers=1)
+        (self.folder / "whole").mkdir()
+        codes, output = self.start(self.folder / "whole", record=self.folder / "points.json")
+        assert not any(codes), output
+
+    @property
+    def counts(self) -> dict[tuple[str, str], int]:
+        """What the undisturbed run has done."""
+        return read(self.folder / "points.json")
+
+    def start(
+        self, place: Path, blow: Blow | None = None, record: Path | None = None, more: Sequence[str] = ()
+    ) -> tuple[list[int | None], str]:
+        """The command in the folder `place`; its exit codes and what it has printed."""
+        words = arguments(command, place, [*self.words, *more], blow, record)
+        if self.world > 1:
+            processes = forked.ranks(run, words, self.world)
+        else:
+            processes = [forked.Process(run, words, os.environ | {"OMP_NUM_THREADS": "1"})]
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
+        return [process.returncode for process in processes], "\n".join(outputs)
+
+    def survived(self, place: Path, blows: Sequence[Blow], more: Sequence[str] = ()) -> tuple[list[str], int]:
+        """Start, be hit, start again, until nobody hits; what is not as in the whole run, and the starts that ended."""
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        ended = 0
+        for blow in blows:
+            codes, output = self.start(place, blow, more=more)
+            ended += codes != [0] * self.world
+            for rank, code in enumerate(codes):
+                killed = code == -blow.signal and rank == blow.rank and not blow.worker
+                if not (killed or code in ENDED):
+                    return [f"{blow}: rank {rank} ended with {code}: {output[-2000:]}"], ended
+        codes, output = self.start(place, more=more)
+        if any(codes):
+            return [f"{list(blows)}: the last start ended with {codes}: {output[-2000:]}"], ended
+        return [f"{list(blows)}: {what}" for what in differences(self.folder / "whole", place)], ended
+
+
 @pytest.fixture(scope="session")
-def undisturbed(once: Callable[..., Path]) -> Path:
-    """A folder with scenes, a whole run in `whole/run`, and the points of it in `points.json`."""
-
-    def make(folder: Path) -> None:
-        toyworld.write(folder / "scenes", counts={"train": 4, "val": 2}, size=(32, 64), workers=1)
-        (folder / "whole").mkdir()
-        process = killable(command, folder / "whole", words(folder), record=folder / "points.json")
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, output
-
-    return once("undisturbed", make)
+def course(once: Callable[..., Path]) -> Course:
+    """One process."""
+    return Course(once("killed", lambda folder: Course(folder).make()))
 
 
-def words(folder: Path) -> list[str]:
-    """The command line, on the scenes of `folder`."""
-    return [*WORDS, "--data_root", str(folder / "scenes")]
+@pytest.fixture(scope="session")
+def pair(once: Callable[..., Path]) -> Course:
+    """Two processes that meet by gloo."""
+    return Course(once("killed-pair", lambda folder: Course(folder, 2).make()), 2)
 
 
-def survive(folder: Path, place: Path, ends: Sequence[tuple[int, int]]) -> list[str]:
-    """Start, kill by each (point, signal) and start again, then let it end. Gives what is not as in the whole run."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    for at, number in ends:
-        process = killable(command, place, words(folder), at, number)
-        output, _ = process.communicate(timeout=600)
-        if process.returncode not in (0, -number, 128 + number):
-            return [f"a start ended with {process.returncode}, not by the signal {number}: {output[-2000:]}"]
-    process = killable(command, place, words(folder))
-    output, _ = process.communicate(timeout=600)
-    if process.returncode:
-        return [f"the next start ended with {process.returncode}: {output[-2000:]}"]
-    found = differences(folder / "whole", place)
-    return found
+# A dozen for `make test`: several one after another in one run, in the order in which a run comes by.
+DOZEN = {
+    "building": [
+        Blow(Point("cache", "os.rename", 3)),
+        Blow(Point("centroids", "write", 5)),
+        Blow(Point("centroids", "line", 300), signal.SIGTERM),
+    ],
+    "checkpoints": [
+        Blow(Point("checkpoint", "write", 700)),
+        Blow(Point("prune", "os.remove")),
+        Blow(Point("keep", "os.rename")),
+        Blow(Point("best", "line", 3)),
+    ],
+    "steps": [
+        Blow(Point("step", "line", 20)),
+        Blow(Point("optimizer", "line", 40), signal.SIGUSR1),
+        Blow(Point("optimizer", "line", 40), signal.SIGTERM),
+    ],
+    "results": [
+        Blow(Point("validation", "os.rename", 5)),
+        Blow(Point("report", "os.rename")),
+        Blow(Point("metrics", "open", 3)),
+    ],
+}
+
+
+@pytest.mark.run
+@pytest.mark.parametrize("name", DOZEN)
+def test_a_dozen(course: Course, tmp_path: Path, name: str) -> None:
+    found, ended = course.survived(tmp_path / "run", DOZEN[name])
+    assert not found, "\n".join(found)
+    assert ended == len(DOZEN[name])  # each was hit

@@ -82,7 +82,8 @@ class Store(NamedTuple):
             name = f"{self.stem}_{of_names(part.marks.tolist())}.npz"
             with whole(self.folder / name, shared=True) as file:
                 np.savez_compressed(file, **part._asdict())
-            remove_halves(self.folder, self.folder / name, f"{self.stem}_*.part")
+            for left in (f"{self.stem}_*.part", f".{self.stem}_*"):  # halves, and marks of `place`
+                remove_halves(self.folder, self.folder / name, left)
         except OSError as error:
             cure = "the next start makes them again; DATASET.CENTROID_ROOT names another folder"
             return f"warning: class centroids cannot be kept in {self.folder}: {reason(error)}; {cure}"

@@ -14,7 +14,9 @@ from engine import curves
 from engine.checkpoint import load
 
 # What a run may leave otherwise: its lines with their times, its lock, what a start that ended early has left.
-OTHERWISE = re.compile(r"(train\.log|run\.lock|events\.out\.tfevents\..*|before-\d+-\d+.*)$")
+OTHERWISE = re.compile(
+    r"(.*/)?(train\.log|run\.lock|events\.out\.tfevents\..*|before-\d+-\d+.*|.*\.[0-9a-f]{8}\.part)$"
+)
 TIMES = re.compile(r"\d+-\d+-\d+ \d+:\d+(:\d+)?|(?<=>)[\d.,]+ (s|min|h|GB|GiB|MB)\b|\d+:\d\d:\d\d")
 # Of a checkpoint: seconds that were used.
 SECONDS = re.compile(r"/spent/(seconds|took/.*)$")
@@ -26,7 +28,7 @@ def differences(one: Path, other: Path) -> list[str]:
     found = [f"only in {one}: {name}" for name in sorted(ours.keys() - theirs.keys())]
     found += [f"only in {other}: {name}" for name in sorted(theirs.keys() - ours.keys())]
     for name in sorted(ours.keys() & theirs.keys()):
-        found += [f"{name}: {what}" for what in _differ(ours[name], theirs[name])]
+        found += [f"{name}: {what}" for what in _differ(ours[name], theirs[name], (one, other))]
     return found + [f"tensorboard: {what}" for what in _unlike(_points(one), _points(other))]
 
 
@@ -37,12 +39,12 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def _differ(one: Path, other: Path) -> list[str]:
+def _differ(one: Path, other: Path, places: tuple[Path, Path]) -> list[str]:
     if one.suffix == ".pth":
         return _unlike(dict(_leaves(load(one))), dict(_leaves(load(other))))
     if one.name == "metrics.csv":
         return _unlike(dict(enumerate(_rows(one.parent))), dict(enumerate(_rows(other.parent))))
-    texts = [path.read_bytes() for path in (one, other)]
+    texts = [path.read_bytes().replace(bytes(root), b"") for path, root in zip((one, other), places, strict=True)]
     if one.suffix == ".html":
         texts = [TIMES.sub("", text.decode()).encode() for text in texts]
     if texts[0] == texts[1]:
@@ -88,8 +90,8 @@ def _rows(folder: Path) -> list[str]:
 def _points(folder: Path) -> dict[tuple[str, int], str]:
     """What tensorboard has of each curve and picture at each step; of figures of time only that they are there."""
     found: dict[tuple[str, int], Counter[str]] = {}
-    for file in folder.glob("events.out.tfevents.*"):
-        for _, event in curves._records(file.read_bytes()):
+    for file in folder.rglob("events.out.tfevents.*"):
+        for _, event in curves._records(file.read_bytes()) if "before-" not in file.parent.name else ():
             for value in event.summary.value:
                 shown = "" if value.tag.startswith("cost/") else f"{value.simple_value} {value.image}"
                 found.setdefault((value.tag, event.step), Counter())[shown] += 1

@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ class Point(NamedTuple):
     """The `number`-th time, from 1, that something of `kind` is done in a phase; of a run, or of the rest of one."""
 
     phase: str
-    kind: str  # line, write or one of `FILE_EVENTS`
+    kind: str  # line, write or one of `FILE_EVENTS`; time: the number counts milliseconds
     number: int = 1
 
 
@@ -80,7 +81,8 @@ class Probe:
         self.counts[phase, kind] += 1
         return self.point == (phase, kind, self.counts[phase, kind])
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Give the blow."""
         others = [child.pid for child in multiprocessing.active_children() if child.pid]
         if not self.worker:
             os.kill(os.getpid(), self.signal)
@@ -96,7 +98,7 @@ class Probe:
 
         def line(frame: FrameType, event: str, arg: object) -> Callable[..., Any]:
             if event == "line" and self._event("line", phase):
-                self._send()
+                self.send()
             return line
 
         return line
@@ -107,7 +109,7 @@ class Probe:
         path = given[0]
         if isinstance(path, (str, os.PathLike)) and os.path.abspath(path).startswith(self._place):
             if self._event(event, phase_of(sys._getframe(1))):
-                self._send()
+                self.send()
 
     def _open(self, path: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
         stream = open(path, mode, *more, **named)
@@ -131,7 +133,7 @@ class _Torn:
         if self._probe._event("write", phase_of(sys._getframe(1))):
             self._file.write(view[: len(view) // 2])
             self._file.flush()
-            self._probe._send()
+            self._probe.send()
             return self._file.write(view[len(view) // 2 :]) + len(view) // 2
         return self._file.write(view)
 
@@ -207,7 +209,12 @@ def run(words: list[str]) -> int:
     if not (blow or record) or int(os.environ.get("RANK", "0")) != (blow.rank if blow else 0):
         return command(words[2:])
     probe = Probe(blow.point if blow else None, blow.signal if blow else 0, bool(blow and blow.worker))
-    probe.install()
+    if blow and blow.point.kind == "time":
+        timer = threading.Timer(blow.point.number / 1000, probe.send)
+        timer.daemon = True
+        timer.start()
+    else:
+        probe.install()
     try:
         return command(words[2:])
     finally:

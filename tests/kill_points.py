@@ -1,7 +1,7 @@
 """Kills a command at a chosen point: what it does is counted, the same each time, and a signal comes at one count.
 
-Counted are the lines of the repository's code that the main thread runs, what any thread does to files (opens one to
-write, renames, removes, makes a folder), and each write of `utils.files`, of which the point's own stops in the middle.
+Counted are the lines of the repository's code, what is done to files (one is opened to write, renamed, removed, a
+folder is made), and each write of `utils.files`, of which the point's own stops in the middle.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Probe:
         sys.addaudithook(self._audit)
         files.open = self._open  # type: ignore[attr-defined] # the name that its functions find first
         if self._wants("line"):
+            threading.settrace(self._trace)  # of threads that come: one writes checkpoints
             sys.settrace(self._trace)
 
     def _wants(self, kind: str) -> bool:

@@ -68,9 +68,7 @@ def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
 
 
 def _age(path: Path) -> tuple[bool, int, int]:
-    """Give what sorts checkpoints, the newest first: by epoch; of one, the last goes before its copies. Other names come
-    behind all.
-    """
+    """Give what sorts checkpoints, the newest first: by epoch, the last before its copies; other names come behind."""
     found = re.fullmatch(r"(last_|best_)?checkpoint_ep(\d+)\.pth", path.name)
     return (False, -int(found[2]), ("last_", None, "best_").index(found[1])) if found else (True, 0, 0)
 

@@ -67,12 +67,10 @@ def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
     return None, notes
 
 
-def _age(path: Path) -> tuple[int, int]:
-    """Give what sorts checkpoints, the newest first: by epoch; `last` may be of the middle of the one after it."""
-    found = re.search(r"_ep(\d+)\.pth$", path.name)
-    kinds = ("last", "checkpoint", "best")  # the last two are copies of an epoch's end
-    kind = next((place for place, kind in enumerate(kinds) if path.name.startswith(kind)), len(kinds))
-    return -int(found[1]) if found else 1, kind
+def _age(path: Path) -> tuple[bool, int, int]:
+    """Give what sorts checkpoints, the newest first: by epoch, the last before its copies; other names come behind."""
+    found = re.fullmatch(r"(last_|best_)?checkpoint_ep(\d+)\.pth", path.name)
+    return (False, -int(found[2]), ("last_", None, "best_").index(found[1])) if found else (True, 0, 0)
 
 
 def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int, say: Callable[[str], None] = print) -> Path:

@@ -70,7 +70,8 @@ def go_back(folder: Path, start: Path, epoch: int, step: int) -> str:
     What is made again is dropped. Scores and checkpoints of later epochs are set aside. A score whose best checkpoint
     was still being written when the run was killed goes, so that the epoch is validated again.
     """
-    later = [file for file in _found(folder, CHECKPOINTS) if _number(file) > epoch and not file.samefile(start)]
+    own = [f"{kind}checkpoint_ep*.pth" for kind in ("last_", "best_", "")]
+    later = [file for file in _found(folder, *own) if _number(file) > epoch and not file.samefile(start)]
     kept = (folder / "metrics.csv").read_bytes() if (folder / "metrics.csv").is_file() else b""
     again = start.name == f"last_checkpoint_ep{epoch}.pth" and _lacks_best(folder, epoch)
     phases = curves.cut_rows(folder, epoch, again)

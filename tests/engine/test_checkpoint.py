@@ -193,7 +193,7 @@ def test_newest_skips_the_damaged(tmp_path: Path) -> None:
 def test_names_tell_what_is_newest_not_clocks(tmp_path: Path) -> None:
     """Nodes whose clocks disagree have written in turn; of one epoch the last goes before its copies."""
     wanted = ["last_checkpoint_ep10", "last_checkpoint_ep9", "checkpoint_ep9", "best_checkpoint_ep9"]
-    wanted += ["best_checkpoint_ep7", "checkpoint_ep5"]
+    wanted += ["best_checkpoint_ep7", "checkpoint_ep5", "teacher_checkpoint_ep300"]
     for time, name in enumerate(wanted):
         checkpoint.save(make_state(), tmp_path / f"{name}.pth")
         touch(tmp_path / f"{name}.pth", time + 1)

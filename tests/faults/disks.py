@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -53,6 +53,9 @@ class Disk:
         return os.path.abspath(os.fsdecode(path)).startswith(self._folder)  # type: ignore[arg-type]
 
 
+D = TypeVar("D", bound=Disk)
+
+
 class _Raw(io.FileIO):
     disk: Disk
 
@@ -64,7 +67,7 @@ class _Raw(io.FileIO):
 
 
 @contextmanager
-def failing(disk: Disk) -> Iterator[Disk]:
+def failing(disk: D) -> Iterator[D]:
     """Let what this process does below the disk's folder go through it."""
     opened, patch = io.open, pytest.MonkeyPatch()
 

@@ -19,7 +19,7 @@ import pytest
 import torch
 from faults.disks import FAULTS, Disk, failing, mounted
 from faults.figures import record
-from runs import assert_same_end, into
+from runs import assert_same_end
 
 import train
 from engine import checkpoint
@@ -33,6 +33,7 @@ SEED = int(os.environ.get("FAULTS_SEED", "0"))
 OFFSETS = int(os.environ.get("FAULTS_OFFSETS", "200"))
 POINTS = int(os.environ.get("FAULTS_POINTS", "40"))
 KILLS = int(os.environ.get("FAULTS_KILLS", "100"))
+DONE = int(os.environ.get("FAULTS_DONE", "0"))  # points of an earlier run, which are not tried again
 
 
 def state(epoch: int, size: int = 20_000, **more: Any) -> dict[str, Any]:
@@ -150,7 +151,8 @@ def test_a_power_cut_at_any_moment(tmp_path: Path) -> None:
         place.mkdir()
         for name, content in files.items():
             (place / name).write_bytes(content)
-            os.utime(place / name, ns=(rng.randrange(1 << 60),) * 2)
+            moment = rng.randrange(1 << 60)
+            os.utime(place / name, ns=(moment, moment))
         found, _ = checkpoint.newest(place)
         assert (found is not None) == bool(names)
         assert epoch <= (-1 if found is None else checkpoint.load(found)["epoch"]), names
@@ -324,65 +326,70 @@ def test_of_many_that_start_at_once_one_gets_the_folder(tmp_path: Path) -> None:
 # --- whole runs on a disk that fails at some call ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def words(tiny_run: list[str]) -> list[str]:
-    return [*tiny_run, "--save_every", "1"]
+@pytest.fixture(scope="session")
+def words(tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path) -> Callable[[Path], list[str]]:
+    """`words(place)`: a training that writes its run and its cache below `place`."""
+    return lambda place: [*tiny_words(tiny_scenes, place), "--save_every", "1"]
 
 
 @pytest.fixture(scope="session")
-def undisturbed(
-    tiny_words: Callable[[Path, Path], list[str]], tiny_scenes: Path, once: Callable[..., Path]
-) -> list[str]:
-    """Command line of a run that has ended, and how many calls of each fault's kinds it does."""
+def undisturbed(words: Callable[[Path], list[str]], once: Callable[..., Path]) -> Path:
+    """Folder of a run that has ended, with the calls that its disk has seen."""
 
-    def line(folder: Path) -> list[str]:
-        return [*tiny_words(tiny_scenes, folder), "--save_every", "1"]
+    def make(place: Path) -> None:
+        with failing(Disk(place)) as disk:
+            assert train.main(words(place)) == 0
+        (place / "calls").write_text(" ".join(call for call, _ in disk.log))
 
-    def make(folder: Path) -> None:
-        with failing(Disk(folder / "run")) as disk:
-            assert train.main(line(folder)) == 0
-        (folder / "calls").write_text(" ".join(call for call, _ in disk.log))
-
-    return line(once("storage", make))
+    return once("storage", make)
 
 
-def disturbed(words: list[str], undisturbed: list[str], fault: str, first: int, capsys: Any) -> str:
+def calls_of(undisturbed: Path, fault: str) -> int:
+    """How many calls of a run the fault may begin with."""
+    return sum(call in FAULTS[fault][1] for call in (undisturbed / "calls").read_text().split())
+
+
+def disturbed(
+    words: Callable[[Path], list[str]], place: Path, undisturbed: Path, fault: str, first: int, capsys: Any
+) -> None:
     """A run whose disk fails from a call on is told of it in a line; the same command goes on to the same end."""
-    folder = Path(words[words.index("--result_dir") + 1])
-    with failing(Disk(folder, fault, first)):
-        code = train.main(words)
-    out, err = capsys.readouterr()
+    place.mkdir()
+    with failing(Disk(place, fault, first)):
+        code = train.main(words(place))
+    _, err = capsys.readouterr()
     said = [line for line in err.splitlines() if line.startswith("error: ")]
     assert code in (0, 2) and len(said) == (code == 2) and "Traceback" not in err, (fault, first, err)
-    assert code == 0 or (str(folder) in said[0] and os.strerror(FAULTS[fault][0]) in said[0]), said
-    assert train.main([*words, "--resume", "auto"]) == 0, (fault, first, capsys.readouterr().err)
-    assert_same_end(undisturbed, words)
-    one, other = (
-        {path.name for path in Path(run[run.index("--result_dir") + 1]).glob("*.pth*")} for run in (words, undisturbed)
-    )
+    assert code == 0 or (str(place) in said[0] and os.strerror(FAULTS[fault][0]) in said[0]), said
+    assert train.main([*words(place), "--resume", "auto"]) == 0, (fault, first, capsys.readouterr().err)
+    assert_same_end(words(undisturbed), words(place))
+    one, other = (sorted(path.name for path in (run / "run").glob("*.pth*")) for run in (place, undisturbed))
     assert one == other, (fault, first)
-    return said[0] if said else out
 
 
 @pytest.mark.usefixtures("signals_restored")
 @pytest.mark.parametrize(("fault", "share"), [("full", 0.55), ("read-only", 0.9)])
 def test_a_run_on_a_disk_that_fails(
-    words: list[str], undisturbed: list[str], fault: str, share: float, capsys: pytest.CaptureFixture[str]
+    words: Callable[[Path], list[str]],
+    undisturbed: Path,
+    tmp_path: Path,
+    fault: str,
+    share: float,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    calls = (Path(undisturbed[undisturbed.index("--result_dir") + 1]).parent / "calls").read_text().split()
-    first = int(share * sum(call in FAULTS[fault][1] for call in calls))
-    disturbed(words, undisturbed, fault, first, capsys)
+    first = int(share * calls_of(undisturbed, fault))
+    disturbed(words, tmp_path / "point", undisturbed, fault, first, capsys)
 
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("signals_restored")
 def test_runs_on_disks_that_fail_at_any_call(
-    words: list[str], undisturbed: list[str], capsys: pytest.CaptureFixture[str]
+    words: Callable[[Path], list[str]], undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = (Path(undisturbed[undisturbed.index("--result_dir") + 1]).parent / "calls").read_text().split()
-    rng = random.Random(SEED)
+    rng, calls = random.Random(SEED), len((undisturbed / "calls").read_text().split())
     for number in range(POINTS):
         fault = sorted(FAULTS)[number % len(FAULTS)]
-        first = rng.randrange(sum(call in FAULTS[fault][1] for call in calls))
-        disturbed(into(words, f"point{number}"), undisturbed, fault, first, capsys)
-        record("storage", {"runs on failing disks": number + 1, "calls of a run": len(calls), "runs lost": 0})
+        first = rng.randrange(calls_of(undisturbed, fault))
+        if number < DONE:
+            continue
+        disturbed(words, tmp_path / f"point{number}", undisturbed, fault, first, capsys)
+        record("storage", {"runs on failing disks": number + 1, "calls of a run": calls, "runs lost": 0})

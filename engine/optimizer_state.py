@@ -50,7 +50,7 @@ def take_over(optimizer: Optimizer, net: nn.Module, saved: Mapping[str, Any], na
 
 
 def take_rates(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Take the last step's rates over from the same groups: each step sets its own, a checkpoint before it has these."""
+    """Take the rates of the last step over: each step sets its own, and a checkpoint before it has these."""
     there = saved["param_groups"]
     if _sizes(there) == _sizes(optimizer.param_groups):
         for group, other in zip(optimizer.param_groups, there, strict=True):

@@ -13,18 +13,18 @@ import numpy as np
 
 import inference
 from datasets import folder
-from datasets.bit_depth import bits_of_folder
-from datasets.files import search
-from datasets.pictures import PictureError, read_turned
-from datasets.results import FilesBefore, check_apart
 from engine import tool
 from engine.session import Run, Start, load_for_evaluation, to_device
-from evaluation.legend import Legend
-from evaluation.sinks.submission import id_table
 from inference import Predictor, from_file, temperature
-from inference.video import Preview, VideoSink, VideoSource
+from media.bits import bits_of_folder
+from media.files import search
+from media.legend import Legend
+from media.reading import PictureError, read_turned
+from media.results import FilesBefore, check_apart
+from media.video import Preview, VideoSink, VideoSource
 from utils import distributed
 from utils.cli import place_to_write
+from utils.contracts import id_table
 from utils.errors import UserError
 from utils.files import write_file
 from utils.plural import counted

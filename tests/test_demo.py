@@ -29,9 +29,9 @@ import demo_folder
 import inference
 import network
 from engine import checkpoint, demonstrate
-from evaluation.legend import Legend
 from inference import Predictor, from_file, temperature
-from inference.video import VideoSink, VideoSource
+from media.legend import Legend
+from media.video import VideoSink, VideoSource
 from network import guess
 from utils.errors import UserError
 
@@ -257,7 +257,7 @@ def test_pictures_where_there_is_no_codec(
     own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = write_video(tmp_path / "drive.mp4")
-    monkeypatch.setattr("inference.video.CODECS", ())
+    monkeypatch.setattr("media.video.CODECS", ())
     out = tmp_path / "out"
     words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out), "--max_frames", "2"]
     assert demo.main(words) == 0
@@ -270,7 +270,7 @@ def test_a_video_that_was_cut_off(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What is there is painted, and a line says that there should be more."""
-    monkeypatch.setattr("inference.video.CODECS", ((".avi", "MJPG"),))
+    monkeypatch.setattr("media.video.CODECS", ((".avi", "MJPG"),))
     video = write_video(tmp_path / "drive.avi", frames=8)
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]
@@ -319,7 +319,7 @@ def test_a_camera_until_told_to_end(
             return getattr(self.file, name)
 
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
-    monkeypatch.setattr("inference.video.Preview.show", lambda self, frame: end == "q" and next(shown) == 1)
+    monkeypatch.setattr("media.video.Preview.show", lambda self, frame: end == "q" and next(shown) == 1)
     assert demo.main(["--demo-video", "3", "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]) == 0
     monkeypatch.undo()
     assert len(list((tmp_path / "out").glob("pred_mask_*.png"))) == frames

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 import inference
-from datasets.bit_depth import bits_of_folder
-from datasets.pictures import read_image
 from engine.export import data, gate
 from inference import export, from_file
 from inference.from_file import Trained
 from inference.passes import evaluating
 from inference.rule import EvalRule
+from media.bits import bits_of_folder
+from media.reading import read_image
 from utils import digest
 from utils.errors import UserError, in_short
 from utils.files import write_file

@@ -20,11 +20,11 @@ import numpy as np
 
 try:
     from PIL import Image
-
-    # A user's own pictures are as large as they are.
-    Image.MAX_IMAGE_PIXELS = None
 except ImportError:  # exported files are run without it
     Image = None
+
+if Image is not None:  # a user's own pictures are as large as they are
+    Image.MAX_IMAGE_PIXELS = None
 
 _SIDE, _PIXELS = 1 << 20, 1 << 30  # OpenCV refuses more
 _PNG, _END = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\0\0\0\0IEND\xaeB`\x82"  # a file without its end is cut off

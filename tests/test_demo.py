@@ -33,6 +33,7 @@ from inference import Predictor, from_file, temperature
 from media.legend import Legend
 from media.video import VideoSink, VideoSource
 from network import guess
+from runtime.render import RenderedMasks, Renderer
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -283,14 +284,14 @@ def test_a_video_that_was_cut_off(
 
 
 def test_ctrl_c_leaves_whole_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    video, render, calls = write_video(tmp_path / "drive.mp4"), demonstrate.Renderer.render, count()
+    video, render, calls = write_video(tmp_path / "drive.mp4"), Renderer.render, count()
 
-    def interrupted(self: demonstrate.Renderer, image: np.ndarray) -> demonstrate.RenderedMasks:
+    def interrupted(self: Renderer, image: np.ndarray) -> RenderedMasks:
         if next(calls) == 2:
             raise KeyboardInterrupt
         return render(self, image)
 
-    monkeypatch.setattr(demonstrate.Renderer, "render", interrupted)
+    monkeypatch.setattr(Renderer, "render", interrupted)
     out = tmp_path / "out"
     assert demo.main(["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out)]) == 130
     assert len(list(VideoSource(str(next(out.glob("color_mask.*")))))) == 2

@@ -63,17 +63,16 @@ class Applied:
     def _in_memory(self, image: np.ndarray) -> Found:
         """Do it in tiles that fit into the memory there is."""
         while True:
-            tile = self.facts.size or (min(self.tile or LARGEST, LARGEST),) * 2
+            side = min(self.tile or LARGEST, LARGEST)
+            tile = self.facts.size or (side, side)
             try:
                 return self._in_tiles(image, tile)
-            except (RuntimeError, MemoryError, cv2.error) as error:
+            except Exception as error:  # each runtime has errors of its own
                 if not ran_out(error):
                     raise
             side = min(max(tile), max(image.shape[:2]))
             if self.facts.size or side <= SMALLEST:
-                raise MemoryShortageError(
-                    f"out of memory with {side}x{side} pixels at once: free some, other processes?"
-                )
+                raise MemoryShortageError(f"out of memory with {side}x{side} pixels at once: end other processes?")
             self.tile = max(SMALLEST, side // 2 // 32 * 32)
             self.say(f"out of memory: tiles of {self.tile}x{self.tile} from here on")
 
@@ -97,10 +96,8 @@ class Applied:
             done.append(self._decided(band[:, :final]))
             band[:, : rows - final] = band[:, final:].copy()
             band[:, rows - final :] = 0
-        probabilities = [part.max_prob for part in done if part.max_prob is not None]
-        return Found(
-            np.concatenate([part.classes for part in done]), np.concatenate(probabilities) if probabilities else None
-        )
+        classes, sure = zip(*done, strict=True)
+        return Found(np.concatenate(classes), None if sure[0] is None else np.concatenate(sure))
 
     def _scores(self, image: np.ndarray) -> np.ndarray:
         """(h, w, 3) -> what the file gives of it: scores (K, h, w), or classes (h, w)."""
@@ -141,5 +138,5 @@ def given(image: np.ndarray, facts: Facts) -> np.ndarray:
     """
     if facts.raw:
         return np.ascontiguousarray(image)[None]
-    mean, std = (np.float32(values) * np.float32(255) for values in (facts.mean, facts.std))  # (3,)
+    mean, std = (np.array(values, np.float32) * 255 for values in (facts.mean, facts.std))  # (3,)
     return np.ascontiguousarray(((image.astype(np.float32) - mean) / std).transpose(2, 0, 1))[None]

@@ -26,8 +26,8 @@ ByCheckpoint = Callable[[str, argparse.ArgumentParser, "list[str]"], int]
 def parser(what: str) -> argparse.ArgumentParser:
     """Make the command line of a demo but for its source; what else stands on it belongs to `_further` or train.py."""
     epilog = (
-        "With --model also --tile, --tile_overlap, --image_bits, --visualize. With --snapshot further flags and KEY VALUE "
-        "pairs as train.py takes them: --arch, --dataset, --n_scales, --fp16, ..."
+        "With --model also --tile, --tile_overlap, --image_bits, --visualize. With --snapshot further flags and KEY "
+        "VALUE pairs as train.py takes them: --arch, --dataset, --n_scales, --fp16, ..."
     )
     p = argparse.ArgumentParser(description=what, epilog=epilog, allow_abbrev=False)
     network = p.add_mutually_exclusive_group()

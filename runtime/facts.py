@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.contracts import DatasetSpec
-from utils.errors import UserError
+from utils.errors import UserError, in_short
 
 SMALLEST, LARGEST = 64, 8192  # sides that a file for any size takes
 LISTS = ("mean", "std", "classes", "palette", "label_ids", "size")  # which are written as JSON
@@ -62,5 +62,5 @@ def read(path: Path, found: Mapping[str, str]) -> Facts:
         return Facts(spec, found["output"], raw, mean, std, fixed, found["precision"])
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise UserError(
-            f"{path} does not say what it takes and gives ({type(error).__name__}: {error}): write it by scripts/export.py"
+            f"{path} does not say what it takes and gives ({in_short(error)}): write it by scripts/export.py"
         ) from None

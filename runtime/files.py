@@ -40,8 +40,8 @@ def openvino(path: Path, precision: str = "") -> Opened:
     """
     core = import_module("openvino").Core()
     model = core.read_model(str(path))
-    values = model.get_rt_info() if model.has_rt_info(FACTS) else {}
-    metadata = {str(key): str(value) for key, value in values[FACTS].value.items()} if values else {}
+    found = model.get_rt_info([FACTS]).value if model.has_rt_info([FACTS]) else {}
+    metadata = {str(key): str(value) for key, value in found.items()}
     hint = "f16" if (precision or metadata.get("precision")) == "fp16" else "f32"
     return Opened(runner(core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})), metadata)
 

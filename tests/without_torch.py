@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Modules of requirements.txt and of what is beside it, but for those of requirements-runtime.txt.
 BLOCKED = (
-    "torch", "torchvision", "timm", "safetensors", "scipy", "PIL", "tensorboardX", "yacs", "yaml", "tqdm", "jinja2", "runx",
-    "onnx",
+    "torch", "torchvision", "timm", "safetensors", "scipy", "PIL", "tensorboardX", "yacs", "yaml", "tqdm", "jinja2",
+    "runx", "onnx",
 )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from demos import check, complaint, noise, save
 from onnxfiles import SPEC, OneLayer, facts, write, write_xml
-from test_demo import check, complaint, noise, save
 from without_torch import run
 
 import demo

@@ -8,16 +8,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from demos import check, complaint, noise, save
 from onnxfiles import SPEC, OneLayer, facts, write, write_xml
 from without_torch import run
 
+import config
 import demo
 import demo_folder
+import network
 from inference import Predictor
 from inference.rule import EvalRule
 from media.video import VideoSource
+from scripts import export
 
+QUICKSTART = Path(__file__).parents[2] / "scripts/cfg/quickstart.yaml"
 PACKAGES = {".onnx": ("onnx", "onnxruntime"), ".xml": ("onnx", "openvino")}
 
 
@@ -83,6 +88,27 @@ def test_by_openvino(tmp_path: Path) -> None:
     ran = run(["demo", "--demo-image", picture, "--model", model, "--save-dir", tmp_path / "out", "--tile", 64])
     assert ran.stdout.count("exit code 0") == 1 and ran.stdout.endswith("imported:\n"), ran.stderr
     check(tmp_path / "out", image, expected(image, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tile", [[], ["--tile", "96"]], ids=["whole", "tiles"])
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(x, marks=pytest.mark.skipif(bool(skipped(x)), reason=skipped(x) or "-")) for x in PACKAGES]
+)
+def test_a_checkpoint_beside_its_exported_file(suffix: str, tile: list[str], tmp_path: Path) -> None:
+    words = ["--arch", "resnet18dilated+deeplab", "--width_mult", "0.05", "--cfg", str(QUICKSTART)]
+    torch.manual_seed(0)
+    net, snapshot = network.build(config.load(words)), tmp_path / "net.pth"
+    torch.save(net.state_dict(), snapshot)
+    model, picture = tmp_path / f"net{suffix}", save(tmp_path / "a.png", noise(130, 170))
+    asked = ["--uint8", "--output", "logits", "--images", "1", "--size", "64,96", "--dynamic"]
+    assert export.main(["--snapshot", str(snapshot), "--out", str(model), *asked, *words]) == 0
+    given = ["--demo-image", str(picture), *tile]
+    assert demo.main([*given, "--snapshot", str(snapshot), "--save-dir", str(tmp_path / "torch"), *words]) == 0
+    assert run(["demo", *given, "--model", model, "--save-dir", tmp_path / "file"]).stdout.startswith("python demo.py")
+    for kind in ("pred_mask", "color_mask", "overlap"):
+        one, other = (cv2.imread(str(tmp_path / place / f"{kind}.png")) for place in ("torch", "file"))
+        assert (one == other).all(-1).mean() > 0.999
 
 
 def test_a_checkpoint_without_torch() -> None:

@@ -209,7 +209,7 @@ def test_sources_keep(rule) -> None:
         (options_known, "loss/rmi.py", "from yacs.config import CfgNode"),
         (options_known, "network/__init__.py", "import argparse"),
         (options_read, "loss/rmi.py", "def f(cfg): pass"),
-        (options_read, "datasets/decoding.py", "def f(o):\n    return o.LR"),
+        (options_read, "datasets/reading.py", "def f(o):\n    return o.LR"),
         (options_read, "inference/tiles.py", "x = lambda run: run.cfg.EVAL.TILE"),
         (options_kept, "engine/ema.py", "class A:\n    def __init__(self, cfg): pass"),
         (options_kept, "engine/ema.py", "class A(NamedTuple):\n    cfg: Any"),

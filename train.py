@@ -64,15 +64,7 @@ def fit(run: Run, trainer: Trainer) -> int:
             where = f"epoch {state.epoch + 1}, iteration {state.iteration}"
             run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
-        record_losses(run, state)
-        run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
-        run.log.metric("cost", meter.cost(), state.epoch)
-        if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
-            run.log.line(
-                f"{skipped} terms of the loss left out so far: no labeled pixel in the image, or no finite value"
-            )
-        run.ranks.broadcast_module(state.net)
-        run.ranks.broadcast_module(state.evaluated)
+        close_epoch(run, trainer, meter)
         budget.close_epoch()
         budget.time("save", lambda: save(run, state, state.epoch))
         if validation_due(cfg, state.epoch, budget.over):
@@ -113,6 +105,18 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
         if step_now and stops:
             return False
     return True
+
+
+def close_epoch(run: Run, trainer: Trainer, meter: StepMeter) -> None:
+    """Log the epoch whose batches are through, and give all ranks the running statistics of the main one."""
+    state = trainer.state
+    record_losses(run, state)
+    run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
+    run.log.metric("cost", meter.cost(), state.epoch)
+    if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
+        run.log.line(f"{skipped} terms of the loss left out so far: no labeled pixel in the image, or no finite value")
+    run.ranks.broadcast_module(state.net)
+    run.ranks.broadcast_module(state.evaluated)
 
 
 def backward(run: Run, trainer: Trainer, epoch: int, batch: Batch, divisor: float) -> Tensor:

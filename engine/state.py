@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from engine import checkpoint, optimizer_state
 from engine.ema import ModelEma
 from network.weights import finite
+from utils import machine
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -227,7 +227,7 @@ class TrainState:
             "spent": self.spent.record(),
             "world": ranks.world,
             **facts,
-            "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
+            "versions": machine.facts(ranks.device),
             "net": self.net.state_dict(),
             "ema": self.ema.net.state_dict() if self.ema else None,
             "ema_steps": int(self.ema.steps) if self.ema else 0,

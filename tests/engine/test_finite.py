@@ -282,7 +282,9 @@ def test_a_step_counts_once_whichever_of_its_batches_is_bad(run: Run) -> None:
         if last:
             train.optimizer_step(run, trainer, 0.1)
             state.settle()
-    with pytest.raises(UserError, match="3 losses in a row were not finite, the last: loss nan in epoch 0, iteration 5"):
+    with pytest.raises(
+        UserError, match="3 losses in a row were not finite, the last: loss nan in epoch 0, iteration 5"
+    ):
         train.record_losses(run, state)
     assert int(state.step) == 0 and state.loss_count == 3
 

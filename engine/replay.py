@@ -45,7 +45,7 @@ class Record(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A step to do again: the checkpoint before it (None: the run's own start), remarks on whether bits can be equal."""
+    """A step to do again: the checkpoint before it (None: the run's start), remarks on whether bits can be equal."""
 
     target: Place
     source: Record | None
@@ -109,7 +109,7 @@ def read_config(options: Mapping[str, Any], argv: Sequence[str]) -> CfgNode:
 
 
 def plan(folder: Path, step: str, argv: Sequence[str], ranks: DistributedContext) -> tuple[CfgNode, Plan]:
-    """Choose the options of a step, and what it is done again from: the last checkpoint before it, else the run's start.
+    """Choose the options of a step, and what to do it again from: the last checkpoint before it, else the run's start.
 
     `step`: the batch of the run, from 1, or EPOCH:ITERATION. UserError where it cannot be rebuilt.
     """

@@ -117,11 +117,11 @@ DOZEN = {
         Blow(Point("step", "line", 20)),
     ],
     "checkpoints": [
-        Blow(Point("prune", "os.remove")),
-        Blow(Point("best", "line", 3)),
-        Blow(Point("checkpoint", "write", 700)),
+        Blow(Point("checkpoint", "write", 2600)),  # of the second epoch
         Blow(Point("go back", "os.rename")),
+        Blow(Point("prune", "os.remove")),
         Blow(Point("keep", "os.rename")),
+        Blow(Point("best", "line", 3)),
     ],
     "results": [
         Blow(Point("optimizer", "line", 40), signal.SIGUSR1),

@@ -10,6 +10,19 @@ from typing import TypeVar
 from tqdm import tqdm
 
 T = TypeVar("T")
+_done = [0]
+
+
+def done() -> int:
+    """Count the pieces of work that this process has done under some progress: who does one is at work."""
+    return _done[0]
+
+
+def counted(items: Iterable[T]) -> Iterator[T]:
+    """Iterate over the items, and count each for `done`."""
+    for item in items:
+        yield item
+        _done[0] += 1
 
 
 def progress(items: Iterable[T], label: str, total: int, lines: int = 5, shown: bool = True) -> Iterator[T]:
@@ -18,6 +31,7 @@ def progress(items: Iterable[T], label: str, total: int, lines: int = 5, shown: 
 
     `total` 0: unknown; a line every hundred items then.
     """
+    items = counted(items)
     if not shown or sys.stderr.isatty():
         yield from tqdm(items, label, total or None, leave=False, dynamic_ncols=True, disable=not shown)
         return

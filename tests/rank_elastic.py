@@ -44,9 +44,10 @@ class Small(nn.Module):
         """It has no trunk."""
         return {}
 
-    def forward(self, image: Tensor, size: Any = None) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, size: Any = None, keep: Any = None) -> dict[str, Tensor]:  # noqa: ARG002
         """(N, 3, H, W) -> {pred: (N, K, H, W)}."""
-        return {"pred": nn.functional.interpolate(self.two(self.norm(self.one(image)).relu()), size, mode="bilinear")}
+        x, size = self.two(self.norm(self.one(image)).relu()), size or image.shape[-2:]
+        return {"pred": nn.functional.interpolate(x, size, mode="bilinear")}
 
 
 def main(words: list[str]) -> int:

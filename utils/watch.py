@@ -157,14 +157,17 @@ class Watch:
         own = "".join(traceback.format_stack(sys._current_frames().get(self._main)))
         self.store.set(f"stack {self.rank}", own)
         first = min({*range(self.world)}.difference(late), default=0)
-        asked = [self.rank] if self.rank in late else late if self.rank in (0, first) else []
+        shown = [self.rank] if self.rank in late else late if self.rank in (0, first) else []
         stacks, end = [], time.monotonic() + _TURNS * self._pause
-        for rank in asked:
+        # With process 0 the store goes: it stays until the others have read their words there.
+        for rank in range(self.world) if self.rank == 0 else shown:
             key = f"stack {rank}"
             while not (there := self.store.check([key])) and time.monotonic() < end:
                 time.sleep(min(0.1, self._pause))
-            if there:
+            if there and rank in shown:
                 stacks.append(f"process {rank} stands here:\n{self.store.get(key).decode()}")
+        if self.rank == 0:
+            time.sleep(self._pause)
         self._last_words(line, "".join(stacks))
 
     def _last_words(self, line: str, stacks: str) -> None:

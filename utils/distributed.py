@@ -184,7 +184,10 @@ def peer_died(error: RuntimeError) -> bool:
     """Tell whether an error only says that another process has ended, whose own message stands elsewhere."""
     text = str(error)
     signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited", "Socket")
-    return dist.is_initialized() and any(sign in text for sign in signs)
+    died = dist.is_initialized() and any(sign in text for sign in signs)
+    for one in _watching if died else ():
+        one.let_speak()
+    return died
 
 
 def close() -> None:

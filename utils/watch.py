@@ -62,7 +62,7 @@ class Watch:
         self.store, self.rank, self.world, self.sent, self.seconds = store, rank, world, sent, seconds
         self.say: Callable[[str], None] = lambda text: None
         self._pause = min(_LONGEST, seconds / _SHARE)
-        self._closed = threading.Event()
+        self._closed, self._ending = threading.Event(), threading.Event()
         self._looks = 0
         self._places: dict[int, Place] = {}
         self._main = threading.main_thread().ident or 0
@@ -147,28 +147,34 @@ class Watch:
             "a training goes on by --resume auto"
         )
         text = json.dumps([line, [*late]])
+        self._ending.set()
         if time.monotonic() - self._talked < self.seconds:
             threading.Thread(target=self.store.compare_set, args=(_END, "", text), daemon=True).start()
-            self._closed.wait(_TURNS * self._pause)  # within which `_talk` ends this process
+            time.sleep(2 * _TURNS * self._pause)  # within which `_talk` ends this process
         self._last_words(line, "")
 
     def _end(self, line: str, late: list[int]) -> None:
-        """Say who is waited for and where it stands, and end this process."""
+        """Say who is waited for and where it stands, and end this process, when all have read these words."""
+        self._ending.set()
         own = "".join(traceback.format_stack(sys._current_frames().get(self._main)))
         self.store.set(f"stack {self.rank}", own)
+        end, keys = time.monotonic() + _TURNS * self._pause, [f"stack {rank}" for rank in range(self.world)]
+        while not self.store.check(keys) and time.monotonic() < end:
+            time.sleep(min(0.1, self._pause))
         first = min({*range(self.world)}.difference(late), default=0)
         shown = [self.rank] if self.rank in late else late if self.rank in (0, first) else []
-        stacks, end = [], time.monotonic() + _TURNS * self._pause
-        # With process 0 the store goes: it stays until the others have read their words there.
-        for rank in range(self.world) if self.rank == 0 else shown:
-            key = f"stack {rank}"
-            while not (there := self.store.check([key])) and time.monotonic() < end:
-                time.sleep(min(0.1, self._pause))
-            if there and rank in shown:
-                stacks.append(f"process {rank} stands here:\n{self.store.get(key).decode()}")
-        if self.rank == 0:
-            time.sleep(self._pause)
+        stacks = [
+            f"process {rank} stands here:\n{self.store.get(keys[rank]).decode()}"
+            for rank in shown
+            if self.store.check([keys[rank]])
+        ]
+        time.sleep(2 * self._pause if self.rank == 0 else self._pause)  # with process 0 the store goes
         self._last_words(line, "".join(stacks))
+
+    def let_speak(self) -> None:
+        """Wait where this process is being ended with a line: what follows from the others' end says less."""
+        if self._ending.is_set():
+            time.sleep(4 * _TURNS * self._pause)
 
     def _last_words(self, line: str, stacks: str) -> None:
         """End this process by force: its main thread waits in native code."""

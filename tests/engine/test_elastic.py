@@ -18,10 +18,12 @@ from utils.errors import UserError
 WORDS = ["--arch", "basic.HRNet", "--bs_trn", "2"]
 
 
-def batch(folder: Path, world: int, words: list[str] = WORDS, resumes: bool = True, **content: Any) -> int:
+def batch(
+    folder: Path, world: int, words: list[str] = WORDS, resumes: bool = True, was: int = 2, **content: Any
+) -> int:
     """--bs_trn of a run on so many processes that goes on from one of two with two images each."""
     cfg, path = config.load(words), folder / "last_checkpoint_ep0.pth"
-    facts = {"world": 2, "config": {"TRAIN.BATCH_SIZE": 2}, "net": {"x": torch.zeros(1)}}
+    facts = {"world": was, "config": {"TRAIN.BATCH_SIZE": 2}, "net": {"x": torch.zeros(1)}}
     checkpoint.save(facts | content, path)
     found = elastic.followed(words, cfg, DistributedContext(world=world), Start(path, resumes))
     return config.load(found).TRAIN.BATCH_SIZE
@@ -34,14 +36,14 @@ def test_a_step_keeps_its_images(tmp_path: Path, world: int, expected: int) -> N
 
 def test_the_same_command_means_the_same_after_any_number_of_starts(tmp_path: Path) -> None:
     """Behind a start on one process, whose batch was 4 though the command asks for 2."""
-    once = {"world": 1, "config": {"TRAIN.BATCH_SIZE": 4}, "bs_trn": 2}
+    once = {"was": 1, "config": {"TRAIN.BATCH_SIZE": 4}, "bs_trn": 2}
     assert [batch(tmp_path, world, **once) for world in (1, 2, 4)] == [4, 2, 1]
 
 
 def test_another_batch_is_somebody_s_wish(tmp_path: Path) -> None:
     assert batch(tmp_path, 1, [*WORDS, "--bs_trn", "3"]) == 3
     assert batch(tmp_path, 1, resumes=False) == 2
-    assert batch(tmp_path, 1, [*WORDS, "--eval", "val"]) == 2
+    assert batch(tmp_path, 1, [*WORDS, "--eval", "val", "--snapshot", "x.pth"]) == 2
 
 
 def test_processes_that_cannot_share_a_step(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import rank_elastic
 import torch
 from faults.figures import record
 from forked import ranks
-from runs import assert_same_end, folder, last, rows
+from runs import assert_same_end, folder, last, python, rows, torchrun
+from slurm_cluster import processes, read, wait
 
 WORDS = (
     *("--dataset", "toy", "--arch", "basic.HRNet", "--crop_size", "64", "--class_uniform_tile", "32", "--bs_trn", "2"),
@@ -154,6 +156,25 @@ def test_elastic_with_a_real_network(
     found = difference(*runs)
     record("ranks", {"largest relative difference, 2 then 1 then 4 processes, float64": found})
     assert found < 1e-10
+
+
+@pytest.mark.faults
+def test_torchrun_starts_a_killed_one_again(tiny_run: list[str]) -> None:
+    """The real one, whose second start goes on."""
+    words = [*tiny_run, "--max_epoch", "8", "--val_freq", "8", "--bs_trn", "2", "--resume", "auto"]
+    words.remove("--syncbn")
+    run = python(words, *torchrun(2), "--max-restarts=1", session=True)
+    wait(lambda: len(rows(words, "train")) >= 2, 300, "no two epochs")
+    workers = [pid for pid in processes() if b"RANK=1" in read(pid, "environ").split(b"\0") and is_of(pid, words)]
+    os.kill(workers[0], signal.SIGKILL)
+    output, _ = run.communicate(timeout=600)
+    assert run.returncode == 0, output
+    assert output.count("resumed from") == 1 and [row["epoch"] for row in rows(words, "train")] == list(range(8))
+
+
+def is_of(pid: int, words: list[str]) -> bool:
+    """Whether a process is one of this run, and no loader of one."""
+    return str(folder(words)).encode() in read(pid, "cmdline").split(b"\0")
 
 
 def test_a_start_by_torchrun_anew(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SILENCE = "STREETSCALE_HANG_SECONDS"  # in the environment; 0: nobody watches
 DEFAULT = 1800  # seconds
 _LONGEST, _SHARE = 10.0, 8  # between two looks: seconds, and the share of the silence
+_FEW = 64  # of more processes each looks less often
 _TURNS = 4  # looks within which every process that lives answers
 _END, _CODE = "end", 2
 
@@ -61,7 +62,7 @@ class Watch:
     def __init__(self, store: Store, rank: int, world: int, sent: Callable[[], int], seconds: float) -> None:
         self.store, self.rank, self.world, self.sent, self.seconds = store, rank, world, sent, seconds
         self.say: Callable[[str], None] = lambda text: None
-        self._pause = min(_LONGEST, seconds / _SHARE)
+        self._pause = min(_LONGEST * max(1, world / _FEW), seconds / _SHARE)
         self._closed, self._ending = threading.Event(), threading.Event()
         self._looks = 0
         self._places: dict[int, Place] = {}
@@ -94,7 +95,7 @@ class Watch:
             try:
                 self.store.set(str(self.rank), Place(self.sent(), progress.done(), self._looks, host).text())
                 for other in range(self.world):
-                    if other != self.rank and self.store.check([str(other)]):
+                    if other != self.rank and (other in self._places or self.store.check([str(other)])):
                         self._hear(other, Place.of(self.store.get(str(other)).decode()))
                 self._talked = time.monotonic()
                 if self.store.check([_END]):

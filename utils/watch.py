@@ -93,7 +93,7 @@ class Watch:
         while not self._closed.wait(self._pause):
             self._looks += 1
             try:
-                self.store.set(str(self.rank), Place(self.sent(), progress.done(), self._looks, host).text())
+                self.store.set(str(self.rank), Place(self.sent(), progress.pieces_done(), self._looks, host).text())
                 for other in range(self.world):
                     if other != self.rank and (other in self._places or self.store.check([str(other)])):
                         self._hear(other, Place.of(self.store.get(str(other)).decode()))
@@ -115,7 +115,7 @@ class Watch:
         """Look whether this process stands still, and for whom it waits."""
         last = time.monotonic()
         while not self._closed.wait(self._pause):
-            now, own = time.monotonic(), (self.sent(), progress.done())
+            now, own = time.monotonic(), (self.sent(), progress.pieces_done())
             if now - last > self._pause + max(1.0, self.seconds / 2):  # it was stopped itself, perhaps all were
                 self._forget()
             last = now

@@ -99,14 +99,16 @@ class Store(NamedTuple):
         start = ranks.gather(secrets.token_hex(4))[0]
         names = [f".{self.stem}_{start}_{rank}" for rank in range(ranks.world)]
         own = self.folder / names[ranks.rank]
-        with suppress(OSError):  # where it cannot write it makes all of them by itself
-            self.folder.mkdir(parents=True, exist_ok=True)
-            own.touch()
-        ranks.barrier()
-        seen = [rank for rank, name in enumerate(names) if os.path.exists(self.folder / name)]
-        ranks.barrier()
-        with suppress(OSError):
-            own.unlink()
+        try:
+            with suppress(OSError):  # where it cannot write it makes all of them by itself
+                self.folder.mkdir(parents=True, exist_ok=True)
+                own.touch()
+            ranks.barrier()
+            seen = [rank for rank, name in enumerate(names) if os.path.exists(self.folder / name)]
+            ranks.barrier()
+        finally:  # another process may have died
+            with suppress(OSError):
+                own.unlink()
         return (seen.index(ranks.rank), len(seen)) if ranks.rank in seen else (0, 1)
 
 

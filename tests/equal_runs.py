@@ -15,7 +15,7 @@ from engine.checkpoint import load
 
 # What a run may leave otherwise: its lines with their times, its lock, what a start that ended early has left.
 OTHERWISE = re.compile(
-    r"(.*/)?(train\.log|run\.lock|events\.out\.tfevents\..*|before-\d+-\d+.*|.*\.[0-9a-f]{8}\.part)$"
+    r"(.*/)?(train\.log|run\.lock|events\.out\.tfevents\..*|before-\d+-\d+.*|.*\.[0-9a-f]{8}\.part|\..*_[0-9a-f]{8}_\d)$"
 )
 TIMES = re.compile(r"\d+-\d+-\d+ \d+:\d+(:\d+)?|(?<=>)[\d.,]+ (s|min|h|GB|GiB|MB)\b|\d+:\d\d:\d\d")
 # Of a checkpoint: seconds that were used.

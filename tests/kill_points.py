@@ -205,6 +205,7 @@ def run(words: list[str]) -> int:
     place, hit, record = json.loads(words[1])
     os.chdir(place)
     sys.argv = ["train.py", *words[2:]]
+    multiprocessing.set_start_method("fork", force=True)  # a child of a server would start one of its own
     command = getattr(importlib.import_module(module), name)
     blow = Blow(Point(*hit[0]), *hit[1:]) if hit else None
     if not (blow or record) or int(os.environ.get("RANK", "0")) != (blow.rank if blow else 0):

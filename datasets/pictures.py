@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from datasets import exif
 from datasets.decoding import decode, decode_rgb, head_of
 from datasets.reading import complete, read_complete
-from utils.errors import UserError, in_short
+from utils.errors import MachineError, UserError, in_short
 
 WHOLE = 16  # bits of a file that uses all of its range
 LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
@@ -60,7 +60,7 @@ def _picture_errors(path: str) -> Iterator[None]:
     """Make every error of reading a PictureError, which names the file."""
     try:
         yield
-    except PictureError:
+    except (PictureError, MachineError):
         raise
     except UserError as error:
         raise PictureError(str(error)) from None

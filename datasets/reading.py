@@ -19,7 +19,7 @@ from datasets.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from datasets.labelvalues import ids_in, with_pixels
 from utils.contracts import DatasetSpec
 from utils.digest import mark
-from utils.errors import UserError, in_short
+from utils.errors import MachineError, UserError, in_short
 from utils.histogram import value_counts
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -107,8 +107,10 @@ def read_complete(path: str) -> bytes:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        advice = "; raise `ulimit -n`, or lower --num_workers" if error.errno in _TOO_MANY else ""
-        raise UserError(f"cannot read {path}: {error.strerror}{advice}") from None
+        if error.errno in _TOO_MANY:
+            cure = "raise `ulimit -n`, or lower --num_workers"
+            raise MachineError(f"cannot read {path}: {error.strerror}; {cure}") from None
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
     return complete(path, data)
 
 

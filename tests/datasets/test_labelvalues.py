@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from datasets import decoding
-from datasets.base import ErrorCapturingDataset, Item, SegmentationDataset, WorkerError
+from datasets.base import Item, SegmentationDataset
+from datasets.batches import ErrorCapturingDataset, WorkerError
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
 from datasets.pictures import read_image

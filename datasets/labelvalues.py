@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from datasets import intact
 from datasets.decoding import decode, head_of
 from datasets.exif import decoded_as_stored
 from utils.errors import UserError
@@ -34,6 +35,8 @@ def ids_in(data: bytes, path: str) -> np.ndarray:
     """
     head = head_of(data)
     if head is not None:
+        if why := intact.fault_of_head(head, len(data)):
+            raise UserError(f"{path} {why}")
         _check_kind(head, path)
     if data[:2] == b"P2":
         values = _plain_gray(data)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from datasets import intact
 from datasets.decoding import decode
 from datasets.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from datasets.labelvalues import ids_in, with_pixels
@@ -22,7 +23,6 @@ from utils.digest import mark
 from utils.errors import MachineError, UserError, in_short
 from utils.histogram import value_counts
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _LISTED = ContextVar("listed", default=False)  # images without label are
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 
@@ -115,14 +115,9 @@ def read_complete(path: str) -> bytes:
 
 
 def complete(path: str, data: bytes) -> bytes:
-    """Give the bytes of a file; UserError for one that was cut off: a decoder may fill it up with gray, unsaid."""
-    if not data:
-        raise UserError(f"{path} is empty")
-    cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]
-    # Inside a JPEG's picture data no marker occurs, so an end marker after the last start of scan is the end.
-    cut_jpeg = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if cut_png or cut_jpeg:
-        raise UserError(f"{path} is truncated: it ends after {len(data)} bytes")
+    """Give the bytes of a file; UserError for one that was cut off or damaged, as far as its bytes tell."""
+    if why := intact.fault(data):
+        raise UserError(f"{path} {why}")
     return data
 
 

@@ -100,7 +100,7 @@ def bad_labels(training: Labels, validation: Labels | None, ranks: DistributedCo
     if not found:
         return []
     first = found[min(found)]
-    return [f"warning: {_count(len(found), 'label')} of those read so far cannot be and will be left out: {first}"]
+    return [f"warning: {_count(len(found), 'label')} of those looked at cannot be read and will be left out: {first}"]
 
 
 def _shared(training: Labels, validation: Labels) -> list[str]:

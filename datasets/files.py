@@ -88,11 +88,18 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
     for entry in entries:
         if is_hidden(entry.name):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             (linked if entry.is_symlink() else real).append(Path(entry.path))
         elif Path(entry.name).suffix.lower() in EXTENSIONS:
             images.append(Path(entry.path))
     return images, real, linked
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links: who reads it is told
+        return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

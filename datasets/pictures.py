@@ -15,6 +15,7 @@ from datasets import exif
 from datasets.decoding import decode, decode_rgb, head_of
 from datasets.reading import complete, read_complete
 from utils.errors import MachineError, UserError, in_short
+from utils.files import opened
 
 WHOLE = 16  # bits of a file that uses all of its range
 LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
@@ -226,7 +227,7 @@ def orientation_of(path: str) -> int:
 
 def _head(path: str, length: int = 32) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             return file.read(length)
     except OSError:
         return b""

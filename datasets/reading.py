@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from datasets import intact
-from datasets.decoding import decode
+from datasets.decoding import decode, head_of
 from datasets.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
-from datasets.labelvalues import ids_in, with_pixels
+from datasets.labelvalues import check_single, ids_in, with_pixels
 from utils.contracts import DatasetSpec
 from utils.digest import mark
 from utils.errors import MachineError, UserError, in_short
+from utils.files import opened
 from utils.histogram import value_counts
 
 _LISTED = ContextVar("listed", default=False)  # images without label are
@@ -48,7 +49,7 @@ def _naming(read: Read) -> Read:
 def size_of(path: str) -> tuple[int, int]:
     """Read (H, W) of an image as it is stored, by the head of its file; UserError for one that has none."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as file, Image.open(file) as image:
             turned = image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) in SIDES_EXCHANGED
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, SyntaxError) as error:
@@ -90,6 +91,7 @@ def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
 def color_keys(data: bytes, path: str) -> np.ndarray:
     """Decode a file's bytes to the colors R * 65536 + G * 256 + B of its stored pixels, (H, W)."""
+    check_single(head_of(data), path)
     bgr = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
         raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")
@@ -105,7 +107,8 @@ def color_text(color: int) -> str:
 def read_complete(path: str) -> bytes:
     """Read the bytes of a file that is whole."""
     try:
-        data = Path(path).read_bytes()
+        with opened(path) as file:
+            data = file.read()
     except OSError as error:
         if error.errno in _TOO_MANY:
             cure = "raise `ulimit -n`, or lower --num_workers"

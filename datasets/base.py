@@ -13,12 +13,12 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from datasets import kept
-from datasets.files import some_images
 from datasets.itemreader import ItemReader, check_size
 from datasets.kept import Kept
-from datasets.pictures import WHOLE
 from datasets.rawpixels import Piece
 from datasets.reading import read_label, require_label
+from media.files import some_images
+from media.reading import WHOLE
 from transforms import Pipeline
 from utils import digest
 from utils.contracts import CropRequest, DatasetSpec, Sample

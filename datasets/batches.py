@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets.base import as_request
-from datasets.pictures import PictureError
+from media.reading import PictureError
 from utils.contracts import Batch, CropRequest, EvalBatch, Sample
 from utils.errors import MachineError, UserError, in_short
 

@@ -20,9 +20,9 @@ from datasets.base import as_request
 from datasets.batches import WorkerError, all_or_error
 from datasets.bit_depth import bits_beside
 from datasets.loaders import Loader
-from datasets.pictures import read_image
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.video_clips import FRAME_TREES, sequences
+from media.reading import read_image
 from utils.contracts import CropRequest
 from utils.errors import UserError
 

@@ -26,9 +26,10 @@ from PIL import Image
 import config
 import datasets
 import train
-from datasets import decoding, splits
+from datasets import splits
 from datasets.base import Item
 from datasets.reading import read_label
+from media import decoding
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-
-from PIL import Image
+from typing import Any
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _OPTIONAL = 0x20  # in the first letter of a part's kind: decoders may pass over it
@@ -31,8 +30,8 @@ def fault(data: bytes) -> str:
     return ""
 
 
-def fault_of_head(head: Image.Image, size: int) -> str:
-    """Say so where a file of `size` bytes has, by its head, more pixels than it can hold; else empty.
+def fault_of_head(head: Any, size: int) -> str:
+    """Say so where a file, opened by Pillow, of `size` bytes has, by its head, more pixels than it can hold; else empty.
 
     A decoder would ask for the memory of all of them before it reads one.
     """

@@ -31,9 +31,9 @@ def fault(data: bytes) -> str:
 
 
 def fault_of_head(head: Any, size: int) -> str:
-    """Say so where a file, opened by Pillow, of `size` bytes has, by its head, more pixels than it can hold; else empty.
+    """Say so where a file of `size` bytes has, by its head, more pixels than it can hold; else empty.
 
-    A decoder would ask for the memory of all of them before it reads one.
+    A decoder would ask for the memory of all of them before it reads one. `head`: as Pillow opens a file.
     """
     codecs = {tile[0] for tile in getattr(head, "tile", ())}
     densest = 8 if codecs == {"raw"} else max(_DENSEST, 8 * head.width)  # of one bit each; of a fax, a row in a bit

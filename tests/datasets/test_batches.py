@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,7 @@ BAD = {1: UserError("one is wrong"), 2: PictureError("two is no picture"), 3: Ma
 class Numbers:
     """Sample n of six has the name n; `errors`: what reading it raises."""
 
-    errors: dict[int, Exception] = field(default_factory=lambda: dict(BAD))
+    errors: Mapping[int, Exception] = field(default_factory=lambda: BAD)
 
     def __len__(self) -> int:
         return 6

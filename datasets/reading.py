@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.labelvalues import check_single, ids_in, with_pixels
+from media import intact
 from media.decoding import decode, head_of
 from media.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from media.files import listing_for_message, read_complete
@@ -47,6 +49,8 @@ def size_of(path: str) -> tuple[int, int]:
     """Read (H, W) of an image as it is stored, by the head of its file; UserError for one that has none."""
     try:
         with opened(path) as file, Image.open(file) as image:
+            if why := intact.fault_of_head(image, os.fstat(file.fileno()).st_size):
+                raise UserError(f"{path} {why}")
             turned = image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) in SIDES_EXCHANGED
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, SyntaxError) as error:

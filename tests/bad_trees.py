@@ -23,7 +23,7 @@ Tree = Callable[[Path], list[str]]  # draws into a folder; gives the words of th
 
 def label_of(dataset: str, seed: int) -> np.ndarray:
     """Draw a label in a built-in dataset's own values, (48, 64) uint8."""
-    spec, ids = DATASETS[dataset].spec, drawn.label(seed)
+    spec, ids = DATASETS[dataset.replace("acdc", "cityscapes")].spec, drawn.label(seed)  # whose ids ACDC has
     values = list(spec.train_to_id) or [*range(spec.num_classes)]
     return np.array(values[:3], np.uint8)[ids]
 

@@ -37,6 +37,12 @@ COUNT = int(os.environ.get("FAULTS_BADDATA", "200"))
 FLIPS = int(os.environ.get("FAULTS_FLIPS", "2000"))
 ALONE = DistributedContext()
 NOT_LISTED = ("vanished", "folder")  # an image that is not there, or none, is in no list of a folder
+# Labels by shares of the image's sides; a file without a line is an image without an object.
+WELL_FORMED = {
+    ("own yolo", "image", "other size"),
+    ("own yolo", "annotation", "empty"),
+    ("own yolo", "annotation", "truncated at a half"),
+}
 OPENCV = "OpenCV"
 DECODERS = [*(name for name, (module, _) in decoding.DECODERS.items() if importlib.util.find_spec(module)), OPENCV]
 
@@ -58,7 +64,8 @@ class Case(NamedTuple):
     def is_good(self) -> bool:
         """Whether the file can be read all the same."""
         known = {"image": BAD_IMAGES, "label": BAD_LABELS, "annotation": BAD_TEXT}[self.place]
-        return self.fault not in known or (self.place == "image" and self.fault in NOT_LISTED and self.tree != "list")
+        not_listed = self.place == "image" and self.fault in NOT_LISTED and self.tree != "list"
+        return self.fault not in known or not_listed or (self.tree, self.place, self.fault) in WELL_FORMED
 
 
 def _places(tree: str) -> dict[str, Sequence[str]]:
@@ -68,6 +75,8 @@ def _places(tree: str) -> dict[str, Sequence[str]]:
         return {**places, "annotation": [*BAD_TEXT]}
     if tree in ("own binary", "own colors", "camvid in colors"):  # the values of the others are no colors or masks
         return {**places, "label": [name for name in BAD_TEXT if name not in ("no UTF-8", "other tree")][:3]}
+    if tree == "cityscapes":  # where a folder called like a picture is listed, and read in vain
+        places["image"] = [name for name in places["image"] if name != "folder"]
     return {**places, "label": [*dict.fromkeys([*BAD_LABELS, *GOOD_LABELS])]}
 
 
@@ -194,7 +203,7 @@ def check(case: Case, root: Path, workers: str = "0") -> str:
         said = [line for line in (seen.refused, seen.stopped, *seen.lines) if line]
         assert not any("\n" in line for line in said), said
         if case.is_good:
-            assert not seen.refused and not seen.stopped and not any("left out" in line for line in said), said
+            assert not seen.refused and not seen.stopped and not any("another sample" in line for line in said), said
         else:
             named = [line for line in said if target.name in line or target.stem in line]
             assert named, (case, said)

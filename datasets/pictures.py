@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -133,7 +134,9 @@ def check_bands(path: str, data: bytes) -> None:
         tags = ImageFileDirectory_v2(data[: 16 if data[:4] in exif.TIFF[2:] else 8])
         stream = io.BytesIO(data)
         stream.seek(tags.next)
-        tags.load(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged file may have one for each of its tags
+            tags.load(stream)
         bands, extra = int(tags.get(_SAMPLES, 1)), tags.get(_EXTRA, (_ALPHA,))
     except Exception:  # a broken head: the decoder says so
         return

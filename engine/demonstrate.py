@@ -22,10 +22,11 @@ from engine.session import Run, Start, load_for_evaluation, to_device
 from evaluation.legend import Legend
 from evaluation.sinks.submission import id_table
 from inference import Predictor, from_file, temperature
+from inference.memory import is_out_of_memory
 from inference.video import Preview, VideoSink, VideoSource
 from utils import distributed
 from utils.cli import place_to_write
-from utils.errors import UserError
+from utils.errors import MemoryShortageError, UserError
 from utils.files import write_file
 from utils.plural import counted
 from utils.progress import progress
@@ -182,14 +183,22 @@ def render_folder(path: str, args: argparse.Namespace, rest: Sequence[str], comm
             renderer.run.log.line(note)
         for item in progress(items, "pictures", len(items), lines=20):
             try:
-                image = renderer.read(item.image, bits)
-            except PictureError as error:
-                renderer.run.log.line(f"left out: {error}")
+                renderer.write(renderer.read(item.image, bits), item.name)
+            except Exception as error:
+                if not (line := _why_left_out(item.image, error)):
+                    raise
+                renderer.run.log.line(f"left out: {line}")
                 left_out += 1
-                continue
-            renderer.write(image, item.name)
     if left_out:
         raise UserError(f"{left_out} of {len(items)} pictures could not be read (named above); the others are done")
+
+
+def _why_left_out(path: str, error: Exception) -> str:
+    """Say why a picture of a folder is left out; "" for an error that the others would meet as well."""
+    if isinstance(error, PictureError):
+        return str(error)
+    short = isinstance(error, MemoryShortageError) or is_out_of_memory(error)
+    return f"{path}: there is no memory for it" if short else ""
 
 
 def render_video(path: str, args: argparse.Namespace, rest: Sequence[str], command: str) -> None:

@@ -53,6 +53,7 @@ class Handler(WSGIRequestHandler):
         """Answer what is refused before the page sees it, as an address that is too long, as the page answers."""
         del explain
         name = HTTPStatus(code).phrase if code in {*HTTPStatus} else message or "refused"
+        self.request_version = "HTTP/1.1"  # what is no request is taken for one of HTTP/0.9, which has no codes
         body = json.dumps({"error": f"{code}: {name}"}).encode()
         self.send_response(code, name)
         for header, value in {**HEADERS, "Content-Type": "application/json", "Connection": "close"}.items():

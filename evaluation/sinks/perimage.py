@@ -20,22 +20,27 @@ class PerImage(Sink):
 
     def __init__(self, path: Path, spec: DatasetSpec) -> None:
         self.path, self.spec = path, spec
-        self._rows: list[list[str]] = []
+        self._rows: list[tuple[str, np.ndarray]] = []  # as numbers: text of 150 classes is ten times as large
 
     def add(self, item: EvalItem) -> None:
         """Take note of one image; without a label there is nothing to note."""
         if item.counts is None:
             return
         scores = Scores(item.counts)
-        values = (scores.mean_iu, *scores.iou.tolist())
-        mean, *classes = ("" if np.isnan(v) else f"{v:.6f}" for v in values)
-        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.errors), *classes])
+        self._rows.append((shown(item.name), np.array([scores.mean_iu, scores.pixels, scores.errors, *scores.iou])))
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Write all ranks' rows in the order of their names."""
-        rows = sorted(row for part in ranks.gather(self._rows) for row in part)
+        found = sorted((row for part in ranks.gather(self._rows) for row in part), key=lambda row: row[0])
+        rows = [_text(name, *values.tolist()) for name, values in found]
         if not rows or not ranks.is_main:
             return Results()
         titles = ["image", "mean_iou", "pixels", "wrong", *self.spec.classes]
         write_file(self.path, csv_text([titles, *rows]).encode())
         return Results([f"IoU of {counted(len(rows), 'image')} in {self.path}"])
+
+
+def _text(name: str, mean: float, pixels: float, wrong: float, *classes: float) -> list[str]:
+    """Write a row of the table."""
+    ious = ["" if np.isnan(value) else f"{value:.6f}" for value in (mean, *classes)]
+    return [name, ious[0], str(int(pixels)), str(int(wrong)), *ious[1:]]

@@ -108,6 +108,11 @@ def test_an_address_that_is_too_long_is_answered_as_the_page_answers(running: in
     assert json.loads(body)["error"].startswith("414: ") and b"<" not in body
 
 
+def test_what_is_no_request_is_told_so_with_a_code(running: int) -> None:
+    code, found = asked(running, "\x16\x03\x01 hello {port}")
+    assert code == 400 and found["error"].startswith("400: ")
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request has a quarter of a second to arrive, and its peer as long to go."""

@@ -32,7 +32,7 @@ _SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "n
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether this is what torch, cuBLAS, cuDNN, the CPU allocator, OpenCV or Python raise when memory runs out."""
+    """Tell whether this is what torch, cuBLAS, cuDNN, OpenCV or Python raise when memory runs out."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     if isinstance(error, cv2.error):

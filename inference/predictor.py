@@ -117,8 +117,8 @@ class Predictor:
         """Give predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
         try:
             self.passes.watch = None if self.scores_checked else self._look
-            whole = not plan.tile
-            found = self._whole(torch.stack([*images]), request) if whole else [self._tiled(images[0], plan.tile, request)]
+            tiled = plan.tile and [self._tiled(images[0], plan.tile, request)]
+            found = tiled or self._whole(torch.stack([*images]), request)
             self.scores_checked = True
             return found
         except (RuntimeError, MemoryError) as error:

@@ -42,6 +42,7 @@ class TileBlend:
         self.rows, self.columns = (min(tile, length) for length in size)
         self.tops, self.lefts = (starts(length, tile, overlap) for length in size)
         self._down, self._across = (weights(length, tile, overlap) for length in size)
+        self._over, self._beside = _shared(self.tops, self.rows), _shared(self.lefts, self.columns)
         self._above: Tensor | None = None  # (K, rows in common, W)
         self._tile: Tensor | None = None  # (K, rows, columns)
 
@@ -54,19 +55,18 @@ class TileBlend:
 
         Each sum is taken in the order of the tiles.
         """
-        down, across = _shared(self.tops, self.rows), _shared(self.lefts, self.columns)
         if self._tile is None or self._above is None:
             self._tile = torch.zeros_like(scores, memory_format=torch.contiguous_format)
-            self._above = scores.new_empty(scores.shape[0], max(down), self.width)
+            self._above = scores.new_empty(scores.shape[0], max(self._over), self.width)
         sums, above, left = self._tile, self._above, self.lefts[column]
-        beside, over = across[column], down[row]  # columns of the tile before, rows of the tiles above
+        beside, over = self._beside[column], self._over[row]  # columns of the tile before, rows of the tiles above
         if beside:
             sums[:, :, :beside] = sums[:, :, self.columns - beside :].clone()
         sums[:, over:, beside:] = 0
         sums[:, :over, beside:] = above[:, :over, left + beside : left + self.columns]
         sums.addcmul_(scores, self.weight(row, column).to(scores))
-        final, done = self.rows - down[row + 1], self.columns - across[column + 1]
-        above[:, : down[row + 1], left : left + done] = sums[:, final:, :done]
+        final, done = self.rows - self._over[row + 1], self.columns - self._beside[column + 1]
+        above[:, : self.rows - final, left : left + done] = sums[:, final:, :done]
         return sums[:, :final, :done]
 
 

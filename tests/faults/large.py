@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from forked import Process
 from torch import Tensor, nn
 
 import config
 import network
 import train
 from engine import checkpoint
-from forked import Process
 from utils.cli import start
 from utils.resize import resize
 

@@ -81,9 +81,7 @@ def shown(folder: Path, snapshot: str, out: Path) -> int:
 
 
 @pytest.mark.run
-def test_a_disk_that_fills_up_is_one_line(
-    snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_disk_that_fills_up_is_one_line(snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is written is whole; the same command goes on where there is room again."""
     fill(tmp_path / "in", 6)
     with failing(Disk(tmp_path / "out", "full", first=20)):

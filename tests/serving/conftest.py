@@ -15,6 +15,7 @@ from serving.app import Served, create
 from serving.guard import Guard
 from serving.networks import Networks
 
+
 @pytest.fixture
 def picture() -> np.ndarray:
     """(20, 30, 3): red, green and blue columns of ten pixels each."""

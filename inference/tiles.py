@@ -38,7 +38,7 @@ class TileBlend:
 
     def __init__(self, size: tuple[int, int], tile: int, overlap: float) -> None:
         """Lay tiles over an image of `size` (H, W)."""
-        self.height, self.width = size
+        self.width = size[1]
         self.rows, self.columns = (min(tile, length) for length in size)
         self.tops, self.lefts = (starts(length, tile, overlap) for length in size)
         self._down, self._across = (weights(length, tile, overlap) for length in size)

@@ -53,7 +53,7 @@ def wrong_pixels(classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: 
 def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: int) -> np.ndarray:
     """Draw the image dimmed and gray, wrong pixels red, ignored ones black."""
     dim = (np.arange(256) * RIGHT_DIM).astype(np.uint8)  # as a table: the product of a large picture is a large one
-    out = cv2.cvtColor(dim[cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)], cv2.COLOR_GRAY2RGB)
+    out = cv2.cvtColor(cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dim), cv2.COLOR_GRAY2RGB)
     out[wrong_pixels(classes, label, ignore_label)] = WRONG
     out[label == ignore_label] = VOID
     return out
@@ -64,7 +64,7 @@ def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np
     array = to_array(values)
     array = array.reshape(array.shape[-2:])
     out = np.empty((*array.shape, 3), np.uint8)
-    step = max(1, _AT_ONCE // array.shape[1])  # what is made on the way takes ten times the memory of the picture
+    step = max(1, _AT_ONCE // array.shape[-1])  # what is made on the way takes ten times the memory of the picture
     for top in range(0, len(array), step):
         part = array[top : top + step].astype(np.float32)
         gray = np.clip((part - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)

@@ -84,7 +84,8 @@ def limited(argv: list[str]) -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     if os.environ[LIMIT]:
-        resource.setrlimit(resource.RLIMIT_AS, (_mapped() + int(os.environ[LIMIT]),) * 2)
+        most = _mapped() + int(os.environ[LIMIT])
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     sys.argv = ["train.py", *argv]
     code = start(train.main)
     print(f"resident at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")

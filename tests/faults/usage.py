@@ -41,7 +41,8 @@ class Watch(threading.Thread):
     def run(self) -> None:
         """Until it is told to end."""
         while not self._over.is_set():
-            self.most = Usage(*map(max, self.most, usage()))
+            memory, files, threads = (max(pair) for pair in zip(self.most, usage(), strict=True))
+            self.most = Usage(memory, int(files), int(threads))
             time.sleep(self._pause)
 
     def end(self) -> Usage:

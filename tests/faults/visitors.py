@@ -170,4 +170,6 @@ def visit(port: int, kind: Kind, number: int) -> tuple[object, dict[str, object]
 def mask(said: dict[str, object]) -> np.ndarray:
     """(H, W) ids of classes that an answer holds."""
     data = base64.b64decode(str(said["mask"]).partition(",")[2])
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    return found

@@ -22,14 +22,13 @@ from evaluation.labelcheck import tables
 from evaluation.labelcheck.areas import Compared
 from evaluation.labelcheck.finder import Finder, Found, per_image
 from evaluation.labelcheck.page import PageData, Shown, pictures, write_page
-from evaluation.metrics import percent
 from evaluation.report import environment
 from inference import Predictor, from_file
 from inference.probability import probability_of
 from utils import distributed
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
-from utils.plural import counted
+from utils.plural import counted, percent
 from utils.progress import progress
 from utils.runfolders import checkpoint_in
 from utils.visualize import to_array

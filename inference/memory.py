@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from inference.tiles import most_shared
+from utils.memory import ran_out
 
 SHARE = 0.8  # of what is free now: other tensors of the process move, and allocators round up
 MARGIN = 1.15  # convolution workspaces and rounding, which no count of tensors sees
@@ -28,16 +29,13 @@ FLOAT = 4
 _FALLBACK = 4 << 30
 _RESULTS = 5  # bytes of a pixel: its class and the probability of it
 AT_ONCE = 1 << 22  # elements that argmax and softmax take at once
-_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether this is what torch, cuBLAS, cuDNN, OpenCV or Python raise when memory runs out."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    if isinstance(error, cv2.error):
-        return error.code == cv2.Error.StsNoMem
-    return isinstance(error, RuntimeError) and any(sign.lower() in str(error).lower() for sign in _SIGNS)
+    return isinstance(error, (RuntimeError, MemoryError, cv2.error)) and (
+        isinstance(error, torch.OutOfMemoryError) or ran_out(error)
+    )
 
 
 def available(device: torch.device) -> int:

@@ -19,12 +19,12 @@ from werkzeug.exceptions import (
 )
 
 from evaluation import pages
-from evaluation.metrics import percent
 from inference.memory import is_out_of_memory
 from serving import answer, guard, runs, uploads
 from serving.networks import Networks
 from serving.turns import BusyError, Store, Turns
 from utils.errors import UserError, in_short
+from utils.plural import percent
 
 BINARY = "application/octet-stream"  # browsers ask before they send this elsewhere than to the page's own site
 GIVEN = "given"  # the key of the network that --snapshot names

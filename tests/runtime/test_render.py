@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from datasets.pictures import PictureError
-from engine.demonstrate import _why_left_out
+from media.reading import PictureError
+from runtime.render import _why_left_out
 from utils.errors import MemoryShortageError, UserError
 
 

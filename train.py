@@ -25,7 +25,7 @@ import datasets
 import inference
 import loss
 import network
-from engine import certainty, checkpoint, launch, plan, session
+from engine import certainty, checkpoint, elastic, launch, plan, session
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
 from engine.nonfinite import record_losses
@@ -239,7 +239,7 @@ def run_command(argv: Sequence[str]) -> int:
         code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *argv])
         if code is not None:
             return code
-    ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    ranks = session.join(cfg)
     words = plan.completed(argv, cfg, ranks)
     if words is None:  # a plan alone was asked for
         return 0
@@ -247,7 +247,7 @@ def run_command(argv: Sequence[str]) -> int:
         cfg = config.load(words)
     start = session.starting_point(cfg)
     if start.path:
-        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(elastic.followed(words, cfg, ranks, start), metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:

@@ -144,4 +144,4 @@ def test_a_hundred_thousand_images(run: Callable[..., dict[str, Any]]) -> None:
     record("load", {"long training": {"images": IMAGES, "validated": IMAGES // 5, **found}})
     for kind in ("of steps", "of predictions"):
         assert found[kind]["files"] == found[kind]["threads"] == 0, found
-        assert found[kind]["MB in 1000"] < 5, found
+        assert found[kind]["MB in 1000"] < 20, found  # names and scores of fifty thousand images are 5

@@ -31,11 +31,14 @@ def slope(values: list[float], each: int) -> float:
 
 
 class Watch(threading.Thread):
-    """Looks at this process again and again: `most` has the largest of each value; `before` those at the beginning."""
+    """Looks at this process again and again: `most` has the largest of each value; `before` those at the beginning.
 
-    def __init__(self, pause: float = 0.02) -> None:
+    `named`: the most threads at once whose names have `word`.
+    """
+
+    def __init__(self, pause: float = 0.02, word: str = "\n") -> None:
         super().__init__(daemon=True)
-        self._pause, self._over = pause, threading.Event()
+        self._pause, self._over, self._word, self.named = pause, threading.Event(), word, 0
         self.before = self.most = usage()
 
     def run(self) -> None:
@@ -43,6 +46,7 @@ class Watch(threading.Thread):
         while not self._over.is_set():
             memory, files, threads = (max(pair) for pair in zip(self.most, usage(), strict=True))
             self.most = Usage(memory, int(files), int(threads))
+            self.named = max(self.named, sum(self._word in thread.name for thread in threading.enumerate()))
             time.sleep(self._pause)
 
     def end(self) -> Usage:

@@ -64,6 +64,15 @@ class Gate:
             confusion.update(classes_of(found)[0].astype(np.uint8), label)
         return 100 * confusion.scores().mean_iu
 
+    def lost(self, run: Runner, pairs: Sequence[Pair], images: Iterable[np.ndarray], reference: float) -> float:
+        """Measure what control of accuracy holds down: points of mean IoU that are lost on the pairs, and more than the
+        limit where a picture's classes agree too little, by the points that are missing there.
+        """
+        points = reference - self.score(run, pairs) if pairs else 0.0
+        given = (self.module.input(image, self.rule) for image in images)
+        same = min(distance(self.module, self.rule, run, image)[1] for image in given)
+        return points if same >= self.limits.same else max(points, self.limits.drop + 100 * (self.limits.same - same))
+
     def pictures(self, run: Runner, images: dict[str, np.ndarray]) -> Iterator[str]:
         """Compare on {name: picture}; gives a line for each, and raises Missed for one that is too far."""
         seen = self.proof.setdefault("pictures", {})

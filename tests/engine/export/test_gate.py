@@ -102,6 +102,27 @@ def test_points_that_are_lost_are_counted_against_the_limit() -> None:
     assert one.score(few, pairs) > 50
 
 
+def test_control_of_accuracy_sees_points_and_classes() -> None:
+    """Classes that agree on less than the limit count as more than may be lost, also without labels."""
+    one = gate("argmax", "int8")
+    own = [one.reference(one.module.input(image, RULE))[0][0].astype(np.uint8) for image in PICTURES]
+    pairs = list(zip(PICTURES, own, strict=True))
+
+    def wrong(rows: int) -> Callable[[np.ndarray], list[np.ndarray]]:
+        def file(image: np.ndarray) -> list[np.ndarray]:
+            (found,) = one.reference(image)
+            found = found.copy()
+            found[:, :rows] = (found[:, :rows] + 1) % 19
+            return [found]
+
+        return file
+
+    assert one.lost(one.reference, pairs, PICTURES, 100) == 0
+    assert one.lost(wrong(2), pairs, PICTURES, 100) == 100 - one.score(wrong(2), pairs)  # 2 of 60 rows
+    assert one.lost(wrong(2), [], PICTURES, 0) == 0
+    assert one.lost(wrong(12), [], PICTURES, 0) == pytest.approx(1 + 10)  # 80 % where 90 may be
+
+
 def test_three_sizes_are_within_what_a_file_takes() -> None:
     shown = three_sizes(PICTURES, (64, 64), fixed=False)
     assert [image.shape[:2] for image in shown.values()] == [(64, 64), (64, 96), (80, 80)]

@@ -29,7 +29,7 @@ from utils.files import write_file
 
 DEFAULT_SIZE = (512, 1024)
 
-Images = dict[str, np.ndarray]  # {name: (H, W, 3) uint8 RGB}
+Shown = dict[str, gate.Watched]  # {name of a picture: what is compared on it}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ class Job:
         """Write and compare; UserError where the file differs, with the layer. Gives layers that stay in float."""
         pictures = self._labeled()
         reference = self.passing.score(self.passing.reference, pictures.pairs) if pictures.pairs else 0.0
-        shown = gate.three_sizes(pictures.images, self.request.size, self.request.fixed) | self._own_picture()
+        images = gate.three_sizes(pictures.images, self.request.size, self.request.fixed) | self._own_picture()
+        shown = self.passing.watched(images)
         order = self._order(pictures, shown, reference)
         with evaluating(order.module, self.passing.rule):
             kept = self._kept(self._written(order))
@@ -122,7 +123,7 @@ class Job:
                 f"the network cannot be written as {order.path.suffix}: {advice} ({in_short(reason)})"
             ) from reason
 
-    def _compare(self, path: Path, pictures: data.Pictures, shown: Images, reference: float) -> None:
+    def _compare(self, path: Path, pictures: data.Pictures, shown: Shown, reference: float) -> None:
         """Let the file through the gate, with a line for each measure."""
         run = self.request.target.open(path, self.request.precision)
         for line in self.passing.pictures(run, shown):
@@ -132,7 +133,7 @@ class Job:
         else:
             print(f"mean IoU is not compared: {pictures.name} have no labels of its classes; name some with --labeled")
 
-    def _order(self, pictures: data.Pictures, shown: Images, reference: float) -> export.Order:
+    def _order(self, pictures: data.Pictures, shown: Shown, reference: float) -> export.Order:
         request, module = self.request, self.passing.module
         calibration = None
         if request.precision == "int8":
@@ -167,7 +168,7 @@ class Job:
             return data.scenes(self.trained.spec, args.images, "train")
         return data.of_dataset(args.calibration, "trn", self.trained, self.argv, args.images)
 
-    def _own_picture(self) -> Images:
+    def _own_picture(self) -> dict[str, np.ndarray]:
         """Read the picture of --image, at least as large as the file takes."""
         name = self.request.args.image
         if not name:

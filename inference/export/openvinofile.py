@@ -52,7 +52,8 @@ def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
     if lost is not None:
 
         def validate(compiled: Any, pairs: Iterable[Any]) -> tuple[float, None]:
-            return -lost(_runner(compiled), [pair for pair in pairs if pair is not None]), None
+            points = lost(_runner(compiled), [pair for pair in pairs if pair is not None])
+            return 100 - points, None  # of 0 it would take shares
 
         model = nncf.quantize_with_accuracy_control(
             model, validation_dataset=nncf.Dataset(given.labeled or [None]), validation_fn=validate,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,18 +18,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import pictures
 from datasets.base import Item, SegmentationDataset
 from datasets.itemtable import ItemTable
 from datasets.kept import PACKED, RAW, Kept
 from datasets.own import cache
 from datasets.rawpixels import write_head
 from datasets.reading import size_of
-from datasets.subset import evenly
+from media import reading
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext, on_each_machine
 from utils.errors import UserError
-from utils.files import cannot_write, locked, whole
+from utils.evenly import evenly
+from utils.files import LOCK, cannot_write, locked, whole
 from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import encode_png
@@ -156,10 +155,12 @@ def _fill(dataset: SegmentationDataset, home: Path, workers: int) -> None:
 
 
 def _remove_stale(home: Path) -> None:
-    """Remove the halves of files that a process left which was killed."""
+    """Remove the halves of files that a process left which was killed; the disk's own clock tells which these are."""
+    clock = home / LOCK
+    clock.touch()
     for part in home.glob("*.part"):
         with suppress(OSError):
-            if time.time() - part.stat().st_mtime > _STALE:
+            if clock.stat().st_mtime - part.stat().st_mtime > _STALE:
                 part.unlink()
 
 
@@ -210,7 +211,7 @@ def _form(dataset: SegmentationDataset, home: Path, jobs: list[Job]) -> tuple[st
 
 
 def _is_plain_png(item: Item) -> bool:
-    return item.image.lower().endswith(".png") and not pictures.deep([item.image])
+    return item.image.lower().endswith(".png") and not reading.deep([item.image])
 
 
 def _read(dataset: SegmentationDataset, job: Job) -> tuple[np.ndarray, bool]:

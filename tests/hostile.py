@@ -6,8 +6,10 @@ again, and bounds of memory and time for each input.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pickle
 import resource
 import signal
 import sys
@@ -17,9 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import hostile_readers
 import numpy as np
+from hostile_bombs import BOMBS
 from hostile_readers import READERS, Reader
+
+from utils.errors import UserError
 
 SECONDS, MEMORY = 10, 1 << 30  # of processor time, and of address space beyond what is there, for one input
 LONGEST = 1 << 16  # bytes of an input
@@ -184,13 +190,6 @@ class Trial:
         self.inputs = self.well = self.refused = 0
         self.watch.seen.clear()
 
-    def bound(self) -> None:
-        """Bound memory and, by a signal, time; what comes is read under both."""
-        pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (pages + MEMORY, resource.RLIM_INFINITY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.signal(signal.SIGPROF, _too_long)
-
     def read(self, data: bytes) -> None:
         """Read one input."""
         self.inputs += 1
@@ -226,6 +225,14 @@ class Trial:
         return Result(self.inputs, self.well, self.refused, self.errors, dict(self.watch.seen))
 
 
+def bound() -> None:
+    """Bound memory and, by a signal, time; what comes is read under both."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (pages + MEMORY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGPROF, _too_long)
+
+
 def _too_long(*_: object) -> None:
     raise TooLongError(f"more than {SECONDS} s of processor time")
 
@@ -239,12 +246,76 @@ def _frames(error: BaseException) -> str:
 
 
 def child(words: list[str]) -> int:
-    """Read inputs `first` to `last` of a reader: NAME FOLDER SEED FIRST LAST. Prints what came of it as JSON."""
-    name, folder, seed, first, last = words
-    trial = Trial(name, Path(folder))
-    trial.bound()
-    for number in range(int(first), int(last)):
-        rng = np.random.default_rng([int(seed), *name.encode(), number])
-        trial.read(mutated(rng, trial.seeds, trial.reader.words))
-    print(json.dumps(trial.result()._asdict()))
+    """Read inputs `first` to `last` of readers: FOLDER SEED FIRST LAST NAME.... Prints the name of each, and what came
+    of it as JSON, a line each.
+    """
+    folder, seed, first, last, *names = words
+    cv2.setNumThreads(0)
+    for place, name in enumerate(names):
+        print(name, flush=True)
+        home = Path(folder, str(place))
+        home.mkdir(parents=True)
+        trial = Trial(name, home)
+        bound()
+        for number in range(int(first), int(last)):
+            rng = np.random.default_rng([int(seed), *name.encode(), number])
+            trial.read(mutated(rng, trial.seeds, trial.reader.words))
+        print(json.dumps(trial.result()._asdict()), flush=True)
     return 0
+
+
+def bombs(words: list[str]) -> int:
+    """Read every bomb of `hostile_bombs`: FOLDER. Prints {name: how it ended} as JSON."""
+    (folder,) = words
+    found: dict[str, str] = {}
+    watch = None
+    for place, (name, bomb) in enumerate(BOMBS.items()):
+        home = Path(folder, str(place))
+        home.mkdir()
+        path = bomb.write(home)
+        watch = watch or Watch(Path(folder))
+        bound()
+        found[name] = "read"
+        watch.armed = True
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            bomb.read(path)
+        except UserError as error:
+            found[name] = f"UserError: {error}"
+        except (Exception, TooLongError) as error:
+            found[name] = f"{type(error).__name__}: {str(error)[:200]}"
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            watch.armed = False
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(json.dumps({"ends": found, "executions": dict(watch.seen) if watch else {}}))
+    return 0
+
+
+def traps(words: list[str]) -> int:
+    """Do under the watch what no reader may do: FOLDER. Prints what was seen."""
+    watch, errors = Watch(Path(words[0])), []
+    bound()
+    watch.armed = True
+    for act in _TRAPS:
+        signal.setitimer(signal.ITIMER_PROF, 0.2)
+        try:
+            act()
+        except (Exception, TooLongError) as error:
+            errors.append(type(error).__name__)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    watch.armed = False
+    print(json.dumps({"executions": dict(watch.seen), "errors": errors}))
+    return 0
+
+
+def _forever() -> None:
+    while True:
+        pass
+
+
+_TRAPS = (
+    lambda: os.system("true"), lambda: exec("1"), lambda: compile("1", "x", "exec"), lambda: pickle.loads(b"cos\ngetpid\n."),
+    lambda: open("/tmp/never/there", "w"), lambda: importlib.import_module("tabnanny"), lambda: os.mkdir("/never/there"),
+    _forever, lambda: bytearray(MEMORY * 4),
+)  # fmt: skip

@@ -79,7 +79,7 @@ def _legacy(numel: int, listed: bool = True) -> bytes:
 
 
 def _damaged() -> bytes:
-    data = bytearray(_zip(x__data_pkl=made.pickles()[0]))
+    data = bytearray(_zip(x__data_pkl=made.pickles()[0], x__more=np.random.default_rng(0).bytes(4000)))
     data[60:90] = b"\xff" * 30
     return bytes(data)
 
@@ -136,7 +136,7 @@ BOMBS: dict[str, Bomb] = {
     "older: a text of 2^62 letters": Bomb("pth", lambda: made.checkpoints(True)[0][:15] + b"\x80\x04\x8e" + b"\0" * 7 + b"\x40", "readable"),
     "one number as a tensor of 2 GB": Bomb("pth", lambda: _ours({"a": torch.zeros(1).expand(1 << 29)}), "larger than the file"),
     "lists of lists, 2^60 in all": Bomb("pth", lambda: _ours(_doubled(60)), "more often"),
-    "a tensor named 100,000 times": Bomb("pth", lambda: _ours([torch.zeros(1000)] * 100_000), "more often"),
+    "a tensor named 5,000 times": Bomb("pth", lambda: _ours([torch.zeros(10_000)] * 5000), "more often"),
     "tables of tables, 27 billion in all": Bomb("pth", lambda: _torch(_shared(3000)), "no weights in it"),
     "lists within each other, 100,000 levels": Bomb("pth", lambda: made.packed(b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."), "no weights|readable"),
     "pdparams: lists of lists, 2^60 in all": Bomb("pdparams", lambda: made.pickle.dumps(_doubled(60), 4), "no weights in it"),
@@ -169,5 +169,13 @@ BOMBS: dict[str, Bomb] = {
     "hparams.json: 100,000 levels": Bomb("run options", lambda: b"[" * 100_000, "read"),
     "upload: a head of 3.6 gigapixels": Bomb("upload", lambda: _png(60_000, 60_000), "at most"),
     "flow: a head of 2^31 x 2^31": Bomb("flow", lambda: _png(0x7FFFFFFF, 0x7FFFFFFF), "holds no flow"),
-    "picture: a head of 2^31 x 2^31": Bomb("picture", lambda: _png(0x7FFFFFFF, 0x7FFFFFFF), "decode|size"),
+    "picture: a head of 2^31 x 2^31": Bomb("picture", lambda: _png(0x7FFFFFFF, 0x7FFFFFFF), "decode|size|MemoryError"),
 }  # fmt: skip
+# Those that take a second or more: `make faults` has them too.
+LONG = (
+    "yaml: billion merges",
+    "yaml: billion laughs",
+    "yaml: 50,000 levels",
+    "lists within each other, 100,000 levels",
+)
+LONG += ("npz: 200 MB of zeros", "a storage of 2 GB of zeros")

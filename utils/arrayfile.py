@@ -47,8 +47,8 @@ def _array(data: bytes) -> np.ndarray:
     if read is None:
         raise ValueError("an array of a version that is not known")
     shape, by_columns, kind = read(stream)
-    if kind.hasobject:
-        raise ValueError("objects, not numbers")
+    if kind.hasobject or min(shape, default=0) < 0:
+        raise ValueError("objects, or a side below 0, and no numbers")
     flat = np.frombuffer(data, kind, offset=stream.tell())
     return flat.reshape(shape, order="F" if by_columns else "C")
 

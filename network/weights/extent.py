@@ -10,7 +10,7 @@ from torch import Tensor
 from network.weights.inert import LARGEST
 from utils.errors import UserError
 
-_SMALL = 1 << 20  # bytes that any file may become
+_SMALL, _FEW = 1 << 20, 1 << 14  # bytes that any file may become, and parts that it may name
 
 
 def check(content: Any, size: int) -> None:
@@ -41,7 +41,7 @@ class Allowance:
     """What may still be read of a content, part by part, where one that it names often counts each time."""
 
     def __init__(self, size: int) -> None:
-        self.left = LARGEST * size + _SMALL
+        self.left = LARGEST * size + _FEW
 
     def take(self, part: Any) -> None:
         """Raise UserError where it is used up."""

@@ -25,9 +25,10 @@ import datasets
 import inference
 import loss
 import network
-from engine import certainty, checkpoint, launch, plan, session
+from engine import certainty, checkpoint, elastic, launch, plan, session
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
+from engine.nonfinite import record_losses
 from engine.outcome import Evaluation, publish_results
 from engine.session import Run
 from engine.state import TrainState
@@ -41,7 +42,7 @@ from network.weights import metadata
 from utils import amp, distributed
 from utils.cli import exit_code, start
 from utils.contracts import Batch
-from utils.errors import LoadingError, MemoryShortageError, UserError
+from utils.errors import LoadingError, MemoryShortageError
 
 
 def fit(run: Run, trainer: Trainer) -> int:
@@ -63,15 +64,7 @@ def fit(run: Run, trainer: Trainer) -> int:
             where = f"epoch {state.epoch + 1}, iteration {state.iteration}"
             run.log.line(f"stopped as asked in {where}: the same command with --resume auto goes on")
             return stop.exit_code
-        record_losses(run, state)
-        run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
-        run.log.metric("cost", meter.cost(), state.epoch)
-        if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
-            run.log.line(
-                f"{skipped} terms of the loss left out so far: no labeled pixel in the image, or no finite value"
-            )
-        run.ranks.broadcast_module(state.net)
-        run.ranks.broadcast_module(state.evaluated)
+        close_epoch(run, trainer, meter)
         budget.close_epoch()
         budget.time("save", lambda: save(run, state, state.epoch))
         if validation_due(cfg, state.epoch, budget.over):
@@ -86,7 +79,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     trainer.loader.set_epoch(epoch, start=state.iteration)
     trainer.net.start_epoch(epoch)
     total = len(trainer.loader)
-    before = epoch * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else total)
+    state.before = epoch * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else total)
     trainer.forward.train()
     state.settle()
     batches = trainer.budget.in_time(datasets.agreed(iter(trainer.loader), run.ranks))
@@ -108,10 +101,22 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
             progress.set_postfix(figures, refresh=False)
             text = " ".join(f"{name} {figure}" for name, figure in figures.items())
             run.log.line(f"epoch {epoch} [{state.iteration}/{total}] {text}")
-            run.log.scalars({"train/step_loss": float(value), "train/lr": lr}, before + state.iteration)
+            run.log.scalars({"train/step_loss": float(value), "train/lr": lr}, state.before + state.iteration)
         if step_now and stops:
             return False
     return True
+
+
+def close_epoch(run: Run, trainer: Trainer, meter: StepMeter) -> None:
+    """Log the epoch whose batches are through, and give all ranks the running statistics of the main one."""
+    state = trainer.state
+    record_losses(run, state)
+    run.log.metric("train", {"loss": state.finish_epoch()}, state.epoch)
+    run.log.metric("cost", meter.cost(), state.epoch)
+    if skipped := int(run.ranks.sum(trainer.criterion.skipped)):
+        run.log.line(f"{skipped} terms of the loss left out so far: no labeled pixel in the image, or no finite value")
+    run.ranks.broadcast_module(state.net)
+    run.ranks.broadcast_module(state.evaluated)
 
 
 def backward(run: Run, trainer: Trainer, epoch: int, batch: Batch, divisor: float) -> Tensor:
@@ -132,24 +137,6 @@ def backward(run: Run, trainer: Trainer, epoch: int, batch: Batch, divisor: floa
     return value
 
 
-def record_losses(run: Run, state: TrainState) -> None:
-    """Add finite losses since the last call to the epoch's mean, and name the files of the others.
-
-    Waits for the device. UserError where too many losses in a row were not finite.
-    """
-    for batch, value in state.read_losses():
-        if math.isfinite(value):
-            state.loss_sum, state.loss_count, state.bad_steps = state.loss_sum + value, state.loss_count + 1, 0
-            continue
-        state.bad_steps += 1
-        names = ", ".join(name for part in run.ranks.gather(batch.names) for name in part)
-        where = f"loss {value} in epoch {state.epoch + 1}, iteration {batch.iteration}: {names}"
-        run.log.line(f"{where}; the step is left out")
-        if state.bad_steps >= run.cfg.TRAIN.NAN_PATIENCE:
-            advice = "lower --lr, or --grad_clip 1"
-            raise UserError(f"{state.bad_steps} losses in a row were not finite, the last: {where}; {advice}")
-
-
 def optimizer_step(run: Run, trainer: Trainer, lr: float) -> None:
     """Clip, step, follow with the moving average, zero. What is not finite is left out, on all ranks alike."""
     state, scaler, finite = trainer.state, run.precision.scaler, trainer.guard.take()
@@ -157,6 +144,7 @@ def optimizer_step(run: Run, trainer: Trainer, lr: float) -> None:
     if scaler.is_enabled():
         scaler.unscale_(state.optimizer)
     taken = finite & clip_grad_norm_(state.net.parameters(), run.cfg.TRAIN.GRAD_CLIP or math.inf).isfinite()
+    state.judge(taken | finite & ~amp.is_least(scaler, taken))  # gradients overflow until the scale has come down
     loss.optimizer.step_if(state.optimizer, taken)
     amp.update_if(scaler, finite)
     state.step += taken
@@ -251,7 +239,7 @@ def run_command(argv: Sequence[str]) -> int:
         code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *argv])
         if code is not None:
             return code
-    ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    ranks = session.join(cfg)
     words = plan.completed(argv, cfg, ranks)
     if words is None:  # a plan alone was asked for
         return 0
@@ -259,7 +247,7 @@ def run_command(argv: Sequence[str]) -> int:
         cfg = config.load(words)
     start = session.starting_point(cfg)
     if start.path:
-        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(elastic.followed(words, cfg, ranks, start), metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:

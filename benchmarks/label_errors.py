@@ -37,7 +37,6 @@ from benchmarks.planted_faults import KINDS, Planted, places, plant_all
 from engine.label_errors import MODES
 from evaluation.labelcheck.areas import Compared, mask_of
 from evaluation.labelcheck.finder import Finder
-from evaluation.metrics import percent
 from evaluation.objects import connected
 from inference import from_file
 from network import weights
@@ -47,6 +46,7 @@ from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.files import write_file
+from utils.plural import percent
 from utils.progress import progress
 
 TOP = 100

@@ -27,10 +27,11 @@ from datasets.cityscapes import SPEC
 from datasets.reading import label_lut, read_label, remap_labels
 from engine.chain_flow import Flows, flows_of
 from engine.propagation import walk
-from evaluation.metrics import ConfusionMatrix, percent
+from evaluation.metrics import ConfusionMatrix
 from scripts import propagate_labels
 from scripts.compare import Plan, call, compare, tables
 from utils.cli import comma_list, comma_list_or_none, exit_code, place_to_write, start
+from utils.plural import percent
 
 ROUNDS = 10  # of a training; the second scale joins in the last, as in the quickstart
 

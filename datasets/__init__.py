@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import transforms
-from datasets import audit, bit_depth, centroids, keeping, mixing, results, splits, subset, whole_images
+from datasets import audit, bit_depth, centroids, keeping, mixing, splits, subset, whole_images
 from datasets.base import SegmentationDataset, Split, collate_train
 from datasets.checking import quick
 from datasets.entry import DatasetEntry
@@ -17,6 +17,7 @@ from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
 from datasets.registry import DATASETS
 from datasets.samplers import ClassUniformSampler, IterationBasedSampler, balanced_share, keep_items, merge, presence_of
 from datasets.splits import resolve, spec
+from media import results
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext, from_main
 from utils.errors import UserError

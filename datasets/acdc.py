@@ -10,8 +10,8 @@ from typing import Any
 from datasets import cityscapes
 from datasets.base import Item
 from datasets.entry import DatasetEntry
-from datasets.files import images_in
-from datasets.reading import find_folder, listing_for_message, require_label, unique_names
+from datasets.reading import find_folder, require_label
+from media.files import images_in, listing_for_message, unique_names
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, nearest
 

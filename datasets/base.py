@@ -16,12 +16,12 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets import kept
-from datasets.files import some_images
 from datasets.itemreader import ItemReader, check_size
 from datasets.kept import Kept
-from datasets.pictures import WHOLE, PictureError
 from datasets.rawpixels import Piece
 from datasets.reading import read_label, require_label
+from media.files import some_images
+from media.reading import WHOLE, PictureError
 from transforms import Pipeline
 from utils import digest
 from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample

@@ -12,9 +12,9 @@ from datasets.base import Item, Split
 from datasets.cityscapes import CV_ALL
 from datasets.classes import of_table
 from datasets.entry import DatasetEntry
-from datasets.files import images_in, some_images
 from datasets.reading import absent_label, find_folder
 from datasets.repeated import once
+from media.files import images_in, some_images
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError

@@ -13,8 +13,8 @@ from datasets.adjacent import FrameLocator, shifted
 from datasets.base import Item, PseudoLabelFilter, Split
 from datasets.classes import of_table
 from datasets.entry import DatasetEntry
-from datasets.files import visible
-from datasets.reading import find_folder, listing_for_message, require_label
+from datasets.reading import find_folder, require_label
+from media.files import listing_for_message, visible
 from utils.errors import UserError
 
 # name, raw id, category, color; the train id is the position.

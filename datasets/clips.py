@@ -19,9 +19,9 @@ from torch.utils.data import Dataset
 from datasets.base import WorkerError, all_or_error, as_request
 from datasets.bit_depth import bits_beside
 from datasets.loaders import Loader
-from datasets.pictures import read_image
 from datasets.samplers import ClassUniformSampler, ExactSampler
 from datasets.video_clips import FRAME_TREES, sequences
+from media.reading import read_image
 from utils.contracts import CropRequest
 from utils.errors import UserError
 

@@ -11,8 +11,8 @@ from typing import Any
 from datasets import cityscapes, classfile, labelids, labelrecord
 from datasets.base import Item, Split
 from datasets.entry import DatasetEntry
-from datasets.files import EXTENSIONS, Found, search, visible
-from datasets.reading import absent_label, listing_for_message, require_label, unique_names
+from datasets.reading import absent_label, require_label
+from media.files import Found, existing, listing_for_message, named, search, some, unique_names, visible
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.visualize import file_stem
@@ -36,7 +36,7 @@ def split(images: str, labels: str = "", spec: DatasetSpec = SPEC, label_ids: st
     Images without labels, and those of pseudo-labels that are upright, are `exif_turned`. Below `results`, where a run
     writes, nothing is a picture; a note says which folders of results were left out.
     """
-    found = _images(images, labels, results)
+    found = some(images, labels, results)
     notes = (found.note,) if found.note else ()
     return Split.plain(_items(found, images, labels, spec, label_ids, results), notes)
 
@@ -47,7 +47,7 @@ def _items(seen: Found, images: str, labels: str, spec: DatasetSpec, label_ids: 
     if not labels:
         return [Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, names, strict=True)]
     # Pseudo-labels say what they hold, and are called as `tree` calls their images.
-    folder = _folder(labels, "labels")
+    folder = existing(labels, "labels")
     for home, place in ((folder, folder / "train_extra"), (folder.resolve().parent, folder)):
         record = labelrecord.check(home, spec)
         if record:
@@ -80,37 +80,9 @@ def _check_one_image_each(images: Sequence[Path], labels: Sequence[str]) -> None
 
 def tree(images: str, *without: str) -> list[Item]:
     """List all images under a folder but those below `without`, by path, upright, each called as its path says, without
-    suffix.
-
-    Where two would be called the same the suffix is part of the name ("a/x_jpg"), and in names that end as those of
-    probability maps do.
+    suffix (`media.files.named`).
     """
-    root, choices = Path(images), []
-    paths = _images(images, *without).paths
-    for path in paths:
-        place = path.relative_to(root)
-        short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
-        choices.append([long] if short.endswith("_prob") else [short, long])
-    names = unique_names(choices)
-    return [Item(str(path), None, name, exif_turned=True) for path, name in zip(paths, names, strict=True)]
-
-
-def _images(images: str, *without: str) -> Found:
-    """Find the images in any depth of a folder but below `without` ("": none); UserError if there are none."""
-    root = _folder(images, "images")
-    seen = search(root, [path for path in without if path])
-    if not seen.paths:
-        raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {listing_for_message(root)}")
-    return seen
-
-
-def _folder(path: str, what: str) -> Path:
-    folder = Path(path)
-    if folder.is_dir():
-        return folder
-    parent = folder.parent
-    around = f"; in {parent} there is {listing_for_message(parent)}" if parent.is_dir() else ""
-    raise UserError(f"the folder of {what} {path} does not exist{around}")
+    return [Item(str(path), None, name, exif_turned=True) for path, name in named(images, *without)]
 
 
 def name_choices(path: Path) -> list[str]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from datasets import rawpixels
-from datasets.pictures import read_turned
 from datasets.reading import color_lut, label_lut, read_label, read_rgb_encoded, remap_labels
+from media.reading import read_turned
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -34,7 +34,7 @@ class Tables(NamedTuple):
 
 
 class ItemReader:
-    """Reads items of a dataset of classes `spec`. `image_bits`: as `datasets.pictures.read_image`."""
+    """Reads items of a dataset of classes `spec`. `image_bits`: as `media.reading.read_image`."""
 
     def __init__(self, spec: DatasetSpec, image_bits: int) -> None:
         self.spec, self.image_bits = spec, image_bits

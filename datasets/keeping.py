@@ -19,17 +19,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import pictures
 from datasets.base import Item, SegmentationDataset
 from datasets.itemtable import ItemTable
 from datasets.kept import PACKED, RAW, Kept
 from datasets.own import cache
 from datasets.rawpixels import write_head
 from datasets.reading import size_of
-from datasets.subset import evenly
+from media import reading
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext, on_each_machine
 from utils.errors import UserError
+from utils.evenly import evenly
 from utils.files import cannot_write, locked, whole
 from utils.plural import counted
 from utils.progress import progress
@@ -210,7 +210,7 @@ def _form(dataset: SegmentationDataset, home: Path, jobs: list[Job]) -> tuple[st
 
 
 def _is_plain_png(item: Item) -> bool:
-    return item.image.lower().endswith(".png") and not pictures.deep([item.image])
+    return item.image.lower().endswith(".png") and not reading.deep([item.image])
 
 
 def _read(dataset: SegmentationDataset, job: Job) -> tuple[np.ndarray, bool]:

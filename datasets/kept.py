@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from datasets.decoding import decode, decode_rgb
+from media.decoding import decode, decode_rgb
 from utils import arrayfile
 from utils.contracts import Sample
 from utils.errors import UserError, in_short

@@ -16,8 +16,8 @@ import numpy as np
 from datasets.base import Item, Split
 from datasets.itemtable import ItemTable
 from datasets.reading import read_label
-from datasets.subset import spread
 from utils.contracts import DatasetSpec
+from utils.evenly import spread
 
 _LOOKED_AT = 20  # files of each list or folder
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.decoding import decode, head_of
-from datasets.exif import decoded_as_stored
+from media.decoding import decode, head_of
+from media.exif import decoded_as_stored
 from utils.errors import UserError
 
 LARGEST = 65535  # the ids of a 16-bit file

@@ -14,8 +14,9 @@ from datasets.base import Item, Split
 from datasets.entry import DatasetEntry
 from datasets.itemtable import ItemTable
 from datasets.palette import distinct
-from datasets.reading import absent_label, unique_names
+from datasets.reading import absent_label
 from datasets.repeated import once
+from media.files import unique_names
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError

@@ -9,7 +9,8 @@ from datasets.base import Item, labeled, unlabeled
 from datasets.cityscapes import CV_ALL
 from datasets.classes import of_table
 from datasets.entry import DatasetEntry
-from datasets.reading import find_folder, listing_for_message
+from datasets.reading import find_folder
+from media.files import listing_for_message
 from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError

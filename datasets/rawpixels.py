@@ -8,9 +8,9 @@ from typing import BinaryIO, NamedTuple
 import cv2
 import numpy as np
 
-from datasets import exif
-from datasets.pictures import check_bands, decode_any, reduced
-from datasets.reading import read_complete
+from media import exif
+from media.files import read_complete
+from media.reading import check_bands, decode_any, reduced
 from utils import arrayfile
 from utils.errors import UserError
 from utils.files import cannot_write, whole
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 
 def image(path: str, piece: Piece, bits: int) -> np.ndarray:
-    """Read (h, w, 3) uint8 RGB of a piece of the image `path`; `bits`: as `datasets.pictures.read_image`."""
+    """Read (h, w, 3) uint8 RGB of a piece of the image `path`; `bits`: as `media.reading.read_image`."""
     values = _part(piece.image, piece, path)
     return values if values.dtype == np.uint8 else reduced(path, values, bits)
 

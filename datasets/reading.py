@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,17 +13,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.decoding import decode
-from datasets.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from datasets.labelvalues import ids_in, with_pixels
+from media.decoding import decode
+from media.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
+from media.files import listing_for_message, read_complete
 from utils.contracts import DatasetSpec
-from utils.digest import mark
 from utils.errors import UserError, in_short
 from utils.histogram import value_counts
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _LISTED = ContextVar("listed", default=False)  # images without label are
-_TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 
 Read = TypeVar("Read", bound=Callable[..., Any])
 
@@ -102,28 +99,6 @@ def color_text(color: int) -> str:
     return f"({color >> 16}, {color >> 8 & 255}, {color & 255})"
 
 
-def read_complete(path: str) -> bytes:
-    """Read the bytes of a file that is whole."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        advice = "; raise `ulimit -n`, or lower --num_workers" if error.errno in _TOO_MANY else ""
-        raise UserError(f"cannot read {path}: {error.strerror}{advice}") from None
-    return complete(path, data)
-
-
-def complete(path: str, data: bytes) -> bytes:
-    """Give the bytes of a file; UserError for one that was cut off: a decoder may fill it up with gray, unsaid."""
-    if not data:
-        raise UserError(f"{path} is empty")
-    cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]
-    # Inside a JPEG's picture data no marker occurs, so an end marker after the last start of scan is the end.
-    cut_jpeg = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if cut_png or cut_jpeg:
-        raise UserError(f"{path} is truncated: it ends after {len(data)} bytes")
-    return data
-
-
 UNMAPPED = -1
 
 
@@ -190,13 +165,6 @@ def find_folder(root: str, candidates: Iterable[str], what: str) -> Path:
     raise UserError(f"{what}: looked for {looked} in {root}; found there: {listing_for_message(base)}")
 
 
-def listing_for_message(folder: Path, limit: int = 8) -> str:
-    """List names in `folder` for an error message."""
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
-    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more if names else "nothing"
-
-
 def require_label(label: Path, image: Path) -> str:
     """Give the label's path; UserError, which names its image, if it is not there."""
     return str(label) if label.is_file() else absent_label(label, f"image without label: {image} needs {label}")
@@ -217,16 +185,3 @@ def listing_absent_labels() -> Iterator[None]:
         yield
     finally:
         _LISTED.reset(token)
-
-
-def unique_names(choices: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Choose a file name for each image that no other has: the first of its choices that no other image has.
-
-    `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
-    side. Where another image could also have all of them, the place in the list is appended to the last. `choices` are
-    read twice; what is kept of a million of them is a few bytes each.
-    """
-    marks, times = np.unique(np.fromiter((mark(one) for own in choices for one in own), np.int64), return_counts=True)
-    several = {*marks[times > 1].tolist()}
-    for place, own in enumerate(choices):
-        yield next((choice for choice in own if mark(choice) not in several), f"{own[-1]}_{place:06d}")

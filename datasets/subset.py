@@ -1,25 +1,12 @@
-"""Some of many, evenly: places in a list, and images of all conditions."""
+"""Some of many images, evenly, of all conditions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
 
 from datasets.base import Item
-
-T = TypeVar("T")
-
-
-def evenly(count: int, wanted: int) -> list[int]:
-    """Choose `wanted` of range(count), ascending and spread over all of it; every one where there are no more."""
-    wanted = min(wanted, count)
-    return [place * count // wanted for place in range(wanted)]
-
-
-def spread(items: Sequence[T], wanted: int) -> tuple[T, ...]:
-    """Choose at most so many of the items, evenly over all."""
-    return tuple(items[place] for place in evenly(len(items), wanted))
+from utils.evenly import spread
 
 
 def share(items: Sequence[Item], wanted: int) -> list[Item]:

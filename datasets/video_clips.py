@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.cityscapes import FINE_TREES
-from datasets.files import images_in, visible
-from datasets.reading import find_folder, listing_for_message
+from datasets.reading import find_folder
+from media.files import images_in, listing_for_message, visible
 from utils.errors import UserError
 
 FRAME_TREES = ("leftImg8bit_sequence_trainvaltest/leftImg8bit_sequence", "leftImg8bit_sequence")

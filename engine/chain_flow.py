@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from datasets.bit_depth import bits_beside
-from datasets.pictures import read_image
 from datasets.video_clips import Chain
+from media.reading import read_image
 from network.flow.sources import PREDICTIONS, SOURCES, Flow, Prediction, device_of, flow_source
 from utils import digest, flowfile
 from utils.errors import UserError

@@ -2,8 +2,8 @@
 
 A file is a dict of plain values and tensors: `format`, `net`, `ema`, `optimizer`, `scaler`, `epoch` (last finished),
 `iteration` (steps done in the epoch after it), `step` (of the whole run), `rng` (a dict per rank), `config`, `arch`,
-`class_names`, `class_ids` and `class_colors` (label value and color of each), `mean_iu`, `command`, `versions`,
-`spent` (time used, scores), `checksum`.
+`class_names`, `class_ids` and `class_colors` (label value and color of each), `mean_iu`, `command`, `bs_trn` (as the
+command asks for it), `versions`, `spent` (time used, scores), `checksum`.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from evaluation import calibration
 from evaluation.comparison import Comparison, Entry, compare, words, words_of_checkpoints, words_of_spread
 from evaluation.comparison_page import COLORS, PageData, Pictures, RunRow, write_page
 from evaluation.imagecounts import WHOLE, ImageCounts
-from evaluation.metrics import percent
 from inference import temperature
 from utils.errors import UserError
+from utils.plural import percent
 from utils.visualize import colorize, encode_jpeg, encode_png, shrink
 
 MOST_PICTURES, LONG_EDGE = 12, 384

@@ -21,15 +21,14 @@ from datasets.checking.faults import KINDS, Fault, Faults
 from datasets.checking.look import Reader
 from datasets.checking.tally import Tally, draws
 from datasets.reading import listing_absent_labels
-from datasets.subset import spread
 from evaluation.data_page import NAME, DataReport, render, verdict
 from evaluation.data_pictures import Album
-from evaluation.metrics import percent
 from utils.distributed import DistributedContext
 from utils.errors import UserError
+from utils.evenly import spread
 from utils.files import csv_text, whole, write_file, writing
 from utils.names import shown
-from utils.plural import counted
+from utils.plural import counted, percent
 
 TABLE = "check_data.csv"
 MODES = ("train", "val")

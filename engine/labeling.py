@@ -13,24 +13,24 @@ import inference
 import network
 from datasets import folder, labelrecord
 from datasets.base import Item, SegmentationDataset, listed
-from datasets.bit_depth import bits_of_folder
 from datasets.classes import ids_of, other_ids
-from datasets.files import search
 from datasets.loaders import EvalLoader, Seen
-from datasets.pictures import read_image
 from datasets.reading import label_lut, read_label, remap_labels
 from engine import agree, tool
 from engine.outcome import write_report
-from engine.session import Run, Start, load_for_evaluation, to_device
+from engine.session import Run, Start, join, load_for_evaluation, to_device
 from evaluation import sinks
-from evaluation.metrics import percent
 from evaluation.sinks.coverage import Coverage, Covered
 from evaluation.sinks.pseudolabels import PseudoLabels, thresholds
 from inference import from_file
+from media.bits import bits_of_folder
+from media.files import search
+from media.reading import read_image
 from network.weights import layouts
 from utils import digest, distributed, madefrom
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
+from utils.plural import percent
 from utils.progress import progress
 from utils.visualize import colorize, encode_jpeg, encode_png, heat, shrink
 
@@ -193,7 +193,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     least, own = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR) / "train_extra"
     items = folder.tree(cfg.EVAL.FOLDER, str(own))
     apart = search(Path(cfg.EVAL.FOLDER), [own]).note
-    with tool.opened(cfg, spec, distributed.init(cfg.TRAIN.LOCAL_RANK), command, "auto_label.log") as run:
+    with tool.opened(cfg, spec, join(cfg), command, "auto_label.log") as run:
         job = plan(run, items, least)
         before = len(job.items) - len(job.left)
         counted = f"{len(job.items)} images, {before} of them labeled before"

@@ -43,6 +43,30 @@ def on(devices: Sequence[int], command: Sequence[str]) -> int | None:
     if len(names) == 1:
         gpus.one(devices)
         return None
+    return _processes(names, command)
+
+
+def as_before(world: int, command: Sequence[str]) -> int | None:
+    """Run `command` in as many processes as an earlier run had, on a GPU each or, without one, on the CPU.
+
+    None, as `on`, where this process has to do the work. UserError for fewer GPUs than processes.
+    """
+    env, count = os.environ, torch.cuda.device_count()
+    if LAUNCHED not in env and (world == 1 or number(env, "WORLD_SIZE", 1) > 1):
+        return None
+    if LAUNCHED in env or count >= world:
+        return on(range(world), command)
+    if count:
+        raise UserError(
+            f"the run had {world} processes, and here are {count} GPU(s): go where there are as many, or give "
+            "CUDA_VISIBLE_DEVICES= before the command, for the CPU, whose bits are others"
+        )
+    return _processes([""] * world, command)
+
+
+def _processes(names: Sequence[str], command: Sequence[str]) -> int:
+    """Run a process for each GPU of these names; gives the exit code when all have ended."""
+    env = os.environ
     processes: list[subprocess.Popen[bytes]] = []
     with _signals_passed_on(processes):
         for added in environments(names):

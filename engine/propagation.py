@@ -20,12 +20,12 @@ from datasets.video_clips import Chain, VideoClip
 from engine import chain_flow
 from engine.chain_flow import WEIGHTS, Flows, flows_of, frame_of
 from engine.runlock import FolderLock
-from evaluation.metrics import percent
 from network.flow.propagate import Moved, advance
 from network.flow.sources import PREDICTIONS
 from utils import madefrom, textfile
 from utils.errors import UserError
 from utils.files import write_file
+from utils.plural import percent
 from utils.progress import progress
 from utils.visualize import colorize, encode_png
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from torch import Tensor, nn
 
 from engine import checkpoint, optimizer_state
 from engine.ema import ModelEma
+from network.weights import finite
+from utils import machine
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -21,8 +22,9 @@ from utils.errors import UserError
 class FiniteGuard:
     """Finds losses that are not finite on the device, so that the host need not wait for their values.
 
-    A forward pass moves the running statistics of `net` even where its step is then left out: they are put back. They
-    are many and small, so that all of a type are copied at once, into one tensor that stays.
+    A forward pass moves the running statistics of `net` even where its step is then left out: they are put back, and
+    so are single ones that a finite loss comes with and that overflow, since these would stay infinite. They are many
+    and small, so that all of a type are copied at once, into one tensor that stays.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -58,7 +60,7 @@ class FiniteGuard:
         finite = loss.isfinite()
         for group in self._groups:
             torch.ops.aten._foreach_copy_(group.now_parts, group.buffers)
-            torch.where(finite, group.now, group.kept, out=group.now)
+            torch.where(group.now.isfinite().logical_and_(finite), group.now, group.kept, out=group.now)
             torch.ops.aten._foreach_copy_(group.buffers, group.now_parts)
         self._finite.append(finite)
 
@@ -83,11 +85,15 @@ class _Group:
 
 
 class BatchLoss(NamedTuple):
-    """The loss of one batch over all ranks, a float64 scalar that may still be computed, and the batch's files."""
+    """The loss of one batch over all ranks, a float64 scalar that may still be computed, and the batch's files.
+
+    `taken`, of the last batch of a step: false where the step was left out, a bool scalar on the device until read.
+    """
 
     iteration: int
     value: Tensor
     names: Sequence[str]
+    taken: Tensor | bool | None = None
 
 
 _TIMES = ("step", "save", "validation", "between")
@@ -144,7 +150,7 @@ class TrainState:
     """Network, optimizer and counters. `epoch` is the last finished one (-1: none), `iteration` the batches done in
     the epoch after it, `step` the optimizer steps of the run, counted on the device; `loss_sum` is the sum over the
     epoch's `loss_count` batches whose losses have been read. `unread`: losses that no one has waited for yet. `parts`:
-    in how many a batch is done, since memory has run out."""
+    in how many a batch is done, since memory has run out. `before`: batches of the run before this epoch."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -159,6 +165,7 @@ class TrainState:
     unread: list[BatchLoss] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
     parts: int = 1
+    before: int = 0
     _settled: int = 0
 
     def __post_init__(self) -> None:
@@ -173,6 +180,11 @@ class TrainState:
         """Note that the weights have all batches so far: none waits for its step."""
         self._settled = self.iteration
 
+    def judge(self, taken: Tensor) -> None:
+        """Note whether the step of the batches since the last `settle` was taken; it has the files of all of them."""
+        names = [name for batch in self.unread if batch.iteration > self._settled for name in batch.names]
+        self.unread[-1] = self.unread[-1]._replace(names=names, taken=taken)
+
     def back(self) -> None:
         """Return to the last `settle`: the batches since, whose gradients are lost, are to be done again."""
         self.iteration = self._settled
@@ -182,17 +194,28 @@ class TrainState:
         """Give the unread losses that the weights have, with their values; this waits for the device."""
         settled = [batch for batch in self.unread if batch.iteration <= self._settled]
         self.unread = self.unread[len(settled) :]
-        values = torch.stack([batch.value for batch in settled]).tolist() if settled else []
-        return list(zip(settled, values, strict=True))
+        judged = [batch.taken for batch in settled if isinstance(batch.taken, Tensor)]
+        numbers = torch.stack([*(batch.value for batch in settled), *judged]).tolist() if settled else []
+        taken = iter(numbers[len(settled) :])
+        found = [b._replace(taken=next(taken) > 0) if isinstance(b.taken, Tensor) else b for b in settled]
+        return list(zip(found, numbers, strict=False))
 
     def finish_epoch(self) -> float:
-        """Close the epoch in progress; gives its mean loss."""
-        mean = self.loss_sum / max(1, self.loss_count)
+        """Close the epoch in progress; gives its mean loss, NaN where none was finite."""
+        mean = self.loss_sum / self.loss_count if self.loss_count else math.nan
         self.epoch, self.iteration, self.loss_sum, self.loss_count = self.epoch + 1, 0, 0.0, 0
         return mean
 
     def pack(self, ranks: DistributedContext, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the checkpoint of this moment, on all ranks; `facts`: arch, class names, config, command, mean_iu."""
+        """Make the checkpoint of this moment, on all ranks; `facts`: arch, class names, config, command, mean_iu.
+
+        UserError where the weights are no finite numbers: it would take the place of one that is still good.
+        """
+        if odd := ranks.gather(finite.odd(self.net.state_dict()))[0]:
+            raise UserError(
+                f"after {int(self.step)} steps weights are no finite numbers, {odd[0]} the first of {len(odd)}: no "
+                "checkpoint is written of them; --resume auto goes on from the one before: lower --lr, or --grad_clip 1"
+            )
         return {
             "epoch": self.epoch,
             "iteration": self.iteration,
@@ -204,7 +227,7 @@ class TrainState:
             "spent": self.spent.record(),
             "world": ranks.world,
             **facts,
-            "versions": {"torch": str(torch.__version__), "python": platform.python_version()},
+            "versions": machine.facts(ranks.device),
             "net": self.net.state_dict(),
             "ema": self.ema.net.state_dict() if self.ema else None,
             "ema_steps": int(self.ema.steps) if self.ema else 0,

@@ -87,6 +87,10 @@ class OpenStep:
             self._added, self._found = [], []
         return value, stops
 
+    def alone(self, work: Work, batch: Batch, group: int) -> None:
+        """Do one of `group` batches without a step behind it."""
+        self._in_parts(work, _Added(self.state.iteration, batch, group), closes=False)
+
     def _remember(self, ranks: DistributedContext) -> None:
         # A loss counts by a new tensor, so that the old one need not be copied.
         skipped: list[tuple[Any, Any]] = [

@@ -12,7 +12,6 @@ import config
 import datasets
 import loss
 import network
-from datasets import decoding
 from datasets.base import listed
 from engine import agree, budget, preflight, restore, runfolder, teacher
 from engine.budget import Budget
@@ -20,6 +19,7 @@ from engine.ema import ModelEma
 from engine.session import Run, Start, to_device
 from engine.state import FiniteGuard, TrainState
 from engine.survival import OpenStep, survive_step
+from media import decoding
 from utils import distributed, heap
 from utils.collectives import DataParallel
 from utils.normalization import Normalization

@@ -10,9 +10,9 @@ from yacs.config import CfgNode
 
 import datasets
 import inference
-from datasets import decoding
 from engine.session import Run
 from engine.state import TrainState
+from media import decoding
 from utils.errors import MemoryShortageError
 
 _TRIED = 3  # batches: the first ones pay for what is done once

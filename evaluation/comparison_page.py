@@ -16,12 +16,12 @@ from evaluation.charts import Series, line_chart
 from evaluation.comparison import MEAN, Comparison, Difference, words_of_checkpoints
 from evaluation.comparison_charts import Estimate, Reliability, difference_chart, reliability_chart
 from evaluation.imagecounts import WHOLE
-from evaluation.metrics import percent
 from evaluation.objects import SIZES
 from evaluation.pages import css_color, data_uri
 from evaluation.sequences import sequences
 from utils.files import write_file
 from utils.names import shown, valid
+from utils.plural import percent
 
 COLORS = 8  # that the page has for recipes
 SEQUENCES, POINTS, CHANGES = 6, 200, 16  # sequences, points of a curve, and options that are shown at most

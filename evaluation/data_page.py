@@ -16,10 +16,9 @@ from datasets.checking.faults import ERROR, KINDS, WARNING
 from datasets.checking.tally import SIDES, Draws, Tally
 from evaluation import pages
 from evaluation.data_pictures import Album, Panels
-from evaluation.metrics import percent
 from evaluation.pages import css_color, data_uri
 from utils.names import shown, valid
-from utils.plural import counted
+from utils.plural import counted, percent
 
 NAME = "check_data.html"
 LISTED, DRAWN = 12, 3  # faults of a kind that the page names, and of those that it shows

@@ -11,7 +11,7 @@ import numpy as np
 from datasets.base import Item
 from datasets.checking.faults import Fault
 from datasets.checking.look import Reader
-from datasets.pictures import read_image
+from media.reading import read_image
 from utils.visualize import WRONG, encode_jpeg, overlay, shrink
 
 LONG_EDGE = 420

@@ -15,6 +15,7 @@ from torch import Tensor
 from utils.distributed import DistributedContext
 from utils.files import csv_text, write_file
 from utils.histogram import pair_counts
+from utils.plural import percent
 
 Floats = NDArray[np.float64]
 ALL_CLASSES, OVERALL = "mean IoU, absent = 0", "overall score"  # names of ADE20K's two figures
@@ -238,11 +239,6 @@ class Scores:
         """Give the numbers of the whole, for logs and files."""
         names = ("mean_iu", "acc", "acc_cls", "fwavacc", "mean_iu_all", "overall")
         return {name: getattr(self, name) for name in names}
-
-
-def percent(value: float) -> str:
-    """0.5 -> "50.00"; undefined -> "-"."""
-    return "-" if np.isnan(value) else f"{100 * value:.2f}"
 
 
 def table_rows(scores: Scores, class_names: Sequence[str]) -> list[tuple[str, str, str, str, str]]:

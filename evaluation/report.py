@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from evaluation import pages
 from evaluation.charts import Series, confusion_chart, line_chart
-from evaluation.metrics import ALL_CLASSES, OVERALL, Scores, percent, table_rows
+from evaluation.metrics import ALL_CLASSES, OVERALL, Scores, table_rows
 from evaluation.pages import css_color, data_uri
 from evaluation.sinks.base import Row, ScaleTable
 from evaluation.sinks.conditions import iou_rows
@@ -23,6 +23,7 @@ from evaluation.sinks.scales import caption
 from evaluation.sinks.seedmaps import NOTABLE
 from utils.files import write_file
 from utils.names import shown, valid
+from utils.plural import percent
 
 MAX_ROWS = 24
 History = Sequence[Mapping[str, float]]

@@ -19,18 +19,19 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from utils.memory import ran_out
+
 SHARE = 0.8  # of what is free now: other tensors of the process move, and allocators round up
 MARGIN = 1.15  # convolution workspaces and rounding, which no count of tensors sees
 FLOAT = 4
 _FALLBACK = 4 << 30
-_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether this is what torch, cuBLAS, cuDNN, the CPU allocator or Python raise when memory runs out."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign.lower() in str(error).lower() for sign in _SIGNS)
+    return isinstance(error, (RuntimeError, MemoryError)) and (
+        isinstance(error, torch.OutOfMemoryError) or ran_out(error)
+    )
 
 
 def available(device: torch.device) -> int:

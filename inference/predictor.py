@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from inference.memory import SHARE, PassCost, available, bytes_per_pixel, is_out_of_memory
 from inference.passes import TestTimeAugmentation, eagerly, evaluating, size_of
 from inference.rule import PLAIN, EvalRule, Size
-from inference.tiles import RowAccumulator, starts, weights
+from inference.tiles import RowAccumulator, weights
 from network.fused import fusing
 from network.weights import finite
+from runtime.tiles import starts
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import MemoryShortageError, UserError
 from utils.positions import in_units_of

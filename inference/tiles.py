@@ -1,33 +1,16 @@
-"""Tiles that cover an image, and the band of rows in which their blended scores come together."""
+"""The weights of tiles as tensors, and the band of rows in which their blended scores come together."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 
-
-def starts(length: int, tile: int, overlap: float) -> list[int]:
-    """Give the first pixels of the tiles on an axis: every ceil(tile * (1 - overlap)), the last one shifted inside."""
-    if length <= tile:
-        return [0]
-    stride = max(1, math.ceil(tile * (1 - overlap)))
-    return [*range(0, length - tile, stride), length - tile]
+from runtime import tiles
 
 
 def weights(length: int, tile: int, overlap: float) -> list[Tensor]:
-    """Give the weight along an axis for each tile, (min(tile, length),) float32; they add up to 1 at every pixel.
-
-    The two-dimensional weight is the product of both axes' and adds up to 1 as well. Where a single tile lies, its
-    weight is exactly 1.
-    """
-    first, tile = starts(length, tile, overlap), min(tile, length)
-    ramp = torch.minimum(torch.arange(1, tile + 1), torch.arange(tile, 0, -1)).float()  # falls off to both ends
-    total = torch.zeros(length)
-    for start in first:
-        total[start : start + tile] += ramp
-    return [ramp / total[start : start + tile] for start in first]
+    """Give `runtime.tiles.weights` as tensors."""
+    return [torch.from_numpy(weight) for weight in tiles.weights(length, tile, overlap)]
 
 
 class RowAccumulator:

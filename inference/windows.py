@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inference.tiles import starts
+from runtime.tiles import starts
 from utils.positions import in_units_of
 from utils.resize import resize
 

@@ -20,8 +20,8 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from datasets.files import is_hidden
 from datasets.reading import find_folder
+from media.files import is_hidden
 from utils.cli import exit_code, start
 from utils.errors import UserError
 from utils.workers import convert

@@ -22,8 +22,8 @@ if not __package__:  # run as a file: the packages are one folder up
 
 from datasets import labelrecord
 from datasets.cityscapes import SPEC
-from datasets.files import is_hidden
 from datasets.reading import find_folder, read_label
+from media.files import is_hidden
 from utils.cli import exit_code, start
 from utils.errors import UserError
 from utils.visualize import bit_colors, encode_indexed

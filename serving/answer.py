@@ -8,13 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from evaluation.legend import Legend
-from evaluation.metrics import percent
 from evaluation.pages import css_color, data_uri
 from evaluation.sinks.gallery import caption_of
-from evaluation.sinks.submission import id_table
+from media.legend import Legend
 from serving.networks import Network
-from utils.contracts import Prediction
+from utils.contracts import Prediction, id_table
+from utils.plural import percent
 from utils.visualize import colorize, encode_indexed, encode_jpeg, encode_png, heat, shrink, to_array
 
 VIEW, PROBE = 1600, 480  # long edges: of what is shown, and of the classes that the page looks up point by point

@@ -12,11 +12,11 @@ from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, LengthRequired, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
 from evaluation import pages
-from evaluation.metrics import percent
 from serving import answer, guard, runs, uploads
 from serving.networks import Networks
 from serving.turns import BusyError, Turns
 from utils.errors import UserError, in_short
+from utils.plural import percent
 
 BINARY = "application/octet-stream"  # browsers ask before they send this elsewhere than to the page's own site
 GIVEN = "given"  # the key of the network that --snapshot names

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from datasets.pictures import PictureError, read_bytes
+from media.reading import PictureError, read_bytes
 from utils.errors import in_short
 from utils.names import shown
 

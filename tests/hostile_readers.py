@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import config
-from datasets import centroidstore, classfile, kept, labelrecord, lists, mapillary, odgt, pictures, rawpixels, reading
+from datasets import centroidstore, classfile, kept, labelrecord, lists, mapillary, odgt, rawpixels, reading
 from datasets.own import cache, schema
 from datasets.own.contract import LabelRules, OwnClass, Picture
 from datasets.own.kinds import KINDS
@@ -24,6 +24,7 @@ from evaluation import report
 from evaluation.report import ReportData
 from inference import temperature
 from inference.rule import EvalRule
+from media.reading import read_image
 from network import weights
 from network.weights import metadata
 from scripts import sweep_status
@@ -98,7 +99,7 @@ def _database(path: Path) -> None:
 
 def _picture(path: Path) -> None:
     reading.size_of(str(path))
-    pictures.read_image(str(path), upright=True)
+    read_image(str(path), upright=True)
 
 
 def _label(path: Path) -> None:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from demos import check, colors, complaint, noise, save
 from golden.fill import fill
 from PIL import Image
 from shared import GOLDEN, shared_path
@@ -29,10 +30,11 @@ import demo_folder
 import inference
 import network
 from engine import checkpoint, demonstrate
-from evaluation.legend import Legend
 from inference import Predictor, from_file, temperature
-from inference.video import VideoSink, VideoSource
+from media.legend import Legend
+from media.video import VideoSink, VideoSource
 from network import guess
+from runtime.render import RenderedMasks, Renderer
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -91,51 +93,12 @@ def placed(net: nn.Module) -> nn.Module:
     return net.to("cuda" if gpu else "cpu", memory_format=layout)  # type: ignore[call-overload]
 
 
-def colors(path: Path) -> np.ndarray:
-    """(H, W, 3) RGB of a file."""
-    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    assert found is not None, path
-    return found[..., ::-1]
-
-
-def check(folder: Path, image: np.ndarray, classes: np.ndarray, suffix: str = "") -> None:
-    """The three files of a picture hold what `classes` say: label ids, colors, half image and half colors."""
-    spec = datasets.spec("cityscapes")
-    with Image.open(folder / f"pred_mask{suffix}.png") as stored:
-        assert stored.mode == "L"
-        assert np.array_equal(np.array(stored), np.array(spec.train_to_id, np.uint8)[classes])
-    palette = np.array(spec.palette, np.uint8)[classes]
-    assert np.array_equal(colors(folder / f"color_mask{suffix}.png"), palette)
-    blend = (image.astype(np.float64) + palette) / 2
-    assert np.abs(colors(folder / f"overlap{suffix}.png") - blend).max() <= 0.5
-
-
-def noise(height: int = 60, width: int = 83, seed: int = 0) -> np.ndarray:
-    """(H, W, 3) uint8: smooth patches."""
-    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-def save(path: Path, array: np.ndarray) -> Path:
-    Image.fromarray(array).save(path)
-    return path
-
-
 def alone(script: str, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A script in a process of its own, in a folder with nothing in it, with no folder of large files."""
     env = os.environ | {"ASSETS_PATH": str(cwd / "nowhere")}
     return subprocess.run(
         [sys.executable, str(ROOT / script), *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=300
     )
-
-
-def complaint(main: Callable[[list[str]], int], words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line on stderr of a command line that has to fail."""
-    capsys.readouterr()
-    assert main(words) == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
-    assert line.startswith("error: ")
-    return line
 
 
 @pytest.mark.slow
@@ -257,7 +220,7 @@ def test_pictures_where_there_is_no_codec(
     own: Path, shape: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = write_video(tmp_path / "drive.mp4")
-    monkeypatch.setattr("inference.video.CODECS", ())
+    monkeypatch.setattr("media.video.CODECS", ())
     out = tmp_path / "out"
     words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out), "--max_frames", "2"]
     assert demo.main(words) == 0
@@ -270,7 +233,7 @@ def test_a_video_that_was_cut_off(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What is there is painted, and a line says that there should be more."""
-    monkeypatch.setattr("inference.video.CODECS", ((".avi", "MJPG"),))
+    monkeypatch.setattr("media.video.CODECS", ((".avi", "MJPG"),))
     video = write_video(tmp_path / "drive.avi", frames=8)
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     words = ["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]
@@ -283,14 +246,14 @@ def test_a_video_that_was_cut_off(
 
 
 def test_ctrl_c_leaves_whole_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    video, render, calls = write_video(tmp_path / "drive.mp4"), demonstrate.Renderer.render, count()
+    video, render, calls = write_video(tmp_path / "drive.mp4"), Renderer.render, count()
 
-    def interrupted(self: demonstrate.Renderer, image: np.ndarray) -> demonstrate.RenderedMasks:
+    def interrupted(self: Renderer, image: np.ndarray) -> RenderedMasks:
         if next(calls) == 2:
             raise KeyboardInterrupt
         return render(self, image)
 
-    monkeypatch.setattr(demonstrate.Renderer, "render", interrupted)
+    monkeypatch.setattr(Renderer, "render", interrupted)
     out = tmp_path / "out"
     assert demo.main(["--demo-video", str(video), "--snapshot", str(own), "--save-dir", str(out)]) == 130
     assert len(list(VideoSource(str(next(out.glob("color_mask.*")))))) == 2
@@ -319,7 +282,7 @@ def test_a_camera_until_told_to_end(
             return getattr(self.file, name)
 
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
-    monkeypatch.setattr("inference.video.Preview.show", lambda self, frame: end == "q" and next(shown) == 1)
+    monkeypatch.setattr("media.video.Preview.show", lambda self, frame: end == "q" and next(shown) == 1)
     assert demo.main(["--demo-video", "3", "--snapshot", str(own), "--save-dir", str(tmp_path / "out")]) == 0
     monkeypatch.undo()
     assert len(list((tmp_path / "out").glob("pred_mask_*.png"))) == frames

@@ -229,12 +229,16 @@ def _nan(root: Path, patch: pytest.MonkeyPatch) -> None:
     def steps() -> None:
         with opened(root / "run", "--nan_patience", "2") as run:
             state = state_of(nn.Linear(1, 1))
-            state.unread += [BatchLoss(iteration, torch.tensor(torch.nan), ["a", "b"]) for iteration in (6, 7)]
+            none, left_out = torch.tensor(torch.nan), torch.tensor(False)
+            state.unread += [BatchLoss(iteration, none, ["a", "b"], left_out) for iteration in (6, 7)]
             state.iteration = 7
             state.settle()
             train.record_losses(run, state)
 
     told(steps)
+    state = state_of(nn.Linear(1, 1))
+    state.net.weight.data.fill_(torch.nan)  # type: ignore[union-attr]
+    told(lambda: state.pack(DistributedContext(), {}))
     net = nn.ModuleDict({"fc": nn.Linear(1, 1)})
     torch.save({"fc.weight": torch.full((1, 1), torch.nan), "fc.bias": torch.zeros(1)}, root / "a.pth")
     told(lambda: weights.load(net, root / "a.pth"))

@@ -23,13 +23,13 @@ import demo
 import inference
 import network
 import train
-from datasets.pictures import read_image
 from engine import checkpoint, labeling
-from evaluation.sinks.submission import id_table
 from inference import Predictor, from_file
+from media.reading import read_image
 from network.weights import layouts, metadata
 from scripts import auto_label, export
 from utils import digest
+from utils.contracts import id_table
 
 SIZES = {"IMG_SIZES": (300, 375, 450, 525, 600), "IMG_MAX_SIZE": 1000, "PADDING": 8}
 NAMED = ["--arch_encoder", SMALL[0], "--arch_decoder", SMALL[1]]

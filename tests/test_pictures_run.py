@@ -20,8 +20,8 @@ import demo_folder
 import network
 import train
 from datasets import folder
-from datasets.pictures import read_turned
 from engine import checkpoint
+from media.reading import read_turned
 from scripts import auto_label
 
 ARCH = "ocrnet.HRNet_Mscale"

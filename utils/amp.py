@@ -35,10 +35,14 @@ class Precision:
         return torch.autocast(self.device.type, self.dtype)
 
 
+LEAST_SCALE = 1.0  # below it the gradients of a mean over pixels are lost in half precision, and it takes days to rise
+
+
 def update_if(scaler: torch.amp.GradScaler, finite: Tensor) -> None:
     """Adapt the scale to the gradients that `unscale_` has seen, if `finite`, a bool scalar on the device, is true.
 
-    Where it is false the loss itself was not finite: of its gradients the scaler must learn nothing. Nothing waits.
+    Where it is false the loss itself was not finite: of its gradients the scaler must learn nothing. However long
+    gradients overflow, it stays at LEAST_SCALE or above. Nothing waits.
     """
     if scaler.is_enabled():
         held = [x for x in (scaler._scale, scaler._growth_tracker) if x is not None]
@@ -46,6 +50,13 @@ def update_if(scaler: torch.amp.GradScaler, finite: Tensor) -> None:
         scaler.update()
         for now, old in zip(held, before, strict=True):
             now.copy_(torch.where(finite, now, old))
+        held[0].clamp_(min=LEAST_SCALE)
+
+
+def is_least(scaler: torch.amp.GradScaler, like: Tensor) -> Tensor:
+    """Tell whether the scale can fall no further, a bool scalar on the device of `like`; without one: true."""
+    scale = scaler._scale if scaler.is_enabled() else None
+    return like.new_ones((), dtype=torch.bool) if scale is None else scale <= LEAST_SCALE
 
 
 def build(fp16: bool, level: str, device: torch.device) -> Precision:

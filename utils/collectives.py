@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -90,7 +90,7 @@ def counted(sent: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def catching_up(sent: Sequence[str]) -> Iterator[None]:
+def catching_up(sent: Iterable[str]) -> Iterator[None]:
     """Leave out the collective calls of the block that `sent` has already; those give what is here alone.
 
     So a process that has failed within a step takes part in what the others still wait for. A scalar that it sends is

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
-from torch import Tensor
 
-Outputs = dict[str, Tensor]
+if TYPE_CHECKING:  # an exported file is run without torch
+    from torch import Tensor
+
+Outputs = dict[str, "Tensor"]
 UNFLIPPED = "unflipped"  # extra of a prediction over mirror images: the scores of the image as it is
 
 
@@ -125,3 +127,10 @@ class DatasetSpec:
             value if value >= 0 else value % 256: train if 0 <= train < self.num_classes else self.ignore_label
             for value, train in self.id_to_train.items()
         }
+
+
+def id_table(spec: DatasetSpec) -> np.ndarray:
+    """(256,) from train ids to the dataset's own ids; unchanged where it has no others. uint16 if one is above 255."""
+    table = np.arange(256, dtype=np.uint16 if max(spec.train_to_id, default=0) > 255 else np.uint8)
+    table[: len(spec.train_to_id)] = spec.train_to_id
+    return table

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:  # an exported file is run without torch
+    from torch import Tensor
 
 Palette = Sequence[tuple[int, int, int]]
 
@@ -19,7 +21,7 @@ _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".t
 
 def to_array(values: Tensor | np.ndarray) -> np.ndarray:
     """Give the same values as an array on the host."""
-    return values.cpu().numpy() if isinstance(values, Tensor) else values
+    return values if isinstance(values, np.ndarray) else values.cpu().numpy()
 
 
 def colorize(classes: Tensor | np.ndarray, palette: Palette) -> np.ndarray:
@@ -89,6 +91,8 @@ def encode_png(image: np.ndarray, level: int = 1) -> bytes:
 
 def encode_indexed(values: np.ndarray, colors: np.ndarray, level: int = 1) -> bytes:
     """(H, W) uint8 -> PNG of these very values, shown in `colors` (256, 3) uint8, RGB of each value."""
+    from PIL import Image  # what runs without it needs no palettes
+
     picture, data = Image.fromarray(values), io.BytesIO()
     picture.putpalette(colors.tobytes())
     picture.save(data, "PNG", compress_level=level)

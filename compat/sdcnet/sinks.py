@@ -10,8 +10,7 @@ from PIL import Image
 
 from evaluation.sinks.base import ALONE, EvalItem, Results
 from evaluation.sinks.folder import PictureFolder
-from evaluation.sinks.submission import id_table
-from utils.contracts import DatasetSpec
+from utils.contracts import DatasetSpec, id_table
 from utils.distributed import DistributedContext
 from utils.visualize import colorize, encode_indexed, encode_png, file_stem, to_array, wrong_pixels
 

@@ -19,11 +19,11 @@ from datasets.checking import duplicates, fit
 from datasets.checking.faults import Fault
 from datasets.checking.stored import COLOR, Stored, stored_labels
 from datasets.checking.tally import Holds, holds, light_of
-from datasets.decoding import head_of
 from datasets.itemreader import ItemReader
 from datasets.labelvalues import ids_in
-from datasets.pictures import decoded, orientation_of
-from datasets.reading import read_complete
+from media.decoding import head_of
+from media.files import read_complete
+from media.reading import decoded, orientation_of
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from datasets.checking.faults import Fault
 from datasets.checking.look import Subject
-from datasets.files import EXTENSIONS, is_hidden
 from datasets.own.cache import STAMPS
+from media.files import EXTENSIONS, is_hidden
 
 # Pictures that cameras and programs write, and that no reader here decodes.
 _OTHERS = (".heic", ".heif", ".avif", ".jp2", ".gif", ".jfif", ".tga", ".dng", ".cr2", ".nef", ".arw", ".raw", ".jxl")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from datasets.base import Item
 from datasets.reading import size_of
-from datasets.subset import spread
 from utils.errors import UserError
+from utils.evenly import spread
 
 MOST = 200  # images of a split whose heads are read: a fraction of a second
 ALL = "python scripts/check_data.py reads all of them"

@@ -9,8 +9,8 @@ import zlib
 import cv2
 import numpy as np
 
-from datasets.decoding import decode, head_of
 from datasets.own.shapes import declared_size
+from media.decoding import decode, head_of
 from utils.errors import UserError
 
 _LARGEST = 1 << 28  # bytes of a picture in a file; one of a billion pixels in two colors is far smaller

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.base import Item
-from datasets.exif import SIDES_EXCHANGED
 from datasets.itemreader import Tables
 from datasets.own import cache
-from datasets.pictures import orientation_of
 from datasets.rawpixels import Piece, write_image, write_values
 from datasets.reading import read_label, read_rgb_encoded, size_of
+from media.exif import SIDES_EXCHANGED
+from media.reading import orientation_of
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.plural import counted

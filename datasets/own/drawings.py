@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets.exif import SIDES_EXCHANGED
 from datasets.own import cache
 from datasets.own.contract import LabelKind, LabelRules, Picture, Source, Sources
 from datasets.own.kinds import KINDS
 from datasets.own.stored import label_files
-from datasets.pictures import orientation_of
 from datasets.reading import size_of
+from media.exif import SIDES_EXCHANGED
+from media.reading import orientation_of
 from utils.files import cannot_write, whole
 from utils.plural import counted
 from utils.progress import progress

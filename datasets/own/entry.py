@@ -17,8 +17,8 @@ from datasets.own import cache, cut, describe, found, joined, schema
 from datasets.own.found import Found
 from datasets.own.places import not_there, placed
 from datasets.own.schema import MODES, OwnSet, OwnSets, Use
-from datasets.reading import unique_names
 from datasets.registry import DATASETS
+from media.files import unique_names
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 

@@ -11,7 +11,7 @@ from datasets.own.classes import Merged, merged
 from datasets.own.contract import IGNORED, Color
 from datasets.own.describe import joined, through
 from datasets.own.schema import OwnSets
-from datasets.reading import unique_names
+from media.files import unique_names
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, nearest
 

@@ -10,8 +10,8 @@ from json.decoder import JSONDecodeError, JSONDecoder
 from pathlib import Path
 from typing import Any, TypeVar
 
-from datasets.files import visible
 from datasets.own.stored import label_files
+from media.files import visible
 from utils import textfile
 from utils.errors import UserError
 from utils.names import shown

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from datasets.files import EXTENSIONS
 from datasets.own.bitmap import inside_of, letters, size_of
 from datasets.own.jsonfile import each_file, ends, field, read_tree, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size, ellipse, numbers, outline, rectangle
+from media.files import EXTENSIONS
 from utils.errors import UserError
 
 

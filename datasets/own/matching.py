@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from datasets.files import EXTENSIONS
 from datasets.own.contract import Picture
 from datasets.own.shapes import Remarks
+from media.files import EXTENSIONS
 from utils.errors import UserError
 from utils.names import shown
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from datasets.decoding import decode, head_of
 from datasets.own.jsonfile import field
 from datasets.own.objects import Annotated
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size
-from datasets.reading import read_complete
+from media.decoding import decode, head_of
+from media.files import read_complete
 from utils.errors import UserError
 from utils.names import shown
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.files import EXTENSIONS, is_hidden, search
 from datasets.own.contract import Picture
-from datasets.reading import listing_for_message
+from media.files import EXTENSIONS, is_hidden, listing_for_message, search
 from utils import textfile
 from utils.errors import UserError, nearest
 

@@ -8,10 +8,10 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from datasets.files import EXTENSIONS, search
 from datasets.folder import ENDINGS
 from datasets.own.contract import Picture
 from datasets.own.places import fixed_part, globbed, is_glob, not_there
+from media.files import EXTENSIONS, search
 from utils.errors import UserError, nearest
 
 # What the names of an image and of its label end in, and do not share.

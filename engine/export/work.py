@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 import inference
-from datasets.bit_depth import bits_of_folder
-from datasets.pictures import read_image
 from engine.export import data, gate
 from inference import export, from_file
 from inference.from_file import Trained
 from inference.passes import evaluating
 from inference.rule import EvalRule
+from media.bits import bits_of_folder
+from media.reading import read_image
+from runtime.facts import LISTS, Facts
 from utils import digest
 from utils.errors import UserError, in_short
 from utils.files import write_file
@@ -189,26 +190,21 @@ def facts(request: Request, trained: Trained, rule: EvalRule) -> dict[str, str]:
     """Tell what a file says of itself, {key: text}, lists as JSON."""
     args, model, spec = request.args, trained.cfg.MODEL, trained.spec
     source = Path(trained.cfg.SNAPSHOT)
-    lists = {"mean": rule.mean, "std": rule.std, "classes": spec.classes, "palette": spec.palette}
-    lists["size"] = request.size if request.fixed else None
+    size = request.size if request.fixed else None
+    says = Facts(spec, args.output, args.uint8, rule.mean, rule.std, size, request.precision)
     return {
         "arch": model.ARCH,
         "n_scales": ",".join(map(str, model.N_SCALES)),
-        "output": args.output,
-        "precision": request.precision,
-        "input": "uint8 RGB (N, H, W, 3)" if args.uint8 else "float32 RGB (N, 3, H, W), (image / 255 - mean) / std",
-        "size_rule": "resize to size" if request.fixed else f"any, sides from {export.SMALLEST} to {export.LARGEST}",
-        "ignore_label": str(spec.ignore_label),
         "source": source.name,
         "source_sha256": digest.sha256([source]) if source.is_file() else "",
-        **{name: json.dumps(value) for name, value in lists.items()},
+        **says.written(),
     }
 
 
 def _record(request: Request, trained: Trained, rule: EvalRule, passing: gate.Gate, kept: Sequence[str]) -> None:
     """Write the facts, the proof and the versions beside the file."""
     about: dict[str, Any] = facts(request, trained, rule)
-    about |= {name: json.loads(about[name]) for name in ("mean", "std", "classes", "palette", "size")}
+    about |= {name: json.loads(about[name]) for name in LISTS}
     limits = {name: value for name, value in passing.limits._asdict().items() if np.isfinite(value)}
     used = [name for name in request.target.packages.values() if name != "nncf" or request.precision == "int8"]
     packages = {name: version(name) for name in ("torch", *used)}

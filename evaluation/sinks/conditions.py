@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.metrics import Scores, percent
+from evaluation.metrics import Scores
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink, scores_of
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import csv_text, write_file
+from utils.plural import percent
 
 
 def iou_rows(scores: Mapping[str, Scores], classes: Sequence[str]) -> list[tuple[str, list[float]]]:

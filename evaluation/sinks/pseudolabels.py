@@ -12,8 +12,7 @@ import numpy as np
 from datasets import labelrecord
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
 from evaluation.sinks.coverage import Coverage
-from evaluation.sinks.submission import id_table
-from utils.contracts import DatasetSpec
+from utils.contracts import DatasetSpec, id_table
 from utils.distributed import DistributedContext
 from utils.errors import UserError, nearest
 from utils.files import write_file

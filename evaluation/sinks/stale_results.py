@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets import results
 from evaluation.sinks.base import ALONE, Results, Sink
+from media import results
 from utils.distributed import DistributedContext
 
 _TABLES = ("per_image.csv", "conditions.csv", "submit.zip")

@@ -6,23 +6,14 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
 from evaluation.sinks.base import ALONE, EvalItem, Results, Sink
-from utils.contracts import DatasetSpec
+from utils.contracts import DatasetSpec, id_table
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.files import whole, write_file, writing
 from utils.names import valid
 from utils.plural import counted
 from utils.visualize import encode_png, file_stem, to_array
-
-
-def id_table(spec: DatasetSpec) -> np.ndarray:
-    """(256,) from train ids to the dataset's own ids; unchanged where it has no others. uint16 if one is above 255."""
-    table = np.arange(256, dtype=np.uint16 if max(spec.train_to_id, default=0) > 255 else np.uint8)
-    table[: len(spec.train_to_id)] = spec.train_to_id
-    return table
 
 
 class Submission(Sink):

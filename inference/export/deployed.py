@@ -18,11 +18,11 @@ from torch.export import Dim
 from inference.passes import evaluating
 from inference.rule import EvalRule, normalize
 from network.weights import finite
+from runtime.facts import LARGEST, SMALLEST
 from utils.errors import UserError
 from utils.normalization import Normalization
 
 OUTPUTS = {"argmax": "classes", "softmax": "probabilities", "logits": "scores"}  # and their names in the file
-SMALLEST, LARGEST = 64, 8192  # sides that a file with dynamic sizes takes
 MOST_IMAGES = 1024
 
 

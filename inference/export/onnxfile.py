@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from inference.export.order import Order, Runner, quiet
+from runtime import files
 
 _SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it stands in, and its own name, as a list's text
 
@@ -53,7 +53,4 @@ def name_nodes(model: Any) -> None:
 
 def open_file(path: Path, precision: str) -> Runner:
     """Run by ONNX Runtime on the CPU."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda image: [np.asarray(x) for x in session.run(None, {session.get_inputs()[0].name: image})]
+    return files.onnx(path).run

@@ -9,12 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from inference.export import onnxfile
 from inference.export.order import Calibration, Order, Runner, quiet
+from runtime import files
+from runtime.apart import Apart
 
-FACTS = "streetscale"  # the part of the runtime's own facts that ours stand in
 _LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
@@ -32,7 +31,7 @@ def write(order: Order) -> list[str]:
             if order.precision == "int8":
                 model, kept = quantize(model, order.calibration)
             for key, value in order.facts.items():
-                model.set_rt_info(value, [FACTS, key])
+                model.set_rt_info(value, [files.FACTS, key])
             openvino.save_model(model, str(order.path), compress_to_fp16=order.precision == "fp16")
     return kept
 
@@ -52,7 +51,7 @@ def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
         score = given.score
 
         def validate(compiled: Any, pairs: Iterable[Any]) -> tuple[float, None]:
-            return score(_runner(compiled), pairs), None
+            return score(files.runner(compiled), pairs), None
 
         model = nncf.quantize_with_accuracy_control(
             model, validation_dataset=nncf.Dataset(given.labeled), validation_fn=validate, max_drop=given.max_drop,
@@ -78,15 +77,7 @@ def _name(op: Any) -> str:
 
 
 def open_file(path: Path, precision: str) -> Runner:
-    """Run on the CPU, in float32, or float16 where it has that for fp16; by itself it takes bfloat16 where it can."""
-    openvino = import_module("openvino")
-    hint = "f16" if precision == "fp16" else "f32"
-    return _runner(openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": hint}))
-
-
-def _runner(compiled: Any) -> Runner:
-    def run(image: np.ndarray) -> list[np.ndarray]:
-        found = compiled(image)
-        return [np.asarray(found[port]) for port in compiled.outputs]
-
-    return run
+    """Run on the CPU, in float32, or float16 where it has that for fp16, in a process of its own: OpenVINO 2026.4.1
+    dies of some files.
+    """
+    return Apart(path, precision)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-# An array in, a file's outputs out.
-Runner = Callable[[np.ndarray], "list[np.ndarray]"]
+from runtime.files import Runner as Runner
 
 
 @dataclass(frozen=True)

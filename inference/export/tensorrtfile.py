@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from inference.export import onnxfile
-from inference.export.deployed import LARGEST, SMALLEST
 from inference.export.onnxint8 import quantize
 from inference.export.order import Order, Runner
+from runtime.facts import LARGEST, SMALLEST
 from utils.errors import UserError
 
 _MOST_AT_ONCE = 8  # images in a profile: memory is planned for so many

@@ -17,7 +17,7 @@ import datasets
 import toyworld
 import train
 from datasets import acdc
-from evaluation.sinks.submission import id_table
+from utils.contracts import id_table
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import decoding
 from datasets.base import ErrorCapturingDataset, Item, SegmentationDataset, WorkerError
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
-from datasets.pictures import read_image
 from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
+from media import decoding
+from media.reading import read_image
 from transforms import Pipeline
 from utils.errors import UserError
 

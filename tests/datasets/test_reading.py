@@ -10,8 +10,8 @@ from PIL import Image
 from datasets.base import Item, SegmentationDataset
 from datasets.camvid import SPEC as CAMVID
 from datasets.cityscapes import SPEC
-from datasets.pictures import read_image
 from datasets.reading import find_folder, label_lut, read_label, remap_labels
+from media.reading import read_image
 from transforms import Pipeline
 from utils.errors import UserError
 

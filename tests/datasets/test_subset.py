@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from datasets.base import Item
-from datasets.subset import evenly, share
+from datasets.subset import share
+from utils.evenly import evenly
 
 
 def images(**counts: int) -> list[Item]:

@@ -235,3 +235,108 @@ def test_batches_without_their_step_are_read_later_or_done_again(run: Run) -> No
     assert [value for _, value in state.read_losses()] == [1.0, 2.0] and len(state.unread) == 1
     state.back()
     assert (state.iteration, state.unread, state.read_losses()) == (2, [], [])
+
+
+def hostile(trainer: Trainer, bad: float) -> None:
+    """From now on the first weight's gradient has one number `bad`, though the loss is finite."""
+
+    def spoiled(gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        gradient.view(-1)[0] = bad
+        return gradient
+
+    next(trainer.state.net.parameters()).register_hook(spoiled)
+
+
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_gradients_that_are_not_finite_are_named_and_end_the_run(
+    run: Run, bad: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a bad loss: nothing would be trained any more, and nobody would know."""
+    run = replace(run, log=RunLog(run.folder))
+    trainer = trainer_of(run, OPTIMIZERS["adamw"])
+    step(run, trainer, 0.0)
+    hostile(trainer, bad)
+    before = everything(trainer.state)
+    for _ in range(2):
+        step(run, trainer, 0.0)
+    train.record_losses(run, trainer.state)
+    said = capsys.readouterr().out
+    assert "not finite in epoch 0, iteration 2: at 0.0, at 0.0; the step is left out" in said
+    assert f"replay.py {run.folder} --step 3 says why" in said
+    moved = [i for i, (x, y) in enumerate(zip(before, everything(trainer.state), strict=True)) if not torch.equal(x, y)]
+    assert moved == [4, 5, 6], "running statistics alone"
+    step(run, trainer, 0.0)
+    with pytest.raises(UserError, match="3 steps in a row were left out, the last: gradients of the loss 1"):
+        train.record_losses(run, trainer.state)
+
+
+def test_a_step_counts_once_whichever_of_its_batches_is_bad(run: Run) -> None:
+    """Three steps of two batches, the first of which is bad: none of them is taken."""
+    trainer = trainer_of(run, OPTIMIZERS["adamw"])
+    state = trainer.state
+    for number, value in enumerate([math.nan, 0.0] * 3):
+        state.iteration += 1
+        last = number % 2 == 1
+        trainer.open_step.add(run, partial(train.backward, run, trainer, 0), batch(value), 2, last)
+        if last:
+            train.optimizer_step(run, trainer, 0.1)
+            state.settle()
+    with pytest.raises(
+        UserError, match="3 losses in a row were not finite, the last: loss nan in epoch 0, iteration 5"
+    ):
+        train.record_losses(run, state)
+    assert int(state.step) == 0 and state.loss_count == 3
+
+
+def test_a_scale_that_is_too_large_is_no_fault_and_falls_no_further_than_one(run: Run) -> None:
+    run = scaled(run)
+    trainer, scaler = trainer_of(run, OPTIMIZERS["adamw"]), run.precision.scaler
+    hostile(trainer, math.inf)
+    for _ in range(10):
+        step(run, trainer, 0.0)
+    train.record_losses(run, trainer.state)
+    assert scaler.get_scale() == 1 and trainer.state.bad_steps == 0
+    for _ in range(3):
+        step(run, trainer, 0.0)
+    with pytest.raises(UserError, match="3 steps in a row were left out"):
+        train.record_losses(run, trainer.state)
+    assert scaler.get_scale() == 1
+
+
+def test_the_advice_for_half_precision_is_the_wider_one(run: Run) -> None:
+    run = replace(run, precision=replace(run.precision, dtype=torch.float16))
+    state = trainer_of(run, OPTIMIZERS["adamw"]).state
+    state.iteration = 1
+    state.unread = [BatchLoss(1, torch.tensor(math.inf), ["a"], torch.tensor(False))] * 3
+    state.settle()
+    with pytest.raises(UserError, match=r"a; --amp_opt_level O2 \(bfloat16\), lower --lr"):
+        train.record_losses(run, state)
+
+
+def test_weights_that_are_none_are_not_saved(run: Run) -> None:
+    """A checkpoint of them would take the place of the last good one."""
+    state = trainer_of(run, OPTIMIZERS["adamw"]).state
+    assert state.pack(run.ranks, {})["step"] == 0
+    next(state.net.parameters()).data[0, 0, 0, 0] = math.inf
+    with pytest.raises(UserError, match="part.0.weight the first of 1: no checkpoint is written of them"):
+        state.pack(run.ranks, {})
+
+
+def test_running_statistics_do_not_stay_infinite(run: Run) -> None:
+    """A variance that overflows comes with a loss that is finite: the layer gives zeros."""
+    trainer = trainer_of(run, OPTIMIZERS["adamw"])
+    step(run, trainer, 0.0)
+    guard, norm = trainer.guard, trainer.state.net.get_submodule("part.1")
+    before = norm.running_mean.clone()
+    guard.keep()
+    norm.running_var[1], norm.running_mean[1] = math.inf, 3.0
+    guard.check(torch.tensor(1.0))
+    assert norm.running_var.isfinite().all() and norm.running_mean[1] == 3 and before[1] != 3
+
+
+def test_an_epoch_without_a_finite_loss_has_none(run: Run) -> None:
+    state = trainer_of(run, OPTIMIZERS["adamw"]).state
+    assert math.isnan(state.finish_epoch()) and (state.epoch, state.iteration) == (0, 0)
+    state.loss_sum, state.loss_count = 3.0, 2
+    assert state.finish_epoch() == 1.5

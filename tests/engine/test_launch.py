@@ -199,3 +199,19 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def test_as_many_processes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU where there is no GPU; not beside another launcher; a line for too few GPUs."""
+    for name in ("WORLD_SIZE", launch.LAUNCHED):
+        monkeypatch.delenv(name, raising=False)
+    started: list[object] = []
+    monkeypatch.setattr(launch, "_processes", lambda names, command: started.append((list(names), command)) or 3)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert launch.as_before(1, ["x.py"]) is None and launch.as_before(2, ["x.py"]) == 3
+    assert started == [(["", ""], ["x.py"])]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="2 processes, and here are 1 GPU"):
+        launch.as_before(2, ["x.py"])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert launch.as_before(2, ["x.py"]) is None

@@ -14,8 +14,7 @@ from compat.sdcnet.sinks import Folders
 from datasets.reading import label_lut, read_label, remap_labels
 from evaluation.sinks import EvalItem, LabelMaps, PseudoLabels, Submission
 from evaluation.sinks.pseudolabels import ignored_id
-from evaluation.sinks.submission import id_table
-from utils.contracts import DatasetSpec, Prediction
+from utils.contracts import DatasetSpec, Prediction, id_table
 from utils.errors import UserError
 
 CLASSES = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)

@@ -18,9 +18,10 @@ from evaluation.metrics import ConfusionMatrix
 from inference import RULES, Predictor
 from inference.memory import PeakTracker
 from inference.rule import PLAIN, EvalRule, normalize, prepare
-from inference.tiles import starts, weights
+from inference.tiles import weights
 from network.families import Family, Maps, Settings
 from network.mscale import MultiScale
+from runtime.tiles import starts
 from utils.contracts import Prediction
 from utils.errors import MemoryShortageError, UserError
 

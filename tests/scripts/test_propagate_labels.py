@@ -15,10 +15,10 @@ import toyworld
 import train
 from benchmarks import propagation_gain
 from datasets import video_clips
-from datasets.pictures import read_image
 from datasets.reading import read_label
 from engine import chain_flow, propagation
 from engine.checkpoint import load
+from media.reading import read_image
 from network.flow import sources
 from network.flow.warp import warp
 from scripts import propagate_labels

@@ -13,10 +13,10 @@ import pytest
 import torch
 from shared import GOLDEN
 
-from datasets.pictures import read_image
 from engine import frame_prediction
 from engine.checkpoint import load, newest
 from engine.log import RunLog
+from media.reading import read_image
 from network.flow import flownet2, sdcnet
 from network.flow.flownet2 import FlowNet2
 from scripts import train_sdcnet

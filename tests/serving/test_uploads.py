@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import pictures
-from datasets.pictures import PictureError
+from media import reading
+from media.reading import PictureError
 from serving.uploads import file_name, picture
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
@@ -73,14 +73,14 @@ def bomb(width: int, height: int) -> bytes:
 def test_what_is_refused(data: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, and nothing is decoded."""
     for decoder in ("decode", "decode_rgb"):
-        monkeypatch.setattr(pictures, decoder, lambda *_: pytest.fail("it was decoded"))
+        monkeypatch.setattr(reading, decoder, lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(PictureError, match=words) as caught:
         picture("x.png", data, MOST)
     assert "\n" not in str(caught.value) and str(caught.value).startswith("x.png")
 
 
 def test_a_head_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "decode_rgb", lambda *_: np.zeros((40, 40, 3), np.uint8))
+    monkeypatch.setattr(reading, "decode_rgb", lambda *_: np.zeros((40, 40, 3), np.uint8))
     with pytest.raises(PictureError, match="larger than its head says"):
         picture("x.png", encoded(".png"), MOST)
 

@@ -19,7 +19,7 @@ from evaluation.report import ReportData, write_page
 from evaluation.sinks import EvalItem, Images, PerImage, Submission, Worst
 from evaluation.sinks.base import Row
 from evaluation.sinks.coverage import Coverage
-from inference.video import VideoSink, VideoSource
+from media.video import VideoSink, VideoSource
 from slurm import script
 from utils.contracts import DatasetSpec, Prediction
 from utils.distributed import DistributedContext

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from datasets.files import EXTENSIONS
 from datasets.own import yolo
 from datasets.own.kinds import EXPORTS
 from datasets.own.recognize import masks, objects, published
@@ -15,6 +14,7 @@ from datasets.own.recognize.names import tables
 from datasets.own.recognize.pairs import pair
 from datasets.own.recognize.tree import Tree, named
 from datasets.own.recognize.writing import Writer
+from media.files import EXTENSIONS
 from utils.errors import UserError
 
 __all__ = ["Draft", "Writer", "recognize"]

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from datasets.files import EXTENSIONS
 from datasets.own.recognize.pairs import Picture
 from datasets.own.recognize.tree import Tree, named
 from datasets.own.recognize.vocabulary import split_of_list
+from media.files import EXTENSIONS
 from utils import textfile
 from utils.errors import UserError
 from utils.plural import counted

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.labelvalues import ids_in
-from datasets.reading import read_complete
+from media.files import read_complete
 from utils.errors import UserError
 
 Value = int | tuple[int, int, int]

@@ -15,7 +15,7 @@ from datasets.own.recognize.placing import Places
 from datasets.own.recognize.selection import select
 from datasets.own.recognize.tree import Tree, named, some
 from datasets.own.recognize.values import Classes, Row, classes, of_cityscapes
-from datasets.pictures import orientation_of
+from media.reading import orientation_of
 from utils.errors import UserError
 from utils.plural import counted
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from datasets.files import EXTENSIONS, is_hidden
-from datasets.results import is_results
+from media.files import EXTENSIONS, is_hidden
+from media.results import is_results
 from utils.errors import UserError
 from utils.plural import counted
 

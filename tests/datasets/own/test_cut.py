@@ -14,7 +14,7 @@ from PIL import Image
 from datasets import centroids, rawpixels
 from datasets.own import cut
 from datasets.own.cut import edges
-from datasets.pictures import read_image
+from media.reading import read_image
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 

@@ -14,15 +14,15 @@ from PIL import Image, ImageOps
 
 from datasets import bit_depth
 from datasets.base import Item, SegmentationDataset, Split
-from datasets.exif import orientation
 from datasets.folder import SPEC
 from datasets.loaders import EvalLoader
-from datasets.pictures import PictureError, read_image, read_turned
 from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
-from datasets.subset import spread
+from media.exif import orientation
+from media.reading import PictureError, read_image, read_turned
 from transforms import Pipeline
 from utils.distributed import DistributedContext
 from utils.errors import UserError
+from utils.evenly import spread
 
 RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
 

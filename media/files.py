@@ -1,17 +1,27 @@
-"""Which files of a folder are pictures. What is hidden is none, nor what a run of ours has left below the folder."""
+"""Which files of a folder are pictures, what they are called, and their bytes.
+
+What is hidden is no picture, nor what a run of ours has left below the folder.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets.results import is_results
+import numpy as np
+
+from media.results import is_results
+from utils.digest import mark
 from utils.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 
 # Folders that systems put beside pictures, in which they keep small copies or halves of files.
 _OF_SYSTEMS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
@@ -110,3 +120,79 @@ def some_images(folder: Path) -> list[Path]:
     if not paths:
         raise UserError(f"no images in {folder}")
     return paths
+
+
+def read_complete(path: str) -> bytes:
+    """Read the bytes of a file that is whole."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        advice = "; raise `ulimit -n`, or lower --num_workers" if error.errno in _TOO_MANY else ""
+        raise UserError(f"cannot read {path}: {error.strerror}{advice}") from None
+    return complete(path, data)
+
+
+def complete(path: str, data: bytes) -> bytes:
+    """Give the bytes of a file; UserError for one that was cut off: a decoder may fill it up with gray, unsaid."""
+    if not data:
+        raise UserError(f"{path} is empty")
+    cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]
+    # Inside a JPEG's picture data no marker occurs, so an end marker after the last start of scan is the end.
+    cut_jpeg = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if cut_png or cut_jpeg:
+        raise UserError(f"{path} is truncated: it ends after {len(data)} bytes")
+    return data
+
+
+def listing_for_message(folder: Path, limit: int = 8) -> str:
+    """List names in `folder` for an error message."""
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more if names else "nothing"
+
+
+def unique_names(choices: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Choose a file name for each image that no other has: the first of its choices that no other image has.
+
+    `choices`: of each image its stem and its path, suffix and all ("a__x_jpg"), since x.png and x.jpg may lie side by
+    side. Where another image could also have all of them, the place in the list is appended to the last. `choices` are
+    read twice; what is kept of a million of them is a few bytes each.
+    """
+    marks, times = np.unique(np.fromiter((mark(one) for own in choices for one in own), np.int64), return_counts=True)
+    several = {*marks[times > 1].tolist()}
+    for place, own in enumerate(choices):
+        yield next((choice for choice in own if mark(choice) not in several), f"{own[-1]}_{place:06d}")
+
+
+def existing(path: str, what: str) -> Path:
+    """Give a folder that is there; UserError, with what lies beside it, for another."""
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    parent = folder.parent
+    around = f"; in {parent} there is {listing_for_message(parent)}" if parent.is_dir() else ""
+    raise UserError(f"the folder of {what} {path} does not exist{around}")
+
+
+def some(images: str, *without: str | Path) -> Found:
+    """Find the images in any depth of a folder but below `without` ("": none); UserError if there are none."""
+    root = existing(images, "images")
+    seen = search(root, [path for path in without if str(path)])
+    if not seen.paths:
+        raise UserError(f"no images ({', '.join(EXTENSIONS)}) under {images}; found there: {listing_for_message(root)}")
+    return seen
+
+
+def named(images: str, *without: str | Path) -> list[tuple[Path, str]]:
+    """List (image, its name) as `some`, each called as its path says, without suffix.
+
+    Where two would be called the same the suffix is part of the name ("a/x_jpg"), and in names that end as those of
+    probability maps do.
+    """
+    root, choices = Path(images), []
+    paths = some(images, *without).paths
+    for path in paths:
+        place = path.relative_to(root)
+        short, long = str(place.with_suffix("")), str(place.with_name(f"{place.stem}_{place.suffix[1:]}"))
+        choices.append([long] if short.endswith("_prob") else [short, long])
+    return list(zip(paths, unique_names(choices), strict=True))

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import cityscapes, folder, results
-from datasets.files import images_in, search
+from datasets import cityscapes, folder
+from media import results
+from media.files import images_in, search
 from utils.errors import UserError
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from PIL import Image
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # what its files begin with; decoders turn these by themselves
 ORIENTATION, SIDES_EXCHANGED = 0x0112, (5, 6, 7, 8)  # tag of EXIF, and those of its values
+
+_WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types of whole numbers, as `struct` calls them
 
 # How a stored picture becomes upright, by its EXIF orientation (tag 0x0112 of the standard): 2 to 4 mirrored or upside
 # down, 5 to 8 with sides exchanged.
@@ -42,17 +42,31 @@ def decoded_as_stored(image: np.ndarray, data: bytes) -> np.ndarray:
 def orientation(data: bytes) -> int:
     """Read the EXIF orientation of a JPEG, PNG, WebP or TIFF file, 1 to 8; 1 where it has none or a broken one."""
     try:
-        block = _exif(data)
-        if not block:
-            return 1
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tags = Image.Exif()
-            tags.load(block)
-            value = tags.get(ORIENTATION, 1)
-    except Exception:  # Pillow raises what a broken block happens to cause; a photo is worth more than its tags
+        (value,) = numbers(_exif(data).removeprefix(b"Exif\0\0"), ORIENTATION)
+    except (struct.error, ValueError, OverflowError):  # a photo is worth more than its broken tags
         return 1
     return value if value in _UPRIGHT else 1
+
+
+def numbers(block: bytes, tag: int) -> tuple[int, ...]:
+    """Read the whole numbers of a tag in the first directory of a TIFF file or an EXIF block; none: it has no such.
+
+    Raises struct.error where the directory is broken before them.
+    """
+    order, big = "<" if block.startswith(b"II") else ">", block[:4] in TIFF[2:]
+    place, count, entry = (f"{order}{form}" for form in (("Q", "Q", "HHQ") if big else ("I", "H", "HHI")))
+    head, inside = struct.calcsize(entry), struct.calcsize(place)  # of an entry: its head, and room for short values
+    (start,) = struct.unpack_from(place, block, 8 if big else 4)
+    (entries,) = struct.unpack_from(count, block, start)
+    start += struct.calcsize(count)
+    for at in range(start, start + entries * (head + inside), head + inside):
+        found, kind, length = struct.unpack_from(entry, block, at)
+        if found == tag and kind in _WHOLE:
+            form, at = f"{order}{length}{_WHOLE[kind]}", at + head
+            if struct.calcsize(form) > inside:
+                (at,) = struct.unpack_from(place, block, at)
+            return struct.unpack_from(form, block, at)
+    return ()
 
 
 def _exif(data: bytes) -> bytes:

@@ -17,10 +17,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
-# A user's own pictures are as large as they are.
-Image.MAX_IMAGE_PIXELS = None
+try:
+    from PIL import Image
+except ImportError:  # exported files are run without it
+    Image = None
+
+if Image is not None:  # a user's own pictures are as large as they are
+    Image.MAX_IMAGE_PIXELS = None
 
 _SIDE, _PIXELS = 1 << 20, 1 << 30  # OpenCV refuses more
 _PNG, _END = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\0\0\0\0IEND\xaeB`\x82"  # a file without its end is cut off
@@ -70,8 +74,10 @@ def note() -> str:
     return f"PNG files are decoded by {name}{slower}"
 
 
-def head_of(data: bytes) -> Image.Image | None:
-    """Open the picture without decoding it; None for what Pillow does not know."""
+def head_of(data: bytes) -> Any:
+    """Open the picture by Pillow without decoding it; None for what that does not know, or where it is not there."""
+    if Image is None:
+        return None
     try:
         return Image.open(io.BytesIO(data))
     except (OSError, SyntaxError, ValueError):

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import decoding
-from datasets.decoding import DECODERS, decode, decode_rgb
+from media import decoding
+from media.decoding import DECODERS, decode, decode_rgb
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (37, 53, 3), np.uint8)

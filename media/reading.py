@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
 import cv2
 import numpy as np
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from datasets import exif
-from datasets.decoding import decode, decode_rgb, head_of
-from datasets.reading import complete, read_complete
+from media import exif
+from media.decoding import decode, decode_rgb, head_of
+from media.files import complete, read_complete
 from utils.errors import UserError, in_short
 
 WHOLE = 16  # bits of a file that uses all of its range
@@ -130,12 +129,8 @@ def check_bands(path: str, data: bytes) -> None:
     if data[:4] not in exif.TIFF:
         return
     try:
-        tags = ImageFileDirectory_v2(data[: 16 if data[:4] in exif.TIFF[2:] else 8])
-        stream = io.BytesIO(data)
-        stream.seek(tags.next)
-        tags.load(stream)
-        bands, extra = int(tags.get(_SAMPLES, 1)), tags.get(_EXTRA, (_ALPHA,))
-    except Exception:  # a broken head: the decoder says so
+        (bands,), extra = exif.numbers(data, _SAMPLES) or (1,), exif.numbers(data, _EXTRA) or (_ALPHA,)
+    except (struct.error, ValueError, OverflowError):  # a broken head: the decoder says so
         return
     if bands > 4 or (bands in (2, 4) and _UNSPECIFIED in extra):
         raise PictureError(

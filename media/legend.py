@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from torch import Tensor
 
-from evaluation.metrics import percent
 from utils.contracts import DatasetSpec
+from utils.plural import percent
 from utils.visualize import to_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEAST = 0.001  # share of the pixels above which a class is listed
 ROW, SWATCH, FONT, SIZE = 28, 40, cv2.FONT_HERSHEY_SIMPLEX, 0.55  # of the picture: pixels, and the letters' scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from evaluation.legend import Legend
+from media.legend import Legend
 from utils.contracts import DatasetSpec
 
 SPEC = DatasetSpec("shore", ("sea", "sand", "gull", "whale"), ((0, 0, 255), (250, 220, 90), (9, 9, 9), (1, 2, 3)))

@@ -1,0 +1,66 @@
+"""What an exported file says of itself: the export writes it, who runs the file reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.contracts import DatasetSpec
+from utils.errors import UserError, in_short
+
+SMALLEST, LARGEST = 64, 8192  # sides that a file for any size takes
+LISTS = ("mean", "std", "classes", "palette", "label_ids", "size")  # which are written as JSON
+_PICTURES, _NORMALIZED = "uint8 RGB (N, H, W, 3)", "float32 RGB (N, 3, H, W), (image / 255 - mean) / std"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Classes, input and output of a file.
+
+    `output`: "argmax" for classes, "softmax" for probabilities, "logits". `raw`: it takes (N, H, W, 3) uint8 RGB; else
+    (N, 3, H, W) float32, from which `mean` and `std` of RGB in 0..1 are taken out. `size`: the (H, W) that it takes
+    alone; None: any.
+    """
+
+    spec: DatasetSpec
+    output: str
+    raw: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int] | None = None
+    precision: str = "fp32"
+
+    def written(self) -> dict[str, str]:
+        """Write them as a file holds them, {key: text}, LISTS as JSON."""
+        spec = self.spec
+        values = (self.mean, self.std, spec.classes, spec.palette, spec.train_to_id, self.size)
+        return {
+            "output": self.output,
+            "precision": self.precision,
+            "input": _PICTURES if self.raw else _NORMALIZED,
+            "size_rule": "resize to size" if self.size else f"any, sides from {SMALLEST} to {LARGEST}",
+            "dataset": spec.name,
+            "ignore_label": str(spec.ignore_label),
+            **{name: json.dumps(value) for name, value in zip(LISTS, values, strict=True)},
+        }
+
+
+def read(path: Path, found: Mapping[str, str]) -> Facts:
+    """Read what the metadata {key: text} of a file says; UserError where it does not say all of it."""
+    try:
+        lists = {name: json.loads(found[name]) for name in LISTS}
+        palette = tuple((int(red), int(green), int(blue)) for red, green, blue in lists["palette"])
+        ids, size = tuple(map(int, lists["label_ids"])), lists["size"]
+        spec = DatasetSpec(
+            found["dataset"], tuple(map(str, lists["classes"])), palette, int(found["ignore_label"]), train_to_id=ids
+        )
+        mean, std = (tuple(map(float, lists[name])) for name in ("mean", "std"))
+        fixed = (int(size[0]), int(size[1])) if size else None
+        raw = {_PICTURES: True, _NORMALIZED: False}[found["input"]]
+        return Facts(spec, found["output"], raw, mean, std, fixed, found["precision"])
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise UserError(
+            f"{path} does not say what it takes and gives ({in_short(error)}): write it by scripts/export.py"
+        ) from None

@@ -53,7 +53,8 @@ class Part(NamedTuple):
             return False
         shapes = self.marks.ndim == 1 and self.sizes.shape == (len(self.marks), 2)
         shapes &= self.rows.shape[1:] == (3,) and self.pixels.shape[1:] == (2,)
-        return shapes and (self.sizes >= 0).all() and self.sizes.sum(0).tolist() == [len(self.rows), len(self.pixels)]
+        whole = shapes and self.sizes.sum(0).tolist() == [len(self.rows), len(self.pixels)]
+        return whole and bool((self.sizes >= 0).all())
 
 
 class Store(NamedTuple):

@@ -79,7 +79,7 @@ class _Check:
                 self.walk(value, f"{key}[{i}]")
         else:
             self._keep(node, key, alone=True)
-            self._check_kind(node)
+            self._check_kind(node, node.tag.removeprefix(_KINDS))
         self.above.remove(id(node))
 
     def _named(self, name: Node, prefix: str) -> str:
@@ -102,11 +102,10 @@ class _Check:
             if key.replace("<<.", "") in self.text:
                 node.tag = _TEXT
 
-    def _check_kind(self, node: ScalarNode) -> None:
+    def _check_kind(self, node: Node, kind: str) -> None:
         """Raise UserError for a value that is not of the kind that a tag (!!int) says, or a number without end: PyYAML
         compares only what it tells itself.
         """
-        kind = node.tag.removeprefix(_KINDS)
         if node.tag == _TEXT or kind not in ("bool", "float", "int", "timestamp"):
             return
         line = f"{self.where}, line {node.start_mark.line + 1}"

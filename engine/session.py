@@ -22,6 +22,7 @@ from datasets.base import listed
 from engine import agree, checkpoint, eval_mismatch, runfolder
 from engine.log import RunLog
 from engine.runlock import FolderLock
+from engine.saving import Saver
 from network.memory_layout import crashes_channels_last
 from slurm.run_script import write_run_script
 from utils import amp, distributed, rendezvous
@@ -41,6 +42,7 @@ class Run:
     command: str  # how this run was started
     lock: FolderLock = field(default_factory=FolderLock)
     began: float = field(default_factory=lambda: time.monotonic())
+    saver: Saver = field(default_factory=Saver)
     asked_batch: int = 0  # --bs_trn of the command line; 0: it is that of `cfg`
 
     @property
@@ -49,9 +51,13 @@ class Run:
         return self.log.run_dir
 
     def close(self) -> None:
-        """Close the log, and let others into the folder."""
-        self.log.close()
-        self.lock.release()
+        """Finish what is being written, close the log, and let others into the folder."""
+        try:
+            if failed := self.saver.close():
+                self.log.line(f"warning: {failed}")
+        finally:
+            self.log.close()
+            self.lock.release()
 
     def facts(self, mean_iu: float) -> dict[str, Any]:
         """Tell what a checkpoint says of its run."""

@@ -102,6 +102,13 @@ def _picture(path: Path) -> None:
     read_image(str(path), upright=True)
 
 
+def _options(path: Path) -> None:
+    try:
+        config.load(["--cfg", str(path)])
+    except UserError as error:  # of several mistakes, a line each
+        raise UserError(str(error).replace("\n", "; ")) from None
+
+
 def _label(path: Path) -> None:
     reading.read_label(str(path))
 
@@ -191,7 +198,7 @@ READERS: dict[str, Reader] = {
     "label": Reader("p.png", _label, made.pictures, pack=made.with_checksums),
     "upload": Reader("p.png", _upload, made.pictures, pack=made.with_checksums),
     "yaml": Reader("a.yaml", yamlfile.load, made.yamls),
-    "options": Reader("a.yaml", lambda path: config.load(["--cfg", str(path)]), made.option_files),
+    "options": Reader("a.yaml", _options, made.option_files),
     "classes": Reader("c.yaml", lambda path: classfile.read(str(path)), made.yamls),
     "own dataset": Reader("d.yaml", lambda path: schema.read(str(path)), made.yamls),
     "list": Reader("l.lst", _list, made.list_files, beside=lambda folder: _image_beside(folder)),

@@ -25,7 +25,7 @@ import datasets
 import inference
 import loss
 import network
-from engine import certainty, checkpoint, launch, plan, session
+from engine import certainty, elastic, launch, plan, session
 from engine.endings import explain, last_words
 from engine.meter import StepMeter
 from engine.nonfinite import record_losses
@@ -69,6 +69,7 @@ def fit(run: Run, trainer: Trainer) -> int:
         budget.time("save", lambda: save(run, state, state.epoch))
         if validation_due(cfg, state.epoch, budget.over):
             budget.time("validation", lambda: validate(run, state))
+    run.saver.wait()
     budget.tell(run.log.line)
     return 0
 
@@ -164,13 +165,10 @@ def rescue(run: Run, state: TrainState) -> str:
 
 def save(run: Run, state: TrainState, epoch: int) -> None:
     """Write the last checkpoint, and one to keep every SAVE_EVERY epochs. All ranks call it."""
-    cfg = run.cfg
     record_losses(run, state)
     packed = state.pack(run.ranks, run.facts(run.log.best("val", "mean_iu")))
     if run.ranks.is_main:
-        path = checkpoint.save_last(packed, run.folder, epoch)
-        if cfg.TRAIN.SAVE_EVERY and state.iteration == 0 and (epoch + 1) % cfg.TRAIN.SAVE_EVERY == 0:
-            checkpoint.copy_as(path, run.folder / f"checkpoint_ep{epoch}.pth")
+        run.saver.last(packed, epoch)
 
 
 def validate(run: Run, state: TrainState) -> None:
@@ -185,8 +183,7 @@ def validate(run: Run, state: TrainState) -> None:
     state.spent.scores[state.epoch] = float(result.scores.mean_iu)
     packed = state.pack(run.ranks, run.facts(float(result.scores.mean_iu)))
     if run.ranks.is_main and result.scores.mean_iu >= run.log.best("val", "mean_iu"):
-        # Before the score is written: whoever stops in between validates again.
-        checkpoint.save_best(packed, run.folder, state.epoch)
+        run.saver.best(packed, state.epoch)
     publish_results(run, result, "val", state.epoch)
 
 
@@ -239,15 +236,15 @@ def run_command(argv: Sequence[str]) -> int:
         code = launch.on(cfg.OPTIONS.DEVICES, [str(Path(__file__).resolve()), *argv])
         if code is not None:
             return code
-    ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    ranks = session.join(cfg)
     words = plan.completed(argv, cfg, ranks)
     if words is None:  # a plan alone was asked for
         return 0
     if words != argv:
         cfg = config.load(words)
-    start = session.starting_point(cfg)
+    start = distributed.from_main(ranks, partial(session.starting_point, cfg))
     if start.path:
-        cfg = config.load(words, metadata.of_start(start.path, cfg.MODEL.ARCH))
+        cfg = config.load(elastic.followed(words, cfg, ranks, start), metadata.of_start(start.path, cfg.MODEL.ARCH))
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     if cfg.OPTIONS.SUMMARY:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,7 +29,7 @@ from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext, on_each_machine
 from utils.errors import UserError
 from utils.evenly import evenly
-from utils.files import cannot_write, locked, whole
+from utils.files import LOCK, cannot_write, locked, whole
 from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import encode_png
@@ -156,10 +155,12 @@ def _fill(dataset: SegmentationDataset, home: Path, workers: int) -> None:
 
 
 def _remove_stale(home: Path) -> None:
-    """Remove the halves of files that a process left which was killed."""
+    """Remove the halves of files that a process left which was killed; the disk's own clock tells which these are."""
+    clock = home / LOCK
+    clock.touch()
     for part in home.glob("*.part"):
         with suppress(OSError):
-            if time.time() - part.stat().st_mtime > _STALE:
+            if clock.stat().st_mtime - part.stat().st_mtime > _STALE:
                 part.unlink()
 
 

@@ -33,13 +33,22 @@ def compare(ranks: DistributedContext, facts: Callable[[], Mapping[str, str]]) -
                 )
 
 
-def start_facts(
-    options: Mapping[str, Any], start: Path | None, classes: Sequence[object], code: Path
-) -> dict[str, str]:
-    """Tell what to compare before anything is read: options, the checkpoint to start from, classes and their label
-    values, the source code below `code`, torch. A process's own number is left out.
+def command_facts(options: Mapping[str, Any], code: Path) -> dict[str, str]:
+    """Tell what to compare before anything else is done together: the source code below `code`, torch, options.
+
+    A process's own number is left out.
     """
     facts = {"the code of digest": digest.of_code(code), "torch": str(torch.__version__)}
-    facts |= {f"the option {name}": repr(value) for name, value in options.items() if not name.endswith("_rank")}
-    facts["the starting point"] = f"{start} (digest {digest.of_files(layouts.files(start))})" if start else "none"
-    return facts | {"the classes of digest": digest.of_names(classes)}
+    return facts | _options(options)
+
+
+def start_facts(options: Mapping[str, Any], start: Path | None, classes: Sequence[object]) -> dict[str, str]:
+    """Tell what to compare before a run is opened: options, as completed by then, the checkpoint to start from, classes
+    and their label values.
+    """
+    begin = f"{start} (digest {digest.of_files(layouts.files(start))})" if start else "none"
+    return _options(options) | {"the starting point": begin, "the classes of digest": digest.of_names(classes)}
+
+
+def _options(options: Mapping[str, Any]) -> dict[str, str]:
+    return {f"the option {name}": repr(value) for name, value in options.items() if not name.endswith("_rank")}

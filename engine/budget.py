@@ -138,7 +138,7 @@ class Budget:
 
     def closing(self) -> float:
         """Seconds that are kept for the last checkpoint and its score."""
-        end = sum(self.spent.took[what] for what in ("between", "save", "validation"))
+        end = sum(self.spent.took[what] for what in ("between", "save", "validation", "write"))
         return (1 + _SPARE) * end + min(_MOST_SPARE, 0.01 * self.limit)
 
     def close_epoch(self) -> None:

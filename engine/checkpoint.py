@@ -2,14 +2,15 @@
 
 A file is a dict of plain values and tensors: `format`, `net`, `ema`, `optimizer`, `scaler`, `epoch` (last finished),
 `iteration` (steps done in the epoch after it), `step` (of the whole run), `rng` (a dict per rank), `config`, `arch`,
-`class_names`, `class_ids` and `class_colors` (label value and color of each), `mean_iu`, `command`, `versions`,
-`spent` (time used, scores), `checksum`.
+`class_names`, `class_ids` and `class_colors` (label value and color of each), `mean_iu`, `command`, `bs_trn` (as the
+command asks for it), `versions`, `spent` (time used, scores), `checksum`.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,10 @@ def whole(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
     """Find the newest intact checkpoint of a run (None if it has none yet), and notes on damaged ones.
 
-    The best one is a copy made after its validation: it comes last.
+    Their names tell the order, not their times: another machine's clock may be an hour off.
     """
     notes: list[str] = []
-    files = run_dir.glob("*checkpoint_ep*.pth")
-    for path in sorted(files, key=lambda p: (p.name.startswith("best"), -p.stat().st_mtime_ns)):
+    for path in sorted(run_dir.glob("*checkpoint_ep*.pth"), key=_age):
         try:
             load(path)
             return path, notes
@@ -67,35 +67,47 @@ def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
     return None, notes
 
 
-def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
-    """Write `last_checkpoint_ep<epoch>.pth`, then remove the one before and what a kill has left."""
+def _age(path: Path) -> tuple[bool, int, int]:
+    """Give what sorts checkpoints, the newest first: by epoch, the last before its copies; other names come behind."""
+    found = re.fullmatch(r"(last_|best_)?checkpoint_ep(\d+)\.pth", path.name)
+    return (False, -int(found[2]), ("last_", None, "best_").index(found[1])) if found else (True, 0, 0)
+
+
+def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int, say: Callable[[str], None] = print) -> Path:
+    """Write `last_checkpoint_ep<epoch>.pth`, then remove the one before and what a kill has left.
+
+    `say` takes a line on what cannot be removed.
+    """
     path = run_dir / f"last_checkpoint_ep{epoch}.pth"
     save(state, path)
     # Half-written files are those of a process that was killed.
     for pattern in ("last_checkpoint_ep*.pth", "*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*"):
-        _remove_others(path, pattern)
+        _remove_others(path, pattern, say)
     return path
 
 
-def save_best(state: Mapping[str, Any], run_dir: Path, epoch: int) -> Path:
+def save_best(state: Mapping[str, Any], run_dir: Path, epoch: int, say: Callable[[str], None] = print) -> Path:
     """Write `best_checkpoint_ep<epoch>.pth`, the state with its own score; the best before it goes."""
     path = run_dir / f"best_checkpoint_ep{epoch}.pth"
     save(state, path)
-    _remove_others(path, "best_checkpoint_ep*.pth")
+    _remove_others(path, "best_checkpoint_ep*.pth", say)
     return path
 
 
-def _remove_others(path: Path, pattern: str) -> None:
+def _remove_others(path: Path, pattern: str, say: Callable[[str], None]) -> None:
     """Remove what matches `pattern` in the folder of `path`, but not `path` itself."""
     for old in path.parent.glob(pattern):
         if old != path:
-            old.unlink()
+            try:
+                old.unlink(missing_ok=True)  # a network's disk may list what is gone
+            except OSError as error:
+                say(f"warning: {old} cannot be removed ({files.reason(error)}), and is of no use: {path} is newer")
 
 
 def copy_as(source: Path, target: Path) -> None:
     """Copy a checkpoint under another name, completely or not at all."""
     try:
-        with open(source, "rb") as old, files.whole(target) as stream:
+        with open(source, "rb") as old, files.whole(target, durable=True) as stream:
             shutil.copyfileobj(old, stream, 1 << 22)
     except OSError as error:
         cure = f"{files.advice(error)}; {source} is intact"

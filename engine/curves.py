@@ -14,6 +14,7 @@ from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttribut
 
 # Scalars that count optimizer steps; everything else counts epochs.
 BY_STEP = ("train/step_loss", "train/lr")
+_OF_TRAINING = ("train/", "cost/")  # all others are a validation's
 _HEAD, _TAIL = struct.Struct("<QI"), 4  # length and its checksum; checksum of the content
 
 
@@ -54,21 +55,29 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     return sorted(found.items())
 
 
-def cut_rows(folder: Path, epoch: int) -> list[str]:
-    """Take the rows of epochs after `epoch` out of a metrics.csv; gives their phases. Torn rows also go."""
+def cut_rows(folder: Path, epoch: int, validation: bool = False) -> list[str]:
+    """Take the rows of epochs after `epoch` out of a metrics.csv, and the score of `epoch` with `validation`; gives the
+    phases of the later ones. Torn rows also go.
+    """
     found = rows(folder)
     kept = [row.text for row in found if row.text.endswith("\n") and row.values and row.epoch <= epoch]
+    if validation:
+        again = {row.text for row in found if (row.phase, row.epoch) == ("val", epoch)}
+        kept = [text for text in kept if text not in again]
     if len(kept) < len(found):
         _replace(folder / "metrics.csv", "".join(kept).encode())
     return [row.phase for row in found if row.epoch > epoch]
 
 
-def cut_events(folder: Path, epoch: int, step: int) -> int:
-    """Take what came after `epoch` and `step` out of tensorboard's files; gives how many points that were."""
+def cut_events(folder: Path, epoch: int, step: int, validation: bool = False) -> int:
+    """Take what came after `epoch` and `step` out of tensorboard's files, and the validation of `epoch` if asked; gives
+    how many points that were.
+    """
     points = 0
     for file in folder.glob("events.out.tfevents.*"):
         whole = list(_records(file.read_bytes()))
-        kept = [record for record, event in whole if not _is_later(event, epoch, step)]
+        later = [_is_later(event, epoch, step) or (validation and _is_validation(event, epoch)) for _, event in whole]
+        kept = [record for (record, _), gone in zip(whole, later, strict=True) if not gone]
         if len(kept) < len(whole):
             points += len(whole) - len(kept)
             _replace(file, b"".join(kept))
@@ -92,6 +101,10 @@ def _records(data: bytes) -> Iterator[tuple[bytes, Event]]:
 
 def _is_later(event: Event, epoch: int, step: int) -> bool:
     return any(event.step > (step if value.tag in BY_STEP else epoch) for value in event.summary.value)
+
+
+def _is_validation(event: Event, epoch: int) -> bool:
+    return any(event.step == epoch and not value.tag.startswith(_OF_TRAINING) for value in event.summary.value)
 
 
 def _replace(file: Path, data: bytes) -> None:

@@ -70,7 +70,7 @@ class Training:
             "config": {name: getattr(self.args, name) for name in FIXED},
             "command": shlex.join(sys.argv),
         }
-        checkpoint.save_last(state, self.folder, self.epoch)
+        checkpoint.save_last(state, self.folder, self.epoch, self.log.line)
 
     def restore(self, path: Path) -> None:
         """Continue the run that wrote `path`; UserError if it was another."""

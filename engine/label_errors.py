@@ -16,7 +16,7 @@ from datasets import classes
 from datasets.base import Item
 from datasets.loaders import EvalLoader
 from engine import tool
-from engine.session import Run, Start, load_for_evaluation, to_device
+from engine.session import Run, Start, join, load_for_evaluation, to_device
 from engine.validation import validation
 from evaluation.labelcheck import tables
 from evaluation.labelcheck.areas import Compared
@@ -25,7 +25,6 @@ from evaluation.labelcheck.page import PageData, Shown, pictures, write_page
 from evaluation.report import environment
 from inference import Predictor, from_file
 from inference.probability import probability_of
-from utils import distributed
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
 from utils.plural import counted, percent
@@ -122,7 +121,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     own = datasets.spec(cfg)
     if odd := classes.other_count(spec.classes, own) or classes.other_names(spec.classes, own):
         raise UserError(f"{cfg.SNAPSHOT} was trained on other classes: {odd}; check --dataset and --classes")
-    with tool.opened(cfg, spec, distributed.init(cfg.TRAIN.LOCAL_RANK), command, f"{STEM}.log") as run:
+    with tool.opened(cfg, spec, join(cfg), command, f"{STEM}.log") as run:
         run.log.line(f"{cfg.MODEL.ARCH}, {spec.name}, split {args.split}, on {run.ranks.device.type}")
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
         loader = validation(run, mode)

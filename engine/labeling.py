@@ -18,7 +18,7 @@ from datasets.loaders import EvalLoader, Seen
 from datasets.reading import label_lut, read_label, remap_labels
 from engine import agree, tool
 from engine.outcome import write_report
-from engine.session import Run, Start, load_for_evaluation, to_device
+from engine.session import Run, Start, join, load_for_evaluation, to_device
 from evaluation import sinks
 from evaluation.sinks.coverage import Coverage, Covered
 from evaluation.sinks.pseudolabels import PseudoLabels, thresholds
@@ -193,7 +193,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
     least, own = thresholds(args.threshold, spec), Path(cfg.RESULT_DIR) / "train_extra"
     items = folder.tree(cfg.EVAL.FOLDER, str(own))
     apart = search(Path(cfg.EVAL.FOLDER), [own]).note
-    with tool.opened(cfg, spec, distributed.init(cfg.TRAIN.LOCAL_RANK), command, "auto_label.log") as run:
+    with tool.opened(cfg, spec, join(cfg), command, "auto_label.log") as run:
         job = plan(run, items, least)
         before = len(job.items) - len(job.left)
         counted = f"{len(job.items)} images, {before} of them labeled before"

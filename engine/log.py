@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -26,6 +26,7 @@ from utils import console
 from utils.errors import UserError
 from utils.files import advice, append, csv_text, reason, write_file
 from utils.names import valid
+from utils.progress import counted
 
 T = TypeVar("T")
 
@@ -135,4 +136,5 @@ class RunLog:
     def progress(self, items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> tqdm[T]:
         """Iterate with a bar on a terminal and nothing elsewhere; `done` items of `total` were done before."""
         shown = self.main and sys.stderr.isatty()
-        return tqdm(items, label, total, initial=done, leave=False, disable=not shown, dynamic_ncols=True)
+        total = len(items) if total is None and isinstance(items, Sized) else total
+        return tqdm(counted(items), label, total, initial=done, leave=False, disable=not shown, dynamic_ncols=True)

@@ -15,8 +15,10 @@ from utils.errors import UserError
 def record_losses(run: Run, state: TrainState) -> None:
     """Add finite losses since the last call to the epoch's mean, and name the files of the steps that were left out.
 
-    Waits for the device. UserError, on all ranks, where too many steps in a row were left out.
+    Waits for the device. UserError, on all ranks, where too many steps in a row were left out; on the main one where a
+    checkpoint was not written.
     """
+    run.saver.check()
     named = ""  # the last loss of the step that is none
     for batch, value in state.read_losses():
         if math.isfinite(value):

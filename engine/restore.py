@@ -10,7 +10,7 @@ import torch
 
 import config
 from datasets import classes
-from engine import checkpoint, optimizer_state
+from engine import checkpoint, elastic, optimizer_state
 from engine.state import TrainState
 from network.weights import finite, load, metadata, parse, read_file, safe_load
 from network.weights.checksum import is_ours
@@ -54,10 +54,13 @@ def resume(
     if is_ours(content):
         _check_classes(content, path, spec)
         changes = _changes(content, options, ranks, path, unread)
+        before = metadata.recorded(content, path)
+        changes += elastic.remark(content, before, options, ranks.world, state.net)
         for kind in ("net", "ema"):
             finite.check(content[kind] or {}, f"--resume {path}")
-        taken = state.unpack(checkpoint.whole(content, path), ranks)
-        _reopen_round(state, metadata.recorded(content, path), options)
+        parts = elastic.parts(content, before, options)
+        taken = state.unpack({**checkpoint.whole(content, path), "parts": parts}, ranks)
+        _reopen_round(state, before, options)
         where = f"epoch {state.epoch} done, {state.iteration} iterations of the next"
         return f"resumed from {path}, all {len(content['net'])} entries: {where}{taken}{changes}"
     report = load(state.net, path)
@@ -138,6 +141,8 @@ def _changes(
             was, now = changed[key]
             raise UserError(f"--resume {path}: {key} was {was}, now {now}; keep it, or start anew with --snapshot")
     _check_place(content, before, options, ranks, path)
+    if content["world"] != ranks.world:
+        changed.pop("TRAIN.BATCH_SIZE", None)  # which follows, and is told of with the number of processes
     ignored = {*unread, *_OVER, *(_SHARED if ranks.world == 1 else ())}
     shown = {k: f"{k} {was!r} -> {now!r}" for k, (was, now) in changed.items() if k not in _EXPECTED}
     effective = ", ".join(text for key, text in shown.items() if key not in ignored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import time
@@ -66,18 +67,27 @@ def start_clean(folder: Path) -> str:
 def go_back(folder: Path, start: Path, epoch: int, step: int) -> str:
     """Take out what came after the checkpoint `start` (`epoch` finished, `step` of the curves). Gives a line or none.
 
-    What is made again is dropped. Scores and checkpoints of later epochs are set aside.
+    What is made again is dropped. Scores and checkpoints of later epochs are set aside. A score whose best checkpoint
+    was still being written when the run was killed goes, so that the epoch is validated again.
     """
-    later = [file for file in _found(folder, "best_checkpoint_ep*.pth", "checkpoint_ep*.pth") if _number(file) > epoch]
-    later = [file for file in later if not file.samefile(start)]
+    own = [f"{kind}checkpoint_ep*.pth" for kind in ("last_", "best_", "")]
+    later = [file for file in _found(folder, *own) if _number(file) > epoch and not file.samefile(start)]
     kept = (folder / "metrics.csv").read_bytes() if (folder / "metrics.csv").is_file() else b""
-    phases, points = curves.cut_rows(folder, epoch), curves.cut_events(folder, epoch, step)
-    lines = []
+    again = start.name == f"last_checkpoint_ep{epoch}.pth" and _lacks_best(folder, epoch)
+    phases, points = curves.cut_rows(folder, epoch, again), curves.cut_events(folder, epoch, step, again)
+    lines = [f"epoch {epoch} is validated again: its best checkpoint was not written"] if again else []
     if later or "val" in phases:
         lines.append(f"goes back to epoch {epoch}, and does the later ones again: {_set_aside(folder, later, kept)}")
     if points:
         lines.append(f"{points} points of tensorboard's curves came after the checkpoint: taken out, they come again")
     return "\n".join(lines)
+
+
+def _lacks_best(folder: Path, epoch: int) -> bool:
+    """Tell whether the score of `epoch` is the best so far, and its checkpoint is not there."""
+    scores = {row.epoch: row.values.get("mean_iu", math.nan) for row in curves.rows(folder) if row.phase == "val"}
+    own, earlier = scores.get(epoch, math.nan), [x for e, x in scores.items() if e < epoch and math.isfinite(x)]
+    return own >= max(earlier, default=0.0) and not (folder / f"best_checkpoint_ep{epoch}.pth").exists()
 
 
 def _found(folder: Path, *patterns: str) -> Iterator[Path]:

@@ -31,8 +31,8 @@ class FolderLock:
     def take(self, folder: Path, command: str, name: str = NAME) -> str:
         """Hold `folder`, made if it is not there. UserError that names who does already.
 
-        Gives a line for the log where there are no locks, else nothing. A folder that cannot be made or written is left
-        to whoever writes there.
+        Gives a line for the log where there are no locks, or where one of another machine has not ended by itself, else
+        nothing. A folder that cannot be made or written is left to whoever writes there.
         """
         path = folder / name
         try:
@@ -44,10 +44,15 @@ class FolderLock:
             return f"warning: {folder} cannot be locked ({error.strerror}): nobody is told of a second run in it"
         if not held:
             self._close()
-            raise UserError(f"{folder} is in use by {_holder(path)}; wait for its end, or give another folder")
+            who, away = _holder(path)
+            cure = f" (delete {path} if that machine is gone for ever)" if away else ""
+            raise UserError(f"{folder} is in use by {who}{cure}; wait for its end, or give another folder")
         os.register_at_fork(after_in_child=self._close)  # a forked child would hold it for as long as it lives
+        before, away = _holder(path)
         self._sign(command)
-        return ""
+        if not away:
+            return ""
+        return f"note: {before} was the last in {folder}, and did not end by itself: if it still runs, stop one"
 
     def _sign(self, command: str) -> None:
         started = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -89,13 +94,13 @@ def _lock(file: int) -> bool:
     return True
 
 
-def _holder(path: Path) -> str:
-    """Tell who holds a lock, as far as its file tells."""
+def _holder(path: Path) -> tuple[str, bool]:
+    """Tell who holds a lock, or held it last, as far as its file tells, and whether that is on another machine."""
     try:
         holder = json.loads(path.read_text(encoding="utf-8", errors="replace"))
         who = f"process {holder['pid']} on {holder['host']} since {holder['started']}"
         away = holder["host"] != socket.gethostname()
         who += f": {' '.join(holder['command'].split())}" if holder["command"] else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "another process"
-    return f"{who} (delete {path} if that machine is gone for ever)" if away else who
+        return "another process", False
+    return who, away

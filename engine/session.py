@@ -22,9 +22,10 @@ from datasets.base import listed
 from engine import agree, checkpoint, eval_mismatch, runfolder
 from engine.log import RunLog
 from engine.runlock import FolderLock
+from engine.saving import Saver
 from network.memory_layout import crashes_channels_last
 from slurm.run_script import write_run_script
-from utils import amp, distributed
+from utils import amp, distributed, rendezvous
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 
@@ -41,6 +42,8 @@ class Run:
     command: str  # how this run was started
     lock: FolderLock = field(default_factory=FolderLock)
     began: float = field(default_factory=lambda: time.monotonic())
+    saver: Saver = field(default_factory=Saver)
+    asked_batch: int = 0  # --bs_trn of the command line; 0: it is that of `cfg`
 
     @property
     def folder(self) -> Path:
@@ -48,9 +51,13 @@ class Run:
         return self.log.run_dir
 
     def close(self) -> None:
-        """Close the log, and let others into the folder."""
-        self.log.close()
-        self.lock.release()
+        """Finish what is being written, close the log, and let others into the folder."""
+        try:
+            if failed := self.saver.close():
+                self.log.line(f"warning: {failed}")
+        finally:
+            self.log.close()
+            self.lock.release()
 
     def facts(self, mean_iu: float) -> dict[str, Any]:
         """Tell what a checkpoint says of its run."""
@@ -62,16 +69,21 @@ class Run:
             "class_colors": [[*color] for color in self.spec.palette],
             "mean_iu": mean_iu,
             "command": self.command,
+            "bs_trn": self.asked_batch or self.cfg.TRAIN.BATCH_SIZE,
             "config": config.flat(self.cfg),
         }
 
 
 class Start(NamedTuple):
-    """What a run starts from: a checkpoint to take weights from, or to continue (`resumes`), or nothing."""
+    """What a run starts from: a checkpoint to take weights from, or to continue (`resumes`), or nothing.
+
+    `asked_batch`: --bs_trn of the command line, before it follows the number of processes (`engine.elastic`).
+    """
 
     path: Path | None = None
     resumes: bool = False
     notes: Sequence[str] = ()
+    asked_batch: int = 0
 
 
 def starting_point(cfg: CfgNode) -> Start:
@@ -84,7 +96,7 @@ def starting_point(cfg: CfgNode) -> Start:
     if cfg.RESUME == "auto" or restarted:
         newest, notes = checkpoint.newest(folder)
         if newest:
-            return Start(newest, True, notes)
+            return Start(newest, True, notes, cfg.TRAIN.BATCH_SIZE)
     named = Path(cfg.RESUME or cfg.SNAPSHOT)
     if not (cfg.RESUME == "auto" or restarted or cfg.EVAL.MODE or cfg.OPTIONS.SUMMARY):
         for old in _checkpoints(folder):
@@ -92,12 +104,21 @@ def starting_point(cfg: CfgNode) -> Start:
                 advice = "--resume auto continues it, or give another --result_dir"
                 raise UserError(f"{folder} holds a run already ({old.name}): {advice}")
     if cfg.RESUME and cfg.RESUME != "auto":
-        return Start(named, True)
+        return Start(named, True, asked_batch=cfg.TRAIN.BATCH_SIZE)
     return Start(Path(cfg.SNAPSHOT) if cfg.SNAPSHOT else None)
 
 
 def _checkpoints(folder: Path) -> Iterator[Path]:
     return folder.glob("last_checkpoint_ep*.pth")
+
+
+def join(cfg: CfgNode) -> distributed.DistributedContext:
+    """Meet the other processes of this run. UserError where one has other options, another code or torch: it would do
+    something else, while the others wait for it.
+    """
+    ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
+    agree.compare(ranks, lambda: agree.command_facts(config.hparams(cfg), Path(__file__).parents[1]))
+    return ranks
 
 
 def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence[str], start: Start) -> Run:
@@ -108,7 +129,7 @@ def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what --deterministic needs of cuBLAS
     spec, lock, e = datasets.spec(cfg), FolderLock(), cfg.EVAL
     known = [*spec.classes, *classes.ids_of(spec)]
-    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, known, Path(__file__).parents[1]))
+    agree.compare(ranks, lambda: agree.start_facts(config.hparams(cfg), start.path, known))
     part = f"part{e.SPLIT_INDEX}of{e.SPLIT_COUNT}" if e.SPLIT_COUNT > 1 else ""
     command = f"train.py {shlex.join(argv)}"
     place = (Path(cfg.RESULT_DIR), lock, command, e.MODE, start.path, start.resumes, part)
@@ -116,7 +137,10 @@ def open_run(cfg: CfgNode, ranks: distributed.DistributedContext, argv: Sequence
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
     track = [name for name in cfg.TRAIN.TRACK if name == "tensorboard" or not e.MODE]  # the others follow trainings
     log = RunLog(folder, ranks.is_main, track=track)
-    run = Run(cfg, spec, ranks, log, precision, f"{distributed.launcher()} {command}", lock)
+    run = Run(
+        cfg, spec, ranks, log, precision, f"{distributed.launcher()} {command}", lock, asked_batch=start.asked_batch
+    )
+    distributed.on_hang(log.note)
     for note in notes:
         run.log.line(note)
     return run
@@ -167,6 +191,8 @@ def log_header(run: Run, notes: Sequence[str]) -> None:
             log.line(f"warning: {note}")
     if cfg.WITHOUT_EFFECT:
         log.line(f"warning: without effect: {' '.join(cfg.WITHOUT_EFFECT)}")
+    if rendezvous.number(os.environ, "TORCHELASTIC_MAX_RESTARTS", 0) and not (cfg.RESUME or cfg.EVAL.MODE):
+        log.line("warning: torchrun --max-restarts starts this command again: only with --resume auto it goes on then")
     if run.ranks.world == 1 and gpus > 1:
         log.line(f"one of {gpus} GPUs is used: --device 0-{gpus - 1} uses all")
 

@@ -96,7 +96,7 @@ class BatchLoss(NamedTuple):
     taken: Tensor | bool | None = None
 
 
-_TIMES = ("step", "save", "validation", "between")
+_TIMES = ("step", "save", "validation", "between", "write")
 
 
 @dataclass
@@ -105,16 +105,15 @@ class Spent:
 
     `before`: seconds of the earlier starts. `limit`: the one that the schedule was fitted to, `progress` the share of
     the schedule that is done, `over`: time was up. `took`: seconds of a batch, of the last checkpoint and validation,
-    and of the rest that lies between two epochs. `scores`: {epoch: mean IoU} of the validations.
+    of the rest that lies between two epochs, and of what is written beside them. `scores`: {epoch: mean IoU} of the
+    validations.
     """
 
     before: float = 0.0
     limit: float = 0.0
     progress: float = 0.0
     over: bool = False
-    took: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("step", "save", "validation", "between"), 0.0)
-    )
+    took: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_TIMES, 0.0))
     scores: dict[int, float] = field(default_factory=dict)
     began: float = field(default_factory=lambda: time.monotonic())
 

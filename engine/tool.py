@@ -36,6 +36,7 @@ def opened(
     precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
     note = distributed.from_main(ranks, lambda: lock.take(folder, command))
     run = Run(cfg, spec, ranks, RunLog(folder, ranks.is_main, log), precision, command, lock)
+    distributed.on_hang(run.log.note)
     try:
         run.log.line("\n".join(filter(None, [command, note, *cfg.NOTES, precision.note])))
         yield run

@@ -12,7 +12,6 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -82,8 +81,7 @@ class Tensorboard:
     def close(self) -> None:
         """As the protocol says."""
         if self._writer is not None:
-            with suppress(OSError):  # a full disk shows here again
-                self._writer.close()
+            self._writer.close()
             self._writer = None
 
 
@@ -100,7 +98,8 @@ def _outlive(writer: SummaryWriter, say: Callable[[str], None]) -> None:
 
         return attempt
 
-    events.write_event, events.flush = guarded(events.write_event), guarded(events.flush)
+    # What is not closed here is closed once more at the interpreter's end, which would be a traceback.
+    events.write_event, events.flush, events.close = map(guarded, (events.write_event, events.flush, events.close))
 
 
 class Wandb:

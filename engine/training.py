@@ -13,7 +13,7 @@ import datasets
 import loss
 import network
 from datasets.base import listed
-from engine import agree, budget, preflight, restore, runfolder, teacher
+from engine import agree, budget, preflight, restore, runfolder, saving, teacher
 from engine.budget import Budget
 from engine.ema import ModelEma
 from engine.session import Run, Start, to_device
@@ -63,6 +63,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
     optimizer = loss.optimizer.build(cfg, net, net.trunk_layers(cfg.OPTIM.LAYER == "stage"))
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
+    run.saver = saving.build(cfg, run.folder, log.line, state.spent)
     loader = datasets.build_train(cfg, ranks, run.folder)
     splits = {"training": loader.dataset} | ({"val": loader.validation.dataset} if loader.validation else {})
     agree.compare(ranks, lambda: {f"{split} images": listed(part.items) for split, part in splits.items()})
@@ -100,3 +101,5 @@ def _go_back(run: Run, path: Path, state: TrainState, length: int) -> None:
         note = runfolder.go_back(run.folder, path, state.epoch, (state.epoch + 1) * steps_per_epoch + state.iteration)
         if note:
             run.log.line(note)
+        if state.iteration == 0:
+            run.saver.complete(path, state.epoch)

@@ -227,6 +227,7 @@ def _table() -> dict[str, list[Option]]:
             o("TRAIN.PATIENCE", 0, "end after so many validations without a better score; 0: never", "--patience", least=0),
             o("TRAIN.TIME_LIMIT", 0.0, "time that the run may take, over all of its starts, checkpoint and score included: 30m, 1h30m, 8h, 2d, 1-12:00:00, or seconds; the schedule is fitted to it; 0: any", "--time_limit", of=k.seconds, least=0),
             o("TRAIN.SAVE_EVERY", 0, "keep a checkpoint of its own every n epochs; 0: last and best only", "--save_every", least=0),
+            o("TRAIN.ASYNC_SAVE", True, "write checkpoints from a copy in memory while training goes on", "--async_save"),
             o("TRAIN.LOG_EVERY", 20, "steps between lines in the log", "--log_every --disp_iter", above=0),
             o("TRAIN.NAN_PATIENCE", 3, "steps in a row that are left out, for a loss or gradients that are not finite, before the run stops; looked at where a line is logged", "--nan_patience", above=0),
             o("TRAIN.TRACK", ("tensorboard",), "where curves and pictures go: tensorboard, wandb, mlflow, trackio, or none", "--track", of=k.names),

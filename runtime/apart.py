@@ -13,7 +13,7 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-def _put(stream: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
+def _put(stream: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
     data = io.BytesIO()
     np.savez(data, **arrays)  # type: ignore[arg-type]
     stream.write(struct.pack("<Q", data.tell()))
@@ -66,7 +66,7 @@ def _put(stream: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
     stream.flush()
 
 
-def _take(stream: BinaryIO) -> dict[str, np.ndarray]:
+def _take(stream: IO[bytes]) -> dict[str, np.ndarray]:
     """Read what `_put` wrote; EOFError at the end."""
     head = stream.read(8)
     if len(head) < 8:
@@ -74,7 +74,7 @@ def _take(stream: BinaryIO) -> dict[str, np.ndarray]:
     return {**np.load(io.BytesIO(stream.read(*struct.unpack("<Q", head))), allow_pickle=False)}
 
 
-def serve(path: Path, precision: str, given: BinaryIO, answers: BinaryIO) -> None:
+def serve(path: Path, precision: str, given: IO[bytes], answers: IO[bytes]) -> None:
     """Answer arrays by what the file gives of them, until there are none."""
     run: files.Runner | None = None
     while True:

@@ -49,7 +49,7 @@ def _further(words: Sequence[str]) -> argparse.Namespace:
     p = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     p.add_argument("--tile", type=number(int, 0, float("inf")), default=0)
     p.add_argument("--tile_overlap", type=number(float, 0, 0.9), default=0.25)
-    p.add_argument("--image_bits", type=number(int, 0, 16), default=0)
+    p.add_argument("--image_bits", type=int, choices=(0, *range(8, 17)), default=0)
     p.add_argument("--visualize", action="store_true")
     found, unknown = p.parse_known_args(words)
     if unknown:

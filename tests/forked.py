@@ -83,11 +83,16 @@ def _run(target: Callable[[list[str]], int], words: list[str], env: dict[str, st
     sys.exit(code)
 
 
-def ranks(target: Callable[[list[str]], int], words: Sequence[str], world: int = 2) -> list[Process]:
-    """As many processes, with the environment that torchrun gives to each."""
+def ranks(
+    target: Callable[[list[str]], int], words: Sequence[str], world: int = 2, more: Mapping[str, str] | None = None
+) -> list[Process]:
+    """As many processes, with the environment that torchrun gives to each, and `more`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
     places = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
-    return [Process(target, words, {**os.environ, "OMP_NUM_THREADS": "1", **meet, **place}) for place in places]
+    return [
+        Process(target, words, {**os.environ, "OMP_NUM_THREADS": "1", **meet, **place, **(more or {})})
+        for place in places
+    ]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
@@ -79,8 +81,7 @@ class Cluster:
         wait(lambda: (self.root / "munge.socket").exists(), 20, "munged gives no socket")
         self._daemon("slurmctld", "-D", "-i")
         wait(lambda: self._run("scontrol", "ping").stdout.count(" UP") == 1, 30, "slurmctld does not answer")
-        self._daemon("slurmd", "-D", "-N", "n1")
-        self._daemon("slurmd", "-D", "-N", "n2")
+        self._nodes = {node: self._daemon("slurmd", "-D", "-N", node) for node in ("n1", "n2")}
         wait(
             lambda: self._run("sinfo", "-h", "-N", "-p", "main", "-o", "%t").stdout.split() == ["idle"] * 2,
             60,
@@ -98,6 +99,25 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
 
+    def lose(self, node: str) -> None:
+        """Let everything on a node stand still, as where its machine is gone, and say so to Slurm."""
+        tasks = [pid for pid in processes() if f"SLURMD_NODENAME={node}".encode() in read(pid, "environ").split(b"\0")]
+        steps = [pid for pid in processes() if read(pid, "comm").startswith(b"slurmstepd")]
+        above = {int(read(pid, "stat").rpartition(b")")[2].split()[1]) for pid in tasks}
+        self._lost = [self._nodes[node].pid, *(pid for pid in steps if pid in above), *tasks]
+        for pid in self._lost:
+            os.kill(pid, signal.SIGSTOP)
+        self._run("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
+
+    def find_again(self, node: str) -> None:
+        """The machine starts anew."""
+        for pid in self._lost:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._nodes[node].wait(15)
+        self._nodes[node] = self._daemon("slurmd", "-D", "-N", node)
+        self._run("scontrol", "update", f"nodename={node}", "state=resume")
+
     def state(self, job: str) -> str:
         """PENDING, RUNNING, COMPLETED, ... of one job or array task."""
         for word in self._run("scontrol", "show", "job", job).stdout.split():
@@ -111,14 +131,28 @@ class Cluster:
         wait(lambda: self.state(job) in wanted, seconds, f"job {job} is not {' or '.join(wanted)}")
         return self.state(job)
 
-    def _daemon(self, name: str, *arguments: str) -> None:
+    def _daemon(self, name: str, *arguments: str) -> subprocess.Popen:
         program = find(name)
         assert program, name
         with open(self.root / f"{name}.out", "ab") as out:
             self._daemons.append(subprocess.Popen([program, *arguments], env=self.env, stdout=out, stderr=out))
+        return self._daemons[-1]
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def processes() -> list[int]:
+    """Numbers of what runs on this machine."""
+    return [int(place.name) for place in Path("/proc").glob("[0-9]*")]
+
+
+def read(pid: int, file: str) -> bytes:
+    """What the kernel says of a process; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_bytes()
+    except OSError:
+        return b""
 
 
 def find(name: str) -> str | None:

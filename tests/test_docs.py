@@ -29,6 +29,7 @@ from scripts import (
     find_label_errors,
     new_dataset,
     propagate_labels,
+    replay,
     serve,
     sweep,
 )
@@ -138,7 +139,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
     """Every `--flag` and `GROUP.KEY` in backticks is one of train.py's, make's, or a script's."""
     known = {*table.flags(), *table.NEGATED, *table.WITHOUT_EFFECT, *table.PARTS, *csail.FLAGS, "--cfg", "--help"}
     # torchrun, Slurm's and Apptainer's commands, benchmark, convert_checkpoint, make_scenes, propagation_gain
-    known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv", "--follow"}
+    known |= {"--nproc_per_node", "--nnodes", "--rdzv-backend", "--nv", "--follow", "--max-restarts"}
     known |= {"--trunk", "--head", "--scales", "--offsets"}  # in place of --arch
     known |= {
         "--what",
@@ -166,6 +167,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
         find_label_errors,
         new_dataset,
         propagate_labels,
+        replay,
         serve,
         benchmark,
         gpu_campaign,

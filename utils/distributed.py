@@ -9,17 +9,19 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from utils import rendezvous
+from utils import rendezvous, watch
 from utils.errors import UserError
 
 T = TypeVar("T")
 LAUNCHED = "STREETSCALE_LAUNCHED"  # in the environment of processes that `engine.launch` has started
+_watching: list[watch.Watch] = []
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,32 @@ def init(local_rank: int = 0) -> DistributedContext:
         raise UserError(f"{here} processes for {torch.cuda.device_count()} GPU(s): lower --nproc_per_node")
     device = _device(local)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
-    store = dist.PrefixStore("streetscale", rendezvous.join(rank, world))  # type: ignore[attr-defined]
+    silence = rendezvous.number(os.environ, watch.SILENCE, watch.DEFAULT)
+    store = dist.PrefixStore(f"streetscale/{rendezvous.start_number()}", rendezvous.join(rank, world))  # type: ignore[attr-defined]
     # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
     backend, longest = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timedelta(minutes=60)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=longest)
+    if silence:
+        own = dist.PrefixStore(f"watch/{rendezvous.start_number()}", rendezvous.second_connection(world))  # type: ignore[attr-defined]
+        _watching.append(watch.Watch(own, rank, world, partial(_sent, device), silence).start())
     return DistributedContext(rank, world, local, device)
+
+
+def _sent(device: torch.device) -> int:
+    """Count the messages, of gradients, sums and whatever else, that this process has given to the others so far."""
+    group: Any = dist.group.WORLD
+    kinds = {"cpu", device.type}
+    return (
+        0
+        if group is None
+        else sum(group._get_backend(torch.device(kind))._get_sequence_number_for_group() for kind in kinds)
+    )
+
+
+def on_hang(say: Callable[[str], None]) -> None:
+    """Let `say` have what is found out about a process for which the others wait in vain."""
+    for one in _watching:
+        one.say = say
 
 
 def _device(local: int) -> torch.device:
@@ -161,11 +184,16 @@ def peer_died(error: RuntimeError) -> bool:
     """Tell whether an error only says that another process has ended, whose own message stands elsewhere."""
     text = str(error)
     signs = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited", "Socket")
-    return dist.is_initialized() and any(sign in text for sign in signs)
+    died = dist.is_initialized() and any(sign in text for sign in signs)
+    for one in _watching if died else ():
+        one.let_speak()
+    return died
 
 
 def close() -> None:
     """Leave the process group, if there is one."""
+    while _watching:
+        _watching.pop().close()
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 

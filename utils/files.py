@@ -16,6 +16,7 @@ from typing import BinaryIO
 from utils.errors import UserError
 
 ELSEWHERE = "choose another folder"
+LOCK = ".lock"
 # What helps against what the system says; only a full disk is called full.
 ADVICE = {
     errno.ENOSPC: f"free some space or {ELSEWHERE}",
@@ -32,6 +33,8 @@ ADVICE = {
     errno.EIO: f"the disk, or the network to it, fails: have it looked at, or {ELSEWHERE}",
     errno.ESTALE: f"the network drive was exchanged: mount it again or {ELSEWHERE}",
 }
+
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)  # of a folder, where the system has no such thing
 
 
 def reason(error: BaseException) -> str:
@@ -84,15 +87,42 @@ def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[B
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
-        os.replace(part, path)
+            identity = os.fstat(stream.fileno())
+        _rename(part, path, identity)
+        if durable:
+            _sync(path.parent)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
 
 
+def _rename(part: Path, path: Path, identity: os.stat_result) -> None:
+    """Rename, and believe no network's disk that asks a second time and is told of its own success: nothing there."""
+    try:
+        os.replace(part, path)
+    except FileNotFoundError:
+        if not (path.exists() and os.path.samestat(path.stat(), identity)):
+            raise
+
+
+def _sync(folder: Path) -> None:
+    """Let a new name be on the disk before what comes next, which may be that the old file is removed."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # a folder that may be written and not listed, or a system without this
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
 @contextmanager
-def locked(folder: Path, waiting: str, name: str = ".lock") -> Iterator[None]:
+def locked(folder: Path, waiting: str, name: str = LOCK) -> Iterator[None]:
     """Hold a folder alone within the block; the lock goes with the process, however it ends.
 
     `waiting`: the line that is said where somebody else holds it. Where a system, or a network's disk, has no such

@@ -13,6 +13,19 @@ except ImportError:  # exported files are run without it
     tqdm = None
 
 T = TypeVar("T")
+_done = [0]
+
+
+def pieces_done() -> int:
+    """Count the pieces of work that this process has done under some progress: who does one is at work."""
+    return _done[0]
+
+
+def counted(items: Iterable[T]) -> Iterator[T]:
+    """Iterate over the items, and count each for `pieces_done`."""
+    for item in items:
+        yield item
+        _done[0] += 1
 
 
 def progress(items: Iterable[T], label: str, total: int, lines: int = 5, shown: bool = True) -> Iterator[T]:
@@ -21,6 +34,7 @@ def progress(items: Iterable[T], label: str, total: int, lines: int = 5, shown: 
 
     `total` 0: unknown; a line every hundred items then.
     """
+    items = counted(items)
     if not shown:
         yield from items
         return

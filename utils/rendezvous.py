@@ -91,10 +91,20 @@ def join(rank: int, world: int) -> Store:
     if not hosts:
         waiting.until(lambda: _answers(address, port), lambda: f"nobody answers at {address}:{port}")
     store = _store(address, port, world, hosts, waiting.left)
-    keys = [f"here/{env.get('TORCHELASTIC_RESTART_COUNT', 0)}/{other}" for other in range(world)]
+    keys = [f"here/{start_number()}/{other}" for other in range(world)]
     store.set(keys[rank], "1")
     waiting.until(lambda: store.check(keys), lambda: _missing(store, keys))
     return store
+
+
+def start_number() -> int:
+    """Tell how often torchrun has started these processes anew; its store keeps what the earlier ones wrote."""
+    return number(os.environ, "TORCHELASTIC_RESTART_COUNT", 0)
+
+
+def second_connection(world: int) -> Store:
+    """Connect once more with the store that `join` has given: another thread may wait on that one."""
+    return _store(*_address(os.environ), world, hosts=False, seconds=ALONE)
 
 
 class Waiting:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 import config
 from datasets import splits, subset
 from datasets.reading import size_of
+from engine.hostcopy import room_for
 from engine.meter import duration
 from engine.plan import trace
 from engine.plan.trace import Peak
@@ -53,8 +54,9 @@ def data_of(cfg: Any) -> Data:
 def lines(cfg: Any, device: torch.device, world: int) -> Iterator[str]:
     """Write the plan of `cfg` on `world` devices, line by line."""
     data, step = data_of(cfg), trace.training(cfg, device, world)
+    copied = copy_beside(cfg, device, step)
     yield f"plan of {cfg.MODEL.ARCH} on {world} {device.type} process{'es' * (world > 1)}, from a trace; each of them:"
-    yield f"  training: {gib(step.bytes)} at the peak, in {step.during}; {_batch(cfg)}"
+    yield f"  training: {gib(step.bytes + copied)} at the peak, in {step.during}; {_batch(cfg)}"
     yield f"    {_parts(step)}"
     yield f"    of that a forward pass keeps {gib(step.kept)} for the backward pass{_cures(cfg)}"
     yield f"    not in it: {_beside(cfg, device)}"
@@ -66,13 +68,32 @@ def lines(cfg: Any, device: torch.device, world: int) -> Iterator[str]:
         one = Peak(0, "")
     else:
         one, tiles = trace.validation(cfg, device, data.size)
-        held = step.stays
+        held = step.stays + copied
         yield (
             f"  validation: {gib(one.bytes + held)} at the peak, an image of {_size(data.size)} "
             f"{f'in {tiles}' if tiles else 'at once'}, with {gib(held)} of the training's that stays"
         )
+    yield from _copy(cfg, device, step)
     yield from _hours(cfg, device, world, data, step, one)
     yield from _disk(cfg, step, data)
+
+
+def copy_beside(cfg: Any, device: torch.device, step: Peak) -> int:
+    """Give the bytes that the main process holds on `device` for checkpoints that are written beside the training."""
+    return checkpoint_size(step) if cfg.TRAIN.ASYNC_SAVE and device.type == "cpu" else 0
+
+
+def checkpoint_size(step: Peak) -> int:
+    """Give the bytes of a checkpoint."""
+    return step.weights + step.slots + step.average
+
+
+def _copy(cfg: Any, device: torch.device, step: Peak) -> Iterator[str]:
+    """Tell what a checkpoint's copy takes of the host's memory."""
+    if cfg.TRAIN.ASYNC_SAVE:
+        size, cuda = checkpoint_size(step), device.type == "cuda"
+        where = f"{gib(room_for(size, cuda))} of page-locked host memory" if cuda else f"{gib(size)}, counted above"
+        yield f"  copy of a checkpoint, in the main process: {where}; --async_save false makes none"
 
 
 def gib(count: float) -> str:
@@ -162,7 +183,7 @@ def _convolution_rate(device: torch.device) -> float:
 
 def _disk(cfg: Any, step: Peak, data: Data) -> Iterator[str]:
     """Tell what the run writes."""
-    size, every = step.weights + step.slots + step.average, cfg.TRAIN.SAVE_EVERY
+    size, every = checkpoint_size(step), cfg.TRAIN.SAVE_EVERY
     kept = cfg.TRAIN.MAX_EPOCH // every if every else 0
     files = 2 + cfg.TRAIN.DO_EVAL + kept  # the last, the next one while it is written, the best
     more = f", {kept} kept by --save_every" if kept else ""

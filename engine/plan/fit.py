@@ -37,7 +37,8 @@ def choices(cfg: Any, device: torch.device, world: int, change: Change) -> tuple
     for found in _candidates(cfg):
         peak = _peak(change(found), device, world)
         if peak is not None and peak.bytes <= free:
-            more, line = _validation(change(found), device, peak, free)
+            found, left = _without_copy(change(found), device, peak, free, found)
+            more, line = _validation(change(found), device, peak, left)
             said += [f"  {_named(choice)}: {choice.reason}" for choice in (*found, *more)]
             return [*found, *more], [
                 *said,
@@ -49,6 +50,17 @@ def choices(cfg: Any, device: torch.device, world: int, change: Change) -> tuple
         f"--max_memory {estimate.gib(limit)} is too little: {'; '.join(line.strip() for line in said[1:])}; lower "
         "--crop_size, or add --fp16"
     )
+
+
+def _without_copy(
+    cfg: Any, device: torch.device, step: Peak, free: float, found: list[Choice]
+) -> tuple[list[Choice], float]:
+    """Let training wait for its checkpoints where a copy of one does not fit; gives the choices and what is free."""
+    copied = estimate.copy_beside(cfg, device, step)
+    if step.bytes + copied <= free:
+        return found, free - copied
+    why = f"a copy of a checkpoint, {estimate.gib(copied)}, does not fit beside a step: training waits for each"
+    return [*found, Choice("TRAIN.ASYNC_SAVE", False, why)], free
 
 
 def beside(device: torch.device) -> int:

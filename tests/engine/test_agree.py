@@ -83,7 +83,8 @@ def test_facts_of_a_start(tmp_path: Path) -> None:
     (tmp_path / "start.pth").write_bytes(b"1")
 
     def told(options: dict[str, Any]) -> dict[str, str]:
-        return agree.start_facts(options, tmp_path / "start.pth", ["sky", 0], tmp_path / "code")
+        start = agree.start_facts(options, tmp_path / "start.pth", ["sky", 0])
+        return agree.command_facts(options, tmp_path / "code") | start
 
     before = told({"lr": 0.1, "local_rank": 0, "global_rank": 0})
     assert before == told({"lr": 0.1, "local_rank": 1, "global_rank": 9})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import resource
@@ -189,14 +190,39 @@ def test_newest_skips_the_damaged(tmp_path: Path) -> None:
     assert len(notes) == 1 and "last_checkpoint_ep2.pth" in notes[0]
 
 
-def test_newest_takes_the_best_only_if_it_must(tmp_path: Path) -> None:
-    for name, time in (("last_checkpoint_ep2.pth", 1), ("checkpoint_ep1.pth", 2), ("best_checkpoint_ep0.pth", 3)):
-        checkpoint.save(make_state(), tmp_path / name)
-        touch(tmp_path / name, time)
-    for expected in ("checkpoint_ep1.pth", "last_checkpoint_ep2.pth", "best_checkpoint_ep0.pth"):
+def test_names_tell_what_is_newest_not_clocks(tmp_path: Path) -> None:
+    """Nodes whose clocks disagree have written in turn; of one epoch the last goes before its copies."""
+    wanted = ["last_checkpoint_ep10", "last_checkpoint_ep9", "checkpoint_ep9", "best_checkpoint_ep9"]
+    wanted += ["best_checkpoint_ep7", "checkpoint_ep5", "teacher_checkpoint_ep300"]
+    for time, name in enumerate(wanted):
+        checkpoint.save(make_state(), tmp_path / f"{name}.pth")
+        touch(tmp_path / f"{name}.pth", time + 1)
+    for expected in wanted:
         path, _ = checkpoint.newest(tmp_path)
-        assert path is not None and path.name == expected
+        assert path is not None and path.stem == expected
         path.unlink()
+
+
+def test_a_listing_that_is_out_of_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network's disk: what another process has removed is listed still."""
+    for epoch in (0, 1):
+        path = checkpoint.save_last(make_state(epoch), tmp_path, epoch)
+    listed = [*tmp_path.iterdir(), tmp_path / "last_checkpoint_ep0.pth", tmp_path / "last_checkpoint_ep2.pth"]
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(x for x in listed if x.match(pattern)))
+    found, notes = checkpoint.newest(tmp_path)
+    assert found == path and "last_checkpoint_ep2.pth: there is nothing here" in notes[0]
+    checkpoint.save_last(make_state(1), tmp_path, 1, pytest.fail)
+
+
+def test_what_cannot_be_removed_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save_last(make_state(0), tmp_path, 0)
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: os.unlink(tmp_path / "no" / "such"))
+    monkeypatch.setattr(os, "unlink", lambda path: (_ for _ in ()).throw(OSError(errno.EPERM, "not permitted")))
+    said: list[str] = []
+    path = checkpoint.save_last(make_state(1), tmp_path, 1, said.append)
+    old = tmp_path / "last_checkpoint_ep0.pth"
+    assert said == [f"warning: {old} cannot be removed (not permitted), and is of no use: {path} is newer"]
+    assert checkpoint.newest(tmp_path) == (path, [])
 
 
 def test_newest_with_none_intact(tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ def test_curves_have_each_step_once(tmp_path: Path, torn: bytes) -> None:
     log.close()
     (file,) = tmp_path.glob("events*")
     file.write_bytes(file.read_bytes() + torn)
-    last = write(tmp_path, {"last_checkpoint_ep1.pth": ""}) / "last_checkpoint_ep1.pth"
+    last = write(tmp_path, {"last_checkpoint_ep1.pth": "", "best_checkpoint_ep0.pth": ""}) / "last_checkpoint_ep1.pth"
+    write(tmp_path, {"best_checkpoint_ep1.pth": ""})
     table = (tmp_path / "metrics.csv").read_text()
     assert go_back(tmp_path, last, 1, 8).startswith("4 points of tensorboard's curves came after the checkpoint")
     assert [step for tag, step in points(tmp_path) if tag == "train/lr"] == list(range(1, 9))
@@ -196,13 +197,45 @@ def test_curves_have_each_step_once(tmp_path: Path, torn: bytes) -> None:
     ]  # fmt: skip
     assert [row["epoch"] for phase in ("train", "val") for row in RunLog(tmp_path, main=False).history(phase)] == [0, 0]
     (aside,) = tmp_path.glob("before*")
-    assert names(aside) == {"best_checkpoint_ep1.pth", "metrics.csv"} and (aside / "metrics.csv").read_text() == table
-    assert {"checkpoint_ep0.pth", "last_checkpoint_ep1.pth"} <= names(tmp_path)
+    later = {"best_checkpoint_ep1.pth", "last_checkpoint_ep1.pth"}
+    assert names(aside) == {*later, "metrics.csv"} and (aside / "metrics.csv").read_text() == table
+    assert "checkpoint_ep0.pth" in names(tmp_path)
 
 
 @pytest.mark.parametrize("torn", ["train,loss,1.5,ep", "val", "val,mean_iu,0.5,epoch,1"])
 def test_rows_that_come_again(tmp_path: Path, torn: str) -> None:
     """Of an epoch without its checkpoint: nothing is kept of them."""
-    write(tmp_path, {"metrics.csv": rows(0) + TRAIN.format(1) + torn, "last_checkpoint_ep0.pth": ""})
+    checkpoints = {"last_checkpoint_ep0.pth": "", "best_checkpoint_ep0.pth": ""}
+    write(tmp_path, {"metrics.csv": rows(0) + TRAIN.format(1) + torn, **checkpoints})
     assert go_back(tmp_path, tmp_path / "last_checkpoint_ep0.pth", 0, 4) == "" or torn.endswith("epoch,1")
     assert (tmp_path / "metrics.csv").read_text() == rows(0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "best", "start", "again"),
+    [
+        ((0.3, 0.5), 0, "last_checkpoint_ep1.pth", True),  # killed while the best of epoch 1 was written
+        ((0.3, 0.3), 0, "last_checkpoint_ep1.pth", True),
+        ((0.3, 0.5), 1, "last_checkpoint_ep1.pth", False),
+        ((0.5, 0.3), 0, "last_checkpoint_ep1.pth", False),
+        ((0.3, float("nan")), 0, "last_checkpoint_ep1.pth", False),
+        ((0.3, 0.5), 0, "last_checkpoint_ep2.pth", False),  # of the middle of epoch 2
+        ((0.3, 0.5), 0, "checkpoint_ep1.pth", False),
+    ],
+)
+def test_a_score_without_its_best_checkpoint(
+    tmp_path: Path, scores: tuple[float, ...], best: int, start: str, again: bool
+) -> None:
+    """It is made again, and the curves have it once."""
+    log = RunLog(tmp_path)
+    for epoch, score in enumerate(scores):
+        log.metric("train", {"loss": 1.0}, epoch)
+        log.metric("val", {"mean_iu": score}, epoch)
+    log.close()
+    write(tmp_path, {start: "", f"best_checkpoint_ep{best}.pth": ""})
+    note = go_back(tmp_path, tmp_path / start, 1, 8)
+    assert ("epoch 1 is validated again: its best checkpoint was not written" in note) == again
+    left = 1 if again else 2
+    assert len(RunLog(tmp_path, main=False).history("val")) == left
+    assert [tag for tag, _ in points(tmp_path)].count("val/mean_iu") == left
+    assert len(RunLog(tmp_path, main=False).history("train")) == 2 and not list(tmp_path.glob("before*"))

@@ -61,6 +61,20 @@ def test_a_machine_that_is_gone(tmp_path: Path) -> None:
         assert f"(delete {tmp_path / NAME} if that machine is gone for ever)" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(("host", "said"), [("far", True), (socket.gethostname(), False)])
+def test_a_machine_that_was_lost(tmp_path: Path, host: str, said: bool) -> None:
+    """Its lock is gone, or no lock reaches from there to here: who comes next is told of it, once."""
+    told = {"pid": 1, "host": host, "started": "then", "command": "x"}
+    (tmp_path / NAME).write_text(json.dumps(told))
+    for wanted in (said, False):
+        with FolderLock() as lock:
+            note = lock.take(tmp_path, "y")
+        line = (
+            f"note: process 1 on far since then: x was the last in {tmp_path}, and did not end by itself: if it still"
+        )
+        assert note.startswith(line) if wanted else note == ""
+
+
 @pytest.mark.parametrize("how", ["killed", "ended without a release"])
 def test_the_dead_hold_nothing(tmp_path: Path, how: str) -> None:
     read, write = os.pipe()

@@ -148,6 +148,19 @@ def test_time_limit_and_requeue_end_in_the_same_bits(cluster: Cluster, long_run:
     assert_same_end(whole, requeued)
 
 
+def test_a_lost_node(cluster: Cluster, tiny_run: list[str]) -> None:
+    """Its processes answer no more, and no connection breaks; Slurm queues the job again when it gives the node up."""
+    words = [*tiny_run, "--max_epoch", "40", "--val_freq", "40"]
+    job = submit(cluster, words, PYTHON, "--nodes", "2")
+    trains(cluster, words, 3)
+    cluster.lose("n2")
+    wait(lambda: cluster.state(job) == "PENDING", 60, "not queued again")
+    cluster.find_again("n2")
+    finished(cluster, job, words, seconds=900)
+    assert "restart 1" in output(folder(words)) and "resumed from" in output(folder(words))
+    assert [row["epoch"] for row in rows(words, "train")] == list(range(40))
+
+
 def test_canceled_run_saves(cluster: Cluster, long_run: list[str]) -> None:
     """scancel sends TERM, then after KillWait KILL. A canceled run is not queued again; its script can be."""
     for launch, name in ((TORCHRUN, "torchrun"), (PYTHON, "python")):

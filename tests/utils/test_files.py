@@ -7,7 +7,9 @@ import io
 import os
 import stat
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,11 +123,18 @@ class Full(io.StringIO):
     def write(self, text: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def close(self) -> None:
+        """As a buffer that cannot be emptied does."""
+        if not self.closed:
+            super().close()
+            self.write("")
+
 
 def test_a_full_disk_does_not_stop_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """train.log and tensorboard's file: one line each."""
     log = RunLog(tmp_path)
-    log.trackers["tensorboard"].writer.file_writer.event_writer._ev_writer._py_recordio_writer._writer = Full()  # type: ignore[union-attr]
+    events: Any = log.trackers["tensorboard"].writer.file_writer.event_writer  # type: ignore[union-attr]
+    events._ev_writer._py_recordio_writer._writer = Full()
     log._file = Full()
     for step in range(30):  # more than tensorboard's queue takes
         log.scalars({"loss": 1.0}, step)
@@ -135,6 +144,7 @@ def test_a_full_disk_does_not_stop_the_log(tmp_path: Path, capsys: pytest.Captur
     assert out.count("step ") == 30 and "Traceback" not in err
     assert err.count("train.log lacks lines: No space left on device; free some space") == 1
     assert out.count("warning: nothing more for tensorboard: No space left on device") == 1
+    events.close()  # as the package does once more at the interpreter's end
 
 
 def test_a_row_that_cannot_be_written_is_an_error() -> None:
@@ -147,3 +157,49 @@ def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b.png").read_bytes() == b"x"
     with pytest.raises(UserError, match="cannot write"):
         files.write_file(tmp_path / "a" / "b.png" / "c.png", b"x")
+
+
+def test_a_new_name_is_on_the_disk_before_what_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a disk that does renames and removals in another order loses both files with its power."""
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+    kind = lambda handle: "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"  # noqa: E731
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(f"sync {kind(handle)}"), sync(handle)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), replace(*names)))
+    monkeypatch.setattr(os, "unlink", lambda path: done.append(f"remove {Path(path).name}"))
+    (tmp_path / "last_checkpoint_ep0.pth").touch()
+    checkpoint.save_last({"net": {}}, tmp_path, 1)
+    assert done == ["sync file", "rename", "sync folder", "remove last_checkpoint_ep0.pth"]
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_folders_that_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
+) -> None:
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UserError, match="the disk, or the network to it, fails") if fails else nullcontext():
+        checkpoint.save({"net": {}}, tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").exists()
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_rename_that_is_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
+    """The answer of a network's disk is lost, it is asked again, and has no such file any more."""
+    replace = os.replace
+
+    def twice(old: Path, new: Path) -> None:
+        if done:
+            replace(old, new)
+        else:
+            os.unlink(old)
+        replace(old, new)
+
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", twice)
+    with nullcontext() if done else pytest.raises(UserError, match="No such file"):
+        files.write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == (b"new" if done else b"old")

@@ -39,13 +39,13 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     return seen
 
 
-def chosen(memory: str, *more: str) -> tuple[dict[str, Any], list[str]]:
+def chosen(memory: str, *more: str, device: torch.device = CUDA) -> tuple[dict[str, Any], list[str]]:
     words = [*WORDS, "--max_memory", memory, *more]
 
     def change(choices: Sequence[Choice]) -> Any:
         return config.load([*words, *(str(word) for choice in choices for word in (choice.key, choice.value))])
 
-    found, lines = fit.choices(config.load(words), CUDA, 1, change)
+    found, lines = fit.choices(config.load(words), device, 1, change)
     return {choice.key: choice.value for choice in found}, lines
 
 
@@ -65,6 +65,17 @@ def test_a_step_keeps_its_images_and_a_validation_is_tiled(traced: list[tuple[in
     assert (found["TRAIN.BATCH_SIZE"], found["TRAIN.ACCUM"], found["MODEL.GRAD_CKPT"]) == (2, 4, True)
     assert traced[-1] == (2, True) and 4 < found["EVAL.MEMORY_GB"] < 5
     assert any("it is done in tiles of 512x512" in line for line in lines)
+
+
+@pytest.mark.parametrize(("memory", "copied"), [("17.7GiB", False), ("17.9GiB", True)])
+def test_a_copy_of_a_checkpoint_has_to_fit(memory: str, copied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of 16 GiB with a copy of 0.25: rather than taking a smaller batch, training waits for its checkpoints."""
+    monkeypatch.setattr(fit, "beside", lambda device: 0)
+    words = ("--do_eval", "false")
+    found, lines = chosen(memory, *words, device=torch.device("cpu"))
+    assert found == ({} if copied else {"TRAIN.ASYNC_SAVE": False})
+    assert copied or any("a copy of a checkpoint, 0.25 GiB, does not fit beside a step" in line for line in lines)
+    assert chosen(memory, *words, "--async_save", "false", device=torch.device("cpu"))[0] == {}
 
 
 def test_what_the_user_does_not_have_is_not_chosen() -> None:

@@ -42,5 +42,6 @@ def test_a_gpu_is_planned_without_one(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "weights 1.7 MiB, gradients 1.7 MiB, the optimizer's slots 1.7 MiB" in said[2]
     (hours,) = [line for line in said if "hours" in line]
     assert "for 1000 batches" in hours and "as --tflops states" in hours
+    assert any("copy of a checkpoint, in the main process: 4.0 MiB of page-locked host memory" in line for line in said)
     assert any("6 checkpoints of 3.4 MiB (last, next, best, 3 kept by --save_every)" in line for line in said)
     assert not list(tmp_path.iterdir())

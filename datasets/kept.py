@@ -8,6 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from media import intact
 from media.decoding import decode, decode_rgb
 from utils.contracts import Sample
 from utils.errors import UserError, in_short
@@ -41,7 +42,8 @@ def _read(file: str, of: str, dimensions: int) -> np.ndarray:
             values = np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
         else:
             data = Path(file).read_bytes()
-            values = decode_rgb(data) if dimensions == 3 else decode(data, cv2.IMREAD_UNCHANGED)
+            whole = not intact.fault(data)
+            values = (decode_rgb(data) if dimensions == 3 else decode(data, cv2.IMREAD_UNCHANGED)) if whole else None
     except (OSError, ValueError, EOFError) as error:
         values, why = None, in_short(error)
     if values is None or values.ndim != dimensions or values.dtype != np.uint8:

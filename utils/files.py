@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -62,6 +63,15 @@ def _of_the_system(error: BaseException | None) -> OSError | None:
 def cannot_write(path: Path, error: BaseException) -> UserError:
     """Give the one line about a file that could not be written."""
     return UserError(f"cannot write {path}: {reason(error)}; {advice(error)}")
+
+
+def opened(path: str | Path) -> BinaryIO:
+    """Open a file to read its bytes. OSError for what is none: a pipe may hold its reader, a device never ends."""
+    stream = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is no file, but a pipe or a device", str(path))
+    return stream
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
+from utils.files import opened
 
 # UTF-32's little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -29,7 +30,9 @@ def read(path: str | Path, where: str = "", names: bool = False) -> str:
     """
     where = where or str(path)
     try:
-        data = Path(path).read_bytes()
+        # A shell's <(command) is a pipe, and has somebody who writes; one that lies in a folder may hold its reader.
+        with open(path, "rb") if str(path).startswith(("/dev/", "/proc/")) else opened(path) as file:
+            data = file.read()
     except (OSError, ValueError) as error:  # a ValueError: a zero byte in its name
         raise UserError(f"cannot read {where}: {getattr(error, 'strerror', None) or error}") from None
     return _decoded(data, where, names).replace("\r\n", "\n").replace("\r", "\n")

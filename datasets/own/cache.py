@@ -62,27 +62,30 @@ def key_of(value: Any) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
-def checksums(paths: Iterable[str], home: Path) -> dict[str, str]:
+def checksums(paths: Iterable[str], home: Path, skips_bad: bool = False) -> dict[str, str]:
     """Give {file: checksum of its bytes}; those with the size and time of before are not read again.
 
-    UserError for a file that cannot be read.
+    UserError for a file that cannot be read; where bad samples are left out (`skips_bad`) its checksum is empty.
     """
     paths = list(dict.fromkeys(paths))
     known, now = load(home / STAMPS), {path: stamp(path) for path in paths}
     found = {path: str(known[path][1]) for path in paths if path in known and known[path][0] == now[path] != []}
     fresh = [path for path in paths if path not in found]
     with ThreadPoolExecutor(8) as pool:
-        sums = progress(pool.map(_checksum, fresh), "checksums", len(fresh), shown=len(fresh) > _MANY)
+        sums = pool.map(lambda path: _checksum(path, skips_bad), fresh)
+        sums = progress(sums, "checksums", len(fresh), shown=len(fresh) > _MANY)
         found |= dict(zip(fresh, sums, strict=True))
     if fresh:
-        save(home / STAMPS, {**known, **{path: [now[path], found[path]] for path in paths}})
+        save(home / STAMPS, {**known, **{path: [now[path], found[path]] for path in paths if found[path]}})
     return found
 
 
-def _checksum(path: str) -> str:
+def _checksum(path: str, skips_bad: bool) -> str:
     try:
         return digest.of_files([Path(path)])
     except OSError as error:
+        if skips_bad:
+            return ""
         raise UserError(f"cannot read {path}: {error.strerror}") from None
 
 

@@ -19,7 +19,7 @@ from datasets.pixelcounts import PixelCounts
 from utils import arrayfile
 from utils.digest import of_names
 from utils.distributed import DistributedContext
-from utils.files import reason, whole
+from utils.files import reason, remove_halves, whole
 
 _SHARED = 1024  # labels of a file: what a process that is killed has to make again
 
@@ -92,6 +92,8 @@ class Store(NamedTuple):
             name = f"{self.stem}_{of_names(part.marks.tolist())}.npz"
             with whole(self.folder / name, shared=True) as file:
                 np.savez_compressed(file, **part._asdict())
+            for left in (f"{self.stem}_*.part", f".{self.stem}_*"):  # halves, and marks of `place`
+                remove_halves(self.folder, self.folder / name, left)
         except OSError as error:
             cure = "the next start makes them again; DATASET.CENTROID_ROOT names another folder"
             return f"warning: class centroids cannot be kept in {self.folder}: {reason(error)}; {cure}"
@@ -107,14 +109,16 @@ class Store(NamedTuple):
         start = ranks.gather(secrets.token_hex(4))[0]
         names = [f".{self.stem}_{start}_{rank}" for rank in range(ranks.world)]
         own = self.folder / names[ranks.rank]
-        with suppress(OSError):  # where it cannot write it makes all of them by itself
-            self.folder.mkdir(parents=True, exist_ok=True)
-            own.touch()
-        ranks.barrier()
-        seen = [rank for rank, name in enumerate(names) if os.path.exists(self.folder / name)]
-        ranks.barrier()
-        with suppress(OSError):
-            own.unlink()
+        try:
+            with suppress(OSError):  # where it cannot write it makes all of them by itself
+                self.folder.mkdir(parents=True, exist_ok=True)
+                own.touch()
+            ranks.barrier()
+            seen = [rank for rank, name in enumerate(names) if os.path.exists(self.folder / name)]
+            ranks.barrier()
+        finally:  # another process may have died
+            with suppress(OSError):
+                own.unlink()
         return (seen.index(ranks.rank), len(seen)) if ranks.rank in seen else (0, 1)
 
 

@@ -83,7 +83,7 @@ def train_epoch(run: Run, trainer: Trainer, meter: StepMeter, stop: StopRequest)
     state.before = epoch * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else total)
     trainer.forward.train()
     state.settle()
-    batches = trainer.budget.in_time(datasets.agreed(iter(trainer.loader), run.ranks))
+    batches = trainer.budget.in_time(datasets.agreed(iter(trainer.loader), run.ranks, trainer.loader.left_out))
     progress = run.log.progress(batches, f"epoch {epoch}", total, state.iteration)
     for batch in progress:
         lr = trainer.lr(epoch, state.iteration, total)
@@ -206,7 +206,7 @@ def evaluate(run: Run, net: torch.nn.Module, mode: str) -> Evaluation:
         writers.add_batch(items)
     confusion.reduce(ranks)
     found, seen = writers.results(ranks), loader.seen(ranks)
-    for line in (*found.lines, *(seen.lines if cfg.EVAL.MODE else ())):
+    for line in (*found.lines, *(seen.lines if cfg.EVAL.MODE or seen.left_out else ())):
         log.line(line)
     notes = {seen.note, *(note for part in ranks.gather(notes) for note in part)} - {""}
     facts = {"images": str(seen.total - len(seen.left_out)), "evaluated in": f"{time.perf_counter() - began:.1f} s"}

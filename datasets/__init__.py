@@ -10,10 +10,12 @@ import numpy as np
 
 import transforms
 from datasets import audit, bit_depth, centroids, keeping, mixing, splits, subset, whole_images
-from datasets.base import SegmentationDataset, Split, collate_train
+from datasets.base import SegmentationDataset, Split
+from datasets.batches import collate_train
 from datasets.checking import quick
 from datasets.entry import DatasetEntry
-from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader, agreed
+from datasets.leftout import agreed
+from datasets.loaders import AugmentationDump, EvalLoader, TrainLoader
 from datasets.registry import DATASETS
 from datasets.samplers import ClassUniformSampler, IterationBasedSampler, balanced_share, keep_items, merge, presence_of
 from datasets.splits import resolve, spec
@@ -38,10 +40,11 @@ def build_train(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -
     val = audit.Labels.of(build_val(cfg, ranks).dataset) if cfg.TRAIN.DO_EVAL else None
     bits, note = bit_depth.image_bits(cfg, ranks, split, "train")
     looked_at = {"training": split.items[: split.fine], "validation": val.dataset.items if val else ()}
-    looked = from_main(ranks, lambda: quick.line(looked_at)) or ""
+    skips = cfg.DATASET.ON_BAD_SAMPLE == "skip"
+    looked = from_main(ranks, lambda: quick.line(looked_at, skips)) or ""
     notes = (*split.notes, *filter(None, [note, bit_depth.turned_note(split)]))
     transform = transforms.build_train(cfg, classes)
-    dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits)
+    dataset = SegmentationDataset(split.items, classes, transform, split.filter_pseudo_labels, notes, bits, skips)
     dataset = keeping.keep(dataset, cfg.DATASET.CACHE_DECODED, ranks, cfg.DATASET.NUM_WORKERS)
     labels = audit.Labels(dataset, range(split.fine), notes=[looked] if looked else [])
     whole = bool(cfg.DATASET.IMG_SIZES)
@@ -86,7 +89,8 @@ def build_val(cfg: Any, ranks: DistributedContext, mode: str = "val") -> EvalLoa
     once = "--cache_decoded: a folder's pictures are read once, so that none is kept"
     said = [note, once if mode == "folder" and cfg.DATASET.CACHE_DECODED else ""]
     transform, notes = transforms.build_val(cfg, classes, size), (*split.notes, *filter(None, said))
-    dataset = SegmentationDataset(shown, classes, transform, notes=notes, image_bits=bits)
+    skips = cfg.DATASET.ON_BAD_SAMPLE == "skip"
+    dataset = SegmentationDataset(shown, classes, transform, notes=notes, image_bits=bits, skips_bad=skips)
     if mode != "folder":
         dataset = keeping.keep(dataset, cfg.DATASET.CACHE_DECODED, ranks, cfg.DATASET.NUM_WORKERS)
     # Half the workers for validation, as published: those of training stay alive meanwhile.
@@ -104,7 +108,8 @@ def audit_labels(cfg: Any, ranks: DistributedContext, loader: TrainLoader) -> li
     """Tell the log of the files before the first step. UserError, on all processes, for useless labels."""
     val = loader.validation
     notes = dict.fromkeys([*loader.dataset.notes, *(val.dataset.notes if val else ()), *loader.labels.notes])
-    return [*notes] + from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
+    found = from_main(ranks, lambda: audit.lines(loader.labels, val, cfg.SEED, cfg.DATASET.NUM_WORKERS))
+    return [*notes, *found, *audit.bad_labels(loader.labels, val, ranks)]
 
 
 def build(cfg: Any, ranks: DistributedContext, run_dir: str | Path = "") -> tuple[TrainLoader, EvalLoader]:

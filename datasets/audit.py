@@ -14,6 +14,7 @@ from datasets.base import SegmentationDataset
 from datasets.itemtable import labeled
 from datasets.pixelcounts import PixelCounts, Tally, class_pixels
 from utils.contracts import DatasetSpec
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 
 MOST = 200  # labels that are read where nothing else reads them
@@ -59,12 +60,12 @@ class Labels:
     def _read(self, places: np.ndarray, workers: int) -> Tally:
         classes = self.dataset.spec.num_classes
 
-        def one(place: int) -> np.ndarray:
-            label = self.dataset.label(place)
-            return np.zeros(classes + 1, np.int64) if label is None else class_pixels(label, classes)
+        def one(place: int) -> np.ndarray | None:
+            label = self.dataset.label_if_good(place)
+            return None if label is None else class_pixels(label, classes)
 
         with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            rows = np.array(list(pool.map(one, places.tolist())), np.int64)
+            rows = np.array([row for row in pool.map(one, places.tolist()) if row is not None], np.int64)
         return Tally.of(rows.reshape(-1, classes + 1))
 
 
@@ -90,6 +91,16 @@ def lines(training: Labels, validation: Labels | None, seed: int, workers: int) 
     if validation is not None:
         said += [*_of_validation(validation, seed, workers), *_shared(training, validation)]
     return said
+
+
+def bad_labels(training: Labels, validation: Labels | None, ranks: DistributedContext) -> list[str]:
+    """Say how many labels of those read so far are left out since they cannot be read; all ranks call it."""
+    own = {**training.dataset.bad_labels, **(validation.dataset.bad_labels if validation else {})}
+    found = {path: why for part in ranks.gather(own) for path, why in part.items()}
+    if not found:
+        return []
+    first = found[min(found)]
+    return [f"warning: {_count(len(found), 'label')} of those looked at cannot be read and will be left out: {first}"]
 
 
 def _shared(training: Labels, validation: Labels) -> list[str]:

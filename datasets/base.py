@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import cv2
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
 from datasets import kept
@@ -21,13 +18,11 @@ from datasets.kept import Kept
 from datasets.rawpixels import Piece
 from datasets.reading import read_label, require_label
 from media.files import some_images
-from media.reading import WHOLE, PictureError
+from media.reading import WHOLE
 from transforms import Pipeline
 from utils import digest
-from utils.contracts import Batch, CropRequest, DatasetSpec, EvalBatch, Sample
-from utils.errors import UserError, in_short
-
-T = TypeVar("T")
+from utils.contracts import CropRequest, DatasetSpec, Sample
+from utils.errors import MachineError, UserError
 
 
 class Item(NamedTuple):
@@ -129,29 +124,13 @@ class PseudoLabelFilter:
                 edge[span[1] :] = ignore
 
 
-@dataclass(frozen=True)
-class WorkerError:
-    """A user's mistake on its way out of a loader process, which would bury a raised one in a traceback.
-
-    `of_picture`: a picture could not be read.
-    """
-
-    message: str
-    of_picture: bool = False
-
-    @classmethod
-    def of(cls, error: Exception, path: str) -> WorkerError:
-        """Describe any other error, no user's: where it happened, and with which file."""
-        *_, place = traceback.extract_tb(error.__traceback__)
-        return cls(f"{in_short(error)} ({place.filename}, line {place.lineno}, with {path})")
-
-
 @dataclass
 class SegmentationDataset(Dataset):
     """`dataset[draw] -> Sample`: read, map labels to train ids, transform with a generator seeded by the draw.
 
     `draw` is a `CropRequest`, an (index, crop_center) pair or an index; the last two seed the generator by the index.
     Mistakes in the files raise UserError. `notes`: what the log should say of the items. `image_bits`: as `read_image`.
+    `skips_bad`: samples with such mistakes are left out of training and scores, and counted.
     """
 
     items: Sequence[Item]
@@ -160,6 +139,8 @@ class SegmentationDataset(Dataset):
     filter_pseudo_labels: PseudoLabelFilter | None = None
     notes: tuple[str, ...] = ()
     image_bits: int = WHOLE
+    skips_bad: bool = False
+    bad_labels: dict[str, str] = field(default_factory=dict, init=False, repr=False)  # {file: why}, of `label_if_good`
     _reader: ItemReader = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -213,6 +194,18 @@ class SegmentationDataset(Dataset):
             self.filter_pseudo_labels(label, confidence, coarse, self.spec.ignore_label)
         return label
 
+    def label_if_good(self, index: int) -> np.ndarray | None:
+        """As `label`; where bad samples are left out also None for a label that cannot be read, which is noted."""
+        try:
+            return self.label(index)
+        except MachineError:
+            raise
+        except UserError as error:
+            if not self.skips_bad:
+                raise
+            self.bad_labels[str(self.items[index].label)] = str(error)
+            return None
+
 
 def as_request(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> CropRequest:
     """Complete a draw that is only an index, or that and a center: its index is its seed then."""
@@ -220,81 +213,3 @@ def as_request(draw: CropRequest | tuple[int, tuple[int, int] | None] | int) -> 
         return draw
     index, crop_center = draw if isinstance(draw, tuple) else (draw, None)
     return CropRequest(index, crop_center, index)
-
-
-@dataclass
-class ErrorCapturingDataset(Dataset):
-    """A dataset whose errors come out as `WorkerError` values, the same from a loader process and from this one.
-
-    `file_of(index)` of the dataset names a file for the errors that are no user's.
-    """
-
-    dataset: Any
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, draw: CropRequest | int) -> Any:
-        try:
-            return self.dataset[draw]
-        except UserError as error:
-            return WorkerError(str(error), isinstance(error, PictureError))
-        except Exception as error:
-            return WorkerError.of(error, self.dataset.file_of(as_request(draw).index))
-
-
-def all_or_error(samples: Sequence[T | WorkerError]) -> list[T] | WorkerError:
-    """Give the samples, or the first error among them."""
-    whole = [sample for sample in samples if not isinstance(sample, WorkerError)]
-    return whole if len(whole) == len(samples) else next(s for s in samples if isinstance(s, WorkerError))
-
-
-def collate_train(samples: Sequence[Sample | WorkerError]) -> Batch | WorkerError:
-    """Stack samples of one size -> Batch: image (N, 3, H, W) uint8 (or float32), label (N, h, w) int64."""
-    whole = all_or_error(samples)
-    if isinstance(whole, WorkerError):
-        return whole
-    labels = [sample.label for sample in whole if sample.label is not None]
-    if len(labels) < len(whole):
-        nameless = next(sample.name for sample in whole if sample.label is None)
-        return WorkerError(f"{nameless} has no label; training needs one for each image")
-    if len({sample.image.shape for sample in whole}) > 1:
-        shapes = " and ".join(sorted({f"{s.image.shape[1]}x{s.image.shape[0]}" for s in whole}))
-        return WorkerError(f"images of one batch differ in size ({shapes}): give --crop_size, or --bs_trn 1")
-    label = torch.from_numpy(np.stack(labels, dtype=np.int64))
-    images = np.empty((len(whole), 3, *whole[0].image.shape[:2]), whole[0].image.dtype)
-    for planes, sample in zip(images, whole, strict=True):  # much faster than a transposed copy
-        cv2.split(sample.image, [*planes])
-    names, sizes = [sample.name for sample in whole], [sample.size for sample in whole]
-    return {"image": torch.from_numpy(images), "label": label, "name": names, "size": sizes}
-
-
-def collate_eval(samples: Sequence[Sample | WorkerError]) -> EvalBatch | WorkerError:
-    """Collect samples of any sizes -> EvalBatch of lists."""
-    whole = all_or_error(samples)
-    if isinstance(whole, WorkerError):
-        return whole
-    return {
-        "image": [sample.image for sample in whole],
-        "label": [sample.label for sample in whole],
-        "name": [sample.name for sample in whole],
-        "size": [sample.size for sample in whole],
-    }
-
-
-class Read(NamedTuple):
-    """A batch of evaluation, maybe empty, why pictures were left out of it, and how many of it ask for a turn."""
-
-    batch: EvalBatch
-    left_out: list[str]
-    turned: int
-
-
-def collate_read(samples: Sequence[Sample | WorkerError], lenient: bool = False) -> Read | WorkerError:
-    """Collect as `collate_eval`; `lenient`: pictures that cannot be read are left out."""
-    out = [s for s in samples if lenient and isinstance(s, WorkerError) and s.of_picture]
-    batch = collate_eval([s for s in samples if not any(s is one for one in out)])
-    if isinstance(batch, WorkerError):
-        return batch
-    turned = sum(sample.turned for sample in samples if isinstance(sample, Sample))
-    return Read(batch, [failure.message for failure in out], turned)

@@ -190,7 +190,9 @@ def cached(
         files = chunks(places)
         told = ranks.is_main and (len(files) > 1 or sys.stderr.isatty())  # one file takes seconds: no line in a log
         for some in shown(files, f"class centroids of {len(places)} labels, files", len(files), shown=told):
-            made = part(dataset.label, [indices[place] for place in some], marks[some], *settings)
+            items = [indices[place] for place in some]
+            made = part(dataset.label_if_good, items, marks[some], *settings)
+            made = made.only(np.array([str(dataset.items[item].label) not in dataset.bad_labels for item in items]))
             if note := store.save(made):
                 kept.append(made)
                 notes.insert(0, note)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.base import WorkerError, all_or_error, as_request
+from datasets.base import as_request
+from datasets.batches import WorkerError, all_or_error
 from datasets.bit_depth import bits_beside
 from datasets.loaders import Loader
 from datasets.samplers import ClassUniformSampler, ExactSampler

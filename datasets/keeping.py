@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,9 +28,9 @@ from datasets.reading import size_of
 from media import reading
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext, on_each_machine
-from utils.errors import UserError
+from utils.errors import MachineError, UserError
 from utils.evenly import evenly
-from utils.files import LOCK, cannot_write, locked, whole
+from utils.files import LOCK, cannot_write, locked, remove_halves, whole
 from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import encode_png
@@ -38,7 +39,8 @@ from utils.workers import in_threads
 _VERSION = 1  # to be raised when keys or files change
 _LEFT_FREE = 10**9  # bytes of the disk, for what a run writes
 _TRIED = 8  # files that tell what PNG takes
-_STALE = 3600.0  # seconds after which nobody goes on with a half of a file
+
+T = TypeVar("T")
 
 
 class Keys(NamedTuple):
@@ -74,9 +76,10 @@ def keep(dataset: SegmentationDataset, folder: str, ranks: DistributedContext, w
 def _named(dataset: SegmentationDataset, home: Path) -> Iterator[tuple[Item, Keys]]:
     """Give each item and what it is called by."""
     files = [path for item in dataset.items if item.piece is None for path in _sources(item)]
-    sums, meanings = cache.checksums(files, home), _Meanings(dataset)
+    sums, meanings = cache.checksums(files, home, dataset.skips_bad), _Meanings(dataset)
     for item in dataset.items:
-        if item.piece is not None:  # read from raw pixels anyway
+        # A piece is read from raw pixels anyway; what cannot be read is none to keep.
+        if item.piece is not None or not all(sums[path] for path in _sources(item)):
             yield item, Keys("", "")
             continue
         image = cache.key_of([_VERSION, "image", sums[item.image], item.exif_turned, dataset.image_bits])
@@ -158,10 +161,7 @@ def _remove_stale(home: Path) -> None:
     """Remove the halves of files that a process left which was killed; the disk's own clock tells which these are."""
     clock = home / LOCK
     clock.touch()
-    for part in home.glob("*.part"):
-        with suppress(OSError):
-            if clock.stat().st_mtime - part.stat().st_mtime > _STALE:
-                part.unlink()
+    remove_halves(home, clock)
 
 
 def _jobs(dataset: SegmentationDataset, home: Path) -> list[Job]:
@@ -170,7 +170,10 @@ def _jobs(dataset: SegmentationDataset, home: Path) -> list[Job]:
     for index, (item, keys) in enumerate(_named(dataset, home)):
         wanted = [key for key in keys if key and key not in there]
         if wanted:
-            height, width = size_of(item.image)
+            size = _if_good(dataset, partial(size_of, item.image))
+            if size is None:
+                continue
+            height, width = size
             sizes = {keys.image: 3 * height * width, keys.label: height * width}
             jobs |= {key: Job(key, index, key == keys.image, sizes[key]) for key in wanted}
     return list(jobs.values())
@@ -199,7 +202,9 @@ def _form(dataset: SegmentationDataset, home: Path, jobs: list[Job]) -> tuple[st
         return RAW, jobs, raw
     jobs = [job for job in jobs if not (job.of_image and _is_plain_png(dataset.items[job.index]))]
     tried = [jobs[place] for place in evenly(len(jobs), _TRIED)] if jobs else []
-    share = sum(len(encode_png(_read(dataset, job)[0])) for job in tried) / max(1, sum(job.size for job in tried))
+    read = ((job.size, _if_good(dataset, partial(_read, dataset, job))) for job in tried)
+    sizes = [(size, len(encode_png(found[0]))) for size, found in read if found is not None]
+    share = sum(packed for _, packed in sizes) / max(1, sum(size for size, _ in sizes))
     packed = int(share * sum(job.size for job in jobs))
     if not jobs or packed > room:
         also = f", about {_gb(packed)} as PNG" if jobs else ""
@@ -223,9 +228,22 @@ def _read(dataset: SegmentationDataset, job: Job) -> tuple[np.ndarray, bool]:
     return label, False
 
 
+def _if_good(dataset: SegmentationDataset, work: Callable[[], T]) -> T | None:
+    """Give what `work` gives; None for a bad sample where the dataset leaves such out."""
+    try:
+        return work()
+    except UserError as error:
+        if not dataset.skips_bad or isinstance(error, MachineError):
+            raise
+        return None
+
+
 def _one(dataset: SegmentationDataset, home: Path, job: Job, form: str) -> None:
-    """Decode and write one file."""
-    values, turned = _read(dataset, job)
+    """Decode and write one file; a bad sample is not kept where such are left out: who draws it is told."""
+    found = _if_good(dataset, lambda: _read(dataset, job))
+    if found is None:
+        return
+    values, turned = found
     target = home / f"{job.key}{'.turned' if turned else ''}{form}"
     try:
         with whole(target, durable=True, shared=True) as stream:

@@ -17,6 +17,7 @@ from datasets.base import Item, Split
 from datasets.itemtable import ItemTable
 from datasets.reading import read_label
 from utils.contracts import DatasetSpec
+from utils.errors import UserError
 from utils.evenly import spread
 
 _LOOKED_AT = 20  # files of each list or folder
@@ -57,15 +58,22 @@ def places(
     return looked_at or {str(Path(undecided[0]).parent): undecided}
 
 
-def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec) -> Guess:
+def look(places: Mapping[str, Sequence[str]], spec: DatasetSpec, skips_bad: bool = False) -> Guess:
     """Guess the convention of the labels of all `places` (list or folder: files), by the values of some of each.
+
+    `skips_bad`: labels that cannot be read say nothing.
 
     Only ids beyond the classes, such as Cityscapes' 23 for sky, tell the two apart for certain; nearly every street
     image has one.
     """
     some = {place: spread(files, _LOOKED_AT) for place, files in places.items() if files}
     for path in (path for paths in some.values() for path in paths):
-        present = np.unique(read_label(path))
+        try:
+            present = np.unique(read_label(path))
+        except UserError:
+            if not skips_bad:
+                raise
+            continue
         beyond = present[(present >= spec.num_classes) & (present != spec.ignore_label)]
         if beyond.size:
             why = f"{path} has the value {beyond[0]}"

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from media import intact
 from media.decoding import decode, head_of
 from media.exif import decoded_as_stored
 from utils.errors import UserError
@@ -34,6 +35,8 @@ def ids_in(data: bytes, path: str) -> np.ndarray:
     """
     head = head_of(data)
     if head is not None:
+        if why := intact.fault_of_head(head, len(data)):
+            raise UserError(f"{path} {why}")
         _check_kind(head, path)
     if data[:2] == b"P2":
         values = _plain_gray(data)
@@ -46,9 +49,14 @@ def ids_in(data: bytes, path: str) -> np.ndarray:
     return _whole_numbers(_one_channel(decoded_as_stored(values, data), path), path)
 
 
-def _check_kind(head: Image.Image, path: str) -> None:
-    if (count := _pictures(head)) > 1:
+def check_single(head: Image.Image | None, path: str) -> None:
+    """Raise UserError for a label file of several pictures, such as pages of a TIFF or an animation."""
+    if head is not None and (count := _pictures(head)) > 1:
         raise UserError(f"{path} holds {count} pictures; a label is one: save it without the others")
+
+
+def _check_kind(head: Image.Image, path: str) -> None:
+    check_single(head, path)
     if head.mode in _COLOR:
         raise UserError(f"{path} is a color image ({head.mode}); a label has one channel of class ids")
     if _tag(head, _BRIGHTNESS, 1) == _WHITE_IS_ZERO and head.mode != "1":

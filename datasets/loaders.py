@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import multiprocessing
-import os
 import signal
 import threading
 import weakref
@@ -21,20 +19,22 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets.audit import Labels
-from datasets.base import ErrorCapturingDataset, Read, SegmentationDataset, WorkerError, collate_read, collate_train
+from datasets.base import SegmentationDataset
+from datasets.batches import CollateRead, ErrorCapturingDataset, Read, WorkerError, collate_read, collate_train
+from datasets.leftout import LeftOut
 from datasets.samplers import EpochSampler, ExactSampler
 from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
 from utils.distributed import DistributedContext
 from utils.errors import LoadingError, UserError
 from utils.files import write_file
-from utils.processes import fate, shortage
+from utils.processes import end_with_parent, fate, shortage
 from utils.visualize import colorize, encode_png
 
 _MAX_DUMPED = 64
 
 
 # Schedulers send them to the whole group, but they are for the main process, which saves and then ends its workers.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def _start_worker(worker: int) -> None:
@@ -43,7 +43,7 @@ def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 @contextlib.contextmanager
@@ -61,19 +61,17 @@ def _signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> None:
-    """End this process when its parent has gone: a full queue that nobody reads any more would hold it for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 class Loader:
-    """A DataLoader whose processes stay for the next pass, and end at once when a file turns out wrong."""
+    """A DataLoader whose processes stay for the next pass, and end at once when a file turns out wrong.
 
-    def __init__(self, dataset: SegmentationDataset, workers: int, **options: Any) -> None:
+    `instead`: items one of which takes the place of a bad sample, see `ErrorCapturingDataset`.
+    """
+
+    def __init__(
+        self, dataset: SegmentationDataset, workers: int, instead: Sequence[int] | np.ndarray = (), **options: Any
+    ) -> None:
         self.dataset = dataset
+        self._captured = ErrorCapturingDataset(dataset, instead)
         # A generator of its own: the start of a pass must not move the global one, which dropout draws from.
         own = torch.Generator()
         self._options = {**options, "num_workers": workers, "persistent_workers": workers > 0, "generator": own}
@@ -92,9 +90,7 @@ class Loader:
 
     def _batches(self) -> Iterator[Any]:
         if self._loader is None:
-            self._loader = DataLoader(
-                cast(Any, ErrorCapturingDataset(self.dataset)), worker_init_fn=_start_worker, **self._options
-            )
+            self._loader = DataLoader(cast(Any, self._captured), worker_init_fn=_start_worker, **self._options)
         with self._deaths_told():
             with _signals_wait():
                 batches = iter(self._loader)
@@ -164,24 +160,6 @@ class AugmentationDump:
             self.written += 1
 
 
-def agreed(batches: Iterator[Any], ranks: DistributedContext) -> Iterator[Any]:
-    """Yield batches, as many on each rank. What keeps one rank from its next one is raised on all of them, together.
-
-    Only so can all of them save what they have trained.
-    """
-    while True:
-        batch, fault = None, ""
-        try:
-            batch = next(batches, None)
-        except LoadingError as error:
-            fault = str(error)
-        if ranks.any(bool(fault)):
-            raise LoadingError(next(text for text in ranks.gather(fault) if text))
-        if batch is None:
-            return
-        yield batch
-
-
 class TrainLoader(Loader):
     """Batches of one process for one epoch at a time; the same for any number of workers.
 
@@ -200,9 +178,12 @@ class TrainLoader(Loader):
         labels: Labels | None = None,
         validation: Labels | None = None,
     ) -> None:
-        super().__init__(dataset, workers, batch_sampler=sampler, collate_fn=collate, pin_memory=pin)
-        self.sampler, self.dump = sampler, dump
+        self.sampler, self.dump, self.left_out = sampler, dump, LeftOut()
         self.labels, self.validation = labels or Labels.of(dataset), validation
+        instead = self.labels.places if dataset.skips_bad else ()
+        super().__init__(
+            dataset, workers, instead, batch_sampler=sampler, collate_fn=CollateRead(collate), pin_memory=pin
+        )
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch that the next iteration gives, without its first `start` batches."""
@@ -213,17 +194,18 @@ class TrainLoader(Loader):
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self._batches():
+        for read in self._batches():
+            self.left_out.news += read.left_out
             if self.dump is not None:
-                self.dump(batch)
-            yield batch
+                self.dump(read.batch)
+            yield read.batch
 
 
 class EvalLoader(Loader):
     """Every image of a split once over all processes, in the order of the list.
 
-    `lenient`: pictures that cannot be read are left out, and `left_out` says why. `turned`: pictures so far that ask
-    for a turn.
+    `lenient`: pictures that cannot be read are left out, and `left_out` says why; so are samples whose labels are wrong
+    where the dataset leaves bad ones out. `turned`: pictures so far that ask for a turn.
     """
 
     def __init__(
@@ -235,7 +217,8 @@ class EvalLoader(Loader):
         world: int = 1,
         lenient: bool = False,
     ) -> None:
-        sampler, collate = ExactSampler(len(dataset), rank, world), partial(collate_read, lenient=lenient)
+        sampler = ExactSampler(len(dataset), rank, world)
+        collate = partial(collate_read, lenient=lenient or dataset.skips_bad, labels=dataset.skips_bad)
         super().__init__(dataset, workers, batch_size=batch_size, sampler=sampler, collate_fn=collate)
         self.batches = -(-len(sampler) // batch_size)
         self.left_out: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,12 +14,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.labelvalues import ids_in, with_pixels
-from media.decoding import decode
+from datasets.labelvalues import check_single, ids_in, with_pixels
+from media import intact
+from media.decoding import decode, head_of
 from media.exif import ORIENTATION, SIDES_EXCHANGED, decoded_as_stored
 from media.files import listing_for_message, read_complete
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
+from utils.files import opened
 from utils.histogram import value_counts
 
 _LISTED = ContextVar("listed", default=False)  # images without label are
@@ -45,7 +48,9 @@ def _naming(read: Read) -> Read:
 def size_of(path: str) -> tuple[int, int]:
     """Read (H, W) of an image as it is stored, by the head of its file; UserError for one that has none."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as file, Image.open(file) as image:
+            if why := intact.fault_of_head(image, os.fstat(file.fileno()).st_size):
+                raise UserError(f"{path} {why}")
             turned = image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) in SIDES_EXCHANGED
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, SyntaxError) as error:
@@ -87,6 +92,7 @@ def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
 
 def color_keys(data: bytes, path: str) -> np.ndarray:
     """Decode a file's bytes to the colors R * 65536 + G * 256 + B of its stored pixels, (H, W)."""
+    check_single(head_of(data), path)
     bgr = decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
         raise UserError(f"cannot decode {path} ({len(data)} bytes): damaged, or no image")

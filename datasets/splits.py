@@ -113,7 +113,8 @@ def _with_label_ids(
     if cfg.EVAL.LABEL_IDS != "auto":
         return labelids.resolve(split, labelids.Guess(cfg.EVAL.LABEL_IDS == "train", ""))
     looked_at = labelids.places(sources(), undecided, classes)
-    return labelids.resolve(split, from_main(ranks, lambda: labelids.look(looked_at, classes)))
+    skips_bad = cfg.DATASET.ON_BAD_SAMPLE == "skip"
+    return labelids.resolve(split, from_main(ranks, lambda: labelids.look(looked_at, classes, skips_bad)))
 
 
 def with_adjacent_frames(cfg: Any, split: Split) -> Split:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets.base import Item, Split, WorkerError, collate_train
+from datasets.base import Item, Split
+from datasets.batches import WorkerError, collate_train
 from datasets.reading import size_of
 from datasets.samplers import EpochSampler
 from utils.contracts import Batch, CropRequest, DatasetSpec, Sample
@@ -21,10 +22,22 @@ from utils.errors import UserError
 from utils.resize import rounded_up
 
 
-def portrait(items: Sequence[Item]) -> list[bool]:
-    """Say whether each image is taller than wide, by its list, else by the head of its file."""
-    sizes = (item.size or size_of(item.image) for item in items)
-    return [height > width for height, width in sizes]
+def portrait(items: Sequence[Item], skips_bad: bool = False) -> list[bool]:
+    """Say whether each image is taller than wide, by its list, else by the head of its file.
+
+    UserError for a file without a head; where bad samples are left out it counts as wide until it is drawn.
+    """
+    return [_is_portrait(item, skips_bad) for item in items]
+
+
+def _is_portrait(item: Item, skips_bad: bool) -> bool:
+    try:
+        height, width = item.size or size_of(item.image)
+    except UserError:
+        if not skips_bad:
+            raise
+        return False
+    return height > width
 
 
 def grouped(order: Iterable[int], portrait: Sequence[bool], batch_size: int) -> Iterator[list[int]]:
@@ -114,7 +127,7 @@ class PadTogether:
 def sampler(cfg: Any, ranks: DistributedContext, split: Split, most_steps: int = 0) -> OrientationSampler:
     """Draw batches of the fine images of a split as DATASET.IMG_SIZES asks."""
     shorts = cfg.DATASET.IMG_SIZES
-    standing = portrait(split.items[: split.fine])
+    standing = portrait(split.items[: split.fine], cfg.DATASET.ON_BAD_SAMPLE == "skip")
     return OrientationSampler(standing, shorts, cfg.TRAIN.BATCH_SIZE, ranks.rank, ranks.world, cfg.SEED, most_steps)
 
 

@@ -14,6 +14,7 @@ from yacs.config import CfgNode
 from engine.log import RunLog
 from engine.runlock import FolderLock
 from engine.session import Run
+from inference.memory import is_out_of_memory
 from utils import amp, distributed
 from utils.cli import GOES_ON, exit_code
 from utils.contracts import DatasetSpec
@@ -54,6 +55,14 @@ def main(
     args, rest = flags.parse_known_args(argv)
     command = f"{distributed.launcher()} {script} {shlex.join(argv)}"
     try:
-        return exit_code(lambda: work(args, rest, command), getattr(args, folder), stopped)
+        return exit_code(lambda: work(args, rest, command), getattr(args, folder), stopped, _short_of_memory)
     finally:
         distributed.close()
+
+
+def _short_of_memory(error: Exception) -> str:
+    """Give the line for memory that ran out; "" for another error."""
+    if not is_out_of_memory(error):
+        return ""
+    what = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"out of memory ({what}); free some (other processes?), or take smaller pictures"

@@ -82,6 +82,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         log.line(f"warning: {loader.sampler.note}")
     for line in (*datasets.audit_labels(cfg, ranks, loader), decoding.note()):
         log.once(line)
+    loader.left_out.say = log.line
     left = budget.build(run, state, len(loader), start.resumes)
     criterion = loss.build(cfg, ranks)
     lr = loss.schedule.rate_function(cfg, left.progress if left.limit else None)

@@ -14,22 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from inference.tiles import most_shared
 from utils.memory import ran_out
 
 SHARE = 0.8  # of what is free now: other tensors of the process move, and allocators round up
 MARGIN = 1.15  # convolution workspaces and rounding, which no count of tensors sees
 FLOAT = 4
 _FALLBACK = 4 << 30
+_RESULTS = 5  # bytes of a pixel: its class and the probability of it
+AT_ONCE = 1 << 22  # elements that argmax and softmax take at once
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether this is what torch, cuBLAS, cuDNN, the CPU allocator or Python raise when memory runs out."""
-    return isinstance(error, (RuntimeError, MemoryError)) and (
+    """Tell whether this is what torch, cuBLAS, cuDNN, OpenCV or Python raise when memory runs out."""
+    return isinstance(error, (RuntimeError, MemoryError, cv2.error)) and (
         isinstance(error, torch.OutOfMemoryError) or ran_out(error)
     )
 
@@ -39,7 +43,7 @@ def available(device: torch.device) -> int:
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
-    return min(_host(), _control_group())
+    return min(_host(), _control_group(), _own_limits())
 
 
 def _host(meminfo: Path = Path("/proc/meminfo")) -> int:
@@ -61,6 +65,20 @@ def _control_group(root: Path = Path("/sys/fs/cgroup")) -> int:
         with suppress(OSError, ValueError):
             return max(0, int((root / limit).read_text()) - int((root / usage).read_text()))
     return 1 << 62
+
+
+def _own_limits(status: Path = Path("/proc/self/status")) -> int:
+    """Give what the limits of this process leave (ulimit -v, -d). Huge where there is none, or nothing tells."""
+    left = [1 << 62]
+    with suppress(ImportError, OSError, KeyError, ValueError):
+        import resource
+
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        for limit, used in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
+            most = resource.getrlimit(limit)[0]
+            if most != resource.RLIM_INFINITY:
+                left.append(max(0, most - (int(fields[used].split()[0]) << 10)))
+    return min(left)
 
 
 class PeakTracker(TorchDispatchMode):
@@ -113,7 +131,7 @@ class PassCost:
 
     `maps`: extra full-size maps of the image that are kept until the end (channels). `itemsize` of a logit.
     `window`: side of the windows over a scaled input, which grow with scales above 1; 0: the input at once. `piece`:
-    (h, w) of windows that do not grow.
+    (h, w) of windows that do not grow. `overlap`: share that neighboring tiles have in common.
     """
 
     per_pixel: float
@@ -123,6 +141,7 @@ class PassCost:
     itemsize: int = FLOAT
     window: int = 0
     piece: tuple[int, int] | None = None
+    overlap: float = 0.25
 
     def whole(self, size: tuple[int, int], batch: int = 1) -> int:
         """Give the peak bytes of a whole-image pass on `batch` images of `size` (H, W), results included."""
@@ -142,12 +161,14 @@ class PassCost:
         return min(size[0] * scale, high) * min(size[1] * scale, wide)
 
     def tiled(self, size: tuple[int, int], tile: int) -> int:
-        """Give the peak bytes with square tiles: one tile's pass, the band of logits under it, and the results."""
+        """Give the peak bytes with square tiles: one tile's pass, what is kept of its neighbors, and the results."""
         height, width = min(tile, size[0]), min(tile, size[1])
-        # The band, and its softmax with an intermediate.
-        band = 3 * self.classes * self.itemsize * height * size[1]
-        results = size[0] * size[1] * (16 + self.maps * self.itemsize)
-        return self.whole((height, width)) + band + results
+        # The sums of a tile and of the rows that tiles share, the softmax of some with intermediates.
+        logits = self.classes * self.itemsize
+        kept = logits * (2 * height * width + most_shared(size[0], tile, self.overlap) * size[1])
+        kept += 3 * FLOAT * min(AT_ONCE, self.classes * height * width)
+        results = size[0] * size[1] * (_RESULTS + self.maps * self.itemsize)
+        return self.whole((height, width)) + kept + results
 
     def largest_tile(self, size: tuple[int, int], limit: int, step: int = 64) -> int:
         """Give the largest multiple of `step` whose tiles stay within `limit` bytes, at least one `step`."""

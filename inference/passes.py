@@ -14,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inference.memory import AT_ONCE
 from inference.rule import EvalRule, Size, prepare
 from inference.windows import over_windows, square
 from network.fused import fusing
 from network.mscale import MultiScale
 from utils.contracts import UNFLIPPED
 from utils.resize import resize
-
-_AT_ONCE = 1 << 22  # elements that argmax and softmax take at once
 
 
 def size_of(images: Tensor) -> Size:
@@ -157,7 +156,7 @@ class TestTimeAugmentation:
         k, rows, width = scores.shape
         classes = torch.empty(rows, width, dtype=torch.uint8, device=scores.device)
         max_prob = torch.empty(rows, width, device=scores.device)
-        step = max(1, _AT_ONCE // (k * width))
+        step = max(1, AT_ONCE // (k * width))
         for top in range(0, rows, step):
             part = scores[:, top : top + step]
             best, where = part.max(0)

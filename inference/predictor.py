@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from inference.memory import SHARE, PassCost, available, bytes_per_pixel, is_out_of_memory
 from inference.passes import TestTimeAugmentation, eagerly, evaluating, size_of
 from inference.rule import PLAIN, EvalRule, Size
-from inference.tiles import RowAccumulator, weights
+from inference.tiles import TileBlend
 from network.fused import fusing
 from network.weights import finite
-from runtime.tiles import starts
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import MemoryShortageError, UserError
 from utils.positions import in_units_of
@@ -98,16 +97,15 @@ class Predictor:
         found: dict[int, Prediction] = {}
         with evaluating(self.net, self.rule), torch.inference_mode(), self.passes.precision(), fusing():
             for members in groups.values():
-                batch = torch.stack([tensors[i] for i in members])  # (N, 3, H, W)
-                found.update(zip(members, self._same_size(batch, request), strict=True))
+                found.update(zip(members, self._same_size([tensors[i] for i in members], request), strict=True))
         return [found[i] for i in range(len(tensors))]
 
-    def _same_size(self, batch: Tensor, request: Request) -> list[Prediction]:
-        """(N, 3, H, W) -> N predictions, in as many passes as memory asks for."""
-        size, done = size_of(batch), []
-        while len(done) < len(batch):
+    def _same_size(self, images: Sequence[Tensor], request: Request) -> list[Prediction]:
+        """N images (3, H, W) -> N predictions, in as many passes as memory asks for."""
+        size, done = size_of(images[0]), []
+        while len(done) < len(images):
             plan = self._plan(size, request)
-            part = batch[len(done) : len(done) + plan.batch]
+            part = images[len(done) : len(done) + plan.batch]
             got = self._attempt(part, plan, request)
             if got is None:
                 self._back_off(size, plan._replace(batch=len(part)))
@@ -115,11 +113,12 @@ class Predictor:
             done += [replace(p, note=plan.note) for p in got]
         return done
 
-    def _attempt(self, images: Tensor, plan: TilingPlan, request: Request) -> list[Prediction] | None:
+    def _attempt(self, images: Sequence[Tensor], plan: TilingPlan, request: Request) -> list[Prediction] | None:
         """Give predictions, or None if memory ran out. The failed pass's tensors are gone by then."""
         try:
             self.passes.watch = None if self.scores_checked else self._look
-            found = [self._tiled(images[:1], plan.tile, request)] if plan.tile else self._whole(images, request)
+            tiled = plan.tile and [self._tiled(images[0], plan.tile, request)]
+            found = tiled or self._whole(torch.stack([*images]), request)
             self.scores_checked = True
             return found
         except (RuntimeError, MemoryError) as error:
@@ -192,7 +191,7 @@ class Predictor:
             itemsize = max(4, seen["pred"].element_size())
             classes, rule = seen["pred"].shape[1], self.rule
             self._costs[request.extras] = PassCost(
-                per_pixel, classes, rule.scales, maps, itemsize, rule.window, rule.piece
+                per_pixel, classes, rule.scales, maps, itemsize, rule.window, rule.piece, rule.overlap
             )
         cost = self._costs[request.extras]
         return replace(cost, maps=cost.maps + cost.classes * request.scores)
@@ -226,28 +225,22 @@ class Predictor:
         return found
 
     def _tiled(self, image: Tensor, tile: int, request: Request) -> Prediction:
-        """(1, 3, H, W) -> its prediction from tiles. Rows are decided as soon as no further tile covers them."""
-        height, width = size_of(image)
-        tops, lefts = starts(height, tile, self.rule.overlap), starts(width, tile, self.rule.overlap)
-        down, across = weights(height, tile, self.rule.overlap), weights(width, tile, self.rule.overlap)
-        rows, columns = min(tile, height), min(tile, width)
-        sums, extras = RowAccumulator(width, rows), {}
-        pieces: list[tuple[Tensor, Tensor, Tensor | None]] = []
-        for i, top in enumerate(tops):
-            for j, left in enumerate(lefts):
-                crop = image[..., top : top + rows, left : left + columns]
-                scores, more = self.passes.scores(crop, request.extras, (height, width))
-                weight = down[i][:, None] * across[j]  # (rows, columns)
-                sums.add(scores[0], left, weight)
-                self._place(extras, more, (height, width), (top, left), weight)
-            final = (tops[i + 1] if i + 1 < len(tops) else height) - top
-            ready = sums.finished(final)  # (K, final, W)
-            pieces.append((*self.passes.argmax(ready), ready.to("cpu", copy=True) if request.scores else None))
-            sums.advance(final)
-        classes, max_prob, kept = zip(*pieces, strict=True)
-        return Prediction(
-            torch.cat(classes), torch.cat(max_prob), torch.cat(kept, 1) if request.scores else None, extras
-        )
+        """(3, H, W) -> its prediction from tiles. Pixels are decided as soon as no further tile covers them."""
+        size, found = size_of(image), None
+        blend = TileBlend(size, tile, self.rule.overlap)
+        for i, top in enumerate(blend.tops):
+            for j, left in enumerate(blend.lefts):
+                crop = image[None, :, top : top + blend.rows, left : left + blend.columns].contiguous()
+                scores, more = self.passes.scores(crop, request.extras, size)
+                ready = blend.add(scores[0], i, j)  # (K, h, w)
+                found = found or _blank(size, ready, request)
+                self._place(found.extras, more, size, (top, left), blend.weight(i, j))
+                place = slice(top, top + ready.shape[1]), slice(left, left + ready.shape[2])
+                found.classes[place], found.max_prob[place] = self.passes.argmax(ready)
+                if found.scores is not None:
+                    found.scores[(slice(None), *place)] = ready
+        assert found is not None
+        return found
 
     def _place(
         self, extras: dict[str, Tensor], more: dict[str, Tensor], size: Size, corner: Size, weight: Tensor
@@ -260,6 +253,13 @@ class Predictor:
             part = resize(value.float(), (rows, columns), self.rule.align_corners).cpu()
             part = in_units_of(size, name, part)[0]
             extras[name][:, top : top + rows, left : left + columns].addcmul_(part, weight)
+
+
+def _blank(size: Size, scores: Tensor, request: Request) -> Prediction:
+    """Make room for what tiles of scores (K, h, w) give for an image; the averaged map itself lies on the host."""
+    kept = torch.empty(scores.shape[0], *size, dtype=scores.dtype) if request.scores else None
+    classes = torch.empty(size, dtype=torch.uint8, device=scores.device)
+    return Prediction(classes, torch.empty(size, device=scores.device), kept, {})
 
 
 def _as_tensor(image: np.ndarray | Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from media import intact
+
 try:
     from PIL import Image
 except ImportError:  # exported files are run without it
@@ -140,6 +142,8 @@ def _beyond_opencv(data: bytes, flags: int) -> np.ndarray | None:
     """Decode by Pillow, if it is size that keeps OpenCV from it: (H, W) as stored, or (H, W, 3) BGR of 8 bits."""
     head = head_of(data)
     if head is None or (max(head.size) <= _SIDE and head.width * head.height <= _PIXELS):
+        return None
+    if intact.fault_of_head(head, len(data)):
         return None
     try:
         if flags == cv2.IMREAD_UNCHANGED:

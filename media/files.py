@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from media import intact
 from media.results import is_results
 from utils.digest import mark
-from utils.errors import UserError
+from utils.errors import MachineError, UserError
+from utils.files import opened
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 
 # Folders that systems put beside pictures, in which they keep small copies or halves of files.
@@ -98,11 +99,18 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
     for entry in entries:
         if is_hidden(entry.name):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             (linked if entry.is_symlink() else real).append(Path(entry.path))
         elif Path(entry.name).suffix.lower() in EXTENSIONS:
             images.append(Path(entry.path))
     return images, real, linked
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links: who reads it is told
+        return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -125,22 +133,20 @@ def some_images(folder: Path) -> list[Path]:
 def read_complete(path: str) -> bytes:
     """Read the bytes of a file that is whole."""
     try:
-        data = Path(path).read_bytes()
+        with opened(path) as file:
+            data = file.read()
     except OSError as error:
-        advice = "; raise `ulimit -n`, or lower --num_workers" if error.errno in _TOO_MANY else ""
-        raise UserError(f"cannot read {path}: {error.strerror}{advice}") from None
+        if error.errno in _TOO_MANY:
+            cure = "raise `ulimit -n`, or lower --num_workers"
+            raise MachineError(f"cannot read {path}: {error.strerror}; {cure}") from None
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
     return complete(path, data)
 
 
 def complete(path: str, data: bytes) -> bytes:
-    """Give the bytes of a file; UserError for one that was cut off: a decoder may fill it up with gray, unsaid."""
-    if not data:
-        raise UserError(f"{path} is empty")
-    cut_png = data.startswith(_PNG) and b"IEND" not in data[-64:]
-    # Inside a JPEG's picture data no marker occurs, so an end marker after the last start of scan is the end.
-    cut_jpeg = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if cut_png or cut_jpeg:
-        raise UserError(f"{path} is truncated: it ends after {len(data)} bytes")
+    """Give the bytes of a file; UserError for one that was cut off or damaged, as far as its bytes tell."""
+    if why := intact.fault(data):
+        raise UserError(f"{path} {why}")
     return data
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from media import exif
 from media.decoding import decode, decode_rgb, head_of
 from media.files import complete, read_complete
-from utils.errors import UserError, in_short
+from utils.errors import MachineError, UserError, in_short
+from utils.files import opened
 
 WHOLE = 16  # bits of a file that uses all of its range
 LOOKED_AT, DECODED = 64, 16  # files whose heads are read, and those of 16 bits that are decoded, to know a folder
@@ -59,7 +60,7 @@ def _picture_errors(path: str) -> Iterator[None]:
     """Make every error of reading a PictureError, which names the file."""
     try:
         yield
-    except PictureError:
+    except (PictureError, MachineError):
         raise
     except UserError as error:
         raise PictureError(str(error)) from None
@@ -221,7 +222,7 @@ def orientation_of(path: str) -> int:
 
 def _head(path: str, length: int = 32) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             return file.read(length)
     except OSError:
         return b""

@@ -18,8 +18,9 @@ from media.reading import PictureError, read_turned
 from media.results import FilesBefore, check_apart
 from media.video import Preview, VideoSink, VideoSource
 from utils.contracts import DatasetSpec, id_table
-from utils.errors import UserError
+from utils.errors import MemoryShortageError, UserError
 from utils.files import write_file
+from utils.memory import ran_out
 from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import colorize, encode_png, overlay, probability_bytes
@@ -155,14 +156,22 @@ def render_folder(path: str, args: argparse.Namespace, rendering: Rendering) -> 
             renderer.say(note)
         for image_path, name in progress(items, "pictures", len(items), lines=20):
             try:
-                image = renderer.read(str(image_path), bits)
-            except PictureError as error:
-                renderer.say(f"left out: {error}")
+                renderer.write(renderer.read(str(image_path), bits), name)
+            except Exception as error:
+                if not (line := _why_left_out(str(image_path), error)):
+                    raise
+                renderer.say(f"left out: {line}")
                 left_out += 1
-                continue
-            renderer.write(image, name)
     if left_out:
         raise UserError(f"{left_out} of {len(items)} pictures could not be read (named above); the others are done")
+
+
+def _why_left_out(path: str, error: Exception) -> str:
+    """Say why a picture of a folder is left out; "" for an error that the others would meet as well."""
+    if isinstance(error, PictureError):
+        return str(error)
+    short = isinstance(error, MemoryShortageError) or (not isinstance(error, (UserError, OSError)) and ran_out(error))
+    return f"{path}: there is no memory for it" if short else ""
 
 
 def render_video(path: str, args: argparse.Namespace, rendering: Rendering) -> None:

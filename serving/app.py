@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, LengthRequired, NotFound, RequestEntityTooLarge, UnsupportedMediaType
+from flask import Flask, Response, jsonify, render_template, request, send_file
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    LengthRequired,
+    NotFound,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from evaluation import pages
+from inference.memory import is_out_of_memory
 from serving import answer, guard, runs, uploads
 from serving.networks import Networks
-from serving.turns import BusyError, Turns
+from serving.turns import BusyError, Store, Turns
 from utils.errors import UserError, in_short
 from utils.plural import percent
 
@@ -38,6 +46,10 @@ class Served:
     most_pixels: int = 64_000_000
     say: Callable[[str], None] = print
     turns: Turns = field(default_factory=lambda: Turns(waiting=7))
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.most_bytes * (self.turns.waiting + 1))
 
     def listing(self) -> runs.Listing:
         """The runs as they are now."""
@@ -107,9 +119,11 @@ def _explained(error: Exception, served: Served) -> Response:
         return _error(str(error), 422)
     if isinstance(error, RequestEntityTooLarge):
         return _error(f"the file is too large: at most {served.most_bytes / 2**20:g} MB are taken (--max_upload)", 413)
+    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TimeoutError):
+        return _error("the file arrives too slowly: send it again over a better connection", 408)
     if isinstance(error, HTTPException):
         return _error(f"{error.code}: {error.name}", error.code or 500)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return _error("there is no memory for this picture: try a smaller one", 422)
     line = f"it failed, by a fault of this program: {in_short(error)}"
     served.say(line)
@@ -140,20 +154,20 @@ def _page(served: Served) -> Response:
 
 
 def _predict(served: Served) -> dict[str, Any]:
-    """Read a picture from the request's body, which stays in memory, and give what the page shows of it."""
+    """Read a picture from the request's body, into memory alone, and give what the page shows of it."""
     if request.mimetype != BINARY:
         raise UnsupportedMediaType
     if request.content_length is None:  # a body that does not say where it ends would be cut at the bound
         raise LengthRequired
     name, key = uploads.file_name(request.args.get("name", "")), request.args.get("network", "")
-    with served.turns.place():  # before the body is read, so that few are in memory
-        data = request.get_data(cache=False)
+    # A place in the queue is for who has sent a picture: those who send slowly keep nobody out.
+    with served.store.holding(request.stream, request.content_length) as data, served.turns.place():
         return served.turns.do(lambda: _predicted(served, name, data, key))
 
 
-def _predicted(served: Served, name: str, data: bytes, key: str) -> dict[str, Any]:
+def _predicted(served: Served, name: str, data: bytearray, key: str) -> dict[str, Any]:
     began = time.perf_counter()
-    image, notes = uploads.picture(name, data, served.most_pixels)
+    image, notes = uploads.picture(name, bytes(data), served.most_pixels)
     network = served.networks.of(key, served.checkpoints(served.listing()))
     found = answer.answer(network, image)
     seconds = time.perf_counter() - began
@@ -167,7 +181,9 @@ def _report(served: Served, key: str) -> Response:
     run = next((run for run in served.listing().runs if run.key == key), None)
     if run is None or run.report is None:
         raise NotFound
-    return Response(run.report.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": guard.REPORT})
+    response = send_file(run.report, mimetype="text/html", conditional=False, etag=False)  # in parts: it may be large
+    response.headers["Content-Security-Policy"] = guard.REPORT
+    return response
 
 
 def _day(seconds: float) -> str:

@@ -5,22 +5,45 @@ from __future__ import annotations
 import errno
 import json
 import socket
+import sys
+import threading
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from serving.arrival import Paced, Reader, linger
 from serving.guard import HEADERS
 from utils.errors import UserError
 
 USUAL, TRIED = 8765, 20  # the first port that is tried where none is asked for, and how many from there on
+CONNECTIONS = 64  # at once, a thread each; others wait in the system's queue
+_QUEUE = 256
 
 
 class Handler(WSGIRequestHandler):
-    """Answers without a line for each request, and gives up on who sends nothing for a minute."""
+    """Answers without a line for each request, and gives up on who is too slow."""
 
-    timeout = 60
+    command, requestline, request_version = "", "", "HTTP/1.1"  # of a request whose first line has not come
+    answered = False
+
+    def setup(self) -> None:
+        """Read and write at a pace."""
+        super().setup()
+        self.paced = Paced(self.connection)
+        self.rfile, self.wfile = Reader(self.paced), self.paced  # type: ignore[assignment]
+
+    def handle_one_request(self) -> None:
+        """Answer a request; one that has begun and does not end is told so."""
+        super().handle_one_request()
+        if self.paced.late and self.paced.received and not self.answered:
+            self.send_error(HTTPStatus.REQUEST_TIMEOUT)
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin the answer."""
+        self.answered = True
+        super().send_response(code, message)
 
     def version_string(self) -> str:
         """Name the program, and no versions."""
@@ -30,6 +53,7 @@ class Handler(WSGIRequestHandler):
         """Answer what is refused before the page sees it, as an address that is too long, as the page answers."""
         del explain
         name = HTTPStatus(code).phrase if code in {*HTTPStatus} else message or "refused"
+        self.request_version = "HTTP/1.1"  # what is no request is taken for one of HTTP/0.9, which has no codes
         body = json.dumps({"error": f"{code}: {name}"}).encode()
         self.send_response(code, name)
         for header, value in {**HEADERS, "Content-Type": "application/json", "Connection": "close"}.items():
@@ -46,11 +70,44 @@ class Handler(WSGIRequestHandler):
         """Say nothing of connections that broke off."""
 
 
-def server(app: Flask, host: str, port: int) -> BaseWSGIServer:
+class Server(ThreadedWSGIServer):
+    """Answers up to `CONNECTIONS` at once."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._room = threading.BoundedSemaphore(CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a thread for a connection, once there is room for one."""
+        self._room.acquire()
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a connection, in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection so that its peer sees the whole answer."""
+        linger(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of connections that broke off."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+def server(app: Flask, host: str, port: int) -> Server:
     """Listen on `port` of `host`, 0: the first one free. UserError where it is taken, or the address is not ours."""
     bound = _bound(host, port)
     with bound:  # the server has a copy of it
-        return make_server(host, bound.getsockname()[1], app, threaded=True, request_handler=Handler, fd=bound.fileno())
+        return Server(host, bound.getsockname()[1], app, Handler, fd=bound.fileno())
 
 
 def address(host: str, port: int) -> str:
@@ -66,7 +123,7 @@ def _bound(host: str, port: int) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((host, number))
-            found.listen(64)
+            found.listen(_QUEUE)
             return found
         except OSError as error:
             found.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -16,6 +17,7 @@ from utils.names import shown
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "PPM", "WEBP", "TIFF", "GIF", "JPEG2000", "SUN")
 _KNOWN = "PNG, JPEG, WebP, TIFF, BMP, GIF, PNM"
 _LONGEST_NAME = 80
+_SCANS = 100  # of a JPEG; cameras and programs write up to ten, and each of them is work for all of its pixels
 # Pictures that people have and no reader of ours takes, by the bytes behind the first four.
 _PHONES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
 
@@ -37,6 +39,8 @@ def picture(name: str, data: bytes, most_pixels: int) -> tuple[np.ndarray, list[
             f"{name} has {width} x {height} pixels, {_mega(width * height)}: at most {_mega(most_pixels)} are taken "
             "(--max_megapixels)"
         )
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > _SCANS:
+        raise PictureError(f"{name} has more than {_SCANS} scans: it is damaged, or made to do harm; save it anew")
     image, notes = read_bytes(name, data)
     if image.shape[0] * image.shape[1] > most_pixels:  # its head has lied
         raise PictureError(f"{name} is larger than its head says: it is damaged, or made to do harm")
@@ -48,8 +52,10 @@ def _head(name: str, data: bytes) -> tuple[int, int, list[str]]:
     if not data:
         raise PictureError(f"{name} is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as head:
-            return (*head.size, _unused(head))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged file may have one for each of its tags
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as head:
+                return (*head.size, _unused(head))
     except UnidentifiedImageError:
         phone = " (HEIC and AVIF: save it as JPEG)" if data[4:12] in _PHONES else ""
         raise PictureError(f"{name} is no picture that is read here: {_KNOWN}{phone}") from None
@@ -59,8 +65,8 @@ def _head(name: str, data: bytes) -> tuple[int, int, list[str]]:
 
 def _unused(head: Image.Image) -> list[str]:
     """Say what of a file the prediction leaves out."""
-    frames = getattr(head, "n_frames", 1)
-    lines = [f"the first of {frames} pictures in the file"] if frames > 1 else []
+    # To count them takes minutes where there are a million.
+    lines = ["the first of several pictures in the file"] if getattr(head, "is_animated", False) else []
     if head.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in head.info:
         lines.append("transparency is dropped: what lies behind it counts")
     return lines

@@ -26,7 +26,7 @@ class Sample:
     `label`: (H, W) uint8 train ids with the dataset's ignore label, or None.
     `size`: (H, W) of the file. `crop_center`: (x, y) in pixels of the file that a crop has to cover, or None.
     `short`: the short side that its batch has in common, 0 where crops make it one size. `turned`: the file asks for a
-    turn (EXIF).
+    turn (EXIF). `instead_of`: why the samples that were asked for before it could not be read.
     """
 
     image: np.ndarray
@@ -36,6 +36,7 @@ class Sample:
     crop_center: tuple[int, int] | None = None
     short: int = 0
     turned: bool = False
+    instead_of: tuple[str, ...] = ()
 
 
 class CropRequest(NamedTuple):

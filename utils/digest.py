@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from utils.files import opened
+
 _SHOWN = 16  # letters
 
 
@@ -18,7 +20,7 @@ def sha256(paths: Iterable[Path]) -> str:
     """The SHA-256 of the files' bytes, one after another, in hexadecimal."""
     sha = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             while block := file.read(1 << 22):
                 sha.update(block)
     return sha.hexdigest()

@@ -17,6 +17,10 @@ class LoadingError(UserError):
     """There is no next batch: a file is wrong, or a process that reads files has died. Training saves what it has."""
 
 
+class MachineError(UserError):
+    """The machine is short of something, such as open files: no fault of the file that could not be read."""
+
+
 class MemoryShortageError(UserError):
     """Prediction does not fit into memory even in the smallest tiles: training goes on without the scores."""
 

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from utils.errors import UserError
 
 ELSEWHERE = "choose another folder"
+STALE = 3600.0  # seconds after which nobody goes on with a half of a file
 LOCK = ".lock"
 # What helps against what the system says; only a full disk is called full.
 ADVICE = {
@@ -62,6 +64,15 @@ def _of_the_system(error: BaseException | None) -> OSError | None:
 def cannot_write(path: Path, error: BaseException) -> UserError:
     """Give the one line about a file that could not be written."""
     return UserError(f"cannot write {path}: {reason(error)}; {advice(error)}")
+
+
+def opened(path: str | Path) -> BinaryIO:
+    """Open a file to read its bytes. OSError for what is none: a pipe may hold its reader, a device never ends."""
+    stream = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is no file, but a pipe or a device", str(path))
+    return stream
 
 
 @contextmanager
@@ -140,6 +151,17 @@ def locked(folder: Path, waiting: str, name: str = LOCK) -> Iterator[None]:
             except OSError:
                 pass
         yield
+
+
+def remove_halves(folder: Path, clock: Path, pattern: str = "*.part") -> None:
+    """Remove what processes that were killed have left of `shared` files, where nobody can be at work on it any more.
+
+    `clock`: a file that was just touched there, since the disk's own clock tells its files' age.
+    """
+    for part in folder.glob(pattern):
+        with suppress(OSError):
+            if clock.stat().st_mtime - part.stat().st_mtime > STALE:
+                part.unlink()
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
+from utils.files import opened
 
 # UTF-32's little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -29,7 +31,9 @@ def read(path: str | Path, where: str = "", names: bool = False) -> str:
     """
     where = where or str(path)
     try:
-        data = Path(path).read_bytes()
+        # A shell's <(command) is a pipe, and has somebody who writes; one that lies in a folder may hold its reader.
+        with open(path, "rb") if str(path).startswith(("/dev/", "/proc/")) else opened(path) as file:
+            data = file.read()
     except (OSError, ValueError) as error:  # a ValueError: a zero byte in its name
         raise UserError(f"cannot read {where}: {getattr(error, 'strerror', None) or error}") from None
     return _decoded(data, where, names).replace("\r\n", "\n").replace("\r", "\n")
@@ -56,7 +60,19 @@ def check_utf8(line: str, where: str) -> None:
 
 def parse_json(text: str) -> Any:
     """Read a JSON text. UserError for a key that stands twice in an object, ValueError for what is no JSON."""
-    return json.loads(text, object_pairs_hook=_once)
+    return _not_too_deep(text, _once)
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file that a program has written. OSError where it cannot be read, ValueError for what is no JSON."""
+    return _not_too_deep(Path(path).read_bytes(), None)
+
+
+def _not_too_deep(text: str | bytes, pairs: Callable[[list[tuple[str, Any]]], Any] | None) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except RecursionError:
+        raise ValueError("too many lists and objects within each other") from None
 
 
 def _decoded(data: bytes, where: str, names: bool, place: str = "{where}, line {line}") -> str:
@@ -81,7 +97,6 @@ def _decoded(data: bytes, where: str, names: bool, place: str = "{where}, line {
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise UserError(f"{twice!r} stands twice in one object: leave one of them out")
     return found

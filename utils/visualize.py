@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # an exported file is run without torch
 Palette = Sequence[tuple[int, int, int]]
 
 WRONG, RIGHT_DIM, VOID = (255, 64, 64), 0.35, (0, 0, 0)
+_AT_ONCE = 1 << 20  # pixels
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 
 
@@ -28,7 +29,7 @@ def colorize(classes: Tensor | np.ndarray, palette: Palette) -> np.ndarray:
     """(H, W) classes -> their colors; black for values beyond the palette, which includes the ignore label."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
-    return table[to_array(classes).astype(np.uint8)]
+    return table[to_array(classes).astype(np.uint8, copy=False)]
 
 
 def bit_colors(first: int = 0) -> np.ndarray:
@@ -53,8 +54,8 @@ def wrong_pixels(classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: 
 
 def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray, ignore_label: int) -> np.ndarray:
     """Draw the image dimmed and gray, wrong pixels red, ignored ones black."""
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    out = np.repeat((gray * RIGHT_DIM).astype(np.uint8)[..., None], 3, axis=2)
+    dim = (np.arange(256) * RIGHT_DIM).astype(np.uint8)  # as a table: the product of a large picture is a large one
+    out = cv2.cvtColor(cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dim), cv2.COLOR_GRAY2RGB)
     out[wrong_pixels(classes, label, ignore_label)] = WRONG
     out[label == ignore_label] = VOID
     return out
@@ -62,10 +63,15 @@ def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray
 
 def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """(H, W) or (1, H, W) values -> viridis colors, dark blue at `low`, yellow at `high`."""
-    array = to_array(values).astype(np.float32)
+    array = to_array(values)
     array = array.reshape(array.shape[-2:])
-    gray = np.clip((array - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    out = np.empty((*array.shape, 3), np.uint8)
+    step = max(1, _AT_ONCE // array.shape[-1])  # what is made on the way takes ten times the memory of the picture
+    for top in range(0, len(array), step):
+        part = array[top : top + step].astype(np.float32)
+        gray = np.clip((part - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
+        out[top : top + step] = cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return out
 
 
 def probability_bytes(values: Tensor | np.ndarray) -> np.ndarray:

@@ -14,16 +14,19 @@ MOST = 200  # images of a split whose heads are read: a fraction of a second
 ALL = "python scripts/check_data.py reads all of them"
 
 
-def line(splits: Mapping[str, Sequence[Item]]) -> str:
+def line(splits: Mapping[str, Sequence[Item]], skips_bad: bool = False) -> str:
     """Look at some items of each split, by what it is called; gives what the log says of it.
 
-    UserError for files that are not there and for labels of another size. What is no picture at all, reading tells.
+    UserError for files that are not there and for labels of another size; a line of it where such samples are left out
+    (`skips_bad`). What is no picture at all, reading tells.
     """
     looked = {name: spread(items, MOST) for name, items in splits.items() if items}
     wrong = [problem for items in looked.values() for item in items if (problem := _problem(item))]
     count = " and ".join(f"{len(some)} of {len(splits[name])} {name}" for name, some in looked.items())
     if wrong:
         more = f"; {len(wrong) - 1} more of {count} images looked at are like it" if len(wrong) > 1 else ""
+        if skips_bad:
+            return f"warning: {wrong[0]}{more}: left out wherever they are drawn; {ALL}"
         raise UserError(f"{wrong[0]}{more}; {ALL}")
     return f"data: files are there and sizes agree, of {count} images looked at; {ALL}"
 

@@ -14,6 +14,7 @@ from datasets.own.stored import label_files
 from media.files import visible
 from utils import textfile
 from utils.errors import UserError
+from utils.files import opened
 from utils.names import shown
 from utils.progress import progress
 
@@ -141,7 +142,7 @@ class Index:
 def ends(path: Path) -> bytes:
     """Read the beginning and the end of a file, enough to know its kind; empty if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(_HEAD)
             if path.stat().st_size <= _HEAD:
                 return head

@@ -8,6 +8,7 @@ from typing import Any
 from xml.parsers import expat
 
 from utils.errors import UserError
+from utils.files import opened
 
 _DEEPEST = 64  # elements within each other
 _BLOCK = 1 << 20
@@ -29,7 +30,7 @@ def parse(
     parser.CharacterDataHandler = state.text
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = state.refuse
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             while block := file.read(_BLOCK):
                 parser.Parse(block, False)
             parser.Parse(b"", True)

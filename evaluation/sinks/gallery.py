@@ -72,7 +72,7 @@ class Gallery(Sink):
 
     def _row(self, item: EvalItem, scores: Scores | None, error_rate: float | None) -> Row:
         panels = {}
-        for kind, picture in pictures_of(item, self.spec, self.extras).items():
+        for kind, picture in pictures_of(item, self.spec, self.extras):
             flat = kind in ("truth", "prediction")
             small = shrink(picture, self.long_edge, smooth=not flat)
             panels[caption_of(kind)] = encode_png(small, level=9) if flat else encode_jpeg(small)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,23 @@ from utils.visualize import colorize, encode_png, error_map, file_stem, heat, ov
 ABOUT = 10
 
 
-def pictures_of(item: EvalItem, spec: DatasetSpec, extras: Sequence[str] = ()) -> dict[str, np.ndarray]:
+def pictures_of(item: EvalItem, spec: DatasetSpec, extras: Sequence[str] = ()) -> Iterator[tuple[str, np.ndarray]]:
     """Draw input, truth, prediction and error, (H, W, 3) each, in this order; without a label the first and third.
 
-    `extras`: outputs of the network that follow where they are there, those of seed pixels left out.
+    One after another: together those of a large image would be several times its size. `extras`: outputs of the network
+    that follow where they are there, those of seed pixels left out.
     """
-    classes, palette, found = item.prediction.classes, spec.palette, {"input": item.image}
+    classes, palette = item.prediction.classes, spec.palette
+    yield "input", item.image
     if item.label is not None:
-        found["truth"] = colorize(item.label, palette)
-    found["prediction"] = colorize(classes, palette)
+        yield "truth", colorize(item.label, palette)
+    yield "prediction", colorize(classes, palette)
     if item.label is not None:
-        found["error"] = error_map(item.image, classes, item.label, spec.ignore_label)
+        yield "error", error_map(item.image, classes, item.label, spec.ignore_label)
     for name in extras:
         if name in item.prediction.extras and name not in OUTPUTS:
             value = item.prediction.extras[name]  # (C, h, w)
-            found[name] = heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
-    return found
+            yield name, heat(value) if value.shape[0] == 1 else colorize(value.argmax(0), palette)
 
 
 class Images(PictureFolder):
@@ -59,12 +61,15 @@ class Images(PictureFolder):
     def files(self, item: EvalItem) -> dict[str, bytes]:
         """Make all pictures of one image."""
         prediction, palette = item.prediction, self.spec.palette
-        pictures = pictures_of(item, self.spec, self.extras)
-        pictures["composite"] = overlay(item.image, prediction.classes, palette)
-        pictures["confidence"] = heat(prediction.max_prob)
         shown = {name: prediction.extras[name] for name in self.extras if name in prediction.extras}
-        pictures |= seed_pictures(item.image, shown, palette)
-        return {f"{file_stem(item.name)}_{kind}.png": encode_png(picture) for kind, picture in pictures.items()}
+
+        def further() -> Iterator[tuple[str, np.ndarray]]:
+            yield "composite", overlay(item.image, prediction.classes, palette)
+            yield "confidence", heat(prediction.max_prob)
+            yield from seed_pictures(item.image, shown, palette).items()
+
+        pictures = chain(pictures_of(item, self.spec, self.extras), further())
+        return {f"{file_stem(item.name)}_{kind}.png": encode_png(picture) for kind, picture in pictures}
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Say how many files were written, and where."""

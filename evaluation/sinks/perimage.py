@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +22,36 @@ class PerImage(Sink):
 
     def __init__(self, path: Path, spec: DatasetSpec) -> None:
         self.path, self.spec = path, spec
-        self._rows: list[list[str]] = []
+        # One block of memory that grows: many small ones that stay, each among larger ones that go, leave holes.
+        self._names, self._values = list[str](), array("d")
 
     def add(self, item: EvalItem) -> None:
         """Take note of one image; without a label there is nothing to note."""
         if item.counts is None:
             return
         scores = Scores(item.counts)
-        values = (scores.mean_iu, *scores.iou.tolist())
-        mean, *classes = ("" if np.isnan(v) else f"{v:.6f}" for v in values)
-        self._rows.append([shown(item.name), mean, str(scores.pixels), str(scores.errors), *classes])
+        self._names.append(shown(item.name))
+        self._values.extend([scores.mean_iu, scores.pixels, scores.errors, *scores.iou.tolist()])
 
     def results(self, ranks: DistributedContext = ALONE) -> Results:
         """Write all ranks' rows in the order of their names."""
-        rows = sorted(row for part in ranks.gather(self._rows) for row in part)
+        parts = ranks.gather((self._names, self._values))
+        found = sorted((row for names, values in parts for row in _rows(names, values)), key=lambda row: row[0])
+        rows = [_text(name, *values) for name, values in found]
         if not rows or not ranks.is_main:
             return Results()
         titles = ["image", "mean_iou", "pixels", "wrong", *self.spec.classes]
         write_file(self.path, csv_text([titles, *rows]).encode())
         return Results([f"IoU of {counted(len(rows), 'image')} in {self.path}"])
+
+
+def _rows(names: Sequence[str], values: Sequence[float]) -> list[tuple[str, Sequence[float]]]:
+    """Give the numbers of each image."""
+    each = len(values) // max(1, len(names))
+    return [(name, values[at * each : (at + 1) * each]) for at, name in enumerate(names)]
+
+
+def _text(name: str, mean: float, pixels: float, wrong: float, *classes: float) -> list[str]:
+    """Write a row of the table."""
+    ious = ["" if np.isnan(value) else f"{value:.6f}" for value in (mean, *classes)]
+    return [name, ious[0], str(int(pixels)), str(int(wrong)), *ious[1:]]

@@ -60,7 +60,7 @@ class Worst(Sink):
         return {image.name for ranked in self._lists for image in ranked}
 
     def _write(self, item: EvalItem) -> None:
-        for kind, picture in pictures_of(item, self.spec).items():
+        for kind, picture in pictures_of(item, self.spec):
             data = encode_jpeg(picture, 92) if KINDS[kind] == "jpg" else encode_png(picture)
             write_file(self.folder / self._file(item.name, kind), data)
         self._written.add(item.name)

@@ -20,7 +20,7 @@ from yacs.config import CfgNode
 
 import datasets
 import train
-from datasets import loaders
+from datasets import leftout, loaders
 from datasets.base import SegmentationDataset
 from utils import workers
 from utils.distributed import DistributedContext
@@ -187,7 +187,7 @@ def test_ranks_stop_together(other: str, batches: int, line: str) -> None:
     ranks = Two(0, 2)
     seen = []
     with pytest.raises(LoadingError, match=line):
-        for batch in loaders.agreed(failing(batches), ranks):
+        for batch in leftout.agreed(failing(batches), ranks):
             seen.append(batch)
             object.__setattr__(ranks, "other", other)
         pytest.fail("the end was not told")

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.base import ErrorCapturingDataset, Item, SegmentationDataset, WorkerError
+from datasets.base import Item, SegmentationDataset
+from datasets.batches import ErrorCapturingDataset, WorkerError
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
 from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
@@ -296,3 +297,10 @@ def test_no_area_is_too_large(tmp_path: Path) -> None:
     """Pillow refuses more than 2^27.4 pixels, as an attack."""
     (tmp_path / "large.png").write_bytes(png((20000, 30000), 8, b"\0" * 20000))
     assert size_of(str(tmp_path / "large.png")) == (20000, 30000)
+
+
+def test_a_label_in_colors_is_one_picture(tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.full((4, 4, 3), value, np.uint8)) for value in (0, 9)]
+    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(UserError, match="two.tif holds 2 pictures"):
+        read_rgb_encoded(str(tmp_path / "two.tif"), color_lut({(0, 0, 0): 1, (9, 9, 9): 2}), "set")

@@ -18,7 +18,8 @@ from yacs.config import CfgNode
 
 import datasets
 import transforms
-from datasets.base import Item, WorkerError
+from datasets.base import Item
+from datasets.batches import WorkerError
 from datasets.samplers import IterationBasedSampler
 from datasets.whole_images import OrientationSampler, PadTogether, grouped, portrait
 from transforms.geometry import RandomFlip

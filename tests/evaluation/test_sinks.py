@@ -35,6 +35,7 @@ from evaluation.sinks import (
     StaleResults,
     Submission,
     Worst,
+    images,
 )
 from evaluation.sinks.confidence import ConfidenceMaps
 from utils.contracts import DatasetSpec, Prediction
@@ -151,6 +152,13 @@ def test_pseudo_labels_lie_where_the_coarse_reader_looks(tmp_path: Path) -> None
     sure = read(stem.with_name(stem.name + "_prob.png"))
     assert sure.dtype == np.uint8 and set(np.unique(sure)) == {254}  # 0.999 is not certain
     assert (tmp_path / "autolabelled" / "train_extra" / "holiday.png").exists()
+
+
+def test_pictures_are_drawn_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together those of a large image would be several times its size."""
+    monkeypatch.setattr(images, "error_map", lambda *_: pytest.fail("it was drawn before it was asked for"))
+    drawn = images.pictures_of(item("a", wrong=3), SPEC)
+    assert [next(drawn)[0] for _ in range(3)] == ["input", "truth", "prediction"]
 
 
 @pytest.mark.parametrize(("expected", "everything", "written"), [(40, False, 10), (3, False, 3), (40, True, 40)])

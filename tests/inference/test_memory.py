@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from torch import nn
@@ -70,6 +73,8 @@ def test_the_largest_tile_is_the_largest(limit: int) -> None:
         (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: ..."), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
         (MemoryError(), True),
+        (cv2.error("(-4:Insufficient memory) Failed to allocate 9 bytes in function 'OutOfMemoryError'"), True),
+        (cv2.error("(-215:Assertion failed) !empty()"), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),
     ],
@@ -95,6 +100,32 @@ def test_what_is_free(tmp_path: Path) -> None:
     assert memory._control_group(tmp_path) == 600
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._control_group(tmp_path) >= 1 << 62
+
+
+@pytest.fixture
+def limited() -> Iterator[None]:
+    """This process may map a gigabyte more."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (pages + (1 << 30), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_limits_of_the_process_count(limited: None, tmp_path: Path) -> None:
+    """The machine may have more than `ulimit -v` leaves."""
+    del limited
+    assert 1 << 28 < memory._own_limits() <= 1 << 30
+    assert available(torch.device("cpu")) <= 1 << 30
+    assert memory._own_limits(tmp_path / "missing") >= 1 << 62
+
+
+def test_tiles_of_a_wide_image_keep_what_they_share() -> None:
+    cost = PassCost(per_pixel=100, classes=150, scales=(1.0,))
+    bare = PassCost(per_pixel=100, classes=1, scales=(1.0,))
+    kept = cost.tiled((10_000, 10_000), 256) - cost.whole((256, 256))
+    assert kept < 1.4e9  # of 10^8 pixels: results 0.5e9, logits of 112 rows 0.7e9; those of a row of tiles are 1.5e9
+    assert bare.tiled((10_000, 10_000), 256) < 6e8
 
 
 @pytest.mark.slow

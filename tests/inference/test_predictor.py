@@ -308,6 +308,21 @@ def test_out_of_memory_halves_the_tiles_until_it_goes(limit: int) -> None:
     assert all(shape[2] <= tile for shape in net.seen[tries:]), "what was learned is not tried again"
 
 
+def test_a_batch_that_there_is_no_memory_for_is_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To lay images together takes memory as well."""
+    images, stack = [np.full((16, 16, 3), value, np.uint8) for value in (0, 99)], torch.stack
+
+    def narrow(parts: list[torch.Tensor]) -> torch.Tensor:
+        if len(parts) > 1:
+            raise MemoryError
+        return stack(parts)
+
+    monkeypatch.setattr(torch, "stack", narrow)
+    got = Predictor(Pointwise())(images)
+    monkeypatch.undo()
+    assert [one.classes.tolist() for one in got] == [one.classes.tolist() for one in Predictor(Pointwise())(images)]
+
+
 def test_out_of_memory_at_the_smallest_tile_is_one_clear_line() -> None:
     with pytest.raises(UserError, match=r"out of memory on cpu even with 64x64 pixels"):
         predictor = Predictor(Pointwise(limit=1000))

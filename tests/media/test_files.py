@@ -11,7 +11,7 @@ import pytest
 
 from datasets import cityscapes, folder
 from media import results
-from media.files import images_in, search
+from media.files import images_in, read_complete, search
 from utils.errors import UserError
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
@@ -139,3 +139,16 @@ def test_what_an_older_run_has_left(tmp_path: Path) -> None:
         "still holds 2 files of an older run that this one has not replaced (images/a_input.png first)" in older.note()
     )
     assert results.FilesBefore(tmp_path / "none", ["*"]).note() == ""
+
+
+def test_loops_of_links_and_pipes_are_pictures_that_cannot_be_read(tmp_path: Path, write_file: Write) -> None:
+    write_file(tmp_path / "a.png", PICTURE)
+    (tmp_path / "b.png").symlink_to("c.png")
+    (tmp_path / "c.png").symlink_to("b.png")
+    os.mkfifo(tmp_path / "d.png")
+    (tmp_path / "e.png").symlink_to("/dev/zero")
+    assert names(tmp_path) == ["a.png", "b.png", "c.png", "d.png", "e.png"]
+    assert read_complete(str(tmp_path / "a.png"))
+    for name, why in (("b", "Too many levels"), ("d", "it is no file, but a pipe"), ("e", "it is no file, but a pipe")):
+        with pytest.raises(UserError, match=f"cannot read .*{name}.png: {why}"):
+            read_complete(str(tmp_path / f"{name}.png"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from serving import listen
+from serving import arrival, listen
 from serving.app import Served, create
 from utils.errors import UserError
 
@@ -105,3 +106,78 @@ def test_an_address_that_is_too_long_is_answered_as_the_page_answers(running: in
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b" 414 " in head.splitlines()[0] and b"application/json" in head and b"nosniff" in head
     assert json.loads(body)["error"].startswith("414: ") and b"<" not in body
+
+
+def test_what_is_no_request_is_told_so_with_a_code(running: int) -> None:
+    code, found = asked(running, "\x16\x03\x01 hello {port}")
+    assert code == 400 and found["error"].startswith("400: ")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request has a quarter of a second to arrive, and its peer as long to go."""
+    monkeypatch.setattr(arrival, "GRACE", 0.25)
+    monkeypatch.setattr(arrival, "LINGER", 0.25)
+
+
+def received(peer: socket.socket) -> bytes:
+    """All that a server sends until it closes."""
+    return b"".join(iter(lambda: peer.recv(1 << 16), b""))
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ("GET / HTT", b"408: Request Timeout"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nA: ", b"408: Request Timeout"),
+        (f"{POST}Content-Length: 900\n\nx".replace("\n", "\r\n").replace("{port}", "1"), b"too slowly"),
+        ("", b""),
+    ],
+)
+def test_who_is_too_slow_is_told_and_let_go(running: int, impatient: None, sent: str, words: bytes) -> None:
+    """A letter each moment would begin a socket's own timeout anew; who has said nothing is told nothing."""
+    del impatient
+    with socket.create_connection(("127.0.0.1", running), 20) as peer:
+        peer.sendall(sent.encode())
+        for _ in range(12 if sent else 0):
+            threading.Event().wait(0.05)
+            with contextlib.suppress(OSError):
+                peer.sendall(b"x")
+        answer = received(peer)
+    assert words in answer and bool(answer) == bool(words)
+    assert not words or b" 408 " in answer.splitlines()[0]
+
+
+def test_a_refusal_reaches_who_sends_on(running: int) -> None:
+    """A connection that is closed while its peer sends would lose the answer."""
+    head = f"{POST.format(port=running)}Content-Length: 4000000\n\n".replace("\n", "\r\n").encode()
+    with socket.create_connection(("127.0.0.1", running), 20) as peer:
+        peer.sendall(head)
+        for _ in range(40):
+            peer.sendall(bytes(100_000))
+            threading.Event().wait(0.002)
+        assert b" 413 " in received(peer).splitlines()[0]
+
+
+def test_connections_are_bounded_and_others_wait(
+    served: Callable[..., Served], impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del impatient
+    monkeypatch.setattr(listen, "CONNECTIONS", 2)
+    server = listen.server(create(served(checkpoint="x.pth")), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    before = threading.active_count()
+    try:
+        idle = [socket.create_connection(("127.0.0.1", server.port), 20) for _ in range(5)]
+        with socket.create_connection(("127.0.0.1", server.port), 20) as peer:
+            peer.sendall(b"GET /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            threading.Event().wait(0.1)
+            assert threading.active_count() <= before + 2
+            assert b" 200 " in received(peer).splitlines()[0]
+        for other in idle:
+            other.close()
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()

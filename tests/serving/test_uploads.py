@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from media import reading
 from media.reading import PictureError
@@ -79,6 +80,39 @@ def test_what_is_refused(data: bytes, words: str, monkeypatch: pytest.MonkeyPatc
     assert "\n" not in str(caught.value) and str(caught.value).startswith("x.png")
 
 
+def scans(count: int) -> bytes:
+    """A progressive JPEG with its last scan again and again: each of them is work for every pixel."""
+    stream = io.BytesIO()
+    Image.fromarray(IMAGE).save(stream, "JPEG", progressive=True)
+    data = stream.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+def test_a_jpeg_of_countless_scans_is_refused() -> None:
+    assert picture("a.jpg", scans(1), MOST)[0].shape == IMAGE.shape
+    with pytest.raises(PictureError, match=r"a\.jpg has more than 100 scans"):
+        picture("a.jpg", scans(200), MOST)
+
+
+def test_pictures_in_a_file_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a million of them, each to be looked for behind the one before."""
+    monkeypatch.setattr(TiffImageFile, "n_frames", property(lambda _: pytest.fail("they were counted")))
+    stream, frames = io.BytesIO(), [Image.fromarray(IMAGE)] * 3
+    frames[0].save(stream, "TIFF", save_all=True, append_images=frames[1:])
+    assert picture("a.tif", stream.getvalue(), MOST)[1] == ["the first of several pictures in the file"]
+
+
+def test_a_damaged_file_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    """Pillow has a warning for each tag whose value is not there, and a file room for thousands of tags."""
+    data = bytearray(encoded(".tiff"))
+    at = struct.unpack_from("<I", data, 4)[0]
+    struct.pack_into("<I", data, at + 2 + 4, 1 << 30)  # so many widths
+    with pytest.raises(PictureError):
+        picture("a.tiff", bytes(data), MOST)
+    assert not recwarn.list
+
+
 def test_a_head_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "decode_rgb", lambda *_: np.zeros((40, 40, 3), np.uint8))
     with pytest.raises(PictureError, match="larger than its head says"):
@@ -104,7 +138,7 @@ def test_names_are_for_people_only(given: str, name: str) -> None:
 def test_what_is_not_used_of_a_file_is_said() -> None:
     stream, frames = io.BytesIO(), [Image.fromarray(np.roll(IMAGE, k, 1)) for k in range(3)]
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
-    assert picture("a.gif", stream.getvalue(), MOST)[1] == ["the first of 3 pictures in the file"]
+    assert picture("a.gif", stream.getvalue(), MOST)[1] == ["the first of several pictures in the file"]
     stream = io.BytesIO()
     Image.fromarray(np.dstack([IMAGE, IMAGE[..., :1]]), "RGBA").save(stream, "PNG")
     assert picture("a.png", stream.getvalue(), MOST)[1] == ["transparency is dropped: what lies behind it counts"]

@@ -34,6 +34,19 @@ def test_error_map_marks_wrong_pixels_and_leaves_ignored_ones_black() -> None:
     assert got.tolist() == [[[70, 70, 70], list(v.WRONG), [0, 0, 0]]]
 
 
+def test_an_error_map_dims_as_the_product_does() -> None:
+    image = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
+    got = v.error_map(image, np.zeros((1, 256), np.uint8), np.zeros((1, 256), np.uint8), 255)
+    assert np.array_equal(got, (image * v.RIGHT_DIM).astype(np.uint8))
+
+
+def test_heat_of_a_large_map_is_that_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random((7, 5))
+    want = v.heat(values)
+    monkeypatch.setattr(v, "_AT_ONCE", 10)
+    assert np.array_equal(v.heat(values), want)
+
+
 def test_heat_goes_from_dark_to_yellow_and_clips() -> None:
     got = v.heat(torch.tensor([[[-1.0, 0.0, 0.5, 1.0, 9.0]]]))
     assert got.shape == (1, 5, 3)

@@ -203,4 +203,5 @@ def build(run: Run, state: TrainState, per_epoch: int, resumed: bool) -> Budget:
 
 def _history(run: Run, state: TrainState) -> dict[int, float]:
     """Read {epoch: score} of the run's validations up to where it stands."""
-    return {int(row["epoch"]): row["mean_iu"] for row in run.log.history("val") if row["epoch"] <= state.epoch}
+    rows = [row for row in run.log.history("val") if "mean_iu" in row]
+    return {int(row["epoch"]): row["mean_iu"] for row in rows if row["epoch"] <= state.epoch}

@@ -107,7 +107,7 @@ class RunLog:
 
     def best(self, phase: str, name: str) -> float:
         """Find the highest finite value of a score so far, 0 before the first."""
-        return max((row[name] for row in self.history(phase) if math.isfinite(row[name])), default=0.0)
+        return max((row[name] for row in self.history(phase) if math.isfinite(row.get(name, math.nan))), default=0.0)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Hand scalars to the trackers."""

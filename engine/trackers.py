@@ -19,6 +19,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from engine.curves import BY_STEP
+from utils import textfile
 from utils.errors import in_short
 from utils.files import advice, reason, write_file
 from utils.names import shown, valid
@@ -285,7 +286,7 @@ class Trackers:
 def _read(file: Path) -> dict[str, str]:
     """Read {tracker: what it calls this run}; none where there is no such file, or no such content."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = textfile.read_json(file)
     except (OSError, ValueError):
         return {}
     return {name: x for name, x in found.items() if isinstance(x, str)} if isinstance(found, dict) else {}

@@ -52,6 +52,8 @@ def resume(
     if weights.momentum is None:
         _check_rounds(content, path, options)
     if is_ours(content):
+        if "optimizer" not in content:
+            raise UserError(f"--resume {path} has weights alone, as they are shared: use --snapshot")
         _check_classes(content, path, spec)
         changes = _changes(content, options, ranks, path, unread)
         before = metadata.recorded(content, path)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from utils.errors import UserError
 from utils.files import opened
 
 _SHOWN = 16  # letters
@@ -24,6 +25,12 @@ def sha256(paths: Iterable[Path]) -> str:
             while block := file.read(1 << 22):
                 sha.update(block)
     return sha.hexdigest()
+
+
+def check(path: Path, sha: str, called: str) -> None:
+    """Compare a file with a SHA-256, "" for none. UserError where it is another."""
+    if sha and (own := sha256([path])) != sha.lower():
+        raise UserError(f"{called}: its content has the sha256 {own}, not {sha}: another file, or a damaged one")
 
 
 def of_names(names: Iterable[object]) -> str:

@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from utils import hub
+
 BEST, LAST, KEPT = "best_checkpoint_ep*.pth", "last_checkpoint_ep*.pth", "checkpoint_ep*.pth"
 CURE = f"give a .pth file, or the folder of a run with its {BEST} or {LAST}"
+BESIDE = ("temperature.json",)  # what is read beside weights, where it is
 _NAMED, _LOOKED_AT = 3, 500  # runs below a folder that a message names; folders that are looked at for them
 
 
 def checkpoint_in(path: str) -> tuple[str, str]:
     """Give the checkpoint that the folder of a run stands for, and a line that says so; any other path as it is.
 
-    That is the best one, or the last one where no validation has made one.
+    That is the best one, or the last one where no validation has made one; of a folder that was written to be shared
+    its weights. `hf:OWNER/NAME` is such a folder on the hub. UserError where the hub does not give it.
     """
+    if path.startswith(hub.START):
+        found = str(hub.checkpoint(path, BESIDE))
+        return found, f"{path} is kept as {found}"
     folder = Path(path)
     if not path or not folder.is_dir():
         return path, ""
@@ -24,6 +31,8 @@ def checkpoint_in(path: str) -> tuple[str, str]:
         if found := max(folder.glob(pattern), key=epoch_of, default=None):
             lacking = "" if kind == "best" else " (it has no best one: no validation has been scored)"
             return str(found), f"{folder} is the folder of a run: its {kind} checkpoint is taken, {found.name}{lacking}"
+    if (folder / hub.WEIGHTS).is_file():
+        return str(folder / hub.WEIGHTS), f"{folder} is a shared network: its {hub.WEIGHTS} is taken"
     return path, ""
 
 

@@ -13,6 +13,7 @@ from inference.export.order import Order, Runner, quiet
 from runtime import files
 
 _SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it stands in, and its own name, as a list's text
+_PLACE = "pkg.torch.onnx.stack_trace"  # the lines of code behind a node, with paths of the machine that wrote it
 
 
 def write(order: Order) -> list[str]:
@@ -39,9 +40,10 @@ def write_float(order: Order) -> None:
 
 
 def name_nodes(model: Any) -> None:
-    """Call each node of an ONNX program by its layer: "net.backbone.conv1/Conv"."""
+    """Call each node of an ONNX program by its layer, "net.backbone.conv1/Conv"; leave out where its code stands."""
     seen: Counter[str] = Counter()
     for node in model.graph:
+        node.metadata_props.pop(_PLACE, None)
         scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
         layer = next((scope for scope in reversed(scopes[:-1]) if scope), "")
         weights = [value.name for value in node.inputs[1:2] if value and value.name.endswith(".weight")]

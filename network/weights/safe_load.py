@@ -19,7 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from network.weights import checksum, extent, filekinds, inert, layouts
+from network.weights import checksum, extent, filekinds, inert, layouts, shared
 from utils import runfolders
 from utils.errors import UserError
 
@@ -64,12 +64,13 @@ def _content(path: Path) -> Any:
     return content
 
 
-def _safetensors(path: Path) -> dict[str, torch.Tensor]:
+def _safetensors(path: Path) -> dict[str, Any]:
     with safetensors.safe_open(path, "pt") as file:
-        kind = (file.metadata() or {}).get("format", "pt")
+        header = file.metadata() or {}
+    kind = header.get("format", "pt")
     if kind not in FORMATS:
         raise UserError(f"safetensors of {kind}, whose arrays lie otherwise; give those of PyTorch")
-    return safetensors.torch.load_file(path)
+    return shared.content(safetensors.torch.load_file(path), header)
 
 
 def _reason(path: Path, error: Exception, by_torch: bool) -> str:

@@ -38,7 +38,7 @@ def file(name: str, sha: str = "", beside: tuple[str, ...] = ()) -> Path:
         for other in beside:
             _try(hub, repository, other)
         return found
-    cure = "where there is no network, give the file itself"
+    cure = "where there is no network, give the file itself: --snapshot FILE, --trunk_weights FILE"
     raise UserError(f"hf:{name} cannot be had ({in_short(wrong)}); {cure}" if wrong else f"hf:{name}: no file")
 
 

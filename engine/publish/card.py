@@ -50,7 +50,7 @@ def write(record: Record, card: Card) -> str:
         if record.averaged
         else "the weights as they were trained; the run kept no moving average (EMA)",
         "data": _plain(data),
-        "drawn": "They are drawn street scenes: of photographs the network knows nothing." if data == "toy" else "",
+        "drawn": " They are drawn street scenes: of photographs the network knows nothing." if data == "toy" else "",
         "length": _length(record),
         "recipe": [(_plain(name), _plain(value) or '""') for name, value in record.recipe()],
         "score": _score(record),

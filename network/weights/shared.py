@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from network.weights.checksum import FORMAT, checksum
 from utils import textfile
 from utils.errors import UserError
-from utils.files import writing
+from utils.files import write_file
 
 FACTS = ("arch", "num_classes", "class_names", "class_ids", "class_colors", "mean_iu", "epoch", "config")
 
@@ -24,11 +23,7 @@ def write(path: Path, state: Mapping[str, Tensor], facts: Mapping[str, Any]) -> 
     told = {name: facts[name] for name in FACTS}
     net = {name: state[name].detach().cpu().contiguous().clone() for name in sorted(state)}
     told["checksum"] = checksum({"format": FORMAT, **told, "net": net})
-    try:
-        with writing(path):
-            safetensors.torch.save_file(net, path, {"format": "pt", FORMAT: json.dumps(told)})
-    except safetensors.SafetensorError as error:  # a full disk
-        raise UserError(f"cannot write {path}: {error}") from None
+    write_file(path, safetensors.torch.save(net, {"format": "pt", FORMAT: json.dumps(told)}))
 
 
 def content(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> dict[str, Any]:

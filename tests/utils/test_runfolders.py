@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from utils import hub
+from utils.errors import UserError
 from utils.runfolders import checkpoint_in, epoch_of, runs_below
 
 
@@ -52,3 +55,39 @@ def test_runs_below_are_named(tmp_path: Path) -> None:
 
 def test_epochs() -> None:
     assert (epoch_of(Path("best_checkpoint_ep29.pth")), epoch_of(Path("teacher.pth"))) == (29, -1)
+
+
+def test_a_shared_folder_stands_for_its_weights(tmp_path: Path) -> None:
+    path, note = checkpoint_in(str(filled(tmp_path, "model.safetensors", "README.md")))
+    assert path == str(tmp_path / "model.safetensors") and "is a shared network" in note
+    filled(tmp_path, "best_checkpoint_ep1.pth")
+    assert checkpoint_in(str(tmp_path))[0].endswith("best_checkpoint_ep1.pth")  # a run with a file beside
+
+
+def test_the_hub_s_folder_is_got(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path, "model.safetensors")
+    asked: list[str] = []
+
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository: str, name: str) -> str:
+            asked.append(f"{repository}/{name}")
+            if not (tmp_path / name).exists():
+                raise OSError("404")
+            return str(tmp_path / name)
+
+    monkeypatch.setattr(hub, "package", lambda: Hub)
+    path, note = checkpoint_in("hf:ada/net")
+    assert path == str(tmp_path / "model.safetensors") and "hf:ada/net" in note
+    assert asked == ["ada/net/model.safetensors", "ada/net/temperature.json"]
+    with pytest.raises(UserError, match="has the sha256"):
+        checkpoint_in(f"hf:ada/net#sha256={'0' * 64}")
+    with pytest.raises(UserError, match=r"hf:ada/net:other.pth cannot be had \(OSError: 404\)"):
+        checkpoint_in("hf:ada/net:other.pth")
+
+
+def test_the_hub_s_package_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(UserError, match="pip install huggingface_hub") as raised:
+        checkpoint_in("hf:ada/net")
+    assert "\n" not in str(raised.value)

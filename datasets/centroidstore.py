@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.pixelcounts import PixelCounts
+from utils import arrayfile
 from utils.digest import of_names
 from utils.distributed import DistributedContext
-from utils.files import reason, whole
+from utils.files import reason, remove_halves, whole
 
 _SHARED = 1024  # labels of a file: what a process that is killed has to make again
 
@@ -55,10 +55,13 @@ class Part(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the columns fit to each other."""
+        """Whether the columns are what they should be, and fit to each other."""
+        if [column.dtype for column in self] != [np.int64, np.int64, np.int32, np.int64]:
+            return False
         shapes = self.marks.ndim == 1 and self.sizes.shape == (len(self.marks), 2)
         shapes &= self.rows.shape[1:] == (3,) and self.pixels.shape[1:] == (2,)
-        return shapes and self.sizes.sum(0).tolist() == [len(self.rows), len(self.pixels)]
+        whole = shapes and self.sizes.sum(0).tolist() == [len(self.rows), len(self.pixels)]
+        return whole and bool((self.sizes >= 0).all())
 
 
 class Store(NamedTuple):
@@ -75,9 +78,9 @@ class Store(NamedTuple):
             return
         for name in (name for name in names if name.startswith(f"{self.stem}_") and name.endswith(".npz")):
             try:
-                with np.load(self.folder / name, allow_pickle=False) as file:
-                    part = Part(*(file[column] for column in Part._fields))
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                found = arrayfile.columns(self.folder / name)
+                part = Part(*(found[column] for column in Part._fields))
+            except (OSError, ValueError, KeyError):
                 continue
             if part.is_whole:
                 yield part
@@ -89,6 +92,8 @@ class Store(NamedTuple):
             name = f"{self.stem}_{of_names(part.marks.tolist())}.npz"
             with whole(self.folder / name, shared=True) as file:
                 np.savez_compressed(file, **part._asdict())
+            for left in (f"{self.stem}_*.part", f".{self.stem}_*"):  # halves, and marks of `place`
+                remove_halves(self.folder, self.folder / name, left)
         except OSError as error:
             cure = "the next start makes them again; DATASET.CENTROID_ROOT names another folder"
             return f"warning: class centroids cannot be kept in {self.folder}: {reason(error)}; {cure}"
@@ -104,14 +109,16 @@ class Store(NamedTuple):
         start = ranks.gather(secrets.token_hex(4))[0]
         names = [f".{self.stem}_{start}_{rank}" for rank in range(ranks.world)]
         own = self.folder / names[ranks.rank]
-        with suppress(OSError):  # where it cannot write it makes all of them by itself
-            self.folder.mkdir(parents=True, exist_ok=True)
-            own.touch()
-        ranks.barrier()
-        seen = [rank for rank, name in enumerate(names) if os.path.exists(self.folder / name)]
-        ranks.barrier()
-        with suppress(OSError):
-            own.unlink()
+        try:
+            with suppress(OSError):  # where it cannot write it makes all of them by itself
+                self.folder.mkdir(parents=True, exist_ok=True)
+                own.touch()
+            ranks.barrier()
+            seen = [rank for rank, name in enumerate(names) if os.path.exists(self.folder / name)]
+            ranks.barrier()
+        finally:  # another process may have died
+            with suppress(OSError):
+                own.unlink()
         return (seen.index(ranks.rank), len(seen)) if ranks.rank in seen else (0, 1)
 
 

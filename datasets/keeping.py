@@ -30,7 +30,7 @@ from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext, on_each_machine
 from utils.errors import MachineError, UserError
 from utils.evenly import evenly
-from utils.files import LOCK, cannot_write, locked, whole
+from utils.files import LOCK, cannot_write, locked, remove_halves, whole
 from utils.plural import counted
 from utils.progress import progress
 from utils.visualize import encode_png
@@ -39,7 +39,6 @@ from utils.workers import in_threads
 _VERSION = 1  # to be raised when keys or files change
 _LEFT_FREE = 10**9  # bytes of the disk, for what a run writes
 _TRIED = 8  # files that tell what PNG takes
-_STALE = 3600.0  # seconds after which nobody goes on with a half of a file
 
 T = TypeVar("T")
 
@@ -162,10 +161,7 @@ def _remove_stale(home: Path) -> None:
     """Remove the halves of files that a process left which was killed; the disk's own clock tells which these are."""
     clock = home / LOCK
     clock.touch()
-    for part in home.glob("*.part"):
-        with suppress(OSError):
-            if clock.stat().st_mtime - part.stat().st_mtime > _STALE:
-                part.unlink()
+    remove_halves(home, clock)
 
 
 def _jobs(dataset: SegmentationDataset, home: Path) -> list[Job]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from media import intact
 from media.decoding import decode, decode_rgb
+from utils import arrayfile
 from utils.contracts import Sample
 from utils.errors import UserError, in_short
 
@@ -39,12 +40,12 @@ def _read(file: str, of: str, dimensions: int) -> np.ndarray:
     why = "damaged"
     try:
         if file.endswith(RAW):
-            values = np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+            values = arrayfile.mapped(file)
         else:
             data = Path(file).read_bytes()
             whole = not intact.fault(data)
             values = (decode_rgb(data) if dimensions == 3 else decode(data, cv2.IMREAD_UNCHANGED)) if whole else None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         values, why = None, in_short(error)
     if values is None or values.ndim != dimensions or values.dtype != np.uint8:
         raise UserError(f"cannot read {file}, which keeps {of} decoded: {why}; delete it, the next start makes it anew")

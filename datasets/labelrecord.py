@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.classes import ids_of
+from utils import textfile
 from utils.contracts import DatasetSpec
 from utils.errors import UserError
 from utils.files import write_file
@@ -52,9 +53,9 @@ def read(folder: Path) -> Record | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = textfile.read_json(path)
         return Record(tuple(map(str, content["classes"])), tuple(map(int, content["ids"])), dict(content["made"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({type(error).__name__}): make the labels again") from None
 
 

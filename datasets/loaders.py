@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import multiprocessing
-import os
 import signal
 import threading
 import weakref
@@ -29,14 +27,14 @@ from utils.contracts import Batch, DatasetSpec, EvalBatch, Sample
 from utils.distributed import DistributedContext
 from utils.errors import LoadingError, UserError
 from utils.files import write_file
-from utils.processes import fate, shortage
+from utils.processes import end_with_parent, fate, shortage
 from utils.visualize import colorize, encode_png
 
 _MAX_DUMPED = 64
 
 
 # Schedulers send them to the whole group, but they are for the main process, which saves and then ends its workers.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def _start_worker(worker: int) -> None:
@@ -45,7 +43,7 @@ def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 @contextlib.contextmanager
@@ -61,14 +59,6 @@ def _signals_wait() -> Iterator[None]:
         if of_children is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, of_children)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has gone: a full queue that nobody reads any more would hold it for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 class Loader:

@@ -127,7 +127,7 @@ def read_config(path: Path) -> DatasetSpec:
         entries = [_entry(label) for label in textfile.parse_json(text)["labels"]]
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f'{path} is no Mapillary config, "labels" with "readable" and "color" ({reason})') from None
     ignored = {i for i, (name, _) in enumerate(entries) if name.lower() == "unlabeled"} or {len(entries) - 1}

@@ -11,6 +11,7 @@ import numpy as np
 from media import exif
 from media.files import read_complete
 from media.reading import check_bands, decode_any, reduced
+from utils import arrayfile
 from utils.errors import UserError
 from utils.files import cannot_write, whole
 
@@ -49,7 +50,7 @@ def label(path: str, piece: Piece) -> np.ndarray:
 def _part(file: str, piece: Piece, of: str) -> np.ndarray:
     """Read a piece's own rows and columns alone."""
     try:
-        pixels = np.load(file, mmap_mode="r", allow_pickle=False)
+        pixels = arrayfile.mapped(file)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {file}, the raw pixels of {of}: {error}; start again, which makes them") from None
     if pixels.shape[:2] != piece.whole:

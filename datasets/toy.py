@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from datasets import cityscapes
 from datasets.entry import DatasetEntry
 from datasets.reading import label_lut, remap_labels
+from utils import textfile
 
 SCENE = "a scene"
 _FOLDERS = {"fine": "gtFine/train", "coarse": "gtCoarse/train_extra", "test": "leftImg8bit/test"}
@@ -30,11 +30,11 @@ def prepare(root: str, mode: str, cfg: Any) -> None:
     for part in ["fine"] + ["coarse"] * coarse + ["test"] * (mode == "test"):
         marker = Path(root) / f"toy_{part}.json"
         try:
-            found = json.loads(marker.read_text())
+            found = textfile.read_json(marker)
             own = bool(found["complete"]) and any(found[key] != value for key, value in default.items())
             if part == "fine" and own:
                 as_fine = {"seed": found["seed"], "counts": found["counts"], "size": tuple(found["size"])}
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             own = not marker.exists() and (Path(root) / _FOLDERS[part]).exists()
         if not own:
             toyworld.write(root, (part,), **(as_fine if part == "coarse" else {}))

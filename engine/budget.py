@@ -185,7 +185,7 @@ def build(run: Run, state: TrainState, per_epoch: int, resumed: bool) -> Budget:
         state, run.ranks, t.MAX_EPOCH, batches, per_epoch, t.TIME_LIMIT, t.PATIENCE, frequency, t.ACCUM, t.LOG_EVERY
     )
     spent.began = run.began
-    if t.PATIENCE and resumed:  # a run may have been killed between a score and its next checkpoint
+    if resumed:  # a run may have been killed between a score and its next checkpoint
         spent.scores |= from_main(run.ranks, lambda: _history(run, state))
     if t.TIME_LIMIT:
         size = sum(p.numel() * p.element_size() for p in state.net.parameters())
@@ -203,4 +203,5 @@ def build(run: Run, state: TrainState, per_epoch: int, resumed: bool) -> Budget:
 
 def _history(run: Run, state: TrainState) -> dict[int, float]:
     """Read {epoch: score} of the run's validations up to where it stands."""
-    return {int(row["epoch"]): row["mean_iu"] for row in run.log.history("val") if row["epoch"] <= state.epoch}
+    rows = [row for row in run.log.history("val") if "mean_iu" in row]
+    return {int(row["epoch"]): row["mean_iu"] for row in rows if row["epoch"] <= state.epoch}

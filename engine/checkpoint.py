@@ -80,10 +80,21 @@ def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int, say: Callable
     """
     path = run_dir / f"last_checkpoint_ep{epoch}.pth"
     save(state, path)
+    _remove_older(path, say)
+    return path
+
+
+def tidy(path: Path, say: Callable[[str], None] = print) -> None:
+    """Remove what a kill has left beside the last checkpoint `path`: those that it or the best one has replaced."""
+    _remove_older(path, say)
+    for best in sorted(path.parent.glob("best_checkpoint_ep*.pth"), key=_age)[:1]:
+        _remove_others(best, "best_checkpoint_ep*.pth", say)
+
+
+def _remove_older(path: Path, say: Callable[[str], None]) -> None:
     # Half-written files are those of a process that was killed.
     for pattern in ("last_checkpoint_ep*.pth", "*checkpoint_ep*.pth.part", "*checkpoint_ep*.pth.tmp*"):
         _remove_others(path, pattern, say)
-    return path
 
 
 def save_best(state: Mapping[str, Any], run_dir: Path, epoch: int, say: Callable[[str], None] = print) -> Path:

@@ -14,6 +14,7 @@ from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttribut
 
 # Scalars that count optimizer steps; everything else counts epochs.
 BY_STEP = ("train/step_loss", "train/lr")
+_LAST = 1e9  # epoch: what says that it is beyond is no row
 _OF_TRAINING = ("train/", "cost/")  # all others are a validation's
 _HEAD, _TAIL = struct.Struct("<QI"), 4  # length and its checksum; checksum of the content
 
@@ -39,11 +40,13 @@ def rows(folder: Path) -> list[Row]:
 
 
 def _row(line: str) -> Row:
-    phase, *cells = next(csv.reader([line]), None) or [""]
+    phase = ""
     try:
-        return Row(line, phase, dict(zip(cells[::2], map(float, cells[1::2]), strict=True)))
-    except ValueError:
+        phase, *cells = next(csv.reader([line]), None) or [""]
+        row = Row(line, phase, dict(zip(cells[::2], map(float, cells[1::2]), strict=True)))
+    except (ValueError, csv.Error):
         return Row(line, phase, {})
+    return row if abs(row.epoch) < _LAST else row._replace(values={})
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:

@@ -93,12 +93,12 @@ class RunLog:
         self.trackers.start(hparams)
 
     def metric(self, phase: str, values: Mapping[str, float], epoch: int) -> None:
-        """Log the scores of an epoch: a row of `metrics.csv` and scalars `phase/name`."""
+        """Log the scores of an epoch: scalars `phase/name`, then a row of `metrics.csv`: they are there."""
         if not self.main:
             return
+        self.scalars({f"{phase}/{name}": value for name, value in values.items()}, epoch)
         pairs = [item for pair in values.items() for item in pair]
         self._row([phase, *pairs, "epoch", epoch])
-        self.scalars({f"{phase}/{name}": value for name, value in values.items()}, epoch)
 
     def history(self, phase: str) -> list[dict[str, float]]:
         """Give the rows of `metrics.csv` of a phase, oldest first; of an epoch that was repeated, the last."""
@@ -107,7 +107,7 @@ class RunLog:
 
     def best(self, phase: str, name: str) -> float:
         """Find the highest finite value of a score so far, 0 before the first."""
-        return max((row[name] for row in self.history(phase) if math.isfinite(row[name])), default=0.0)
+        return max((row[name] for row in self.history(phase) if math.isfinite(row.get(name, math.nan))), default=0.0)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Hand scalars to the trackers."""

@@ -49,6 +49,14 @@ def take_over(optimizer: Optimizer, net: nn.Module, saved: Mapping[str, Any], na
     return f"; the optimizer starts anew for {new} parameters that were not trained there" if new else ""
 
 
+def take_rates(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
+    """Take the rates of the last step over: each step sets its own, and a checkpoint before it has these."""
+    there = saved["param_groups"]
+    if _sizes(there) == _sizes(optimizer.param_groups):
+        for group, other in zip(optimizer.param_groups, there, strict=True):
+            group["lr"] = other["lr"]
+
+
 def other_settings(optimizer: Optimizer, saved: Mapping[str, Any]) -> str:
     """Tell what the file's first group has otherwise than ours, as text: its values are not taken."""
     there, here = saved["param_groups"][0], optimizer.param_groups[0]

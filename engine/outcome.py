@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from evaluation.metrics import Scores, format_table
 from evaluation.report import ReportData, environment, write_page
 from evaluation.sinks import scales
 
+Row = Mapping[str, float]
 PICTURES = 4  # images that tensorboard gets of each validation
 
 
@@ -41,12 +42,12 @@ def publish_results(run: Run, result: Evaluation, phase: str, epoch: int) -> int
 
 
 def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
-    cfg, log, scores = run.cfg, run.log, result.scores
+    cfg, log, scores, summary = run.cfg, run.log, result.scores, dict[str, float]()
     if scores.pixels and not (cfg.EVAL.MODE and cfg.EVAL.NO_METRICS):
         by_condition = {f"mean_iu_{name}": one.mean_iu for name, one in result.found.conditions.items()}
         ways = result.found.scales.scores if result.found.scales else {}
         by_scales = {f"mean_iu_{scales.caption(name)}": one.mean_iu for name, one in ways.items()}
-        log.metric(phase, scores.summary() | by_condition | by_scales, epoch)
+        summary = scores.summary() | by_condition | by_scales
         log.line(format_table(scores, run.spec.classes) + (f"\n({result.note})" if result.note else ""))
         scores.write(run.folder / "confusion.csv", run.spec.classes)
     labeled = cfg.EVAL.MODE in ("", "val", "trn") or (cfg.EVAL.MODE == "folder" and cfg.EVAL.LABELS)
@@ -59,7 +60,7 @@ def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         scores=scores,
         rows=result.found.rows,
         train=log.history("train"),
-        val=log.history("val"),
+        val=_with(log.history("val"), summary, epoch) if phase == "val" else log.history("val"),
         facts=[*result.facts.items(), *plan.beside_measured(run.folder, log.history("cost"))],
         note=result.note,
         conditions=result.found.conditions,
@@ -69,6 +70,15 @@ def _publish(run: Run, result: Evaluation, phase: str, epoch: int) -> None:
         for caption, encoded in (row.panels | row.seeds).items():
             log.picture(f"{row.name}/{caption}", encoded, epoch)
     log.scalars({f"val/{name}": value.mean_iu for name, value in result.found.scale_scores.items()}, epoch)
+    if summary:  # the last of all: whoever stops before it evaluates again, and leaves nothing out
+        log.metric(phase, summary, epoch)
+
+
+def _with(history: Sequence[Row], summary: Row, epoch: int) -> list[Row]:
+    """Give the rows of a phase with the one that is not in the table yet, in the place of an earlier one of it."""
+    new = [{**summary, "epoch": float(epoch)}] if summary else []
+    rows = [row for row in history if not new or row["epoch"] != epoch]
+    return sorted([*rows, *new], key=lambda row: row["epoch"])
 
 
 def write_report(run: Run, title: str, **shown: Any) -> Path:

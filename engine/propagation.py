@@ -22,7 +22,7 @@ from engine.chain_flow import WEIGHTS, Flows, flows_of, frame_of
 from engine.runlock import FolderLock
 from network.flow.propagate import Moved, advance
 from network.flow.sources import PREDICTIONS
-from utils import madefrom
+from utils import madefrom, textfile
 from utils.errors import UserError
 from utils.files import write_file
 from utils.plural import percent
@@ -121,10 +121,10 @@ def check_record(args: argparse.Namespace) -> None:
     path = args.target_dir / RECORD
     if path.is_file():
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = textfile.read_json(path)
             before.setdefault("weights_sha256", made["weights_sha256"])  # of before it was recorded
             changed = [key for key in made if before[key] != made[key]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path} is damaged: give another --target_dir") from None
         if changed:
             raise UserError(

@@ -74,7 +74,9 @@ def go_back(folder: Path, start: Path, epoch: int, step: int) -> str:
     later = [file for file in _found(folder, *own) if _number(file) > epoch and not file.samefile(start)]
     kept = (folder / "metrics.csv").read_bytes() if (folder / "metrics.csv").is_file() else b""
     again = start.name == f"last_checkpoint_ep{epoch}.pth" and _lacks_best(folder, epoch)
-    phases, points = curves.cut_rows(folder, epoch, again), curves.cut_events(folder, epoch, step, again)
+    phases = curves.cut_rows(folder, epoch, again)
+    scored = any(row.phase == "val" and row.epoch == epoch for row in curves.rows(folder))
+    points = curves.cut_events(folder, epoch, step, validation=not scored)
     lines = [f"epoch {epoch} is validated again: its best checkpoint was not written"] if again else []
     if later or "val" in phases:
         lines.append(f"goes back to epoch {epoch}, and does the later ones again: {_set_aside(folder, later, kept)}")

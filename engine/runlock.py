@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from utils import textfile
 from utils.errors import UserError
 
 try:
@@ -97,7 +98,7 @@ def _lock(file: int) -> bool:
 def _holder(path: Path) -> tuple[str, bool]:
     """Tell who holds a lock, or held it last, as far as its file tells, and whether that is on another machine."""
     try:
-        holder = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        holder = textfile.read_json(path)
         who = f"process {holder['pid']} on {holder['host']} since {holder['started']}"
         away = holder["host"] != socket.gethostname()
         who += f": {' '.join(holder['command'].split())}" if holder["command"] else ""

@@ -64,10 +64,14 @@ class Saver:
         self._write(state, lambda content, say: checkpoint.save_best(content, self._folder, epoch, say))
 
     def complete(self, start: Path, epoch: int) -> None:
-        """Keep the checkpoint `start` of a whole epoch, from which a run goes on, where a kill came before that."""
+        """Do what a kill came before, behind `start` of a whole epoch, from which a run goes on: keep a copy, prune."""
+        if start.resolve().parent != self._folder.resolve():
+            return
         kept = self._kept(epoch)
-        if kept is not None and not kept.exists() and start.resolve().parent == self._folder.resolve():
+        if kept is not None and not kept.exists():
             checkpoint.copy_as(start, kept)
+        if start.name.startswith("last_"):
+            checkpoint.tidy(start, self._say)
 
     def check(self) -> None:
         """Raise what a write has failed with, if one has."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import sqlite3
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,8 @@ import cv2
 import numpy as np
 
 from evaluation.imagecounts import ImageCounts
-from utils.errors import UserError
+from utils import arrayfile
+from utils.errors import UserError, in_short
 from utils.visualize import encode_png
 
 SMALL = 384  # long edge of the class maps
@@ -56,8 +55,8 @@ class ScoredImages:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{self.path} cannot be used ({error}): delete it, and it is made anew") from None
+        except (sqlite3.Error, cv2.error, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{self.path} cannot be used ({in_short(error)}): delete it, and it is made anew") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -121,5 +120,4 @@ def _pack(**arrays: np.ndarray) -> bytes:
 
 
 def _unpack(data: bytes) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return arrayfile.columns(io.BytesIO(data))

@@ -248,6 +248,7 @@ class TrainState:
                 self.ema.steps.fill_(state["ema_steps"])
             names = state.get("optimizer_names", ())
             remark = optimizer_state.take_over(self.optimizer, self.net, state["optimizer"], names)
+            optimizer_state.take_rates(self.optimizer, state["optimizer"])
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"--resume: the checkpoint is of another network or optimizer: {reason}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from types import FrameType
 
 from utils.distributed import DistributedContext
+
+# In the environment of what srun and torchrun start: it has to end with the process that has started it.
+_LAUNCHED = ("SLURM_STEP_ID", "TORCHELASTIC_RUN_ID")
 
 
 class Terminated(KeyboardInterrupt):
@@ -55,12 +59,14 @@ class StopRequest:
     """Installs the handlers; `requested(ranks)` is True on all ranks once one of them was asked to stop.
 
     `file` asks by being there: signals do not reach the processes of every launcher on every node, a file in the run
-    folder does. The main rank looks for it.
+    folder does. The main rank looks for it. A launcher asks by being gone: after SIGKILL it can say nothing, and its
+    job, which is started again, would find the folder in use.
     """
 
     def __init__(self, file: Path | None = None) -> None:
         self.signal: signal.Signals | None = None
         self._file = file
+        self._parent = os.getppid() if any(name in os.environ for name in _LAUNCHED) else 0
         for number in (signal.SIGINT, *_ending_signals()):
             signal.signal(number, self._note)
 
@@ -76,7 +82,8 @@ class StopRequest:
     def asked(self, ranks: DistributedContext) -> bool:
         """Tell whether this rank was asked to stop; the others do not know of it yet."""
         by_file = ranks.is_main and self._file is not None and self._file.exists()
-        return self.signal is not None or by_file
+        alone = self._parent != 0 and os.getppid() != self._parent
+        return self.signal is not None or by_file or alone
 
     def acknowledge(self) -> None:
         """The checkpoint stands: the file has done its work, and would stop the next start."""

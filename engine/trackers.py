@@ -19,6 +19,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from engine.curves import BY_STEP
+from utils import textfile
 from utils.errors import in_short
 from utils.files import advice, reason, write_file
 from utils.names import shown, valid
@@ -26,6 +27,7 @@ from utils.names import shown, valid
 IDS = "trackers.json"
 PROJECT = "streetscale"  # where the tracker's own environment variable names no other
 _MOST_PARAMS = 100  # of one call, by mlflow
+_LONGEST_UNWRITTEN = 120.0  # seconds that the curve of a long epoch lags behind for who looks at it
 
 
 class Opening(NamedTuple):
@@ -60,12 +62,14 @@ class Tensorboard:
     def __init__(self, opening: Opening) -> None:
         self._folder, self._say = opening.folder, opening.say
         self._writer: SummaryWriter | None = None
+        self._flushed = time.monotonic()
 
     @property
     def writer(self) -> SummaryWriter:
         """The writer of the files."""
         if self._writer is None:
-            self._writer = SummaryWriter(logdir=str(self._folder))
+            # Its names have the second and the machine: one that is started again at once would write over its own.
+            self._writer = SummaryWriter(logdir=str(self._folder), filename_suffix=f".{os.getpid()}")
             _outlive(self._writer, lambda why: self._say(f"warning: nothing more for tensorboard: {why}"))
         return self._writer
 
@@ -73,6 +77,10 @@ class Tensorboard:
         """As the protocol says."""
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
+        # A kill does not take what is in the file: the scores of an epoch, which is not done again, and its pictures.
+        if not values.keys() <= {*BY_STEP} or time.monotonic() - self._flushed > _LONGEST_UNWRITTEN:
+            self.writer.flush()
+            self._flushed = time.monotonic()
 
     def picture(self, name: str, image: np.ndarray, step: int) -> None:
         """As the protocol says."""
@@ -86,8 +94,12 @@ class Tensorboard:
 
 
 def _outlive(writer: SummaryWriter, say: Callable[[str], None]) -> None:
-    """Let tensorboard's thread live where its disk is full: without it the run would wait for it for ever."""
-    events: Any = writer.file_writer.event_writer._ev_writer  # type: ignore[union-attr] # there is no public word for it
+    """Let a run live where tensorboard's disk is full, and its curves where the run is killed.
+
+    Events are written here at once: what waits for tensorboard's own thread is in no file yet.
+    """
+    queue: Any = writer.file_writer.event_writer  # type: ignore[union-attr]
+    events = queue._ev_writer  # there is no public word for it
 
     def guarded(act: Callable[..., None]) -> Callable[..., None]:
         def attempt(*args: Any) -> None:
@@ -100,6 +112,7 @@ def _outlive(writer: SummaryWriter, say: Callable[[str], None]) -> None:
 
     # What is not closed here is closed once more at the interpreter's end, which would be a traceback.
     events.write_event, events.flush, events.close = map(guarded, (events.write_event, events.flush, events.close))
+    queue.add_event = events.write_event
 
 
 class Wandb:
@@ -273,7 +286,7 @@ class Trackers:
 def _read(file: Path) -> dict[str, str]:
     """Read {tracker: what it calls this run}; none where there is no such file, or no such content."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = textfile.read_json(file)
     except (OSError, ValueError):
         return {}
     return {name: x for name, x in found.items() if isinstance(x, str)} if isinstance(found, dict) else {}

@@ -11,6 +11,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 24
+_LARGEST = 1e100  # a value beyond it is left out: no axis reaches so far
 
 
 class Series(NamedTuple):
@@ -41,7 +42,7 @@ def line_chart(title: str, series: Sequence[Series], by: str = "epoch", colors: 
 
     `by`: what the x axis counts. `colors`: the number of each line's CSS class; by default s0, s1, ...
     """
-    series = [Series(s.name, [p for p in s.points if math.isfinite(p[1])]) for s in series]
+    series = [Series(s.name, [p for p in s.points if abs(p[1]) < _LARGEST]) for s in series]
     numbers = [n for n, s in zip(colors or range(len(series)), series, strict=True) if s.points]
     series = [s for s in series if s.points]
     points = [p for s in series for p in s.points]

@@ -11,7 +11,7 @@ from typing import Any
 
 from inference.rule import EvalRule
 from network.weights import layouts
-from utils import digest
+from utils import digest, textfile
 from utils.files import write_file
 
 FILE = "temperature.json"
@@ -43,10 +43,10 @@ def of(checkpoint: Path, classes: Sequence[str], rule: EvalRule) -> tuple[float,
         return 1.0, f"certainties are the network's own, not calibrated: scripts/compare.py --fit writes {path}"
     unused = f"certainties are not calibrated: {path} is not used,"
     try:
-        content = json.loads(path.read_bytes())
+        content = textfile.read_json(path)
         value = float(content["temperature"])
         known, names, trained = str(content["digest"]), list(content["classes"]), content.get("rule")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return 1.0, f"{unused} since it cannot be read: write it anew by scripts/compare.py --fit"
     if known != digest.of_files(layouts.files(checkpoint)):
         return (

@@ -8,7 +8,6 @@ has not ended counts as failed once it has been silent for an hour. The exit cod
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -21,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.log import RunLog
 from slurm.submit import RECORD, read_job_id
-from utils import yamlfile
+from utils import textfile, yamlfile
 from utils.cli import exit_code, start
 from utils.errors import UserError, nearest
 
@@ -111,7 +110,7 @@ def status(run: Path, jobs: Mapping[str, str] | None) -> Status:
     log = RunLog(run, main=False)
     trained, scored = log.history("train"), log.history("val")
     last = max((row["epoch"] for row in [*trained, *scored]), default=None)
-    best = max((row["mean_iu"] for row in scored), default=None)
+    best = max((row["mean_iu"] for row in scored if "mean_iu" in row), default=None)
     return Status(
         run.name,
         state,
@@ -185,8 +184,8 @@ def lines(file: Path) -> list[str]:
 def max_epoch(run: Path) -> str:
     """Read the number of epochs that a run was asked for."""
     try:
-        return str(json.loads((run / "hparams.json").read_text(encoding="utf-8"))["max_epoch"])
-    except (OSError, ValueError, KeyError):
+        return str(textfile.read_json(run / "hparams.json")["max_epoch"])
+    except (OSError, ValueError, KeyError, TypeError):
         return "?"
 
 

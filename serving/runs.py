@@ -18,6 +18,7 @@ from utils.runfolders import checkpoint_in
 REPORT = "report.html"
 _SIGNS = (REPORT, "metrics.csv")  # of a run; a checkpoint is one as well
 _BELOW_A_RUN, _ASIDE = "eval_", "before-"  # what begins the names of its evaluations, and of what was set aside
+_LATEST = 2e11  # seconds since 1970: the year 8307, beyond which there is no date
 DEPTH, MOST = 5, 1000  # levels of folders that are looked into; runs that are listed
 
 
@@ -62,7 +63,7 @@ def read(folder: Path, root: Path) -> Run:
     """Read what the files of a run say; what they do not say, or say wrongly, stays empty."""
     options, rows = _options(folder / "hparams.json"), _rows(folder)
     scores = [row.values["mean_iu"] for row in rows if row.phase == "val" and "mean_iu" in row.values]
-    dates = [row.values["timestamp"] for row in rows if math.isfinite(row.values.get("timestamp", math.nan))]
+    dates = [row.values["timestamp"] for row in rows if 0 <= row.values.get("timestamp", math.nan) < _LATEST]
     checkpoint = checkpoint_in(str(folder))[0]
     name = os.path.relpath(folder, root.parent if folder == root else root)
     return Run(

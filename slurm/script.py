@@ -18,7 +18,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from utils import yamlfile
+from utils import files, yamlfile
 from utils.errors import UserError, nearest
 
 HERE = Path(__file__).parent
@@ -232,8 +232,8 @@ def write(job: Job, cluster: Cluster) -> Path:
     text = render(job, cluster)
     job.run.mkdir(parents=True, exist_ok=True)
     for name in (COPY, NAME):
-        path = job.run / name
-        path.write_bytes(text.encode("utf-8", "surrogateescape"))  # a shell takes names as bytes
-        mode = path.stat().st_mode
-        path.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may run it
+        with files.whole(job.run / name) as stream:
+            stream.write(text.encode("utf-8", "surrogateescape"))  # a shell takes names as bytes
+            mode = os.stat(stream.name).st_mode
+            os.chmod(stream.name, mode | (mode & 0o444) >> 2)  # whoever may read it may run it
     return job.run / NAME

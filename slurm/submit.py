@@ -213,6 +213,9 @@ def sbatch(file: Path) -> str:
 
 
 def read_job_id(run: Path) -> str:
-    """Give the number of a run's job; empty if it waits, or was started otherwise."""
+    """Give the number of a run's job; empty if it waits, or was started otherwise, and for what can be no job: it
+    becomes a word of Slurm's commands and a part of a file's name.
+    """
     file = run / JOB
-    return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
+    text = file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
+    return text if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_+.]*", text) else ""

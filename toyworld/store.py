@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from utils import textfile
 from utils.errors import UserError
 from utils.files import write_file
 
@@ -19,7 +20,7 @@ def _marker(root: Path, part: str) -> Path:
 def is_complete(root: Path, part: str, key: Mapping[str, object], files: Sequence[str]) -> bool:
     """Whether the part was finished with the same `key` and all of its `files` are there."""
     try:
-        found = json.loads(_marker(root, part).read_text())
+        found = textfile.read_json(_marker(root, part))
     except (OSError, ValueError):
         return False
     return found == {**key, "complete": True} and all((root / name).is_file() for name in files)

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from utils.errors import UserError
 
 ELSEWHERE = "choose another folder"
+STALE = 3600.0  # seconds after which nobody goes on with a half of a file
 LOCK = ".lock"
 # What helps against what the system says; only a full disk is called full.
 ADVICE = {
@@ -150,6 +151,17 @@ def locked(folder: Path, waiting: str, name: str = LOCK) -> Iterator[None]:
             except OSError:
                 pass
         yield
+
+
+def remove_halves(folder: Path, clock: Path, pattern: str = "*.part") -> None:
+    """Remove what processes that were killed have left of `shared` files, where nobody can be at work on it any more.
+
+    `clock`: a file that was just touched there, since the disk's own clock tells its files' age.
+    """
+    for part in folder.glob(pattern):
+        with suppress(OSError):
+            if clock.stat().st_mtime - part.stat().st_mtime > STALE:
+                part.unlink()
 
 
 def write_file(path: Path, data: bytes) -> None:

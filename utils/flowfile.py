@@ -32,7 +32,10 @@ def to_pixels(flow: np.ndarray) -> np.ndarray:
 def _decoded(path: Path) -> np.ndarray | None:
     """By its bytes: OpenCV opens names of UTF-8 alone."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    return cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except cv2.error:  # a head that asks for too much
+        return None
 
 
 def read(path: Path) -> np.ndarray:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from utils import textfile
 from utils.files import write_file
 
 NAME = "made_from.json"
@@ -67,7 +68,7 @@ def _stamp(inputs: Sequence[Path]) -> str:
 def _read(path: Path) -> dict[str, str]:
     """Read the record; a damaged one knows nothing."""
     try:
-        content = json.loads(path.read_bytes())
+        content = textfile.read_json(path)
     except (OSError, ValueError):
         return {}
     return {str(key): str(value) for key, value in content.items()} if isinstance(content, dict) else {}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
@@ -43,3 +46,15 @@ def fate(code: int, fewer: str = "start fewer of them") -> str:
     if number in _CRASHES:
         return f"({name}): a library crashed, over a damaged file perhaps; if it comes again, look for the file"
     return f"({name}): somebody ended it; start again"
+
+
+def end_with_parent() -> None:
+    """End this process when the one that has started it is gone, be it killed: else it waits for work for ever."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

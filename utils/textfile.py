@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,19 @@ def check_utf8(line: str, where: str) -> None:
 
 def parse_json(text: str) -> Any:
     """Read a JSON text. UserError for a key that stands twice in an object, ValueError for what is no JSON."""
-    return json.loads(text, object_pairs_hook=_once)
+    return _not_too_deep(text, _once)
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file that a program has written. OSError where it cannot be read, ValueError for what is no JSON."""
+    return _not_too_deep(Path(path).read_bytes(), None)
+
+
+def _not_too_deep(text: str | bytes, pairs: Callable[[list[tuple[str, Any]]], Any] | None) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except RecursionError:
+        raise ValueError("too many lists and objects within each other") from None
 
 
 def _decoded(data: bytes, where: str, names: bool, place: str = "{where}, line {line}") -> str:
@@ -84,7 +97,6 @@ def _decoded(data: bytes, where: str, names: bool, place: str = "{where}, line {
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise UserError(f"{twice!r} stands twice in one object: leave one of them out")
     return found

@@ -16,6 +16,7 @@ import cv2
 from utils import madefrom
 from utils.errors import UserError
 from utils.files import write_file
+from utils.processes import end_with_parent
 from utils.progress import progress
 
 Job = TypeVar("Job")
@@ -50,7 +51,7 @@ def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, w
         return
     # Not fork: the caller may hold threads of torch.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start) as pool:
         try:
             futures = [pool.submit(task, job) for job in jobs]
             for future in progress(as_completed(futures), label, len(jobs)):
@@ -61,6 +62,11 @@ def in_processes(task: Callable[[Any], None], jobs: Sequence[Any], label: str, w
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _start() -> None:
+    cv2.setNumThreads(1)
+    end_with_parent()
 
 
 def convert(

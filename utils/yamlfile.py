@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from utils import textfile
 from utils.errors import UserError
 
-_TEXT, _NULL, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "null", "merge"))
+_KINDS = "tag:yaml.org,2002:"
+_TEXT, _NULL, _MERGE = (f"{_KINDS}{kind}" for kind in ("str", "null", "merge"))
 _MOST = 100_000  # nodes of a file, those of an alias *name again at each place
+_KEY, _NUMBER = 10_000, 100  # letters of a dotted key, and of what is no text
 
 
 class _All:
@@ -60,6 +63,8 @@ class _Check:
     def walk(self, node: Node, key: str) -> None:
         """Make text of what stays text below `key`; UserError for a key that stands twice."""
         self.count += 1
+        if len(key) > _KEY:
+            raise UserError(f"{self.where}, line {node.start_mark.line + 1}: a name of more than {_KEY} letters")
         if id(node) in self.above:
             raise UserError(f"{self.where}: a part of it has itself as a part (an alias *name inside &name)")
         if self.count > _MOST:
@@ -74,6 +79,7 @@ class _Check:
                 self.walk(value, f"{key}[{i}]")
         else:
             self._keep(node, key, alone=True)
+            self._check_kind(node, node.tag.removeprefix(_KINDS))
         self.above.remove(id(node))
 
     def _named(self, name: Node, prefix: str) -> str:
@@ -95,6 +101,24 @@ class _Check:
         if isinstance(node, ScalarNode) and node.value and not (alone and node.tag == _NULL and self.text is not ALL):
             if key.replace("<<.", "") in self.text:
                 node.tag = _TEXT
+
+    def _check_kind(self, node: Node, kind: str) -> None:
+        """Raise UserError for a value that is not of the kind that a tag (!!int) says, or a number without end: PyYAML
+        compares only what it tells itself.
+        """
+        if node.tag == _TEXT or kind not in ("bool", "float", "int", "timestamp"):
+            return
+        line = f"{self.where}, line {node.start_mark.line + 1}"
+        if len(node.value) > _NUMBER:
+            raise UserError(f"{line}: a value of {len(node.value)} letters, {node.value[:20]!r}...; quote it as text")
+        numeric = kind in ("float", "int") and node.value.strip("_")  # !!float 3: Python's own reader tells the others
+        if not numeric and not any(tag == node.tag and sign.match(node.value) for tag, sign in _signs(node.value)):
+            raise UserError(f"{line}: {node.value!r} is no {kind}, as the tag !!{kind} says: leave the tag out")
+
+
+def _signs(value: str) -> list[tuple[str, re.Pattern[str]]]:
+    """List (tag, pattern) of what PyYAML makes of values that begin like this one."""
+    return yaml.SafeLoader.yaml_implicit_resolvers.get(value[:1], [])
 
 
 def _said(error: Exception, where: str) -> str:

@@ -75,6 +75,7 @@ FLAGS = {
     "--random_flip": ("DATASET.random_flip", "without effect: images are flipped at random"),
     "--result": ("TEST.result", "with --eval: as --result_dir"),
 }  # fmt: skip
+_SIDES = "give lengths of the short side, (300,375,450) for instance"
 
 
 def is_theirs(tree: Tree) -> bool:
@@ -95,9 +96,12 @@ def translate(foreign: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         elif key.startswith("MODEL.arch_"):
             value = str(value).lower()
         elif key == "DATASET.imgSizes":
-            value = names.read(value)
+            try:
+                value = names.read(value)
+            except ValueError:
+                raise UserError(f"{key} {value}: {_SIDES}") from None
             if not value:
-                raise UserError(f"{key} is empty: give lengths of the short side, (300,375,450) for instance")
+                raise UserError(f"{key} is empty: {_SIDES}")
         if ours:
             yield key, ours, value
 

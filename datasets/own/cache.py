@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from utils import digest
+from utils import digest, textfile
 from utils.errors import UserError
 from utils.files import ADVICE, reason, whole
 from utils.progress import progress
@@ -68,7 +68,7 @@ def checksums(paths: Iterable[str], home: Path, skips_bad: bool = False) -> dict
     UserError for a file that cannot be read; where bad samples are left out (`skips_bad`) its checksum is empty.
     """
     paths = list(dict.fromkeys(paths))
-    known, now = load(home / STAMPS), {path: stamp(path) for path in paths}
+    known, now = _sums(home / STAMPS), {path: stamp(path) for path in paths}
     found = {path: str(known[path][1]) for path in paths if path in known and known[path][0] == now[path] != []}
     fresh = [path for path in paths if path not in found]
     with ThreadPoolExecutor(8) as pool:
@@ -92,10 +92,15 @@ def _checksum(path: str, skips_bad: bool) -> str:
 def load(path: Path) -> dict[str, Any]:
     """Read a record of the cache; one that is damaged or absent says nothing."""
     try:
-        content = json.loads(path.read_bytes())
+        content = textfile.read_json(path)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _sums(path: Path) -> dict[str, list[Any]]:
+    """Read {file: [stamp, checksum]}; entries that are none say nothing."""
+    return {file: one for file, one in load(path).items() if isinstance(one, list) and len(one) == 2}
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:

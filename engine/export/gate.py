@@ -5,7 +5,7 @@ Real pictures at three sizes, and labeled ones: largest difference, share of equ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from engine.export.data import Pair, resized
 from evaluation.metrics import ConfusionMatrix
 from inference.export import SMALLEST, Deployed, Runner
-from inference.export.compare import classes_of, distance, reference
+from inference.export.compare import classes_of, difference, reference
 from inference.rule import EvalRule
 from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
@@ -42,6 +42,14 @@ class Missed(UserError):
         self.image = image
 
 
+class Watched(NamedTuple):
+    """A picture, what a file is given of it, and what the network gives for that."""
+
+    image: np.ndarray
+    given: np.ndarray
+    wanted: np.ndarray
+
+
 @dataclass
 class Gate:
     """A network as it is deployed, and how far a file may be from it. `proof` is what was measured."""
@@ -64,20 +72,32 @@ class Gate:
             confusion.update(classes_of(found)[0].astype(np.uint8), label)
         return 100 * confusion.scores().mean_iu
 
-    def pictures(self, run: Runner, images: dict[str, np.ndarray]) -> Iterator[str]:
-        """Compare on {name: picture}; gives a line for each, and raises Missed for one that is too far."""
+    def watched(self, images: Mapping[str, np.ndarray]) -> dict[str, Watched]:
+        """Run the network on {name: picture}."""
+        given = {name: self.module.input(image, self.rule) for name, image in images.items()}
+        return {name: Watched(images[name], one, self.reference(one)[0]) for name, one in given.items()}
+
+    def lost(self, run: Runner, pairs: Sequence[Pair], shown: Iterable[Watched], reference: float) -> float:
+        """Measure what control of accuracy holds down: points of mean IoU that are lost on the pairs, and more than the
+        limit where a picture's classes agree too little, by the points that are missing there.
+        """
+        points = reference - self.score(run, pairs) if pairs else 0.0
+        same = min(difference(run(one.given)[0], one.wanted)[1] for one in shown)
+        return points if same >= self.limits.same else max(points, self.limits.drop + 100 * (self.limits.same - same))
+
+    def pictures(self, run: Runner, shown: Mapping[str, Watched]) -> Iterator[str]:
+        """Compare on pictures; gives a line for each, and raises Missed for one that is too far."""
         seen = self.proof.setdefault("pictures", {})
-        for name, image in images.items():
-            given = self.module.input(image, self.rule)
+        for name, (image, given, wanted) in shown.items():
             try:
-                error, same = distance(self.module, self.rule, run, given)
+                error, same = difference(run(given)[0], wanted)
             except Exception as reason:  # each runtime has errors of its own
                 raise UserError(f"the file does not run on {name}, try --size ({in_short(reason)})") from None
             seen[name] = {"same": same} | ({} if self.module.output == "argmax" else {"error": error})
             far = "" if self.module.output == "argmax" else f"largest error {error:.1e} of the largest value, "
             text = f"{far}{100 * same:.3f} % of the pixels the same class"
             if not error <= self.limits.error or same < self.limits.same:  # NaN is no small error
-                other = image.shape != next(iter(images.values())).shape  # than the one that it was made from
+                other = image.shape != next(iter(shown.values())).image.shape  # than the one that it was made from
                 advice = "; it agrees on the first size: try --size" if other else ""
                 raise Missed(f"the file differs from the network on {name}: {text}{advice}", image)
             yield f"{name}: {text}"

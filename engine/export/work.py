@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -29,6 +29,8 @@ from utils.errors import UserError, in_short
 from utils.files import write_file
 
 DEFAULT_SIZE = (512, 1024)
+
+Shown = dict[str, gate.Watched]  # {name of a picture: what is compared on it}
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,13 @@ class Job:
         """Write and compare; UserError where the file differs, with the layer. Gives layers that stay in float."""
         pictures = self._labeled()
         reference = self.passing.score(self.passing.reference, pictures.pairs) if pictures.pairs else 0.0
-        order = self._order(pictures, reference)
+        images = gate.three_sizes(pictures.images, self.request.size, self.request.fixed) | self._own_picture()
+        shown = self.passing.watched(images)
+        order = self._order(pictures, shown, reference)
         with evaluating(order.module, self.passing.rule):
             kept = self._kept(self._written(order))
             try:
-                self._compare(order.path, pictures, reference)
+                self._compare(order.path, pictures, shown, reference)
             except gate.Missed as missed:
                 image = self._input(missed.image)
                 order = replace(order, example=torch.from_numpy(image))
@@ -120,24 +124,26 @@ class Job:
                 f"the network cannot be written as {order.path.suffix}: {advice} ({in_short(reason)})"
             ) from reason
 
-    def _compare(self, path: Path, pictures: data.Pictures, reference: float) -> None:
+    def _compare(self, path: Path, pictures: data.Pictures, shown: Shown, reference: float) -> None:
         """Let the file through the gate, with a line for each measure."""
         run = self.request.target.open(path, self.request.precision)
-        shown = gate.three_sizes(pictures.images, self.request.size, self.request.fixed)
-        for line in self.passing.pictures(run, shown | self._own_picture()):
+        for line in self.passing.pictures(run, shown):
             print(line)
         if pictures.pairs:
             print(self.passing.labeled(run, pictures.name, pictures.pairs, reference))
         else:
             print(f"mean IoU is not compared: {pictures.name} have no labels of its classes; name some with --labeled")
 
-    def _order(self, pictures: data.Pictures, reference: float) -> export.Order:
+    def _order(self, pictures: data.Pictures, shown: Shown, reference: float) -> export.Order:
         request, module = self.request, self.passing.module
         calibration = None
         if request.precision == "int8":
             inputs = [self._input(image) for image in self._calibrating().images]
-            score, drop = self.passing.score, self.passing.limits.drop
-            calibration = export.Calibration(inputs, pictures.pairs, score, reference, drop)
+
+            def lost(run: export.Runner, pairs: Iterable[data.Pair]) -> float:
+                return self.passing.lost(run, [*pairs], shown.values(), reference)
+
+            calibration = export.Calibration(inputs, lost, pictures.pairs, self.passing.limits.drop)
         path, rule = self.folder / request.args.out.name, self.passing.rule
         about = facts(request, self.trained, rule)
         return export.order_of(

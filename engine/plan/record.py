@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import config
 from engine.meter import duration
 from engine.plan.rules import Choice
+from utils import textfile
 from utils.errors import UserError
 from utils.files import write_file
 
@@ -81,7 +82,7 @@ def _content(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = textfile.read_json(path)
         return content | {name: float(content[name]) for name in Figures._fields}
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is no plan of --auto: delete it, or give another --result_dir") from None

@@ -31,11 +31,13 @@ def reference(module: Deployed, rule: EvalRule, image: np.ndarray) -> np.ndarray
 
 
 def distance(module: Deployed, rule: EvalRule, run: Runner, image: np.ndarray) -> tuple[float, float]:
-    """Give (largest error over the largest value, share of pixels of the same class) of a file on an input; of a file
-    that gives classes the error is 0.
-    """
-    wanted, found = reference(module, rule, image), run(image)[0]
+    """Compare a file with the network on an input, as `difference` does."""
+    return difference(run(image)[0], reference(module, rule, image))
+
+
+def difference(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+    """Give (largest error over the largest value, share of pixels of the same class); of classes the error is 0."""
     if found.shape != wanted.shape:
         return float("inf"), 0.0
     same = float((classes_of(found) == classes_of(wanted)).mean())
-    return (0.0 if module.output == "argmax" else apart(found, wanted)), same
+    return (0.0 if wanted.ndim == 3 else apart(found, wanted)), same

@@ -22,9 +22,8 @@ _LOOKED_AT = 2  # pictures that layers are ranked by: all activations of each ar
 def quantize(order: Order, symmetric: bool = False) -> list[str]:
     """Replace the float file `order.path` by its int8 form. Gives the layers that stay in float.
 
-    `symmetric`: activations are int8 around 0, as TensorRT asks. Without labeled pictures all layers are quantized.
-    Otherwise, as long as the score has lost more than `max_drop`, 1, 2, 4, ... layers stay in float, first those whose
-    inputs and weights lose most by rounding.
+    `symmetric`: activations are int8 around 0, as TensorRT asks. As long as more than `max_drop` is lost, 1, 2, 4, ...
+    layers stay in float, first those whose inputs and weights lose most by rounding.
     """
     from inference.export.onnxfile import open_file
 
@@ -37,10 +36,9 @@ def quantize(order: Order, symmetric: bool = False) -> list[str]:
         ranked: list[str] = []
         while True:
             _write(source, order.path, given, kept, symmetric)
-            if not given.labeled or (ranked and len(kept) == len(ranked)):
+            if given.lost is None or (ranked and len(kept) == len(ranked)):
                 return kept
-            score = given.score(open_file(order.path, "int8"), given.labeled)
-            if given.reference - score <= given.max_drop:
+            if given.lost(open_file(order.path, "int8"), given.labeled) <= given.max_drop:
                 return kept
             ranked = ranked or by_sensitivity(source, order.path, given.inputs[:_LOOKED_AT])
             kept = ranked[: max(1, 2 * len(kept))]

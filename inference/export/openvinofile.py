@@ -37,8 +37,8 @@ def write(order: Order) -> list[str]:
 
 
 def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
-    """Quantize by NNCF; with labeled pictures, operators go back to float until the score has lost no more than
-    `max_drop`. Gives the model, and the layers that stay in float.
+    """Quantize by NNCF; operators go back to float until no more than `max_drop` is lost. Gives the model, and the
+    layers that stay in float.
     """
     nncf = import_module("nncf")
     assert given is not None
@@ -47,15 +47,16 @@ def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
         "preset": nncf.QuantizationPreset.MIXED,  # activations need not lie around 0
         "subset_size": len(given.inputs),
     }
-    if given.labeled:
-        score = given.score
+    lost = given.lost
+    if lost is not None:
 
         def validate(compiled: Any, pairs: Iterable[Any]) -> tuple[float, None]:
-            return score(files.runner(compiled), pairs), None
+            points = lost(files.runner(compiled), [pair for pair in pairs if pair is not None])
+            return 100 - points, None  # of 0 it would take shares
 
         model = nncf.quantize_with_accuracy_control(
-            model, validation_dataset=nncf.Dataset(given.labeled), validation_fn=validate, max_drop=given.max_drop,
-            drop_type=nncf.DropType.ABSOLUTE, **common,
+            model, validation_dataset=nncf.Dataset(given.labeled or [None]), validation_fn=validate,
+            max_drop=given.max_drop, drop_type=nncf.DropType.ABSOLUTE, **common,
         )  # fmt: skip
     else:
         model = nncf.quantize(model, **common)

@@ -21,15 +21,13 @@ from runtime.files import Runner as Runner
 class Calibration:
     """What int8 is measured with.
 
-    `inputs`: arrays as the file takes them. `labeled`: pairs of which `score(run, pairs)` gives the mean IoU in points;
-    empty: nothing watches over the accuracy, and all layers are quantized. `reference`: the network's own score.
-    `max_drop`: points that may be lost.
+    `inputs`: arrays as the file takes them. `lost(run, pairs)`: points that a file loses on `labeled`, or a part of
+    them; more than `max_drop` also where it would not pass for another reason. Without it all layers are quantized.
     """
 
     inputs: Sequence[np.ndarray]
+    lost: Callable[[Runner, Iterable[Any]], float] | None = None
     labeled: Sequence[Any] = ()
-    score: Callable[[Runner, Iterable[Any]], float] = lambda run, pairs: 0.0
-    reference: float = 0.0
     max_drop: float = 0.0
 
 

@@ -58,7 +58,7 @@ def _parse(content: Any, ema: bool, known: Mapping[str, Tensor] | None) -> Weigh
     moved, place, note = places.located(content, ema, known)
     place = "" if place and "state_dict" in content else place
     weights = next(filter(None, (layout.parse(moved, place) for layout in (*layouts.known(), plain.LAYOUT))), None)
-    names = sorted(set(inert.names_in(content)))
+    names = sorted(inert.names_in(content))
     unread = f"left unread beside the weights: {shortened(names)}" if names else ""
     return weights and replace(weights, notes=tuple(line for line in (note, unread) if line))
 

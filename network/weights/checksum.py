@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, uint8
 
+from network.weights.extent import Allowance
 from utils.errors import UserError
 
 FORMAT = "streetscale"
@@ -29,16 +30,19 @@ def verify(content: Mapping[str, Any], path: Path) -> None:
     identity = (str(path.resolve()), found.st_size, found.st_mtime_ns)
     if identity in _verified or "checksum" not in content:
         return
-    if content["checksum"] != checksum({name: x for name, x in content.items() if name != "checksum"}):
+    rest = {name: x for name, x in content.items() if name != "checksum"}
+    if content["checksum"] != checksum(rest, Allowance(found.st_size)):
         advice = "copy or download it again, or take an earlier one; where it was changed on purpose, delete that entry"
         raise UserError(f"damaged (its checksum is wrong): {advice}")
     _verified.add(identity)
 
 
-def checksum(state: Mapping[str, Any]) -> int:
-    """CRC-32 over names, values and tensor bytes, in order."""
+def checksum(state: Mapping[str, Any], allowance: Allowance | None = None) -> int:
+    """CRC-32 over names, values and tensor bytes, in order; UserError beyond `allowance`."""
     crc = 0
     for name, value in _leaves(state):
+        if allowance:
+            allowance.take(value)
         crc = zlib.crc32(name.encode(), crc)
         if isinstance(value, Tensor):
             flat = value.detach().cpu().contiguous().flatten()

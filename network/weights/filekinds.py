@@ -71,7 +71,12 @@ def _holds(*names: str) -> Callable[[File], object]:
 
 
 def _cut(file: File) -> bool:
-    return file.start.startswith(ZIP) and not zipfile.is_zipfile(file.path)
+    if not file.start.startswith(ZIP):
+        return False
+    try:
+        return not zipfile.is_zipfile(file.path)
+    except zipfile.BadZipFile:  # one of several volumes
+        return True
 
 
 def _arrays(file: File) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,11 +70,12 @@ def tensors(entries: Any) -> dict[str, Tensor]:
 
 
 def number(value: Any) -> float:
-    """A number that a file has beside its weights; 0 for anything else."""
+    """A finite number that a file has beside its weights; 0 for anything else."""
     try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
+        found = float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def clean(name: str) -> str:

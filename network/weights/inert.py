@@ -8,11 +8,13 @@ of what acts on a machine, get no holder: the file stays refused.
 
 from __future__ import annotations
 
+import lzma
 import pickletools
 import zipfile
+import zlib
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,6 +39,9 @@ _DATA = {
     "numpy.random._pickle": "__bit_generator_ctor __generator_ctor __randomstate_ctor",
     "re": "_compile",
 }
+_NARROW = {"Bool": 1, "Byte": 1, "Char": 1, "Half": 2, "BFloat16": 2, "Short": 2, "Float": 4, "Int": 4}  # bytes
+LARGEST = 16  # times as large as its file may be what a file unpacks to
+_BROKEN = (KeyError, IndexError, EOFError, ValueError, OSError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError)
 NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 _NETWORK = frozenset(("_modules", "_parameters"))  # what the state of a whole network has
 _SAME = ("ADDITEMS", "APPEND", "APPENDS", "BUILD", "SETITEM", "SETITEMS")  # give back what they fill
@@ -99,6 +104,7 @@ class Survey:
     dicts: set[str] = field(default_factory=set)
     lists: set[str] = field(default_factory=set)
     networks: list[str] = field(default_factory=list)
+    storages: dict[Any, int] = field(default_factory=dict)  # bytes that the file says they have
 
 
 @dataclass(eq=False)
@@ -115,21 +121,35 @@ _MARK = _Thing("(")
 
 def survey(path: Path) -> Survey:
     """What the pickle in a torch file asks for; nothing for a file that is none. UserError if it is too large."""
-    found = Survey()
+    found, size = Survey(), path.stat().st_size
     try:
         with path.open("rb") as file:
             if zipfile.is_zipfile(file):
-                _walk(_index(file, path.stat().st_size), found)
+                _walk(_index(file, size), found)
             else:
                 file.seek(0)
                 if file.read(len(_HEADER)) == _HEADER:
                     for _ in range(3):
-                        _walk(file, found)
+                        _walk(_Bounded(file, size), found)
     except UserError:
         raise
-    except (KeyError, IndexError, EOFError, ValueError, OSError, zipfile.BadZipFile, NotImplementedError):
+    except (*_BROKEN, zipfile.BadZipFile):
         return Survey()  # torch's reader says what is wrong
+    if sum(found.storages.values()) > LARGEST * size:
+        raise UserError("refused, since it says that its tensors are larger than the file")
     return found
+
+
+class _Bounded:
+    """A file that is asked for no more than it has: memory is taken for what is asked for."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self.file, self.size = file, size
+        self.readline, self.tell = file.readline, file.tell
+
+    def read(self, count: int) -> bytes:
+        """Read up to `count` bytes."""
+        return self.file.read(min(count, self.size))
 
 
 def _index(file: BinaryIO, size: int) -> bytes:
@@ -138,10 +158,12 @@ def _index(file: BinaryIO, size: int) -> bytes:
         (entry,) = (entry for entry in packed.infolist() if entry.filename.split("/")[1:] == ["data.pkl"])
         if entry.file_size > size:
             raise UserError("refused, since its index is larger than the file")
+        if sum(one.file_size for one in packed.infolist()) > LARGEST * size:
+            raise UserError(f"refused, since it unpacks to more than {LARGEST} times its size")
         return packed.read(entry)
 
 
-def _walk(stream: BinaryIO | bytes, found: Survey) -> None:
+def _walk(stream: _Bounded | bytes, found: Survey) -> None:
     """Follow one pickle's stack without running anything. KeyError and others where it is broken."""
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
@@ -191,9 +213,13 @@ def _given(opcode: str, argument: Any, taken: list[Any], found: Survey) -> Any:
     # How the older container names a network's class.
     if opcode.startswith("TUPLE") and taken[:1] == ["module"] and len(taken) > 1:
         return taken[1]
+    # ("storage", its class, its name, the device, how many numbers, ...)
+    if opcode == "TUPLE" and taken[:1] == ["storage"] and len(taken) > 4 and isinstance(taken[4], int):
+        kind = taken[1].name.rpartition(".")[2].removesuffix("Storage") if isinstance(taken[1], _Thing) else ""
+        found.storages[taken[2]] = taken[4] * _NARROW.get(kind, 1 if kind == "Untyped" else 8)
     if opcode in _MADE and isinstance(taken[0], _Thing):
         return _Thing(taken[0].name, made=True)
-    return argument if isinstance(argument, str) else _Thing()
+    return argument if isinstance(argument, (str, int)) else _Thing()
 
 
 def _now(module: str, name: str) -> str:
@@ -251,10 +277,10 @@ def network_in(content: Any) -> str:
     return next((type(x).__name__ for x in values if isinstance(x, Inert) and x.network), "")
 
 
-def names_in(content: Any, depth: int = 3) -> Iterator[str]:
+def names_in(content: Any, depth: int = 3) -> set[str]:
     """Names of what was left out of a file, of the first levels."""
-    if isinstance(content, Inert):
-        yield type(content).__name__
-    elif isinstance(content, Mapping) and depth:
-        for value in content.values():
-            yield from names_in(value, depth - 1)
+    level, found = {id(content): content}, set[str]()
+    for _ in range(depth + 1):
+        found |= {type(part).__name__ for part in level.values() if isinstance(part, Inert)}
+        level = {id(x): x for part in level.values() if isinstance(part, Mapping) for x in part.values()}
+    return found

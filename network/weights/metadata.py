@@ -58,6 +58,8 @@ def recorded(content: Any, path: Path) -> Mapping[str, Any]:
     options = content.get("config") or {} if is_ours(content) else {}
     if not isinstance(options, Mapping):
         raise UserError(f"checkpoint {path}: its config is no keys and values, but {type(options).__name__}")
+    if odd := [name for name in options if not isinstance(name, str)]:
+        raise UserError(f"checkpoint {path}: its config has a key that is no text, but {odd[0]!r:.40}")
     return options
 
 

@@ -45,7 +45,7 @@ def choose(content: Any, averaged: bool = True, known: Mapping[str, Tensor] | No
 
     `averaged`: weights whose key says so in place of the trained ones, where there are both.
     """
-    found = [Found(keys, state, _fits(state, known)) for keys, state in _states(content)]
+    found = [Found(keys, state, _fits(state, known)) for keys, state in _states(content, set())]
     if not any(place.fits for place in found):
         found = [place._replace(fits=len(place.state)) for place in found]
     raw = max((p for p in found if not p.averaged), key=_use, default=None)
@@ -66,17 +66,22 @@ def _use(place: Found) -> tuple[int, int]:
     return place.fits, -len(place.state)
 
 
-def _states(content: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
-    """Every mapping that has tensors, below text alone: an optimizer's go by numbers."""
-    if not isinstance(content, Mapping):
+def _states(
+    content: Any, seen: set[tuple[int, int]], keys: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
+    """Every mapping that has tensors, below text alone: an optimizer's go by numbers. One that is there several times,
+    as deep, counts once.
+    """
+    if not isinstance(content, Mapping) or (id(content), len(keys)) in seen:
         return
+    seen.add((id(content), len(keys)))
     entries = {name: x for name, x in content.items() if isinstance(name, str)}
     state = {name: x for name, x in entries.items() if isinstance(x, Tensor)}
     if state:
         yield keys, state
     if len(keys) < DEPTH:
         for name, x in entries.items():
-            yield from _states(x, (*keys, name))
+            yield from _states(x, seen, (*keys, name))
 
 
 def _fits(state: Mapping[str, Tensor], known: Mapping[str, Tensor] | None) -> int:

@@ -19,7 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from network.weights import checksum, filekinds, inert, layouts
+from network.weights import checksum, extent, filekinds, inert, layouts
 from utils import runfolders
 from utils.errors import UserError
 
@@ -59,7 +59,9 @@ def _content(path: Path) -> Any:
         holders = inert.stand_ins(inert.survey(path))
         with warnings.catch_warnings(), torch.serialization.safe_globals(holders):
             warnings.simplefilter("ignore")  # about pickle protocols; what cannot be read is an error below
-            return torch.load(file, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    extent.check(content, path.stat().st_size)
+    return content
 
 
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:

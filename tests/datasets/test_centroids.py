@@ -196,3 +196,21 @@ def test_a_wrong_label_is_told_on_all_ranks(tmp_path: Path) -> None:
 
     in_threads(2, work)
     assert len(said) == 2 and len({*said}) == 1
+
+
+def test_files_that_are_none_of_ours_are_left_out(tmp_path: Path) -> None:
+    """Columns of other types, negative sizes, an archive that is damaged or says that it holds more than there is."""
+    good = {"marks": np.arange(2), "sizes": np.ones((2, 2), np.int64), "rows": np.ones((2, 3), np.int32)}
+    good["pixels"] = np.ones((2, 2), np.int64)
+    odd = [{"sizes": np.ones((2, 2))}, {"marks": np.array(["a", "b"])}, {"rows": np.ones((2, 3), np.int64)}]
+    odd += [{"sizes": np.array([[-1, 1], [3, 1]])}, {"pixels": np.zeros(2, "m8")}]
+    store = Store(tmp_path, "s")
+    for more in odd:
+        np.savez_compressed(tmp_path / "s_1.npz", **{**good, **more})
+        assert not [*store.parts()], more
+    np.savez_compressed(tmp_path / "s_1.npz", **good)
+    assert len([*store.parts()]) == 1
+    data = bytearray((tmp_path / "s_1.npz").read_bytes())
+    data[60:80] = b"\xff" * 20
+    (tmp_path / "s_1.npz").write_bytes(data)
+    assert not [*store.parts()]

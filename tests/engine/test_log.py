@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import curves
 from engine.log import RunLog
 from utils.visualize import encode_png
 
@@ -102,6 +103,14 @@ def test_tensorboard_files(log: RunLog) -> None:
     log.picture("pred", encode_png(np.zeros((4, 4, 3), np.uint8)), 0)
     log.close()
     assert list(log.run_dir.glob("events.out.tfevents.*"))
+
+
+def test_the_curves_of_an_epoch_are_written_with_its_row(log: RunLog) -> None:
+    """A kill behind it takes nothing; tensorboard's own thread would still have them for two minutes."""
+    log.scalars({"train/lr": 0.1}, 20)
+    log.metric("train", {"loss": 0.5}, 1)
+    assert curves.scalars(log.run_dir, "train/lr") == [(20, pytest.approx(0.1))]
+    assert curves.scalars(log.run_dir, "train/loss") == [(1, 0.5)]
 
 
 def test_sumx_lists_the_runs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.optimizer_state import other_settings, parameter_names, take_over
+from engine.optimizer_state import other_settings, parameter_names, take_over, take_rates
 from loss import optimizer
 from loss.groups import Grouping
 from loss.optimizer import Settings
@@ -83,6 +83,19 @@ def test_settings_are_those_of_this_run(name: str, was: Asked, now: Asked, expec
             assert mine is not None and torch.equal(mine, theirs)
         assert ("max_exp_avg_sq" in other.state[parameter]) == (now[0].amsgrad and name != "sgd")
     step(net, other)
+
+
+def test_the_rate_of_the_last_step_comes_back() -> None:
+    """A checkpoint that is written before the next step has it: as without the stop."""
+    net, made = trained("adamw", BASE)
+    optimizer.set_rate(made, 0.125, 0)
+    other = optimizer.make("adamw", net, *BASE)
+    take_rates(other, made.state_dict())
+    assert [group["lr"] for group in other.param_groups] == [0.125]
+    in_two = optimizer.make("adamw", net, *asked(0.5, "conv"))
+    rates = [group["lr"] for group in in_two.param_groups]
+    take_rates(in_two, made.state_dict())
+    assert len(rates) > 1 and [group["lr"] for group in in_two.param_groups] == rates
 
 
 def test_what_was_frozen_starts_anew() -> None:

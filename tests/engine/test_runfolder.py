@@ -202,6 +202,20 @@ def test_curves_have_each_step_once(tmp_path: Path, torn: bytes) -> None:
     assert "checkpoint_ep0.pth" in names(tmp_path)
 
 
+@pytest.mark.parametrize("scored", [False, True])
+def test_curves_of_a_validation_that_comes_again(tmp_path: Path, scored: bool) -> None:
+    """Killed behind its curves and before its row, which is written last."""
+    log = RunLog(tmp_path)
+    log.metric("train", {"loss": 1.0}, 0)
+    log.scalars({"val/mean_iu": 0.5}, 0)
+    if scored:
+        log.metric("val", {"acc": 0.5}, 0)
+    log.close()
+    go_back(tmp_path, write(tmp_path, {"checkpoint_ep0.pth": ""}) / "checkpoint_ep0.pth", 0, 4)
+    found = [tag for tag, _ in points(tmp_path)]
+    assert found == ["train/loss", "val/acc", "val/mean_iu"][: 3 if scored else 1]
+
+
 @pytest.mark.parametrize("torn", ["train,loss,1.5,ep", "val", "val,mean_iu,0.5,epoch,1"])
 def test_rows_that_come_again(tmp_path: Path, torn: str) -> None:
     """Of an epoch without its checkpoint: nothing is kept of them."""

@@ -167,3 +167,14 @@ def test_what_was_to_be_kept_before_a_kill(tmp_path: Path, epoch: int, kept: boo
     other = Saver(tmp_path / "other", every=2)
     other.complete(path, epoch)  # of a run elsewhere, which this one goes on from
     assert not (tmp_path / "other").exists()
+
+
+def test_what_was_to_be_removed_before_a_kill(tmp_path: Path) -> None:
+    """Between the writing of the last and the best checkpoint and the removal of those that they replace."""
+    for name in ("last_checkpoint_ep0.pth", "checkpoint_ep1.pth.part", "best_checkpoint_ep0.pth", "checkpoint_ep0.pth"):
+        (tmp_path / name).touch()
+    for name in ("last", "best"):
+        checkpoint.save(state(1), tmp_path / f"{name}_checkpoint_ep1.pth")
+    Saver(tmp_path).complete(tmp_path / "last_checkpoint_ep1.pth", 1)
+    left = {"last_checkpoint_ep1.pth", "best_checkpoint_ep1.pth", "checkpoint_ep0.pth"}
+    assert {path.name for path in tmp_path.iterdir()} == left

@@ -60,3 +60,17 @@ def test_a_training_takes_the_signals_over() -> None:
         stop = StopRequest()
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.requested(DistributedContext())
+
+
+@pytest.mark.parametrize(
+    ("launched", "asked"), [("SLURM_STEP_ID", True), ("TORCHELASTIC_RUN_ID", True), ("HOME", False)]
+)
+def test_a_launcher_that_is_gone_asks(monkeypatch: pytest.MonkeyPatch, launched: str, asked: bool) -> None:
+    """A shell that has started a run in the background may end."""
+    for name in ("SLURM_STEP_ID", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(launched, "0")
+    stop = StopRequest()
+    assert not stop.requested(DistributedContext())
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert stop.requested(DistributedContext()) == asked

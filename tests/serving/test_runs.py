@@ -75,3 +75,15 @@ def test_a_long_list_is_cut_and_says_so(tmp_path: Path, monkeypatch) -> None:
         made(tmp_path / name)
     found = listing(tmp_path)
     assert len(found.runs) == 2 and found.notes == ["more than 2 runs: the others are not listed"]
+
+
+def test_numbers_without_end(tmp_path: Path) -> None:
+    """Somebody's metrics.csv does not take the whole page down: what is no row, no date and no score is left out."""
+    made(tmp_path / "logs/good", 0.5, date=20.0)
+    lines = ["train,epoch,-inf", "train,epoch,inf", "val,epoch,1,mean_iu,0.25,timestamp,1e300", "x" * 200_000]
+    bad = made(tmp_path / "logs/bad", date=10.0)
+    (bad / "metrics.csv").write_text("\n".join(lines) + "\n")
+    (bad / "hparams.json").write_text("[" * 100_000)
+    found = {run.name: run for run in listing(tmp_path / "logs").runs}
+    assert found["good"].score == 0.5 and found["bad"].score == 0.25
+    assert (found["bad"].epochs, found["bad"].arch) == (0, "") and found["bad"].date < 1e11

@@ -107,7 +107,7 @@ def command_lines() -> Iterator[tuple[int, list[str]]]:
 
 
 @contextlib.contextmanager
-def held(cluster: Cluster, words: Sequence[str], epochs: int) -> Iterator[None]:
+def held(cluster: Cluster, words: Sequence[str], epochs: int) -> Iterator[list[int]]:
     """A run's training processes stand still after so many epochs, so that no machine is too fast for a test."""
     trains(cluster, words, epochs)
     found = [number for number, line in command_lines() if "python" in line[0] and str(folder(words)) in line]
@@ -115,7 +115,7 @@ def held(cluster: Cluster, words: Sequence[str], epochs: int) -> Iterator[None]:
     for number in found:
         os.kill(number, signal.SIGSTOP)
     try:
-        yield
+        yield found
     finally:
         for number in found:
             os.kill(number, signal.SIGCONT)
@@ -177,6 +177,27 @@ def test_canceled_run_saves(cluster: Cluster, long_run: list[str]) -> None:
     assert any(line.split()[:3] == ["python", "running", again] for line in status.splitlines()), status
     call(cluster, "scancel", again)
     cluster.wait_for(again, seconds=90)
+
+
+def test_a_run_ends_with_the_step_that_has_started_it(cluster: Cluster, tiny_run: list[str]) -> None:
+    """It would go on alone, and hold the folder against the next job, which ends in the same bits."""
+    words = [*tiny_run, "--max_epoch", "20", "--val_freq", "20", "MODEL.OCR.DROPOUT", "0.5"]
+    whole, killed = into(words, "whole"), into(words, "killed")
+    job = submit(cluster, killed, PYTHON)
+    with held(cluster, killed, epochs=3) as processes:
+        parents = {int(Path(f"/proc/{number}/stat").read_text().split()[3]) for number in processes}
+        lines = dict(command_lines())
+        steps = [number for number in parents if "slurmstepd" in " ".join(lines[number])]
+        assert steps, [lines[number] for number in parents]
+        for number in steps:
+            os.kill(number, signal.SIGKILL)
+    wait(lambda: "stopped as asked" in (folder(killed) / "train.log").read_text(), 120, "not stopped")
+    call(cluster, "scancel", job)  # Slurm may take its time to see what has become of it
+    cluster.wait_for(job, seconds=120)
+    again = call(cluster, "sbatch", "--parsable", str(folder(killed) / "submit_cmd.sh")).stdout.strip()
+    finished(cluster, again, killed)
+    finished(cluster, submit(cluster, whole, PYTHON), whole)
+    assert_same_end(whole, killed)
 
 
 @pytest.mark.parametrize("launch", [TORCHRUN, PYTHON])

@@ -106,6 +106,24 @@ def test_whoever_may_read_a_batch_script_may_run_it(tmp_path: Path, umask: int) 
     assert stat.S_IMODE(path.stat().st_mode) == 0o777 & ~umask
 
 
+def test_a_batch_script_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of one would be kept by all later starts."""
+    monkeypatch.setattr(files.os, "replace", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        script.write(script.Job("a", tmp_path / "run", "true", False, script.Resources(), {}), script.Cluster())
+    assert not any((tmp_path / "run").iterdir())
+
+
+def test_halves_of_a_killed_process(tmp_path: Path) -> None:
+    for name in ("old.part", "new.part", "other"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / "old.part", (1, 1))
+    os.utime(tmp_path / "other", (1, 1))
+    (tmp_path / "clock").touch()
+    files.remove_halves(tmp_path, tmp_path / "clock")
+    assert {path.name for path in tmp_path.iterdir()} == {"new.part", "other", "clock"}
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ENOSPC])
 def test_checkpoints_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def fail(content: object, stream: object) -> None:

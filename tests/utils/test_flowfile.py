@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import cv2
@@ -41,3 +42,13 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     for name, message in (("a.png", "holds no flow"), ("b.png", "holds no flow"), ("c.png", "no flow")):
         with pytest.raises(UserError, match=message):
             flowfile.read(tmp_path / name)
+
+
+def test_a_head_that_asks_for_too_much(tmp_path: Path) -> None:
+    """OpenCV raises an error of its own kind for it."""
+    data = bytearray(write(tmp_path / "a.png", np.zeros((4, 4, 2), np.float32)).read_bytes())
+    data[16:24] = b"\x7f\xff\xff\xff" * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(UserError, match="a.png holds no flow"):
+        flowfile.read(tmp_path / "a.png")

@@ -62,3 +62,20 @@ def test_what_cannot_be_read(name: str, tmp_path: Path) -> None:
 def test_key_that_stands_twice_in_json(text: str) -> None:
     with pytest.raises(UserError, match="'a' stands twice in one object"):
         textfile.parse_json(text)
+
+
+def test_json_of_programs(tmp_path: Path) -> None:
+    """What is none is a ValueError, however deep it goes."""
+    file = tmp_path / "x.json"
+    file.write_text('{"a": [1, 1]}')
+    assert textfile.read_json(file) == {"a": [1, 1]}
+    for text in ("", "{", "[" * 200_000, '{"a":' * 200_000, "\xff"):
+        file.write_text(text, encoding="latin-1")
+        with pytest.raises(ValueError):
+            textfile.read_json(file)
+    with pytest.raises(ValueError):
+        textfile.parse_json("[" * 200_000)
+    with pytest.raises(UserError, match="'b' stands twice"):
+        textfile.parse_json('{"a": 1, "b": 2, "b": 3}')
+    with pytest.raises(OSError):
+        textfile.read_json(tmp_path / "none")

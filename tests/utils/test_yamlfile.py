@@ -91,3 +91,33 @@ def test_what_is_no_yaml(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as told:
         said(tmp_path, text)
     assert str(told.value).startswith(says) and "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: 1\nb: !!int ''", "line 2: '' is no int"),
+        ("a: !!float _", "line 1: '_' is no float"),
+        ("a: !!bool perhaps", "line 1: 'perhaps' is no bool"),
+        ("a: !!timestamp soon", "line 1: 'soon' is no timestamp"),
+        ("a: 1" + ":1" * 99, "line 1: a value of 199 letters, '1:1:1:1:1:1:1:1:1:1:'...; quote it as text"),
+        ("a: 1" + ":1" * 300 + ".5", "quote it as text"),
+        ("a: 0x" + "f" * 99, "quote it as text"),
+        (
+            "a:\n" + "".join(f"{' ' * k}{'k' * 900}{k}:\n" for k in range(1, 14)),
+            "a name of more than 10000 letters",
+        ),
+    ],
+)
+def test_values_that_ask_for_too_much(text: str, says: str, tmp_path: Path) -> None:
+    """PyYAML takes a tag at its word, and numbers to the base of 60 as long as they are."""
+    with pytest.raises(UserError) as told:
+        said(tmp_path, text)
+    assert says in str(told.value) and str(told.value).startswith("x.yaml, line ") and "\n" not in str(told.value)
+
+
+def test_tags_that_are_right(tmp_path: Path) -> None:
+    text = "[!!float 3, !!int 0x1f, !!bool yes, !!timestamp 2024-01-02, 12:30, !!str 7, '1:1:1']"
+    three, hexadecimal, yes, day, sixty, seven, quoted = said(tmp_path, text)
+    assert (three, hexadecimal, yes, sixty, seven, quoted) == (3.0, 31, True, 750, "7", "1:1:1")
+    assert isinstance(three, float) and day.year == 2024

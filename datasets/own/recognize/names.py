@@ -81,7 +81,7 @@ def read(tree: Tree, file: str) -> Table | None:
             rows = _of_tree(yamlfile.load(path, text=("names", "classes", "labels")))
         else:
             rows = _of_lines(textfile.lines(path, names=True))
-    except (UserError, ValueError, TypeError, KeyError, RecursionError, csv.Error):
+    except (UserError, ValueError, TypeError, KeyError, OverflowError, RecursionError, csv.Error):
         return None
     return _table(file, rows)
 

@@ -36,7 +36,7 @@ def moved(run: Callable[[np.ndarray], list[np.ndarray]], by: float) -> Callable[
 def test_the_network_itself_passes_with_its_figures() -> None:
     one = gate()
     shown = three_sizes(PICTURES, (64, 96), fixed=False)
-    lines = list(one.pictures(one.reference, shown))
+    lines = list(one.pictures(one.reference, one.watched(shown)))
     assert (
         lines[0]
         == "picture 1, 64x96: largest error 0.0e+00 of the largest value, 100.000 % of the pixels the same class"
@@ -50,7 +50,7 @@ def test_the_network_itself_passes_with_its_figures() -> None:
 )
 def test_each_precision_has_its_limits(by: float, precision: str, passes: bool) -> None:
     one = gate(precision=precision)
-    lines = one.pictures(moved(one.reference, by), {"a": PICTURES[0]})
+    lines = one.pictures(moved(one.reference, by), one.watched({"a": PICTURES[0]}))
     if passes:
         assert len(list(lines)) == 1
     else:
@@ -61,15 +61,17 @@ def test_each_precision_has_its_limits(by: float, precision: str, passes: bool) 
 
 def test_classes_alone_are_compared_by_their_share() -> None:
     one = gate("argmax")
-    assert list(one.pictures(one.reference, {"a": PICTURES[0]})) == ["a: 100.000 % of the pixels the same class"]
+    assert list(one.pictures(one.reference, one.watched({"a": PICTURES[0]}))) == [
+        "a: 100.000 % of the pixels the same class"
+    ]
     with pytest.raises(Missed, match="0.000 % of the pixels the same class"):
-        list(one.pictures(lambda image: [one.reference(image)[0] + 1], {"a": PICTURES[0]}))
+        list(one.pictures(lambda image: [one.reference(image)[0] + 1], one.watched({"a": PICTURES[0]})))
 
 
 def test_a_file_that_gives_no_numbers_is_refused() -> None:
     one = gate()
     with pytest.raises(Missed, match="largest error nan"):
-        list(one.pictures(lambda image: [one.reference(image)[0] * float("nan")], {"a": PICTURES[0]}))
+        list(one.pictures(lambda image: [one.reference(image)[0] * float("nan")], one.watched({"a": PICTURES[0]})))
 
 
 def test_a_file_that_does_not_run_is_told_of() -> None:
@@ -77,7 +79,8 @@ def test_a_file_that_does_not_run_is_told_of() -> None:
         raise RuntimeError("shape\nof Concat")
 
     with pytest.raises(UserError, match=r"does not run on a, try --size \(RuntimeError: shape of Concat\)"):
-        list(gate().pictures(fails, {"a": PICTURES[0]}))
+        one = gate()
+        list(one.pictures(fails, one.watched({"a": PICTURES[0]})))
 
 
 def test_points_that_are_lost_are_counted_against_the_limit() -> None:
@@ -100,6 +103,28 @@ def test_points_that_are_lost_are_counted_against_the_limit() -> None:
     with pytest.raises(Missed, match=r"scores worse than the network: .*points lost where 0\.01 may be"):
         one.labeled(few, "mine", pairs, 100)
     assert one.score(few, pairs) > 50
+
+
+def test_control_of_accuracy_sees_points_and_classes() -> None:
+    """Classes that agree on less than the limit count as more than may be lost, also without labels."""
+    one = gate("argmax", "int8")
+    own = [one.reference(one.module.input(image, RULE))[0][0].astype(np.uint8) for image in PICTURES]
+    pairs = list(zip(PICTURES, own, strict=True))
+
+    def wrong(rows: int) -> Callable[[np.ndarray], list[np.ndarray]]:
+        def file(image: np.ndarray) -> list[np.ndarray]:
+            (found,) = one.reference(image)
+            found = found.copy()
+            found[:, :rows] = (found[:, :rows] + 1) % 19
+            return [found]
+
+        return file
+
+    shown = [*one.watched(dict(zip("ab", PICTURES, strict=True))).values()]
+    assert one.lost(one.reference, pairs, shown, 100) == 0
+    assert one.lost(wrong(2), pairs, shown, 100) == 100 - one.score(wrong(2), pairs)  # 2 of 60 rows
+    assert one.lost(wrong(2), [], shown, 0) == 0
+    assert one.lost(wrong(12), [], shown, 0) == pytest.approx(1 + 10)  # 80 % where 90 may be
 
 
 def test_three_sizes_are_within_what_a_file_takes() -> None:

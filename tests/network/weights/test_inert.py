@@ -7,6 +7,7 @@ import collections
 import datetime
 import enum
 import functools
+import io
 import os
 import pathlib
 import pickle
@@ -24,7 +25,7 @@ import torch
 from yacs.config import CfgNode
 
 from network import weights
-from network.weights import inert
+from network.weights import inert, metadata
 from network.weights.safe_load import read
 from utils.errors import UserError
 
@@ -225,3 +226,76 @@ def test_whole_networks_say_how_to_save_them(tmp_path: Path, make: Callable, wra
     with pytest.raises(UserError, match="a whole pickled network .*torch.save.model.state_dict") as caught:
         weights.read_file(path)
     assert type(make()).__name__ in str(caught.value) and "\n" not in str(caught.value)
+
+
+def legacy(numel: int, listed: bool = True) -> bytes:
+    """A file in the older container with a tensor of `numel` numbers, of which six are there, or none."""
+    stream = io.BytesIO()
+    torch.save({"a": torch.ones(6)}, stream, _use_new_zipfile_serialization=False)
+    data = stream.getvalue().replace(b"K\x06", b"J" + numel.to_bytes(4, "little"))
+    return data if listed else data[: data.rindex(b"\x80\x02]")] + b"\x80\x02]."
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_storages_larger_than_the_file(tmp_path: Path, listed: bool) -> None:
+    """torch makes room for what a file says; a storage that no list names would come back as memory of this process."""
+    (tmp_path / "x.pth").write_bytes(legacy(1 << 29, listed))
+    with pytest.raises(UserError, match="refused, since it says that its tensors are larger than the file"):
+        read(tmp_path / "x.pth")
+    (tmp_path / "x.pth").write_bytes(legacy(6))
+    assert torch.equal(read(tmp_path / "x.pth")["a"], torch.ones(6))
+
+
+def archive(path: Path, index: bytes, **more: Any) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in {"data.pkl": index, "version": "3\n", "byteorder": "little", **more}.items():
+            packed.writestr(f"x/{name}", data)
+    return path
+
+
+def test_archives_that_are_damaged_locked_or_unpack_to_far_more(tmp_path: Path) -> None:
+    save({"a": torch.ones(6)}, tmp_path / "good.pth")
+    with zipfile.ZipFile(tmp_path / "good.pth") as packed:
+        index = packed.read("good/data.pkl")
+    assert read(archive(tmp_path / "x.pth", index, **{"data/0": bytes(24)}))["a"].tolist() == [0] * 6
+    with pytest.raises(UserError, match="unpacks to more than 16 times its size"):
+        read(archive(tmp_path / "x.pth", index, **{"data/0": bytes(1 << 24)}))
+    data = bytearray(archive(tmp_path / "x.pth", index, **{"data/0": bytes(24)}).read_bytes())
+    broken, locked = data.copy(), data.copy()
+    broken[45:75] = b"\xff" * 30
+    for sign, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        locked[locked.index(sign) + at] |= 1
+    for odd in (broken, locked):
+        (tmp_path / "x.pth").write_bytes(odd)
+        with pytest.raises(UserError, match="not a readable checkpoint"):
+            read(tmp_path / "x.pth")
+
+
+def test_a_text_of_more_letters_than_there_are(tmp_path: Path) -> None:
+    """Nothing asks the system for 2^62 bytes."""
+    start = legacy(6)[:15]
+    for count in (1 << 62, 1 << 36):
+        (tmp_path / "x.pth").write_bytes(start + b"\x80\x04\x8e" + count.to_bytes(8, "little") + b"abc")
+        with pytest.raises(UserError, match="x.pth"):
+            read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"class_names": 5},
+        {"optimizer_names": 4},
+        {"config": {1.5: 2}},
+        {"epoch": float("nan")},
+        {"epoch": float("inf")},
+    ],
+    ids=["classes", "optimizer", "config", "nan", "inf"],
+)
+def test_parts_of_a_checkpoint_of_ours_that_are_of_another_kind(tmp_path: Path, more: dict[str, Any]) -> None:
+    """A line, or the number that stands for none."""
+    path = save({"format": "streetscale", "net": {"a": torch.ones(1)}, "arch": "x", **more}, tmp_path / "x.pth")
+    try:
+        assert weights.read_file(path).epoch == 0
+        metadata.of_file(path)
+    except UserError as error:
+        assert str(path) in str(error) and "\n" not in str(error)

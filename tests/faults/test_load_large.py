@@ -49,7 +49,7 @@ def test_up_to_a_hundred_megapixels(classes: int, tmp_path: Path) -> None:
     small = [f"{number:03d}" for number, (h, w) in enumerate(sizes) if h * w * classes < FITS]
     whole, _ = large.evaluated(large.part_of(data, tmp_path / "part", small), tmp_path / "whole", None)
     assert {name: tiled[name] for name in small} == pytest.approx(whole, abs=0.01)
-    assert len(tiled) == len(sizes) and tiled[max(tiled)] > 0.5  # small ones do not have all classes
+    assert len(tiled) == len(sizes) and tiled[max(tiled)] > 0.2  # of few areas, most classes are only at borders
     figures = {
         "pictures": len(sizes),
         "largest, megapixels": max(h * w for h, w in sizes) / 1e6,

@@ -6,7 +6,6 @@ again, and bounds of memory and time for each input.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
@@ -318,6 +317,6 @@ def _forever() -> None:
 
 _TRAPS = (
     lambda: os.system("true"), lambda: exec("1"), lambda: compile("1", "x", "exec"), lambda: pickle.loads(b"cos\ngetpid\n."),
-    lambda: open("/tmp/never/there", "w"), lambda: importlib.import_module("tabnanny"), lambda: os.mkdir("/never/there"),
+    lambda: open("/tmp/never/there", "w"), lambda: __import__("tabnanny"), lambda: os.mkdir("/never/there"),
     _forever, lambda: bytearray(MEMORY * 4),
 )  # fmt: skip

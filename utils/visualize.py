@@ -64,10 +64,10 @@ def error_map(image: np.ndarray, classes: Tensor | np.ndarray, label: np.ndarray
 def heat(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """(H, W) or (1, H, W) values -> viridis colors, dark blue at `low`, yellow at `high`."""
     array = to_array(values)
-    array = array.reshape(array.shape[-2:])
-    out = np.empty((*array.shape, 3), np.uint8)
-    step = max(1, _AT_ONCE // array.shape[-1])  # what is made on the way takes ten times the memory of the picture
-    for top in range(0, len(array), step):
+    height, width = array.shape[-2:]
+    array, out = array.reshape(height, width), np.empty((height, width, 3), np.uint8)
+    step = max(1, _AT_ONCE // width)  # what is made on the way takes ten times the memory of the picture
+    for top in range(0, height, step):
         part = array[top : top + step].astype(np.float32)
         gray = np.clip((part - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
         out[top : top + step] = cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)

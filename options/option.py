@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
+from options import kinds
 from options.kinds import SCALARS, Kind, joined
 from options.readers import Reader
 from utils.errors import UserError, nearest
@@ -55,6 +56,11 @@ class Option(NamedTuple):
             allowed = ", ".join(choice or '""' for choice in self.choices)
             raise UserError(f"{where} takes one of {allowed}, not {value!r}{nearest(str(value), self.choices)}")
         return converted
+
+    @property
+    def free(self) -> bool:
+        """Whether its value is any text, which may be a path, or tells of the machine."""
+        return not self.choices and self.kind in (kinds.text, kinds.names, kinds.file_or_pair, kinds.gpus)
 
     def written(self, value: Any) -> Any:
         """A value as records have it: a number, a truth, text, or a list of numbers."""

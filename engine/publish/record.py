@@ -13,12 +13,10 @@ from engine import recipes
 from engine.log import RunLog
 from network.weights import Weights, parse, safe_load
 from network.weights.metadata import WEIGHT_FILES
-from options import kinds
 from utils.errors import UserError
 
 # Texts that anybody chooses may be a place of a machine, so that these alone are told, and those of a list of choices.
 _TOLD = ("MODEL.ARCH", "MODEL.ENCODER", "MODEL.DECODER", "PUBLISHED", "DATASET.CONDITIONS")
-_FREE = (kinds.text, kinds.names, kinds.file_or_pair, kinds.gpus)
 _FROM_ANYWHERE = ("pip:", "hf:")
 
 
@@ -96,7 +94,7 @@ def _told(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             continue
         if key == "DATASET.NAME":
             yield key, base_name(value)
-        elif option.choices or option.kind not in _FREE or (key in _TOLD and not is_place(str(value))):
+        elif not option.free or (key in _TOLD and not is_place(str(value))):
             yield key, value
 
 

@@ -50,7 +50,7 @@ def state() -> dict[str, Any]:
     torch.manual_seed(0)
     cfg = config.load(ARGV)
     net, averaged = (network.build(cfg).state_dict() for _ in range(2))
-    free = {key for key, o in OPTIONS.items() if not o.choices and o.kind in record._FREE} - {*record._TOLD}
+    free = {key for key, o in OPTIONS.items() if o.free} - {*record._TOLD}
     places = {key: PLACE if key != "OPTIONS.DEVICES" else "0,1" for key in free}
     return {
         "epoch": 1, "iteration": 0, "net": net, "ema": averaged, "optimizer": {}, "arch": cfg.MODEL.ARCH,

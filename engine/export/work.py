@@ -69,6 +69,8 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     trained = from_file.loaded(args.snapshot, argv)
     for note in trained.cfg.NOTES:
         print(note)
+    if sizes := trained.metadata.get("DATASET.IMG_SIZES"):
+        print(f"the checkpoint's own evaluation resizes to short sides {sizes}: a file takes pictures as they are")
     rule = _rule(trained)
     module = export.Deployed(trained.net, rule, args.output, args.uint8).eval()
     export.check_scores(module, rule, request.size)

@@ -18,6 +18,7 @@ from benchmarks.campaign_trainings import camvid, resume
 from benchmarks.pairs import Job
 from engine.plan import trace
 from inference import eval_rule, export
+from runtime import files
 from utils.errors import UserError
 
 
@@ -150,8 +151,7 @@ def _loaded(file: Path, image: torch.Tensor, device: torch.device) -> tuple[Call
     if file.suffix != ".onnx":
         runner, array = export.runner(file), image.numpy()
         return lambda: runner(array)[0], "its own runtime"
-    import onnxruntime
-
+    onnxruntime = files.imported("onnxruntime")
     names = dict.fromkeys([f"{device.type.upper()}ExecutionProvider", "CPUExecutionProvider"])
     known = [name for name in names if name in onnxruntime.get_available_providers()]
     session, array = onnxruntime.InferenceSession(str(file), providers=known), image.numpy()

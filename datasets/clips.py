@@ -144,7 +144,9 @@ class ClipLoader(Loader):
     """Batches of clips: epochs of a sampler that can be entered in the middle, or without one each clip once, alone."""
 
     def __init__(self, dataset: ClipDataset, sampler: ClassUniformSampler | None = None, workers: int = 0) -> None:
-        order = {"sampler": ExactSampler(len(dataset), 0, 1)} if sampler is None else {"batch_sampler": sampler}
+        order: dict[str, Any] = (
+            {"sampler": ExactSampler(len(dataset), 0, 1)} if sampler is None else {"batch_sampler": sampler}
+        )
         super().__init__(cast(Any, dataset), workers, collate_fn=collate, **order)
         self.batches = len(dataset) if sampler is None else len(sampler)
         self.names = [clip[-1].stem for clip in dataset.clips]  # of the frames that are predicted

@@ -180,7 +180,12 @@ class TrainState:
         self._settled = self.iteration
 
     def judge(self, taken: Tensor) -> None:
-        """Note whether the step of the batches since the last `settle` was taken; it has the files of all of them."""
+        """Note whether the step of the batches since the last `settle` was taken; it has the files of all of them.
+
+        Where nobody has noted a batch, as in a benchmark's step, there is nothing to tell.
+        """
+        if not self.unread:
+            return
         names = [name for batch in self.unread if batch.iteration > self._settled for name in batch.names]
         self.unread[-1] = self.unread[-1]._replace(names=names, taken=taken)
 

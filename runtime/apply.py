@@ -12,7 +12,7 @@ import numpy as np
 from runtime.facts import LARGEST, SMALLEST, Facts
 from runtime.files import Runner
 from runtime.tiles import starts, weights
-from utils.errors import MemoryShortageError
+from utils.errors import MemoryShortageError, UserError
 from utils.memory import ran_out
 
 Size = tuple[int, int]
@@ -101,7 +101,13 @@ class Applied:
 
     def _scores(self, image: np.ndarray) -> np.ndarray:
         """(h, w, 3) -> what the file gives of it: scores (K, h, w), or classes (h, w)."""
-        return self.run(given(image, self.facts))[0][0]
+        found, count = self.run(given(image, self.facts))[0][0], self.facts.spec.num_classes
+        classes = self.facts.output == "argmax"
+        wanted = image.shape[:2] if classes else (count, *image.shape[:2])
+        if found.shape != wanted or (classes and found.max() >= count):
+            what = f"class {found.max()}" if found.shape == wanted else f"{found.shape} in place of {wanted}"
+            raise UserError(f"the file gives {what}, and says that it has {count} classes: export it anew")
+        return found
 
     def _votes(self, found: np.ndarray) -> np.ndarray:
         """Scores as they are; classes (h, w) -> 1 for each one's own: (K, h, w)."""

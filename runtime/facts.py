@@ -11,6 +11,7 @@ from utils.contracts import DatasetSpec
 from utils.errors import UserError, in_short
 
 SMALLEST, LARGEST = 64, 8192  # sides that a file for any size takes
+OUTPUTS = {"argmax": "classes", "softmax": "probabilities", "logits": "scores"}  # and their names in the file
 LISTS = ("mean", "std", "classes", "palette", "label_ids", "size")  # which are written as JSON
 _PICTURES, _NORMALIZED = "uint8 RGB (N, H, W, 3)", "float32 RGB (N, 3, H, W), (image / 255 - mean) / std"
 
@@ -40,7 +41,7 @@ class Facts:
             "output": self.output,
             "precision": self.precision,
             "input": _PICTURES if self.raw else _NORMALIZED,
-            "size_rule": "resize to size" if self.size else f"any, sides from {SMALLEST} to {LARGEST}",
+            "size_rule": "size alone" if self.size else f"any, sides from {SMALLEST} to {LARGEST}",
             "dataset": spec.name,
             "ignore_label": str(spec.ignore_label),
             **{name: json.dumps(value) for name, value in zip(LISTS, values, strict=True)},
@@ -59,6 +60,10 @@ def read(path: Path, found: Mapping[str, str]) -> Facts:
         mean, std = (tuple(map(float, lists[name])) for name in ("mean", "std"))
         fixed = (int(size[0]), int(size[1])) if size else None
         raw = {_PICTURES: True, _NORMALIZED: False}[found["input"]]
+        if found["output"] not in OUTPUTS:
+            raise ValueError(f"output {found['output']}")
+        if len(palette) != spec.num_classes or len(ids) not in (0, spec.num_classes):
+            raise ValueError(f"{spec.num_classes} classes, {len(palette)} colors, {len(ids)} label values")
         return Facts(spec, found["output"], raw, mean, std, fixed, found["precision"])
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise UserError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,11 +14,15 @@ import numpy as np
 
 from runtime import facts
 from runtime.facts import Facts
-from utils.errors import UserError, in_short
+from utils.digest import sha256
+from utils.errors import UserError
+from utils.memory import ran_out
 
 # An array in, a file's outputs out.
 Runner = Callable[[np.ndarray], "list[np.ndarray]"]
 FACTS = "streetscale"  # the part of OpenVINO's own facts that ours stand in
+WEIGHTS = "weights_sha256"  # the one that says which .bin is an .xml's own
+_LONGEST = 200  # letters of what a runtime says
 
 
 class Opened(NamedTuple):
@@ -26,9 +32,19 @@ class Opened(NamedTuple):
     metadata: dict[str, str]
 
 
+def imported(package: str) -> Any:
+    """Import a runtime, or a tool that makes its files; none of them tells its makers of what it is used for.
+
+    They would by default, of names and sums of models too, and read before they are imported that they shall not.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # the sender of OpenVINO and NNCF
+    return import_module(package)
+
+
 def onnx(path: Path) -> Opened:
     """Open .onnx by ONNX Runtime on the CPU."""
-    session = import_module("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = imported("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     run: Runner = lambda image: [np.asarray(x) for x in session.run(None, {name: image})]  # noqa: E731
     return Opened(run, session.get_modelmeta().custom_metadata_map)
@@ -38,10 +54,14 @@ def openvino(path: Path, precision: str = "") -> Opened:
     """Open .xml by OpenVINO on the CPU, in float32, or float16 where it has that for fp16; by itself it takes bfloat16
     where it can. `precision`: what the file has by default.
     """
-    core = import_module("openvino").Core()
+    core, weights = imported("openvino").Core(), path.with_suffix(".bin")
+    if not weights.is_file():
+        raise UserError(f"{path}: its weights, {weights.name}, have to lie beside it")
     model = core.read_model(str(path))
     found = model.get_rt_info([FACTS]).value if model.has_rt_info([FACTS]) else {}
     metadata = {str(key): str(value) for key, value in found.items()}
+    if metadata.get(WEIGHTS, "") not in ("", sha256([weights])):
+        raise UserError(f"{path}: {weights.name} beside it is of another export, or damaged: copy both files anew")
     hint = "f16" if (precision or metadata.get("precision")) == "fp16" else "f32"
     return Opened(runner(core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})), metadata)
 
@@ -82,6 +102,30 @@ def open_file(path: Path) -> tuple[Runner, Facts]:
         raise UserError(f"--model {path} is run by {package}, which is not installed: pip install {package}")
     try:
         opened = opener(path)
+    except UserError as error:
+        raise UserError(f"--model {error}") from None
     except Exception as error:  # each runtime has errors of its own
-        raise UserError(f"--model {path}: {package} cannot open it ({in_short(error)})") from None
-    return opened.run, facts.read(path, opened.metadata)
+        why = f"it is damaged, or newer than what this version reads ({_reason(error)})"
+        raise UserError(f"--model {path}: {package} cannot open it: {why}") from None
+    return _told(path, package, opened.run), facts.read(path, opened.metadata)
+
+
+def _told(path: Path, package: str, run: Runner) -> Runner:
+    """Make a UserError of what a runtime says of an array, but where memory ran out."""
+
+    def told(image: np.ndarray) -> list[np.ndarray]:
+        try:
+            return run(image)
+        except Exception as error:  # each runtime has errors of its own
+            if ran_out(error):
+                raise
+            size = "x".join(map(str, image.shape))
+            raise UserError(f"--model {path}: {package} cannot run it on {size} ({_reason(error)})") from error
+
+    return told
+
+
+def _reason(error: Exception) -> str:
+    """Give what a runtime says: its end, since places in its own source come first."""
+    text = " ".join(str(error).split())
+    return f"... {text[-_LONGEST:]}" if len(text) > _LONGEST else text or type(error).__name__

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from datasets import cityscapes
 from inference.rule import PLAIN
+from runtime import files
 from runtime.facts import Facts
 from utils.contracts import DatasetSpec
 
@@ -78,12 +79,8 @@ def write(path: Path, says: Facts) -> Path:
 
 def write_xml(path: Path, says: Facts) -> Path:
     """Write the same as OpenVINO's .xml."""
-    import openvino
+    from inference.export import openvinofile
 
-    from runtime.files import FACTS
-
-    model = openvino.convert_model(str(write(path.with_suffix(".onnx"), says)))
-    for key, value in says.written().items():
-        model.set_rt_info(value, [FACTS, key])
-    openvino.save_model(model, str(path), compress_to_fp16=False)
+    model = files.imported("openvino").convert_model(str(write(path.with_suffix(".onnx"), says)))
+    openvinofile.save(model, path, says.written())
     return path

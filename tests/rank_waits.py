@@ -30,6 +30,8 @@ LENGTHS = {"short": 2, "long": 8}
 class Batches:
     """A loader of so many batches."""
 
+    left_out = None
+
     def __init__(self, rank: int, count: int) -> None:
         self.batches = [rank_survival.batch(rank, number) for number in range(count)]
 

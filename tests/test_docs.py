@@ -14,7 +14,7 @@ from shared import GOLDEN, csail_file, hrnet_file
 import config
 import demo
 import demo_folder
-from benchmarks import gpu_campaign
+from benchmarks import curves, gpu_campaign
 from benchmarks import run as benchmark
 from compat.csail import options as csail
 from compat.hrnet import keys as hrnet_keys
@@ -170,6 +170,7 @@ def test_flags_and_keys_exist(page: Path) -> None:
         replay,
         serve,
         benchmark,
+        curves,
         gpu_campaign,
     )
     for parser in (*(tool.parser() for tool in tools), *converters):

@@ -137,9 +137,11 @@ def locked(folder: Path, waiting: str, name: str = LOCK) -> Iterator[None]:
     """Hold a folder alone within the block; the lock goes with the process, however it ends.
 
     `waiting`: the line that is said where somebody else holds it. Where a system, or a network's disk, has no such
-    locks, nobody waits.
+    locks, nobody waits. UserError where the folder takes no files.
     """
-    with open(folder / name, "a") as handle:
+    with writing(folder):
+        handle = open(folder / name, "a")
+    with handle:
         with suppress(ImportError):
             import fcntl
 

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     # Sizes of evaluation that a file records are not asked for here.
     argv = ["--imgSize", "", *rest]
     trained = from_file.loaded(args.snapshot, argv)
-    for note in trained.cfg.NOTES:
+    for note in notes(trained):
         print(note)
     rule = _rule(trained)
     module = export.Deployed(trained.net, rule, args.output, args.uint8).eval()
@@ -82,6 +82,13 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
             path.replace(args.out.with_name(path.name))
     _record(request, trained, rule, passing, kept)
     print(f"{args.out}: {trained.cfg.MODEL.ARCH}, {len(trained.spec.classes)} classes, {size:.1f} MB")
+
+
+def notes(trained: Trained) -> list[str]:
+    """Say what was guessed, and what of the checkpoint's own evaluation is no part of a file."""
+    sizes = trained.metadata.get("DATASET.IMG_SIZES")
+    line = f"the checkpoint's own evaluation resizes to short sides {sizes}; a file takes pictures as they are"
+    return [*trained.cfg.NOTES, *([line] if sizes else [])]
 
 
 @dataclass

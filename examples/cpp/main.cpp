@@ -59,7 +59,10 @@ void write_mask(const std::string& model_path, const char* picture_path, const c
     if (!pixels) {
         throw std::runtime_error(std::string(picture_path) + ": " + stbi_failure_reason());
     }
-    const auto size = numbers(fact(model, "size"));  // none: any
+    const auto size = numbers(fact(model, "size"));  // none: any from 64 on
+    if (size.empty() && std::min(height, width) < 64) {
+        throw std::runtime_error("the file takes sides from 64 on; the demo enlarges such pictures, this example does not");
+    }
     if (!size.empty() && (size.at(0) != height || size.at(1) != width)) {
         throw std::runtime_error("the file takes pictures of " + std::to_string(size[0]) + "x" + std::to_string(size[1]));
     }

@@ -22,7 +22,6 @@ from runtime.facts import LARGEST, SMALLEST
 from utils.errors import UserError
 from utils.normalization import Normalization
 
-OUTPUTS = {"argmax": "classes", "softmax": "probabilities", "logits": "scores"}  # and their names in the file
 MOST_IMAGES = 1024
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from inference.export.order import Calibration, Order, quiet
+from runtime import files
 
 OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _LOOKED_AT = 2  # pictures that layers are ranked by: all activations of each are held
@@ -45,8 +46,7 @@ def quantize(order: Order, symmetric: bool = False) -> list[str]:
 
 
 def _write(source: Path, target: Path, given: Calibration, kept: Sequence[str], symmetric: bool) -> None:
-    from onnxruntime import quantization
-
+    quantization = files.imported("onnxruntime.quantization")
     with quiet():
         quantization.quantize_static(
             str(source), str(target), cast(Any, _Reader(given.inputs)),
@@ -85,8 +85,7 @@ def by_sensitivity(source: Path, quantized: Path, inputs: Sequence[np.ndarray]) 
 
 def _signal_to_noise(source: Path, quantized: Path, inputs: Sequence[np.ndarray]) -> dict[str, float]:
     """{activation or weight: decibels} of what rounding leaves of it."""
-    from onnxruntime.quantization import qdq_loss_debug as debug
-
+    debug = files.imported("onnxruntime.quantization.qdq_loss_debug")
     shown = quantized.with_name(f"shown-{quantized.name}")
     with quiet():
         try:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from inference.export import onnxfile
 from inference.export.order import Calibration, Order, Runner, quiet
 from runtime import files
 from runtime.apart import Apart
+from utils.digest import sha256
 
 _LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
@@ -21,7 +21,7 @@ def write(order: Order) -> list[str]:
     """Write .xml and .bin with the facts in the .xml; fp16: weights are kept in float16, and the device chooses what it
     computes in. Gives the layers that stay in float in int8.
     """
-    openvino = import_module("openvino")
+    openvino = files.imported("openvino")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.onnx"
         onnxfile.write(replace(order, path=source, precision="fp32"))
@@ -30,17 +30,28 @@ def write(order: Order) -> list[str]:
             kept = []
             if order.precision == "int8":
                 model, kept = quantize(model, order.calibration)
-            for key, value in order.facts.items():
-                model.set_rt_info(value, [files.FACTS, key])
-            openvino.save_model(model, str(order.path), compress_to_fp16=order.precision == "fp16")
+            save(model, order.path, order.facts, half=order.precision == "fp16")
     return kept
+
+
+def save(model: Any, path: Path, facts: Mapping[str, str], half: bool = False) -> None:
+    """Save a model with its facts, and with the sum of its .bin: another one of that size would give other masks.
+
+    `half`: weights are kept in float16.
+    """
+    openvino = files.imported("openvino")
+    for key, value in facts.items():
+        model.set_rt_info(value, [files.FACTS, key])
+    openvino.save_model(model, str(path), compress_to_fp16=half)
+    model.set_rt_info(sha256([path.with_suffix(".bin")]), [files.FACTS, files.WEIGHTS])
+    openvino.save_model(model, str(path), compress_to_fp16=half)
 
 
 def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
     """Quantize by NNCF; operators go back to float until no more than `max_drop` is lost. Gives the model, and the
     layers that stay in float.
     """
-    nncf = import_module("nncf")
+    nncf = files.imported("nncf")
     assert given is not None
     common: dict[str, Any] = {
         "calibration_dataset": nncf.Dataset(given.inputs),

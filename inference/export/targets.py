@@ -10,10 +10,11 @@ from typing import NamedTuple
 import torch
 
 from inference.export import litertfile, onnxfile, openvinofile, tensorrtfile, torchfile
-from inference.export.deployed import OUTPUTS, Deployed
+from inference.export.deployed import Deployed
 from inference.export.order import Calibration, Order, Runner
 from inference.passes import evaluating
 from inference.rule import EvalRule
+from runtime.facts import OUTPUTS
 from utils.errors import UserError, nearest
 
 

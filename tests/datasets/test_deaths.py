@@ -172,7 +172,7 @@ class Two(DistributedContext):
         return flag or bool(self.other)
 
     def gather(self, value: Any) -> list[Any]:
-        return [value, self.other]
+        return [value, (self.other, [])]
 
 
 def failing(batches: int) -> Any:

@@ -108,7 +108,7 @@ def test_a_long_list_takes_few_bytes_an_image(big: Path) -> None:
 def part_of(marks: np.ndarray) -> centroidstore.Part:
     """Two tiles of twelve classes a label."""
     rows = np.array([[c, x, 7] for x in (5, 20) for c in range(12)])
-    return centroidstore.Part.of(marks, [(rows, np.r_[np.full(12, 9), np.zeros(8)])] * len(marks))
+    return centroidstore.Part.of(marks, [(rows, np.r_[np.full(12, 9), np.zeros(8, np.int64)])] * len(marks))
 
 
 def test_centroids_and_epochs_of_many_take_few_bytes(big: Path, monkeypatch: pytest.MonkeyPatch) -> None:

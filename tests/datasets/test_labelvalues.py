@@ -21,7 +21,7 @@ from datasets.batches import ErrorCapturingDataset, WorkerError
 from datasets.cityscapes import SPEC
 from datasets.loaders import EvalLoader
 from datasets.reading import color_lut, read_label, read_rgb_encoded, size_of
-from media import decoding
+from media import decoding, files
 from media.reading import read_image
 from transforms import Pipeline
 from utils.errors import UserError
@@ -216,12 +216,12 @@ def vanished(folder: Path, patch: pytest.MonkeyPatch) -> str:
 
 
 def denied(folder: Path, patch: pytest.MonkeyPatch) -> str:
-    patch.setattr(Path, "read_bytes", raises(PermissionError(errno.EACCES, "Permission denied")))
+    patch.setattr(files, "opened", raises(PermissionError(errno.EACCES, "Permission denied")))
     return r"cannot read .*image\.png: Permission denied"
 
 
 def no_descriptors(folder: Path, patch: pytest.MonkeyPatch) -> str:
-    patch.setattr(Path, "read_bytes", raises(OSError(errno.EMFILE, "Too many open files")))
+    patch.setattr(files, "opened", raises(OSError(errno.EMFILE, "Too many open files")))
     return r"cannot read .*image\.png: Too many open files; raise `ulimit -n`, or lower --num_workers"
 
 
@@ -295,7 +295,7 @@ def test_no_side_is_too_long(tmp_path: Path, kind: str) -> None:
 
 def test_no_area_is_too_large(tmp_path: Path) -> None:
     """Pillow refuses more than 2^27.4 pixels, as an attack."""
-    (tmp_path / "large.png").write_bytes(png((20000, 30000), 8, b"\0" * 20000))
+    (tmp_path / "large.png").write_bytes(png((20000, 30000), 8, b"\0" * 20000) + bytes(10**6))
     assert size_of(str(tmp_path / "large.png")) == (20000, 30000)
 
 

@@ -82,6 +82,8 @@ def scaled(run: Run) -> Run:
 class Batches:
     """A loader of so many batches."""
 
+    left_out = None
+
     def __init__(self, *values: float) -> None:
         self.values = values
 

@@ -14,7 +14,7 @@ from inference.rule import PLAIN, EvalRule, normalize
 from runtime.apply import Applied, enlarged, given
 from runtime.facts import Facts
 from runtime.files import Runner
-from utils.errors import MemoryShortageError
+from utils.errors import MemoryShortageError, UserError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (150, 201, 3), np.uint8)
 
@@ -133,6 +133,25 @@ def test_other_errors_of_a_runtime_stay(lines: list[str]) -> None:
 
     with pytest.raises(RuntimeError, match="no such operator"):
         Applied(broken, facts(), lines.append)(PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("output", "shape", "message"),
+    [
+        (
+            "logits",
+            (1, 5, 150, 201),
+            r"gives \(5, 150, 201\) in place of \(19, 150, 201\), and says that it has 19 classes",
+        ),
+        ("argmax", (1, 75, 101), r"gives \(75, 101\) in place of \(150, 201\)"),
+        ("argmax", (1, 150, 201), "gives class 19, and says that it has 19 classes"),
+    ],
+)
+def test_a_file_that_gives_other_than_it_says(
+    output: str, shape: tuple[int, ...], message: str, lines: list[str]
+) -> None:
+    with pytest.raises(UserError, match=message):
+        Applied(lambda image: [np.full(shape, 19)], facts(output), lines.append)(PICTURE)
 
 
 def test_normalized_as_torch_does() -> None:

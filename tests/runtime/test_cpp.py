@@ -56,5 +56,6 @@ def test_the_demos_mask(tmp_path: Path) -> None:
     assert "takes pictures of 64x96" in complaint(fixed, picture, "mask.png")
     scores = write_xml(tmp_path / "scores.xml", facts("logits"))
     assert "does not take pictures and give classes" in complaint(scores, picture, "mask.png")
+    assert "sides from 64 on" in complaint(model, save(tmp_path / "small.png", image[:40]), "mask.png")
     assert "absent.png" in complaint(model, "absent.png", "mask.png")
     assert complaint().startswith("usage: ")

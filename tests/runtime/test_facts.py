@@ -18,10 +18,18 @@ def test_written_and_read(says) -> None:
     assert read(FILE, says.written()) == says
 
 
-@pytest.mark.parametrize("wrong", [{"input": "bgr"}, {"palette": "[[1, 2]]"}, {"size": "[1"}, {"mean": "[null]"}])
+@pytest.mark.parametrize(
+    "wrong", [{"input": "bgr"}, {"palette": "[[1, 2]]"}, {"size": "[1"}, {"mean": "[null]"}, {"output": "x"}]
+)
 def test_what_says_too_little(wrong: dict[str, str]) -> None:
     with pytest.raises(UserError, match=r"net\.onnx does not say what it takes and gives .*scripts/export\.py"):
         read(FILE, facts().written() | wrong)
     (key,) = wrong
     with pytest.raises(UserError, match=f"'{key}'"):
         read(FILE, {name: text for name, text in facts().written().items() if name != key})
+
+
+@pytest.mark.parametrize("wrong", [{"palette": "[[1, 2, 3]]"}, {"label_ids": "[7, 8]"}, {"classes": '["road"]'}])
+def test_lists_of_other_lengths(wrong: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=r"net\.onnx does not say .*classes, .* colors, .* label values"):
+        read(FILE, facts().written() | wrong)

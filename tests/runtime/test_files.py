@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from onnxfiles import facts, write
+from onnxfiles import facts, write, write_xml
 
 from runtime import files
 from utils.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,49 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"no graph")
     with pytest.raises(UserError, match="onnxruntime cannot open it"):
         files.open_file(tmp_path / "net.onnx")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="no onnxruntime")
+def test_what_a_runtime_says(tmp_path: Path) -> None:
+    """Its reason stands at the end, behind places in its source; of an array that it cannot take, a line, too."""
+    onnx = pytest.importorskip("onnx")
+    newer, path = tmp_path / "newer.onnx", write(tmp_path / "net.onnx", facts(size=(64, 96)))
+    model = onnx.load(str(path))
+    model.ir_version = 99
+    newer.write_bytes(model.SerializeToString())  # onnx.save would check it
+    with pytest.raises(UserError, match=r"newer than what this version reads \(\.\.\. .*IR version: 99, max"):
+        files.open_file(newer)
+    run, _ = files.open_file(path)
+    with pytest.raises(UserError, match=r"net\.onnx: onnxruntime cannot run it on 1x32x96x3 \(.*Got: 32 Expected: 64"):
+        run(np.zeros((1, 32, 96, 3), np.uint8))
+
+
+def test_runtimes_send_nothing() -> None:
+    """ONNX Runtime, OpenVINO and NNCF would tell their makers which models they run."""
+    code = (
+        "import os, sys; from runtime import files; files.imported('json')\n"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'], sys.modules['openvino_telemetry'])"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["1", "None"]
+    imports = re.compile(r"^\s*(import|from) (onnxruntime|openvino|nncf)\b", re.MULTILINE)
+    rooms = ("runtime", "inference", "engine", "benchmarks", "scripts")
+    assert [p for room in rooms for p in (ROOT / room).rglob("*.py") if imports.search(p.read_text())] == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="no openvino")
+def test_weights_of_another_export(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    path = write_xml(tmp_path / "net.xml", facts())
+    assert files.open_file(path)[1] == facts()
+    other = write_xml(tmp_path / "other.xml", replace(facts(), mean=(0.1, 0.2, 0.3)))
+    weights = other.with_suffix(".bin").replace(path.with_suffix(".bin"))
+    with pytest.raises(UserError, match=r"net\.xml: net\.bin beside it is of another export"):
+        files.open_file(path)
+    weights.unlink()
+    with pytest.raises(UserError, match=r"net\.xml: its weights, net\.bin, have to lie beside it"):
+        files.open_file(path)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="no onnxruntime")

@@ -221,3 +221,8 @@ def test_a_rename_that_is_asked_twice(tmp_path: Path, monkeypatch: pytest.Monkey
     with nullcontext() if done else pytest.raises(UserError, match="No such file"):
         files.write_file(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == (b"new" if done else b"old")
+
+
+def test_a_folder_that_takes_no_lock(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot write .*missing: "), files.locked(tmp_path / "missing", ""):
+        pass

@@ -58,13 +58,22 @@ def _host(meminfo: Path = Path("/proc/meminfo")) -> int:
 
 def _control_group(root: Path = Path("/sys/fs/cgroup")) -> int:
     """What a container's limit leaves: /proc/meminfo speaks of the whole machine. Huge where there is no limit."""
-    for limit, usage in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    for folder, limit, usage in (
+        (root, "memory.max", "memory.current"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
         with suppress(OSError, ValueError):
-            return max(0, int((root / limit).read_text()) - int((root / usage).read_text()))
+            used = int((folder / usage).read_text()) - _given_back(folder / "memory.stat")
+            return max(0, int((folder / limit).read_text()) - used)
     return 1 << 62
+
+
+def _given_back(stat: Path) -> int:
+    """Give the bytes of files that were read, which the system drops as soon as somebody needs the memory."""
+    with suppress(OSError, ValueError):
+        counts = dict(line.split() for line in stat.read_text().splitlines())
+        return int(counts.get("active_file", 0)) + int(counts.get("inactive_file", 0))
+    return 0
 
 
 def _own_limits(status: Path = Path("/proc/self/status")) -> int:

@@ -22,6 +22,7 @@ from network.weights import finite
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import MemoryShortageError, UserError
 from utils.positions import in_units_of
+from utils.progress import counted
 from utils.resize import resize
 
 SMALLEST_TILE = 64
@@ -229,7 +230,7 @@ class Predictor:
         size, found = size_of(image), None
         blend = TileBlend(size, tile, self.rule.overlap)
         for i, top in enumerate(blend.tops):
-            for j, left in enumerate(blend.lefts):
+            for j, left in enumerate(counted(blend.lefts)):
                 crop = image[None, :, top : top + blend.rows, left : left + blend.columns].contiguous()
                 scores, more = self.passes.scores(crop, request.extras, size)
                 ready = blend.add(scores[0], i, j)  # (K, h, w)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -44,13 +46,21 @@ def slow() -> None:
         time.sleep(0.5)
 
 
+def frozen() -> None:
+    """Stopped for longer than a store waits for an answer; behind that at work, longer than the others would wait."""
+    time.sleep(1.5)  # in which all have heard of each other
+    subprocess.Popen(["sh", "-c", f"sleep 1; kill -CONT {os.getpid()}"])
+    stopped()
+    slow()
+
+
 def late() -> None:
     """Not at work, and yet in time."""
     time.sleep(1)
 
 
 WAYS: dict[str, Callable[[], None]] = {
-    way.__name__: way for way in (stuck_here, busy_here, native, stopped, slow, late)
+    way.__name__: way for way in (stuck_here, busy_here, native, stopped, slow, frozen, late)
 }
 
 
@@ -61,6 +71,8 @@ def main(words: list[str]) -> int:
 
     def work() -> None:
         ranks = distributed.init()
+        for one in distributed._watching if words[0] == "frozen" else ():
+            one.store.set_timeout(timedelta(seconds=0.5))
         distributed.on_hang(lambda text: file.with_name(f"{file.name}{ranks.rank}").write_text(text) and None)
         for step in range(4):
             if step == 2 and ranks.rank == rank:

@@ -127,12 +127,13 @@ def init(local_rank: int = 0) -> DistributedContext:
     device = _device(local)
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
     silence = rendezvous.number(os.environ, watch.SILENCE, watch.DEFAULT)
-    store = dist.PrefixStore(f"streetscale/{rendezvous.start_number()}", rendezvous.join(rank, world))  # type: ignore[attr-defined]
+    everybody, name = rendezvous.join(rank, world)
+    store = dist.PrefixStore(f"streetscale/{name}", everybody)  # type: ignore[attr-defined]
     # A rank that validates or builds centroids alone may take long: the default of 10 minutes is too short.
     backend, longest = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timedelta(minutes=60)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=longest)
     if silence:
-        own = dist.PrefixStore(f"watch/{rendezvous.start_number()}", rendezvous.second_connection(world))  # type: ignore[attr-defined]
+        own = dist.PrefixStore(f"watch/{name}", rendezvous.second_connection(world))  # type: ignore[attr-defined]
         _watching.append(watch.Watch(own, rank, world, partial(_sent, device), silence).start())
     return DistributedContext(rank, world, local, device)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -81,8 +82,10 @@ def _tasks(env: Mapping[str, str]) -> int:
     return tasks
 
 
-def join(rank: int, world: int) -> Store:
-    """Make the store of all processes, once all have come; UserError where not, and a line before a long wait."""
+def join(rank: int, world: int) -> tuple[Store, str]:
+    """Make the store of all processes, once all have come, and give this start a name; UserError where not, and a line
+    before a long wait.
+    """
     env = os.environ
     launched = "SLURM_STEP_ID" in env or "TORCHELASTIC_RUN_ID" in env
     waiting = Waiting(number(env, PATIENCE, LAUNCHED if launched else ALONE, least=1))
@@ -91,15 +94,31 @@ def join(rank: int, world: int) -> Store:
     if not hosts:
         waiting.until(lambda: _answers(address, port), lambda: f"nobody answers at {address}:{port}")
     store = _store(address, port, world, hosts, waiting.left)
-    keys = [f"here/{start_number()}/{other}" for other in range(world)]
+    return store, _named(store, rank, world, waiting)
+
+
+def _named(store: Store, rank: int, world: int, waiting: Waiting) -> str:
+    """Wait until all have come; gives a name of this start, the same for all, that no earlier one had.
+
+    torchrun's store keeps what an earlier start has written, and each of its nodes counts starts by itself. So every
+    process brings a new word, under which process 0 tells it the name.
+    """
+    own = secrets.token_hex(8)
+    store.set(f"word/{rank}", own)
+    if rank:
+        waiting.until(lambda: store.check([own]), lambda: "process 0 does not answer")
+    name = store.get(own).decode() if rank else own
+    keys = [f"{name}/{other}" for other in range(world)]
     store.set(keys[rank], "1")
-    waiting.until(lambda: store.check(keys), lambda: _missing(store, keys))
-    return store
 
+    def all_here() -> bool:
+        for other in range(1, world) if rank == 0 else ():
+            if store.check([f"word/{other}"]) and not store.check([keys[other]]):
+                store.set(store.get(f"word/{other}").decode(), name)
+        return store.check(keys)
 
-def start_number() -> int:
-    """Tell how often torchrun has started these processes anew; its store keeps what the earlier ones wrote."""
-    return number(os.environ, "TORCHELASTIC_RESTART_COUNT", 0)
+    waiting.until(all_here, lambda: _missing(store, keys))
+    return name
 
 
 def second_connection(world: int) -> Store:

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch.distributed as dist
+
 from utils import progress
 
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ class Watch:
                 self._talked = time.monotonic()
                 if self.store.check([_END]):
                     self._end(*json.loads(self.store.get(_END)))
+            except dist.DistStoreError:  # too late an answer: where it is kept all stood still for a while
+                continue
             except RuntimeError:  # the process that keeps it has ended: whoever still waits is told so by `_judge`
                 return
 

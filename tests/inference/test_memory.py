@@ -98,6 +98,8 @@ def test_what_is_free(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
     assert memory._control_group(tmp_path) == 600
+    (tmp_path / "memory.stat").write_text("anon 90\ninactive_file 200\nactive_file 100\n")
+    assert memory._control_group(tmp_path) == 900  # files that were read fill what nobody needs yet
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._control_group(tmp_path) >= 1 << 62
 

@@ -24,6 +24,7 @@ from network.mscale import MultiScale
 from runtime.tiles import starts
 from utils.contracts import Prediction
 from utils.errors import MemoryShortageError, UserError
+from utils.progress import pieces_done
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "nvidia"
 NVIDIA = RULES["nvidia"]
@@ -224,12 +225,14 @@ def test_tiles_cover_an_axis_with_weights_that_add_up(length: int, tile: int, ov
 def test_tiles_equal_the_whole_image_for_a_pointwise_net(size: tuple[int, int], overlap: float) -> None:
     net, picture = Pointwise(), photo(*size)
     rules = (replace(NVIDIA, tile=tile, overlap=overlap) for tile in (0, 64))
+    done = pieces_done()
     whole, tiled = (Predictor(net, rule)([picture], True, ["attn_05x"])[0] for rule in rules)
     assert torch.equal(tiled.classes, whole.classes)
     assert tiled.scores is not None and whole.scores is not None
     torch.testing.assert_close(tiled.scores, whole.scores)
     torch.testing.assert_close(tiled.extras["attn_05x"], whole.extras["attn_05x"])
     assert tiled.note == ("" if max(size) <= 64 else "tiles of 64x64")
+    assert (pieces_done() > done + 1) == (max(size) > 64)  # who waits sees that this process is at work
 
 
 class Shifted(nn.Module):

@@ -48,6 +48,12 @@ def test_one_that_works_is_waited_for(tmp_path: Path, way: str) -> None:
     assert [process.returncode for process in processes] == [0, 0], said
 
 
+def test_a_store_that_stands_still_for_a_while(tmp_path: Path) -> None:
+    """Whoever has waited in vain for its answer asks it again."""
+    processes, said = ended(tmp_path, "frozen", 0, seconds="5")
+    assert [process.returncode for process in processes] == [0, 0], said
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("way", ["busy_here", "native"])
 def test_one_that_hangs_otherwise(tmp_path: Path, way: str) -> None:

@@ -20,7 +20,7 @@ import config
 import inference
 import network
 from datasets import cityscapes, classes
-from engine import checkpoint
+from engine import checkpoint, restore
 from engine.log import RunLog
 from engine.publish import exported, record, work
 from inference import temperature
@@ -215,6 +215,8 @@ def test_a_shared_folder_is_no_run_to_go_on_with(done: Done, tmp_path: Path, cap
     assert "no checkpoint of a finished epoch" in said(capsys, done.out, tmp_path / "again", code=2)
     content = safe_load.read(done.out / "model.safetensors")
     assert content["format"] == "streetscale" and content["epoch"] == 1 and "optimizer" not in content
+    with pytest.raises(UserError, match="has weights alone, as they are shared: use --snapshot"):
+        restore.resume(done.out / "model.safetensors", None, config.flat(config.load(ARGV)), None, 1)  # type: ignore[arg-type]
 
 
 def test_push(run: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,13 +69,15 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
         folder, done = base / f"once-{name}", base / f"once-{name}.done"
+        maker = f"{make.__module__}.{make.__qualname__}"
         with open(base / f"once-{name}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)  # of a worker whose `make` has failed
                 folder.mkdir()
                 make(folder)
-                done.touch()
+                done.write_text(maker)
+            assert done.read_text() == maker, f"two things are called {name}"
         return folder
 
     return made

@@ -143,7 +143,7 @@ def test_a_validation_ends_in_one_line(
     tiny_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What was trained stands; the validation is made up for. An evaluation ends so, too."""
-    words = [*tiny_run, "--max_epoch", "1", "--num_workers", "2"]
+    words = [*tiny_run, "--max_epoch", "1", "--num_workers", "2", "--async_save", "false"]  # the file tells the place
     build = datasets.build_val
 
     def build_dying(cfg: CfgNode, ranks: DistributedContext, mode: str = "val") -> datasets.EvalLoader:

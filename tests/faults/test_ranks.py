@@ -50,7 +50,7 @@ def whole(once: Callable[..., Path], tiny_scenes: Path) -> list[str]:
         codes, outputs = trained(line(tiny_scenes, place / "run"), 2, notes=str(place / "steps"))
         assert codes == [0, 0], outputs
 
-    return line(tiny_scenes, once("ranks", make) / "run")
+    return line(tiny_scenes, once("two-ranks", make) / "run")
 
 
 def in_parts(words: list[str], parts: list[tuple[int, int, str]]) -> None:

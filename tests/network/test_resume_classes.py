@@ -28,7 +28,8 @@ def resumed(tmp_path: Path, spec: DatasetSpec, **facts: Any) -> str:
     """The line of a resume that is refused; "none" where the classes are taken."""
     told = {"class_names": list(SPEC.classes), "class_ids": ids_of(SPEC)} | facts
     path = tmp_path / "last_checkpoint_ep0.pth"
-    checkpoint.save({"arch": "basic.HRNet", "config": {}, "net": {"x": torch.zeros(1)}, **told}, path)
+    net = {"x": torch.zeros(1)}
+    checkpoint.save({"arch": "basic.HRNet", "config": {}, "net": net, "optimizer": {}, **told}, path)
     try:
         restore.resume(path, None, OPTIONS, DistributedContext(), 1, spec=spec)  # type: ignore[arg-type]
     except UserError as error:

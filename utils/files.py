@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -106,6 +107,23 @@ def whole(path: Path, durable: bool = False, shared: bool = False) -> Iterator[B
         with suppress(OSError):
             part.unlink()
         raise
+
+
+@contextmanager
+def folder_beside(out: Path) -> Iterator[Path]:
+    """Make a folder beside `out` for what is on its way there; it is gone afterwards, with what is left in it.
+
+    UserError where it cannot be made.
+    """
+    folder = out.with_name(f".{out.name}.tmp")
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _rename(part: Path, path: Path, identity: os.stat_result) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +24,7 @@ from media.reading import read_image
 from runtime.facts import LISTS, Facts
 from utils import digest
 from utils.errors import UserError, in_short
-from utils.files import write_file
+from utils.files import folder_beside, write_file
 
 DEFAULT_SIZE = (512, 1024)
 
@@ -75,7 +73,7 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     limits = gate.LIMITS[request.precision]
     limits = limits if args.max_drop is None else limits._replace(drop=args.max_drop)
     passing = gate.Gate(module, rule, trained.spec, limits)
-    with _folder(args.out) as folder:
+    with folder_beside(args.out) as folder:
         kept = Job(request, trained, passing, folder, argv).write()
         size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
         for path in folder.iterdir():
@@ -233,19 +231,6 @@ def _rule(trained: Trained) -> EvalRule:
     if scaled or options.INFERENCE_MODE or options.FIXED_ASPP_POOL or len(rule.flips) > 1:
         raise UserError("scales, mirror images and windows around the network are no part of a file: leave them out")
     return rule
-
-
-@contextmanager
-def _folder(out: Path) -> Iterator[Path]:
-    """Make a folder beside the file for its parts; it is gone afterwards, with what is left in it."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from media.reading import read_image
 from network.weights import shared
 from utils import digest, hub, textfile
 from utils.errors import UserError
-from utils.files import write_file, writing
+from utils.files import folder_beside, write_file
 from utils.visualize import encode_png, overlay, shrink
 
 WIDTH = 1024  # pixels of the longer edge of what the card shows
@@ -39,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     found = record.read(args.run)
     if found.note:
         print(found.note)
-    with _folder(args.out) as folder:
+    with folder_beside(args.out) as folder:
         lines = write(found, folder, args)
         check_places(folder)
         if args.out.is_dir():
@@ -132,17 +130,3 @@ def _temperature(checkpoint: Path, path: Path) -> tuple[float | None, str]:
 
 def _write_json(path: Path, content: Any) -> None:
     write_file(path, f"{json.dumps(content, indent=1)}\n".encode())
-
-
-@contextmanager
-def _folder(out: Path) -> Iterator[Path]:
-    """Make a folder beside the place for the files; it is gone afterwards where it has not been renamed."""
-    folder = out.with_name(f".{out.name}.tmp")
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-        folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -60,7 +60,7 @@ def first_difference(target: Target, order: Order, net: torch.nn.Module, folder:
         path = folder / f"layers{target.suffix}"
         names = [f"value_{index}" for index in range(len(layers))]
         calibration = order.calibration and replace(  # of the graph's one size; all layers, none kept
-            order.calibration, inputs=[_at(order.example, x) for x in order.calibration.inputs], labeled=()
+            order.calibration, inputs=[_at(order.example, x) for x in order.calibration.inputs], lost=None
         )
         target.write(replace(order, module=graph, path=path, names=names, dims={}, calibration=calibration))
         found = target.open(path, order.precision)(order.example.numpy())

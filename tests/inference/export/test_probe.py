@@ -9,7 +9,8 @@ import pytest
 import torch
 from exported import RULE, broken, deployed
 
-from inference.export import TARGETS, first_difference, order_of, probe
+from inference.export import TARGETS, Calibration, first_difference, order_of, probe
+from inference.export.order import Order
 
 ATEN = torch.ops.aten
 EAGER = TARGETS["eager"]
@@ -47,6 +48,21 @@ def test_a_runtime_that_fails_is_told_of(tmp_path: Path) -> None:
 
     line = named(EAGER._replace(open=fails), tmp_path)  # type: ignore[arg-type]
     assert line == "which layer it is could not be told (RuntimeError: no such device)"
+
+
+def test_a_probe_controls_no_accuracy(tmp_path: Path) -> None:
+    """Its first output is a layer's value, of which no mean IoU can be measured."""
+    asked = []
+
+    def write(order: Order) -> list[str]:
+        asked.append(order.calibration)
+        return EAGER.write(order)
+
+    inputs = [deployed().example((96, 64), 1).numpy()]
+    order = order_of(EAGER, deployed(), RULE, (64, 96), tmp_path / "net.pt2", True, {})
+    order = replace(order, calibration=Calibration(inputs, lambda run, pairs: 0.0, [0], 1.0))
+    first_difference(EAGER._replace(write=write), order, order.module.net, tmp_path)  # type: ignore[arg-type]
+    assert [calibration.lost for calibration in asked] == [None] and asked[0].inputs[0].shape == (1, 3, 64, 96)
 
 
 def test_half_precision_is_compared_with_single() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from narrow_nets import filled, full, golden, narrow  # noqa: F401
+from narrow_nets import TINY, filled, full, golden, narrow, tiny_snapshot  # noqa: F401
 from pictures import write_image
 from PIL import Image
 
@@ -96,7 +96,7 @@ def tiny_words() -> Callable[[Path, Path], list[str]]:
 
     def words(scenes: Path, folder: Path) -> list[str]:
         return [
-            *("--dataset", "toy", "--data_root", str(scenes), "--arch", "ocrnet.HRNet_Mscale"),
+            *("--dataset", "toy", "--data_root", str(scenes), "--arch", TINY),
             *("--width_mult", "0.1", "--segattn_bot_ch", "8", "--crop_size", "64", "--class_uniform_tile", "32"),
             *("--bs_trn", "4", "--max_epoch", "2", "--num_workers", "0", "--lr", "0.01", "--optimizer", "adamw"),
             *("--result_dir", str(folder / "run"), "--syncbn"),

@@ -10,12 +10,16 @@ import torch
 from golden.fill import fill
 from torch import Tensor
 
+import config
+import datasets
 import network
+from engine import checkpoint
 from network.families import Settings
 from network.net import Net
 from network.trunk.hrnet import Stage
 from options.archs import ARCHS
 
+TINY = "ocrnet.HRNet_Mscale"  # that of conftest's `tiny_words`
 GOLDEN = Path(__file__).parent / "golden"
 
 NARROW = {
@@ -95,3 +99,16 @@ def weight(name: str, shape: torch.Size, dtype: torch.dtype) -> Tensor:
 def golden() -> Callable[[str], dict]:
     """golden("forward.json"): an index file."""
     return lambda name: json.loads((GOLDEN / "nvidia" / name).read_text())
+
+
+@pytest.fixture(scope="session")
+def tiny_snapshot(tiny_words: Callable[[Path, Path], list[str]], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained checkpoint of such a network, of 19 classes."""
+    words = tiny_words(Path("none"), Path("none"))
+    flags = [word for i, word in enumerate(words) if {word, words[i - 1]} & {"--width_mult", "--segattn_bot_ch"}]
+    cfg = config.load(["--arch", TINY, *flags, *words[words.index("MODEL.OCR.MID_CHANNELS") :]])
+    torch.manual_seed(0)
+    told = {"arch": TINY, "num_classes": 19, "class_names": list(datasets.spec(cfg).classes), "mean_iu": 0.5}
+    path = tmp_path_factory.mktemp("own") / "best.pth"
+    checkpoint.save({"net": network.build(cfg).state_dict(), "config": config.flat(cfg), "epoch": 1, **told}, path)
+    return str(path)

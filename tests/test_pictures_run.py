@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-import config
-import datasets
 import demo
 import demo_folder
-import network
 import train
 from datasets import folder
-from engine import checkpoint
 from media.reading import read_turned
 from scripts import auto_label
 
 ARCH = "ocrnet.HRNet_Mscale"
 LATIN1 = os.fsdecode(b"caf\xe9.png")
-
-
-@pytest.fixture(scope="module")
-def snapshot(tiny_words: Callable[[Path, Path], list[str]], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An untrained checkpoint of ours, of a narrow network of two scales."""
-    words = tiny_words(Path("none"), Path("none"))
-    flags = [word for i, word in enumerate(words) if {word, words[i - 1]} & {"--width_mult", "--segattn_bot_ch"}]
-    cfg = config.load(["--arch", ARCH, *flags, *words[words.index("MODEL.OCR.MID_CHANNELS") :]])
-    torch.manual_seed(0)
-    told = {"arch": ARCH, "num_classes": 19, "class_names": list(datasets.spec(cfg).classes), "mean_iu": 0.5}
-    path = tmp_path_factory.mktemp("own") / "best.pth"
-    net = network.build(cfg)
-    checkpoint.save({"net": net.state_dict(), "config": config.flat(cfg), "epoch": 1, **told}, path)
-    return str(path)
 
 
 def scene(height: int = 32, width: int = 64) -> np.ndarray:
@@ -74,9 +54,11 @@ TURNED = "1 of 5 pictures carry a turn (EXIF): turned upright, as viewers show t
 LINES = ["bad.png is truncated", "use 12 of them", "1 of 5 pictures could not be read"]
 
 
-def test_a_folder_is_evaluated(snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_evaluated(
+    tiny_snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / os.fsdecode(b"r\xe9sultats")
-    assert evaluate(snapshot, photos, out, "--dump_images", "--dump_all_images") == 2  # a picture is missing
+    assert evaluate(tiny_snapshot, photos, out, "--dump_images", "--dump_all_images") == 2  # a picture is missing
     said = capsys.readouterr().out
     assert all(line in said for line in [TURNED, *LINES, "report: "]), said
     found = sizes(out / "pred", "*.png")
@@ -88,14 +70,14 @@ def test_a_folder_is_evaluated(snapshot: str, photos: Path, tmp_path: Path, caps
 
 
 def test_with_labels_the_stored_pixels_stay(
-    snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels, out = tmp_path / "labels", tmp_path / "out"
     for name, size in {"turned.png": (32, 64), LATIN1: (24, 24), "deep.png": (16, 16), "dot.png": (1, 1)}.items():
         labels.mkdir(exist_ok=True)
         (labels / name).write_bytes(cv2.imencode(".png", np.full(size, 3, np.uint8))[1].tobytes())
     cv2.imwrite(str(labels / "bad.png"), np.full((32, 64), 3, np.uint8))
-    assert evaluate(snapshot, photos, out, "--eval_labels", str(labels), "--eval_label_ids", "train") == 2
+    assert evaluate(tiny_snapshot, photos, out, "--eval_labels", str(labels), "--eval_label_ids", "train") == 2
     said = capsys.readouterr().out
     assert "1 of 5 pictures carry a turn (EXIF): read as they are stored, since labels lie over" in said
     assert "(1 of 5 pictures could not be read and are left out)" in said  # beside the score
@@ -103,9 +85,11 @@ def test_with_labels_the_stored_pixels_stay(
         assert [row[0] for row in csv.reader(stream)] == ["image", "caf\ufffd", "deep", "dot", "turned"]
 
 
-def test_a_folder_is_shown(snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_shown(
+    tiny_snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
-    words = ["--demo-folder", str(photos), "--snapshot", snapshot, "--save-dir"]
+    words = ["--demo-folder", str(photos), "--snapshot", tiny_snapshot, "--save-dir"]
     assert demo_folder.main([*words, str(out)]) == 2
     said = capsys.readouterr()
     assert "1 of 5 pictures could not be read" in said.err and "1 picture carries a turn (EXIF)" in said.out
@@ -116,19 +100,19 @@ def test_a_folder_is_shown(snapshot: str, photos: Path, tmp_path: Path, capsys: 
     assert "still holds 3 files of an older run that this one has not replaced" in capsys.readouterr().out
 
 
-def test_a_picture_of_one_pixel_and_a_turned_one(snapshot: str, photos: Path, tmp_path: Path) -> None:
+def test_a_picture_of_one_pixel_and_a_turned_one(tiny_snapshot: str, photos: Path, tmp_path: Path) -> None:
     for name, size in (("dot", (1, 1)), ("turned", (64, 32)), ("deep", (16, 16))):
         out = tmp_path / name
-        words = ["--demo-image", str(photos / f"{name}.png"), "--snapshot", snapshot, "--save-dir", str(out)]
+        words = ["--demo-image", str(photos / f"{name}.png"), "--snapshot", tiny_snapshot, "--save-dir", str(out)]
         assert demo.main(words) == 0
         assert sizes(out, "overlap.png") == {"overlap.png": size}
 
 
 def test_pseudo_labels_are_upright_and_read_so(
-    snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_snapshot: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    words = ["--snapshot", snapshot, "--images", str(photos), "--out", str(out), "--threshold", "0"]
+    words = ["--snapshot", tiny_snapshot, "--images", str(photos), "--out", str(out), "--threshold", "0"]
     assert auto_label.main([*words, "--num_workers", "0"]) == 2
     said = capsys.readouterr()
     assert all(line in said.out for line in [TURNED, *LINES]) and "(named above)" in said.err
@@ -141,16 +125,16 @@ def test_pseudo_labels_are_upright_and_read_so(
 
 @pytest.mark.slow
 def test_results_below_the_pictures_are_none_of_them(
-    snapshot: str, photos: Path, capsys: pytest.CaptureFixture[str]
+    tiny_snapshot: str, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "bad.png").unlink()
     for name in ("one", "one", "two"):  # the same folder again, then another one
         capsys.readouterr()
-        assert evaluate(snapshot, photos, photos / name, "--dump_all_images") == 0
+        assert evaluate(tiny_snapshot, photos, photos / name, "--dump_all_images") == 0
         assert "4 images in " in capsys.readouterr().out
-    words = ["--demo-folder", str(photos), "--snapshot", snapshot, "--save-dir", str(photos / "shown")]
+    words = ["--demo-folder", str(photos), "--snapshot", tiny_snapshot, "--save-dir", str(photos / "shown")]
     assert demo_folder.main(words) == 0
     assert "not taken for pictures: results of a run in" in capsys.readouterr().out
     assert len(list((photos / "shown").rglob("pred_mask_*"))) == 4
-    assert evaluate(snapshot, photos, photos) == 2
+    assert evaluate(tiny_snapshot, photos, photos) == 2
     assert "would put results among the pictures" in capsys.readouterr().err

@@ -96,9 +96,7 @@ class Watch:
             self._looks += 1
             try:
                 self.store.set(str(self.rank), Place(self.sent(), progress.pieces_done(), self._looks, host).text())
-                for other in range(self.world):
-                    if other != self.rank and (other in self._places or self.store.check([str(other)])):
-                        self._hear(other, Place.of(self.store.get(str(other)).decode()))
+                self._listen()
                 self._talked = time.monotonic()
                 if self.store.check([_END]):
                     self._end(*json.loads(self.store.get(_END)))
@@ -106,6 +104,13 @@ class Watch:
                 continue
             except RuntimeError:  # the process that keeps it has ended: whoever still waits is told so by `_judge`
                 return
+
+    def _listen(self) -> None:
+        """Read where the others are: in one request, or at many processes the store would be asked without end."""
+        others = [other for other in range(self.world) if other != self.rank]
+        there = [other for other in others if other in self._places or self.store.check([str(other)])]
+        for other, text in zip(there, self.store.multi_get([str(other) for other in there]), strict=True):
+            self._hear(other, Place.of(text.decode()))
 
     def _hear(self, rank: int, place: Place) -> None:
         now, before = time.monotonic(), self._places.get(rank)

@@ -15,32 +15,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from faults.figures import record
 from faults.usage import Watch
 
-import config
-import datasets
 import demo_folder
-import network
-from engine import checkpoint
 from utils import files
 
 MANY = int(os.environ.get("FAULTS_PICTURES", "3000"))
 ARCH = "ocrnet.HRNet_Mscale"
-
-
-@pytest.fixture(scope="module")
-def snapshot(tiny_words: Callable[[Path, Path], list[str]], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An untrained checkpoint of a narrow network."""
-    words = tiny_words(Path("none"), Path("none"))
-    flags = [word for i, word in enumerate(words) if {word, words[i - 1]} & {"--width_mult", "--segattn_bot_ch"}]
-    cfg = config.load(["--arch", ARCH, *flags, *words[words.index("MODEL.OCR.MID_CHANNELS") :]])
-    torch.manual_seed(0)
-    told = {"arch": ARCH, "num_classes": 19, "class_names": list(datasets.spec(cfg).classes), "mean_iu": 0.5}
-    path = tmp_path_factory.mktemp("own") / "best.pth"
-    checkpoint.save({"net": network.build(cfg).state_dict(), "config": config.flat(cfg), "epoch": 1, **told}, path)
-    return str(path)
 
 
 def encoded(number: int, kind: str) -> bytes:
@@ -97,27 +79,27 @@ def full_after(count: int) -> Callable[..., Any]:
 
 @pytest.mark.run
 def test_a_disk_that_fills_up_is_one_line(
-    snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is written is whole; the same command goes on where there is room again."""
     fill(tmp_path / "in", 6)
     with monkeypatch.context() as patch:
         patch.setattr(files, "open", full_after(8), raising=False)
-        assert shown(tmp_path / "in", snapshot, tmp_path / "out") == 2
+        assert shown(tmp_path / "in", tiny_snapshot, tmp_path / "out") == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert "cannot write" in line and "No space left on device; free some space" in line
     written = [*(tmp_path / "out").rglob("*.png")]
     assert len(written) == 8 and all(cv2.imread(str(path)) is not None for path in written)
     assert not [*(tmp_path / "out").rglob("*.part")]
-    assert shown(tmp_path / "in", snapshot, tmp_path / "out") == 2  # the broken ones
+    assert shown(tmp_path / "in", tiny_snapshot, tmp_path / "out") == 2  # the broken ones
     assert len([*(tmp_path / "out").rglob("pred_mask*.png")]) == 4
 
 
 @pytest.mark.faults
-def test_thousands_of_pictures(snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_thousands_of_pictures(tiny_snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, watch, began = fill(tmp_path / "in", MANY), Watch(0.2), time.process_time()
     watch.start()
-    assert shown(tmp_path / "in", snapshot, tmp_path / "out") == 2
+    assert shown(tmp_path / "in", tiny_snapshot, tmp_path / "out") == 2
     after = watch.end()
     said = capsys.readouterr()
     assert f"{MANY - good} of {MANY} pictures could not be read" in said.err and "Traceback" not in said.err

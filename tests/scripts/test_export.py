@@ -34,7 +34,8 @@ pytestmark = [pytest.mark.run, pytest.mark.skipif(bool(MISSING), reason=f"needs 
 WORDS = ["--cfg", str(Path(__file__).parents[2] / "scripts/cfg/quickstart.yaml"), "--width_mult", "0.05"]
 ARCH = "resnet18dilated+deeplab"
 SIZE = "64,96"
-# A network of each kind of trunk, head and scales.
+# A network of each kind of trunk, head and scales. At two trunks' 0.05 of their width, float16 moves a hundredth of the
+# pixels, more or less by the processor; at 0.2 three thousandths.
 FAMILIES = {
     "ocr": ["--arch", "ocrnet.HRNet_Mscale", "--n_scales", "0.5,1.0"],
     "pointwise": ["--arch", "seg_hrnet.HRNet"],
@@ -43,8 +44,8 @@ FAMILIES = {
     "deeplab_plus": ["--arch", "deepv3.DeepWV3Plus"],
     "deeper": ["--arch", "deeper.DeeperX71"],
     "fused": ["--arch", "mscale.DeepV3W38Fuse"],
-    "paired": ["--arch", "mscale2.DeepV3R50"],
-    "all": ["--arch", "attnscale.DeepV3R50", "--n_scales", "0.5,1.0"],
+    "paired": ["--arch", "mscale2.DeepV3R50", "--width_mult", "0.2"],
+    "all": ["--arch", "attnscale.DeepV3R50", "--n_scales", "0.5,1.0", "--width_mult", "0.2"],
     "c1": ["--arch", "encoder_decoder", "--arch_encoder", "mobilenetv2", "--arch_decoder", "c1"],
     "ppm": ["--arch", "encoder_decoder", "--arch_encoder", "resnet18dilated", "--arch_decoder", "ppm"],
     "upernet": ["--arch", "encoder_decoder", "--arch_encoder", "resnet18", "--arch_decoder", "upernet_lite"],
@@ -52,9 +53,10 @@ FAMILIES = {
     "timm_vit": ["--trunk", "timm:vit_tiny_patch16_224", "--head", "ocr", "--scales", "hierarchical"],
 }
 ONE_SIZE = ("ppm", "upernet", "timm_vit")  # what they do depends on the size
+RATES = {"c1": 2e-2}  # MobileNetV2's narrow layers have learned next to nothing after 30 steps of the others' rate
 
 
-def narrow(*words: str) -> network.Net:
+def narrow(*words: str, rate: float = 5e-3) -> network.Net:
     """A network that has seen four scenes for some steps: one of random weights gives nearly the same score to all of
     its classes, and what float16 and int8 make of that says nothing.
     """
@@ -64,7 +66,7 @@ def narrow(*words: str) -> network.Net:
     for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
         norm.momentum = 0.3  # so few steps
     image, label = scenes()
-    optimizer = torch.optim.AdamW(net.parameters(), 5e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), rate)
     for _ in range(30):
         scores = net(image)["pred"]  # (4, K, h, w)
         small = F.interpolate(label[:, None].float(), scores.shape[-2:], mode="nearest")[:, 0].long()
@@ -178,7 +180,7 @@ def test_every_family_passes_the_gate(
     flags = FAMILIES[family]
     if "timm" in family:
         pytest.importorskip("timm", reason="an extra: pip install timm")
-    torch.save(narrow(*flags).state_dict(), tmp_path / "net.pth")
+    torch.save(narrow(*flags, rate=RATES.get(family, 5e-3)).state_dict(), tmp_path / "net.pth")
     traced_once(monkeypatch, tmp_path)
     given = [word for word in WORDS if "timm" not in family or word not in ("--width_mult", "0.05")]
     missed = []
@@ -189,7 +191,7 @@ def test_every_family_passes_the_gate(
         more = {"fp32": [], "fp16": ["--half"], "int8": ["--int8"]}[precision]
         out = tmp_path / f"{precision}{target.suffix}"
         line = ["--snapshot", str(tmp_path / "net.pth"), "--out", str(out), "--runtime", name, "--images", "1"]
-        code = script.main([*line, "--size", SIZE, "--output", "logits", *dynamic, *more, *flags, *given])
+        code = script.main([*line, "--size", SIZE, "--output", "logits", *dynamic, *more, *given, *flags])
         printed = capsys.readouterr()
         missed += [] if code == 0 and out.is_file() else [f"{name} {precision}: {printed.err.splitlines()[-1]}"]
         print(name, precision, printed.out)

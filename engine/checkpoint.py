@@ -24,13 +24,13 @@ from utils.errors import UserError
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
-    """Write `state` to `path` through a temporary file, fsynced and renamed. Full disk: UserError, old file intact."""
+    """Write `state` to `path` through a temporary file, fsynced and renamed. Full disk or memory: UserError, old file intact."""
     content = {"format": FORMAT, **state}
-    content["checksum"] = checksum(content)
     try:
+        content["checksum"] = checksum(content)
         with files.whole(path, durable=True) as stream:
             torch.save(content, stream)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as an error of its container
+    except (OSError, RuntimeError, MemoryError) as error:  # torch reports a full disk as an error of its container
         cure = f"{files.advice(error)}, then --resume auto: earlier checkpoints are intact"
         raise UserError(f"could not write {path}: {files.reason(error)}; {cure}") from None
 

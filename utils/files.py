@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from utils.errors import UserError
+from utils.memory import ran_out
 
 ELSEWHERE = "choose another folder"
+MEMORY = "the machine's memory is full: end other programs, or ask for more of it"
 STALE = 3600.0  # seconds after which nobody goes on with a half of a file
 LOCK = ".lock"
 # What helps against what the system says; only a full disk is called full.
@@ -50,6 +52,8 @@ def reason(error: BaseException) -> str:
 
 def advice(error: BaseException) -> str:
     """Tell what to do about a file that could not be written."""
+    if ran_out(error):
+        return MEMORY
     cause = _of_the_system(error)
     return ADVICE.get(cause.errno or 0, ELSEWHERE) if cause else ELSEWHERE
 

@@ -118,6 +118,23 @@ def test_a_write_that_failed_is_one_line(tmp_path: Path, call: str) -> None:
     assert checkpoint.newest(tmp_path)[0] == tmp_path / "last_checkpoint_ep0.pth"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory")])
+def test_memory_that_runs_out_in_a_write_is_no_matter_of_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(state: dict[str, Any]) -> int:
+        raise error
+
+    saver = Saver(tmp_path, beside=True)
+    saver.last(state(0), 0)
+    saver.wait()
+    monkeypatch.setattr(checkpoint, "checksum", fails)
+    saver.last(state(1), 1)
+    with pytest.raises(UserError, match="could not write .*ep1.pth: .*memory.* is full: end other programs.*intact"):
+        saver.wait()
+    assert names(tmp_path) == ["last_checkpoint_ep0.pth"]
+
+
 def test_a_run_that_fails_elsewhere_still_has_its_checkpoint(tmp_path: Path, gate: Gate) -> None:
     saver = Saver(tmp_path, beside=True)
     saver.last(state(0), 0)

@@ -36,12 +36,9 @@ def read(paths: Sequence[str], where: str) -> Annotations:
     for path, place in each_file(paths, ".txt", where):
         if path.name.lower() in _NO_LABELS or path.name.lower().startswith("readme"):
             continue
-        content = repr(names).encode("utf-8", "replace")
-        found.images.append(
-            Annotated(
-                place[: -len(".txt")], str(path), None, (str(path), names, called), content, (str(path), *source), str(path)
-            )
-        )
+        content, files = repr(names).encode("utf-8", "replace"), (str(path), *source)
+        data = (str(path), names, called)
+        found.images.append(Annotated(place[: -len(".txt")], str(path), None, data, content, files, str(path)))
     found.declared = {name: (number, None) for number, name in names.items()}
     return found
 

@@ -151,7 +151,9 @@ def epochs(data: DataFacts, machine: MachineFacts, seconds: float, limit: float)
     if count != wanted:
         bound = "the most" if count < wanted else "the fewest"
         why = f"{bound} that are planned; {why} would be {wanted}"
-    in_time = f"; the time limit ends it after about {max(1, int(fitting))}" if limit and math.ceil(fitting) < count else ""
+    in_time = (
+        f"; the time limit ends it after about {max(1, int(fitting))}" if limit and math.ceil(fitting) < count else ""
+    )
     return Choice("TRAIN.MAX_EPOCH", count, f"{why}{in_time}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.collecting import collected, tolerated
 from datasets.own import cache, drawings, percent, stored
 from datasets.own.contract import Picture
 from datasets.own.percent import Percent
@@ -209,7 +210,8 @@ def _of_places(
         assert own.row.find is not None and own.row.draw is not None
         sources = own.row.find(images, rules, where)
         for image in [*sources][:_TRIED]:
-            own.row.draw(sources[image], drawings.stored_size(image, own.row.upright), rules)
+            with tolerated(sources[image].file or image, image):
+                own.row.draw(sources[image], drawings.stored_size(image, own.row.upright), rules)
         return {image: source.where for image, source in sources.items()}
     home, note = cache.folder(own.file)
     drawn = drawings.drawn(images, rules, missing, home, where)
@@ -218,9 +220,14 @@ def _of_places(
 
 
 def _paired(
-    own: OwnSet, mode: str, part: Part, labels: Mapping[str, str], notes: list[str]
+    own: OwnSet, mode: str, part: Part, labels: Mapping[str, str | None], notes: list[str]
 ) -> list[tuple[Picture, str | None]]:
-    """Put images and labels together; UserError for images without label, unless they may be left out."""
+    """Put images and labels together; UserError for images without label, unless they may be left out.
+
+    Where faults are gathered, images whose label has one have none, and are looked at all the same.
+    """
+    bad = gathered.images if (gathered := collected()) else ()
+    labels = {**dict.fromkeys(p.path for p in part.pictures if p.path in bad), **labels}
     without = [picture for picture in part.pictures if picture.path not in labels]
     if mode == "test":
         return [(picture, labels.get(picture.path)) for picture in part.pictures]

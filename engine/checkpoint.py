@@ -24,7 +24,7 @@ from utils.errors import UserError
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
-    """Write `state` to `path` through a temporary file, fsynced and renamed. Full disk or memory: UserError, old file intact."""
+    """Write `state` to `path` by a temporary file, fsynced, renamed. Full disk, memory: UserError, old file intact."""
     content = {"format": FORMAT, **state}
     try:
         content["checksum"] = checksum(content)

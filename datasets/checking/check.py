@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ SEVERAL = 0.95  # of a split alone images have to be this much alike to be told:
 _FEW = 0.5  # share of a split up to which a trait is that of a minority
 _IGNORED = 0.5  # share of ignored pixels above which it is said
 _FITS, _UNFIT = 0.15, (0.25, 0.05)  # fit of labels usually, and what is far below it: of that, and by itself
+_THE_SAME = ("is the same file as", "has the pixels of")  # a piece's file is not compared
 # Traits in which images of a split should agree: (bit, kind where few have it, kind where few do not).
 _TRAITS = ((DEEP, "deep-image", "shallow-image"), (GRAY, "gray-image", "color-image"))
 
@@ -92,6 +94,11 @@ def check(reader: Reader, splits: dict[str, list[Item]], faults: Faults, workers
         for name in read.subject.splits:
             surfaces[name].add(read.fit)
     pairs = _pairs(every, rows, found.notes)
+    if cut := len({subject.item.image for subject in every if subject.item.piece is not None}):
+        found.notes.append(
+            f"{counted(cut, 'image')} cut into pieces: labels of one class, repeated and misplaced ones, and how files "
+            "are stored, are looked for in whole images only"
+        )
     for part in (
         names.faults(every),
         palettes.faults(every, rows.colors),
@@ -219,7 +226,22 @@ def _pairs(every: Sequence[Subject], rows: _Rows, notes: list[str]) -> list[dupl
         notes.append("so many images look alike that not all pairs of them were compared")
     near = {(pair.second, int(split[pair.first])) for pair in pairs}
     pairs += [pair for pair in _same_files(rows, split) if (pair.second, int(split[pair.first])) not in near]
-    return sorted(pairs, key=lambda pair: pair.second)
+    return sorted(_of_images(every, rows, pairs), key=lambda pair: pair.second)
+
+
+def _of_images(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.Pair]) -> Iterator[duplicates.Pair]:
+    """Give one pair for two images in pieces, where most of one's are alike those of the other in the same place."""
+    pieces = Counter(every[place].item.image for place in np.flatnonzero(rows.seen & ~rows.blank).tolist())
+    alike: dict[tuple[str, str], list[duplicates.Pair]] = {}
+    for pair in pairs:
+        one, two = every[pair.first].item, every[pair.second].item
+        if one.piece is None and two.piece is None:
+            yield pair
+        elif one.piece is not None and two.piece is not None and one.piece[2:] == two.piece[2:]:
+            alike.setdefault((one.image, two.image), []).append(pair)
+    for (_, image), found in alike.items():
+        if 2 * len(found) > pieces[image]:
+            yield min(found, key=lambda pair: pair.alike)
 
 
 def _alike(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.Pair]) -> Iterator[Fault]:
@@ -244,7 +266,7 @@ def _alike(every: Sequence[Subject], rows: _Rows, pairs: Sequence[duplicates.Pai
             continue
         same = rows.digests[pair.first] == rows.digests[pair.second]
         much = f"is {'mirrored ' * pair.mirrored}{100 * pair.alike:.1f} % like"
-        what = f"{'is the same file as' if same else much} {first.item.image}"
+        what = f"{_THE_SAME[second.item.piece is not None] if same else much} {first.item.image}"
         kind = "duplicate" if {*first.splits} & {*second.splits} else "leak"
         if kind == "duplicate" and pair.alike < SEVERAL:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _FORMATS = {
     ".png": ("PNG",), ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".bmp": ("BMP", "DIB"), ".ppm": ("PPM",),
     ".webp": ("WEBP",), ".tif": ("TIFF",), ".tiff": ("TIFF",),
 }  # fmt: skip
+# What says nothing of a piece of an image: those of water and of fields are of one class, and have few borders.
+_OF_WHOLE = {"blank-image", "ignored-label", "constant-label", "misplaced-label"}
 Colors = tuple[tuple[int, tuple[int, int, int]], ...]  # (index, color) of a palette
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 
@@ -50,7 +53,7 @@ class Subject(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What was seen of an image that could be read: (H, W), traits, digest of the file, and what it looks like."""
+    """What was seen of an image that could be read: (H, W), traits, digest of the file or a piece's pixels, looks."""
 
     size: tuple[int, int]
     traits: int
@@ -120,6 +123,10 @@ class _Reading:
 
     def fault(self, kind: str, file: str, what: str, shown: bool = True, move: tuple[int, int] | None = None) -> None:
         item = self.item if shown else None
+        if (piece := self.item.piece) is not None:
+            what += f", in the piece from x {piece.columns[0]}, y {piece.rows[0]} on"
+            if kind in _OF_WHOLE:
+                return
         self.faults.append(Fault(kind, self.subject.where, file, what, item, move=move))
 
     def read(self) -> Read:
@@ -133,9 +140,15 @@ class _Reading:
         except Exception as error:
             self.fault("unreadable-image", self.item.image, _reason(error, self.item.image), shown=False)
             return empty
-        size, small = (image.shape[0], image.shape[1]), duplicates.small(image)
-        read = empty._replace(image=Seen(size, 0, b"", small, light_of(image), bool((image == image[0, 0]).all())))
-        return read if self.item.label is None else self._label(b"", image, read)
+        size, small, blank = (
+            (image.shape[0], image.shape[1]),
+            duplicates.small(image),
+            bool((image == image[0, 0]).all()),
+        )
+        read = empty._replace(image=Seen(size, 0, _digest(image.tobytes()), small, light_of(image), blank))
+        if self.item.label is not None:
+            read = self._label(b"", image, read)
+        return read._replace(label_digest=b"", fit=read.fit._replace(here=math.nan, what="", move=None))
 
     def read_files(self) -> Read:
         picture = self._bytes(self.item.image, "unreadable-image")

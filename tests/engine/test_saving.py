@@ -118,7 +118,9 @@ def test_a_write_that_failed_is_one_line(tmp_path: Path, call: str) -> None:
     assert checkpoint.newest(tmp_path)[0] == tmp_path / "last_checkpoint_ep0.pth"
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory")]
+)
 def test_memory_that_runs_out_in_a_write_is_no_matter_of_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

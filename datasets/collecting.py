@@ -10,7 +10,8 @@ from typing import NamedTuple, TypeVar
 
 from utils.errors import MachineError, UserError
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Bad(NamedTuple):

@@ -115,8 +115,9 @@ def names_of(file: Path) -> dict[int, str]:
 def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks) -> list[Shape]:
     """Read the objects of an image; without a size in shares of its sides."""
     path, names, called = data
-    sides, lines = (size or (1, 1))[::-1], textfile.lines(path)
-    return each(lines, lambda k, line: _shape(line, names, called, sides, f"{where}, line {k}", remarks))
+    height, width = size or (1, 1)
+    lines = textfile.lines(path)
+    return each(lines, lambda k, line: _shape(line, names, called, (width, height), f"{where}, line {k}", remarks))
 
 
 def _shape(

@@ -67,7 +67,8 @@ def _notes(found: Labels, remarks: Remarks) -> tuple[str, ...]:
     """Say which further labels are there and not used, and which objects are none of pixels."""
     cure = "make a file of each of these (its folder, or what is left when the others are moved away) and one of `sets`"
     left = [f"not used: labels in {named(found.left)}: {cure}"] if found.left else []
-    return (*left, *remarks.lines())
+    of_reading = dict.fromkeys(line for read in found.read.values() for line in read.remarks.lines())
+    return (*left, *of_reading, *remarks.lines())
 
 
 def _alike(classes: Sequence[ClassFound]) -> tuple[str, ...]:

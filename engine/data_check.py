@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import config
@@ -20,6 +20,7 @@ from datasets.checking.check import Checked, check
 from datasets.checking.faults import KINDS, Fault, Faults
 from datasets.checking.look import Reader
 from datasets.checking.tally import Tally, draws
+from datasets.collecting import Bad, collecting
 from datasets.reading import listing_absent_labels
 from evaluation.data_page import NAME, DataReport, render, verdict
 from evaluation.data_pictures import Album
@@ -42,12 +43,15 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     spec, known = datasets.spec(cfg), identity(cfg)
     out = place(args.out, Path(cfg.DATASET.NAME).stem, known)
     faults = Faults(tuple(args.accept))
-    found = _listed(cfg, faults)
-    items = {mode: [*split.items] for mode, split in found.items()}
+    listed = _listed(cfg)
+    found, faults.drawn = listed.splits, listed.drawn
+    unread = {fault.file for fault in listed.faults if fault.kind == "unreadable-image"}  # told of already
+    items = {mode: [item for item in split.items if item.image not in unread] for mode, split in found.items()}
     print(f"{spec.name} in {splits.root_of(cfg)}: {_counts(items)}, {spec.num_classes} classes", flush=True)
     reader = Reader(spec, _bits(cfg, found), min(cfg.DATASET.CLASS_UNIFORM_TILE, *cfg.DATASET.CROP_SIZE))
     workers = args.workers or min(16, os.cpu_count() or 1)
     with _table(out / TABLE, faults):
+        faults.add(*listed.faults)
         checked = check(reader, items, faults, workers)
     checked.notes += dict.fromkeys(note for split in found.values() for note in split.notes)
     fine = found["train"].fine if "train" in found else 0
@@ -95,22 +99,39 @@ def _is_free(folder: Path, known: str) -> bool:
     return known.encode() in text or b"<!-- dataset " not in text
 
 
-def _listed(cfg: Any, faults: Faults) -> dict[str, Split]:
-    """List training and validation, images without label too; a split that cannot be listed is a fault, unless none
-    can.
+class Listed(NamedTuple):
+    """The splits, the faults that listing has found, and what labels were drawn of, as `Faults` has it."""
+
+    splits: dict[str, Split]
+    faults: list[Fault]
+    drawn: dict[str, tuple[str, str]]
+
+
+def _listed(cfg: Any) -> Listed:
+    """List training and validation, images without label too. Bad annotations, and a split that cannot be listed, are
+    faults; UserError where no split can.
     """
     found: dict[str, Split] = {}
     failed: list[Fault] = []
-    for mode in MODES:
-        try:
-            with listing_absent_labels():
+    with listing_absent_labels(), collecting() as gathered:
+        for mode in MODES:
+            try:
                 found[mode] = splits.load(cfg, mode, DistributedContext())
-        except UserError as error:
-            failed.append(Fault("not-listed", mode, "", str(error)))
+            except UserError as error:
+                failed.append(Fault("not-listed", mode, "", str(error)))
     if not found:
         raise UserError(failed[0].what)
-    faults.add(*failed)
-    return found
+    modes: dict[str, list[str]] = {}
+    for mode, split in found.items():
+        for item in split.items:
+            modes.setdefault(item.image, []).append(mode)
+    failed += [_fault(bad, " and ".join(dict.fromkeys(modes.get(bad.image, found)))) for bad in gathered.bad]
+    return Listed(found, failed, gathered.drawn)
+
+
+def _fault(bad: Bad, split: str) -> Fault:
+    """Name the image of a bad annotation beside its file."""
+    return Fault(bad.kind, split, bad.file, bad.what if bad.image in ("", bad.file) else f"(of {bad.image}) {bad.what}")
 
 
 def _bits(cfg: Any, found: dict[str, Split]) -> int:
@@ -135,9 +156,6 @@ def _table(path: Path, faults: Faults) -> Iterator[None]:
                 stream.write(csv_text([row]).encode())
 
             stream.write(csv_text([["severity", "kind", "split", "file", "what"]]).encode())
-            for kept in faults.kept.values():  # from before: splits that cannot be listed
-                for fault in kept:
-                    write(fault)
             faults.write = write
             yield
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets.collecting import each
 from datasets.own.jsonfile import each_file, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
 from datasets.own.shapes import Remarks, Shape, outline
@@ -115,22 +116,25 @@ def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks
     """Read the objects of an image; without a size in shares of its sides."""
     path, names, called = data
     height, width = size or (1, 1)
-    found = []
-    for k, line in enumerate(textfile.lines(path), 1):
-        place = f"{where}, line {k}"
-        values = _values(line, place)
-        if not len(values):
-            continue
-        number = int(values[0])
-        if names and number not in names:
-            raise UserError(f"{place}: class {number} is not among the {len(names)} names of {shown(called)}")
-        if len(values) == 5:
-            remarks.skipped("box (5 numbers)", place)
-            continue
-        ring = _ring(values[1:], place, remarks)
-        if ring is not None:
-            found.append(Shape(names.get(number, ""), number, (ring * (width, height),)))
-    return found
+    lines = textfile.lines(path)
+    return each(lines, lambda k, line: _shape(line, names, called, (width, height), f"{where}, line {k}", remarks))
+
+
+def _shape(
+    line: str, names: dict[int, str], called: str, sides: tuple[int, int], where: str, remarks: Remarks
+) -> Shape | None:
+    """Read a line, with the (width, height) of the image; None for one without an outline."""
+    values = _values(line, where)
+    if not len(values):
+        return None
+    number = int(values[0])
+    if names and number not in names:
+        raise UserError(f"{where}: class {number} is not among the {len(names)} names of {shown(called)}")
+    if len(values) == 5:
+        remarks.skipped("box (5 numbers)", where)
+        return None
+    ring = _ring(values[1:], where, remarks)
+    return Shape(names.get(number, ""), number, (ring * sides,)) if ring is not None else None
 
 
 def _values(line: str, where: str) -> np.ndarray:

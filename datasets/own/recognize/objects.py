@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from datasets.collecting import tolerated
 from datasets.own.objects import Annotated, ClassFound, Export
 from datasets.own.raster import area
 from datasets.own.recognize.divide import Division, divide
@@ -109,8 +110,10 @@ def _covered(found: Labels, one: Annotated) -> float:
     """Estimate what share of an image its objects cover, each counted by itself; 0 where its size is not known."""
     if not one.size:
         return 0.0
-    shapes = found.export.shapes(one.data, one.size, one.where, Remarks())
-    return sum(area(shape) for shape in shapes) / (one.size[0] * one.size[1])
+    with tolerated(one.file):
+        shapes = found.export.shapes(one.data, one.size, one.where, Remarks())
+        return sum(area(shape) for shape in shapes) / (one.size[0] * one.size[1])
+    return 0.0
 
 
 class Background(NamedTuple):

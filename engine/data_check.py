@@ -118,7 +118,8 @@ def _listed(cfg: Any) -> Listed:
             except UserError as error:
                 failed.append(Fault("not-listed", mode, "", str(error)))
     if not found:
-        raise UserError(failed[0].what)
+        of_sets = (f"{bad.file}: {bad.what}" for bad in gathered.bad if bad.kind == "not-listed")
+        raise UserError(next(of_sets, failed[0].what))
     modes: dict[str, list[str]] = {}
     for mode, split in found.items():
         for item in split.items:

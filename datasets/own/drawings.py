@@ -79,7 +79,8 @@ def drawn(pictures: Sequence[Picture], rules: LabelRules, missing: str, home: Pa
     names = {image: job.target.name for image, job in jobs.items()}
     files = {path: cache.stamp(path) for source in sources.values() for path in source.files}
     named = {image: job.source.named for image, job in jobs.items() if job.source is not None}
-    key = key if gathered.taken == before else ""
+    sound = gathered.taken == before and gathered.images.isdisjoint(picture.path for picture in pictures)
+    key = key if sound else ""  # of a record that the next start, which may be a training, does not take
     cache.save(record, {"key": key, "labels": names, "notes": notes, "files": files, "named": named})
     gathered.drawn |= {str(job.target): (image, named.get(image, "")) for image, job in jobs.items()}
     now = [f"{made} of the {len(jobs)} labels of kind {rules.kind} were drawn now"] if made else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,7 +144,24 @@ def test_faults_of_a_drawn_label_name_image_and_annotation(tmp_path: Path, capsy
     assert "cache/labels/street" not in said
 
 
-def test_a_set_beside_a_bad_one_is_looked_at(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_check_hides_nothing_from_the_training_that_follows(mask: bool, tmp_path: Path) -> None:
+    """Drawings that a check has made are not taken for all of them: only drawing finds these faults."""
+    root = tmp_path / "mine"
+    file = made(root, "binary" if mask else "labelme")
+    bad = root / (f"masks/car/{STEMS[1]}.png" if mask else f"{STEMS[1]}.json")
+    if mask:
+        cut(bad)
+    else:
+        change(bad, lambda tree: tree.update(imageHeight=50))
+    for _ in range(2):
+        code, found = errors(file)
+        assert code == 1 and [name for _, _, name, _ in found] == [str(bad)]
+    with pytest.raises(UserError, match=bad.stem):
+        split_of(file)
+
+
+def test_a_set_beside_a_bad_one_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path / "gray", "gray")
     made(tmp_path / "labelme", "labelme")
     both = tmp_path / "both.yaml"
@@ -153,6 +171,15 @@ def test_a_set_beside_a_bad_one_is_looked_at(tmp_path: Path) -> None:
     _, found = errors(both)
     bad = {name for kind, _, name, _ in found if kind != "leak"}  # both sets have the same images
     assert bad == {f"{tmp_path}/labelme/{STEMS[2]}.json", f"{tmp_path}/gray/masks/{STEMS[1]}.png"}
+    shutil.rmtree(tmp_path / "labelme")
+    code, found = errors(both)
+    assert code == 1 and [row[:3] for row in found] == [
+        ("not-listed", "train and val", f"{tmp_path}/labelme.yaml"),
+        ("unreadable-label", "val", f"{tmp_path}/gray/masks/{STEMS[1]}.png"),
+    ]
+    shutil.rmtree(tmp_path / "gray")
+    assert check_data.main(["--dataset", str(both), "--out", str(tmp_path / "none")]) == 2
+    assert "images: " in capsys.readouterr().err
 
 
 def test_a_bad_image_among_those_that_are_cut(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from datasets.own.raster import area
 from datasets.own.recognize.divide import Division, divide
 from datasets.own.recognize.draft import Draft, Entry, ListFile, Place
 from datasets.own.recognize.exports import Labels, find, images
+from datasets.own.recognize.grouping import by_percent
 from datasets.own.recognize.pairs import Picture
 from datasets.own.recognize.selection import select
 from datasets.own.recognize.tree import Tree, named, some
@@ -194,10 +195,8 @@ def _places(tree: Tree, found: Labels, pictures: Sequence[Picture]) -> tuple[tup
     if division.kind == "lists":
         lists = {"train": Place(division.lists["train"]), "val": Place(division.lists[division.val])}
         return (images, labels, skip, Entry("splits", lists, (_sentence(division.why),))), division
-    group = {"group": division.group} if division.group else {}
-    why = f"No folders and no lists divide the images: 80 % train, 20 % validate; {division.why}."
-    splits = {"percent": {"train": 80, "val": 20}, "seed": 0, **group}
-    return (images, labels, skip, Entry("splits", splits, (why,))), division
+    splits = by_percent(division.group, division.why, [picture.path for picture in pictures])
+    return (images, labels, skip, Entry("splits", *splits)), division
 
 
 def _sentence(why: str) -> str:

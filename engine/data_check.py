@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 import config
 import datasets
@@ -20,7 +19,9 @@ from datasets.checking.check import Checked, check
 from datasets.checking.faults import KINDS, Fault, Faults
 from datasets.checking.look import Reader
 from datasets.checking.tally import Tally, draws
+from datasets.collecting import Bad, collecting
 from datasets.reading import listing_absent_labels
+from evaluation import pages
 from evaluation.data_page import NAME, DataReport, render, verdict
 from evaluation.data_pictures import Album
 from utils.distributed import DistributedContext
@@ -31,6 +32,7 @@ from utils.names import shown
 from utils.plural import counted, percent
 
 TABLE = "check_data.csv"
+OTHERS = "not of a check of this dataset"
 MODES = ("train", "val")
 SAMPLES = 6
 _PRINTED = 3  # files of a kind that the terminal names
@@ -40,14 +42,17 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     """Check what a command line names. Gives the exit code: 1 for errors, with --strict for warnings too."""
     cfg = config.load(list(rest))
     spec, known = datasets.spec(cfg), identity(cfg)
-    out = place(args.out, Path(cfg.DATASET.NAME).stem, known)
+    out = place(args.out, Path(cfg.DATASET.NAME).stem, known, args.overwrite)
     faults = Faults(tuple(args.accept))
-    found = _listed(cfg, faults)
-    items = {mode: [*split.items] for mode, split in found.items()}
+    listed = _listed(cfg)
+    found, faults.drawn = listed.splits, listed.drawn
+    unread = {fault.file for fault in listed.faults if fault.kind == "unreadable-image"}  # told of already
+    items = {mode: [item for item in split.items if item.image not in unread] for mode, split in found.items()}
     print(f"{spec.name} in {splits.root_of(cfg)}: {_counts(items)}, {spec.num_classes} classes", flush=True)
     reader = Reader(spec, _bits(cfg, found), min(cfg.DATASET.CLASS_UNIFORM_TILE, *cfg.DATASET.CROP_SIZE))
     workers = args.workers or min(16, os.cpu_count() or 1)
     with _table(out / TABLE, faults):
+        faults.add(*listed.faults)
         checked = check(reader, items, faults, workers)
     checked.notes += dict.fromkeys(note for split in found.values() for note in split.notes)
     fine = found["train"].fine if "train" in found else 0
@@ -68,49 +73,64 @@ def identity(cfg: Any) -> str:
     """Name a dataset and its folder as a comment of HTML, by which a page is known as that of this dataset."""
     name = cfg.DATASET.NAME
     whole = os.path.realpath(name) if os.path.isfile(name) else name
-    return f"<!-- dataset {quote(f'{whole} in {os.path.realpath(splits.root_of(cfg))}').replace('-', '%2D')} -->"
+    return pages.mark("dataset", f"{whole} in {os.path.realpath(splits.root_of(cfg))}")
 
 
-def place(given: Path | None, name: str, known: str) -> Path:
+def place(given: Path | None, name: str, known: str, overwrite: bool = False) -> Path:
     """Give the folder of the page: `given`, or logs/check_data/NAME, NAME_2 where that has another dataset's.
 
-    UserError where the given one has the page of another dataset.
+    UserError where the given one has files of others, and nobody asked to `overwrite` them.
     """
     if given is not None:
-        if not _is_free(given, known):
-            raise UserError(
-                f"--out {given}: {NAME} there is that of another dataset: give another folder, or remove it"
-            )
+        if not overwrite and (there := _others(given, known)):
+            raise UserError(f"{there} is there already, {OTHERS}: give another --out, or --overwrite to replace it")
         return given
     ways = (Path("logs", "check_data", f"{name}_{number}" if number > 1 else name) for number in itertools.count(1))
-    return next(way for way in ways if _is_free(way, known))
+    return next(way for way in ways if overwrite or not _others(way, known))
 
 
-def _is_free(folder: Path, known: str) -> bool:
-    """Say whether a folder has no page but of the same dataset; one that does not say whose it is counts as such."""
-    try:
-        text = (folder / NAME).read_bytes()[-8192:]
-    except OSError:
-        return True
-    return known.encode() in text or b"<!-- dataset " not in text
+def _others(folder: Path, known: str) -> Path | None:
+    """Find a page that is not of this dataset, or a table without a page that says whose it is."""
+    page, table = folder / NAME, folder / TABLE
+    if not pages.is_free(page, known):
+        return page
+    return table if table.exists() and not page.exists() else None
 
 
-def _listed(cfg: Any, faults: Faults) -> dict[str, Split]:
-    """List training and validation, images without label too; a split that cannot be listed is a fault, unless none
-    can.
+class Listed(NamedTuple):
+    """The splits, the faults that listing has found, and what labels were drawn of, as `Faults` has it."""
+
+    splits: dict[str, Split]
+    faults: list[Fault]
+    drawn: dict[str, tuple[str, str]]
+
+
+def _listed(cfg: Any) -> Listed:
+    """List training and validation, images without label too. Bad annotations, and a split that cannot be listed, are
+    faults; UserError where no split can.
     """
     found: dict[str, Split] = {}
     failed: list[Fault] = []
-    for mode in MODES:
-        try:
-            with listing_absent_labels():
+    with listing_absent_labels(), collecting() as gathered:
+        for mode in MODES:
+            try:
                 found[mode] = splits.load(cfg, mode, DistributedContext())
-        except UserError as error:
-            failed.append(Fault("not-listed", mode, "", str(error)))
+            except UserError as error:
+                failed.append(Fault("not-listed", mode, "", str(error)))
     if not found:
-        raise UserError(failed[0].what)
-    faults.add(*failed)
-    return found
+        of_sets = (f"{bad.file}: {bad.what}" for bad in gathered.bad if bad.kind == "not-listed")
+        raise UserError(next(of_sets, failed[0].what))
+    modes: dict[str, list[str]] = {}
+    for mode, split in found.items():
+        for item in split.items:
+            modes.setdefault(item.image, []).append(mode)
+    failed += [_fault(bad, " and ".join(dict.fromkeys(modes.get(bad.image, found)))) for bad in gathered.bad]
+    return Listed(found, failed, gathered.drawn)
+
+
+def _fault(bad: Bad, split: str) -> Fault:
+    """Name the image of a bad annotation beside its file."""
+    return Fault(bad.kind, split, bad.file, bad.what if bad.image in ("", bad.file) else f"(of {bad.image}) {bad.what}")
 
 
 def _bits(cfg: Any, found: dict[str, Split]) -> int:
@@ -135,9 +155,6 @@ def _table(path: Path, faults: Faults) -> Iterator[None]:
                 stream.write(csv_text([row]).encode())
 
             stream.write(csv_text([["severity", "kind", "split", "file", "what"]]).encode())
-            for kept in faults.kept.values():  # from before: splits that cannot be listed
-                for fault in kept:
-                    write(fault)
             faults.write = write
             yield
 

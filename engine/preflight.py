@@ -103,5 +103,8 @@ def _behind_the_end(cfg: CfgNode) -> Iterator[tuple[str, float, str]]:
         yield f"--max_cu_epoch {d.MAX_CU_EPOCH}", d.MAX_CU_EPOCH, "the added images are drawn from until the end"
     if t.DO_EVAL:
         yield f"--val_freq {t.VAL_FREQ}", t.VAL_FREQ - 1, "the only validation is that of the last epoch"
+    if o.UNFREEZE:
+        effect = "parts of the trunk stay as they are loaded"
+        yield f"--unfreeze {','.join(map(str, o.UNFREEZE))}", o.UNFREEZE[-1], effect
     if t.SAVE_EVERY:
         yield f"--save_every {t.SAVE_EVERY}", t.SAVE_EVERY - 1, "no checkpoint is kept beside the last and the best"

@@ -62,6 +62,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
         distributed.sync_batchnorm(net, ranks)
     ema = ModelEma(net, cfg.TRAIN.EMA) if cfg.TRAIN.EMA else None
     optimizer = loss.optimizer.build(cfg, net, net.trunk_layers(cfg.OPTIM.LAYER == "stage"))
+    net.wait(optimizer.param_groups)
     state = TrainState(net, optimizer, run.precision.scaler, ema, epoch=cfg.TRAIN.START_EPOCH - 1)
     run.saver = saving.build(cfg, run.folder, log.line, state.spent)
     loader = datasets.build_train(cfg, ranks, run.folder)

@@ -14,8 +14,8 @@ _GRAPHS = 64  # of the blocks of one kind: their widths, two scales, and each on
 def compile_parts(net: Net) -> str:
     """Compile trunk and heads in place; gives a line on it. Without a compiler the network stays eager.
 
-    A trunk that recomputes its activations is compiled block by block, inside of what is recomputed: the compiler would
-    not see that running statistics stay in the second pass.
+    A trunk of ours that recomputes its activations is compiled block by block, inside of what is recomputed: the
+    compiler would not see that running statistics stay in the second pass. One of a package is compiled whole.
     """
     device = next(net.parameters()).device
     reason = _why_not(device)

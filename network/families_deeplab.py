@@ -75,7 +75,12 @@ class Deeper(Family):
         super().__init__(trunk, s)
         strides = [level.stride for level in trunk.levels[:2]]
         if len(strides) < 2 or not strides[0] < strides[1] <= self.joined_level.stride:
-            raise UserError("the deeper decoder goes up in two steps: take a trunk with two maps before its last")
+            joined = self.joined_level.stride
+            raise UserError(
+                f"the deeper decoder goes up in two steps, from 1/{joined} of the image over the trunk's finest maps, "
+                f"here 1/{', 1/'.join(map(str, strides))}: take a trunk with two maps before its last, or a larger "
+                "--neck_stride"
+            )
         fine, middle = trunk.levels[:2]
         squeezed_middle, squeezed_fine = DEEPER
         self.channels = channels = s.head_channels

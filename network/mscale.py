@@ -80,6 +80,7 @@ class MultiScale(Net):
 
     def start_epoch(self, epoch: int) -> None:
         """Train with the second scale from epoch `second_scale_from` on; before, as a single-scale network."""
+        super().start_epoch(epoch)
         self.second_scale = epoch >= self.second_scale_from
 
     def _scales(self) -> tuple[float, ...]:

@@ -28,6 +28,8 @@ class Net(nn.Module):
         self.align_corners = align_corners
         self.fix_bn = False  # batch norms use their running statistics even in training
         self._frozen: tuple[nn.Module, ...] = ()
+        self._waiting: dict[nn.Module, int] = {}  # batch norms, and the epoch from which they are trained
+        self._epoch = 0
         self.add_module(self.inner_name, inner)
         self.register_state_dict_post_hook(_leave_names_out)
         self.register_load_state_dict_pre_hook(_put_names_in)
@@ -66,7 +68,17 @@ class Net(nn.Module):
         return {id(parameters[name]): layer for name, layer in trunk.layers(stages).items()}
 
     def start_epoch(self, epoch: int) -> None:
-        """Before each epoch of training, for networks whose training has stages; this one has none."""
+        """Before each epoch of training: parts that have waited for it are trained from now on."""
+        self._epoch = epoch
+        if self._waiting:
+            self.train(self.training)
+
+    def wait(self, groups: Iterable[Mapping[str, Any]]) -> None:
+        """Batch norms whose weights an optimizer's `groups` train from a later epoch on keep their statistics, too."""
+        late = {id(p): group.get("from_epoch", 0) for group in groups for p in group["params"]}
+        norms = (part for part in self.modules() if isinstance(part, _BatchNorm) and part.weight is not None)
+        self._waiting = {norm: late[id(norm.weight)] for norm in norms if late.get(id(norm.weight))}
+        self.train(self.training)
 
     def freeze(self, modules: Iterable[nn.Module]) -> None:
         """These stay as they are loaded: without gradient and, running statistics too, in evaluation mode for good."""
@@ -76,10 +88,11 @@ class Net(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Net:
-        """Set the mode of all but what is frozen and fixed batch norms: these stay in evaluation mode."""
+        """Set the mode of all but what is frozen or waits, and fixed batch norms: these stay in evaluation mode."""
         super().train(mode)
         fixed = (part for part in self.modules() if self.fix_bn and isinstance(part, _BatchNorm))
-        for module in (*self._frozen, *fixed):
+        waiting = (part for part, epoch in self._waiting.items() if epoch > self._epoch)
+        for module in (*self._frozen, *fixed, *waiting):
             module.eval()
         return self
 

@@ -75,14 +75,17 @@ def _read_flag(
 
 def _name_network(line: CommandLine) -> None:
     """--trunk, --head and --scales as the network's name. --trunk alone, with a word that is none of our trunks, is an
-    older flag that never did anything.
+    older flag that never did anything; beside --auto, which is no older one, it is a mistake.
     """
     parts = line.parts
     if line.offsets and not parts:
         raise UserError(f"{OFFSETS} stands beside --trunk and --head; published networks with offsets: offset....")
-    if not parts or ([*parts] == ["--trunk"] and not archs.is_trunk(parts["--trunk"])):
-        return
     named = "MODEL.ARCH" in line.flags or "MODEL.ARCH" in line.pairs[::2]
+    older = [*parts] == ["--trunk"] and not archs.is_trunk(parts["--trunk"])
+    if older and line.flags.get("OPTIONS.AUTO") and not named:
+        archs.compose(parts["--trunk"], "plain")  # says which trunks there are
+    if not parts or older:
+        return
     if missing := [flag for flag in ("--trunk", "--head") if flag not in parts]:
         wanted = f"also give {missing[0]}{', in place of --arch' if named else ''}"
         raise UserError(f"{[*parts][0]} {[*parts.values()][0]} names a part of a network: {wanted}")

@@ -51,7 +51,8 @@ class HeadPart(Part):
     `outputs`: what it gives beside `pred`, each with a term of the loss (`loss.terms`). `finer`: it reads maps finer
     than the one that it classifies. `before`: it supervises the map before that one. `second_branch`: it reads one,
     where there are offsets. `blends`: its pyramid can be blended with that of another scale. `decoder`: its networks
-    are an encoder and a decoder, and --arch_decoder names it. `instead`: the head to take where it makes no sense.
+    are an encoder and a decoder, and --arch_decoder names it. `all_maps`: it reads all maps of the trunk, as they are. `instead`: the
+    head to take where it makes no sense.
     """
 
     outputs: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class HeadPart(Part):
     second_branch: bool = False
     blends: bool = False
     decoder: bool = False
+    all_maps: bool = False
     instead: str = ""
 
 
@@ -126,8 +128,8 @@ HEADS = {
     "c1_deepsup": HeadPart("c1 with a second head on the map before the last", "families_parsing:c1", {"deepsup": True}, PARSING, outputs=("deepsup",), before=True, decoder=True, instead="c1"),
     "ppm": HeadPart("pyramid pooling (PSPNet)", "families_parsing:ppm", takes=PARSING, decoder=True),
     "ppm_deepsup": HeadPart("ppm with a second head on the map before the last", "families_parsing:ppm", {"deepsup": True}, PARSING, outputs=("deepsup",), before=True, decoder=True, instead="ppm"),
-    "upernet": HeadPart("pyramid pooling, a feature pyramid over all maps, 512 channels", "families_parsing:upernet", takes=PARSING, decoder=True),
-    "upernet_lite": HeadPart("upernet with 256 channels", "families_parsing:upernet", {"inner": 256}, PARSING, decoder=True),
+    "upernet": HeadPart("pyramid pooling, a feature pyramid over all maps, 512 channels", "families_parsing:upernet", takes=PARSING, decoder=True, all_maps=True),
+    "upernet_lite": HeadPart("upernet with 256 channels", "families_parsing:upernet", {"inner": 256}, PARSING, decoder=True, all_maps=True),
 }  # fmt: skip
 # Heads of published networks alone.
 PUBLISHED_HEADS = {

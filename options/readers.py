@@ -134,7 +134,10 @@ def crops(table: str, dataset: str = "") -> Reader:
 # Of a network, in training and evaluation.
 PARSING = Reader("--arch encoder_decoder and offset.encoder_decoder", lambda run: run.arch.head == ANY)
 HRNET = part("networks on the trunk hrnet", "stages")
-NECK = Reader("networks whose trunk is one of a package", lambda run: run.parts.trunk.neck)
+NECK = Reader(
+    "networks whose trunk is one of a package, and whose head does not read all of its maps",
+    lambda run: run.parts.trunk.neck and not run.parts.head.all_maps,
+)
 OCR_HEADS = part("networks with OCR", "key_channels")
 ASPP = Reader("networks with an ASPP", _aspp)
 SCALES = part("networks that combine scales", "scales")
@@ -184,6 +187,7 @@ TAUGHT = _training(
 DISTILLED = _training(
     "--teacher without --loss_terms", lambda run: run.asks("LOSS.TEACHER") and not run.asks("LOSS.TERMS")
 )
+TRAINED_TRUNK = _training("a training without --freeze_trunk", lambda run: not run.asks("MODEL.FREEZE_TRUNK"))
 LAYERS = _training(
     "--layer_decay and --unfreeze", lambda run: run.values["OPTIM.LAYER_DECAY"] != 1 or run.asks("OPTIM.UNFREEZE")
 )

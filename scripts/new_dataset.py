@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from datasets.collecting import Collected, collecting
 from datasets.own import found, schema
 from datasets.own.entry import SUFFIXES
 from datasets.own.recognize import Draft, Writer, recognize
@@ -32,6 +33,7 @@ from utils.plural import counted
 from utils.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
+_NAMED = 10  # bad annotations that are named
 _FEW = 40  # files that are read at once, without a bar
 
 
@@ -60,9 +62,10 @@ def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
     if target.suffix.lower() not in SUFFIXES:
         raise UserError(f"--out {target}: --dataset takes files that end in {' or '.join(SUFFIXES)}")
     _check_free([target], overwrite)
-    draft = recognize(folder, _shown)
+    with collecting() as gathered:
+        draft = recognize(folder, _shown)
     print(f"{folder}: {shown(draft.what)}")
-    for note in draft.notes:
+    for note in (*draft.notes, *_bad(gathered)):
         print(f"  {shown(note)}")
     if draft.dataset:
         if out:
@@ -72,6 +75,13 @@ def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
     read = _write(Writer(draft, folder, target), overwrite)
     print(f"wrote {target}: {_counts(draft)}{read}; what is guessed has its reason beside it")
     print(commands(draft, folder, str(target)))
+
+
+def _bad(gathered: Collected) -> list[str]:
+    """Name bad annotations, which are left out here, and at which a training stops."""
+    every = dict.fromkeys(f"{bad.file} {bad.what}" for bad in gathered.bad)
+    more = [f"and {len(every) - _NAMED} more: check_data.py lists them"] if len(every) > _NAMED else []
+    return [*(f"not read: {one}" for one in [*every][:_NAMED]), *more]
 
 
 def _beside(folder: Path) -> Path:
@@ -141,7 +151,8 @@ def _read_back(text: str, target: Path) -> str:
             own = schema.read(str(trial))
             assert isinstance(own, schema.OwnSet)
             here = target.resolve()
-            pairs = found.find(replace(own, file=str(here)), here.parent, draw=False).pairs
+            with collecting():  # those of before, which are named already
+                pairs = found.find(replace(own, file=str(here)), here.parent, draw=False).pairs
         except UserError as error:
             why = str(error).replace(str(trial), str(target))
             raise UserError(

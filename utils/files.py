@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from utils.errors import UserError
+from utils.errors import MachineError
 from utils.memory import ran_out
 
 ELSEWHERE = "choose another folder"
@@ -66,9 +66,9 @@ def _of_the_system(error: BaseException | None) -> OSError | None:
     return None
 
 
-def cannot_write(path: Path, error: BaseException) -> UserError:
+def cannot_write(path: Path, error: BaseException) -> MachineError:
     """Give the one line about a file that could not be written."""
-    return UserError(f"cannot write {path}: {reason(error)}; {advice(error)}")
+    return MachineError(f"cannot write {path}: {reason(error)}; {advice(error)}")
 
 
 def opened(path: str | Path) -> BinaryIO:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -94,13 +94,15 @@ class Fault(NamedTuple):
 class Faults:
     """All faults that were found: counts of each kind, the first KEPT of each, the rest through `write` alone.
 
-    Kinds that are `accepted` count neither as errors nor as warnings.
+    Kinds that are `accepted` count neither as errors nor as warnings. `drawn`: {drawing of a label: (its image, what it
+    was drawn of)}: these are named in its place, since nobody knows the file of a cache.
     """
 
     accepted: tuple[str, ...] = ()
     write: Callable[[Fault], None] = lambda fault: None
     counts: Counter[str] = field(default_factory=Counter)
     kept: dict[str, list[Fault]] = field(default_factory=dict)
+    drawn: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.accepted:
@@ -110,12 +112,22 @@ class Faults:
 
     def add(self, *faults: Fault) -> None:
         """Take faults."""
-        for fault in faults:
+        for fault in map(self._named, faults):
             self.counts[fault.kind] += 1
             self.write(fault)
             kept = self.kept.setdefault(fault.kind, [])
             if len(kept) < KEPT:
                 kept.append(fault)
+
+    def _named(self, fault: Fault) -> Fault:
+        """Name the image, and what its label was drawn of, in place of a drawing."""
+        if fault.file not in self.drawn:
+            return fault
+        image, source = self.drawn[fault.file]
+        other = str(fault.other.label) if fault.other else ""
+        said = fault.what.replace(other, f"that of {fault.other.image}") if fault.other else fault.what
+        where = f"label of {source}" if source else "label"
+        return fault._replace(file=fault.item.image if fault.item else image, what=f"({where}) {said}")
 
     def severity(self, kind: str) -> str:
         """Say how a kind counts: "error", "warning", or "accepted"."""

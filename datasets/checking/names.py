@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datasets.checking.faults import Fault
 from datasets.checking.look import Subject
-from datasets.own.cache import STAMPS
+from datasets.own.cache import RECORDS
 from media.files import EXTENSIONS, is_hidden
 
 # Pictures that cameras and programs write, and that no reader here decodes.
@@ -76,7 +76,7 @@ def _folders(files: Iterable[tuple[str, str]]) -> dict[Path, str]:
 
 def _is_cache(folder: Path) -> bool:
     """Say whether labels were drawn into a folder from files of objects: older ones stay there."""
-    return any((place / STAMPS).exists() for place in (folder, folder.parent))
+    return any(any(place.glob(RECORDS)) for place in (folder, folder.parent))
 
 
 def _names(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.collecting import OtherSizeError, collected, take
 from datasets.own.contract import LabelKind, LabelRules, Picture, Source, Sources
 from datasets.own.places import Index, fixed_part
 from datasets.own.stored import check_fields, is_pattern, key, label_files
@@ -36,10 +37,10 @@ def find(pictures: Sequence[Picture], rules: LabelRules, where: str) -> Sources:
             notes.append(f"masks in {path} are read as {layout.replace('{dir}/', '')}")
         for file, image, name in _matched(home, layout, index, rules, where, path):
             if image and found.setdefault(image.path, {}).setdefault(name, file) != file:
-                raise UserError(
-                    f"{where}: {found[image.path][name]} and {file} are both the mask of {name!r} of {image.path}"
-                )
-    sources = {image: _source(masks, rules, image) for image, masks in found.items()}
+                both = f"{found[image.path][name]} and {file} are both the mask of {name!r} of {image.path}"
+                take(UserError(f"{where}: {both}"), file, image.path)
+    bad = left_out.images if (left_out := collected()) else ()
+    sources = {image: _source(masks, rules, image) for image, masks in found.items() if image not in bad}
     return Sources(sources, notes=notes)
 
 
@@ -111,7 +112,11 @@ def _matched(
         if match is not None:
             yield str(file), _image(match, index, file), match.groupdict().get("name") or _only(rules)
         elif (match := any_name.fullmatch(stem)) is not None and (image := _image(match, index, file)):
-            rules.by_name(match["name"], f"{where}: {file}")  # raises, or it is ignored
+            try:
+                rules.by_name(match["name"], f"{where}: {file}")  # raises, or it is ignored
+            except UserError as error:
+                take(error, str(file), image.path, "unmapped-value")
+                continue
             yield str(file), image, match["name"]
 
 
@@ -121,7 +126,7 @@ def draw(source: Source, size: tuple[int, int], rules: LabelRules) -> np.ndarray
     for _, file in source.data:
         mask = _mask(file)
         if mask.shape != size:
-            raise UserError(
+            raise OtherSizeError(
                 f"{file} is {mask.shape[1]}x{mask.shape[0]} pixels, its image {source.where} {size[1]}x{size[0]}"
             )
         masks.append(mask)

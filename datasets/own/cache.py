@@ -17,6 +17,7 @@ from utils.files import ADVICE, reason, whole
 from utils.progress import progress
 
 STAMPS = "checksums.json"
+RECORDS = "drawn-*.json"  # one for all labels in some places
 _MANY = 200  # files that take long enough to say how far they are
 
 

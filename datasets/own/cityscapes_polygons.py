@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.own.jsonfile import each_file, ends, field, read_tree, search
-from datasets.own.objects import Annotated, Annotations, Evidence, Export
+from datasets.collecting import each
+from datasets.own.jsonfile import ends, field, read_tree, search
+from datasets.own.objects import Annotated, Annotations, Evidence, Export, of_files
 from datasets.own.shapes import Remarks, Shape, declared_size, outline
 
 _ENDING = "_polygons.json"
@@ -15,7 +16,7 @@ _ENDING = "_polygons.json"
 
 def read(paths: Sequence[str], where: str) -> Annotations:
     """Read the heads of all files."""
-    return Annotations([_annotated(path, place) for path, place in each_file(paths, _ENDING, where)])
+    return of_files(paths, _ENDING, where, _annotated)
 
 
 def _annotated(path: Path, place: str) -> Annotated:
@@ -29,8 +30,7 @@ def shapes(data: str, size: tuple[int, int] | None, where: str, remarks: Remarks
     """Read the objects of an image; points name pixels."""
     del size
     values = field(read_tree(data), "objects", list, where)
-    found = [_shape(value, f"{where}, object {k}", remarks) for k, value in enumerate(values, 1)]
-    return [shape for shape in found if shape]
+    return each(values, lambda k, value: _shape(value, f"{where}, object {k}", remarks))
 
 
 def _shape(value: Any, where: str, remarks: Remarks) -> Shape | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from datasets.collecting import each, take
 from datasets.own import panoptic
 from datasets.own.jsonfile import Entry, Index, ends, field, files_of, search
 from datasets.own.objects import Annotated, Annotations, Color, Evidence, Export
@@ -25,12 +26,14 @@ def read(paths: Sequence[str], where: str) -> Annotations:
     """Read all files; each is parsed once. UserError for categories that differ between files."""
     found = Annotations([])
     for path, _ in files_of(paths, ".json", where):
-        index = Index(path)
-        file = _File(index)
-        for name, what in file.categories.values():
-            if found.declared.setdefault(name, what) != what:
-                raise UserError(f"{path}: the category {name!r} has another id than in another file: give one of both")
-        found.images += panoptic.images(file, found.remarks) if file.segments else file.images(found.remarks)
+        with found.reading(path):
+            file = _File(Index(path))
+            for name, what in file.categories.values():
+                if found.declared.setdefault(name, what) != what:
+                    raise UserError(
+                        f"{path}: the category {name!r} has another id than in another file: give one of both"
+                    )
+            found.images += panoptic.images(file, found.remarks) if file.segments else file.images(found.remarks)
     return found
 
 
@@ -46,7 +49,10 @@ class _File:
         parts = {"images": self._add_image, "categories": self._add_category, "annotations": self._add_annotation}
         for name, value, entry in index.walk():
             if name in parts and value is not None:
-                parts[name](value, entry)
+                try:
+                    parts[name](value, entry)
+                except UserError as error:
+                    take(error)
         if missing := [name for name in parts if name not in index.names]:
             raise UserError(f"{self.path} is no COCO file of objects: it has no list {missing[0]!r}; name one that has")
 
@@ -71,17 +77,18 @@ class _File:
         self.of_image[_key(value, "image_id", where)].append(entry)
         self.segments = self.segments or "segments_info" in value
 
-    def entries(self, remarks: Remarks) -> Iterator[tuple[dict[str, Any], tuple[int, int] | None, list[Entry]]]:
-        """Yield (image, its size, its annotations); annotations of no image, and images without any, are noted."""
+    def entries(self, remarks: Remarks) -> list[tuple[dict[str, Any], tuple[int, int] | None, list[Entry]]]:
+        """List (image, its size, its annotations); annotations of no image are noted."""
         for number, entries in self.of_image.items():
             if number not in self.heads:
                 where = f"image_id {number!r:.40} in {self.path}"
                 remarks.add("annotations are of an image that the file does not list: left out", where, len(entries))
-        for number, head in self.heads.items():
-            where = f"{self.path}, image {number!r:.40}"
-            height, width = head.get("height"), head.get("width")
-            size = None if height is None and width is None else declared_size(height, width, where)
-            yield head, size, self.of_image.get(number, [])
+        return each(self.heads.items(), lambda _, item: (item[1], self._size(*item), self.of_image.get(item[0], [])))
+
+    def _size(self, number: Any, head: dict[str, Any]) -> tuple[int, int] | None:
+        height, width = head.get("height"), head.get("width")
+        where = f"{self.path}, image {number!r:.40}"
+        return None if height is None and width is None else declared_size(height, width, where)
 
     def images(self, remarks: Remarks) -> list[Annotated]:
         """List the images with the text of their objects, from which `shapes` reads them in any process."""
@@ -111,10 +118,10 @@ def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks
     if isinstance(data, panoptic.Segments):
         return panoptic.shapes(data, size, where)
     text, names = data
-    found = [
-        _shape(value, names, size, f"{where}, annotation {_short(value, 'id')}", remarks) for value in json.loads(text)
-    ]
-    return [shape for shape in found if shape]
+    return each(
+        json.loads(text),
+        lambda _, value: _shape(value, names, size, f"{where}, annotation {_short(value, 'id')}", remarks),
+    )
 
 
 def _shape(

@@ -107,13 +107,19 @@ class Source(NamedTuple):
 
     `content`: bytes that differ whenever another drawing would result (of this image alone, so that a change of one
     image draws one again); the size of the image, the rules and the bytes of `files` are added to them. `data`: what
-    `draw` needs. `where`: file and place for messages.
+    `draw` needs. `where`: file and place for messages; `file`: that file, where `files` do not say it.
     """
 
     content: bytes
     data: Any
     where: str
     files: tuple[str, ...] = ()
+    file: str = ""
+
+    @property
+    def named(self) -> str:
+        """Name what is drawn: a place in a file, or the files."""
+        return self.where if self.file else ", ".join(self.files)
 
 
 class Sources(dict[str, Source]):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets.base import Item
+from datasets.collecting import collected, tolerated
 from datasets.itemreader import Tables
 from datasets.own import cache
 from datasets.rawpixels import Piece, write_image, write_values
@@ -40,6 +42,7 @@ def cut(items: Sequence[Item], side: int, spec: DatasetSpec, home: Path, name: s
     of one decoded image. UserError where the disk has no room for them.
     """
     sizes = _sizes([item for item in items if item.piece is None], home)
+    items = [item for item in items if item.piece is not None or (item.image, item.exif_turned) in sizes]
     huge = [item for item in items if item.piece is None and max(sizes[item.image, item.exif_turned]) > side]
     if not huge:
         return [*items], [f"{name}: no image is larger than {side} pixels, so none is cut"]
@@ -51,10 +54,14 @@ def cut(items: Sequence[Item], side: int, spec: DatasetSpec, home: Path, name: s
         if item.piece is not None or max(sizes[key]) <= side:
             found.append(item)
             continue
-        label = str(raws[item.label, True].target) if item.label else ""
-        found += _pieces(item, side, str(raws[item.image, False].target), label, sizes[key])
+        image, label = raws[item.image, False].target, raws[item.label, True].target if item.label else None
+        # Neither is missing but where faults are gathered.
+        if label is not None and not label.is_file():
+            item, label = item._replace(label=None), None
+        if image.is_file():
+            found += _pieces(item, side, str(image), str(label or ""), sizes[key])
     pieces = sum(item.piece is not None for item in found)
-    size = sum(raw.target.stat().st_size for raw in raws.values()) / 1e9
+    size = sum(raw.target.stat().st_size for raw in raws.values() if raw.target.is_file()) / 1e9
     made = f" ({written} of {len(raws)} files now)" if written else ""
     return found, [
         f"{name}: {counted(len(huge), 'image')} of {len(items)} cut into {pieces} pieces of at most {side} x {side}, "
@@ -84,8 +91,12 @@ def _sizes(items: Sequence[Item], home: Path) -> dict[tuple[str, bool], tuple[in
         now = cache.stamp(item.image)
         stored = known.get(item.image, [None])
         if stored[0] != now or not now:
-            turned = orientation_of(item.image) in SIDES_EXCHANGED
-            stored = fresh[item.image] = [now, *size_of(item.image), turned]
+            stored = []
+            with tolerated(item.image, item.image, "unreadable-image"):
+                turned = orientation_of(item.image) in SIDES_EXCHANGED
+                stored = fresh[item.image] = [now, *size_of(item.image), turned]
+        if not stored:
+            continue
         height, width = int(stored[1]), int(stored[2])
         exchanged = item.exif_turned and stored[3]
         found[item.image, item.exif_turned] = (width, height) if exchanged else (height, width)
@@ -98,7 +109,8 @@ def _raws(
     huge: Sequence[Item], spec: DatasetSpec, sizes: Mapping[tuple[str, bool], tuple[int, int]], home: Path
 ) -> dict[tuple[str, bool], Raw]:
     """Name the raw files of images, and of labels (True), by the content of what they are made of."""
-    sums = cache.checksums([path for item in huge for path in (item.image, item.label) if path], home)
+    files = [path for item in huge for path in (item.image, item.label) if path]
+    sums = cache.checksums(files, home, skips_bad=collected() is not None)
     found = {}
     for item in huge:
         size, own = sizes[item.image, item.exif_turned], item.spec or spec
@@ -126,10 +138,16 @@ def _write(left: Sequence[Raw], home: Path) -> int:
             f"{free / 1e9:.3g} GB are free: free some space, or leave cut out"
         )
     for raw in progress(left, "raw pixels", len(left), shown=needed > 1e8):
-        if raw.spec is None:
-            write_image(raw.path, raw.target, raw.item.exif_turned)
-            continue
-        colors = Tables.of(raw.spec).colors if raw.spec.color_to_id else None
-        read = read_label(raw.path) if colors is None else read_rgb_encoded(raw.path, colors, raw.spec.name)
-        write_values(read, raw.target)
+        absent = "missing-label" if not os.path.exists(raw.path) else "unreadable-label"
+        with tolerated(raw.path, raw.item.image, "unreadable-image" if raw.spec is None else absent):
+            _write_one(raw)
     return len(left)
+
+
+def _write_one(raw: Raw) -> None:
+    if raw.spec is None:
+        write_image(raw.path, raw.target, raw.item.exif_turned)
+        return
+    colors = Tables.of(raw.spec).colors if raw.spec.color_to_id else None
+    read = read_label(raw.path) if colors is None else read_rgb_encoded(raw.path, colors, raw.spec.name)
+    write_values(read, raw.target)

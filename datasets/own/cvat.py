@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from datasets.collecting import each
 from datasets.own.jsonfile import ends, files_of, search
 from datasets.own.objects import Annotated, Annotations, Color, Evidence, Export
 from datasets.own.rle import from_runs
@@ -45,9 +46,10 @@ def read(paths: Sequence[str], where: str) -> Annotations:
     found = Annotations([])
     for path, _ in files_of(paths, ".xml", where):
         file = _File(path)
-        parse(path, file.begin, file.end)
-        if not file.is_cvat:
-            raise UserError(f"{path} is no file of CVAT: <annotations> with <image> in it is missing")
+        with found.reading(path):
+            parse(path, file.begin, file.end)
+            if not file.is_cvat:
+                raise UserError(f"{path} is no file of CVAT: <annotations> with <image> in it is missing")
         found.images += file.images
         found.declared.update({name: what for name, what in file.labels.items() if name not in found.declared})
     return found
@@ -80,7 +82,7 @@ class _File:
     def end(self, names: list[str], text: str) -> None:
         """Take the end of an element with its text."""
         if names == ["annotations", "image"]:
-            self.images.append(self._image())
+            self.images += each([self.head], lambda _, head: self._image(*head))
         elif names[-2:-1] == ["label"] and names[1] == "meta":
             self.label[names[-1]] = text.strip()
         elif names[-1] == "label" and names[1] == "meta":
@@ -88,8 +90,7 @@ class _File:
                 self.labels[self.label["name"]] = (None, hex_color(self.label.get("color")))
             self.label = {}
 
-    def _image(self) -> Annotated:
-        values, line = self.head
+    def _image(self, values: dict[str, str], line: int) -> Annotated:
         name, where = values.get("name", ""), f"{self.path}, line {line}"
         if not name:
             raise UserError(f"{where}: the image has no name")
@@ -122,8 +123,7 @@ def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks
     """Read the objects of an image."""
     del size, where  # points are pixels; each object has its line
     path, elements = data
-    found = [_shape(one, f"{path}, line {one.line}", remarks) for one in elements]
-    return [shape for shape in found if shape]
+    return each(elements, lambda _, one: _shape(one, f"{path}, line {one.line}", remarks))
 
 
 def _shape(one: Element, where: str, remarks: Remarks) -> Shape | None:

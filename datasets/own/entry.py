@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from datasets import labelids
 from datasets.base import Item, Split
+from datasets.collecting import tolerated
 from datasets.entry import DatasetEntry
 from datasets.folder import name_choices
 from datasets.own import cache, cut, describe, found, joined, schema
@@ -133,7 +134,8 @@ def _several(own: OwnSets, above: tuple[str, ...]) -> DatasetEntry:
     def prepare(root: str, mode: str, cfg: Any) -> None:
         for part in _parts(own, root, cfg):
             if part.entry.prepare is not None and mode in part.modes:
-                part.entry.prepare(part.root, mode, part.options)
+                with tolerated(_file_of(part), kind="not-listed"):
+                    part.entry.prepare(part.root, mode, part.options)
         if own.cut and mode in modes:
             _joined_items(own, _parts(own, root, cfg), mode)
 
@@ -196,6 +198,10 @@ def _check_once(use: Use, part: Part, before: Sequence[Part]) -> None:
             raise use.part.wrong(f"{where} is given twice for {both[0]}: leave it out, or give another root or use")
 
 
+def _file_of(part: Part) -> str:
+    return part.options.DATASET.NAME if is_file(part.options.DATASET.NAME) else part.root
+
+
 def _plain_name(part: Part) -> str:
     """Name a set as it would be called by itself."""
     return part.entry.spec.name if is_file(part.options.DATASET.NAME) else part.options.DATASET.NAME
@@ -220,9 +226,10 @@ def _joined_items(own: OwnSets, parts: Sequence[Part], mode: str) -> Split:
     whole, notes, used = _join(own, parts), list[str](), list[joined.Part]()
     for part, table in zip(parts, whole.tables, strict=True):
         if mode in part.modes:
-            split = _decided(part, part.entry.items(part.root, mode, part.options))
-            used.append(joined.Part(part.name, split.items[: split.fine], _spec(part), table))
-            notes += split.notes
+            with tolerated(_file_of(part), kind="not-listed"):
+                split = _decided(part, part.entry.items(part.root, mode, part.options))
+                used.append(joined.Part(part.name, split.items[: split.fine], _spec(part), table))
+                notes += split.notes
     if not used:
         raise UserError(f"{own.file}: sets: none of them has {mode}")
     counts = {part.name: len(part.items) for part in used}

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.collecting import collected, take
 from datasets.own import cache, drawings, percent, stored
-from datasets.own.contract import Picture
+from datasets.own.contract import LabelRules, Picture, Source
 from datasets.own.percent import Percent
 from datasets.own.places import Index, Listed, is_list, not_there, pictures, placed, rows
 from datasets.own.schema import Files, OwnSet
@@ -206,10 +207,9 @@ def _of_places(
         raise UserError(f"{where}: path is missing: where the labels are")
     rules = replace(own.rules, paths=part.paths)
     if not draw:
-        assert own.row.find is not None and own.row.draw is not None
+        assert own.row.find is not None
         sources = own.row.find(images, rules, where)
-        for image in [*sources][:_TRIED]:
-            own.row.draw(sources[image], drawings.stored_size(image, own.row.upright), rules)
+        _try(own, {image: sources[image] for image in [*sources][:_TRIED]}, rules)
         return {image: source.where for image, source in sources.items()}
     home, note = cache.folder(own.file)
     drawn = drawings.drawn(images, rules, missing, home, where)
@@ -217,10 +217,30 @@ def _of_places(
     return drawn.labels
 
 
+def _try(own: OwnSet, sources: Mapping[str, Source], rules: LabelRules) -> None:
+    """Draw some labels; where faults are gathered, a bad one among good ones is no reason to stop."""
+    assert own.row.draw is not None
+    bad: dict[str, UserError] = {}
+    for image, source in sources.items():
+        try:
+            own.row.draw(source, drawings.stored_size(image, own.row.upright), rules)
+        except UserError as error:
+            bad[image] = error
+    for image, error in bad.items():
+        if len(bad) == len(sources):
+            raise error
+        take(error, image, image)
+
+
 def _paired(
-    own: OwnSet, mode: str, part: Part, labels: Mapping[str, str], notes: list[str]
+    own: OwnSet, mode: str, part: Part, labels: Mapping[str, str | None], notes: list[str]
 ) -> list[tuple[Picture, str | None]]:
-    """Put images and labels together; UserError for images without label, unless they may be left out."""
+    """Put images and labels together; UserError for images without label, unless they may be left out.
+
+    Where faults are gathered, images whose label has one have none, and are looked at all the same.
+    """
+    bad = gathered.images if (gathered := collected()) else ()
+    labels = {**dict.fromkeys(p.path for p in part.pictures if p.path in bad), **labels}
     without = [picture for picture in part.pictures if picture.path not in labels]
     if mode == "test":
         return [(picture, labels.get(picture.path)) for picture in part.pictures]

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from datasets.collecting import each
 from datasets.own.bitmap import inside_of, letters, size_of
-from datasets.own.jsonfile import each_file, ends, field, read_tree, search
-from datasets.own.objects import Annotated, Annotations, Evidence, Export
+from datasets.own.jsonfile import ends, field, read_tree, search
+from datasets.own.objects import Annotated, Annotations, Evidence, Export, of_files
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size, ellipse, numbers, outline, rectangle
 from media.files import EXTENSIONS
 from utils.errors import UserError
@@ -19,7 +20,7 @@ from utils.errors import UserError
 
 def read(paths: Sequence[str], where: str) -> Annotations:
     """Read the heads of all files; one without an image's size or shapes is a UserError."""
-    return Annotations([_annotated(path, place) for path, place in each_file(paths, ".json", where)])
+    return of_files(paths, ".json", where, _annotated)
 
 
 def _annotated(path: Path, place: str) -> Annotated:
@@ -41,8 +42,7 @@ def shapes(data: str, size: tuple[int, int] | None, where: str, remarks: Remarks
     """Read the objects of an image."""
     del size  # points are pixels
     values = field(read_tree(data), "shapes", list, where)
-    found = [_shape(value, f"{where}, shape {k}", remarks) for k, value in enumerate(values, 1)]
-    return [shape for shape in found if shape]
+    return each(values, lambda k, value: _shape(value, f"{where}, shape {k}", remarks))
 
 
 def _shape(value: Any, where: str, remarks: Remarks) -> Shape | None:

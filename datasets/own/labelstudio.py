@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
+from datasets.collecting import each
 from datasets.own.jsonfile import ends, field, files_of, read_tree, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
 from datasets.own.rle import from_label_studio
@@ -26,11 +27,15 @@ def read(paths: Sequence[str], where: str) -> Annotations:
     """Read all files."""
     found = Annotations([])
     for path, _ in files_of(paths, ".json", where):
-        for k, task in enumerate(read_tree(path, list), 1):
-            where_task = f"{path}, task {shown(str(task.get('id', k))[:40]) if isinstance(task, dict) else k}"
-            if (one := _annotated(task, where_task, found.remarks)) is not None:
-                found.images.append(replace(one, file=str(path)))
+        with found.reading(path):
+            tasks = each(read_tree(path, list), lambda k, task, path=path: _task(task, k, path, found.remarks))
+            found.images += [replace(one, file=str(path)) for one in tasks]
     return found
+
+
+def _task(task: Any, number: int, path: Path, remarks: Remarks) -> Annotated | None:
+    where = f"{path}, task {shown(str(task.get('id', number))[:40]) if isinstance(task, dict) else number}"
+    return _annotated(task, where, remarks)
 
 
 def _annotated(task: Any, where: str, remarks: Remarks) -> Annotated | None:
@@ -83,11 +88,7 @@ def _image_name(data: dict[str, Any], where: str) -> str:
 
 def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks) -> list[Shape]:
     """Read the objects of an image."""
-    found = []
-    for k, one in enumerate(data, 1):
-        shape = _shape(one, size or (1, 1), f"{where}, result {k}", remarks)
-        found += [shape] if shape is not None else []
-    return found
+    return each(data, lambda k, one: _shape(one, size or (1, 1), f"{where}, result {k}", remarks))
 
 
 def _shape(one: dict[str, Any], size: tuple[int, int], where: str, remarks: Remarks) -> Shape | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from datasets.collecting import take, tolerated
 from datasets.own.contract import Picture
 from datasets.own.shapes import Remarks
 from media.files import EXTENSIONS
@@ -37,7 +38,8 @@ def matched(found: Sequence[Any], pictures: Sequence[Picture], remarks: Remarks)
             remarks.add(_NO_IMAGE, f"{shown(one.name)}, {one.where}")
         elif len(best) > 1:
             both = " or ".join(shown(picture.place) for picture in best[:3])
-            raise UserError(f"{one.where}: {shown(one.name)!r} may be {both}: write the folder in front of the name")
+            said = f"{one.where}: {shown(one.name)!r} may be {both}: write the folder in front of the name"
+            take(UserError(said), one.file)
         else:
             taken[best[0].path].append((fit, one))
             ours = {*_folders(one.name)}
@@ -45,7 +47,11 @@ def matched(found: Sequence[Any], pictures: Sequence[Picture], remarks: Remarks)
                 remarks.add(
                     "annotations fit an image of another folder, by its name alone", f"{shown(one.name)}, {one.where}"
                 )
-    return {path: _only(path, ones, remarks) for path, ones in taken.items()}
+    found_of = dict[str, Any]()
+    for path, ones in taken.items():
+        with tolerated(ones[0][1].file, path):
+            found_of[path] = _only(path, ones, remarks)
+    return found_of
 
 
 def _only(path: str, ones: list[tuple[Fit, Any]], remarks: Remarks) -> Any:

@@ -7,15 +7,18 @@ each other, classes are checked with their counts, objects are drawn in the orde
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from datasets.collecting import Collected, OtherSizeError, collected, take, tolerated
 from datasets.own.contract import LabelKind, LabelRules, Picture, Source, Sources
-from datasets.own.jsonfile import MANY
+from datasets.own.jsonfile import MANY, each_file
 from datasets.own.matching import matched
 from datasets.own.raster import area, paint
 from datasets.own.shapes import Remarks, Shape
@@ -68,11 +71,42 @@ class Evidence(NamedTuple):
 
 @dataclass
 class Annotations:
-    """All that files of a format say. `declared`: their classes, {name: (id, color)}, in order; empty: none are."""
+    """All that files of a format say. `declared`: their classes, {name: (id, color)}, in order; empty: none are.
+
+    Where faults are gathered: `bad` stand, without `data`, for images whose file is bad, and `partly` says that a file
+    of many images has a fault, so that an image without annotation may be one whose annotation was left out.
+    """
 
     images: list[Annotated]
     declared: dict[str, tuple[int | None, Color | None]] = field(default_factory=dict)
     remarks: Remarks = field(default_factory=Remarks)
+    bad: list[Annotated] = field(default_factory=list)
+    partly: bool = False
+
+    @contextmanager
+    def reading(self, path: Path) -> Iterator[None]:
+        """Read a file of many images within it."""
+        now = collected() or Collected()
+        before = now.taken
+        with tolerated(str(path)):
+            yield
+        self.partly = self.partly or now.taken > before
+
+
+def of_files(
+    paths: Sequence[str], suffix: str, where: str, read: Callable[[Path, str], Annotated | None]
+) -> Annotations:
+    """Read files of one image each: `read(path, its path below its folder)`, None for a file of something else."""
+    found = Annotations([])
+    for path, place in each_file(paths, suffix, where):
+        try:
+            one = read(path, place)
+        except UserError as error:
+            take(error, str(path))
+            found.bad.append(Annotated(place[: -len(path.suffix)], str(path), None, None, file=str(path)))
+            continue
+        found.images += [one] if one is not None else []
+    return found
 
 
 @dataclass(frozen=True)
@@ -96,7 +130,8 @@ class Export:
         """List (name, id, color, count of objects) of the classes: the declared ones, then others by their count."""
         counts = Counter[Label]()
         for one in found.images:
-            counts.update((shape.name, shape.id) for shape in self.shapes(one.data, one.size, one.where, remarks))
+            with tolerated(one.file):
+                counts.update((shape.name, shape.id) for shape in self.shapes(one.data, one.size, one.where, remarks))
         names = Counter[str]()
         for (name, _), count in counts.items():
             names[name] += count
@@ -118,7 +153,10 @@ def find(export: Export, pictures: Sequence[Picture], rules: LabelRules, where: 
     UserError, with counts, for classes that the dataset's file does not have.
     """
     read = export.read(rules.paths, where)
-    remarks, pairs = read.remarks, matched(read.images, pictures, read.remarks)
+    remarks, pairs = read.remarks, matched([*read.images, *read.bad], pictures, read.remarks)
+    left_out = collected()
+    if left_out is not None:
+        pairs = _without_bad(export, read, pairs, pictures, rules, left_out)
     objects, images = Counter[Label](), Counter[Label]()
     for one in progress(pairs.values(), "annotations checked", len(pairs), shown=len(pairs) > MANY):
         shapes = export.shapes(one.data, one.size, one.where, remarks)
@@ -132,8 +170,33 @@ def find(export: Export, pictures: Sequence[Picture], rules: LabelRules, where: 
     if pairs and not objects and (left := [line for line in remarks.lines() if "no exact area" in line]):
         raise UserError(f"{where}: no object covers pixels, so that nothing can be learned: {left[0]}")
     _check_classes(export, objects, images, rules, where)
-    sources = {path: Source(one.content, (one.data, one.size), one.where, one.files) for path, one in pairs.items()}
+    sources = {
+        path: Source(one.content, (one.data, one.size), one.where, one.files, one.file) for path, one in pairs.items()
+    }
     return Sources(sources, notes=remarks.lines())
+
+
+def _without_bad(
+    export: Export,
+    read: Annotations,
+    pairs: Mapping[str, Annotated],
+    pictures: Sequence[Picture],
+    rules: LabelRules,
+    left_out: Collected,
+) -> dict[str, Annotated]:
+    """Gather all faults of annotations, object by object, and leave out those of images that have any."""
+    for path, one in pairs.items():
+        if one.data is None:
+            left_out.leave_out(path, one.file)
+            continue
+        with tolerated(one.file, path):
+            shapes = export.shapes(one.data, one.size, one.where, Remarks())
+            for label in dict.fromkeys((shape.name, shape.id) for shape in shapes):
+                with tolerated(one.file, path, "unmapped-value"):
+                    train_id(export, label, rules, one.where)
+    if read.partly:
+        left_out.images |= {picture.path for picture in pictures if picture.path not in pairs}
+    return {path: one for path, one in pairs.items() if path not in left_out.images}
 
 
 def draw(export: Export, source: Source, size: tuple[int, int], rules: LabelRules) -> np.ndarray:
@@ -142,7 +205,9 @@ def draw(export: Export, source: Source, size: tuple[int, int], rules: LabelRule
     if declared is not None and declared != size:
         sizes = f"{declared[1]}x{declared[0]} pixels, the image has {size[1]}x{size[0]}"
         turned = " (or one of the two is turned)" if declared == size[::-1] else ""
-        raise UserError(f"{source.where}: the annotation is for {sizes}: take the image that was annotated{turned}")
+        raise OtherSizeError(
+            f"{source.where}: the annotation is for {sizes}: take the image that was annotated{turned}"
+        )
     shapes = sorted(export.shapes(data, size, source.where, Remarks()), key=lambda shape: shape.order)
     trains = [train_id(export, (shape.name, shape.id), rules, source.where) for shape in shapes]
     areas = [area(shape) for shape in shapes] if rules.overlap == "smallest" else [0.0] * len(shapes)

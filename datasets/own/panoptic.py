@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from datasets.own.jsonfile import field
+from datasets.collecting import OtherSizeError, each
+from datasets.own.jsonfile import Entry, field
 from datasets.own.objects import Annotated
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size
 from media.decoding import decode, head_of
@@ -27,16 +28,18 @@ class Segments(NamedTuple):
 def images(file: Any, remarks: Remarks) -> list[Annotated]:
     """List the images of a file (see `coco._File`), each with its PNG file."""
     names = {number: name for number, (name, _) in file.categories.items()}
-    found = []
-    for head, size, entries in file.entries(remarks):
-        where = f"{file.path}, {shown(head['file_name'])}"
-        for entry in entries[:1]:
-            value = file.index.value(entry)
-            path = _png(Path(file.path), field(value, "file_name", str, where), where)
-            segments = tuple(_segment(one, names, where) for one in field(value, "segments_info", list, where))
-            data, content = Segments(str(path), segments), repr(segments).encode("utf-8", "replace")
-            found.append(Annotated(head["file_name"], where, size, data, content, (str(path),), file.path))
-    return found
+
+    def annotated(_: int, one: tuple[dict[str, Any], tuple[int, int] | None, list[Entry]]) -> Annotated | None:
+        head, size, entries = one
+        if not entries:
+            return None
+        where, value = f"{file.path}, {shown(head['file_name'])}", file.index.value(entries[0])
+        path = _png(Path(file.path), field(value, "file_name", str, where), where)
+        segments = tuple(_segment(one, names, where) for one in field(value, "segments_info", list, where))
+        data, content = Segments(str(path), segments), repr(segments).encode("utf-8", "replace")
+        return Annotated(head["file_name"], where, size, data, content, (str(path),), file.path)
+
+    return each(file.entries(remarks), annotated)
 
 
 def _png(file: Path, name: str, where: str) -> Path:
@@ -93,7 +96,7 @@ class _Pixels:
         declared_size(head.height, head.width, self.data.path)
         if self.size is not None and (head.height, head.width) != self.size:
             sizes = f"{head.width}x{head.height} pixels, its image {self.size[1]}x{self.size[0]}"
-            raise UserError(f"{self.data.path} has {sizes}")
+            raise OtherSizeError(f"{self.data.path} has {sizes}")
         bgr = decode(content, cv2.IMREAD_COLOR)
         if bgr is None:
             raise UserError(f"cannot decode {self.data.path} ({len(content)} bytes): damaged, or no image")

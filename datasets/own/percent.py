@@ -12,6 +12,8 @@ from datasets.own.parts import Part
 from utils.errors import UserError
 from utils.plural import counted
 
+_SEEDS, _HASHES = 200, 1_000_000  # seeds that are tried, and numbers that are made for that
+
 
 @dataclass(frozen=True)
 class Percent:
@@ -58,11 +60,39 @@ def share(places: Sequence[str], percent: Percent, name: str, where: str = "") -
         what = counted(len(number), "group") + f" of {counted(len(places), 'image')}" if percent.group else "image"
         what = what if percent.group else counted(len(places), "image")
         raise UserError(f"{where or name}: {what} cannot make {len(modes)} splits ({', '.join(modes)})")
-    ends = [sum(list(percent.shares.values())[: i + 1]) for i in range(len(modes))]
-    chosen = {group: next(i for i, end in enumerate(ends) if value < end) for group, value in number.items()}
-    _fill(chosen, number, ends)
+    chosen = _chosen(number, percent.shares)
     found = [modes[chosen[group]] for group in groups]
     return Shared(found, _note(found, groups, percent, name, places))
+
+
+def even_seed(places: Sequence[str], shares: Mapping[str, int], group: str) -> int:
+    """Choose the first seed by which each split gets half to double its share of images, else the nearest one tried.
+
+    Groups may be uneven: by another seed the largest one could validate what the few others taught. `places`: as in
+    `share`; `shares`: in percent.
+    """
+    sizes = Counter(_group(place, group) for place in places)
+    if len(sizes) < len(shares):
+        return 0  # `share` says so
+    best = (float("inf"), 0)
+    for seed in range(max(1, min(_SEEDS, _HASHES // len(sizes)))):
+        chosen = _chosen({group: _number(group, seed) for group in sizes}, shares)
+        counts = [0] * len(shares)
+        for one, size in sizes.items():
+            counts[chosen[one]] += size
+        found = [100 * count / len(places) for count in counts]
+        if all(share / 2 <= one <= 2 * share for share, one in zip(shares.values(), found, strict=True)):
+            return seed
+        best = min(best, (sum(abs(share - one) for share, one in zip(shares.values(), found, strict=True)), seed))
+    return best[1]
+
+
+def _chosen(number: Mapping[str, float], shares: Mapping[str, int]) -> dict[str, int]:
+    """Choose the place of a split for each group, by the group's number in [0, 100)."""
+    ends = [sum(list(shares.values())[: i + 1]) for i in range(len(shares))]
+    chosen = {group: next(i for i, end in enumerate(ends) if value < end) for group, value in number.items()}
+    _fill(chosen, number, ends)
+    return chosen
 
 
 def _group(place: str, pattern: str) -> str:

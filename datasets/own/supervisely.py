@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from datasets.collecting import each
 from datasets.own.bitmap import inside_of, letters, size_of
-from datasets.own.jsonfile import each_file, ends, field, read_tree, search
-from datasets.own.objects import Annotated, Annotations, Color, Evidence, Export
+from datasets.own.jsonfile import ends, field, read_tree, search
+from datasets.own.objects import Annotated, Annotations, Color, Evidence, Export, of_files
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size, hex_color, numbers, outline, placed, rectangle
 from utils.errors import UserError
 
@@ -21,14 +22,8 @@ _FOLDERS = {"ann": "img"}  # of the files of a dataset, and of their images
 
 def read(paths: Sequence[str], where: str) -> Annotations:
     """Read the heads of all files below folders `ann`, and the classes of meta.json, in a folder of them or above."""
-    found = Annotations([])
-    for path, place in each_file(paths, ".json", where):
-        if path.name == _META:
-            continue
-        tree = read_tree(path, (dict, list))
-        if isinstance(tree, dict) and tree.keys() >= {"size", "objects"}:
-            found.images.append(_annotated(path, place, tree))
-    if not found.images:
+    found = of_files(paths, ".json", where, _annotated)
+    if not found.images and not found.bad:
         raise UserError(f"{where}: no file of {', '.join(paths)} has size and objects, as those of Supervisely have")
     for path in map(Path, paths):
         for folder in [path, *path.parents][:3]:
@@ -37,7 +32,10 @@ def read(paths: Sequence[str], where: str) -> Annotations:
     return found
 
 
-def _annotated(path: Path, place: str, tree: dict[str, Any]) -> Annotated:
+def _annotated(path: Path, place: str) -> Annotated | None:
+    tree = read_tree(path, (dict, list)) if path.name != _META else None
+    if not isinstance(tree, dict) or not tree.keys() >= {"size", "objects"}:
+        return None
     where, size = str(path), field(tree, "size", dict, str(path))
     of_image = declared_size(size.get("height"), size.get("width"), where)
     *folders, name = place[: -len(".json")].split("/")
@@ -60,8 +58,7 @@ def shapes(data: str, size: tuple[int, int] | None, where: str, remarks: Remarks
     """Read the objects of an image."""
     del size
     values = field(read_tree(data), "objects", list, where)
-    found = [_shape(value, f"{where}, object {k}", remarks) for k, value in enumerate(values, 1)]
-    return [shape for shape in found if shape]
+    return each(values, lambda k, value: _shape(value, f"{where}, object {k}", remarks))
 
 
 def _shape(value: Any, where: str, remarks: Remarks) -> Shape | None:

@@ -1,68 +1,103 @@
-"""YOLO's text files of polygons, one for each image, in shares of its sides; names of classes in data.yaml."""
+"""YOLO's text files of polygons, one for each image, in shares of its sides; names of classes in data.yaml or so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
+from datasets.collecting import each
 from datasets.own.jsonfile import each_file, search
 from datasets.own.objects import Annotated, Annotations, Evidence, Export
 from datasets.own.shapes import Remarks, Shape, outline
+from media.files import visible
 from utils import textfile, yamlfile
 from utils.errors import UserError
 from utils.names import shown
 
 _NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 _LEVELS = 4  # folders above the labels in which data.yaml may be
+_MOST, _LARGEST = 40, 1 << 20  # files of a folder that are looked into for names, and their bytes
+_OF_A_TREE = ("labels", "train", "training", "val", "valid", "validation", "test")  # folders of a set of YOLO's
 _NO_LABELS = ("classes.txt", "train.txt", "val.txt", "test.txt", "requirements.txt")
 _LOOKED_AT = 100  # lines of a file, to know its kind
 _SLACK = 1e-3  # by how much of a side points may be outside without a word: shares are rounded
 
 
 def read(paths: Sequence[str], where: str) -> Annotations:
-    """Read all files of labels; the names of classes stand in data.yaml, beside or above them.
+    """Read all files of labels; the names of classes stand in data.yaml or another YAML file, beside or above them.
 
     UserError for numbers that two of these files name differently.
     """
     found = Annotations([])
-    names, source = _names([Path(path) for path in paths])
+    names, source = _names([Path(path) for path in paths], found.remarks)
+    called = ", ".join(Path(file).name for file in source)
     for path, place in each_file(paths, ".txt", where):
         if path.name.lower() in _NO_LABELS or path.name.lower().startswith("readme"):
             continue
-        content = repr(names).encode("utf-8", "replace")
-        found.images.append(
-            Annotated(
-                place[: -len(".txt")], str(path), None, (str(path), names), content, (str(path), *source), str(path)
-            )
-        )
+        content, files = repr(names).encode("utf-8", "replace"), (str(path), *source)
+        data = (str(path), names, called)
+        found.images.append(Annotated(place[: -len(".txt")], str(path), None, data, content, files, str(path)))
     found.declared = {name: (number, None) for number, name in names.items()}
     return found
 
 
-def _names(paths: Sequence[Path]) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Read {number: name} of the data.yaml that are in folders of labels or above them, and give their paths."""
+def _names(paths: Sequence[Path], remarks: Remarks) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Read {number: name} of the files of names of folders of labels, and give these files' paths.
+
+    Says which file it is where that is not plain: several have names, or it is called as no other tool calls it.
+    """
     names: dict[int, str] = {}
     sources: dict[str, None] = {}
-    for file in dict.fromkeys(file for path in paths if (file := _names_file(path))):
+    for file, *others in dict.fromkeys(tuple(files) for path in paths if (files := _names_files(path))):
         for number, name in names_of(file).items():
             if names.setdefault(number, name) != name:
                 other = next(iter(sources))
                 raise UserError(f"{file}: class {number} is {name!r}, in {other} {names[number]!r}: give one of both")
+        if others or file.name not in _NAMES:
+            left = f", not of {', '.join(other.name for other in others)} beside it" if others else ""
+            remarks.add(f"names of classes are those of {shown(file.name + left)}", str(file))
         sources[str(file)] = None
     return names, tuple(sources)
 
 
-def _names_file(path: Path) -> Path | None:
-    """Find the nearest data.yaml with names, in a folder of labels or above it."""
-    files = (folder / name for folder in [path, *path.parents][:_LEVELS] for name in _NAMES)
-    return next((file for file in files if file.is_file() and names_of(file)), None)
+def _names_files(path: Path) -> list[Path]:
+    """List the files with names in the nearest folder of labels, or above it, that has one: the one to take first."""
+    for folder in [path, *path.parents][:_LEVELS]:
+        known = [file for name in _NAMES if (file := folder / name).is_file() and names_of(file)]
+        try:
+            there = [file for file in visible(folder.iterdir()) if file.suffix.lower() in (".yaml", ".yml")]
+        except OSError:
+            there = []
+        others = [file for file in there if file.name not in _NAMES][:_MOST]
+        called = [file for file in others if _is_of(file, path)]
+        if found := [*known, *sorted(called, key=lambda file: file.stem not in path.parts)]:
+            return found
+    return []
+
+
+def _is_of(file: Path, path: Path) -> bool:
+    """Tell whether any YAML file has the names of labels in `path`.
+
+    It lies in their tree; above that it is called as the tree is, or says that its images are there.
+    """
+    try:
+        if not file.is_file() or file.stat().st_size > _LARGEST or not names_of(file):
+            return False
+        tree = yamlfile.load(file)
+    except (UserError, OSError):
+        return False  # it may be anything
+    below = path.relative_to(file.parent).parts
+    if len(below) < 2 or below[0].lower() in _OF_A_TREE:
+        return True
+    words = (part for key in ("path", "train", "val") for part in PureWindowsPath(str(tree.get(key))).parts)
+    return below[0] in (file.stem, *words)
 
 
 def names_of(file: Path) -> dict[int, str]:
-    """Read {number: name} of a data.yaml, whose `names` are a list or a table; empty where it has none."""
+    """Read {number: name} of a file, whose `names` are a list or a table; empty where it has none."""
     tree = yamlfile.load(file, text=("names",))
     names = tree.get("names") if isinstance(tree, dict) else None
     if names is None:
@@ -79,24 +114,27 @@ def names_of(file: Path) -> dict[int, str]:
 
 def shapes(data: Any, size: tuple[int, int] | None, where: str, remarks: Remarks) -> list[Shape]:
     """Read the objects of an image; without a size in shares of its sides."""
-    path, names = data
+    path, names, called = data
     height, width = size or (1, 1)
-    found = []
-    for k, line in enumerate(textfile.lines(path), 1):
-        place = f"{where}, line {k}"
-        values = _values(line, place)
-        if not len(values):
-            continue
-        number = int(values[0])
-        if names and number not in names:
-            raise UserError(f"{place}: class {number} is not among the {len(names)} names of data.yaml")
-        if len(values) == 5:
-            remarks.skipped("box (5 numbers)", place)
-            continue
-        ring = _ring(values[1:], place, remarks)
-        if ring is not None:
-            found.append(Shape(names.get(number, ""), number, (ring * (width, height),)))
-    return found
+    lines = textfile.lines(path)
+    return each(lines, lambda k, line: _shape(line, names, called, (width, height), f"{where}, line {k}", remarks))
+
+
+def _shape(
+    line: str, names: dict[int, str], called: str, sides: tuple[int, int], where: str, remarks: Remarks
+) -> Shape | None:
+    """Read a line, with the (width, height) of the image; None for one without an outline."""
+    values = _values(line, where)
+    if not len(values):
+        return None
+    number = int(values[0])
+    if names and number not in names:
+        raise UserError(f"{where}: class {number} is not among the {len(names)} names of {shown(called)}")
+    if len(values) == 5:
+        remarks.skipped("box (5 numbers)", where)
+        return None
+    ring = _ring(values[1:], where, remarks)
+    return Shape(names.get(number, ""), number, (ring * sides,)) if ring is not None else None
 
 
 def _values(line: str, where: str) -> np.ndarray:

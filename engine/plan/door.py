@@ -35,11 +35,15 @@ def completed(argv: Sequence[str], cfg: Any, ranks: DistributedContext) -> list[
         raise UserError(f"{'--plan' if o.PLAN else '--max_memory'} needs a network: give --arch, or --trunk and --head")
     if o.AUTO:
         words = ["--cfg", from_main(ranks, partial(_plan, words, cfg, ranks)), *words]
-    if o.MAX_MEMORY and not o.DRY_RUN:
+    if o.MAX_MEMORY:
         words += from_main(ranks, partial(_fitting, words, ranks))
     if o.PLAN:
         from_main(ranks, partial(_estimated, words, ranks))
-    return None if o.PLAN or o.DRY_RUN else words
+    if not (o.PLAN or o.DRY_RUN):
+        return words
+    if cfg.WITHOUT_EFFECT and ranks.is_main:  # there is no run whose log would say it
+        print(f"warning: without effect: {' '.join(cfg.WITHOUT_EFFECT)}", flush=True)
+    return None
 
 
 def _device(cfg: Any, ranks: DistributedContext) -> torch.device:

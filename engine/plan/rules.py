@@ -81,6 +81,8 @@ def _crop(data: DataFacts, machine: MachineFacts, given: Collection[str]) -> Ite
     why = f"the largest that this machine trains in time; images are {_size(data)}"
     if side < largest:
         why = f"images are {_size(data)}: their shorter side, as a multiple of 32"
+    if side > math.ceil(min(data.size) / 32) * 32:
+        why = f"the smallest that is planned; images are {_size(data)}"
     yield Choice("DATASET.CROP_SIZE", (side, side), why)
     yield Choice("DATASET.CLASS_UNIFORM_TILE", side, "as large as the crop")
     yield Choice("DATASET.LABEL_STRIDE", 4, "the loss near the network's resolution: a fifth less time")
@@ -141,14 +143,17 @@ def epochs(data: DataFacts, machine: MachineFacts, seconds: float, limit: float)
     `seconds`: of an image, measured, of all processes together. Under a limit the training ends in time by itself.
     """
     crops = CROPS[machine.device]
-    count, why = math.ceil(crops / data.images), f"about {crops} crops of {data.images} images"
-    if not FEWEST_EPOCHS <= count <= MOST_EPOCHS:
-        count = min(max(count, FEWEST_EPOCHS), MOST_EPOCHS)
-        why = f"{data.images} images; between {FEWEST_EPOCHS} and {MOST_EPOCHS}"
-    fitting = limit / (seconds * data.images)
-    if fitting > count:
-        return Choice("TRAIN.MAX_EPOCH", min(MOST_EPOCHS, math.ceil(fitting)), "what the time limit may allow")
-    in_time = f"; the time limit ends it after about {max(1, int(fitting))}" if limit else ""
+    wanted, why = math.ceil(crops / data.images), f"about {crops} crops of {data.images} images"
+    fitting = limit / (seconds * data.images)  # 0 without a limit
+    if fitting > max(wanted, FEWEST_EPOCHS):
+        wanted, why = math.ceil(fitting), "what the time limit may allow"
+    count = min(max(wanted, FEWEST_EPOCHS), MOST_EPOCHS)
+    if count != wanted:
+        bound = "the most" if count < wanted else "the fewest"
+        why = f"{bound} that are planned; {why} would be {wanted}"
+    in_time = (
+        f"; the time limit ends it after about {max(1, int(fitting))}" if limit and math.ceil(fitting) < count else ""
+    )
     return Choice("TRAIN.MAX_EPOCH", count, f"{why}{in_time}")
 
 
@@ -157,6 +162,7 @@ def ending(count: float, patience: int = 0) -> list[Choice]:
     warmup = min(1.0, math.ceil(count) / 10)
     often = max(4, 4 * patience)
     why = f"about {often} validations" + (f", since {patience} in a row may end it" if patience else "")
+    why = why if count >= often else "after each of so few epochs"
     return [
         Choice("TRAIN.VAL_FREQ", max(1, math.ceil(count / often)), why),
         Choice("OPTIM.WARMUP", warmup, "epochs for the head, which begins with random weights"),

@@ -47,8 +47,10 @@ class ClassRows:
         used = {theirs[place] for found in rows.values() for place in found}
         left = [name for name in theirs if name not in used]
         line = f"{len(rows) - len(new)} of {len(rows)} classes start with what the file has for their names"
-        line += f"; new, at random: {shortened(new)}" if new else ""
+        line += f"; new, at random: {', '.join(new)}" if new else ""
         line += f"; left in the file: {shortened(left)}" if left else ""
+        alike = [f"{name}: {other}" for name in new for other in left if _bare(name) == _bare(other)]
+        line += f"; written otherwise there, for --map_classes: {shortened(alike)}" if alike else ""
         return replace(weights, state=state, notes=(*weights.notes, line))
 
     def _sources(self, name: str, theirs: Sequence[str]) -> Sequence[str]:
@@ -73,6 +75,11 @@ class ClassRows:
             for place, found in enumerate(rows)
         ]
         return torch.cat(parts, axis)
+
+
+def _bare(name: str) -> str:
+    """A class's name without what people write differently: case, spaces, marks."""
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def sources(path: str) -> dict[str, list[str]]:

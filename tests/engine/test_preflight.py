@@ -34,6 +34,10 @@ def said(*words: str, epoch: int = -1, batches: int = 4) -> list[str]:
         ("--val_freq 7 --max_epoch 5", "the only validation is that of the last epoch"),
         ("--save_every 6 --max_epoch 5", "no checkpoint is kept beside the last and the best"),
         ("--coarse_boost_classes 3 --max_epoch 100", "--max_cu_epoch 150 lies behind the end"),
+        (
+            "--unfreeze 1,5 --max_epoch 2",
+            "--unfreeze 1,5 lies behind the end of this run of 2 epochs: parts of the trunk",
+        ),
         ("--end_lr 0.1 --lr 0.01", "--end_lr 0.1 is above --lr 0.01: the learning rate rises"),
         ("--accum 8", "--accum 8: an epoch has 4 batches"),
         ("--do_eval false", "no validation, so that there is no score and no best checkpoint"),

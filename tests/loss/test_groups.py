@@ -75,13 +75,19 @@ def test_parts_are_unfrozen_from_the_last_to_the_first() -> None:
 
 def test_what_waits_does_not_move() -> None:
     net, made = built("--trunk", "resnet50", "--head", "plain", "--width_mult", "0.05", "--unfreeze", "1")
+    net.wait(made.param_groups)
     trunk, before = net.trunk_module, [p.clone() for p in net.trunk_module.parameters()]
+    means = [x.clone() for name, x in trunk.named_buffers() if name.endswith("running_mean")]
     for epoch in (0, 1):
+        net.start_epoch(epoch)
         net.train()(torch.randn(2, 3, 32, 32))["pred"].square().mean().backward()
         optimizer.set_rate(made, 0.1, epoch)
         made.step()
         same = [torch.equal(a, b) for a, b in zip(before, trunk.parameters(), strict=True)]
         assert all(same) if epoch == 0 else not any(same)
+        now = [x for name, x in trunk.named_buffers() if name.endswith("running_mean")]
+        same = [torch.equal(a, b) for a, b in zip(means, now, strict=True)]
+        assert means and all(same) if epoch == 0 else not any(same), "running statistics wait, too"
 
 
 @pytest.mark.parametrize("words", [["--unfreeze", "3,1"], ["--layer_decay", "0"], ["--layer_decay", "1.1"],

@@ -8,6 +8,7 @@ import torch
 from network import compile_parts, compiled
 from network.layers import recomputed
 from network.trunk.blocks import BasicBlock
+from network.trunk.timm_nets import TimmTrunk
 from options.parts import TRUNKS
 
 
@@ -77,6 +78,22 @@ def test_a_compiled_block_is_recomputed_as_an_eager_one() -> None:
         found.append([out, x.grad, *(p.grad for p in block.parameters()), *block.buffers()])
     torch.testing.assert_close(found[1], found[0])
     assert int(found[1][-1]) == 1, "one batch is counted"
+
+
+@pytest.mark.slow
+def test_a_trunk_of_a_package_that_recomputes_is_compiled_whole() -> None:
+    """Maps, gradients and running statistics, which move once, as those of an eager one."""
+    pytest.importorskip("timm", reason="an extra: pip install timm")
+    found = []
+    for backend in ("", "aot_eager"):
+        torch.manual_seed(0)
+        trunk = TimmTrunk("test_resnet", grad_ckpt=True).train()
+        if backend:
+            trunk.compile(backend=backend)
+        maps = trunk(torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+        torch.stack([x.square().mean() for x in maps]).sum().backward()
+        found.append([*maps, *(p.grad for p in trunk.parameters()), *trunk.buffers()])
+    torch.testing.assert_close(found[1], found[0])
 
 
 @pytest.mark.slow

@@ -71,6 +71,20 @@ def test_its_first_command_runs(
     assert (tmp_path / "logs/check_data/my streets/check_data.html").is_file()
 
 
+def test_a_slip_in_one_mask_keeps_the_names_and_is_found_by_the_first_command(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = drawn.label(3)
+    ids[0, :12] = 77
+    write_image(folder / f"masks/{drawn.STEMS[3]}.png", ids)
+    _, out, _ = run(capsys, folder)
+    assert "3 classes (ground, road, car)" in out and "77 (in 1 of 12 labels, 0.033 % of the pixels) has no name" in out
+    monkeypatch.chdir(tmp_path)
+    assert check_data.main(following(out)[0][1:]) == 1
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "77" in line)
+    assert f"{drawn.STEMS[3]}.png has 77 (12 pixels)" in row
+
+
 def test_nothing_is_overwritten_without_being_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder.with_suffix(".yaml")
     file.write_text("mine")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from datasets.collecting import tolerated
 from datasets.own.recognize.looks import look
 from datasets.own.recognize.names import Table
 from datasets.own.recognize.pairs import Pairing, Picture, read_name
@@ -110,10 +111,18 @@ def _tops(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def _kinds(tree: Tree, masks: Masks) -> dict[str, str] | None:
-    """Look at some masks: {path: "binary" or "smooth"}; None where one is neither."""
+    """Look at some masks: {path: "binary" or "smooth"}; None where one is neither. Bad files say nothing."""
     shown = some([path for paths in masks.of.values() for path in paths], _LOOKED_AT)
     kinds = {path: kind_of(tree.path(path)) for path in shown}
-    return kinds if all(kinds.values()) else None
+    kinds = {path: kind for path, kind in kinds.items() if kind or _can_be_read(tree.path(path))}
+    return kinds if kinds and all(kinds.values()) else None
+
+
+def _can_be_read(path: Path) -> bool:
+    with tolerated(str(path)):
+        look(path)
+        return True
+    return False
 
 
 def kind_of(path: Path) -> str:

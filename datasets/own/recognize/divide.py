@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
+from datasets.own.recognize.grouping import NO_GROUPS, group_of
 from datasets.own.recognize.pairs import Picture
 from datasets.own.recognize.tree import Tree, named
 from datasets.own.recognize.vocabulary import split_of_list
@@ -20,13 +21,6 @@ _LISTS = (".txt", ".lst")
 _LARGEST = 1 << 24
 _MOST_LISTS = 60
 _KNOWN = 0.9  # share of a list's lines that name images here
-# Tiles "place_3_7", frames "drive_0012" and "drive-a0012"; what is in front of the number is the group.
-_NAMED_GROUPS = (
-    (r"([^/]+)[_-][0-9]+[_-][0-9]+$", "names end in two numbers, as tiles of one picture do"),
-    (r"([^/]+?)[_-]?(?:frame|f)?[0-9]+$", "names are a sequence and a number"),
-)
-_FOLDER_GROUP = (r"([^/]+)/[^/]+$", "images lie in a folder for each sequence or place")
-_FEWEST = 4  # groups, below which a division by groups could not be near 80 to 20
 
 
 class Division(NamedTuple):
@@ -91,8 +85,10 @@ def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Div
     if found["train"] and found["test"]:
         why = f"the folders name them: {counts}. No folder is called val: the labeled test images validate"
         return Division("folders", why, val="test", notes=notes)
-    group, reason = group_of([picture.path for picture in images if picture.path in having])
-    return Division("percent", reason, group=group, notes=notes)
+    home = tree.root.resolve().name  # the file that is written stands beside it
+    group, why = group_of([f"{home}/{picture.path}" for picture in images if picture.path in having])
+    unkept = () if group or why == NO_GROUPS else (f"sequences or places are not kept together: {why}",)
+    return Division("percent", why, group=group, notes=(*notes, *unkept))
 
 
 def _beside_folders(
@@ -210,22 +206,3 @@ def _image(line: str, index: Mapping[str, Picture | None]) -> Picture | None:
             if image := index.get("/".join(bare.split("/")[start:])):
                 return image
     return None
-
-
-def group_of(paths: Sequence[str]) -> tuple[str, str]:
-    """Guess what keeps images of one drive or place together: (regular expression or "", why).
-
-    Frames of one sequence are nearly alike: parted, they would validate what was learned by heart.
-    """
-    few = ""
-    stems = [str(PurePosixPath(path).with_suffix("")) for path in paths]
-    for pattern, reason in (*_NAMED_GROUPS, _FOLDER_GROUP):
-        groups = Counter(found[1] for stem in stems if (found := re.search(pattern, stem)))
-        inside = sum(groups.values())
-        if len(groups) >= _FEWEST and inside >= 0.9 * len(paths) and len(groups) <= inside / 2:
-            if max(groups.values()) <= 0.6 * len(paths):
-                return pattern, f"{reason}: {len(groups)} groups ({named(groups, 3)}), which stay together"
-        if 1 < len(groups) < _FEWEST and inside >= 0.9 * len(paths) and not few:
-            shown = f"{len(groups)} groups ({named(groups)}) alone"
-            few = f"names show {shown}, too few to divide by: frames of one may be in both"
-    return "", few or "names and folders show no sequences or places that would have to stay together"

@@ -43,3 +43,10 @@ class Place(str):
 
 class ListFile(str):
     """The ending of the name of a list that is written beside the file: "train" of streets_train.txt."""
+
+
+class Seed(NamedTuple):
+    """The seed of a division by groups of `paths`; it depends on how the file that is written calls them."""
+
+    paths: Sequence[str]
+    group: str

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from datasets.collecting import collected
 from datasets.own.contract import Picture as Listed
 from datasets.own.jsonfile import ends
 from datasets.own.kinds import KINDS
@@ -173,6 +174,9 @@ def _fitting(
     listed = [Listed(str(tree.path(picture.path)), picture.path) for picture in pictures]
     used, left = [places[0]], list[str]()
     whole = export.read([str(tree.path(places[0]))], str(tree.path(places[0])))
+    if not whole.images and (whole.bad or whole.partly) and (gathered := collected()):
+        bad = next(iter(gathered.bad))
+        raise UserError(f"no annotation can be read in {places[0]}: {bad.file} {bad.what}")
     if len(places) > 1:
         matched(whole.images, listed, Remarks())  # otherwise the others would be blamed for it
     for place in places[1:]:

@@ -56,7 +56,7 @@ def draft(tree: Tree, tables: Sequence[Table], progress: Progress) -> Draft | No
         f"{_WORDS[looks.kind]}: {counted(len(found.paired), 'image')} {_in(found.images)}, labels {_in(found.labels)}",
         entries.entries,
         table._replace(source=f"{table.source}; values of {seen}"),
-        (*_notes(tree, found), *_several(found), *_rare(looks), *division.notes, *looks.unreadable),
+        (*_notes(tree, found), *_several(found), *_rare(looks), *table.notes, *division.notes, *looks.unreadable),
         entries.lists,
         _pictures(tree, found, division),
     )

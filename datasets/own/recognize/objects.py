@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from datasets.collecting import tolerated
 from datasets.own.objects import Annotated, ClassFound, Export
 from datasets.own.raster import area
 from datasets.own.recognize.divide import Division, divide
 from datasets.own.recognize.draft import Draft, Entry, ListFile, Place
 from datasets.own.recognize.exports import Labels, find, images
+from datasets.own.recognize.grouping import by_percent
 from datasets.own.recognize.pairs import Picture
 from datasets.own.recognize.selection import select
 from datasets.own.recognize.tree import Tree, named, some
@@ -67,7 +69,8 @@ def _notes(found: Labels, remarks: Remarks) -> tuple[str, ...]:
     """Say which further labels are there and not used, and which objects are none of pixels."""
     cure = "make a file of each of these (its folder, or what is left when the others are moved away) and one of `sets`"
     left = [f"not used: labels in {named(found.left)}: {cure}"] if found.left else []
-    return (*left, *remarks.lines())
+    of_reading = dict.fromkeys(line for read in found.read.values() for line in read.remarks.lines())
+    return (*left, *of_reading, *remarks.lines())
 
 
 def _alike(classes: Sequence[ClassFound]) -> tuple[str, ...]:
@@ -107,8 +110,10 @@ def _covered(found: Labels, one: Annotated) -> float:
     """Estimate what share of an image its objects cover, each counted by itself; 0 where its size is not known."""
     if not one.size:
         return 0.0
-    shapes = found.export.shapes(one.data, one.size, one.where, Remarks())
-    return sum(area(shape) for shape in shapes) / (one.size[0] * one.size[1])
+    with tolerated(one.file):
+        shapes = found.export.shapes(one.data, one.size, one.where, Remarks())
+        return sum(area(shape) for shape in shapes) / (one.size[0] * one.size[1])
+    return 0.0
 
 
 class Background(NamedTuple):
@@ -190,10 +195,8 @@ def _places(tree: Tree, found: Labels, pictures: Sequence[Picture]) -> tuple[tup
     if division.kind == "lists":
         lists = {"train": Place(division.lists["train"]), "val": Place(division.lists[division.val])}
         return (images, labels, skip, Entry("splits", lists, (_sentence(division.why),))), division
-    group = {"group": division.group} if division.group else {}
-    why = f"No folders and no lists divide the images: 80 % train, 20 % validate; {division.why}."
-    splits = {"percent": {"train": 80, "val": 20}, "seed": 0, **group}
-    return (images, labels, skip, Entry("splits", splits, (why,))), division
+    splits = by_percent(division.group, division.why, [picture.path for picture in pictures])
+    return (images, labels, skip, Entry("splits", *splits)), division
 
 
 def _sentence(why: str) -> str:

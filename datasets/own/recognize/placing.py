@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from datasets.own.recognize.divide import Division
 from datasets.own.recognize.draft import Entry, ListFile, Place
+from datasets.own.recognize.grouping import by_percent
 from datasets.own.recognize.pairs import Pairing, Picture, Stream
 from datasets.own.recognize.selection import pattern, select
 from datasets.own.recognize.tree import Tree, common_folder, named
@@ -41,18 +42,17 @@ class Places:
         label: dict[str, object] = {"kind": kind, **({"path": labels} if labels else {})}
         missing = [] if self.division.kind == "lists" else self._missing(images)
         entries = [Entry("images", files, comment), Entry("labels", label), *missing]
-        return Written([*entries, Entry("splits", *self._division())], self.lists)
+        return Written([*entries, Entry("splits", *self._division(images))], self.lists)
 
-    def _division(self) -> tuple[object, tuple[str, ...]]:
+    def _division(self, images: Sequence[Picture]) -> tuple[object, tuple[str, ...]]:
         """Divide images by lists that lie there, else by percent: the value of `splits`, and its comments."""
         if self.division.kind == "lists":
             lists = {split: Place(file) for split, file in self.division.lists.items()}
             if self.division.val == "test":
                 lists["val"] = lists.pop("test")
             return lists, (_sentence(self.division.why),)
-        group = {"group": self.division.group} if self.division.group else {}
-        why = f"No folders and no lists divide the images: 80 % train, 20 % validate; {self.division.why}."
-        return {"percent": {"train": 80, "val": 20}, "seed": 0, **group}, (why,)
+        used = self.found.paired if "images" in self.lists else images
+        return by_percent(self.division.group, self.division.why, [picture.path for picture in used])
 
     def _by_own_lists(self, kind: str) -> list[Entry]:
         """Write lists anew whose lines are no paths or names of images here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,11 +11,13 @@ from datasets.own.recognize.names import Table
 from datasets.own.recognize.tree import named
 from datasets.own.recognize.vocabulary import is_void
 from datasets.registry import DATASETS
+from utils.plural import counted
 
 Color = tuple[int, int, int]
 
 _TOP = (255, 65535, 254)  # values by which tools mark what is not labeled
 _MOST_CLASSES = 255
+_STRAY_PIXELS, _STRAY_FILES = 0.005, 0.1  # shares up to which values without a name are slips, not classes
 VOC_BORDER = (224, 224, 192)
 _PLAIN = ((0, 0, 0), (255, 255, 255), VOC_BORDER)
 
@@ -32,12 +34,13 @@ class Row(NamedTuple):
 
 
 class Classes(NamedTuple):
-    """Classes, what is left out, and where their names come from, in a sentence."""
+    """Classes, what is left out, and where their names come from, in a sentence. `notes`: lines for the screen."""
 
     rows: tuple[Row, ...]
     ignore: tuple[Any, ...] = ()
     source: str = ""
     ignored_why: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def classes(looks: Looks, tables: Sequence[Table]) -> Classes:
@@ -59,24 +62,47 @@ def _seen(looks: Looks, value: Value) -> str:
 def _of_ids(looks: Looks, tables: Sequence[Table]) -> Classes:
     values = [value for value in looks.values if isinstance(value, int)]
     marked, why = unlabeled_value(values)
+    if not marked:  # a slip among the others hides it
+        marked, why = unlabeled_value([value for value in values if value in _TOP or not _are_slips(looks, [value])])
+    inner = [value for value in values if value not in marked]
     colored = (found for table in tables if (found := _ids_by_color(looks, table, values)))
-    fit = next(colored, None) or next(
-        (rows for table in tables if (rows := _ids_of_table(table, values, marked))), None
-    )
+    choices = [(table, *choice) for table in tables for choice in _choices(table)]
+    fit = next(colored, None) or next((one for one in choices if inner and {*inner} <= {*one[1]}), None)
+    fit = fit or next((one for one in choices if _fits_but_for_slips(looks, inner, one[1])), None)
     if fit:
-        return _named_ids(looks, values, *fit)
-    known = _by_palette(looks, [value for value in values if value not in marked])
+        return _named_ids(looks, values, marked, *fit)
+    known = _by_palette(looks, inner)
     if known:
         names, source = known
     else:
         names = {value: f"class_{value}" for value in values}
         source = "no table of names fits the values: they are named by their numbers"
-    rows = tuple(
-        Row(names[value], value, looks.palette.get(value), _seen(looks, value))
-        for value in values
-        if value not in marked
-    )
-    return Classes(rows, tuple(marked), source, tuple(f"{value}: {_seen(looks, value)}; {why}" for value in marked))
+    rows = tuple(Row(names[value], value, looks.palette.get(value), _seen(looks, value)) for value in inner)
+    ignored_why = tuple(f"{value}: {_seen(looks, value)}; {why}" for value in marked)
+    return Classes(rows, tuple(marked), source, ignored_why, _unfit(looks, inner, choices))
+
+
+def _are_slips(looks: Looks, values: Sequence[Value]) -> bool:
+    """Tell whether values are so few in pixels, and each in so few files, that they can hardly be classes."""
+    most = max(1, _STRAY_FILES * looks.count)
+    return sum(map(looks.share, values)) <= _STRAY_PIXELS and all(looks.files[value] <= most for value in values)
+
+
+def _fits_but_for_slips(looks: Looks, values: Sequence[int], names: Mapping[int, str]) -> bool:
+    """Tell whether a table names two values or more, and leaves out nothing but slips."""
+    left = [value for value in values if value not in names]
+    return len(values) - len(left) >= 2 and _are_slips(looks, left)
+
+
+def _unfit(
+    looks: Looks, values: Sequence[int], choices: Sequence[tuple[Table, dict[int, str], str]]
+) -> tuple[str, ...]:
+    """Say of the table that comes nearest why it does not fit."""
+    if not choices or not values:
+        return ()
+    table, names, _ = min(choices, key=lambda one: sum(value not in one[1] for value in values))
+    left = [f"{value} ({_seen(looks, value)})" for value in values if value not in names]
+    return (f"{table.file} is not used: its {counted(len(table.names), 'name')} leave out {named(left)}",)
 
 
 def of_cityscapes(looks: Looks, called: str) -> Classes | None:
@@ -122,30 +148,28 @@ def _ids_by_color(looks: Looks, table: Table, values: Sequence[int]) -> tuple[Ta
     )
 
 
-def _ids_of_table(
-    table: Table, values: Sequence[int], marked: Sequence[int]
-) -> tuple[Table, dict[int, str], str] | None:
-    """Give a table with its names by value, if they name nearly all values; else None."""
-    inner = [value for value in values if value not in marked]
-    choices = [(dict(zip(table.ids, table.names, strict=True)), "")] if table.ids else []
-    if not table.ids:
-        first = dict(enumerate(table.names))
-        choices.append((first, ""))
+def _choices(table: Table) -> list[tuple[dict[int, str], str]]:
+    """List the ways in which a table may name values, {value: name}, each with a comment: by its ids, or by place."""
+    if table.ids:
+        return [(dict(zip(table.ids, table.names, strict=True)), "")]
+    choices = [(dict(enumerate(table.names)), "")]
+    if "background" not in table.names:
         one = {0: "background", **{i: name for i, name in enumerate(table.names, 1)}}
-        if "background" not in table.names:
-            choices.append((one, "; it names the values from 1 on, 0 is what is left"))
-    for names, note in choices:
-        if inner and all(value in names for value in inner):
-            return table, names, note
-    return None
+        choices.append((one, "; it names the values from 1 on, 0 is what is left"))
+    return choices
 
 
-def _named_ids(looks: Looks, values: Sequence[int], table: Table, names: dict[int, str], note: str) -> Classes:
+def _named_ids(
+    looks: Looks, values: Sequence[int], marked: Sequence[int], table: Table, names: dict[int, str], note: str
+) -> Classes:
+    """Name values by a table. Slips that it does not name are neither classes nor ignored: check_data shows them."""
     colors = dict(zip(names, table.colors, strict=False)) if table.colors else looks.palette
     if table.colors and len(names) > len(table.names):  # background before them
         colors = {i: color for i, color in enumerate(table.colors, 1)}
     void = [value for value, name in names.items() if is_void(name)]
     extra = [value for value in values if value not in names]
+    slips = [value for value in extra if value not in marked and _are_slips(looks, [value])]
+    extra = [value for value in extra if value not in slips]
     rows = tuple(
         Row(
             name,
@@ -158,7 +182,12 @@ def _named_ids(looks: Looks, values: Sequence[int], table: Table, names: dict[in
     )
     why = [f"{value}: {names[value]!r} in {table.file}" for value in void]
     why += [f"{value}: {_seen(looks, value)}; {table.file} has no name for it" for value in extra]
-    return Classes(rows, (*void, *extra), f"names of {table.file}{note}", tuple(why))
+    notes = tuple(
+        f"{value} ({_seen(looks, value)}) has no name in {table.file}, and is no class: check_data shows where it is; "
+        "training stops there until it is mended, or stands in `ignore`"
+        for value in slips
+    )
+    return Classes(rows, (*void, *extra), "; ".join((f"names of {table.file}{note}", *notes)), tuple(why), notes)
 
 
 def _by_palette(looks: Looks, values: Sequence[int]) -> tuple[dict[int, str], str] | None:
@@ -190,7 +219,9 @@ def _of_colors(looks: Looks, tables: Sequence[Table]) -> Classes:
     rest = [color for color in ordered if color not in void]
     rows = tuple(Row(of.get(c, f"class_{i}"), None, c, _seen(looks, c)) for i, c in enumerate(rest))
     why = tuple(f"{list(color)}: {_seen(looks, color)}; {_border(color)}" for color in border)
-    return Classes(rows, tuple(list(color) for color in void), source, why)
+    left = f"{named(t.file for t in tables)} not used: "
+    left += f"under half of {counted(len(colors), 'color')} stand in {best.file}" if best else "without colors"
+    return Classes(rows, tuple(list(color) for color in void), source, why, (left,) if tables else ())
 
 
 def _border(color: Color) -> str:

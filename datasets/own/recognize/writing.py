@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from datasets.own.recognize.draft import Draft, Entry, ListFile, Place
+from datasets.own import percent
+from datasets.own.recognize import grouping
+from datasets.own.recognize.draft import Draft, Entry, ListFile, Place, Seed
 from datasets.own.recognize.values import Classes, Row
 from utils.errors import UserError
 from utils.names import shown
@@ -71,6 +73,9 @@ class Writer:
         """Write paths as the file has them; the rest stays."""
         if isinstance(value, ListFile):
             return self._list(value).name
+        if isinstance(value, Seed):
+            places = [str(PurePosixPath(self._plain(path)).with_suffix("")) for path in value.paths]
+            return percent.even_seed(places, grouping.SHARES, value.group)
         if isinstance(value, Place):
             return self._plain(value)
         if isinstance(value, Mapping):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datasets.own.percent import Percent, share
+from datasets.own.percent import Percent, even_seed, share
 from utils.errors import UserError
 
 PLACES = [f"images/drive_{i % 25}/{i:04d}" for i in range(1000)]
@@ -56,6 +56,30 @@ def test_the_line_for_the_log() -> None:
         and note.endswith("by seed 0; group finds nothing in 1 image, each a group by itself")
     )
     assert "(80 %" not in share(PLACES[:10], Percent({"train": 100}, 0, ""), "set").note
+
+
+def test_what_no_group_matches_and_one_alone_are_groups_by_themselves() -> None:
+    """Singles fall one by one, as without a group; they do not go with each other."""
+    singles = [
+        *(f"images/photo {i}" for i in "abcdefghijklmnopqrst"),
+        *(f"images/drive_{i}/0" for i in range(100, 120)),
+    ]
+    modes = share([*PLACES, *singles], BY_DRIVE, "set").modes[len(PLACES) :]
+    assert len({*modes[:20]}) > 1 and len({*modes[20:]}) > 1
+    assert modes[:20] == share(singles[:20], Percent(BY_DRIVE.shares, 0, ""), "set").modes
+
+
+def test_a_seed_is_chosen_by_which_shares_are_near() -> None:
+    shares = {"train": 80, "val": 20}
+    for name in "abcdefghij":
+        places = [*(f"{name}_{i}" for i in range(70)), *(f"photo {i}x" for i in range(30))]
+        seed = even_seed(places, shares, "^(.*)_[0-9]+$")
+        modes = share(places, Percent(shares, seed, "^(.*)_[0-9]+$"), "set").modes
+        assert 10 <= modes.count("val") <= 40
+    halves = [f"{name}_{i}" for name in "ab" for i in range(50)]
+    seed = even_seed(halves, shares, "^(.*)_[0-9]+$")
+    assert share(halves, Percent(shares, seed, "^(.*)_[0-9]+$"), "set").modes.count("val") == 50
+    assert even_seed(PLACES, shares, "") == 0 and even_seed(["a_1"], shares, "^(.*)_") == 0
 
 
 def test_too_few_groups_are_one_line() -> None:

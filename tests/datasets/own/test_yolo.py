@@ -104,6 +104,37 @@ def test_names_that_do_not_fit(tmp_path: Path) -> None:
             drawn(tmp_path, f"0 {ROAD}")
 
 
+def test_names_stand_in_any_yaml_file_of_the_tree(tmp_path: Path) -> None:
+    labels = tmp_path / "mine/labels/train"
+    write(labels / "a.txt", f"0 {ROAD}")
+    write(tmp_path / "mine/broken.yaml", "names: [a")
+    write(tmp_path / "mine/other.yaml", "name: mine")
+
+    def names() -> tuple[list[str], tuple[str, ...]]:
+        found = yolo.EXPORT.read([str(labels)], "here")
+        return [*found.declared], found.remarks.lines()
+
+    assert names() == ([], ())
+    write(tmp_path / "coco8.yaml", "path: ../coco8", "train: images/train", "names: [person]")
+    assert names() == ([], ())  # that of another set beside it
+    write(tmp_path / "all.yaml", "path: /content/mine", "names: [road]")
+    assert names()[0] == ["road"]
+    write(tmp_path / "mine/your.yml", "names: {0: street, 1: auto}")
+    assert names()[0] == ["street", "auto"]
+    assert names()[1][0].startswith("names of classes are those of your.yml (1; the first: ")
+    write(tmp_path / "mine/my.yaml", "names: {0: road, 1: car}")
+    assert names()[0] == ["road", "car"]
+    assert names()[1][0].startswith("names of classes are those of my.yaml, not of your.yml beside it (1;")
+    write(tmp_path / "mine/mine.yaml", "names: [lane, car]")
+    assert names()[0] == ["lane", "car"]  # it is called as the folder is
+    write(tmp_path / "mine/data.yaml", "names: [way, car]")
+    assert names()[0] == ["way", "car"] and "data.yaml, not of mine.yaml, my.yaml, your.yml" in names()[1][0]
+    (labels / "a.txt").write_text(f"2 {ROAD}\n")
+    (tmp_path / "mine/data.yaml").unlink()
+    with pytest.raises(UserError, match="class 2 is not among the 2 names of mine.yaml"):
+        label(rules("yolo", labels), image(tmp_path / "mine/images/train", "a.png"))
+
+
 def test_recognized(tmp_path: Path) -> None:
     write(tmp_path / "README.txt", "a text")
     write(tmp_path / "boxes/labels/a.txt", "0 0.5 0.5 0.2 0.2")

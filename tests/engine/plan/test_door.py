@@ -12,7 +12,7 @@ import runs
 import config
 import train
 from engine import plan
-from engine.plan import door, trace, trial
+from engine.plan import door, facts, fit, rules, trace, trial
 from utils.distributed import DistributedContext
 from utils.errors import UserError
 
@@ -70,6 +70,56 @@ def test_what_cannot_fit_by_its_trace_is_not_tried(
     assert train.main([*words_of(tiny_scenes, tmp_path / "run"), "--dry_run"]) == 0 and len(tried) == 1
     said = capsys.readouterr().out
     assert said.count("it is not tried") == 2 and "--bs_trn 2: " in said and "--accum 4: " in said
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--trunk", "mobilenetv2dilate"], "unknown --trunk 'mobilenetv2dilate'; did you mean 'mobilenetv2dilated'"),
+        (["--trunk", "mobilenetv2dilated"], "--trunk mobilenetv2dilated names a part of a network: also give --head"),
+        (["--head", "ocr"], "also give --trunk"),
+        (["--scales", "hierarchical"], "also give --trunk"),
+        (["--arch", "basic.HRNt"], "unknown --arch 'basic.HRNt'; did you mean 'basic.HRNet'"),
+        (["--trunk", "timm:resnet18", "--head", "orc"], "unknown --head 'orc'; did you mean 'ocr'"),
+        (["--hrnet_width", "18"], "--hrnet_width is of networks on the trunk hrnet"),
+    ],
+)
+@pytest.mark.parametrize("dry", [["--dry_run"], []])
+def test_a_network_that_is_named_wrongly_is_one_line(
+    more: list[str],
+    says: str,
+    dry: list[str],
+    tiny_scenes: Path,
+    tmp_path: Path,
+    tried: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(facts, "find_spec", lambda _: True)  # of the pretrained trunk's packages
+    assert train.main([*words_of(tiny_scenes, tmp_path / "run"), *more, *dry]) == 2 and not tried
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and says in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_alone_says_what_is_without_effect_and_what_fits(
+    tiny_scenes: Path,
+    tmp_path: Path,
+    tried: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    limits: list[int] = []
+
+    def fitting(cfg: Any, *_: object) -> tuple[list[rules.Choice], list[str]]:
+        limits.append(cfg.OPTIONS.MAX_MEMORY)
+        return [], ["--max_memory is kept"]
+
+    monkeypatch.setattr(fit, "choices", fitting)
+    older = ["--arch", "basic.HRNet", "--trunk", "resnet101", "--scf", "--max_memory", "8GiB"]  # published flags
+    assert train.main([*words_of(tiny_scenes, tmp_path / "run"), *older, "--dry_run"]) == 0 and len(tried) == 1
+    said = capsys.readouterr().out
+    assert "warning: without effect: --trunk --scf" in said and "--max_memory is kept" in said and limits == [8 << 30]
 
 
 @pytest.mark.parametrize("more", [["--eval", "val", "--snapshot", "x.pth"], ["--summary"]])

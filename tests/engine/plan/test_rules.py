@@ -93,6 +93,31 @@ def test_a_time_limit_may_allow_more_and_ends_the_others() -> None:
     assert "ends it after about 1" in rules.epochs(DATA, LAPTOP, 0.5, 10).reason
 
 
+@pytest.mark.parametrize(
+    ("images", "limit", "count", "reason"),
+    [
+        (367, 0, 33, "about 12000 crops of 367 images"),
+        (12, 0, 200, "the most that are planned; about 12000 crops of 12 images would be 1000"),
+        (12, 8 * 3600, 200, "the most that are planned; what the time limit may allow would be 48000"),
+        (30, 8 * 3600, 200, "the most that are planned; what the time limit may allow would be 19200"),
+        (12, 59.7, 200, "would be 1000; the time limit ends it after about 99"),
+        (367, 8 * 3600, 200, "the most that are planned; what the time limit may allow would be 1570"),
+        (1000, 5000, 100, "what the time limit may allow"),
+        (100_000, 0, 4, "the fewest that are planned; about 12000 crops of 100000 images would be 1"),
+        (100_000, 8 * 3600, 6, "what the time limit may allow"),
+    ],
+)
+def test_the_reason_of_the_epochs_is_what_decides(images: int, limit: float, count: int, reason: str) -> None:
+    found = rules.epochs(DATA._replace(images=images), LAPTOP, 0.05, limit)
+    assert found.value == count and found.reason.endswith(reason) and ("limit" in found.reason) == bool(limit)
+
+
+def test_a_bound_that_decides_is_told() -> None:
+    small = {c.key: c.reason for c in rules.choices(DATA._replace(size=(20, 40)), LAPTOP, ())}["DATASET.CROP_SIZE"]
+    assert small == "the smallest that is planned; images are 40x20"
+    assert [rules.ending(count)[0].reason for count in (2, 8)] == ["after each of so few epochs", "about 4 validations"]
+
+
 def test_a_batch_is_a_process_s_part_of_a_step() -> None:
     assert rules.batch(LAPTOP, 367) == (8, 1)
     assert rules.batch(LAPTOP._replace(world=2), 367) == (4, 1)

@@ -61,6 +61,14 @@ def test_rows_go_by_name(snapshot: Path) -> None:
     assert trunk and all(torch.equal(theirs[name], state[name]) for name in trunk)
 
 
+def test_all_new_classes_are_named(snapshot: Path) -> None:
+    """However many there are, and which of them the file may have in another spelling."""
+    ours = ("Road", "side-walk", *(f"new {k}" for k in range(9)))
+    _, _, lines = started(snapshot, ours)
+    assert f"new, at random: {', '.join(ours)};" in lines
+    assert "written otherwise there, for --map_classes: Road: road, side-walk: sidewalk" in lines
+
+
 def test_as_many_classes_in_another_order(snapshot: Path) -> None:
     """Shapes agree, and yet nothing stays where it was."""
     theirs = torch.load(snapshot)["net"]

@@ -82,6 +82,19 @@ def test_numbers_without_names(tmp_path: Path) -> None:
     assert all(values == {0, 1, 2} for names in found.read.values() for values in names.values())
 
 
+def test_names_of_a_yaml_file_called_otherwise(tmp_path: Path) -> None:
+    """As Ultralytics has them; two of them: the one that is taken is said."""
+    folder = tmp_path / "set"
+    drawn.yolo(folder)
+    (folder / "data.yaml").unlink()
+    (folder / "my.yaml").write_text("names: {0: road, 1: car}\n")
+    (folder / "old.yaml").write_text("names: {0: lane, 1: auto}\n")
+    found = described(folder)
+    assert found.classes == ("background", "road", "car")
+    assert found.draft.notes[0].startswith("names of classes are those of my.yaml, not of old.yaml beside it")
+    assert all(values == {0, 1, 2} for names in found.read.values() for values in names.values())
+
+
 def test_supervisely(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     for seed in range(8):

@@ -51,6 +51,53 @@ def test_tables_fit_by_ids_by_place_or_from_one_on() -> None:
     assert [row.name for row in classes(looks([0, 1, 9]), [plain]).rows] == ["class_0", "class_1", "class_9"]
 
 
+def seen(**of: tuple[int, int]) -> Looks:
+    """Ten labels with values, each in (files, pixels): v77=(1, 12)."""
+    found = Looks("gray", 10)
+    for name, (files, pixels) in of.items():
+        found.files[int(name[1:])], found.pixels[int(name[1:])] = files, pixels
+    return found
+
+
+def test_a_slip_is_no_class_and_no_reason_to_pass_over_a_table() -> None:
+    """It is not ignored either: check_data finds it."""
+    table = Table("classes.txt", ("ground", "road", "car"))
+    most = {"v0": (10, 5000), "v1": (10, 4000), "v2": (8, 900)}
+    for more, ignored in (({}, ()), ({"v255": (9, 500)}, (255,)), ({"v255": (1, 3)}, (255,))):
+        found = classes(seen(**most, v77=(1, 12), **more), [table])
+        assert [(row.name, row.id) for row in found.rows] == [("ground", 0), ("road", 1), ("car", 2)]
+        assert found.ignore == ignored
+        (note,) = found.notes
+        assert note.startswith("77 (in 1 of 10 labels, 0.1") and "has no name in classes.txt" in note
+        assert note in found.source
+    assert not classes(seen(**most), [table]).notes
+
+
+@pytest.mark.parametrize("slip", [(1, 60), (2, 12), (9, 900)])
+def test_a_table_that_leaves_out_more_is_named_with_the_reason(slip: tuple[int, int]) -> None:
+    """More pixels than slips have, or more files."""
+    found = classes(seen(v0=(10, 5000), v1=(10, 4000), v77=slip), [Table("classes.txt", ("road", "car"))])
+    assert [row.name for row in found.rows] == ["class_0", "class_1", "class_77"]
+    (note,) = found.notes
+    assert note.startswith(f"classes.txt is not used: its 2 names leave out 77 (in {slip[0]} of 10 labels")
+
+
+def test_a_table_that_names_all_comes_before_one_that_names_most() -> None:
+    tables = [Table("a.txt", ("x", "y")), Table("b.csv", ("road", "car", "tram"), (0, 1, 77))]
+    found = classes(seen(v0=(10, 5000), v1=(10, 4000), v77=(1, 12)), tables)
+    assert [row.name for row in found.rows] == ["road", "car", "tram"] and not found.notes
+    one_on = classes(seen(v0=(10, 5000), v1=(10, 4000), v2=(1, 12)), [tables[0]])
+    assert [row.name for row in one_on.rows] == ["background", "x", "y"]
+
+
+def test_tables_that_do_not_fit_colors_are_said() -> None:
+    colors = [(1, 1, 1), (2, 2, 2), (3, 3, 4)]
+    table = Table("a.csv", ("x", "y"), (), (colors[0], (9, 9, 9)))
+    assert classes(looks(colors, "rgb"), [table]).notes == ("a.csv not used: under half of 3 colors stand in a.csv",)
+    assert classes(looks(colors, "rgb"), [Table("c.txt", ("x",))]).notes == ("c.txt not used: without colors",)
+    assert not classes(looks(colors, "rgb"), []).notes
+
+
 def test_a_value_without_a_name_is_left_out_and_said() -> None:
     found = classes(looks([0, 1, 255]), [Table("classes.txt", ("road", "car"))])
     assert found.ignore == (255,) and "classes.txt has no name for it" in found.ignored_why[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from datasets.own.recognize.divide import group_of
 from datasets.own.recognize.pairs import read_name
 from datasets.own.recognize.selection import select
 from datasets.own.recognize.vocabulary import is_void, part_of, split_of_list, stem_of
@@ -72,18 +71,6 @@ def test_names_of_what_is_no_class() -> None:
 )
 def test_lists(stem: str, split: str) -> None:
     assert split_of_list(stem) == split
-
-
-def test_groups_are_guessed_by_names_and_folders() -> None:
-    pattern, why = group_of([f"a/drive{d}_{frame:04d}.png" for d in "abcde" for frame in range(4)])
-    assert "5 groups" in why and pattern
-    pattern, why = group_of([f"images/place {p}/{n}.png" for p in range(5) for n in "xyz"])
-    assert "folder for each" in why and pattern
-    pattern, why = group_of([f"city{c}_{x}_{y}.png" for c in "abcde" for x in range(2) for y in range(2)])
-    assert "two numbers" in why
-    assert group_of([f"IMG_{n}.jpg" for n in range(20)])[0] == ""
-    pattern, why = group_of([f"{s}_{n:03d}.jpg" for s in ("0001TP", "0006R0", "0016E5") for n in range(9)])
-    assert not pattern and "3 groups (0001TP, 0006R0, 0016E5) alone, too few" in why
 
 
 def test_files_are_chosen_exactly() -> None:

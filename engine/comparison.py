@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +18,7 @@ from engine.log import RunLog
 from engine.recipes import Recipe, RecordedRun
 from engine.scored_images import ScoredImages
 from engine.scoring import ScoredRun
-from evaluation import calibration
+from evaluation import calibration, pages
 from evaluation.comparison import Comparison, Entry, compare, words, words_of_checkpoints, words_of_spread
 from evaluation.comparison_page import COLORS, PageData, Pictures, RunRow, write_page
 from evaluation.imagecounts import WHOLE, ImageCounts
@@ -24,6 +27,7 @@ from utils.errors import UserError
 from utils.plural import percent
 from utils.visualize import colorize, encode_jpeg, encode_png, shrink
 
+PAGE = "compare"
 MOST_PICTURES, LONG_EDGE = 12, 384
 SEEDS_ALONE = "These runs are seeds of one recipe: what differs between them is chance."
 ONE_SEED = "These runs are of one recipe and one seed: what differs between them tells nothing of seeds."
@@ -36,6 +40,8 @@ def run(args: argparse.Namespace, more: Sequence[str], command: str) -> None:
     if len(found) < 2 and not args.fit:
         raise UserError(f"{found[0].folder} alone has nothing to be compared with: give two runs or more, or --fit")
     same_classes(found)
+    if args.fit:
+        check_temperatures(found, args.overwrite)
     groups = recipes.grouped(found)
     if len(groups) > COLORS:
         raise UserError(f"{len(groups)} recipes are more than a page can show: compare {COLORS} at a time")
@@ -45,7 +51,7 @@ def run(args: argparse.Namespace, more: Sequence[str], command: str) -> None:
         scoring.score(one, args.out, more, command)
     log = RunLog(args.out, name="compare.log")
     try:
-        tell(log, args, groups, prepared, command)
+        tell(log, args, groups, prepared, command, page_of(args, more))
     finally:
         log.close()
 
@@ -60,6 +66,28 @@ def same_classes(found: Sequence[RecordedRun]) -> None:
                 f"{first.name} and {one.name} have other classes ({len(first.classes)} and {len(one.classes)}, "
                 f"{odd[0]!r} first): only runs of the same classes can be compared"
             )
+
+
+def check_temperatures(found: Sequence[RecordedRun], overwrite: bool) -> None:
+    """Raise UserError where --fit would write over a file of others, or two files of one name."""
+    owners: dict[Path, RecordedRun] = {}
+    for one in found:
+        other = owners.setdefault(one.checkpoint.parent.resolve(), one)
+        if other is not one:
+            raise UserError(
+                f"--fit: {other.checkpoint} and {one.checkpoint} lie in one folder, which has one {temperature.FILE}: "
+                "fit one at a time"
+            )
+        if not overwrite and (whose := temperature.others(one.checkpoint)):
+            raise UserError(f"--fit: {whose}: leave --fit out, or add --overwrite to replace it")
+
+
+def page_of(args: argparse.Namespace, more: Sequence[str]) -> tuple[Path, str]:
+    """Give the page, and the mark by which it is known: compare.html, or compare_2.html where that is of others."""
+    runs = map(os.path.realpath, args.what)
+    known = pages.mark("comparison", shlex.join([*runs, args.snapshot, str(args.seed_sd), *more]))
+    ways = (args.out / f"{PAGE}{f'_{number}' if number > 1 else ''}.html" for number in itertools.count(1))
+    return next(way for way in ways if args.overwrite or pages.is_free(way, known)), known
 
 
 def same_images(prepared: Sequence[ScoredRun]) -> None:
@@ -85,9 +113,14 @@ def same_labels(names: Sequence[str], counts: Sequence[ImageCounts]) -> None:
 
 
 def tell(
-    log: RunLog, args: argparse.Namespace, groups: Sequence[Recipe], prepared: Sequence[ScoredRun], command: str
+    log: RunLog,
+    args: argparse.Namespace,
+    groups: Sequence[Recipe],
+    prepared: Sequence[ScoredRun],
+    command: str,
+    page: tuple[Path, str],
 ) -> None:
-    """Compare what is scored, write the page and the temperatures, and say so."""
+    """Compare what is scored, write the page (its path and mark) and the temperatures, and say so."""
     counts = [_counts(one) for one in prepared]
     same_labels([one.run.name for one in prepared], counts)
     by_run = {one.run.name: found for one, found in zip(prepared, counts, strict=True)}
@@ -114,7 +147,8 @@ def tell(
         pictures=pictures(groups, prepared, by_run),
         notes=notes,
     )
-    log.line(f"page: {write_page(args.out, data)}")
+    write_page(page[0], data, page[1])
+    log.line(f"page: {page[0]}{'' if page[0].stem == PAGE else f'; {PAGE}.html there is of others'}")
     for one, found in zip(prepared, rows, strict=True) if args.fit else ():
         log.line(fit(one, found))
 

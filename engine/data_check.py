@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import config
 import datasets
@@ -22,6 +21,7 @@ from datasets.checking.look import Reader
 from datasets.checking.tally import Tally, draws
 from datasets.collecting import Bad, collecting
 from datasets.reading import listing_absent_labels
+from evaluation import pages
 from evaluation.data_page import NAME, DataReport, render, verdict
 from evaluation.data_pictures import Album
 from utils.distributed import DistributedContext
@@ -32,6 +32,7 @@ from utils.names import shown
 from utils.plural import counted, percent
 
 TABLE = "check_data.csv"
+OTHERS = "not of a check of this dataset"
 MODES = ("train", "val")
 SAMPLES = 6
 _PRINTED = 3  # files of a kind that the terminal names
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace, rest: Sequence[str], command: str) -> int:
     """Check what a command line names. Gives the exit code: 1 for errors, with --strict for warnings too."""
     cfg = config.load(list(rest))
     spec, known = datasets.spec(cfg), identity(cfg)
-    out = place(args.out, Path(cfg.DATASET.NAME).stem, known)
+    out = place(args.out, Path(cfg.DATASET.NAME).stem, known, args.overwrite)
     faults = Faults(tuple(args.accept))
     listed = _listed(cfg)
     found, faults.drawn = listed.splits, listed.drawn
@@ -72,31 +73,28 @@ def identity(cfg: Any) -> str:
     """Name a dataset and its folder as a comment of HTML, by which a page is known as that of this dataset."""
     name = cfg.DATASET.NAME
     whole = os.path.realpath(name) if os.path.isfile(name) else name
-    return f"<!-- dataset {quote(f'{whole} in {os.path.realpath(splits.root_of(cfg))}').replace('-', '%2D')} -->"
+    return pages.mark("dataset", f"{whole} in {os.path.realpath(splits.root_of(cfg))}")
 
 
-def place(given: Path | None, name: str, known: str) -> Path:
+def place(given: Path | None, name: str, known: str, overwrite: bool = False) -> Path:
     """Give the folder of the page: `given`, or logs/check_data/NAME, NAME_2 where that has another dataset's.
 
-    UserError where the given one has the page of another dataset.
+    UserError where the given one has files of others, and nobody asked to `overwrite` them.
     """
     if given is not None:
-        if not _is_free(given, known):
-            raise UserError(
-                f"--out {given}: {NAME} there is that of another dataset: give another folder, or remove it"
-            )
+        if not overwrite and (there := _others(given, known)):
+            raise UserError(f"{there} is there already, {OTHERS}: give another --out, or --overwrite to replace it")
         return given
     ways = (Path("logs", "check_data", f"{name}_{number}" if number > 1 else name) for number in itertools.count(1))
-    return next(way for way in ways if _is_free(way, known))
+    return next(way for way in ways if overwrite or not _others(way, known))
 
 
-def _is_free(folder: Path, known: str) -> bool:
-    """Say whether a folder has no page but of the same dataset; one that does not say whose it is counts as such."""
-    try:
-        text = (folder / NAME).read_bytes()[-8192:]
-    except OSError:
-        return True
-    return known.encode() in text or b"<!-- dataset " not in text
+def _others(folder: Path, known: str) -> Path | None:
+    """Find a page that is not of this dataset, or a table without a page that says whose it is."""
+    page, table = folder / NAME, folder / TABLE
+    if not pages.is_free(page, known):
+        return page
+    return table if table.exists() and not page.exists() else None
 
 
 class Listed(NamedTuple):

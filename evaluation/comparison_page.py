@@ -75,11 +75,9 @@ class PageData:
     notes: Sequence[str] = ()
 
 
-def write_page(folder: Path, data: PageData) -> Path:
-    """Write `compare.html`, replacing an older one whole or not at all. UserError if it cannot be written."""
-    path = folder / "compare.html"
-    write_file(path, valid(render(data)).encode())
-    return path
+def write_page(path: Path, data: PageData, known: str) -> None:
+    """Write the page, which ends in its mark, replacing an older one whole or not at all. UserError if it cannot be."""
+    write_file(path, f"{valid(render(data))}\n{known}\n".encode())
 
 
 def render(data: PageData) -> str:

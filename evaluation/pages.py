@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -34,3 +35,16 @@ def data_uri(data: bytes) -> str:
     """Write JPEG or PNG bytes as a data URI."""
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def mark(kind: str, of: str) -> str:
+    """Name what a page is `of` as a comment of HTML, by which it is known again."""
+    return f"<!-- {kind} {quote(of).replace('-', '%2D')} -->"
+
+
+def is_free(page: Path, known: str) -> bool:
+    """Say whether a page is not there, or ends in this mark; one without any may be anybody's."""
+    try:
+        return page.read_bytes().rstrip().endswith(known.encode())
+    except (FileNotFoundError, NotADirectoryError):
+        return True

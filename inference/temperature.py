@@ -36,6 +36,23 @@ def write(
     return path
 
 
+def others(checkpoint: Path) -> str:
+    """Say of what the file beside a checkpoint is that `write` would replace.
+
+    Empty where there is none, or it is of this checkpoint, or of one that is no longer there.
+    """
+    path = checkpoint.parent / FILE
+    if not path.exists():
+        return ""
+    try:
+        content = textfile.read_json(path)
+        name, _ = str(content["checkpoint"]), float(content["temperature"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return f"{path} is there already and no temperature of a checkpoint"
+    mine = name == checkpoint.name or not (checkpoint.parent / Path(name).name).exists()
+    return "" if mine else f"{path} is there already, of {name}, not of {checkpoint.name}"
+
+
 def of(checkpoint: Path, classes: Sequence[str], rule: EvalRule) -> tuple[float, str]:
     """Give the temperature that was fitted for a checkpoint, 1 where none was, and a line on it."""
     path = checkpoint.parent / FILE

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=more, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--out", type=place_to_write, default=None, help="folder for the page and the table")
+    p.add_argument("--overwrite", action="store_true", help="replace a page or a table of others in that folder")
     p.add_argument(
         "--workers", type=number(int, 0, 256), default=0, help="threads that read; 0: one a CPU core, 16 at most"
     )

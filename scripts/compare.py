@@ -5,7 +5,8 @@ python scripts/compare.py scripts/compare_losses.yaml --out logs/losses --seeds 
 
 Of run folders (or checkpoints in them) the best checkpoint is scored once on the validation images of its dataset, with
 the run's own options, into a file in the output folder; the page and the lines follow from these files. Runs that
-differ by their seed alone are taken together. --fit writes the temperature of each checkpoint beside it.
+differ by their seed alone are taken together. --fit writes the temperature of each checkpoint beside it. The page of
+another comparison in that folder stays, and so does another checkpoint's temperature, unless --overwrite is given.
 
 The YAML has `common`, words for each `train.py`, and `variants`, {name: words}. Scores are the mean IoU after the last
 epoch, in per cent; variants are compared with the first one seed by seed. Where a dataset has conditions (fog, night),
@@ -85,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--seed_sd", type=_points, help="runs: points of mean IoU between two seeds, if you know them")
     flags.add_argument("--fit", action="store_true", help="runs: write temperature.json beside each checkpoint")
+    flags.add_argument("--overwrite", action="store_true", help="runs: replace a page or a temperature of others")
     return flags
 
 

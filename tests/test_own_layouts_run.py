@@ -11,7 +11,7 @@ import pytest
 from pictures import write_image
 from PIL import Image
 
-import demo
+import demo_folder
 import train
 from engine import checkpoint
 from engine.log import RunLog
@@ -41,13 +41,15 @@ def test_a_folder_becomes_masks_of_new_pictures(
     drawn.LAYOUTS[layout](tmp_path / "mine")
     assert new_dataset.main(["mine"]) == 0
     lines = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("  python ")]
-    (words,) = [line[1:] for line in lines if Path(line[0]).name == "train.py"]
+    (_, (_, *words), (program, *third)) = lines
     assert train.main([*words, *SHORTER]) == 0
     run = words[words.index("--result_dir") + 1]
     assert RunLog(Path(run), main=False).best("val", "mean_iu") > LEARNED, capsys.readouterr().out[-3000:]
 
-    write_image(tmp_path / "new.png", drawn.image(77))
-    assert demo.main(["--demo-image", "new.png", "--snapshot", run, "--save-dir", "masks"]) == 0
-    ids = np.array(Image.open("masks/pred_mask.png"))
-    assert ids.shape == (drawn.HEIGHT, drawn.WIDTH) and (tmp_path / "masks/overlap.png").is_file()
+    write_image(tmp_path / "new/one.png", drawn.image(77))
+    third[third.index("--demo-folder") + 1] = "new"  # as it was printed but for its folder
+    assert Path(program).name == "demo_folder.py" and demo_folder.main(third) == 0
+    masks = Path(third[third.index("--save-dir") + 1])
+    ids = np.array(Image.open(masks / "pred_mask_one.png"))
+    assert ids.shape == (drawn.HEIGHT, drawn.WIDTH) and (masks / "overlap_one.png").is_file()
     assert {*np.unique(ids).tolist()} <= {*checkpoint.load(Path(checkpoint_in(run)[0]))["class_ids"]}

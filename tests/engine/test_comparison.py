@@ -73,7 +73,9 @@ def few_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def arguments(out: Path, *what: Path, **flags: Any) -> Namespace:
-    return Namespace(what=[*map(str, what)], out=out, **({"snapshot": "", "seed_sd": None, "fit": False} | flags))
+    return Namespace(
+        what=[*map(str, what)], out=out, **({"snapshot": "", "seed_sd": None, "fit": False, "overwrite": False} | flags)
+    )
 
 
 @pytest.fixture
@@ -161,6 +163,35 @@ def test_seeds_of_one_recipe_are_said_to_be_no_difference(runs: Path, said: Call
     checkpoint.save({**state, "epoch": 2}, other / "best_checkpoint_ep1.pth")  # of the same seed
     text = said(arguments(tmp_path, runs / "a/seed0", other))
     assert comparison.ONE_SEED in text and "2.00 points between two seeds" in text and ": +0.00 points" in text
+
+
+def test_a_page_of_another_comparison_stays(runs: Path, said: Callable[..., str], tmp_path: Path) -> None:
+    first, second, page = runs / "a/seed0", runs / "a/seed1", tmp_path / "compare.html"
+    page.write_text("mine")
+    text = said(arguments(tmp_path, first, second))
+    assert f"page: {tmp_path / 'compare_2.html'}; compare.html there is of others" in text
+    assert page.read_text() == "mine"
+
+    def place(*what: Path, more: tuple[str, ...] = (), **flags: Any) -> str:
+        return comparison.page_of(arguments(tmp_path, *what, **flags), more)[0].name
+
+    assert place(first, second) == place(first, second, fit=True) == "compare_2.html"  # once more: into the same
+    others = [place(second, first), place(first, second, seed_sd=0.01), place(first, second, more=("--do_flip",))]
+    assert {*others} == {"compare_3.html"} and place(second, first, overwrite=True) == "compare.html"
+
+
+def test_a_temperature_of_another_checkpoint_stays(runs: Path, said: Callable[..., str], tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "a/seed0", tmp_path / "run")
+    best, last, file = run / "best_checkpoint_ep1.pth", run / "last_checkpoint_ep2.pth", run / temperature.FILE
+    checkpoint.save({**checkpoint.load(best), "epoch": 2}, last)
+    file.write_text("mine")
+    with pytest.raises(UserError, match="no temperature of a checkpoint.*--overwrite"):
+        said(arguments(tmp_path / "out", run, fit=True))
+    assert file.read_text() == "mine" and not list((tmp_path / "out").glob("*.sqlite"))
+    with pytest.raises(UserError, match="lie in one folder"):
+        said(arguments(tmp_path / "out", best, last, fit=True, overwrite=True))
+    said(arguments(tmp_path / "out", run, fit=True, overwrite=True))
+    assert json.loads(file.read_text())["checkpoint"] == best.name
 
 
 def test_what_cannot_be_compared_is_one_line(

@@ -115,7 +115,16 @@ def test_a_page_of_another_dataset_stays(
     assert check_data.main(["--dataset", "b/set.yaml"]) == 0  # once more: into the same
     assert sorted(path.name for path in (tmp_path / "logs/check_data").iterdir()) == ["set", "set_2"]
     assert check_data.main(["--dataset", "a/set.yaml", "--out", str(page.parent)]) == 2
-    assert "check_data.html there is that of another dataset" in capsys.readouterr().err
+    assert "check_data.html is there already, not of a check of this dataset" in capsys.readouterr().err
+    page.write_text("mine")
+    assert check_data.main(["--dataset", "b/set.yaml", "--out", str(page.parent)]) == 2
+    assert page.read_text() == "mine" and "or --overwrite to replace it" in capsys.readouterr().err
+    (table := tmp_path / "out/check_data.csv").parent.mkdir()
+    table.write_text("mine")
+    assert check_data.main(["--dataset", "b/set.yaml", "--out", "out"]) == 2
+    assert table.read_text() == "mine" and "check_data.csv is there already" in capsys.readouterr().err
+    assert check_data.main(["--dataset", "b/set.yaml", "--out", "out", "--overwrite"]) == 0
+    assert table.read_text() != "mine"
 
 
 def test_a_number_of_workers_is_said_in_words(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

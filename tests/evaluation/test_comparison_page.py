@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation import pages
 from evaluation.calibration import BINS
 from evaluation.comparison import Entry, compare, words_of_spread
 from evaluation.comparison_charts import Estimate, difference_chart
@@ -55,13 +56,16 @@ DATA = page(Entry("a", [counts(0)]), Entry("b <&>", [counts(1, 0.15)]), conditio
 
 
 def test_what_stands_on_the_page(tmp_path: Path) -> None:
-    text = write_page(tmp_path, DATA).read_text()
+    write_page(tmp_path / "page.html", DATA, known := pages.mark("comparison", "of a--b"))
+    text = (tmp_path / "page.html").read_text()
+    assert pages.is_free(tmp_path / "page.html", known) and known == "<!-- comparison of%20a%2D%2Db -->"
+    assert not pages.is_free(tmp_path / "page.html", pages.mark("comparison", "of b"))
     assert "b &lt;&amp;&gt; is better than a" in text and "train &lt;&amp;&gt;" in text and "<&>" not in text
     for words in ("--lr", "fog", "night", "found, in percent", "seq_003", "warning: something", "Loss by epoch", "± "):
         assert words.strip() in text, words
     assert "nan" not in text.lower().replace("nano", "") and "<script" not in text and 'src="http' not in text
     assert text.count("<polyline") == 2 * 2 + 2 * 2 + 2  # two curves and two lines of reliability a run, a sequence
-    assert render(DATA) == text
+    assert f"{render(DATA)}\n{known}\n" == text
 
 
 def test_a_small_difference_is_none_and_a_single_run_has_no_verdict() -> None:

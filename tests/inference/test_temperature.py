@@ -47,3 +47,17 @@ def test_what_is_of_others_is_not_used_and_said(what: str, file: Path) -> None:
     assert value == 1 and "\n" not in line
     says = {"checkpoint": "another checkpoint", "classes": "other classes", "none": "--fit writes", "value": "0 is no"}
     assert says.get(what, "cannot be read") in line
+
+
+def test_only_one_that_nobody_can_use_may_be_replaced(file: Path) -> None:
+    place, other = file.parent / temperature.FILE, file.with_name("last_checkpoint_ep2.pth")
+    assert temperature.others(file) == ""
+    assert temperature.others(other) == f"{place} is there already, of {file.name}, not of {other.name}"
+    for text in ("mine", "[]", "{}", '{"checkpoint": "x"}'):
+        place.write_text(text)
+        assert "no temperature of a checkpoint" in temperature.others(file)
+    temperature.write(file, 1.75, ("a", "b"), PLAIN, {})
+    file.unlink()
+    assert temperature.others(other) == ""
+    place.unlink()
+    assert temperature.others(file) == ""

@@ -52,6 +52,9 @@ def start_trunk(cfg: Any, net: Net) -> str:
     files = [cfg.MODEL.TRUNK_WEIGHTS] if cfg.MODEL.TRUNK_WEIGHTS else []
     files = files or [file for file in _published_trunk(cfg.MODEL) if file and Path(file).is_file()]
     random = "random weights (ImageNet weights for the trunk: --trunk_weights FILE)"
+    stages = f"--freeze_stages {cfg.MODEL.FREEZE_STAGES}" if cfg.MODEL.FREEZE_STAGES else ""
+    if frozen := "--freeze_trunk" if cfg.MODEL.FREEZE_TRUNK else stages:
+        random += f"\nwarning: {frozen}: what is frozen stays random, as no weights are given for it"
     return weights.load_with_second_branch(
         net,
         weights.load_trunk(net, files[0], cfg.MODEL.ADAPT_FIRST_CONV) if files else random,

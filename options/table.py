@@ -89,7 +89,7 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.DROP_PATH", 0.0, "share of the samples for which a residual block of the trunk is left out in training", "--drop_path", least=0, below=1, reads=r.part("trunks of packages", "drop_path")),
             o("MODEL.NECK.CHANNELS", 64, "channels that each map of the trunk is squeezed to before they are joined", "--neck_channels", above=0, reads=r.NECK),
             o("MODEL.NECK.STRIDE", 8, "they are joined at 1/this of the image", "--neck_stride", above=0, reads=r.NECK),
-            o("MODEL.TRUNK_WEIGHTS", "", "weights of the trunk: a file or folder under its own, torchvision's, timm's or its authors' names; pip:PACKAGE, hf:OWNER/NAME, url:ADDRESS#sha256=HEX", "--trunk_weights", reads=r.BARE_START),
+            o("MODEL.TRUNK_WEIGHTS", "", "weights of the trunk: a file or folder under its own, timm's, its authors' or torchvision's names (of most networks: README); pip:PACKAGE, hf:OWNER/NAME, url:ADDRESS#sha256=HEX", "--trunk_weights", reads=r.BARE_START),
             o("MODEL.ADAPT_FIRST_CONV", False, "with --trunk_weights of images of other than three channels: adapt the first convolution", "--adapt_first_conv", reads=r.TRUNK_FILE),
             o("MODEL.HRNET_CHECKPOINT", "ASSETS_PATH/seg_weights/hrnetv2_w48_imagenet_pretrained.pth", "taken if there", reads=r.checkpoint("HRNet", "HRNET_CHECKPOINT")),
             o("MODEL.WRN38_CHECKPOINT", "ASSETS_PATH/seg_weights/wider_resnet38.pth.tar", "taken if there", reads=r.checkpoint("Wide-ResNet-38", "WRN38_CHECKPOINT")),

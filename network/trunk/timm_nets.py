@@ -6,8 +6,9 @@ values are sent through the network when it is built.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +26,8 @@ FINEST = 4  # maps of smaller strides are large, and no head reads them
 # What lets a network see images of other sizes than it was made for, where its constructor knows it.
 ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}
 WINDOWS = (1, 2, 4, 7, 8, 14, 16)  # sides of windows: an image has a whole number of them
+ALIKE = 0.9  # share of entries in common from which on a file is taken for one of a network
+_WORDS = re.compile(r"[a-z]+|\d+")
 TAPS = 4  # maps that a network of one stride gives, from blocks spread evenly over its depth
 
 
@@ -36,16 +39,17 @@ class TimmTrunk(Trunk):
     (Bao et al., arXiv:2106.08254). Sides are padded with the mean color to what the network takes, and maps cut to the
     image.
 
-    `body` has timm's names. Behind a point `name` may have the tag of published weights, whose colors it then takes.
-    `drop_path`: share of the samples for which a residual block is left out in training (Huang et al.,
-    arXiv:1603.09382). UserError for an unknown name or tag, a network that takes images of one size alone or whose
-    strides depend on it, and options that it does not know.
+    `body` has timm's names. Behind a point the argument `name` may have the tag of published weights, whose colors the
+    trunk then takes; the attribute is without it. `drop_path`: share of the samples for which a residual block is left
+    out in training (Huang et al., arXiv:1603.09382). UserError for an unknown name or tag, a network that takes images
+    of one size alone or whose strides depend on it, and options that it does not know.
     """
 
     needs_neck = True
 
     def __init__(self, name: str, drop_path: float = 0.0, grad_ckpt: bool = False) -> None:
         super().__init__()
+        self.name = name.partition(".")[0]
         self.body = _made(name, drop_path)
         self.multiple, levels = _measured(name, self.body)
         # A plain transformer normalizes its features once, at the end: its maps are normalized alike.
@@ -59,7 +63,7 @@ class TimmTrunk(Trunk):
         self.statistics = RunningStatistics() if grad_ckpt else None
         if grad_ckpt:
             _recompute(name, self.body)
-        self.colors = Colors(*(tuple(self.body.default_cfg[key]) for key in ("mean", "std")))
+        self.colors = _colors_of(self.body.default_cfg)
         mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in self.colors)
         self.factor: Tensor
         self.offset: Tensor
@@ -156,6 +160,43 @@ def _is_known(timm: Any, name: str) -> bool:
     except RuntimeError:  # a tag that it does not know
         return False
     return timm.is_model(name)
+
+
+def published_colors(name: str) -> Colors | None:
+    """The colors that the weights NAME.TAG of timm know; None where timm has no such weights."""
+    timm = _package()
+    found = timm.get_pretrained_cfg(name) if _is_known(timm, name) else None
+    return found and _colors_of({"mean": found.mean, "std": found.std})
+
+
+def with_colors(name: str, colors: Colors) -> str:
+    """The first NAME.TAG of a network whose weights know these colors; "" where there is none."""
+    tags = _package().list_pretrained(f"{name}.*")
+    return next((tag for tag in tags if published_colors(tag) == colors), "")
+
+
+def sibling_of(name: str, state: Mapping[str, Tensor]) -> str:
+    """The network of timm that has more of a file's entries than NAME: one that is called as it is but for one word.
+
+    "" where there is none that has nearly all of them. It is a matter of shapes: no weights are made.
+    """
+    timm, words = _package(), _WORDS.findall(name)
+    shapes = {entry: x.shape for entry, x in state.items()}
+    shares: dict[str, float] = {}
+    for other in [name, *timm.list_models()]:
+        theirs = _WORDS.findall(other)
+        if len(theirs) == len(words) and sum(a != b for a, b in zip(words, theirs, strict=True)) <= 1:
+            # Whatever networks raise that ask for values when they are made: they are no candidates.
+            with torch.device("meta"), suppress(Exception):
+                own = {entry: x.shape for entry, x in timm.create_model(other).state_dict().items()}
+                common = sum(shapes.get(entry) == shape for entry, shape in own.items())
+                shares[other] = common / len(own.keys() | shapes.keys())
+    best = max(shares, key=lambda one: shares[one], default=name)
+    return best if shares.get(best, 0) > max(ALIKE, shares.get(name, 0)) else ""
+
+
+def _colors_of(settings: Mapping[str, Any]) -> Colors:
+    return Colors(tuple(settings["mean"]), tuple(settings["std"]))
 
 
 def _package() -> Any:

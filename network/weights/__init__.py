@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from network.net import Net
 from network.trunk import Trunk
 from network.trunk.hrnet import SECOND_BRANCH
-from network.weights import finite, inert, layouts, own, places, plain, safe_load, sources, trunks
+from network.weights import finite, inert, layouts, mismatch, own, places, plain, safe_load, sources, trunks
 from network.weights.class_rows import ClassRows
 from network.weights.formats import Weights
 from network.weights.layouts import Layout
@@ -109,13 +109,12 @@ def load_trunk(net: nn.Module, given: Path, adapt: bool = False) -> LoadReport:
         state, line = trunks.for_colors(state, target)
         weights = replace(weights, notes=(*weights.notes, line or "no first convolution had to be adapted"))
     source = f"{weights.source}, {names}" if names else weights.source
-    own = {name: x.shape for name, x in target.state_dict().items() if not name.endswith("num_batches_tracked")}
-    fits = sum(name in own and x.shape == own[name] for name, x in state.items())
-    if fits < LEAST_OF_TRUNK * len(own):
-        raise UserError(
-            f"{path}: {fits} of {len(own)} entries fit the trunk: it is a file of another one, or cut short"
-        )
-    return _load(target, state, LoadReport(str(path), source, "the trunk", weights))
+    mismatch.refuse_another(path, trunk, state, LEAST_OF_TRUNK)
+    report = _load(target, state, LoadReport(str(path), source, "the trunk", weights))
+    if isinstance(trunk, Trunk):
+        warnings = mismatch.lines(trunk, report, state, mismatch.told(os.fspath(given), path))
+        report.weights = replace(weights, notes=(*weights.notes, *warnings))
+    return report
 
 
 def load_second_branch(net: nn.Module, path: Path) -> LoadReport:

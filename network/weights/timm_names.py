@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from torch import Tensor, nn
 
-from network.weights import transformers_names
+from network.weights import torchvision_names, transformers_names
 
 COUNTER = "num_batches_tracked"
 IN_ORDER = "names of another package, taken in their order"
@@ -22,7 +22,11 @@ def readings(state: Mapping[str, Tensor], net: nn.Module) -> Iterator[tuple[dict
     """
     yield dict(state), "timm's names"
     convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
-    for entries, whose in ((state, "its authors' names"), (transformers_names.renamed(state), "transformers' names")):
+    for entries, whose in (
+        (state, "its authors' names"),
+        (transformers_names.renamed(state), "transformers' names"),
+        (torchvision_names.renamed(state), "torchvision's names"),
+    ):
         with suppress(Exception):  # timm reads what it expects to be there, without asking
             yield dict(convert(dict(entries), net) if convert else entries), whose
     if ordered := _by_order(state, net):

@@ -265,6 +265,15 @@ def test_published_files_are_for_their_own_trunk(narrow, tmp_path: Path) -> None
     assert start("deepv3.DeepV3PlusX71").startswith("random weights")
 
 
+@pytest.mark.parametrize("words", [["--freeze_trunk"], ["--freeze_stages", "1"]])
+def test_random_weights_that_stay_are_a_warning(narrow, words: list[str]) -> None:
+    cfg = config.load(["--arch", "deepv3.DeepV3PlusR50", *words])
+    said = network.start_trunk(cfg, narrow("deepv3.DeepV3PlusR50"))
+    assert f"warning: {' '.join(words)}: what is frozen stays random" in said
+    free = network.start_trunk(config.load(["--arch", "deepv3.DeepV3PlusR50"]), narrow("deepv3.DeepV3PlusR50"))
+    assert free.startswith("random weights") and "warning" not in free
+
+
 def test_file_of_less_than_half_a_trunk_is_refused(narrow, save) -> None:
     """A stem that fits by chance is no trunk."""
     net = narrow("deepv3.DeepV3PlusR50")

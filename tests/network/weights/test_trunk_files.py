@@ -65,11 +65,15 @@ def test_timm_s_own(name: str, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_torchvision_s(tmp_path: Path) -> None:
-    """A ResNet has timm's names there, a ConvNeXt its own in timm's order."""
+    """A ResNet has timm's names there, a ConvNeXt its own in timm's order; the names of others are known."""
     models = pytest.importorskip("torchvision.models")
     for made, name, words in (
         (models.resnet18, "resnet18", "timm's"),
         (models.convnext_tiny, "convnext_tiny", "order"),
+        (models.swin_t, "swin_tiny_patch4_window7_224", "torchvision's"),
+        (models.swin_v2_t, "swinv2_tiny_window8_256", "torchvision's"),
+        (models.vit_b_16, "vit_base_patch16_224", "torchvision's"),
+        (models.regnet_y_400mf, "regnety_004", "torchvision's"),
     ):
         torch.manual_seed(2)
         report = weights.load_trunk(trunk(name), saved(tmp_path / "x.pth", made().state_dict()))
@@ -283,6 +287,33 @@ def test_what_the_hub_has_given_before_needs_no_network(tmp_path: Path, monkeypa
     assert sources.file("hf:timm/resnet18").read_bytes() == b"weights"
     with pytest.raises(UserError, match="has the sha256"):
         sources.file(f"hf:timm/resnet18#sha256={'0' * 64}")
+
+
+def test_a_kept_file_is_compared_with_the_hash_in_its_name(address: str, tmp_path: Path) -> None:
+    """What lies in the cache may be cut, or another's."""
+    sha = hashlib.sha256(b"weights").hexdigest()
+    kept = tmp_path / f"hub/checkpoints/net-{sha[:8]}.pth"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"garbage")
+    with pytest.raises(UserError, match=rf"net-{sha[:8]}.pth is not what its name says \({sha[:8]}\): remove it"):
+        sources.file(f"{address}/net-{sha[:8]}.pth")
+    kept.write_bytes(b"weights")
+    assert sources.file(f"{address}/net-{sha[:8]}.pth") == kept
+
+
+def test_the_folder_of_a_run_is_its_best_checkpoint(tmp_path: Path) -> None:
+    """Or its last, where none is best: as --snapshot takes it."""
+    (tmp_path / "last_checkpoint_ep3.pth").touch()
+    assert sources.file(str(tmp_path)).name == "last_checkpoint_ep3.pth"
+    (tmp_path / "best_checkpoint_ep1.pth").touch()
+    assert sources.file(str(tmp_path)).name == "best_checkpoint_ep1.pth"
+
+
+def test_arrays_are_no_weight_files(tmp_path: Path) -> None:
+    """They are not read, so they are not looked for."""
+    (tmp_path / "x.npz").touch()
+    with pytest.raises(UserError, match="weight files in this folder: none"):
+        sources.file(str(tmp_path))
 
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def divide(tree: Tree, images: Sequence[Picture], labeled: Iterable[str]) -> Div
         return Division("folders", why, val="test", notes=notes)
     home = tree.root.resolve().name  # the file that is written stands beside it
     group, why = group_of([f"{home}/{picture.path}" for picture in images if picture.path in having])
-    unkept = () if group or why == NO_GROUPS else (f"sequences or places are not kept together: {why}",)
+    unkept = () if group or why.startswith(NO_GROUPS) else (f"sequences or places are not kept together: {why}",)
     return Division("percent", why, group=group, notes=(*notes, *unkept))
 
 

@@ -63,7 +63,8 @@ def group_of(paths: Sequence[str]) -> tuple[str, str]:
     found = [_shown_by(pattern, reason, stems) for pattern, reason in (_TILES, _FRAMES, _FOLDERS)]
     found = [one for one in found if one.together and (one.pattern != _FOLDERS[0] or len(one.together) > 1)]
     if not found:
-        return "", NO_GROUPS
+        numbers = sum(PurePosixPath(stem).name.isdecimal() for stem in stems) > _MOST * len(stems)
+        return "", NO_GROUPS + "; names are numbers: as frames of one drive they make scores too high" * numbers
     fit = [one for one in found if one.largest <= _MOST]
     if not fit:
         one = max(found, key=lambda one: one.inside)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.names import valid
+from utils.names import shown, valid
 
 LOG, LEGEND, OVERWRITE = "demo.log", "legend.png", "--overwrite"
 # A line that begins a demo's part of the log, with or without the time.
@@ -25,7 +25,8 @@ def check_free(folder: Path, command: str, targets: Iterable[Path], overwrite: b
     legend = () if log.exists() else (folder / LEGEND,)
     if there := next((path for path in (*legend, *targets) if path.exists()), None):
         raise UserError(
-            f"{there} is there already, not by this command: give another --save-dir, or {OVERWRITE} to replace it"
+            f"{shown(str(there))} is there already, not by this command: give another --save-dir, or {OVERWRITE} to "
+            "replace it"
         )
 
 

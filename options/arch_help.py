@@ -52,6 +52,12 @@ _PACKAGES = """## Trunks of timm
 every head and every way to combine scales. What it gives is measured when it is built; where it takes sides of a
 multiple only, images are padded inside. A network whose maps have one stride (a plain vision transformer) gives four by
 a simple pyramid. `--neck_channels` and `--neck_stride` say how the one map of a head is made of all.
+`--trunk timm:NAME.TAG` also takes the colors that the published weights of that tag know, where they are others than
+those of NAME.
+
+Refused, in one line: networks for images of one size (BEiT, ViTs of relative positions, GC ViT, Hiera, CoAtNet,
+Visformer, LeViT, CaiT, VOLO, NesT, CoaT, PiT, EfficientFormer, TNT, MLP-Mixer) and those whose strides are not whole
+(Inception, NASNet, PNASNet, CrossViT).
 
 These {count} of {kinds} kinds are tried by a test: a step of training at two scales, an evaluation at three, saved and
 read again, exported. Parameters and multiply-adds (512x512) are the trunk's alone, with its pyramid.

@@ -111,7 +111,8 @@ TRUNKS = {
 # Trunks of packages, by a name of theirs: "timm:NAME".
 PACKAGES = {
     "timm": TrunkPart(
-        "any network of the package timm; --neck_channels and --neck_stride join its maps", "trunk.timm_nets:TimmTrunk",
+        "a network of the package timm that takes images of any size; --neck_channels and --neck_stride join its maps",
+        "trunk.timm_nets:TimmTrunk",
         takes=("grad_ckpt", "drop_path"), neck=True,
     ),
 }  # fmt: skip

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from utils.errors import UserError
 
+# Images come normalized by these, ImageNet's; a trunk that knows others changes them inside.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Features = list[Tensor]  # one map a level, and of a second branch as many again
 
 
@@ -22,17 +24,27 @@ class Level(NamedTuple):
     channels: int
 
 
+class Colors(NamedTuple):
+    """Mean and deviation of red, green and blue, from 0 to 1, by which a network's images were normalized."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 class Trunk(nn.Module):
     """Image (N, 3, H, W) -> one map for each of `levels`, the finest first.
 
     `branches`: 2 where the last stages exist twice, for offsets. The maps of the second branch, of the same shapes,
     then stand behind those of the first one, which alone `join` reads. `multiple`: images whose sides are no multiple
     of this are padded inside. `needs_neck`: no map is fine and deep enough for a head to classify, so that a neck joins
-    them.
+    them. `colors`: those of the images that its published weights know. `unused`: entries of such weights that it has
+    no part for.
     """
 
     levels: tuple[Level, ...]
     needs_neck: bool = False
+    colors: Colors = Colors(MEAN, STD)
+    unused: frozenset[str] = frozenset()
     multiple: int = 1
     branches: int = 1
 

@@ -7,7 +7,7 @@ values are sent through the network when it is built.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from network.layers import RunningStatistics
 from network.summary import in_mode, on_meta
-from network.trunk import Features, Level, Trunk, by_parts
+from network.trunk import MEAN, STD, Colors, Features, Level, Trunk, by_parts
 from utils.errors import UserError, in_short, nearest
 
 FINEST = 4  # maps of smaller strides are large, and no head reads them
@@ -26,21 +26,20 @@ FINEST = 4  # maps of smaller strides are large, and no head reads them
 ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}
 WINDOWS = (1, 2, 4, 7, 8, 14, 16)  # sides of windows: an image has a whole number of them
 TAPS = 4  # maps that a network of one stride gives, from blocks spread evenly over its depth
-# Images come normalized by these; some of timm's networks have a mean and a deviation of their own.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class TimmTrunk(Trunk):
-    """Any network of timm: image (N, 3, H, W) -> its last map at each stride from 4 on.
+    """Any network of timm that takes images of any size: image (N, 3, H, W) -> its last map at each stride from 4 on.
 
     A network whose maps have one stride s, as a plain vision transformer, gives four, at s/4, s/2, s and 2s: the simple
     pyramid (Li et al., arXiv:2203.16527, section 3) over blocks spread evenly over its depth, as in BEiT's segmentation
     (Bao et al., arXiv:2106.08254). Sides are padded with the mean color to what the network takes, and maps cut to the
     image.
 
-    `body` has timm's names. `drop_path`: share of the samples for which a residual block is left out in training (Huang
-    et al., arXiv:1603.09382). UserError for an unknown name, a network that takes images of one size alone, and options
-    that it does not know.
+    `body` has timm's names. Behind a point `name` may have the tag of published weights, whose colors it then takes.
+    `drop_path`: share of the samples for which a residual block is left out in training (Huang et al.,
+    arXiv:1603.09382). UserError for an unknown name or tag, a network that takes images of one size alone or whose
+    strides depend on it, and options that it does not know.
     """
 
     needs_neck = True
@@ -51,14 +50,17 @@ class TimmTrunk(Trunk):
         self.multiple, levels = _measured(name, self.body)
         # A plain transformer normalizes its features once, at the end: its maps are normalized alike.
         self.norm = len({level.stride for level in levels}) == 1 and len(levels) >= TAPS
+        whole = self.body.state_dict().keys()
         self.taken = self.body.prune_intermediate_layers(_taken(levels, self.norm), prune_norm=not self.norm)
+        self.unused = frozenset(whole - self.body.state_dict().keys())
         levels = _levels(self.body, self.multiple, self.taken, self.norm)
         self.pyramid = SimplePyramid(levels) if self.norm else None
         self.levels = self.pyramid.levels if self.pyramid else levels
         self.statistics = RunningStatistics() if grad_ckpt else None
         if grad_ckpt:
             _recompute(name, self.body)
-        mean, std = (torch.tensor(self.body.default_cfg[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+        self.colors = Colors(*(tuple(self.body.default_cfg[key]) for key in ("mean", "std")))
+        mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in self.colors)
         self.factor: Tensor
         self.offset: Tensor
         self.register_buffer("factor", torch.tensor(STD).view(1, 3, 1, 1) / std, persistent=False)
@@ -128,8 +130,9 @@ def _maps(net: Any, image: Tensor, taken: Sequence[int] | None, norm: bool) -> F
 def _made(name: str, drop_path: float) -> Any:
     """The network with random weights, for images of any size where its constructor can be told so."""
     timm = _package()
-    if not timm.is_model(name):
-        known = timm.list_models() + timm.list_pretrained()
+    if not _is_known(timm, name):
+        own = timm.list_pretrained(f"{name.partition('.')[0]}.*") if timm.is_model(name) else []
+        known = own or timm.list_models() + timm.list_pretrained()
         raise UserError(f"timm {timm.__version__} has no network {name!r}{nearest(name, known)}")
     asked = {"drop_path_rate": drop_path} if drop_path else {}
     options: dict[str, Any] = {**ANY_SIZE, **asked}
@@ -146,6 +149,15 @@ def _made(name: str, drop_path: float) -> Any:
                 del options[option]
 
 
+def _is_known(timm: Any, name: str) -> bool:
+    """Whether timm has a network of this name, and published weights of the tag behind a point, where there is one."""
+    try:
+        timm.get_pretrained_cfg(name)
+    except RuntimeError:  # a tag that it does not know
+        return False
+    return timm.is_model(name)
+
+
 def _package() -> Any:
     try:
         import timm  # an extra, and seconds to import
@@ -156,13 +168,16 @@ def _package() -> Any:
 
 def _measured(name: str, net: Any) -> tuple[int, tuple[Level, ...]]:
     """What the sides of images are multiples of, and the levels of all maps; UserError where no such side is taken."""
-    coarsest = max(entry["reduction"] for entry in net.feature_info)
+    coarsest, reason = max(entry["reduction"] for entry in net.feature_info), ""
     for side in (coarsest * windows for windows in WINDOWS):
-        with suppress(Exception):  # whatever a network says to a size that it was not made for
+        try:
             if levels := _levels(net, side):
                 return side, levels
-    side = "x".join(map(str, net.default_cfg["input_size"][1:]))
-    raise UserError(f"timm:{name} takes images of {side} alone: choose a trunk that takes any size")
+            reason = "gives maps whose strides depend on the size of the image: choose a trunk of whole strides"
+        except Exception as error:  # whatever a network says to a size that it was not made for
+            own = "x".join(map(str, net.default_cfg["input_size"][1:]))
+            reason = reason or f"takes images of {own} alone: choose a trunk that takes any size ({in_short(error)})"
+    raise UserError(f"timm:{name} {reason}")
 
 
 def _taken(levels: Sequence[Level], plain: bool) -> list[int]:

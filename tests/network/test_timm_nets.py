@@ -14,8 +14,8 @@ import config
 import network
 from benchmarks import timm_trunks
 from inference import RULES, Predictor, export
-from network.trunk import Level
-from network.trunk.timm_nets import MEAN, STD, TimmTrunk
+from network.trunk import MEAN, STD, Level
+from network.trunk.timm_nets import TimmTrunk
 from options.arch_help import TRIED
 from options.parts import PACKAGES
 from utils import distributed
@@ -116,6 +116,7 @@ def test_each_network_gets_the_colors_that_it_knows() -> None:
         ours = trunk(normalized(MEAN, STD))[2]
         own = normalized(trunk.body.default_cfg["mean"], trunk.body.default_cfg["std"])
         theirs = trunk.body.forward_intermediates(own, [8], norm=True, intermediates_only=True)[0]
+    assert trunk.colors == (trunk.body.default_cfg["mean"], trunk.body.default_cfg["std"])
     assert trunk.body.default_cfg["mean"] != MEAN and torch.allclose(ours, theirs, atol=1e-5)
 
 
@@ -123,7 +124,10 @@ def test_each_network_gets_the_colors_that_it_knows() -> None:
     ("words", "what"),
     [
         (("convnext_tny",), "did you mean 'convnext_tiny'"),
-        (("mixer_s16_224",), "takes images of 224x224 alone"),
+        (("convnext_tiny.wrongtag",), r"no network 'convnext_tiny.wrongtag'; did you mean 'convnext_tiny\."),
+        (("resnet18.a1_in1",), "did you mean 'resnet18.a1_in1k'"),
+        (("mixer_s16_224",), r"takes images of 224x224 alone: .*\(AssertionError: Input height"),
+        (("inception_v4",), "strides depend on the size of the image"),
         (("efficientvit_m0",), "--neck_stride 8: the trunk has maps at 1/16, 1/32, 1/64"),
         (("resnet18", "--width_mult", "0.5"), "--width_mult"),
         (("selecsls42", "--grad_ckpt"), "--grad_ckpt: timm:selecsls42 does not know this option"),
@@ -133,6 +137,12 @@ def test_each_network_gets_the_colors_that_it_knows() -> None:
 def test_what_a_trunk_cannot_is_refused(words: tuple[str, ...], what: str) -> None:
     with pytest.raises(UserError, match=what):
         net_of(*words)
+
+
+def test_a_tag_gives_its_colors() -> None:
+    """It is one of 59 whose weights know other colors than their network's usual ones."""
+    assert TimmTrunk("efficientnet_b0.ra4_e3600_r224_in1k").colors.mean == (0.5, 0.5, 0.5)
+    assert TimmTrunk("efficientnet_b0").colors.mean == MEAN
 
 
 @pytest.mark.parametrize("words", [["--trunk", "tim:resnet18"], ["--trunk", "timm:"], ["--trunk", "resnet18"]])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from annotations import HEIGHT, WIDTH, box, classes_of, found, image, label, rules, write_json
 
+from datasets.collecting import collecting
 from datasets.own import labelstudio
 from utils.errors import UserError
 
@@ -154,4 +155,20 @@ def test_recognized(tmp_path: Path) -> None:
     assert evidence and evidence.path == "project-1.json"
     assert [tuple(one) for one in classes_of(labelstudio.EXPORT, str(tmp_path / evidence.path))] == [
         ("car", None, None, 2)
+    ]
+
+
+def test_bad_tasks_and_results_are_gathered_and_their_images_left_out(tmp_path: Path) -> None:
+    places = [f"/data/upload/1/0a1b2c3d-{name}.png" for name in "abc"]
+    tasks = [task(polygon(), place=places[0]), {"id": 42, "annotations": []}, task(place=places[1])]
+    tasks[2]["annotations"][0]["result"] = [polygon(points="x"), polygon("truk")]
+    file = write_json(tmp_path / "x.json", tasks)
+    with collecting() as gathered:
+        sources = found(rules("labelstudio", file), *(image(tmp_path, f"{name}.png") for name in "abc"))
+    assert [Path(path).name for path in sources] == ["a.png"]
+    assert {Path(path).name for path in gathered.images} == {"b.png", "c.png"}  # c may be that of the task without data
+    assert [(bad.kind, bad.file, bad.what.partition(",")[0]) for bad in gathered.bad] == [
+        ("unreadable-label", str(file), "task 42: data is not an object"),
+        ("unreadable-label", str(file), "task 41"),
+        ("unmapped-value", str(file), "task 41"),
     ]

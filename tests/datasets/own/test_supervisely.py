@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from annotations import HEIGHT, WIDTH, box, classes_of, found, image, label, labels, rules, write_json
 
+from datasets.collecting import collecting
 from datasets.own import bitmap, supervisely
 from utils.errors import UserError
 
@@ -137,3 +138,17 @@ def test_recognized(tmp_path: Path) -> None:
         assert evidence and (evidence.path, evidence.images) == (path, images)
     listed = [tuple(one) for one in classes_of(supervisely.EXPORT, str(home))]
     assert listed == [("car", 5, (255, 0, 0), 1), ("road", None, None, 0)]
+
+
+def test_bad_files_and_objects_are_gathered_and_their_images_left_out(tmp_path: Path) -> None:
+    home = project(tmp_path, tree(shape(), shape("x"), shape(**{"classTitle": 5})))
+    write_json(home / "ds0/ann/b.png.json", tree(shape()))
+    (home / "ds0/ann/c.png.json").write_text("{")
+    with collecting() as gathered:
+        sources = found(rules("supervisely", home), *(image(home, f"ds0/img/{name}.png") for name in "abc"))
+    assert [Path(path).name for path in sources] == ["b.png"]
+    assert [(Path(bad.file).name, Path(bad.image).name, bad.what.partition(":")[0]) for bad in gathered.bad] == [
+        ("c.png.json", "c.png", "line 1"),
+        ("a.png.json", "a.png", "object 2"),
+        ("a.png.json", "a.png", "object 3"),
+    ]

@@ -15,6 +15,7 @@ from engine.session import Start, load_for_evaluation, to_device
 from inference import from_file, temperature
 from runtime import render
 from runtime.demo import DONE
+from runtime.taken import LOG
 from utils import distributed
 from utils.errors import UserError
 from utils.visualize import to_array
@@ -30,7 +31,7 @@ def rendering(args: argparse.Namespace, rest: Sequence[str], command: str) -> It
     ranks = distributed.init(cfg.TRAIN.LOCAL_RANK)
     if ranks.world > 1:
         raise UserError("a demo is one process: start it with python; train.py --eval folder shares pictures")
-    with tool.opened(cfg, spec, ranks, command, "demo.log") as run:
+    with tool.opened(cfg, spec, ranks, command, LOG) as run:
         run.log.line(f"{cfg.MODEL.ARCH}, {spec.name}, on {ranks.device.type}")
         load_for_evaluation(run, net, Start(Path(cfg.SNAPSHOT)))
         value = 1.0
@@ -55,6 +56,6 @@ def main(script: str, options: argparse.ArgumentParser, argv: Sequence[str] | No
     """Run a command line: exit code 0, 2 with one line for a user's mistake, 130 if it was stopped."""
 
     def work(args: argparse.Namespace, rest: Sequence[str], command: str) -> None:
-        render.run(args, lambda: rendering(args, rest, command))
+        render.run(args, lambda: rendering(args, rest, command), command)
 
     return tool.main(script, options, work, "save_dir", argv, DONE)

@@ -12,6 +12,7 @@ from pathlib import Path
 from runtime import files, render
 from runtime.apply import Applied
 from runtime.facts import SMALLEST, Facts
+from runtime.taken import LOG, OVERWRITE
 from utils.cli import exit_code, number, place_to_write
 from utils.errors import UserError, nearest
 from utils.files import append, locked, writing
@@ -37,6 +38,9 @@ def parser(what: str) -> argparse.ArgumentParser:
     network.add_argument("--model", default="", metavar="FILE", help="exported .onnx or .xml, run without torch")
     p.add_argument(
         "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
+    )
+    p.add_argument(
+        OVERWRITE, action="store_true", help="replace masks there that are not of an earlier run of this command"
     )
     p.add_argument(
         "--confidence", action="store_true", help="also how sure each pixel is, as PNG of 8 bits (probability * 255)"
@@ -72,7 +76,7 @@ def rendering(args: argparse.Namespace, words: Sequence[str], command: str) -> I
     with locked(folder, f"waiting for another demo that writes to {folder}"):
 
         def say(text: str) -> None:
-            append(folder / "demo.log", f"{text}\n")
+            append(folder / LOG, f"{text}\n")
             print(text, flush=True)
 
         package = files.OPENERS[path.suffix][0]
@@ -108,7 +112,7 @@ def main(
     args, rest = flags.parse_known_args(words)
     if args.model:
         command = f"python {script} {shlex.join(words)}"
-        return exit_code(lambda: render.run(args, lambda: rendering(args, rest, command)), args.save_dir, DONE)
+        return exit_code(lambda: render.run(args, lambda: rendering(args, rest, command), command), args.save_dir, DONE)
     return exit_code(lambda: _loaded(load)(script, flags, words))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,7 +16,8 @@ from media.files import named, search
 from media.legend import Legend
 from media.reading import PictureError, read_turned
 from media.results import FilesBefore, check_apart
-from media.video import Preview, VideoSink, VideoSource
+from media.video import CODECS, Preview, VideoSink, VideoSource
+from runtime.taken import LEGEND, check_free
 from utils.contracts import DatasetSpec, id_table
 from utils.errors import MemoryShortageError, UserError
 from utils.files import write_file
@@ -103,23 +104,40 @@ class Renderer:
 
         With --confidence also `confidence`. With --visualize also `result`: the picture and its colors side by side.
         """
-        place, masks = self.folder / stem, self.render(image)
+        masks = self.render(image)
         pictures = {kind: picture for kind, picture in vars(masks).items() if picture is not None}
         if self.beside:
             pictures["result"] = np.hstack([image, masks.color_mask])  # (H, 2W, 3)
         for kind, picture in pictures.items():
-            path = place.with_name(f"{kind}_{place.name}.png") if stem else place / f"{kind}.png"
-            write_file(path, encode_png(picture))
+            write_file(_path(self.folder, kind, stem), encode_png(picture))
 
     def finish(self) -> None:
         """Write the legend, as a picture and in words."""
-        path = self.folder / "legend.png"
+        path = self.folder / LEGEND
         write_file(path, encode_png(self.legend.picture()))
         lines = [f"classes above 0.1 % of the pixels, {path}", *self.legend.lines()]
         if self.turned:
             carry = f"{counted(self.turned, 'picture')} carr{'ies' if self.turned == 1 else 'y'} a turn (EXIF)"
             lines.append(f"{carry}: turned upright, as viewers show them")
         self.say("\n".join(filter(None, [*lines, self.older.note()])))
+
+
+def _path(folder: Path, kind: str, stem: str) -> Path:
+    """Name the file of a picture "sub/x": sub/KIND_x.png; of the one picture there is: KIND.png."""
+    place = folder / stem
+    return place.with_name(f"{kind}_{place.name}.png") if stem else place / f"{kind}.png"
+
+
+def _targets(folder: Path, stems: Iterable[str]) -> Iterator[Path]:
+    """Name the files that pictures may get."""
+    return (_path(folder, kind, stem) for stem in stems for kind in _WRITES)
+
+
+def _targets_of_frames(folder: Path) -> Iterator[Path]:
+    """Find the files that the frames of a video may get, of which nobody knows the number."""
+    for kind in _WRITES:
+        yield from (folder / f"{kind}{suffix}" for suffix, _ in CODECS)
+        yield from folder.glob(f"{kind}_{6 * '[0-9]'}.png")
 
 
 @contextmanager
@@ -135,21 +153,25 @@ def finishing(renderer: Renderer) -> Iterator[None]:
 
 # Opens a renderer; its block ends with the legend.
 Rendering = Callable[[], AbstractContextManager[Renderer]]
+# Raises UserError where one of these files is there and may not be replaced.
+Free = Callable[[Iterable[Path]], None]
 
 
-def render_image(path: str, args: argparse.Namespace, rendering: Rendering) -> None:
+def render_image(path: str, args: argparse.Namespace, rendering: Rendering, free: Free) -> None:
     """Render masks and overlay of one picture."""
     if args.max_frames:
         raise UserError("--max_frames is of a video or a camera: leave it out, or give --demo-video")
     read_turned(path)  # a file that is none is said before the network is built
+    free(_targets(Path(args.save_dir), [""]))
     with rendering() as renderer:
         renderer.write(renderer.read(path, renderer.range([path])))
 
 
-def render_folder(path: str, args: argparse.Namespace, rendering: Rendering) -> None:
+def render_folder(path: str, args: argparse.Namespace, rendering: Rendering, free: Free) -> None:
     """Render all pictures in any depth of a folder. What cannot be read is left out, and an error at the end."""
     check_apart(path, args.save_dir, "--save-dir", made=False)
     items, left_out = named(path, args.save_dir), 0
+    free(_targets(Path(args.save_dir), (name for _, name in items)))
     with rendering() as renderer:
         bits = renderer.range([str(image) for image, _ in items])
         if note := search(Path(path), [args.save_dir]).note:
@@ -174,7 +196,7 @@ def _why_left_out(path: str, error: Exception) -> str:
     return f"{path}: there is no memory for it" if short else ""
 
 
-def render_video(path: str, args: argparse.Namespace, rendering: Rendering) -> None:
+def render_video(path: str, args: argparse.Namespace, rendering: Rendering, free: Free) -> None:
     """Render overlay and colors as videos, label ids as a picture a frame, of at most --max_frames frames, 0: all.
 
     A camera ends by Ctrl-C, or q in its window; that is no error.
@@ -182,6 +204,7 @@ def render_video(path: str, args: argparse.Namespace, rendering: Rendering) -> N
     source, most = VideoSource(path), max(0, args.max_frames)
     total = min(most, source.count) if most and source.count else most or source.count
     try:
+        free(_targets_of_frames(Path(args.save_dir)))
         with rendering() as renderer:
             done = _render_frames(renderer, source, islice(source, most) if most else iter(source), total)
             if done < total and not source.is_camera:
@@ -222,7 +245,11 @@ def _render_frames(renderer: Renderer, source: VideoSource, frames: Iterator[np.
 _SOURCES = {"demo_image": render_image, "demo_video": render_video, "demo_folder": render_folder}
 
 
-def run(args: argparse.Namespace, rendering: Rendering) -> None:
+def run(args: argparse.Namespace, rendering: Rendering, command: str) -> None:
     """Render the source that a command line names."""
+
+    def free(targets: Iterable[Path]) -> None:
+        check_free(Path(args.save_dir), command, targets, args.overwrite)
+
     ((source, render),) = [(x, _SOURCES[name]) for name, x in vars(args).items() if name in _SOURCES and x is not None]
-    render(source, args, rendering)
+    render(source, args, rendering, free)

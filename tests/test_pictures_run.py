@@ -98,6 +98,12 @@ def test_a_folder_is_shown(
     (photos / "bad.png").unlink()
     assert demo_folder.main([*words, str(out)]) == 0
     assert "still holds 3 files of an older run that this one has not replaced" in capsys.readouterr().out
+    before = (out / "pred_mask_turned.png").stat()
+    assert demo_folder.main([*words, str(out), "--do_flip"]) == 2  # another command
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is there already, not by this command" in line and (out / "pred_mask_turned.png").stat() == before
+    assert demo_folder.main([*words, str(out), "--do_flip", "--overwrite"]) == 0
+    assert demo_folder.main([*words, str(out)]) == 2 and "there already" in capsys.readouterr().err
 
 
 def test_a_picture_of_one_pixel_and_a_turned_one(tiny_snapshot: str, photos: Path, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_the_folder_of_a_run_will_do(made: Make, tmp_path: Path, capsys: pytest.
     words = ["--demo-image", str(tmp_path / "images/a.png"), "--save-dir", str(tmp_path / "out")]
     assert demo.main([*words, "--snapshot", str(run)]) == 0
     assert capsys.readouterr().out.count("is the folder of a run: its best checkpoint is taken") == 1
-    assert demo.main([*words, "--snapshot", str(tmp_path)]) == 2
+    assert demo.main([*words, "--overwrite", "--snapshot", str(tmp_path)]) == 2
     assert f"{tmp_path}: there is a folder here" in (line := capsys.readouterr().err) and f"below it: {run}" in line
 
 

@@ -289,6 +289,16 @@ def test_what_the_hub_has_given_before_needs_no_network(tmp_path: Path, monkeypa
         sources.file(f"hf:timm/resnet18#sha256={'0' * 64}")
 
 
+def test_what_tells_of_the_hub_s_file_is_got_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which colors the weights know."""
+    hub, asked = pytest.importorskip("huggingface_hub"), []
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr(hub, "hf_hub_download", lambda repository, name: asked.append(name) or str(tmp_path / name))
+    monkeypatch.setattr(hub, "get_hf_file_metadata", _offline)
+    sources.file("hf:timm/resnet18")
+    assert asked == ["model.safetensors", "config.json", "preprocessor_config.json"]
+
+
 def test_a_kept_file_is_compared_with_the_hash_in_its_name(address: str, tmp_path: Path) -> None:
     """What lies in the cache may be cut, or another's."""
     sha = hashlib.sha256(b"weights").hexdigest()

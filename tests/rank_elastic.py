@@ -40,6 +40,9 @@ class Small(nn.Module):
     def start_epoch(self, epoch: int) -> None:
         """Nothing changes."""
 
+    def wait(self, groups: object) -> None:
+        """Nothing waits."""
+
     def trunk_layers(self, stages: bool) -> dict[int, int]:  # noqa: ARG002
         """It has no trunk."""
         return {}

@@ -49,6 +49,9 @@ class Small(nn.Module):
     def start_epoch(self, epoch: int) -> None:
         """As a network of ours does."""
 
+    def wait(self, groups: object) -> None:
+        """Nothing waits."""
+
 
 def draw(root: Path, counts: dict[str, int]) -> None:
     """As many names of a few small pictures and their labels (hard links); 32 x 32 pixels."""

@@ -124,9 +124,9 @@ class _Reading:
     def fault(self, kind: str, file: str, what: str, shown: bool = True, move: tuple[int, int] | None = None) -> None:
         item = self.item if shown else None
         if (piece := self.item.piece) is not None:
-            what += f", in the piece from x {piece.columns[0]}, y {piece.rows[0]} on"
             if kind in _OF_WHOLE:
                 return
+            what += f", in the piece from x {piece.columns[0]}, y {piece.rows[0]} on"
         self.faults.append(Fault(kind, self.subject.where, file, what, item, move=move))
 
     def read(self) -> Read:
@@ -140,12 +140,9 @@ class _Reading:
         except Exception as error:
             self.fault("unreadable-image", self.item.image, _reason(error, self.item.image), shown=False)
             return empty
-        size, small, blank = (
-            (image.shape[0], image.shape[1]),
-            duplicates.small(image),
-            bool((image == image[0, 0]).all()),
-        )
-        read = empty._replace(image=Seen(size, 0, _digest(image.tobytes()), small, light_of(image), blank))
+        size, blank = (image.shape[0], image.shape[1]), bool((image == image[0, 0]).all())
+        seen = Seen(size, 0, _digest(image.tobytes()), duplicates.small(image), light_of(image), blank)
+        read = empty._replace(image=seen)
         if self.item.label is not None:
             read = self._label(b"", image, read)
         return read._replace(label_digest=b"", fit=read.fit._replace(here=math.nan, what="", move=None))

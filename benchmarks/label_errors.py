@@ -77,7 +77,9 @@ class Outcome(NamedTuple):
 
 def parser() -> argparse.ArgumentParser:
     """Make the command line; what else stands on it goes to the options of train.py."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     p.add_argument("--snapshot", required=True, help="a network that was trained on the labels as they are")
     p.add_argument("--splits", type=comma_list, default="val", help="train, val, or both")
     p.add_argument("--shares", type=comma_list, default="0.05,0.1", help="of the objects that get a fault")

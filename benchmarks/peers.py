@@ -183,7 +183,9 @@ def table(results: dict[str, list[dict[str, float]]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 with one line for a user's mistake."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     flags.add_argument("--out", type=place_to_write, required=True, help="folder of the runs: OUT/NETWORK/seedN")
     flags.add_argument("--data_root", required=True, help="CamVid in the SegNet layout")
     flags.add_argument("--seeds", type=comma_list, default="0,1,2", help="one training of each network a seed")

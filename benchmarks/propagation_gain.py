@@ -38,7 +38,9 @@ ROUNDS = 10  # of a training; the second scale joins in the last, as in the quic
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Score labels, run all seeds and print the tables; gives the exit code."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     flags.add_argument("--out", type=place_to_write, required=True, help="folder for scenes, moved frames and runs")
     flags.add_argument(
         "--seeds",

@@ -118,3 +118,15 @@ def test_tests_mirror_the_tree() -> None:
     assert not [str(path) for path in tests if not (ROOT / path.parent).is_dir()]
     of_systems = [path for path in tests if re.search("csail|paddle|nvidia", path.name) and path.parts[0] != "compat"]
     assert not [str(path) for path in of_systems if len(path.parts) > 1]
+
+
+def test_a_command_that_hands_words_on_takes_none_of_them_for_its_own_shortened() -> None:
+    """`--seed 1` for train.py was `--seeds` of the comparison with the peers, which trained seed 0 three times."""
+    texts = {
+        path: path.read_text()
+        for room in ("benchmarks", "engine", "runtime", "scripts")
+        for path in (ROOT / room).rglob("*.py")
+    }
+    handing = [path for path, text in texts.items() if "parse_known_args(" in text]
+    assert len(handing) > 8
+    assert not [str(path) for path in handing if "allow_abbrev=False" not in texts[path]]

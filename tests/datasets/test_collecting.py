@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -199,6 +200,24 @@ def test_a_bad_image_among_those_that_are_cut(tmp_path: Path) -> None:
         ("unreadable-image", str(root / f"images/{STEMS[2]}.png")),
         ("unreadable-label", str(root / f"masks/{STEMS[3]}.png")),
     }
+
+
+def test_a_stray_color_of_a_label_that_is_cut_is_told_with_its_place(tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    file = made(root, "rgb")
+    file.write_text(file.read_text() + "cut: 64\n")
+    bad, label = root / f"train_labels/{STEMS[2]}_L.png", drawn.colors(2).repeat(2, 0).repeat(2, 1)
+    write_image(root / f"train/{STEMS[2]}.png", drawn.image(2).repeat(2, 0).repeat(2, 1))
+    write_image(bad, label)
+    assert errors(file) == (0, [])
+    label[41:45, 70:73] = 1, 2, 3
+    write_image(bad, label)
+    code, [(kind, split, name, what)] = errors(file)
+    assert (code, kind, split, name) == (1, "unmapped-value", "train", str(bad))
+    color = "color (1, 2, 3) (12 pixels) is no class of mine, within 3x4 pixels from (70, 41) on"
+    assert what == f"(of {root}/train/{STEMS[2]}.png) {color}"
+    with pytest.raises(UserError, match=re.escape(f"{bad}: {color}")):
+        split_of(file)
 
 
 def test_who_gathers_gets_each_fault_once_and_others_the_first() -> None:

@@ -113,7 +113,9 @@ def test_a_file_takes_pictures_and_gives_classes(
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "x.png"), picture)
     out = tmp_path / f"net{suffix}"
-    assert script.main(words(snapshot, out, "--uint8", "--image", str(tmp_path / "x.png"), *dynamic)) == 0
+    out.write_text("of yesterday")
+    more = ["--overwrite", "--uint8", "--image", str(tmp_path / "x.png"), *dynamic]
+    assert script.main(words(snapshot, out, *more)) == 0
     printed = capsys.readouterr().out
     assert printed.count("the same class") == 4 and f"{ARCH}, 19 classes" in printed
     assert re.search(r"mean IoU ([\d.]+), the network's \1, on 1 pictures of the embedded scenes", printed)
@@ -129,6 +131,15 @@ def test_a_file_takes_pictures_and_gives_classes(
     assert told["size"] == ([64, 96] if suffix == ".pt2" else None) and told["in_float"] == []
     assert told["proof"]["labeled"]["mean_iou"] == pytest.approx(told["proof"]["labeled"]["network"])
     assert len(told["proof"]["pictures"]) == 4 and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["net.pt2", "net.pt2.json"])
+def test_a_file_that_is_there_stays(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_text("mine")
+    assert script.main(words("none.pth", tmp_path / "net.pt2")) == 2
+    said = f"error: {tmp_path / name} is there already: give another --out, or --overwrite to replace it\n"
+    assert capsys.readouterr().err == said and (tmp_path / name).read_text() == "mine"
+    assert [*tmp_path.iterdir()] == [tmp_path / name]
 
 
 @pytest.mark.slow

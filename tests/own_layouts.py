@@ -201,7 +201,8 @@ def voc(root: Path) -> None:
 def runs(mask: np.ndarray) -> list[int]:
     """Give COCO's lengths of runs of a mask whose first pixel is 0, by columns."""
     flat = mask.T.ravel().astype(int)
-    return np.diff([0, *(np.flatnonzero(np.diff(flat)) + 1), flat.size]).tolist()
+    ends = (np.flatnonzero(np.diff(flat)) + 1).tolist()
+    return np.diff(np.array([0, *ends, flat.size])).tolist()
 
 
 def letters(lengths: Sequence[int]) -> str:

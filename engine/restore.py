@@ -23,7 +23,14 @@ Options = Mapping[str, Any]  # {key: value}
 # What a resume, or its launcher, changes by itself.
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK")
 # What counts for a start alone.
-_OVER = ("MODEL.INIT_DECODER", "TRAIN.START_EPOCH", "TRAIN.RESTORE_OPTIMIZER", "TRAIN.RESTORE_NET", "TRAIN.APEX")
+_OVER = (
+    "MODEL.INIT_DECODER",
+    "MODEL.INIT_CLASSIFIERS",
+    "TRAIN.START_EPOCH",
+    "TRAIN.RESTORE_OPTIMIZER",
+    "TRAIN.RESTORE_NET",
+    "TRAIN.APEX",
+)
 _OVER += metadata.WEIGHT_FILES
 _SHARED = ("TRAIN.SYNCBN", "LOSS.NORM")  # of several processes
 

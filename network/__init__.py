@@ -14,9 +14,9 @@ from network import weights
 from network.compiled import compile_parts
 from network.composition import compose
 from network.families import Settings
-from network.families_offset import freeze_first_branch
+from network.families_offset import WithOffsets, freeze_first_branch
 from network.head.attention import start_even
-from network.layers import kaiming, set_bn_momentum
+from network.layers import kaiming, set_bn_momentum, xavier_classifiers
 from network.mscale import MultiScale
 from network.net import Net
 from network.trunk.hrnet import Stage
@@ -37,6 +37,8 @@ def build(cfg: Any) -> Net:
     net = compose(archs.find(model.ARCH), settings(cfg))
     if model.INIT_DECODER:
         _init_heads(net, spread=0.0 if model.MSCALE_OLDARCH else 0.01)
+    if _xavier_start(model):
+        _start_classifiers(net)
     if model.BN_MOMENTUM >= 0:
         set_bn_momentum(net, model.BN_MOMENTUM)
     if model.FIX_BN:
@@ -145,6 +147,20 @@ def _stage(name: str, number: int, node: Any) -> Stage:
             f"give at least one module and {number} numbers of at least 1"
         )
     return Stage(node.NUM_MODULES, blocks)
+
+
+def _xavier_start(model: Any) -> bool:
+    """True where classifiers start Xavier-uniform: where asked, and by themselves round a trunk of a package."""
+    by_itself = archs.of_package(archs.find(model.ARCH).trunk) and not model.INIT_DECODER
+    return model.INIT_CLASSIFIERS == "xavier" or (model.INIT_CLASSIFIERS == "auto" and by_itself)
+
+
+def _start_classifiers(net: Net) -> None:
+    """Xavier-uniform start of what gives scores of classes, not of attention over scales or of offsets."""
+    others = {"scale_attn", *(part.offset_head for part in net.modules() if isinstance(part, WithOffsets))}
+    for name, part in net.parts().items():
+        if name not in others:
+            xavier_classifiers(part)
 
 
 def _init_heads(net: Net, spread: float) -> None:

@@ -14,7 +14,7 @@ from network.families import Family, Maps, Settings
 from network.head.aspp import ASPP, SQUEEZED
 from network.head.decoder import ConvNormReLU
 from network.head.segmentation import segmentation_head
-from network.layers import conv, kaiming
+from network.layers import Classifier, conv, kaiming
 from network.trunk import Trunk
 from utils.errors import UserError
 from utils.resize import resize
@@ -90,7 +90,7 @@ class Deeper(Family):
         self.conv_up1 = conv(self.aspp.out_channels, channels, kernel=1)
         self.conv_up2 = ConvNormReLU(channels + squeezed_middle, channels, kernel=5)
         self.conv_up3 = ConvNormReLU(channels + squeezed_fine, channels, kernel=5)
-        self.conv_up5 = conv(channels, s.num_classes, kernel=1)
+        self.conv_up5 = Classifier(channels, s.num_classes, bias=False)
 
     def maps(self, image: Tensor) -> Maps:
         features = self.trunk_module(image)

@@ -12,7 +12,7 @@ from network.fused import Chain
 from network.head.ocr import Distribute, gather
 from network.head.offset import SeedSampling
 from network.head.segmentation import pointwise_head
-from network.layers import conv, conv_bn_relu, set_bn_momentum, small_normal
+from network.layers import Classifier, conv_bn_relu, set_bn_momentum, small_normal
 from network.net import Net
 from network.trunk.hrnet import SECOND_BRANCH, HRNet
 from utils.errors import UserError
@@ -47,7 +47,7 @@ class ParallelOCR(Family):
         self.channels = middle
         self.conv3x3_ocr = Chain(*conv_bn_relu(inputs, middle, bias=True))
         self.ocr_distri_head = Distribute(middle, s.key_channels, s.ocr_dropout)
-        self.cls_head = conv(middle, s.num_classes, kernel=1, bias=True)
+        self.cls_head = Classifier(middle, s.num_classes)
         self.aux_head = pointwise_head(inputs, s.num_classes)
         _start(self)
 

@@ -181,6 +181,11 @@ def is_trunk(name: str) -> bool:
     return name in TRUNKS or _of_package(name) is not None
 
 
+def of_package(trunk: str) -> bool:
+    """Whether this is a trunk of a package, "timm:NAME": nobody published what is composed round it."""
+    return _of_package(trunk) is not None
+
+
 def _of_package(trunk: str) -> TrunkPart | None:
     """The row of "timm:NAME", which knows that name; None for a trunk of no package."""
     package, _, name = trunk.partition(":")

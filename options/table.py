@@ -95,6 +95,7 @@ def _table() -> dict[str, list[Option]]:
             o("MODEL.WRN38_CHECKPOINT", "ASSETS_PATH/seg_weights/wider_resnet38.pth.tar", "taken if there", reads=r.checkpoint("Wide-ResNet-38", "WRN38_CHECKPOINT")),
             o("MODEL.X71_CHECKPOINT", "ASSETS_PATH/seg_weights/aligned_xception71.pth", "taken if there", reads=r.checkpoint("Xception-71", "X71_CHECKPOINT")),
             o("MODEL.INIT_DECODER", False, "Kaiming-normal start of the heads", "--init_decoder"),
+            o("MODEL.INIT_CLASSIFIERS", "auto", "start of the classifiers: xavier, or as published; auto: xavier round trunks of packages without --init_decoder", "--init_classifiers", ("auto", "xavier", "published")),
             o("MODEL.FIX_BN", False, "leave batch norm's running statistics as they are loaded, and use them", "--fix_bn"),
             o("MODEL.FREEZE_TRUNK", False, "leave the trunk as it is loaded", "--freeze_trunk"),
             o("MODEL.FREEZE_STAGES", 0, "leave so many first stages of the trunk as they are loaded", "--freeze_stages", least=0),

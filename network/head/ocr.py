@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from network.fused import Chain
-from network.layers import bn_relu, conv, in_rows
+from network.layers import Classifier, bn_relu, conv, in_rows
 
 
 class OCRMaps(NamedTuple):
@@ -94,9 +94,9 @@ class OCRHead(nn.Module):
         self.recompute = grad_ckpt
         self.conv3x3_ocr = Chain(conv(inputs, mid_channels, bias=True), bn_relu(mid_channels))
         self.ocr_distri_head = Distribute(mid_channels, key_channels, dropout)
-        self.cls_head = conv(mid_channels, num_classes, kernel=1, bias=True)
+        self.cls_head = Classifier(mid_channels, num_classes)
         self.aux_head = Chain(
-            conv(inputs, inputs, kernel=1, bias=True), bn_relu(inputs), conv(inputs, num_classes, kernel=1, bias=True)
+            conv(inputs, inputs, kernel=1, bias=True), bn_relu(inputs), Classifier(inputs, num_classes)
         )
 
     def forward(self, x: Tensor) -> OCRMaps:

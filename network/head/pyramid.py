@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from network.fused import Chain
-from network.layers import conv, conv_bn_relu
+from network.layers import Classifier, conv_bn_relu
 from network.trunk import Features
 from utils.contracts import Outputs
 from utils.resize import resize
@@ -37,9 +37,9 @@ class C1(nn.Module):
         self.cbr = block(channels, inner)
         if second:
             self.cbr_deepsup = block(second, inner)
-        self.conv_last = conv(inner, num_classes, kernel=1, bias=True)
+        self.conv_last = Classifier(inner, num_classes)
         if second:
-            self.conv_last_deepsup = conv(inner, num_classes, kernel=1, bias=True)
+            self.conv_last_deepsup = Classifier(inner, num_classes)
         self.second = second
 
     def forward(self, maps: Features) -> Outputs:
@@ -62,10 +62,10 @@ class PPM(nn.Module):
         self.conv_last = Chain(
             *conv_bn_relu(channels + len(BINS) * pooled, pooled),
             nn.Dropout2d(DROPOUT),
-            conv(pooled, num_classes, kernel=1, bias=True),
+            Classifier(pooled, num_classes),
         )
         if second:
-            self.conv_last_deepsup = conv(channels // 4, num_classes, kernel=1, bias=True)
+            self.conv_last_deepsup = Classifier(channels // 4, num_classes)
             self.dropout_deepsup = nn.Dropout2d(DROPOUT)
         self.second = second
 
@@ -94,9 +94,7 @@ class UPerNet(nn.Module):
         self.ppm_last_conv = block(coarsest + len(BINS) * pooled, inner)
         self.fpn_in = nn.ModuleList(block(c, inner, kernel=1) for c in finer)
         self.fpn_out = nn.ModuleList(nn.Sequential(block(inner, inner)) for _ in finer)
-        self.conv_last = nn.Sequential(
-            block(len(channels) * inner, inner), conv(inner, num_classes, kernel=1, bias=True)
-        )
+        self.conv_last = nn.Sequential(block(len(channels) * inner, inner), Classifier(inner, num_classes))
 
     def forward(self, maps: Features) -> Outputs:
         *finer, x = maps

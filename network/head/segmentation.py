@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from network.fused import Chain
-from network.layers import conv, conv_bn_relu
+from network.layers import Classifier, conv_bn_relu
 
 
 def segmentation_head(inputs: int, num_classes: int, channels: int = 256) -> nn.Sequential:
@@ -13,10 +13,10 @@ def segmentation_head(inputs: int, num_classes: int, channels: int = 256) -> nn.
     return Chain(
         *conv_bn_relu(inputs, channels),
         *conv_bn_relu(channels, channels),
-        conv(channels, num_classes, kernel=1),
+        Classifier(channels, num_classes, bias=False),
     )
 
 
 def pointwise_head(inputs: int, outputs: int) -> nn.Sequential:
     """HRNetV2's own: features (N, inputs, h, w) -> (N, outputs, h, w), each pixel for itself."""
-    return Chain(*conv_bn_relu(inputs, inputs, kernel=1, bias=True), conv(inputs, outputs, kernel=1, bias=True))
+    return Chain(*conv_bn_relu(inputs, inputs, kernel=1, bias=True), Classifier(inputs, outputs))

@@ -14,6 +14,7 @@ from compat.nvidia import weights as nvidia
 from network import weights
 from network.attnscale import PairwiseAttentionToScale
 from network.batchnorm_check import single_value
+from network.layers import Classifier
 from network.mscale import MultiScale, fuse
 from network.trunk.hrnet import HRNet
 from network.trunk.resnet import DeepStemResNet, ResNet, SEResNeXt
@@ -200,6 +201,38 @@ def test_init_decoder(arch: str) -> None:
         assert net.scale_attn[-2].weight.std() < 0.02
     if arch == "attnscale.DeepV3R50":
         assert net.scale_attn[-1].weight.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("words", "xavier"),
+    [
+        ("--arch timm:test_efficientnet+ocr+hierarchical", True),
+        ("--arch timm:test_efficientnet+upernet", True),
+        ("--arch timm:test_efficientnet+ocr+hierarchical --init_classifiers published", False),
+        ("--arch timm:test_efficientnet+plain --init_decoder", False),
+        ("--arch ocrnet.HRNet_Mscale --width_mult 0.05", False),
+        ("--arch ocrnet.HRNet_Mscale --width_mult 0.05 --init_classifiers xavier", True),
+    ],
+)
+def test_classifiers_start_as_they_learn_soonest_round_trunks_of_packages(words: str, xavier: bool) -> None:
+    """Their weights are uniform up to sqrt(6 / (inputs + classes)); those that give no class scores stay."""
+    torch.manual_seed(0)
+    net = network.build(config.load([*words.split(), "DATASET.NUM_CLASSES", "19"]))
+    bounds = {name: math.sqrt(6 / (m.in_channels + 19)) for name, m in net.named_modules() if isinstance(m, Classifier)}
+    assert bounds
+    largest = {name: float(net.get_submodule(name).weight.detach().abs().max()) for name in bounds}
+    near = [0.97 * bounds[name] < largest[name] <= bounds[name] for name in bounds]
+    assert all(near) if xavier else not any(near)
+    if "hierarchical" in words:
+        assert net.scale_attn[-2].weight.std() < 0.02
+
+
+def test_an_offset_head_starts_small_whatever_the_classifiers_do() -> None:
+    torch.manual_seed(0)
+    arch = "timm:test_efficientnet+ocr+offsets"
+    net = network.build(config.load(["--arch", arch, "--init_classifiers", "xavier"]))
+    (last,) = [m for name, m in net.named_modules() if name.startswith("offset_layer") and isinstance(m, Classifier)]
+    assert last.weight.std() < 0.002
 
 
 def test_one_image_cannot_train_aspp(narrow) -> None:

@@ -127,7 +127,8 @@ def tree(**model: object) -> CfgNode:
         "ALIGN_CORNERS": False, "OCR_ASPP": False, "SEGATTN_BOT_CH": 8, "ASPP_BOT_CH": 8, "MSCALE_INNER_3x3": True,
         "MSCALE_DROPOUT": False, "MSCALE_OLDARCH": False, "ATTNSCALE_BN_HEAD": False,
         "BN_MOMENTUM": -1.0, "GRAD_CKPT": False, "DROP_PATH": 0.0, "NECK": {"CHANNELS": 0, "STRIDE": 0},
-        "INIT_DECODER": False, "FREEZE_TRUNK": False, "FREEZE_STAGES": 0, "FIX_BN": False, "OCR_EXTRA": stages,
+        "INIT_DECODER": False, "INIT_CLASSIFIERS": "auto", "FREEZE_TRUNK": False, "FREEZE_STAGES": 0, "FIX_BN": False,
+        "OCR_EXTRA": stages,
         "OCR": {"MID_CHANNELS": 16, "KEY_CHANNELS": 8, "DROPOUT": 0.05},
         "OFFSET_BRANCH": 4, "OFFSET_THRESHOLD": -1.0, "ITERATIVE_REFINEMENT": 0, "LOGITS": True, "FREEZED_PAR": False,
     }  # fmt: skip

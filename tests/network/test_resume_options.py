@@ -88,6 +88,7 @@ def test_changes_have_their_effect(resume: Resume, first: str, second: str, chan
     [
         ("--start_epoch 1", "", "TRAIN.START_EPOCH 1 -> 0"),
         ("", "--init_decoder", "MODEL.INIT_DECODER False -> True"),
+        ("", "--init_classifiers xavier", "MODEL.INIT_CLASSIFIERS 'auto' -> 'xavier'"),
         ("", "--trunk_weights x.pth", "MODEL.TRUNK_WEIGHTS '' -> 'x.pth'"),
         ("", "--syncbn", "TRAIN.SYNCBN False -> True"),
         ("--optimizer adamw", "--optimizer adamw --cfg FILE", "OPTIM.MOMENTUM 0.9 -> 0.5"),

@@ -67,7 +67,7 @@ NARROWED: dict[str, Sequence[str]] = {
     "ade20k_swin": ("--arch", "timm:test_vit2+upernet", *_RANDOM),
     "camvid_fast": ("--arch", "timm:test_efficientnet+plain", *_RANDOM, "--segattn_bot_ch", "8"),
     "camvid_pretrained": (*_LITE, "LOSS.CLASS_WEIGHTS", "cityscapes"),
-    "camvid_trial": _LITE,
+    "camvid_trial": ("--arch", "timm:test_efficientnet+plain+hierarchical", *_RANDOM, "--segattn_bot_ch", "8"),
     "offset_acdc": (*_HRNET, *_BLOCKS, "SNAPSHOT", "", "MODEL.FREEZED_PAR", "false", "MODEL.OFFSET_PRETRAINED", ""),
     "offset_cityscapes": (*_HRNET, *_BLOCKS),
     "quickstart": ("--width_mult", "0.1", *_HEAD),

@@ -46,8 +46,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ["--cfg", "scripts/cfg/camvid_trial.yaml", "--num_workers", "0", "--val_freq", "1000"]  # one, at the end
 ENCODER = "tu-tf_efficientnet_lite0"  # timm's, as the peer calls it
 OURS = {
-    "ours, hierarchical OCR": ["--scale_table"],
-    "ours, OCR at one scale": ["--arch", "timm:tf_efficientnet_lite0+ocr"],
+    "ours, hierarchical": ["--scale_table"],
+    "ours at one scale": ["--arch", "timm:tf_efficientnet_lite0+plain"],
 }
 PEERS = {"smp DeepLabV3Plus": "DeepLabV3Plus", "smp UPerNet": "UPerNet"}
 PEERS_WORDS = ["--label_stride", "1"]  # its logits have the image's size

@@ -22,7 +22,6 @@ from network.weights.safe_load import read
 from utils import files
 from utils.errors import UserError
 
-
 _NO_EPOCH = (True, 0, 0)  # age of a file whose name tells no epoch
 
 

@@ -29,6 +29,12 @@ class OtherSizeError(UserError):
     kind = "size-differs"
 
 
+class UnmappedError(UserError):
+    """A label has values, or colors, that are no class."""
+
+    kind = "unmapped-value"
+
+
 @dataclass
 class Collected:
     """What was gathered. `images`: those whose label is left out for a fault; `taken`: faults, repeated ones too.

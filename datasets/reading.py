@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from datasets.collecting import UnmappedError
 from datasets.labelvalues import check_single, ids_in, with_pixels
 from media import intact
 from media.decoding import decode, head_of
@@ -78,7 +79,8 @@ def color_lut(color_to_id: Mapping[tuple[int, int, int], int], rest: int = -1) -
 
 @_naming
 def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
-    """Read (H, W) uint8 values of an RGB-encoded label; UserError with file, color and pixel count for another one.
+    """Read (H, W) uint8 values of an RGB-encoded label; UnmappedError with file, color, pixel count and place for
+    another one.
 
     `table` as `color_lut` makes it, `name` the dataset's.
     """
@@ -87,7 +89,8 @@ def read_rgb_encoded(path: str, table: np.ndarray, name: str) -> np.ndarray:
     if values.all():
         return values - 1
     bad, pixels = np.unique(key[values == 0], return_counts=True)
-    raise UserError(f"{path}: color {with_pixels([*map(color_text, bad)], pixels)} is no class of {name}")
+    found = with_pixels([*map(color_text, bad)], pixels)
+    raise UnmappedError(f"{path}: color {found} is no class of {name}, {place_text(values == 0)}")
 
 
 def color_keys(data: bytes, path: str) -> np.ndarray:
@@ -103,6 +106,12 @@ def color_keys(data: bytes, path: str) -> np.ndarray:
 def color_text(color: int) -> str:
     """Write a color R * 65536 + G * 256 + B as messages have it: (255, 0, 7)."""
     return f"({color >> 16}, {color >> 8 & 255}, {color & 255})"
+
+
+def place_text(marked: np.ndarray) -> str:
+    """Say where the marked pixels of (H, W) bool are: within 5x4 pixels from (310, 200) on."""
+    x, y, width, height = cv2.boundingRect(marked.astype(np.uint8))
+    return f"within {width}x{height} pixels from ({x}, {y}) on"
 
 
 UNMAPPED = -1

@@ -25,6 +25,7 @@ from evaluation.labelcheck.page import PageData, Shown, pictures, write_page
 from evaluation.report import environment
 from inference import Predictor, from_file
 from inference.probability import probability_of
+from utils.cli import check_free
 from utils.contracts import DatasetSpec, Prediction
 from utils.errors import UserError
 from utils.plural import counted, percent
@@ -96,9 +97,7 @@ def drawn(run: Run, loader: EvalLoader, predictor: Predictor, found: Found, wors
 
 def check_out(out: Path, overwrite: bool) -> None:
     """Raise UserError where results of an earlier search are in the folder, and nobody asked to replace them."""
-    there = [path for path in map(out.joinpath, results()) if path.exists()]
-    if there and not overwrite:
-        raise UserError(f"{there[0]} is there already: give another --out, or --overwrite to replace it")
+    check_free(map(out.joinpath, results()), overwrite)
 
 
 def results() -> list[str]:

@@ -35,19 +35,27 @@ class Taught(nn.Module):
         return {**self.net(image, size), "teacher": taught}
 
 
-def beside(run: Run, net: network.Net) -> nn.Module:
-    """Give the network that training calls: `net` alone, or with the teacher that --teacher names.
+def named(run: Run) -> nn.Module | None:
+    """Give the network that --teacher names, on the device; None without one.
 
     UserError for a file that does not fill its network, or of other classes or colors.
     """
     path = run.cfg.LOSS.TEACHER
     if not path:
-        return net
-    found = from_file.loaded(path, [])
+        return None
+    try:
+        found = from_file.loaded(path, [])
+    except UserError as error:
+        raise UserError(f"--teacher: {error}") from None
     if odd := classes.other_names(found.spec.classes, run.spec) or classes.other_count(found.spec.classes, run.spec):
         raise UserError(f"--teacher {path} was trained on other classes: {odd}; a teacher has those of its pupil")
     ours, theirs = ((cfg.DATASET.MEAN, cfg.DATASET.STD) for cfg in (run.cfg, found.cfg))
     if ours != theirs:
         raise UserError(f"--teacher {path} takes images of DATASET.MEAN, STD {theirs}, not {ours}: give the same")
     run.log.line(f"teacher: {found.cfg.MODEL.ARCH} from {found.cfg.SNAPSHOT}")
-    return Taught(net, to_device(run, found.net))
+    return to_device(run, found.net)
+
+
+def beside(net: network.Net, teacher: nn.Module | None) -> nn.Module:
+    """Give the network that training calls: `net` alone, or with its teacher."""
+    return Taught(net, teacher) if teacher else net

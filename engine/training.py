@@ -57,6 +57,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     elif not start.resumes:
         log.line(network.start_snapshot(cfg, net, start.path, run.spec.classes))
     preflight.check_batchnorm(cfg, net, ranks)
+    taught_by = teacher.named(run)  # before the data, which take long, and before dropout is seeded
     net = to_device(run, net)
     if cfg.TRAIN.SYNCBN:
         distributed.sync_batchnorm(net, ranks)
@@ -90,7 +91,7 @@ def build_trainer(run: Run, net: network.Net, start: Start) -> Trainer:
     normalize = Normalization(cfg.DATASET.MEAN, cfg.DATASET.STD, ranks.device)
     ranks.broadcast_module(net, weights=True)
     survive_step(optimizer)
-    forward = teacher.beside(run, net)
+    forward = teacher.beside(net, taught_by)
     if ranks.world > 1:
         forward = DataParallel(forward, ranks)
     return Trainer(state, net, forward, criterion, lr, loader, normalize, FiniteGuard(net), left)

@@ -18,7 +18,7 @@ if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from network.weights import finite, read_file, writers
-from utils.cli import exit_code, place_to_write, start
+from utils.cli import check_free, exit_code, place_to_write, start
 from utils.files import cannot_write, whole
 from utils.runfolders import checkpoint_in
 
@@ -35,11 +35,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("target", metavar="OUT", type=place_to_write, help="file to write, or folder")
     p.add_argument("--to", choices=sorted(layouts), required=True, help="layout of OUT")
     p.add_argument("--arch", default="", help="network's name to write where IN does not tell it")
+    p.add_argument("--overwrite", action="store_true", help="replace files that are there")
     p.add_argument("--raw", action="store_true", help="the trained weights even where IN has averaged ones (EMA)")
     return p
 
 
-def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = False) -> str:
+def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = False, overwrite: bool = False) -> str:
     """Write `target`; returns a line about it, and before it one on a run's folder. Every file appears whole or not."""
     named, note = checkpoint_in(str(source))
     source = Path(named)
@@ -48,6 +49,7 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
     write = writers()[to].write
     assert write is not None
     contents = {target / name if name else target: content for name, content in write(weights).items()}
+    check_free(contents, overwrite, "another OUT")
     try:
         with ExitStack() as all_written:
             for path, content in contents.items():
@@ -66,7 +68,8 @@ def convert(source: Path, target: Path, to: str, arch: str = "", raw: bool = Fal
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line: exit code 0, or 2 with one line for a user's mistake."""
     args = parser().parse_args(argv)
-    return exit_code(lambda: print(convert(args.source, args.target, args.to, args.arch, args.raw)), args.target)
+    words = args.source, args.target, args.to, args.arch, args.raw, args.overwrite
+    return exit_code(lambda: print(convert(*words)), args.target)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     suffixes = ", ".join(dict.fromkeys(target.suffix for target in export.TARGETS.values()))
     p.add_argument("--snapshot", required=True, help="checkpoint or run folder, which may tell its network and classes")
     p.add_argument("--out", type=place_to_write, required=True, help=f"file to write: {suffixes}")
+    p.add_argument("--overwrite", action="store_true", help="replace files that are there")
     p.add_argument("--runtime", default="", help=f"whose file it is: {', '.join(export.TARGETS)} [by the suffix]")
     p.add_argument("--output", choices=list(export.OUTPUTS), default="argmax", help="what the file gives [argmax]")
     p.add_argument("--size", default="", metavar="H,W", help="take images of this size only")

@@ -26,7 +26,7 @@ from datasets.own import found, schema
 from datasets.own.entry import SUFFIXES
 from datasets.own.recognize import Draft, Writer, recognize
 from utils import files
-from utils.cli import exit_code, place_to_write, start
+from utils.cli import check_free, exit_code, place_to_write, start
 from utils.errors import UserError
 from utils.names import shown
 from utils.plural import counted
@@ -61,7 +61,7 @@ def describe(folder: Path, out: Path | None, overwrite: bool) -> None:
     target = out or _beside(folder)
     if target.suffix.lower() not in SUFFIXES:
         raise UserError(f"--out {target}: --dataset takes files that end in {' or '.join(SUFFIXES)}")
-    _check_free([target], overwrite)
+    check_free([target], overwrite)
     with collecting() as gathered:
         draft = recognize(folder, _shown)
     print(f"{folder}: {shown(draft.what)}")
@@ -98,16 +98,10 @@ def _shown(paths: Sequence[str], what: str) -> Iterable[str]:
     return progress(paths, what, len(paths), shown=len(paths) > _FEW)
 
 
-def _check_free(targets: Iterable[Path], overwrite: bool) -> None:
-    there = [path for path in targets if path.exists()]
-    if there and not overwrite:
-        raise UserError(f"{there[0]} is there already: add --overwrite to replace it, or give another --out FILE")
-
-
 def _write(writer: Writer, overwrite: bool) -> str:
     """Write the file and its lists, after it was read as a training reads it; gives the counts of its images."""
     lists, text = writer.lists(), writer.text()
-    _check_free([*lists, writer.out], overwrite)
+    check_free([*lists, writer.out], overwrite)
     with _taken_back(lists):
         for path, lines in lists.items():
             files.write_file(path, _bytes(lines))

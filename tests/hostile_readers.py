@@ -187,6 +187,7 @@ READERS: dict[str, Reader] = {
                     beside=made.paddle_weights),
     "safetensors": Reader("x.safetensors", _checkpoint, made.tensors),
     "npz": Reader("s_1.npz", _npz, made.centroid_files),
+    "npz weights": Reader("x.npz", _checkpoint, made.vit_arrays),
     "npz head": Reader("s_1.npz", _npz, made.array_files, made.NPY_WORDS, made.npz_of),
     "npy": Reader("k.npy", lambda path: kept.image(str(path), "a"), made.raw_files, made.NPY_WORDS),
     "raw pixels": Reader("k.npy", lambda path: rawpixels.label(str(path), rawpixels.Piece(str(path), str(path), (0, 2),

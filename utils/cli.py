@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ def place_to_write(text: str) -> Path:
     if not text.strip():
         raise ValueError
     return Path(text)
+
+
+def check_free(paths: Iterable[Path], overwrite: bool, give: str = "another --out") -> None:
+    """Raise UserError for the first of `paths` that is there, unless the user has asked to `overwrite` them."""
+    if not overwrite and (there := next((path for path in paths if os.path.lexists(path)), None)):
+        raise UserError(f"{there} is there already: give {give}, or --overwrite to replace it")
 
 
 def number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], Any]:

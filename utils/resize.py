@@ -85,4 +85,4 @@ def short_side_scale(size: Sequence[int], short: float, longest: float) -> float
 
 def rounded_up(length: int, multiple: int) -> int:
     """Give the next multiple, or `length` where it is one."""
-    return -(-length // multiple) * multiple
+    return (length + multiple - 1) // multiple * multiple

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -22,6 +21,7 @@ from datasets.checking.stored import COLOR, Stored, stored_labels
 from datasets.checking.tally import Holds, holds, light_of
 from datasets.itemreader import ItemReader
 from datasets.labelvalues import ids_in
+from datasets.reading import place_text
 from media.decoding import head_of
 from media.files import read_complete
 from media.reading import decoded, orientation_of
@@ -223,7 +223,7 @@ class _Reading:
             self.fault("color-label" if COLOR in reason else "unreadable-label", path, reason, shown=COLOR in reason)
             return read
         if values:
-            self.fault("unmapped-value", path, f"has {_listed(values)}{_place(unmapped)}")
+            self.fault("unmapped-value", path, f"has {_listed(values)}, {place_text(unmapped)}")
         fits = self._against_image(label, image, path)
         found = holds(label, self.reader.spec.num_classes, self.reader.tile)
         kinds = np.flatnonzero(found.pixels).tolist()
@@ -280,11 +280,6 @@ def _digest(data: bytes) -> bytes:
 def _listed(values: dict[str, int]) -> str:
     shown = [f"{value} ({pixels} pixels)" for value, pixels in list(values.items())[:4]]
     return ", ".join(shown) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
-
-
-def _place(unmapped: np.ndarray) -> str:
-    x, y, width, height = cv2.boundingRect(unmapped.astype(np.uint8))
-    return f", within {width}x{height} pixels from ({x}, {y}) on"
 
 
 def subjects(splits: dict[str, list[Item]]) -> Iterator[Subject]:

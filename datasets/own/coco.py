@@ -12,7 +12,7 @@ from typing import Any
 
 from datasets.collecting import each, take
 from datasets.own import panoptic
-from datasets.own.jsonfile import Entry, Index, ends, field, files_of, search
+from datasets.own.jsonfile import Entry, Index, ends, field, files_of, is_whole, search
 from datasets.own.objects import Annotated, Annotations, Color, Evidence, Export
 from datasets.own.rle import from_coco
 from datasets.own.shapes import Mask, Remarks, Shape, declared_size, outline
@@ -155,12 +155,20 @@ def _mask(form: dict[str, Any], size: tuple[int, int] | None, where: str) -> Mas
     return Mask(0, 0, (height, width), partial(from_coco, form.get("counts"), (height, width), where))
 
 
+def is_file(path: Path) -> bool:
+    """Say whether a file is of this format, by its beginning and its end, be it cut off."""
+    text = ends(path)
+    if all(word in text for word in (b'"annotations"', b'"categories"', b'"images"')):
+        return True
+    begun = b'"segmentation"' in text or (b'"images"' in text and b'"file_name"' in text)
+    return begun and text.lstrip().startswith(b"{") and not is_whole(path)
+
+
 def looks_like(folder: str) -> Evidence | None:
     """Recognize a folder by a JSON file with images, annotations and categories, in it or one or two levels below."""
     for path in search(Path(folder), most=40, depth=2):
-        text = ends(path)
-        if all(word in text for word in (b'"annotations"', b'"categories"', b'"images"')):
-            kind = "segments beside PNG files" if b'"segments_info"' in text else "objects"
+        if is_file(path):
+            kind = "segments beside PNG files" if b'"segments_info"' in ends(path) else "objects"
             place = path.relative_to(folder)
             return Evidence(str(place), None, f"{place} has images, categories and annotations: COCO, {kind}")
     return None

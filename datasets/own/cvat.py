@@ -172,11 +172,16 @@ def _mask(values: dict[str, str], where: str) -> Mask:
     return Mask(left, top, size, partial(from_runs, runs, size, where))
 
 
+def is_file(path: Path) -> bool:
+    """Say whether a file is of this format, by its beginning and its end."""
+    text = ends(path)
+    return b"<annotations>" in text and b"<image " in text
+
+
 def looks_like(folder: str) -> Evidence | None:
     """Recognize a folder by an XML file with images of CVAT, in it or two levels below; its images lie beside it."""
     for path in search(Path(folder), ".xml", most=20, depth=2):
-        text = ends(path)
-        if b"<annotations>" in text and b"<image " in text:
+        if is_file(path):
             place = path.relative_to(folder)
             images = place.parent / "images"
             beside = str(images) if (Path(folder) / images).is_dir() else None

@@ -14,7 +14,7 @@ from datasets.base import Item, Split
 from datasets.collecting import tolerated
 from datasets.entry import DatasetEntry
 from datasets.folder import name_choices
-from datasets.own import cache, cut, describe, found, joined, schema
+from datasets.own import cache, cut, describe, found, joined, schema, shared
 from datasets.own.found import Found
 from datasets.own.places import not_there, placed
 from datasets.own.schema import MODES, OwnSet, OwnSets, Use
@@ -234,7 +234,8 @@ def _joined_items(own: OwnSets, parts: Sequence[Part], mode: str) -> Split:
         raise UserError(f"{own.file}: sets: none of them has {mode}")
     counts = {part.name: len(part.items) for part in used}
     notes += [f"{own.name}: {part.name} is that in {part.root}" for part in parts if part.name != _plain_name(part)]
-    notes += [joined.count_note(own, mode, counts), *joined.lacking(own, whole, [part.name for part in parts])]
+    notes += [joined.count_note(own, mode, counts), *shared.lines(own.name, mode, used)]
+    notes += joined.lacking(own, whole, [part.name for part in parts])
     return _cut(joined.items(used, whole.spec), own, whole.spec, notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -20,6 +21,7 @@ from utils.progress import progress
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 MANY = 1000  # files or images from which on reading them takes long enough to show how far it is
+_WORD = 8  # letters of the longest number or word at whose beginning a decoder stops: "fals"
 _HEAD = 1 << 20  # bytes at either end of a file that are enough to know its kind
 
 T = TypeVar("T")
@@ -47,12 +49,21 @@ def _guarded(parse: Callable[[], T], path: str, text: str) -> T:
     try:
         return parse()
     except JSONDecodeError as error:
-        line = text.count("\n", 0, error.pos) + 1
-        raise UserError(f"{path}, line {line}: no valid JSON: {error.msg}") from None
+        raise _invalid(path, text, error.msg, error.pos) from None
     except RecursionError:
         raise UserError(f"{path}: too many lists and objects within each other") from None
     except ValueError as error:  # a number of thousands of digits
         raise UserError(f"{path}: no valid JSON: {str(error)[:80]}") from None
+
+
+def _invalid(path: str, text: str, what: str, at: int) -> UserError:
+    """Say what is wrong at a place of a text, or that the text ends too early there."""
+    whole = text.rstrip()
+    unread = what.startswith(("Expecting", "Invalid")) and whole[-1:] not in ("]", "}", '"')
+    if at >= len(whole) or (unread and at > len(whole) - _WORD) or what.startswith("Unterminated"):
+        at, what = len(whole), f"it is cut off, after {os.path.getsize(path):,} bytes: copy or export it again"
+    line = text.count("\n", 0, at) + 1
+    return UserError(f"{path}, line {line}: no valid JSON: {what}")
 
 
 class Entry:
@@ -135,8 +146,7 @@ class Index:
         return at + 1
 
     def _fail(self, what: str, at: int) -> None:
-        line = self.text.count("\n", 0, at) + 1
-        raise UserError(f"{self.path}, line {line}: no valid JSON: {what}")
+        raise _invalid(self.path, self.text, what, at)
 
 
 def ends(path: Path) -> bytes:
@@ -150,6 +160,16 @@ def ends(path: Path) -> bytes:
             return head + b"\n" + file.read(_HEAD)
     except OSError:
         return b""
+
+
+def is_whole(path: Path) -> bool:
+    """Say whether a file is a JSON object from its beginning to its end."""
+    try:
+        for _ in Index(path).walk():
+            pass
+    except UserError:
+        return False
+    return True
 
 
 def files_of(paths: Iterable[str], suffix: str, where: str) -> list[tuple[Path, str]]:

@@ -124,11 +124,16 @@ def _points(value: dict[str, Any], size: tuple[int, int], where: str) -> np.ndar
     return turned(ellipse(*center, rx * scale[0], ry * scale[1]), degrees, center)
 
 
+def is_file(path: Path) -> bool:
+    """Say whether a file is of this format, by its beginning and its end."""
+    text = ends(path)
+    return b'"annotations"' in text and b'"result"' in text and b'"from_name"' in text
+
+
 def looks_like(folder: str) -> Evidence | None:
     """Recognize a folder by a JSON file of tasks, in it or one level below."""
     for path in search(Path(folder), most=20, depth=1):
-        text = ends(path)
-        if b'"annotations"' in text and b'"result"' in text and b'"from_name"' in text:
+        if is_file(path):
             place = path.relative_to(folder)
             return Evidence(str(place), None, f"{place} has tasks with annotations and results: Label Studio")
     return None

@@ -1,4 +1,9 @@
-"""Masks as lengths of runs, in the three ways in which tools write them. No length is believed before it is checked."""
+"""Masks as lengths of runs, in the three ways in which tools write them. No length is believed before it is checked.
+
+pycocotools reads one of the three, COCO's, and is not used for it: where lengths fall short of the size it hands out
+memory that nobody has written, so that they would have to be unpacked and added up here all the same. Of sound masks
+both give the same pixels.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +32,7 @@ def from_runs(counts: Any, size: tuple[int, int], where: str) -> np.ndarray:
 
 
 def from_coco(counts: Any, size: tuple[int, int], where: str) -> np.ndarray:
-    """Read COCO's lengths, by columns, as numbers or compressed: (H, W) bool.
-
-    pycocotools reads the same, but hands out memory that nobody has written where lengths do not add up to the size.
-    """
+    """Read COCO's lengths, by columns, as numbers or compressed: (H, W) bool."""
     if isinstance(counts, (str, bytes)):
         counts = coco_lengths(counts, where)
     return from_runs(counts, (size[1], size[0]), where).T

@@ -23,6 +23,7 @@ from media.bits import bits_of_folder
 from media.reading import read_image
 from runtime.facts import LISTS, Facts
 from utils import digest
+from utils.cli import check_free
 from utils.errors import UserError, in_short
 from utils.files import folder_beside, write_file
 
@@ -62,6 +63,7 @@ class Request:
 def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     """Build, load, write, compare, tell."""
     request = Request.of(args, rest)
+    check_free([args.out, _beside(args.out)], args.overwrite)
     # Sizes of evaluation that a file records are not asked for here.
     argv = ["--imgSize", "", *rest]
     trained = from_file.loaded(args.snapshot, argv)
@@ -75,10 +77,12 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     passing = gate.Gate(module, rule, trained.spec, limits)
     with folder_beside(args.out) as folder:
         kept = Job(request, trained, passing, folder, argv).write()
-        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        for path in folder.iterdir():
-            path.replace(args.out.with_name(path.name))
+        ready = {path: args.out.with_name(path.name) for path in folder.iterdir()}
+        check_free(ready.values(), args.overwrite)
+        for path, target in ready.items():
+            path.replace(target)
     _record(request, trained, rule, passing, kept)
+    size = sum(path.stat().st_size for path in ready.values()) / 1e6
     print(f"{args.out}: {trained.cfg.MODEL.ARCH}, {len(trained.spec.classes)} classes, {size:.1f} MB")
 
 
@@ -220,8 +224,12 @@ def _record(request: Request, trained: Trained, rule: EvalRule, passing: gate.Ga
     used = [name for name in request.target.packages.values() if name != "nncf" or request.precision == "int8"]
     packages = {name: version(name) for name in ("torch", *used)}
     about |= {"in_float": [*kept], "proof": passing.proof, "limits": limits, "versions": packages}
-    out = request.args.out
-    write_file(out.with_name(f"{out.name}.json"), f"{json.dumps(about, indent=1)}\n".encode())
+    write_file(_beside(request.args.out), f"{json.dumps(about, indent=1)}\n".encode())
+
+
+def _beside(out: Path) -> Path:
+    """Name the file of facts beside a file."""
+    return out.with_name(f"{out.name}.json")
 
 
 def _rule(trained: Trained) -> EvalRule:

@@ -21,6 +21,7 @@ from network.layers import RunningStatistics
 from network.summary import in_mode, on_meta
 from network.trunk import MEAN, STD, Colors, Features, Level, Trunk, by_parts
 from utils.errors import UserError, in_short, nearest
+from utils.resize import rounded_up
 
 FINEST = 4  # maps of smaller strides are large, and no head reads them
 # What lets a network see images of other sizes than it was made for, where its constructor knows it.
@@ -87,7 +88,8 @@ class TimmTrunk(Trunk):
 
     def forward(self, image: Tensor) -> Features:
         height, width = image.shape[-2:]
-        x = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple)) * self.factor + self.offset
+        missing = [rounded_up(side, self.multiple) - side for side in (width, height)]
+        x = F.pad(image, (0, missing[0], 0, missing[1])) * self.factor + self.offset
         with self.statistics.first_time(self.body) if self.statistics else nullcontext():
             features = _maps(self.body, x, self.taken, self.norm)
         features = self.pyramid(features) if self.pyramid else features

@@ -80,6 +80,7 @@ def _cut(file: File) -> bool:
 
 
 def _arrays(file: File) -> bool:
+    """A zip file of nothing but NumPy's arrays."""
     return bool(file.packed) and all(name.endswith(".npy") for name in file.packed)
 
 
@@ -150,6 +151,12 @@ def is_safetensors(path: Path) -> bool:
     """Whether a file has the header of one: the length of a JSON text, and the text."""
     start = _start(path, 9)
     return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") <= 100_000_000
+
+
+def is_arrays(path: Path) -> bool:
+    """Whether a file is a whole .npz: a zip file of nothing but NumPy's arrays."""
+    start = _start(path, len(ZIP))
+    return start == ZIP and _arrays(File(path, start))
 
 
 def _start(path: Path, count: int) -> bytes:

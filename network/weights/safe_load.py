@@ -19,7 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from network.weights import checksum, extent, filekinds, inert, layouts, shared
+from network.weights import checksum, extent, filekinds, inert, layouts, shared, vit_arrays
 from utils import runfolders
 from utils.errors import UserError
 
@@ -27,8 +27,8 @@ FORMATS = ("pt", "np", "numpy", "torch")  # of safetensors whose arrays lie as t
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """Content of a torch file, zip or legacy container, or of safetensors, with tensors on the CPU; what a layout gives
-    that knows the path as its own.
+    """Content of a torch file, zip or legacy container, of safetensors, or of the arrays of ViT's authors, with tensors
+    on the CPU; what a layout gives that knows the path as its own.
 
     Raises UserError, in one line, for a file that is missing, truncated, no checkpoint, or one of ours that is damaged;
     or that names more than tensors, containers, numbers and plain data; such a file is refused before anything in it is
@@ -55,6 +55,8 @@ def single(path: Path, reader: Callable[[Path], Any] | None = None) -> Any:
 def _content(path: Path) -> Any:
     if filekinds.is_safetensors(path):
         return _safetensors(path)
+    if filekinds.is_arrays(path):
+        return vit_arrays.content(path)
     with path.open("rb") as file:
         holders = inert.stand_ins(inert.survey(path))
         with warnings.catch_warnings(), torch.serialization.safe_globals(holders):

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from torch import Tensor, nn
 
-from network.weights import torchvision_names, transformers_names
+from network.weights import torchvision_names, transformers_names, vit_arrays
 
 COUNTER = "num_batches_tracked"
 IN_ORDER = "names of another package, taken in their order"
@@ -26,6 +26,7 @@ def readings(state: Mapping[str, Tensor], net: nn.Module) -> Iterator[tuple[dict
         (state, "its authors' names"),
         (transformers_names.renamed(state), "transformers' names"),
         (torchvision_names.renamed(state), "torchvision's names"),
+        (vit_arrays.renamed(state), "its authors' names of JAX"),
     ):
         with suppress(Exception):  # timm reads what it expects to be there, without asking
             yield dict(convert(dict(entries), net) if convert else entries), whose

@@ -52,21 +52,25 @@ _PART = re.compile(r"(.*\.attn\.)(?:(query|q_proj)|(key|k_proj)|(value|v_proj))\
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The entries under their authors' names, queries, keys and values joined; empty where nothing was renamed."""
-    found: dict[str, Tensor] = {}
-    parts: dict[str, list[Tensor | None]] = {}
     names = {name: _renamed(name) for name in state}
     own = {
         theirs: ours for entry, others in _OF_ONE.items() if entry in names.values() for theirs, ours in others.items()
     }
+    found = {own.get(ours, ours): state[theirs] for theirs, ours in names.items()}
+    return joined(found) if own or any(map(_PART.fullmatch, found)) else {}
+
+
+def joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries with queries, keys and values in one, behind all others."""
+    found: dict[str, Tensor] = {}
+    parts: dict[str, list[Tensor | None]] = {}
     for name, x in state.items():
-        ours = own.get(names[name], names[name])
-        if part := _PART.fullmatch(ours):
+        if part := _PART.fullmatch(name):
             place = next(place for place in range(3) if part[place + 2])
             parts.setdefault(f"{part[1]}qkv.{part[5]}", [None] * 3)[place] = x
         else:
-            found[ours] = x
-    joined = {name: _joined(three) for name, three in parts.items() if any(x is not None for x in three)}
-    return found | joined if joined or own else {}
+            found[name] = x
+    return found | {name: _joined(three) for name, three in parts.items()}
 
 
 def _renamed(name: str) -> str:

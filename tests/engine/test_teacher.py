@@ -73,8 +73,31 @@ def test_a_teacher_that_does_not_fit_is_refused(
     from engine import checkpoint
 
     checkpoint.save(change(runs.last(trained)), tmp_path / "teacher.pth")
-    assert train.main([*tiny_run, "--teacher", str(tmp_path / "teacher.pth"), *words]) == 2
-    assert what in capsys.readouterr().err
+    line = [*tiny_run, "--teacher", str(tmp_path / "teacher.pth"), *words]
+    assert train.main([*line, "--data_root", str(tmp_path / "none")]) == 2
+    assert what in capsys.readouterr().err and not (tmp_path / "none").exists()  # scenes would be drawn there
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (None, "there is nothing here"),
+        ({"net": {}, "optimizer": 3}, "no weights in it"),
+    ],
+)
+def test_a_file_that_is_no_teacher_is_told_before_the_data_are_made(
+    content: object,
+    what: str,
+    tiny_words: Callable[[Path, Path], list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "teacher.pth"
+    if content:
+        torch.save(content, file)
+    assert train.main([*tiny_words(tmp_path / "none", tmp_path), "--teacher", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert f"--teacher: checkpoint {file}" in error and what in error and not (tmp_path / "none").exists()
 
 
 def test_a_teacher_without_its_term_is_refused(tiny_words: Callable[[Path, Path], list[str]], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from network import composition, weights
 from network.families import Settings
 from network.layers import scaled
 from network.trunk import Trunk
+from network.trunk.hrnet import HRNet
 from network.trunk.xception import Block
 from options import archs
 from options.parts import ENCODERS
@@ -208,6 +209,18 @@ def test_trunk_file_fills_the_trunk(narrow, save, kind: str) -> None:
     pairs = zip(state.items(), weights.read_file(save(content)).state.values(), strict=False)
     assert all(torch.equal(x, theirs) for (_, x), theirs in pairs)
     assert {name.split(".")[0] for name in report.unexpected} <= {"fc", "last_linear", "bn_out", "classifier"}
+
+
+def test_timm_hrnet_fills_ours(save) -> None:
+    """It has the names of the HRNet releases, and its classifier beside them."""
+    timm = pytest.importorskip("timm", reason="an extra: pip install timm")
+    torch.manual_seed(1)
+    file, trunk = timm.create_model("hrnet_w18").state_dict(), HRNet(18)
+    report = weights.load_trunk(nn.ModuleDict({"backbone": trunk}), save(file))
+    assert report.complete, str(report)
+    assert all(torch.equal(x, file[name]) for name, x in trunk.state_dict().items())
+    behind = {"incre_modules", "downsamp_modules", "final_layer", "classifier"}
+    assert {name.split(".")[0] for name in report.unexpected} == behind
 
 
 def test_timm_xception_fills_all_that_is_alike(narrow, save) -> None:

@@ -47,6 +47,11 @@ def test_mistakes(tmp_path: Path, capsys) -> None:
     assert main([str(tmp_path / "none.pth"), str(tmp_path / "out.pth"), "--to", "plain"]) == 2
     (tmp_path / "file").write_text("")
     assert main([str(SAMPLE), str(tmp_path / "file" / "out.pth"), "--to", "plain"]) == 2
+    assert main([str(SAMPLE), str(tmp_path / "file"), "--to", "plain"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
+    assert lines[2].endswith("file is there already: give another OUT, or --overwrite to replace it")
+    assert (tmp_path / "file").read_text() == ""
+    assert main([str(SAMPLE), str(tmp_path / "file"), "--to", "plain", "--overwrite"]) == 0
+    assert "conv.weight" in read(tmp_path / "file")
     assert all(line.startswith("error: ") for line in lines)

@@ -52,7 +52,8 @@ FAMILIES = {
     "timm": ["--trunk", "timm:resnet18", "--head", "ocr"],
     "timm_vit": ["--trunk", "timm:vit_tiny_patch16_224", "--head", "ocr", "--scales", "hierarchical"],
 }
-ONE_SIZE = ("ppm", "upernet", "timm_vit")  # what they do depends on the size
+# What they do depends on the size. OpenVINO resizes a ViT's positions otherwise; ONNX Runtime does as torch does.
+ONE_SIZE = ("ppm", "upernet", "timm_vit")
 RATES = {"c1": 2e-2}  # MobileNetV2's narrow layers have learned next to nothing after 30 steps of the others' rate
 
 
@@ -112,7 +113,9 @@ def test_a_file_takes_pictures_and_gives_classes(
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "x.png"), picture)
     out = tmp_path / f"net{suffix}"
-    assert script.main(words(snapshot, out, "--uint8", "--image", str(tmp_path / "x.png"), *dynamic)) == 0
+    out.write_text("of yesterday")
+    more = ["--overwrite", "--uint8", "--image", str(tmp_path / "x.png"), *dynamic]
+    assert script.main(words(snapshot, out, *more)) == 0
     printed = capsys.readouterr().out
     assert printed.count("the same class") == 4 and f"{ARCH}, 19 classes" in printed
     assert re.search(r"mean IoU ([\d.]+), the network's \1, on 1 pictures of the embedded scenes", printed)
@@ -128,6 +131,15 @@ def test_a_file_takes_pictures_and_gives_classes(
     assert told["size"] == ([64, 96] if suffix == ".pt2" else None) and told["in_float"] == []
     assert told["proof"]["labeled"]["mean_iou"] == pytest.approx(told["proof"]["labeled"]["network"])
     assert len(told["proof"]["pictures"]) == 4 and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["net.pt2", "net.pt2.json"])
+def test_a_file_that_is_there_stays(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_text("mine")
+    assert script.main(words("none.pth", tmp_path / "net.pt2")) == 2
+    said = f"error: {tmp_path / name} is there already: give another --out, or --overwrite to replace it\n"
+    assert capsys.readouterr().err == said and (tmp_path / name).read_text() == "mine"
+    assert [*tmp_path.iterdir()] == [tmp_path / name]
 
 
 @pytest.mark.slow
@@ -210,6 +222,17 @@ def test_full_width_passes_the_gate(name: str, tmp_path: Path) -> None:
     torch.save(network.build(config.load(flags)).state_dict(), tmp_path / "net.pth")
     line = ["--snapshot", str(tmp_path / "net.pth"), "--out", str(tmp_path / "net.onnx"), "--images", "1"]
     assert script.main([*line, "--size", "128,256", *flags]) == 0
+
+
+@pytest.mark.slow
+def test_a_vit_takes_any_size_in_onnx(tmp_path: Path) -> None:
+    """Its positions are resized within the file: the gate compares pictures of three sizes."""
+    pytest.importorskip("timm", reason="an extra: pip install timm")
+    flags = ["--trunk", "timm:test_vit", "--head", "plain", "--dataset", "cityscapes"]
+    torch.manual_seed(0)
+    torch.save(network.build(config.load(flags)).state_dict(), tmp_path / "net.pth")
+    line = ["--snapshot", str(tmp_path / "net.pth"), "--out", str(tmp_path / "net.onnx"), "--images", "1"]
+    assert script.main([*line, "--size", SIZE, "--dynamic", "--output", "logits", *flags]) == 0
 
 
 @pytest.mark.slow

@@ -89,7 +89,8 @@ def test_nothing_is_overwritten_without_being_asked(folder: Path, capsys: pytest
     file = folder.with_suffix(".yaml")
     file.write_text("mine")
     code, _, err = run(capsys, folder)
-    assert code == 2 and f"{file} is there already: add --overwrite" in err and file.read_text() == "mine"
+    assert code == 2 and file.read_text() == "mine"
+    assert f"{file} is there already: give another --out, or --overwrite" in err
     assert run(capsys, folder, "--overwrite")[0] == 0 and "my streets/masks" in file.read_text()
 
 

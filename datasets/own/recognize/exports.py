@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from datasets.collecting import collected
+from datasets.own import coco, cvat, labelstudio
 from datasets.own.contract import Picture as Listed
-from datasets.own.jsonfile import ends
 from datasets.own.kinds import KINDS
 from datasets.own.matching import matched
 from datasets.own.objects import Annotations, Evidence, Export
@@ -22,12 +22,8 @@ from datasets.own.shapes import Remarks
 from utils.errors import UserError
 from utils.names import shown
 
-# What files hold that have the labels of many images; the other kinds have a file for each image.
-IN_ONE_FILE = {
-    "coco": (b'"annotations"', b'"categories"', b'"images"'),
-    "cvat": (b"<annotations>", b"<image "),
-    "labelstudio": (b'"annotations"', b'"result"', b'"from_name"'),
-}
+# What tells files that have the labels of many images; the other kinds have a file for each image.
+IN_ONE_FILE = {"coco": coco.is_file, "cvat": cvat.is_file, "labelstudio": labelstudio.is_file}
 _TOPS = {"yolo": "labels", "cityscapes": "gtFine"}  # folders that hold labels in any depth
 
 
@@ -120,8 +116,7 @@ def _files(tree: Tree, kind: str, first: str) -> dict[str, list[str]]:
     """List files of the first one's kind by split: of the same suffix, with the same words in them."""
     found: dict[str, list[str]] = defaultdict(list)
     for file in tree.with_suffix(PurePosixPath(first).suffix):
-        text = ends(tree.path(file))
-        if all(word in text for word in IN_ONE_FILE[kind]):
+        if IN_ONE_FILE[kind](tree.path(file)):
             found[split_of(file)].append(file)
     return dict(found) or {split_of(first): [first]}
 

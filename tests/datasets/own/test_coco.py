@@ -197,7 +197,8 @@ def test_a_damaged_mask_is_one_line(tmp_path: Path) -> None:
     [
         ("", "object {...} outermost"),
         ("[]", "object {...} outermost"),
-        ('{"images": []', "line 1: no valid JSON: ',' is missing"),
+        ('{"images": [] 5', "line 1: no valid JSON: ',' is missing"),
+        ('{"images":\n []', "line 2: no valid JSON: it is cut off, after 14 bytes: copy or export it again$"),
         ('{"info": [1,\n]}', "line 2: no valid JSON: a value is missing"),
         ('{"images": [{"id": 1 2}]}', "line 1: no valid JSON"),
         ('{"images": [], "annotations": []}', "no list 'categories'"),

@@ -14,14 +14,24 @@ def random_mask(seed: int, size: tuple[int, int]) -> np.ndarray:
     return blocks.repeat(5, 0).repeat(7, 1)[: size[0], : size[1]]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_coco_gives_what_pycocotools_gives(seed: int) -> None:
-    coco = pytest.importorskip("pycocotools.mask")
-    mask = random_mask(seed, (97, 113))
+MASKS = {
+    **{f"blocks {seed}": random_mask(seed, (97, 113)) for seed in range(5)},
+    **{f"noise {seed}": np.random.default_rng(seed).random((41, 300 * seed + 1)) < 0.1 for seed in range(3)},
+    "none": np.zeros((30, 40), bool),
+    "all": np.ones((40, 30), bool),
+    "last pixel": np.arange(1200).reshape(30, 40) == 1199,
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_coco_gives_what_pycocotools_gives(name: str) -> None:
+    coco, mask = pytest.importorskip("pycocotools.mask"), MASKS[name]
     packed = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    assert (from_coco(packed["counts"], (97, 113), "x") == mask).all()
-    assert (from_coco(packed["counts"].decode(), (97, 113), "x") == mask).all()
-    assert (from_coco(coco_lengths(packed["counts"], "x"), (97, 113), "x") == mask).all()
+    lengths = coco_lengths(packed["counts"], "x")
+    for counts in (packed["counts"], packed["counts"].decode(), lengths):
+        assert (from_coco(counts, mask.shape, "x") == mask).all()
+    again = coco.decode(coco.frPyObjects({"size": [*mask.shape], "counts": lengths}, *mask.shape))
+    assert (again == mask).all()
 
 
 def test_coco_by_hand() -> None:

@@ -20,19 +20,21 @@ from utils.errors import UserError
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """The words of each trial, which takes half a second and 100 MB."""
-    words: list[Sequence[str]] = []
+    seen: list[Sequence[str]] = []
 
     def imitated(argv: Sequence[str], options: str) -> trial.Measured:  # noqa: ARG001
-        words.append(argv)
+        seen.append(argv)
         return trial.Measured(0.5, 100 << 20)
 
     monkeypatch.setattr(trial, "run", imitated)
     monkeypatch.setattr(trace, "training", lambda *_: trace.Peak(100 << 20, "a step"))
-    return words
+    return seen
 
 
-def words_of(scenes: Path, folder: Path) -> list[str]:
-    return ["--dataset", "toy", "--data_root", str(scenes), "--result_dir", str(folder), "--auto"]
+@pytest.fixture
+def words(tiny_scenes: Path, tmp_path: Path) -> list[str]:
+    """A command line that is planned, of a run in tmp_path/run."""
+    return ["--dataset", "toy", "--data_root", str(tiny_scenes), "--result_dir", str(tmp_path / "run"), "--auto"]
 
 
 def test_without_it_the_words_stay() -> None:
@@ -41,9 +43,9 @@ def test_without_it_the_words_stay() -> None:
 
 
 def test_a_plan_is_made_said_and_taken_again(
-    tiny_scenes: Path, tmp_path: Path, tried: list[Sequence[str]], capsys: pytest.CaptureFixture[str]
+    words: list[str], tmp_path: Path, tried: list[Sequence[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [*words_of(tiny_scenes, tmp_path / "run"), "--lr", "0.25", "--dry_run"]
+    argv = [*words, "--lr", "0.25", "--dry_run"]
     assert train.main(argv) == 0 and len(tried) == 1
     said = capsys.readouterr().out
     assert "--crop_size 64: " in said and "yours, and left as they are: --data_root, --dataset, --lr" in said
@@ -57,8 +59,7 @@ def test_a_plan_is_made_said_and_taken_again(
 
 
 def test_what_cannot_fit_by_its_trace_is_not_tried(
-    tiny_scenes: Path,
-    tmp_path: Path,
+    words: list[str],
     tried: list[Sequence[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -67,7 +68,7 @@ def test_what_cannot_fit_by_its_trace_is_not_tried(
         return trace.Peak((1 << 60) if cfg.TRAIN.BATCH_SIZE > 2 else 1, "a step")
 
     monkeypatch.setattr(trace, "training", traced)
-    assert train.main([*words_of(tiny_scenes, tmp_path / "run"), "--dry_run"]) == 0 and len(tried) == 1
+    assert train.main([*words, "--dry_run"]) == 0 and len(tried) == 1
     said = capsys.readouterr().out
     assert said.count("it is not tried") == 2 and "--bs_trn 2: " in said and "--accum 4: " in said
 
@@ -89,22 +90,21 @@ def test_a_network_that_is_named_wrongly_is_one_line(
     more: list[str],
     says: str,
     dry: list[str],
-    tiny_scenes: Path,
+    words: list[str],
     tmp_path: Path,
     tried: list[Sequence[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(facts, "find_spec", lambda _: True)  # of the pretrained trunk's packages
-    assert train.main([*words_of(tiny_scenes, tmp_path / "run"), *more, *dry]) == 2 and not tried
+    assert train.main([*words, *more, *dry]) == 2 and not tried
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and says in line
     assert not (tmp_path / "run").exists()
 
 
 def test_a_plan_alone_says_what_is_without_effect_and_what_fits(
-    tiny_scenes: Path,
-    tmp_path: Path,
+    words: list[str],
     tried: list[Sequence[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -117,7 +117,7 @@ def test_a_plan_alone_says_what_is_without_effect_and_what_fits(
 
     monkeypatch.setattr(fit, "choices", fitting)
     older = ["--arch", "basic.HRNet", "--trunk", "resnet101", "--scf", "--max_memory", "8GiB"]  # published flags
-    assert train.main([*words_of(tiny_scenes, tmp_path / "run"), *older, "--dry_run"]) == 0 and len(tried) == 1
+    assert train.main([*words, *older, "--dry_run"]) == 0 and len(tried) == 1
     said = capsys.readouterr().out
     assert "warning: without effect: --trunk --scf" in said and "--max_memory is kept" in said and limits == [8 << 30]
 
@@ -134,8 +134,8 @@ def test_a_dry_run_needs_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_planned_training_ends_with_planned_beside_measured(tiny_scenes: Path, tmp_path: Path) -> None:
-    argv = [*words_of(tiny_scenes, tmp_path / "run"), "--max_epoch", "2", "--n_scales", "0.5,1.0"]
+def test_a_planned_training_ends_with_planned_beside_measured(words: list[str], tmp_path: Path) -> None:
+    argv = [*words, "--max_epoch", "2", "--n_scales", "0.5,1.0"]
     assert train.main(argv) == 0
     report = (tmp_path / "run" / "report.html").read_text()
     assert "training, planned / measured" in report and "memory, planned / measured" in report

@@ -320,7 +320,7 @@ def test_the_folder_of_a_run_is_its_best_checkpoint(tmp_path: Path) -> None:
 
 
 def test_arrays_are_no_weight_files(tmp_path: Path) -> None:
-    """They are not read, so they are not looked for."""
+    """Few of them are weights: one that is has to be named."""
     (tmp_path / "x.npz").touch()
     with pytest.raises(UserError, match="weight files in this folder: none"):
         sources.file(str(tmp_path))

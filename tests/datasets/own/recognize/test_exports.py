@@ -133,6 +133,40 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     assert "b.json (b.json, line 1: no valid JSON" in note
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("order", ["images annotations categories", "categories annotations images"])
+def test_a_file_that_is_cut_off_anywhere_is_named_with_its_end(folder: Path, order: str, indent: int | None) -> None:
+    coco_of(folder, "all.json", range(3))
+    tree = json.loads((folder / "all.json").read_text())
+    text = json.dumps({"info": {"year": 2026}, **{name: tree[name] for name in order.split()}}, indent=indent)
+    first = text.index("file_name" if order.startswith("images") else "segmentation") + 13
+    for end in range(first, len(text) - 1, 29):
+        (folder / "all.json").write_text(text[:end] + "\n")
+        line = 1 + text[:end].rstrip().count("\n")
+        said = f"all.json, line {line}: no valid JSON: it is cut off, after {end + 1:,} bytes: copy or export it again"
+        with pytest.raises(UserError) as error:
+            look(folder)
+        assert str(error.value).endswith(said), (str(error.value), text[:end][-40:])
+
+
+def test_a_cut_file_of_a_split_is_not_passed_over(folder: Path) -> None:
+    """Without its last key nothing else says what it is."""
+    coco_of(folder, "train.json", range(3), "train/{}.jpg")
+    coco_of(folder, "val.json", range(3, 6), "val/{}.jpg")
+    text = (folder / "val.json").read_text()
+    (folder / "val.json").write_text(text[: text.index('"categories"') - 9])
+    with pytest.raises(UserError, match=r"val.json, line 1: no valid JSON: it is cut off, after [\d,]+ bytes"):
+        look(folder)
+
+
+def test_what_has_some_words_of_coco_is_none(folder: Path) -> None:
+    """Lists of images without annotations lie beside COCO's; a file of one image may have a segmentation."""
+    coco_of(folder, "all.json", range(3))
+    drawn.write_json(folder / "test.json", {"images": [{"id": 9, "file_name": "9.jpg"}], "categories": []})
+    drawn.write_json(folder / "a.json", {"image": {}, "annotations": [{"segmentation": []}]})
+    assert described(folder).tree["labels"]["path"] == "set/all.json"
+
+
 def test_labels_of_another_kind_are_named(folder: Path) -> None:
     coco_of(folder, "all.json", range(3))
     labelme(folder / "more", 5, SHAPES)

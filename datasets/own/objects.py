@@ -170,10 +170,13 @@ def find(export: Export, pictures: Sequence[Picture], rules: LabelRules, where: 
     if pairs and not objects and (left := [line for line in remarks.lines() if "no exact area" in line]):
         raise UserError(f"{where}: no object covers pixels, so that nothing can be learned: {left[0]}")
     _check_classes(export, objects, images, rules, where)
-    sources = {
-        path: Source(one.content, (one.data, one.size), one.where, one.files, one.file) for path, one in pairs.items()
-    }
-    return Sources(sources, notes=remarks.lines())
+    return Sources({path: _source(one) for path, one in pairs.items()}, notes=remarks.lines())
+
+
+def _source(one: Annotated) -> Source:
+    """Give what a drawing is made of; the declared size is part of it, since it decides whether there is one."""
+    content = one.content + repr(one.size).encode()
+    return Source(content, (one.data, one.size), one.where, one.files, one.file)
 
 
 def _without_bad(

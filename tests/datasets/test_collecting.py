@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import own_layouts as drawn
 import pytest
 from datasets_own import split_of
+from export_faults import PLANTS, change, cut
 from own_layouts import STEMS
 from pictures import write_image
 
@@ -20,85 +18,24 @@ from datasets.collecting import Collected, collected, collecting, each, take, to
 from scripts import check_data, new_dataset
 from utils.errors import MachineError, UserError
 
-Plants = dict[str, str]  # {file: kind of its fault}
-
-
-def cut(path: Path) -> None:
-    """Leave the first part of a file, its head among it."""
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-
-
-def change(path: Path, how: Callable[[dict], object]) -> None:
-    tree = json.loads(path.read_text())
-    how(tree)
-    path.write_text(json.dumps(tree))
-
-
-def in_labelme(root: Path) -> Plants:
-    cut(root / f"{STEMS[2]}.json")
-    change(root / f"{STEMS[5]}.json", lambda tree: tree["shapes"][0].update(label="truk"))
-    change(root / f"{STEMS[6]}.json", lambda tree: tree["shapes"][1].update(points="x"))
-    change(root / f"{STEMS[7]}.json", lambda tree: tree.update(imageHeight=50))
-    (root / f"{STEMS[8]}.jpg").write_bytes(b"\xff\xd8")
-    return {
-        f"{STEMS[2]}.json": "unreadable-label", f"{STEMS[5]}.json": "unmapped-value",
-        f"{STEMS[6]}.json": "unreadable-label", f"{STEMS[7]}.json": "size-differs",
-        f"{STEMS[8]}.jpg": "unreadable-image",
-    }  # fmt: skip
-
-
-def in_coco(root: Path) -> Plants:
-    def spoil(tree: dict) -> None:
-        tree["annotations"][2]["segmentation"] = "x"
-        tree["annotations"][5]["category_id"] = 9
-
-    change(root / "annotations/instances_train2017.json", spoil)
-    change(root / "annotations/instances_val2017.json", lambda tree: tree["annotations"][0].pop("image_id"))
-    (root / "train2017" / f"{STEMS[7]}.jpg").write_bytes(b"\xff\xd8")
-    return {
-        "annotations/instances_train2017.json": "unreadable-label",
-        "annotations/instances_val2017.json": "unreadable-label",
-        f"train2017/{STEMS[7]}.jpg": "unreadable-image",
-    }
-
-
-def in_yolo(root: Path) -> Plants:
-    first, second = (root / f"train/labels/{stem}.txt" for stem in STEMS[1:3])
-    first.write_text(first.read_text() + "9 0 0 1 0 1 1\n0 a b\n")
-    second.write_text("0 0 0 1 0 1 1 1\n")
-    cut(root / f"valid/images/{STEMS[8]}.jpg")
-    kinds = dict.fromkeys((f"train/labels/{stem}.txt" for stem in STEMS[1:3]), "unreadable-label")
-    return {**kinds, f"valid/images/{STEMS[8]}.jpg": "unreadable-image"}
-
-
-def in_binary(root: Path) -> Plants:
-    cut(root / f"masks/car/{STEMS[1]}.png")
-    write_image(root / f"masks/road/{STEMS[2]}.png", np.zeros((20, 64), np.uint8))
-    write_image(root / f"masks/truk/{STEMS[4]}.png", np.full((48, 64), 255, np.uint8))
-    cut(root / f"images/{STEMS[3]}.png")
-    return {
-        f"masks/car/{STEMS[1]}.png": "unreadable-label", f"masks/road/{STEMS[2]}.png": "size-differs",
-        f"masks/truk/{STEMS[4]}.png": "unmapped-value", f"images/{STEMS[3]}.png": "unreadable-image",
-    }  # fmt: skip
-
-
-PLANTS = {"labelme": in_labelme, "coco": in_coco, "yolo": in_yolo, "binary": in_binary}
-
 
 def errors(file: Path) -> tuple[int, list[tuple[str, str, str, str]]]:
     """Check a dataset's file: the exit code, and (kind, split, file, what) of the errors."""
     out = file.parent / f"out {file.stem}"
     code = check_data.main(["--dataset", str(file), "--out", str(out)])
     assert (out / "check_data.html").is_file()
+    return code, [(r["kind"], r["split"], r["file"], r["what"]) for r in rows(out) if r["severity"] == "error"]
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    """Read a table of faults."""
     with (out / "check_data.csv").open(newline="") as stream:
-        return code, [
-            (r["kind"], r["split"], r["file"], r["what"]) for r in csv.DictReader(stream) if r["severity"] == "error"
-        ]
+        return list(csv.DictReader(stream))
 
 
 def made(root: Path, layout: str) -> Path:
     """Draw a set and write its file."""
-    drawn.LAYOUTS[layout](root)
+    {**drawn.LAYOUTS, **drawn.FURTHER}[layout](root)
     assert new_dataset.main([str(root)]) == 0
     return root.with_suffix(".yaml")
 
@@ -108,10 +45,12 @@ def test_planted_faults_are_all_found_with_their_files_and_none_in_clean_sets(la
     root = tmp_path / "mine"
     file = made(root, layout)
     assert errors(file) == (0, [])
-    planted = PLANTS[layout](root)
+    assert [row["kind"] for row in rows(tmp_path / "out mine")] == ["repeated-label"]  # two are drawn alike
+    planted = [(kind, str(root / name), words) for name, kind, words in PLANTS[layout](root)]
     code, found = errors(file)
-    assert code == 1
-    assert {(name, kind) for kind, _, name, _ in found} == {(str(root / name), kind) for name, kind in planted.items()}
+    assert code == 1 and {(kind, name) for kind, _, name, _ in found} == {plant[:2] for plant in planted}
+    for kind, name, words in planted:
+        assert [what for one, _, file_of, what in found if (one, file_of) == (kind, name) and words in what], words
     assert errors(file) == (code, found)  # nothing of it is kept as found and good
     with pytest.raises(UserError):
         split_of(file)

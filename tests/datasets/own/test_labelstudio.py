@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import annotations
 import numpy as np
 import pytest
 from annotations import HEIGHT, WIDTH, box, classes_of, found, image, label, rules, write_json
@@ -31,12 +32,8 @@ def polygon(name: str = "car", points: Any = SQUARE, **more: Any) -> dict[str, A
 
 
 def brush(name: str, mask: np.ndarray) -> dict[str, Any]:
-    """All values one by one, in runs of two."""
-    values = np.stack([mask * 9] * 3 + [mask * 255], -1).ravel()
-    bits = f"{len(values):032b}{7:05b}" + "0000" * 4
-    bits += "".join(f"0001{a:08b}{b:08b}" for a, b in values.reshape(-1, 2).tolist())
-    rle = [int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8)]
-    return {**polygon(), "type": "brushlabels", "value": {"format": "rle", "rle": rle, "brushlabels": [name]}}
+    value = {"format": "rle", "rle": annotations.brush(mask), "brushlabels": [name]}
+    return {**polygon(), "type": "brushlabels", "value": value}
 
 
 def task(*results: dict[str, Any], place: str = "/data/upload/1/0a1b2c3d-a.png", **more: Any) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from network.weights.safe_load import read
 from utils import files
 from utils.errors import UserError
 
+_NO_EPOCH = (True, 0, 0)  # age of a file whose name tells no epoch
+
 
 def save(state: Mapping[str, Any], path: Path) -> None:
     """Write `state` to `path` by a temporary file, fsynced, renamed. Full disk, memory: UserError, old file intact."""
@@ -70,7 +72,7 @@ def newest(run_dir: Path) -> tuple[Path | None, list[str]]:
 def _age(path: Path) -> tuple[bool, int, int]:
     """Give what sorts checkpoints, the newest first: by epoch, the last before its copies; other names come behind."""
     found = re.fullmatch(r"(last_|best_)?checkpoint_ep(\d+)\.pth", path.name)
-    return (False, -int(found[2]), ("last_", None, "best_").index(found[1])) if found else (True, 0, 0)
+    return (False, -int(found[2]), ("last_", None, "best_").index(found[1])) if found else _NO_EPOCH
 
 
 def save_last(state: Mapping[str, Any], run_dir: Path, epoch: int, say: Callable[[str], None] = print) -> Path:
@@ -106,9 +108,9 @@ def save_best(state: Mapping[str, Any], run_dir: Path, epoch: int, say: Callable
 
 
 def _remove_others(path: Path, pattern: str, say: Callable[[str], None]) -> None:
-    """Remove what matches `pattern` in the folder of `path`, but not `path` itself."""
+    """Remove halves and checkpoints of epochs before that of `path` that match `pattern` in its folder."""
     for old in path.parent.glob(pattern):
-        if old != path:
+        if old.suffix != path.suffix or _age(path) < _age(old) < _NO_EPOCH:
             try:
                 old.unlink(missing_ok=True)  # a network's disk may list what is gone
             except OSError as error:

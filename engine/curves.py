@@ -58,9 +58,9 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     return sorted(found.items())
 
 
-def cut_rows(folder: Path, epoch: int, validation: bool = False) -> list[str]:
-    """Take the rows of epochs after `epoch` out of a metrics.csv, and the score of `epoch` with `validation`; gives the
-    phases of the later ones. Torn rows also go.
+def cut_rows(folder: Path, epoch: int, validation: bool = False) -> None:
+    """Take the rows of epochs after `epoch` out of a metrics.csv, and the score of `epoch` with `validation`. Torn rows
+    also go.
     """
     found = rows(folder)
     kept = [row.text for row in found if row.text.endswith("\n") and row.values and row.epoch <= epoch]
@@ -69,7 +69,6 @@ def cut_rows(folder: Path, epoch: int, validation: bool = False) -> list[str]:
         kept = [text for text in kept if text not in again]
     if len(kept) < len(found):
         _replace(folder / "metrics.csv", "".join(kept).encode())
-    return [row.phase for row in found if row.epoch > epoch]
 
 
 def cut_events(folder: Path, epoch: int, step: int, validation: bool = False) -> int:

@@ -74,12 +74,12 @@ def go_back(folder: Path, start: Path, epoch: int, step: int) -> str:
     later = [file for file in _found(folder, *own) if _number(file) > epoch and not file.samefile(start)]
     kept = (folder / "metrics.csv").read_bytes() if (folder / "metrics.csv").is_file() else b""
     again = start.name == f"last_checkpoint_ep{epoch}.pth" and _lacks_best(folder, epoch)
-    phases = curves.cut_rows(folder, epoch, again)
+    lines = [f"epoch {epoch} is validated again: its best checkpoint was not written"] if again else []
+    if later or any(row.phase == "val" and row.epoch > epoch for row in curves.rows(folder)):
+        lines.append(f"goes back to epoch {epoch}, and does the later ones again: {_set_aside(folder, later, kept)}")
+    curves.cut_rows(folder, epoch, again)  # behind that: a kill between the two loses no score
     scored = any(row.phase == "val" and row.epoch == epoch for row in curves.rows(folder))
     points = curves.cut_events(folder, epoch, step, validation=not scored)
-    lines = [f"epoch {epoch} is validated again: its best checkpoint was not written"] if again else []
-    if later or "val" in phases:
-        lines.append(f"goes back to epoch {epoch}, and does the later ones again: {_set_aside(folder, later, kept)}")
     if points:
         lines.append(f"{points} points of tensorboard's curves came after the checkpoint: taken out, they come again")
     return "\n".join(lines)
@@ -102,15 +102,14 @@ def _number(file: Path) -> int:
 
 
 def _set_aside(folder: Path, files: list[Path], metrics: bytes = b"") -> str:
-    """Move files into a new folder below theirs, and write `metrics` there. Gives some text on it."""
+    """Write `metrics` into a new folder below that of the files, and move these there. Gives some text on it."""
     aside = _unused(folder / time.strftime("before-%Y%m%d-%H%M%S"))
     aside.mkdir()
-    for file in files:
-        shutil.move(file, aside / file.name)
-    names = [file.name for file in files]
     if metrics:
         (aside / "metrics.csv").write_bytes(metrics)
-        names.append("metrics.csv as it was")
+    for file in files:
+        shutil.move(file, aside / file.name)
+    names = [file.name for file in files] + ["metrics.csv as it was"] * bool(metrics)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"set aside in {aside}: {', '.join(names[:_SHOWN])}{more}"
 

@@ -99,6 +99,13 @@ class Saver:
             return str(error)
         return ""
 
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call when nothing is being written any more: now, else the thread does behind its write."""
+        if self._pending is None:
+            call()
+        else:
+            self._pending.add_done_callback(lambda _: call())
+
     def _kept(self, epoch: int) -> Path | None:
         due = self._every and epoch >= 0 and (epoch + 1) % self._every == 0
         return self._folder / f"checkpoint_ep{epoch}.pth" if due else None

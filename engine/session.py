@@ -51,13 +51,15 @@ class Run:
         return self.log.run_dir
 
     def close(self) -> None:
-        """Finish what is being written, close the log, and let others into the folder."""
+        """Finish what is being written, close the log, and let others into the folder: whoever stops the wait for a
+        checkpoint has it written all the same, and the folder held until then.
+        """
         try:
             if failed := self.saver.close():
                 self.log.line(f"warning: {failed}")
         finally:
             self.log.close()
-            self.lock.release()
+            self.saver.when_done(self.lock.release)
 
     def facts(self, mean_iu: float) -> dict[str, Any]:
         """Tell what a checkpoint says of its run."""

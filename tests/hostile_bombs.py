@@ -55,8 +55,8 @@ def _zip(**entries: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _doubled(levels: int) -> list[Any]:
-    found: list[Any] = [1]
+def _doubled(levels: int, inner: Any = (1,)) -> list[Any]:
+    found: list[Any] = [*inner]
     for _ in range(levels):
         found = [found, found]
     return found
@@ -136,6 +136,8 @@ BOMBS: dict[str, Bomb] = {
     "older: a text of 2^62 letters": Bomb("pth", lambda: made.checkpoints(True)[0][:15] + b"\x80\x04\x8e" + b"\0" * 7 + b"\x40", "readable"),
     "one number as a tensor of 2 GB": Bomb("pth", lambda: _ours({"a": torch.zeros(1).expand(1 << 29)}), "larger than the file"),
     "lists of lists, 2^60 in all": Bomb("pth", lambda: _ours(_doubled(60)), "more often"),
+    "empty lists of lists, 2^60 in all": Bomb("pth", lambda: _ours(_doubled(60, ())), "more often"),
+    "a text of 100,000 letters named 100,000 times": Bomb("pth", lambda: _ours(["x" * 100_000] * 100_000), "more often"),
     "a tensor named 5,000 times": Bomb("pth", lambda: _ours([torch.zeros(10_000)] * 5000), "more often"),
     "tables of tables, 27 billion in all": Bomb("pth", lambda: _torch(_shared(3000)), "no weights in it"),
     "lists within each other, 100,000 levels": Bomb("pth", lambda: made.packed(b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."), "no weights|readable"),

@@ -40,9 +40,7 @@ def verify(content: Mapping[str, Any], path: Path) -> None:
 def checksum(state: Mapping[str, Any], allowance: Allowance | None = None) -> int:
     """CRC-32 over names, values and tensor bytes, in order; UserError beyond `allowance`."""
     crc = 0
-    for name, value in _leaves(state):
-        if allowance:
-            allowance.take(value)
+    for name, value in _leaves(state, allowance):
         crc = zlib.crc32(name.encode(), crc)
         if isinstance(value, Tensor):
             flat = value.detach().cpu().contiguous().flatten()
@@ -52,12 +50,14 @@ def checksum(state: Mapping[str, Any], allowance: Allowance | None = None) -> in
     return crc
 
 
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(tree: Any, allowance: Allowance | None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if allowance:  # also for what is empty: it is gone through as well
+        allowance.take(tree, prefix)
     if isinstance(tree, Mapping):
         for key, value in tree.items():
-            yield from _leaves(value, f"{prefix}/{key}")
+            yield from _leaves(value, allowance, f"{prefix}/{key}")
     elif isinstance(tree, (list, tuple)):
         for index, value in enumerate(tree):
-            yield from _leaves(value, f"{prefix}/{index}")
+            yield from _leaves(value, allowance, f"{prefix}/{index}")
     else:
         yield prefix, tree

@@ -11,6 +11,7 @@ from network.weights.inert import LARGEST
 from utils.errors import UserError
 
 _SMALL, _FEW = 1 << 20, 1 << 14  # bytes that any file may become, and parts that it may name
+_NAME = 64  # letters of a name that count as a part: it is read for each part below it
 
 
 def check(content: Any, size: int) -> None:
@@ -43,8 +44,10 @@ class Allowance:
     def __init__(self, size: int) -> None:
         self.left = LARGEST * size + _FEW
 
-    def take(self, part: Any) -> None:
-        """Raise UserError where it is used up."""
-        self.left -= part.numel() * part.element_size() + 1 if isinstance(part, Tensor) else 1
+    def take(self, part: Any, name: str) -> None:
+        """Raise UserError where it is used up. Bytes and letters count, those of `name` beyond usual ones too."""
+        size = part.numel() * part.element_size() if isinstance(part, Tensor) else 0
+        size += len(part) if isinstance(part, (str, bytes)) else 0
+        self.left -= 1 + size + len(name) // _NAME
         if self.left < 0:
             raise UserError("refused, since it names its parts more often than a file of its size has any")

@@ -239,6 +239,15 @@ def test_save_last_replaces_the_one_before(tmp_path: Path) -> None:
         assert [p.name for p in tmp_path.iterdir()] == [path.name] == [f"last_checkpoint_ep{epoch}.pth"]
 
 
+def test_what_is_newer_or_no_epochs_stays(tmp_path: Path) -> None:
+    own = {f"{kind}_checkpoint_ep{name}.pth" for kind in ("last", "best") for name in ("3", "1_good")}
+    for name in own:
+        (tmp_path / name).touch()
+    for save in (checkpoint.save_last, checkpoint.save_best):
+        own.add(save(make_state(2), tmp_path, 2).name)
+    assert {path.name for path in tmp_path.iterdir()} == own
+
+
 def test_best_replaces_the_one_before(tmp_path: Path) -> None:
     for epoch in (0, 3):
         checkpoint.save_last(make_state(epoch), tmp_path, epoch)

@@ -20,4 +20,5 @@ def test_what_is_no_row(tmp_path: Path, line: str) -> None:
     first, second = curves.rows(tmp_path)
     assert first.values == {} and first.text == f"{line}\n" and first.epoch == -1
     assert second.phase == "val" and second.values == {"epoch": 2, "mean_iu": 0.5}
-    assert curves.cut_rows(tmp_path, 2) == [] and (tmp_path / "metrics.csv").read_text() == good
+    curves.cut_rows(tmp_path, 2)
+    assert (tmp_path / "metrics.csv").read_text() == good

@@ -202,6 +202,20 @@ def test_curves_have_each_step_once(tmp_path: Path, torn: bytes) -> None:
     assert "checkpoint_ep0.pth" in names(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["pathlib.Path.mkdir", "shutil.move", "engine.curves.cut_rows", "os.replace"])
+def test_a_kill_on_the_way_back_loses_no_score(tmp_path: Path, place: str) -> None:
+    table = rows(0, 1, 2)
+    write(tmp_path, {"metrics.csv": table, "checkpoint_ep0.pth": "", "last_checkpoint_ep2.pth": ""})
+    start = tmp_path / "checkpoint_ep0.pth"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(place, lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        go_back(tmp_path, start, 0, 4)
+    go_back(tmp_path, start, 0, 4)
+    assert (tmp_path / "metrics.csv").read_text() == rows(0)
+    assert table in [file.read_text() for file in tmp_path.glob("before*/metrics.csv")]
+    assert [file.name for file in tmp_path.rglob("last_*")] == ["last_checkpoint_ep2.pth"]
+
+
 @pytest.mark.parametrize("scored", [False, True])
 def test_curves_of_a_validation_that_comes_again(tmp_path: Path, scored: bool) -> None:
     """Killed behind its curves and before its row, which is written last."""

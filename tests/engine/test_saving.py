@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 import torch
 
 from engine import checkpoint, saving
+from engine.log import RunLog
+from engine.runlock import FolderLock
 from engine.saving import Saver
+from engine.session import Run
 from utils.errors import UserError
 
 
@@ -145,6 +149,24 @@ def test_a_run_that_fails_elsewhere_still_has_its_checkpoint(tmp_path: Path, gat
     (tmp_path / "last_checkpoint_ep1.pth.part").mkdir()
     saver.last(state(1), 1)
     assert "could not write" in saver.close()
+
+
+def test_the_folder_is_held_while_a_thread_writes(tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops the wait too, by a third Ctrl-C: a run that came into the folder would lose what it writes."""
+    run: Any = Run.__new__(Run)
+    run.log, run.lock, run.saver = RunLog(tmp_path, main=False), FolderLock(), Saver(tmp_path, beside=True)
+    run.lock.take(tmp_path, "x")
+    run.saver.last(state(0), 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run.close()
+    with pytest.raises(UserError, match="is in use by process"):
+        FolderLock().take(tmp_path, "y")
+    gate.opened.set()
+    run.saver._thread.shutdown()
+    with FolderLock() as other:
+        other.take(tmp_path, "y")
 
 
 @pytest.mark.parametrize("why", ["counted", "refused"])

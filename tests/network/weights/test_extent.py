@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from network.weights import extent, read_file
+from network.weights.checksum import checksum
 from network.weights.safe_load import read
 from utils.errors import UserError
 
@@ -41,6 +43,33 @@ def test_lists_that_name_each_other(tmp_path: Path) -> None:
     torch.save({"format": "streetscale", "checksum": 1, "net": content}, tmp_path / "x.pth")
     with pytest.raises(UserError, match="names its parts more often"):
         read(tmp_path / "x.pth")
+
+
+NESTED: dict[str, Callable[[Any], Any]] = {
+    "lists": lambda x: [x, x],
+    "tables": lambda x: {"a": x, "b": x},
+    "tuples": lambda x: (x, x),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_empty_parts_that_name_each_other(tmp_path: Path, kind: str) -> None:
+    content: Any = type(NESTED[kind](0))()
+    for _ in range(40):
+        content = NESTED[kind](content)
+    torch.save({"format": "streetscale", "checksum": 1, "net": content}, tmp_path / "x.pth")
+    with pytest.raises(UserError, match="names its parts more often"):
+        read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_long_text_that_is_named_often(tmp_path: Path, named: bool) -> None:
+    """2 GB of letters, as a value and as the name of what is below it, of a file of 30 kB."""
+    text = "x" * 10_000
+    content = {text: [1] * 200_000} if named else [text] * 200_000
+    allowance = extent.Allowance(30_000)
+    with pytest.raises(UserError, match="names its parts more often"):
+        checksum({"net": content}, allowance)
 
 
 def test_tables_that_name_each_other(tmp_path: Path) -> None:

@@ -111,6 +111,11 @@ def test_a_checkpoint_beside_its_exported_file(suffix: str, tile: list[str], tmp
         assert (one == other).all(-1).mean() > 0.999
 
 
+def test_an_empty_model_is_no_wish_for_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(["--model", "", "--demo-image", "x.png", "--save-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: --model is empty: name a file, .onnx or .xml\n"
+
+
 def test_a_checkpoint_without_torch() -> None:
     ran = run(["demo", "--demo-image", "a.png", "--snapshot", "best.pth"])
     assert "exit code 2" in ran.stdout

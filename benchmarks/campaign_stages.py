@@ -14,6 +14,7 @@ import network
 from benchmarks import campaign_checks as checks
 from benchmarks import measure, others, pairs, planner_error, run
 from benchmarks.campaign_bench import NARROW, RECIPE, TINY, Bench, Piece, absent, expected
+from benchmarks.campaign_small import small
 from benchmarks.campaign_trainings import camvid, resume
 from benchmarks.pairs import Job
 from engine.plan import trace
@@ -161,6 +162,7 @@ def _loaded(file: Path, image: torch.Tensor, device: torch.device) -> tuple[Call
 STAGES: dict[str, Callable[[Bench], list[Piece]]] = {
     "correctness": correctness,
     "speed": speed,
+    "small networks": small,
     "planner": planner,
     "resume": resume,
     "CamVid": camvid,

@@ -6,9 +6,10 @@
     python benchmarks/render.py logs/gpu_campaign/campaign.json                 its tables, in docs/benchmarks.md
 
 Every CUDA path against the CPU; the training step and evaluation against the published way, and what people would use
-instead; the planner's error; a resume; a training on CamVid where --data_root has it; exported files. Scenes are
-drawn, weights are random. The time plan is printed and kept: what does not fit into the minutes that are left is left
-out with a line. OUT/campaign.json is written after each piece; the same command again goes on with what is missing.
+instead; an image by small fast networks; the planner's error; a resume; a training on CamVid where --data_root has it;
+exported files. Scenes are drawn, weights are random. The time plan is printed and kept: what does not fit into the
+minutes that are left is left out with a line. OUT/campaign.json is written after each piece; the same command again
+goes on with what is missing.
 """
 
 from __future__ import annotations

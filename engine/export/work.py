@@ -21,6 +21,7 @@ from inference.passes import evaluating
 from inference.rule import EvalRule
 from media.bits import bits_of_folder
 from media.reading import read_image
+from network.trunk import timm_nets
 from runtime.facts import LISTS, Facts
 from utils import digest
 from utils.cli import check_free
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     for note in notes(trained):
         print(note)
     rule = _rule(trained)
+    timm_nets.join_branches(trained.net)
     module = export.Deployed(trained.net, rule, args.output, args.uint8).eval()
     export.check_scores(module, rule, request.size)
     limits = gate.LIMITS[request.precision]

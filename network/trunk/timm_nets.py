@@ -164,6 +164,16 @@ def _is_known(timm: Any, name: str) -> bool:
     return timm.is_model(name)
 
 
+def join_branches(net: nn.Module) -> None:
+    """Let the trunks of timm in a trained network compute by one convolution what training has in branches, in place.
+
+    It is the same function up to rounding (Ding et al., arXiv:2101.03697), for RepViT, RepVGG, FastViT, MobileOne and
+    the like; others stay as they are. Such a network is no more to be trained, nor are weights to be loaded into it.
+    """
+    for trunk in (module for module in net.modules() if isinstance(module, TimmTrunk)):
+        _package().utils.reparameterize_model(trunk.body, inplace=True)
+
+
 def published_colors(name: str) -> Colors | None:
     """The colors that the weights NAME.TAG of timm know; None where timm has no such weights."""
     timm = _package()

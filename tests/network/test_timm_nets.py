@@ -14,7 +14,7 @@ import config
 import network
 from benchmarks import timm_trunks
 from inference import RULES, Predictor, export
-from network.trunk import MEAN, STD, Level
+from network.trunk import MEAN, STD, Level, timm_nets
 from network.trunk.timm_nets import TimmTrunk
 from options.arch_help import TRIED
 from options.parts import PACKAGES
@@ -48,6 +48,20 @@ def net_of(name: str, *words: str) -> network.Net:
 def test_many_kinds_are_tried() -> None:
     assert len(ROWS) >= 40 and len({row["kind"] for row in ROWS.values()}) >= 12
     assert PACKAGES["timm"].neck == TimmTrunk.needs_neck
+
+
+def test_branches_become_one_convolution() -> None:
+    """RepViT computes the same with fewer layers; a network without branches stays as it is."""
+    for name, joined in (("repvit_m0_9", True), ("test_resnet", False)):
+        torch.manual_seed(0)
+        net = network.build(config.load(["--dataset", "camvid", "--trunk", f"timm:{name}", "--head", "plain"]))
+        image = torch.randn(2, 3, 64, 96)
+        with torch.no_grad():
+            net.train()(image)  # statistics that are not those of a new norm
+            before, layers = net.eval()(image)["pred"], len([*net.modules()])
+            timm_nets.join_branches(net)
+            torch.testing.assert_close(net(image)["pred"], before, rtol=1e-4, atol=1e-5)
+        assert (len([*net.modules()]) < layers) == joined
 
 
 @pytest.mark.slow

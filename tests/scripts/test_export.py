@@ -226,7 +226,9 @@ def test_every_family_passes_the_gate(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ocrnet.HRNet_Mscale", "timm:convnext_atto", "timm:efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name", ["ocrnet.HRNet_Mscale", "timm:convnext_atto", "timm:efficientnet_lite0", "timm:repvit_m0_9"]
+)
 def test_full_width_passes_the_gate(name: str, tmp_path: Path) -> None:
     """HRNet-W48 at three scales, and trunks of timm, under hierarchical attention."""
     flags = ["--n_scales", "0.5,1.0,2.0", "--dataset", "cityscapes"]

@@ -19,7 +19,7 @@ from datasets.repeated import once
 from media.files import unique_names
 from utils import textfile
 from utils.contracts import DatasetSpec
-from utils.errors import UserError
+from utils.errors import UserError, clipped
 
 # What Cityscapes' images end in, and pictures of them do not.
 _ENDING = "_leftImg8bit"
@@ -85,7 +85,7 @@ def _rows(path: str, lines: Iterable[str], root: Path, labeled: bool) -> Iterato
         for file in used:
             if not os.path.isfile(file):
                 textfile.check_utf8(line, where)
-                there = f"{where}: {file} is not there; is {root} the folder that its paths start from?"
+                there = f"{where}: {clipped(file)} is not there; is {root} the folder that its paths start from?"
                 absent_label(Path(file), there)
         yield number, Item(used[0], used[1] if labeled else None, "")
 

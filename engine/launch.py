@@ -24,6 +24,7 @@ from utils.rendezvous import number
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _PATIENCE = 15.0  # seconds in which the others may end by themselves once one has failed, and again after SIGTERM
 _PAUSE = 0.1
+_MOST = 64  # processes on the CPU
 
 
 def on(devices: Sequence[int], command: Sequence[str]) -> int | None:
@@ -49,7 +50,8 @@ def on(devices: Sequence[int], command: Sequence[str]) -> int | None:
 def as_before(world: int, command: Sequence[str]) -> int | None:
     """Run `command` in as many processes as an earlier run had, on a GPU each or, without one, on the CPU.
 
-    None, as `on`, where this process has to do the work. UserError for fewer GPUs than processes.
+    None, as `on`, where this process has to do the work. UserError for fewer GPUs than processes, and for more
+    processes than one machine without any is asked to start: their number is a file's.
     """
     env, count = os.environ, torch.cuda.device_count()
     if LAUNCHED not in env and (world == 1 or number(env, "WORLD_SIZE", 1) > 1):
@@ -61,6 +63,8 @@ def as_before(world: int, command: Sequence[str]) -> int | None:
             f"the run had {world} processes, and here are {count} GPU(s): go where there are as many, or give "
             "CUDA_VISIBLE_DEVICES= before the command, for the CPU, whose bits are others"
         )
+    if world > _MOST:
+        raise UserError(f"the run had {world} processes: more than {_MOST} are started by torchrun or srun alone")
     return _processes([""] * world, command)
 
 

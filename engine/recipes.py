@@ -23,6 +23,7 @@ _OF_THE_START += (
     "EVAL.VISUALIZE",
     "DATASET.MAP_CLASSES",
 )
+_OF_THE_START += ("DATASET.CACHE_DECODED",)  # nothing is written where a file says
 _OF_THE_START += ("TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK", "TRAIN.RESTORE_OPTIMIZER", "TRAIN.RESTORE_NET")
 _STARTS = ("OPTIONS.", "EVAL.DUMP_")
 # What makes no other recipe: the seed, places, and what is said or kept on the way.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
@@ -22,9 +21,13 @@ from engine.log import RunLog
 from engine.meter import StepMeter
 from engine.session import Run, Start
 from engine.training import Trainer, build_trainer
-from utils import amp, machine
+from utils import amp, machine, textfile
 from utils.distributed import DistributedContext
-from utils.errors import UserError
+from utils.errors import UserError, clipped
+
+# The line of a start in train.log, behind its time: network, dataset, processes. Names of files stand in other lines.
+_HEADER = re.compile(r"^[-\d]+ [:\d]+ [^\s,/]+, .*, ([1-9]\d{0,5}) process\(es\) on \w+, run folder ", re.MULTILINE)
+_NEAR = 1000  # epochs to each side in which a step is looked for, where they differ in length
 
 
 class Place(NamedTuple):
@@ -67,7 +70,7 @@ def world_of(folder: Path) -> int:
     """Count the processes of a run's last start by its log."""
     log = folder / "train.log"
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return int((re.findall(r", (\d+) process\(es\) on ", text) or ["1"])[-1])
+    return int((_HEADER.findall(text) or ["1"])[-1])
 
 
 def records(folder: Path, notes: list[str]) -> list[Record]:
@@ -90,36 +93,55 @@ def started_with(folder: Path, known: Sequence[Record]) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{folder} is no run folder (no hparams.json): give the --result_dir of a training")
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        told = textfile.read_json(file)
         keys = {option.name.lstrip("-"): key for key, option in config.OPTIONS.items()}
         values = {keys[name]: value for name, value in told.items() if name in keys}
     except (ValueError, AttributeError) as error:
         raise UserError(f"{file} cannot be read ({error}): it is the record of the run's options") from None
+    if mode := values.get("EVAL.MODE"):
+        raise UserError(f"{folder} is the folder of an evaluation (--eval {mode}): give the --result_dir of a training")
     return {
         key: record.options[key] for record in known[-1:] for key in ("ASSETS_PATH",) if key in record.options
     } | values
 
 
-def read_config(options: Mapping[str, Any], argv: Sequence[str]) -> CfgNode:
-    """Make the options of a run that is recorded whole; `argv` changes some of them."""
-    kept = {**options, "DATASET.DUMP_IMAGES": False, "OPTIONS.DEVICES": ""}
+def read_config(options: Mapping[str, Any], argv: Sequence[str], scratch: Path) -> CfgNode:
+    """Make the options of a run that is recorded whole; `argv` changes some of them.
+
+    Nothing is written where a record says, nor started without bound: class centroids go to `scratch`, which gets links
+    to those that are there, nothing is kept decoded, and there are no more loader processes than cores.
+    """
+    key = "DATASET.NUM_WORKERS"
+    workers = config.OPTIONS[key].coerce(options.get(key, 0), key)
+    kept = {**options, "DATASET.DUMP_IMAGES": False, "OPTIONS.DEVICES": "", "DATASET.CACHE_DECODED": ""}
+    kept[key] = min(workers, os.cpu_count() or 1)
     if kept.get("TRAIN.EPOCH_ITERS"):  # what follows from it is made anew
         kept = {key: x for key, x in kept.items() if key not in ("TRAIN.MAX_ITERS", "TRAIN.SAVE_INTERVAL")}
-    return config.load(argv, kept)
+    cfg = config.load(argv, kept)
+    for file in Path(cfg.DATASET.CENTROID_ROOT).glob("*.npz"):
+        with suppress(FileExistsError):
+            (scratch / file.name).symlink_to(file.resolve())
+    cfg.defrost()
+    cfg.DATASET.CENTROID_ROOT = str(scratch)
+    cfg.freeze()
+    return cfg
 
 
-def plan(folder: Path, step: str, argv: Sequence[str], ranks: DistributedContext) -> tuple[CfgNode, Plan]:
+def plan(
+    folder: Path, step: str, argv: Sequence[str], ranks: DistributedContext, scratch: Path
+) -> tuple[CfgNode, Plan]:
     """Choose the options of a step, and what to do it again from: the last checkpoint before it, else the run's start.
 
-    `step`: the batch of the run, from 1, or EPOCH:ITERATION. UserError where it cannot be rebuilt.
+    `step`: the batch of the run, from 1, or EPOCH:ITERATION; `scratch`: an empty folder. UserError where it cannot be
+    rebuilt.
     """
     notes: list[str] = []
     known = records(folder, notes)
     last = started_with(folder, known)
-    target = _place(step, read_config(last, argv), ranks)
+    target = _place(step, read_config(last, argv, scratch), ranks)
     source = next((record for record in reversed(known) if record.place <= target), None)
     later = next((record for record in known if record.place > target), None)
-    cfg = read_config(later.options if later else last, argv)
+    cfg = read_config(later.options if later else last, argv, scratch)
     written = source or later
     world = written.world if written else world_of(folder)
     if world != ranks.world:
@@ -154,11 +176,14 @@ def _place(step: str, cfg: CfgNode, ranks: DistributedContext) -> Place:
     loader = datasets.build_train(cfg, ranks)
     size, epochs = len(loader), cfg.TRAIN.MAX_EPOCH
     epoch, colon, iteration = step.partition(":")
-    numbers = [int(text) if text.isdecimal() else -1 for text in ((epoch, iteration) if colon else (step,))]
+    texts = (epoch, iteration) if colon else (step,)
+    numbers = [int(text) if text.isdecimal() and len(text) < 10 else -1 for text in texts]
     if min(numbers) < 0:
-        raise UserError(f"--step {step}: give a number from 1 on, or EPOCH:ITERATION as the log has them, 0:7")
+        raise UserError(f"--step {clipped(step)}: give a number from 1 on, or EPOCH:ITERATION as the log has them, 0:7")
     # Epochs may differ in length, where classes lack images from some epoch on.
-    near = [numbers[0]] if colon else sorted(range(epochs), key=lambda e: abs(e - (numbers[0] - 1) // size))
+    guess = numbers[0] if colon else (numbers[0] - 1) // size
+    span = range(max(0, guess - _NEAR), min(epochs, guess + _NEAR))
+    near = [guess] if colon else sorted(span, key=lambda e: abs(e - guess))
     for e in near:
         loader.set_epoch(e)
         before = e * (cfg.TRAIN.SAVE_INTERVAL if cfg.TRAIN.MAX_ITERS else len(loader))
@@ -204,27 +229,26 @@ class _Said(RunLog):
 
 
 @contextmanager
-def opened(cfg: CfgNode, found: Plan, ranks: DistributedContext) -> Iterator[Replay]:
-    """Build the training as it stood at the plan's source. Nothing is written into the run's folder."""
+def opened(cfg: CfgNode, found: Plan, ranks: DistributedContext, scratch: Path) -> Iterator[Replay]:
+    """Build the training as it stood at the plan's source. Nothing is written but into `scratch`."""
     torch.manual_seed(cfg.SEED)
     net = network.build(cfg)
     start = Start(found.source.path, True) if found.source else _first(cfg)
-    with TemporaryDirectory() as scratch:
-        log = _Said(Path(scratch))
-        precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
-        run = Run(cfg, datasets.spec(cfg), ranks, log, precision, "replay")
-        trainer = build_trainer(run, net, start)
-        trainer.budget.limit = 0  # no clock ends it
-        state = trainer.state
-        if (state.epoch + 1, state.iteration + 1) > found.target:
-            raise UserError(f"the run begins behind that step, in epoch {state.epoch + 1}: no checkpoint is before it")
-        watched = Watched(trainer, run, found.target)
-        trainer.open_step = watched  # type: ignore[assignment]
-        changes = [line for line in log.lines if line.startswith("changed options")]
-        try:
-            yield Replay(run, trainer, found.target, watched, changes)
-        finally:
-            trainer.loader.close()
+    log = _Said(scratch)
+    precision = amp.build(cfg.TRAIN.FP16, cfg.TRAIN.AMP_OPT_LEVEL, ranks.device)
+    run = Run(cfg, datasets.spec(cfg), ranks, log, precision, "replay")
+    trainer = build_trainer(run, net, start)
+    trainer.budget.limit = 0  # no clock ends it
+    state = trainer.state
+    if (state.epoch + 1, state.iteration + 1) > found.target:
+        raise UserError(f"the run begins behind that step, in epoch {state.epoch + 1}: no checkpoint is before it")
+    watched = Watched(trainer, run, found.target)
+    trainer.open_step = watched  # type: ignore[assignment]
+    changes = [line for line in log.lines if line.startswith("changed options")]
+    try:
+        yield Replay(run, trainer, found.target, watched, changes)
+    finally:
+        trainer.loader.close()
 
 
 def _first(cfg: CfgNode) -> Start:

@@ -22,6 +22,7 @@ from utils.errors import UserError
 Options = Mapping[str, Any]  # {key: value}
 # What a resume, or its launcher, changes by itself.
 _EXPECTED = ("RESUME", "SNAPSHOT", "RESULT_DIR", "TRAIN.LOCAL_RANK", "TRAIN.GLOBAL_RANK")
+_EXPECTED += ("DATASET.CENTROID_ROOT", "DATASET.CACHE_DECODED")  # where one keeps what is made again to the same bits
 # What counts for a start alone.
 _OVER = ("MODEL.INIT_DECODER", "TRAIN.START_EPOCH", "TRAIN.RESTORE_OPTIMIZER", "TRAIN.RESTORE_NET", "TRAIN.APEX")
 _OVER += metadata.WEIGHT_FILES

@@ -132,7 +132,7 @@ def _table() -> dict[str, list[Option]]:
             o("DATASET.IMAGE_BITS", 0, "of pictures with 16 bits, how many their values use: 8 to 16; 0: by some of the files", "--image_bits", least=8, most=16, off=0),
             o("DATASET.CACHE_DECODED", "", "folder that keeps images and labels decoded, so that no epoch decodes them again", "--cache_decoded"),
             o("DATASET.ON_BAD_SAMPLE", "stop", "an image or label that cannot be read: save and stop, or skip: leave it out, say and count it", "--on_bad_sample", ("stop", "skip")),
-            o("DATASET.NUM_WORKERS", 4, "loader processes; validation uses half", "--num_workers --workers", least=0, common=True),
+            o("DATASET.NUM_WORKERS", 4, "loader processes; validation uses half", "--num_workers --workers", least=0, most=1024, common=True),
             o("DATASET.TRAIN_FRACTION", 1.0, "train on a fixed, class-balanced share of the images", "--train_fraction", above=0, most=1, reads=r.CROPS),
             o("DATASET.CLASS_UNIFORM_PCT", 0.5, "share of an epoch drawn class-uniformly", "--class_uniform_pct", least=0, most=1, reads=r.UNIFORM),
             o("DATASET.CLASS_UNIFORM_TILE", 1024, "tile of the centroids, pixels", "--class_uniform_tile", above=0),

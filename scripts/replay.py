@@ -16,6 +16,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 if not __package__:  # run as a file: the packages are one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,6 +27,7 @@ from engine import launch, replay
 from engine.endings import explain
 from utils import distributed
 from utils.cli import exit_code, place_to_write, start
+from utils.distributed import DistributedContext
 from utils.errors import UserError
 from utils.progress import progress
 
@@ -53,27 +55,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def work(args: argparse.Namespace, rest: Sequence[str], argv: Sequence[str]) -> int:
-    """Do the step again, in as many processes as it had, and tell of it."""
+    """Do the step again, in as many processes as it had."""
     code = launch.as_before(replay.world_of(args.run), [str(Path(__file__).resolve()), *argv])
     if code is not None:
         return code
     ranks = distributed.init()
-    cfg, plan = replay.plan(args.run, args.step, rest, ranks)
+    with TemporaryDirectory() as scratch:
+        again(args, rest, ranks, Path(scratch))
+    return 0
+
+
+def again(args: argparse.Namespace, rest: Sequence[str], ranks: DistributedContext, scratch: Path) -> None:
+    """Do the step again as one of its processes, and tell of it."""
+    cfg, plan = replay.plan(args.run, args.step, rest, ranks, scratch)
     if args.rank >= ranks.world:
         raise UserError(f"--rank {args.rank}: the run had {ranks.world} process(es), from 0 to {ranks.world - 1}")
-    with replay.opened(cfg, plan, ranks) as again:
+    with replay.opened(cfg, plan, ranks, scratch) as rebuilt:
         if ranks.is_main:
-            print("\n".join([*plan.opening(), *again.changes]), flush=True)
-        again_to(again, plan)
-        lines = ranks.gather(again.told())
-        if args.out and again.watched.batch:
+            print("\n".join([*plan.opening(), *rebuilt.changes]), flush=True)
+        again_to(rebuilt, plan)
+        lines = ranks.gather(rebuilt.told())
+        if args.out and rebuilt.watched.batch:
             folder = args.out / f"rank{ranks.rank}" if ranks.world > 1 else args.out
-            AugmentationDump(folder, again.run.spec, cfg.DATASET.MEAN, cfg.DATASET.STD)(again.watched.batch)
+            AugmentationDump(folder, rebuilt.run.spec, cfg.DATASET.MEAN, cfg.DATASET.STD)(rebuilt.watched.batch)
     if ranks.is_main:
         for rank, told in enumerate(lines):
             if args.rank in (-1, rank):
                 print("\n".join([f"process {rank}:"] * (ranks.world > 1) + told))
-    return 0
 
 
 def again_to(again: replay.Replay, plan: replay.Plan) -> None:

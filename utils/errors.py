@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST = 300  # letters of a text that a message repeats
+
 
 class UserError(ValueError):
     """A user's mistake. The message says what was wrong, where, and what to do.
@@ -29,6 +31,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the known names closest to `name`, or an empty string."""
     close = get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def clipped(text: str) -> str:
+    """Shorten what a file or a command line gives, for a line that repeats it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} letters)"
 
 
 def in_short(error: BaseException) -> str:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_LONGEST = 255 - len(".part")  # bytes: what is written is called so until it is whole
+_HEAD, _TAIL = 180, 48  # bytes that stay of a longer one
 
 
 def valid(text: str) -> str:
@@ -24,6 +28,15 @@ def valid(text: str) -> str:
 def shown(name: str) -> str:
     """Write a name on one line: as `valid`, and line breaks, tabs and the like by their escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in valid(name))
+
+
+def fitting(name: str) -> str:
+    """Shorten a file's name in its middle, by a mark of the whole, where it is longer than file systems take."""
+    whole = os.fsencode(name)
+    if len(whole) <= _LONGEST:
+        return name
+    head, tail = (part.decode(errors="ignore") for part in (whole[:_HEAD], whole[-_TAIL:]))
+    return f"{head}~{zlib.crc32(whole):08x}~{tail}"
 
 
 def _is_bytes(text: str) -> bool:

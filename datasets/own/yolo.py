@@ -18,6 +18,7 @@ from utils.errors import UserError
 from utils.names import shown
 
 _NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
+_LISTS = ("classes.txt", "obj.names")  # names alone, a line each, as labelImg, Label Studio and Darknet have them
 _LEVELS = 4  # folders above the labels in which data.yaml may be
 _MOST, _LARGEST = 40, 1 << 20  # files of a folder that are looked into for names, and their bytes
 _OF_A_TREE = ("labels", "train", "training", "val", "valid", "validation", "test")  # folders of a set of YOLO's
@@ -27,7 +28,8 @@ _SLACK = 1e-3  # by how much of a side points may be outside without a word: sha
 
 
 def read(paths: Sequence[str], where: str) -> Annotations:
-    """Read all files of labels; the names of classes stand in data.yaml or another YAML file, beside or above them.
+    """Read all files of labels; the names of classes stand in data.yaml, another YAML file or classes.txt, beside or
+    above them.
 
     UserError for numbers that two of these files name differently.
     """
@@ -75,7 +77,14 @@ def _names_files(path: Path) -> list[Path]:
         called = [file for file in others if _is_of(file, path)]
         if found := [*known, *sorted(called, key=lambda file: file.stem not in path.parts)]:
             return found
-    return []
+    lists = (folder / name for folder in [path, *path.parents][:_LEVELS] for name in _LISTS)
+    return [file for file in lists if file.is_file() and _in_tree(file, path) and names_of(file)][:1]
+
+
+def _in_tree(file: Path, path: Path) -> bool:
+    """Say whether a file lies in the tree that the labels in `path` are of."""
+    below = path.relative_to(file.parent).parts
+    return len(below) < 2 or below[0].lower() in _OF_A_TREE
 
 
 def _is_of(file: Path, path: Path) -> bool:
@@ -89,17 +98,21 @@ def _is_of(file: Path, path: Path) -> bool:
         tree = yamlfile.load(file)
     except (UserError, OSError):
         return False  # it may be anything
-    below = path.relative_to(file.parent).parts
-    if len(below) < 2 or below[0].lower() in _OF_A_TREE:
+    if _in_tree(file, path):
         return True
     words = (part for key in ("path", "train", "val") for part in PureWindowsPath(str(tree.get(key))).parts)
-    return below[0] in (file.stem, *words)
+    return path.relative_to(file.parent).parts[0] in (file.stem, *words)
 
 
 def names_of(file: Path) -> dict[int, str]:
-    """Read {number: name} of a file, whose `names` are a list or a table; empty where it has none."""
-    tree = yamlfile.load(file, text=("names",))
-    names = tree.get("names") if isinstance(tree, dict) else None
+    """Read {number: name} of a file, whose `names` are a list or a table, or its lines; empty where it has none."""
+    if file.name in _LISTS:
+        names = [line.strip() for line in textfile.lines(file)]
+        while names and not names[-1]:
+            names.pop()
+    else:
+        tree = yamlfile.load(file, text=("names",))
+        names = tree.get("names") if isinstance(tree, dict) else None
     if names is None:
         return {}
     table = dict(enumerate(names)) if isinstance(names, list) else names

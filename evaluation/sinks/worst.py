@@ -15,7 +15,7 @@ from evaluation.sinks.images import pictures_of
 from utils.contracts import DatasetSpec
 from utils.distributed import DistributedContext
 from utils.files import csv_text, write_file
-from utils.names import shown
+from utils.names import fitting, shown
 from utils.visualize import encode_jpeg, encode_png, file_stem
 
 KINDS = {"input": "jpg", "truth": "png", "prediction": "png", "error": "png"}
@@ -67,7 +67,7 @@ class Worst(Sink):
 
     @staticmethod
     def _file(name: str, kind: str) -> str:
-        return f"{file_stem(name)}_{kind}.{KINDS[kind]}"
+        return fitting(f"{file_stem(name)}_{kind}.{KINDS[kind]}")
 
     def _remove(self, names: set[str]) -> None:
         for name in () if self.everything else sorted(names & self._written):

@@ -61,6 +61,13 @@ def test_a_wrong_line_is_named(root: Path, line: str, message: str) -> None:
         lists.split(str(path), str(root), CITYSCAPES)
 
 
+def test_a_path_of_any_length_makes_no_long_line(root: Path) -> None:
+    (root / "long.lst").write_text(f"{'x' * 140_000}.png y.png")
+    with pytest.raises(UserError, match=r"line 1: .*x\.\.\. \(\d+ letters\) is not there; is ") as caught:
+        lists.split(str(root / "long.lst"), str(root), CITYSCAPES)
+    assert len(str(caught.value)) < 1000
+
+
 def test_lists_that_hold_nothing(root: Path) -> None:
     (root / "empty.lst").write_text("\n# nothing\n")
     with pytest.raises(UserError, match=r"the list .*empty\.lst is empty"):

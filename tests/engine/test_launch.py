@@ -209,6 +209,8 @@ def test_as_many_processes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "_processes", lambda names, command: started.append((list(names), command)) or 3)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert launch.as_before(1, ["x.py"]) is None and launch.as_before(2, ["x.py"]) == 3
+    with pytest.raises(UserError, match="the run had 99999 processes: more than 64"):
+        launch.as_before(99_999, ["x.py"])
     assert started == [(["", ""], ["x.py"])]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match="2 processes, and here are 1 GPU"):

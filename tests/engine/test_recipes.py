@@ -67,6 +67,11 @@ def write(path: Path, **content: Any) -> Path:
     return path
 
 
+def test_an_evaluation_keeps_nothing_where_a_record_says() -> None:
+    options = run("a", **{"DATASET.CACHE_DECODED": "/elsewhere", "DATASET.NAME": "toy"}).start_options()
+    assert "DATASET.CACHE_DECODED" not in options and options["DATASET.NAME"] == "toy"
+
+
 def test_the_best_checkpoint_is_taken_or_the_one_that_is_named(tmp_path: Path) -> None:
     last, best = write(tmp_path / "r/last_checkpoint_ep5.pth"), tmp_path / "r/best_checkpoint_ep2.pth"
     found = recipes.read(tmp_path / "r")

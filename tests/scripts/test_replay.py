@@ -110,11 +110,25 @@ def test_what_cannot_be_done_again_is_one_line(
         ([str(tmp_path), "--step", "1"], "is no run folder (no hparams.json)"),
         ([str(folder(words)), "--step", "900"], "--step 900: the run has 4 epochs of 2 steps, from 1 to 8"),
         ([str(folder(words)), "--step", "x"], "--step x: give a number from 1 on, or EPOCH:ITERATION"),
+        ([str(folder(words)), "--step", "9" * 5000], "99... (5000 letters): give a number from 1 on"),
         ([str(folder(words)), "--step", "1", "--rank", "1"], "--rank 1: the run had 1 process(es)"),
     ):
         assert replay.main(given) == 2
         error = capsys.readouterr().err
-        assert said in error and error.count("\n") == 1
+        assert said in error and error.count("\n") == 1 and len(error) < 600
+
+
+def test_nothing_is_written_where_a_record_says(trained: list[str], tmp_path: Path) -> None:
+    words, names = copied(trained, tmp_path), ("DATASET.CENTROID_ROOT", "cache_decoded")
+    for old in folder(words).glob("*checkpoint_ep*.pth"):  # whose record would be taken
+        old.unlink()
+    file = folder(words) / "hparams.json"
+    places = {name: str(tmp_path / "elsewhere" / name) for name in names}
+    told = json.loads(file.read_text())
+    assert places.keys() <= told.keys()
+    file.write_text(json.dumps(told | places))
+    assert replay.main([str(folder(words)), "--step", "1"]) == 0
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_other_versions_are_said(trained: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from media.video import VideoSink, VideoSource
 from slurm import script
 from utils.contracts import DatasetSpec, Prediction
 from utils.distributed import DistributedContext
-from utils.names import shown, utf8_path, valid
+from utils.names import fitting, shown, utf8_path, valid
 
 SPEC = DatasetSpec("two", ("a", "b"), ((0, 0, 0), (9, 9, 9)))
 LATIN1 = os.fsdecode(b"caf\xe9")
@@ -70,6 +70,22 @@ def test_every_file_that_names_a_picture(tmp_path: Path, name: str) -> None:
     assert (tmp_path / "submit" / f"{name}.png").is_file() and (tmp_path / "images" / f"{name}_input.png").is_file()
     write_page(tmp_path, ReportData(name, name, "", SPEC.classes, SPEC.palette, rows=[Row(name, None, None, {})]))
     assert (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["x" * 246, "é" * 125, os.fsdecode(b"\xe9" * 250)], ids=["x", "e", "bytes"])
+def test_a_name_that_is_too_long_with_what_is_put_behind_it(tmp_path: Path, name: str) -> None:
+    """Another one that differs in its middle alone has files of its own; the log says how many are called otherwise."""
+    names = [name, f"{name[:90]}y{name[91:]}", "short"]
+    sinks = [Images(tmp_path / "images", SPEC, 3, True), Worst(tmp_path / "topn", SPEC, 3)]
+    for sink in sinks:
+        for one in names:
+            sink.add(item(one))
+    for folder, count in (("images", 18), ("topn", 12)):
+        files = {file.name for file in (tmp_path / folder).glob("*.*g")}
+        assert len(files) == count and sum(file.endswith("_prediction.png") for file in files) == 3
+    lines = [sink.results(DistributedContext()).lines for sink in sinks]
+    assert lines[0] == [f"3 images, 2 of them under a shortened name, in {tmp_path / 'images'}"]
+    assert fitting("y" * 250) == "y" * 250
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,6 +27,7 @@ _OTHERS = frozenset(
     "overlays vis visualization visualizations viz preview previews thumbnail thumbnails segmentationobject bbox "
     "right rightimg8bit colormaps blend".split()
 )
+_LETTERS = {"x": "image", "y": "label"}  # beside a split
 _FILLERS = frozenset("set data dir folder full all of the and level ids id".split())
 
 # Ends of names that an image and its label do not share.
@@ -69,6 +70,8 @@ def part_of(name: str) -> Part:
     role = _role(name.lower(), words)
     # "test_drive_7" is a drive, not a split: nothing but roles and fillers may stand beside the word.
     beside = [word for word in words if word not in _SPLIT_OF and word not in _FILLERS and not word.isdigit()]
+    if split and len(beside) == 1 and beside[0] in _LETTERS:  # x_train and y_train
+        return Part(split, _LETTERS[beside[0]])
     if split and any(word not in _LABELS | _IMAGES | _OTHERS for word in beside):
         split = ""
     return Part(split, role)

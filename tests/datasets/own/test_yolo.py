@@ -135,6 +135,19 @@ def test_names_stand_in_any_yaml_file_of_the_tree(tmp_path: Path) -> None:
         label(rules("yolo", labels), image(tmp_path / "mine/images/train", "a.png"))
 
 
+@pytest.mark.parametrize("place", ["labels/classes.txt", "labels/train/classes.txt", "classes.txt", "obj.names"])
+def test_names_stand_in_a_list_where_no_yaml_file_has_them(place: str, tmp_path: Path) -> None:
+    write(tmp_path / "labels/train/a.txt", f"0 {ROAD}", f"1 {SQUARE}")
+    write(tmp_path / place, "road", "car", "")
+    write(tmp_path.parent / "classes.txt", "of", "others")
+    given, picture = rules("yolo", tmp_path / "labels/train"), image(tmp_path / "images/train", "a.png")
+    assert (label(given, picture) == box(1, 2, 4, 5, around=0)).all()
+    said = f"names of classes are those of {Path(place).name} (1; the first: {tmp_path / place})"
+    assert said in found(given, picture).notes
+    write(tmp_path / "data.yaml", "names: [car, road]")
+    assert (label(given, picture) == box(1, 2, 4, 5, value=0, around=1)).all()
+
+
 def test_recognized(tmp_path: Path) -> None:
     write(tmp_path / "README.txt", "a text")
     write(tmp_path / "boxes/labels/a.txt", "0 0.5 0.5 0.2 0.2")

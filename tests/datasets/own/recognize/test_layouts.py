@@ -209,6 +209,15 @@ def test_splits_above_or_below_and_a_test_without_labels(folder: Path) -> None:
     assert found.draft.pictures == "img/Testing"
 
 
+def test_folders_called_x_and_y(folder: Path) -> None:
+    for split, seeds in (("train", range(6)), ("val", range(6, 10))):
+        for seed in seeds:
+            write_image(folder / f"x_{split}/{seed}.png", drawn.image(seed))
+            write_image(folder / f"y_{split}/{seed}.png", drawn.label(seed))
+    found = described(folder)
+    assert {mode: len(names) for mode, names in found.read.items()} == {"train": 6, "val": 4} and not found.draft.notes
+
+
 def test_without_val_labeled_test_images_validate(folder: Path) -> None:
     for split, count in (("train", 6), ("test", 4)):
         for seed in range(count):

@@ -28,6 +28,9 @@ from datasets.own.recognize.vocabulary import is_void, part_of, split_of_list, s
         ("label_images", "", "label"),
         ("instance_masks", "", "other"),
         ("trains", "", ""),
+        ("x_train", "train", "image"),
+        ("Y_val", "val", "label"),
+        ("x", "", ""),
         ("berlin", "", ""),
     ],
 )

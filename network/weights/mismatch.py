@@ -74,8 +74,8 @@ def lines(
         yield f"warning: {said.where} says that these weights are of {said.network}, the trunk is {trunk.name}"
     yield from _depth(trunk, report, file)
     if said.colors and _written(got := _colors_at(trunk, normalized)) != _written(said.colors):
-        of_timm = isinstance(trunk, TimmTrunk) and normalized == USUAL
-        name = timm_nets.with_colors(trunk.name, said.colors) if of_timm else ""
+        own = isinstance(trunk, TimmTrunk) and normalized == USUAL
+        name = timm_nets.with_colors(str(trunk.name), said.colors) if own else ""
         cure = f"--trunk timm:{name} has them" if name else f"{_options(trunk, said.colors)} give it these"
         know, gets = _written(said.colors), _written(got)
         yield f"warning: these weights know images of {know} ({said.where}), the trunk gets {gets}; {cure}"

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from inference import Predictor
 
 dependencies = ["torch", "numpy", "cv2", "PIL", "yacs", "yaml", "safetensors"]
-_OURS = ("compat", "config", "datasets", "evaluation", "inference", "loss", "network", "options", "transforms", "utils")
+_OURS = ("compat", "config", "datasets", "evaluation", "inference", "loss", "media", "network", "options", "runtime")
+_OURS += ("toyworld", "transforms", "utils")
 
 
 def predictor(checkpoint: str, device: str = "cpu", *argv: str) -> Predictor:

@@ -19,6 +19,7 @@ from network.head.attention import start_even
 from network.layers import kaiming, set_bn_momentum, xavier_classifiers
 from network.mscale import MultiScale
 from network.net import Net
+from network.trunk import Colors
 from network.trunk.hrnet import Stage
 from network.weights import class_rows
 from options import archs
@@ -57,9 +58,10 @@ def start_trunk(cfg: Any, net: Net) -> str:
     stages = f"--freeze_stages {cfg.MODEL.FREEZE_STAGES}" if cfg.MODEL.FREEZE_STAGES else ""
     if frozen := "--freeze_trunk" if cfg.MODEL.FREEZE_TRUNK else stages:
         random += f"\nwarning: {frozen}: what is frozen stays random, as no weights are given for it"
+    normalized = Colors(tuple(cfg.DATASET.MEAN), tuple(cfg.DATASET.STD))
     return weights.load_with_second_branch(
         net,
-        weights.load_trunk(net, files[0], cfg.MODEL.ADAPT_FIRST_CONV) if files else random,
+        weights.load_trunk(net, files[0], cfg.MODEL.ADAPT_FIRST_CONV, normalized) if files else random,
         cfg.MODEL.OFFSET_PRETRAINED,
     )
 

@@ -16,6 +16,7 @@ from runtime.taken import LOG, OVERWRITE
 from utils.cli import exit_code, number, place_to_write
 from utils.errors import UserError, nearest
 from utils.files import append, locked, writing
+from utils.names import shown
 
 SNAPSHOT, SAVE_DIR = "./pretrained_models/cityscapes_best.pth", "./save"  # where a published command says nothing
 DONE = "what is done is written"
@@ -35,7 +36,7 @@ def parser(what: str) -> argparse.ArgumentParser:
     network.add_argument(
         "--snapshot", default=SNAPSHOT, help="checkpoint or run folder, which may tell its network and classes"
     )
-    network.add_argument("--model", default="", metavar="FILE", help="exported .onnx or .xml, run without torch")
+    network.add_argument("--model", metavar="FILE", help="exported .onnx or .xml, run without torch")
     p.add_argument(
         "--save-dir", type=place_to_write, default=SAVE_DIR, help="folder for masks, overlays and the legend"
     )
@@ -80,7 +81,7 @@ def rendering(args: argparse.Namespace, words: Sequence[str], command: str) -> I
             print(text, flush=True)
 
         package = files.OPENERS[path.suffix][0]
-        say(f"{command}\n{path.name}, {facts.precision}, {facts.spec.name}, by {package} on the CPU")
+        say(f"{command}\n{shown(path.name)}, {facts.precision}, {facts.spec.name}, by {package} on the CPU")
         if args.confidence:
             say("certainties are the network's own: a file holds no temperature")
         predict = Applied(run, facts, say, more.tile, more.tile_overlap, args.confidence)
@@ -110,7 +111,7 @@ def main(
     """
     words = list(sys.argv[1:] if argv is None else argv)
     args, rest = flags.parse_known_args(words)
-    if args.model:
+    if args.model is not None:  # an empty one, of an unset variable, is no wish for a checkpoint
         command = f"python {script} {shlex.join(words)}"
         return exit_code(lambda: render.run(args, lambda: rendering(args, rest, command), command), args.save_dir, DONE)
     return exit_code(lambda: _loaded(load)(script, flags, words))

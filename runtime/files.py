@@ -92,6 +92,8 @@ _ELSEWHERE = {  # who runs what we do not
 def open_file(path: Path) -> tuple[Runner, Facts]:
     """Open a file; UserError for one that is not there, of another kind or damaged, and where its package lacks."""
     offered = " and ".join(OPENERS)
+    if path == Path():
+        raise UserError(f"--model is empty: name a file, {' or '.join(OPENERS)}")
     if path.suffix not in OPENERS:
         what = _ELSEWHERE.get(path.suffix, "is no exported file")
         raise UserError(f"--model {path}: it {what}; without torch {offered} are run, which scripts/export.py writes")

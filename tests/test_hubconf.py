@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from shared import GOLDEN
 
+import hubconf
 import inference
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +45,16 @@ def test_flags_of_the_driver_are_taken(checkpoint: str) -> None:
     assert predictor.rule.flip and not inference.load(checkpoint).rule.flip
 
 
-def test_a_module_of_the_same_name_is_named(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
-    with pytest.raises(ImportError, match="a module 'datasets' is loaded already"):
+def test_every_package_that_is_imported_is_looked_for() -> None:
+    """In a process of its own: whatever the predictor's import loads of this folder."""
+    code = "import sys, inference; print(*{name.partition('.')[0] for name, m in sys.modules.items() if "
+    code += "(getattr(m, '__file__', None) or '').startswith(sys.argv[1] + '/') and '/.venv/' not in m.__file__})"
+    found = subprocess.check_output([sys.executable, "-c", code, str(ROOT)], cwd=ROOT, text=True)
+    assert {*found.split()} <= {*hubconf._OURS}
+
+
+@pytest.mark.parametrize("name", ["datasets", "runtime", "media"])
+def test_a_module_of_the_same_name_is_named(name: str, checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    with pytest.raises(ImportError, match=f"a module '{name}' is loaded already"):
         torch.hub.load(str(ROOT), "predictor", checkpoint, source="local")

@@ -60,7 +60,12 @@ def place_to_write(text: str) -> Path:
 
 
 def check_free(paths: Iterable[Path], overwrite: bool, give: str = "another --out") -> None:
-    """Raise UserError for the first of `paths` that is there, unless the user has asked to `overwrite` them."""
+    """Raise UserError for the first of `paths` that is there, unless the user has asked to `overwrite` them; folders
+    are never overwritten.
+    """
+    paths = [*paths]
+    if folder := next(filter(os.path.isdir, paths), None):
+        raise UserError(f"{folder} is a folder: give {give}")
     if not overwrite and (there := next((path for path in paths if os.path.lexists(path)), None)):
         raise UserError(f"{there} is there already: give {give}, or --overwrite to replace it")
 

@@ -59,16 +59,18 @@ def scenes(spec: DatasetSpec, count: int, split: str) -> Pictures:
 def of_dataset(name: str, mode: str, trained: Trained, argv: Sequence[str], count: int) -> Pictures:
     """Read `count` pictures of a data set, evenly over its split `mode`, "val" or "trn", or of a folder of pictures.
 
-    `name`: as --dataset takes it. UserError for labels of other classes than the network's.
+    `name`: as --dataset takes it. UserError for "val" with labels of other classes than the network's; training
+    pictures alone are looked at, and may be of any.
     """
     folder = Path(name).is_dir()
     chosen = ["--eval", "folder", "--eval_folder", name] if folder else ["--eval", mode, "--dataset", name]
     words = [*argv, *chosen, "--snapshot", trained.cfg.SNAPSHOT, "--num_val", str(count)]
-    cfg = config.load(words, trained.metadata)
+    own = {key: value for key, value in trained.metadata.items() if key != "DATASET.NUM_CLASSES"}
+    cfg = config.load(words, trained.metadata if folder else own)
     found = datasets.build_val(cfg, DistributedContext(), "folder" if folder else mode).dataset
     samples = [found[index] for index in range(len(found))]
     labels = [sample.label for sample in samples if sample.label is not None]
-    if labels and not folder and found.spec.classes != trained.spec.classes:
+    if labels and not folder and mode == "val" and found.spec.classes != trained.spec.classes:
         raise UserError(f"{name} has other classes than the network: {found.spec.num_classes} of {found.spec.name}")
     images = [np.ascontiguousarray(sample.image) for sample in samples]
     return Pictures(name, images, labels if len(labels) == len(images) and not folder else [])

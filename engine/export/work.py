@@ -29,6 +29,7 @@ from utils.errors import UserError, in_short
 from utils.files import folder_beside, write_file
 
 DEFAULT_SIZE = (512, 1024)
+FILES = "files"  # the fact beside an exported file that has the sum of each of its parts
 
 Shown = dict[str, gate.Watched]  # {name of a picture: what is compared on it}
 
@@ -78,12 +79,12 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> None:
     limits = limits if args.max_drop is None else limits._replace(drop=args.max_drop)
     passing = gate.Gate(module, rule, trained.spec, limits)
     with folder_beside(args.out) as folder:
-        kept = Job(request, trained, passing, folder, argv).write()
+        layers = Job(request, trained, passing, folder, argv).write()
+        _record(request, trained, passing, layers, folder)
         ready = {path: args.out.with_name(path.name) for path in folder.iterdir()}
         check_free(ready.values(), args.overwrite)
         for path, target in ready.items():
             path.replace(target)
-    _record(request, trained, rule, passing, kept)
     size = sum(path.stat().st_size for path in ready.values()) / 1e6
     print(f"{args.out}: {trained.cfg.MODEL.ARCH}, {len(trained.spec.classes)} classes, {size:.1f} MB")
 
@@ -105,15 +106,16 @@ class Job:
     folder: Path
     argv: Sequence[str]
 
-    def write(self) -> list[str]:
-        """Write and compare; UserError where the file differs, with the layer. Gives layers that stay in float."""
+    def write(self) -> export.Layers:
+        """Write and compare; UserError where the file differs, with the layer. Gives what was quantized."""
         pictures = self._labeled()
         reference = self.passing.score(self.passing.reference, pictures.pairs) if pictures.pairs else 0.0
         images = gate.three_sizes(pictures.images, self.request.size, self.request.fixed) | self._own_picture()
         shown = self.passing.watched(images)
         order = self._order(pictures, shown, reference)
         with evaluating(order.module, self.passing.rule):
-            kept = self._kept(self._written(order))
+            layers = self._written(order)
+            self._check_int8(layers)
             try:
                 self._compare(order.path, pictures, shown, reference)
             except gate.Missed as missed:
@@ -121,9 +123,9 @@ class Job:
                 order = replace(order, example=torch.from_numpy(image))
                 layer = export.first_difference(self.request.target, order, self.passing.module.net, self.folder)
                 raise UserError(f"{missed}: nothing was written; {layer}") from None
-        return kept
+        return layers
 
-    def _written(self, order: export.Order) -> list[str]:
+    def _written(self, order: export.Order) -> export.Layers:
         """Write the file; UserError for what the exporter cannot do, or a compiler that is not there."""
         try:
             return self.request.target.write(order)
@@ -149,7 +151,7 @@ class Job:
         request, module = self.request, self.passing.module
         calibration = None
         if request.precision == "int8":
-            inputs = [self._input(image) for image in self._calibrating().images]
+            inputs = [self._input(image) for image in self._calibrating()]
 
             def lost(run: export.Runner, pairs: Iterable[data.Pair]) -> float:
                 return self.passing.lost(run, [*pairs], shown.values(), reference)
@@ -172,16 +174,22 @@ class Job:
             found = data.scenes(self.trained.spec, args.images, "val")
         return found.of_size(self.request.size) if self.request.fixed else found
 
-    def _calibrating(self) -> data.Pictures:
-        """Read what int8 is calibrated with: --calibration's training pictures, or scenes of the training split."""
+    def _calibrating(self) -> list[np.ndarray]:
+        """Read what int8 is calibrated with: --calibration's training pictures, or scenes of the training split.
+
+        A file for any size sees each at the size of the example too: ranges depend on the size.
+        """
         args = self.request.args
         if not args.calibration:
             print(f"int8 is calibrated on {data.SCENES}: name pictures like those that it will see, --calibration")
-            return data.scenes(self.trained.spec, args.images, "train")
-        return data.of_dataset(args.calibration, "trn", self.trained, self.argv, args.images)
+            found = data.scenes(self.trained.spec, args.images, "train").images
+        else:
+            found = data.of_dataset(args.calibration, "trn", self.trained, self.argv, args.images).images
+        small = [data.resized(image, self.request.size) for image in found]
+        return small if self.request.fixed else [image for both in zip(small, found, strict=True) for image in both]
 
     def _own_picture(self) -> dict[str, np.ndarray]:
-        """Read the picture of --image, at least as large as the file takes."""
+        """Read the picture of --image, of a size that the file takes."""
         name = self.request.args.image
         if not name:
             return {}
@@ -189,18 +197,24 @@ class Job:
         if note:
             print(note)
         image = read_image(name, upright=True, bits=bits)
-        height, width = image.shape[:2]
-        return {name: data.resized(image, (max(height, export.SMALLEST), max(width, export.SMALLEST)))}
+        least = (max(side, export.SMALLEST) for side in image.shape[:2])
+        return {name: data.resized(image, self.request.size if self.request.fixed else (*least,))}
 
     def _input(self, image: np.ndarray) -> np.ndarray:
         image = data.resized(image, self.request.size) if self.request.fixed else image
         return self.passing.module.input(image, self.passing.rule)
 
-    def _kept(self, layers: Sequence[str]) -> list[str]:
-        """Say which layers stay in float."""
-        if self.request.precision == "int8":
-            print(f"{len(layers)} layers stay in float{': ' if layers else ''}{', '.join(layers)}")
-        return [*layers]
+    def _check_int8(self, layers: export.Layers) -> None:
+        """Say which layers stay in float; UserError where all do: that is no file in int8."""
+        if self.request.precision != "int8":
+            return
+        if len(layers.in_float) == layers.count:
+            limits = self.passing.limits
+            lost = f"{limits.drop:g} points of mean IoU, or of {100 * (1 - limits.same):.0f} % of the pixels the class"
+            cure = "give --calibration pictures like those of --labeled, or take --half"
+            raise UserError(f"{layers.told}: with any, more than {lost} is lost: nothing was written; {cure}")
+        rest = f"; in float: {', '.join(layers.in_float)}" if layers.in_float else ""
+        print(f"{layers.told}{rest}")
 
 
 def facts(request: Request, trained: Trained, rule: EvalRule) -> dict[str, str]:
@@ -218,15 +232,17 @@ def facts(request: Request, trained: Trained, rule: EvalRule) -> dict[str, str]:
     }
 
 
-def _record(request: Request, trained: Trained, rule: EvalRule, passing: gate.Gate, kept: Sequence[str]) -> None:
-    """Write the facts, the proof and the versions beside the file."""
-    about: dict[str, Any] = facts(request, trained, rule)
+def _record(request: Request, trained: Trained, passing: gate.Gate, layers: export.Layers, folder: Path) -> None:
+    """Write the facts, the proof, the versions and the sums of all files of `folder` beside them."""
+    about: dict[str, Any] = facts(request, trained, passing.rule)
+    about |= {export.INT8: layers.told} if layers.count else {}
+    about[FILES] = {path.name: digest.sha256([path]) for path in sorted(folder.iterdir())}
     about |= {name: json.loads(about[name]) for name in LISTS}
     limits = {name: value for name, value in passing.limits._asdict().items() if np.isfinite(value)}
     used = [name for name in request.target.packages.values() if name != "nncf" or request.precision == "int8"]
     packages = {name: version(name) for name in ("torch", *used)}
-    about |= {"in_float": [*kept], "proof": passing.proof, "limits": limits, "versions": packages}
-    write_file(_beside(request.args.out), f"{json.dumps(about, indent=1)}\n".encode())
+    about |= {"in_float": [*layers.in_float], "proof": passing.proof, "limits": limits, "versions": packages}
+    write_file(folder / _beside(request.args.out).name, f"{json.dumps(about, indent=1)}\n".encode())
 
 
 def _beside(out: Path) -> Path:

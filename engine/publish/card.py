@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,6 @@ from engine.publish.exported import Exported
 from engine.publish.record import Record
 
 TEMPLATE = "card.md.j2"
-_PROOFS = ("pictures", "labeled")  # what the gate of export has measured
 _MARKUP = str.maketrans({"|": "\\|", "\n": " ", "\r": " ", "<": "&lt;"})
 
 
@@ -126,10 +124,11 @@ def _score(record: Record) -> str:
 
 def _exported(one: Exported) -> tuple[str, str, str, str]:
     """Give a row: of all pictures the least share of the same class; mean IoU on labeled ones, and the network's."""
-    pictures, labeled = (found if isinstance(found := one.proof.get(key), Mapping) else {} for key in _PROOFS)
-    same = min((found["same"] for found in pictures.values()), default=math.nan)
-    scored = f"{labeled['mean_iou']:.2f}, {labeled['network']:.2f}" if labeled else "not compared"
-    return one.name, one.precision, f"{100 * same:.3f} %", scored
+    same, scored = min(found["same"] for found in one.proof["pictures"].values()), "not compared"
+    if labeled := one.proof.get("labeled"):
+        where = f"{labeled['pictures']} pictures of {_plain(labeled.get('data', 'unnamed data'))}"
+        scored = f"{labeled['mean_iou']:.2f}, {labeled['network']:.2f} on {where}"
+    return one.name, _plain(one.precision), f"{100 * same:.3f} %", scored
 
 
 def _license(given: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import re
 import shutil
@@ -21,7 +22,7 @@ _LEAST_HOST = 6  # letters: shorter names of a machine are words
 
 
 class Exported(NamedTuple):
-    """A file for another runtime: its name, its precision, what the gate measured."""
+    """A file for another runtime: its name, its precision, of int8 with its count of layers, what the gate measured."""
 
     name: str
     precision: str
@@ -38,7 +39,12 @@ def copy(run: Path, checkpoint: Path, out: Path) -> tuple[list[Exported], list[s
         if about.get("source_sha256") != sha:
             lines.append(f"left out: {file.name} was exported from another checkpoint: export it anew")
             continue
-        parts = [file, *(path for path in (file.with_suffix(".bin"), Path(f"{file}.data")) if path.is_file())]
+        if not (parts := _parts(file, about)):
+            lines.append(f"left out: {file.name} is not what {record.name} was measured on: export it anew")
+            continue
+        if not _is_whole(about):
+            lines.append(f"left out: {file.name}: what {record.name} says was measured is damaged: export it anew")
+            continue
         place = next(filter(None, (place_in(path) for path in parts)), "")
         if place:
             lines.append(f"left out: {file.name} names a place of this machine ({place}): export it anew, or as .onnx")
@@ -47,8 +53,30 @@ def copy(run: Path, checkpoint: Path, out: Path) -> tuple[list[Exported], list[s
             shutil.copyfile(path, out / path.name)
         cleaned = without_places(about)
         write_file(out / record.name, f"{json.dumps(cleaned, indent=1)}\n".encode())
-        found.append(Exported(file.name, str(about.get("precision", "")), cleaned["proof"]))
+        counted = f": {about['int8']}" if "int8" in about else ""
+        found.append(Exported(file.name, f"{about['precision']}{counted}", cleaned["proof"]))
     return found, lines
+
+
+def _parts(file: Path, about: dict[str, Any]) -> list[Path]:
+    """Give a file and what belongs to it; empty where one is not there, or not that of which the sum was taken."""
+    sums = about.get("files")
+    if not isinstance(sums, dict) or file.name not in sums:  # an export of before there were sums
+        return []
+    parts = {file.with_name(Path(name).name): sha for name, sha in sums.items()}
+    return [*parts] if all(path.is_file() and digest.sha256([path]) == sha for path, sha in parts.items()) else []
+
+
+def _is_whole(about: dict[str, Any]) -> bool:
+    """Tell whether a precision stands there, and numbers where the card shows some."""
+    try:
+        proof = about["proof"]
+        shares = [found["same"] for found in proof["pictures"].values()]
+        scores = [proof["labeled"][key] for key in ("mean_iou", "network", "pictures")] if "labeled" in proof else []
+    except (KeyError, TypeError, AttributeError):
+        return False
+    numbers = all(isinstance(value, (int, float)) and math.isfinite(value) for value in (*shares, *scores))
+    return bool(shares) and numbers and about.get("precision") in ("fp32", "fp16", "int8")
 
 
 def _read(record: Path) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.export.order import Order, Runner, quiet
+from inference.export.order import Layers, Order, Runner, quiet
 
 
-def write(order: Order) -> list[str]:
+def write(order: Order) -> Layers:
     """Write .tflite; fp16: weights are kept in float16 and computed with in float32."""
     litert_torch = import_module("litert_torch")
     with quiet():
@@ -24,7 +24,7 @@ def write(order: Order) -> list[str]:
             _store_half(order.path)
     with zipfile.ZipFile(order.path, "a") as archive:
         archive.writestr("facts.json", json.dumps(dict(order.facts)))
-    return []
+    return Layers()
 
 
 def _store_half(path: Path) -> None:

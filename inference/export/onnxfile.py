@@ -9,18 +9,18 @@ from typing import Any
 
 import torch
 
-from inference.export.order import Order, Runner, quiet
+from inference.export.order import Layers, Order, Runner, quiet
 from runtime import files
 
 _SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it stands in, and its own name, as a list's text
 _PLACE = "pkg.torch.onnx.stack_trace"  # the lines of code behind a node, with paths of the machine that wrote it
 
 
-def write(order: Order) -> list[str]:
-    """Write ONNX with the facts as its metadata; int8: quantized. Gives the layers that stay in float."""
+def write(order: Order) -> Layers:
+    """Write ONNX with the facts as its metadata; int8: quantized. Gives what was."""
     write_float(order)
     if order.precision != "int8":
-        return []
+        return Layers()
     from inference.export.onnxint8 import quantize  # its package takes a second to import
 
     return quantize(order)

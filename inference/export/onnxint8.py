@@ -13,15 +13,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from inference.export.order import Calibration, Order, quiet
+from inference.export.order import INT8, Calibration, Layers, Order, quiet
 from runtime import files
 
 OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _LOOKED_AT = 2  # pictures that layers are ranked by: all activations of each are held
 
 
-def quantize(order: Order, symmetric: bool = False) -> list[str]:
-    """Replace the float file `order.path` by its int8 form. Gives the layers that stay in float.
+def quantize(order: Order, symmetric: bool = False) -> Layers:
+    """Replace the float file `order.path` by its int8 form, which says how many layers are. Gives which.
 
     `symmetric`: activations are int8 around 0, as TensorRT asks. As long as more than `max_drop` is lost, 1, 2, 4, ...
     layers stay in float, first those whose inputs and weights lose most by rounding.
@@ -38,11 +38,28 @@ def quantize(order: Order, symmetric: bool = False) -> list[str]:
         while True:
             _write(source, order.path, given, kept, symmetric)
             if given.lost is None or (ranked and len(kept) == len(ranked)):
-                return kept
+                break
             if given.lost(open_file(order.path, "int8"), given.labeled) <= given.max_drop:
-                return kept
+                break
             ranked = ranked or by_sensitivity(source, order.path, given.inputs[:_LOOKED_AT])
             kept = ranked[: max(1, 2 * len(kept))]
+    return _tell_layers(order.path)
+
+
+def _tell_layers(path: Path) -> Layers:
+    """Count the layers of a quantized file, and add the count to its metadata.
+
+    Behind a layer in int8 the values are rounded: one in float is known by its weights.
+    """
+    import onnx
+
+    model = onnx.load(str(path))
+    rounded = {name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    nodes = [node for node in model.graph.node if node.op_type in OPERATORS]
+    layers = Layers(tuple(node.name for node in nodes if not rounded.issuperset(node.input[:2])), len(nodes))
+    model.metadata_props.add(key=INT8, value=layers.told)
+    onnx.save(model, str(path))
+    return layers
 
 
 def _write(source: Path, target: Path, given: Calibration, kept: Sequence[str], symmetric: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.export import onnxfile
-from inference.export.order import Calibration, Order, Runner, quiet
+from inference.export.order import INT8, Calibration, Layers, Order, Runner, quiet
 from runtime import files
 from runtime.apart import Apart
 from utils.digest import sha256
@@ -17,9 +17,9 @@ from utils.digest import sha256
 _LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
-def write(order: Order) -> list[str]:
+def write(order: Order) -> Layers:
     """Write .xml and .bin with the facts in the .xml; fp16: weights are kept in float16, and the device chooses what it
-    computes in. Gives the layers that stay in float in int8.
+    computes in. Gives what was quantized.
     """
     openvino = files.imported("openvino")
     with tempfile.TemporaryDirectory() as folder:
@@ -27,11 +27,13 @@ def write(order: Order) -> list[str]:
         onnxfile.write(replace(order, path=source, precision="fp32"))
         with quiet():
             model = openvino.convert_model(str(source))
-            kept = []
+            layers = Layers()
             if order.precision == "int8":
-                model, kept = quantize(model, order.calibration)
-            save(model, order.path, order.facts, half=order.precision == "fp16")
-    return kept
+                model = quantize(model, order.calibration)
+                layers = layers_of(model)
+            facts = {**order.facts, **({INT8: layers.told} if layers.count else {})}
+            save(model, order.path, facts, half=order.precision == "fp16")
+    return layers
 
 
 def save(model: Any, path: Path, facts: Mapping[str, str], half: bool = False) -> None:
@@ -47,10 +49,8 @@ def save(model: Any, path: Path, facts: Mapping[str, str], half: bool = False) -
     openvino.save_model(model, str(path), compress_to_fp16=half)
 
 
-def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
-    """Quantize by NNCF; operators go back to float until no more than `max_drop` is lost. Gives the model, and the
-    layers that stay in float.
-    """
+def quantize(model: Any, given: Calibration | None) -> Any:
+    """Quantize by NNCF; operators go back to float until no more than `max_drop` is lost."""
     nncf = files.imported("nncf")
     assert given is not None
     common: dict[str, Any] = {
@@ -71,13 +71,14 @@ def quantize(model: Any, given: Calibration | None) -> tuple[Any, list[str]]:
         )  # fmt: skip
     else:
         model = nncf.quantize(model, **common)
-    return model, in_float(model)
+    return model
 
 
-def in_float(model: Any) -> list[str]:
-    """Name the layers of a quantized model whose input is not rounded."""
+def layers_of(model: Any) -> Layers:
+    """Tell the layers of a quantized model, and those whose input is not rounded."""
     layers = [op for op in model.get_ordered_ops() if op.get_type_name() in _LAYERS]
-    return [_name(op) for op in layers if op.input_value(0).get_node().get_type_name() != "FakeQuantize"]
+    floats = [op for op in layers if op.input_value(0).get_node().get_type_name() != "FakeQuantize"]
+    return Layers(tuple(map(_name, floats)), len(layers))
 
 
 def _name(op: Any) -> str:

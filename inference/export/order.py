@@ -9,12 +9,26 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
 
 from runtime.files import Runner as Runner
+
+INT8 = "int8"  # the fact of a file that says how many of its layers are
+
+
+class Layers(NamedTuple):
+    """What was quantized, of int8: the layers that stay in float, and how many there are of both."""
+
+    in_float: tuple[str, ...] = ()
+    count: int = 0
+
+    @property
+    def told(self) -> str:
+        """Say how many are in int8."""
+        return f"{self.count - len(self.in_float)} of {self.count} layers in int8"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 
 from inference.export import litertfile, onnxfile, openvinofile, tensorrtfile, torchfile
 from inference.export.deployed import Deployed
-from inference.export.order import Calibration, Order, Runner
+from inference.export.order import Calibration, Layers, Order, Runner
 from inference.passes import evaluating
 from inference.rule import EvalRule
 from runtime.facts import OUTPUTS
@@ -22,7 +22,7 @@ class Target(NamedTuple):
     """A runtime and its file.
 
     `suffix`: of the file. `what`: in a few words. `packages`: {module: its name for pip}, of writing and running.
-    `precisions`: fp32, fp16, int8, as far as there are. `write(order)` leaves the file and gives the layers that stay
+    `precisions`: fp32, fp16, int8, as far as there are. `write(order)` leaves the file and tells which layers stay
     in float in int8. `open(path, precision)` runs it. `any_size`: pictures of any size, but in `one_size_in`;
     else of one. `any_count`: any number of pictures at once; else one. `half_graph`: fp16 is a graph in float16; else
     weights that are kept in float16. `gpu`: it is written and run on one.
@@ -32,7 +32,7 @@ class Target(NamedTuple):
     what: str
     packages: dict[str, str]
     precisions: tuple[str, ...]
-    write: Callable[[Order], list[str]]
+    write: Callable[[Order], Layers]
     open: Callable[[Path, str], Runner]
     any_size: bool = False
     one_size_in: tuple[str, ...] = ()

@@ -16,20 +16,20 @@ import torch
 
 from inference.export import onnxfile
 from inference.export.onnxint8 import quantize
-from inference.export.order import Order, Runner
+from inference.export.order import Layers, Order, Runner
 from runtime.facts import LARGEST, SMALLEST
 from utils.errors import UserError
 
 _MOST_AT_ONCE = 8  # images in a profile: memory is planned for so many
 
 
-def write(order: Order) -> list[str]:
-    """Build a plan. Gives the layers that stay in float in int8. UserError for what TensorRT does not read or build."""
+def write(order: Order) -> Layers:
+    """Build a plan. Gives what was quantized. UserError for what TensorRT does not read or build."""
     tensorrt = import_module("tensorrt")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "graph.onnx"
         onnxfile.write(replace(order, path=source, precision="fp32"))
-        kept = quantize(replace(order, path=source), symmetric=True) if order.precision == "int8" else []
+        kept = quantize(replace(order, path=source), symmetric=True) if order.precision == "int8" else Layers()
         order.path.write_bytes(plan(tensorrt, source, order))
     return kept
 

@@ -9,28 +9,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from inference.export.order import Order, Runner, quiet
+from inference.export.order import Layers, Order, Runner, quiet
 
 
 def _traced(order: Order) -> Any:
     return torch.export.export(order.module, (order.example,), dynamic_shapes={"image": dict(order.dims)})
 
 
-def write_program(order: Order) -> list[str]:
+def write_program(order: Order) -> Layers:
     """Write a program of torch.export with the facts as further files in it."""
     with torch.no_grad(), quiet():
         torch.export.save(_traced(order), str(order.path), extra_files=dict(order.facts))
-    return []
+    return Layers()
 
 
-def write_compiled(order: Order) -> list[str]:
+def write_compiled(order: Order) -> Layers:
     """Write a package of AOTInductor, machine code, with the facts as its metadata."""
     from torch._inductor import aoti_compile_and_package
 
     with torch.no_grad(), quiet():
         configs = {"aot_inductor.metadata": dict(order.facts)}
         aoti_compile_and_package(_traced(order), package_path=str(order.path), inductor_configs=configs)
-    return []
+    return Layers()
 
 
 def runner_of(call: Callable[[torch.Tensor], Any]) -> Runner:

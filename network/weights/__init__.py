@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from network.net import Net
-from network.trunk import Trunk
+from network.trunk import Colors, Trunk
 from network.trunk.hrnet import SECOND_BRANCH
 from network.weights import finite, inert, layouts, mismatch, own, places, plain, safe_load, sources, trunks
 from network.weights.class_rows import ClassRows
@@ -95,11 +95,11 @@ def take(net: nn.Module, weights: Weights, path: Path, hint: str = "") -> LoadRe
     return _load(net, weights.state, LoadReport(str(path), weights.source, "the network", weights), hint)
 
 
-def load_trunk(net: nn.Module, given: Path, adapt: bool = False) -> LoadReport:
+def load_trunk(net: nn.Module, given: Path, adapt: bool = False, normalized: Colors = mismatch.USUAL) -> LoadReport:
     """As `load`, into the network's trunk alone, from a file of ImageNet weights or of a network with such a trunk.
 
     `given`: a path, or what `sources.file` makes one of. `adapt`: a first convolution for images of other than three
-    channels, see `trunks.for_colors`.
+    channels, see `trunks.for_colors`. `normalized`: the colors by which images come to the network.
     """
     path = sources.file(given)
     weights, trunk = read_file(path), _trunk(net)
@@ -112,7 +112,7 @@ def load_trunk(net: nn.Module, given: Path, adapt: bool = False) -> LoadReport:
     mismatch.refuse_another(path, trunk, state, LEAST_OF_TRUNK)
     report = _load(target, state, LoadReport(str(path), source, "the trunk", weights))
     if isinstance(trunk, Trunk):
-        warnings = mismatch.lines(trunk, report, state, mismatch.told(os.fspath(given), path))
+        warnings = mismatch.lines(trunk, report, state, mismatch.told(os.fspath(given), path), normalized)
         report.weights = replace(weights, notes=(*weights.notes, *warnings))
     return report
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from network.trunk import Colors, Trunk, timm_nets
+from network.trunk import MEAN, STD, Colors, Trunk, timm_nets
 from network.trunk.timm_nets import TimmTrunk
 from network.weights.report import LoadReport, shortened
 from network.weights.sources import BESIDE
@@ -19,6 +19,7 @@ from utils.plural import counted
 from utils.textfile import read_json
 
 COUNTER = "num_batches_tracked"
+USUAL = Colors(MEAN, STD)
 
 
 class Told(NamedTuple):
@@ -62,19 +63,38 @@ def _colors(content: Mapping[str, Any]) -> Colors | None:
     return None
 
 
-def lines(trunk: Trunk, report: LoadReport, file: Mapping[str, Tensor], said: Told) -> Iterator[str]:
+def lines(
+    trunk: Trunk, report: LoadReport, file: Mapping[str, Tensor], said: Told, normalized: Colors = USUAL
+) -> Iterator[str]:
     """Give a warning for each thing in which a file is not that of the trunk.
 
-    `file`: all its entries, by the trunk's names.
+    `file`: all its entries, by the trunk's names. `normalized`: the colors by which images come to the trunk.
     """
     if isinstance(trunk, TimmTrunk) and said.network and said.network != trunk.name:
         yield f"warning: {said.where} says that these weights are of {said.network}, the trunk is {trunk.name}"
     yield from _depth(trunk, report, file)
-    if said.colors and said.colors != trunk.colors:
-        own, theirs = _written(trunk.colors), _written(said.colors)
-        name = timm_nets.with_colors(trunk.name, said.colors) if isinstance(trunk, TimmTrunk) else ""
-        cure = f"; --trunk timm:{name} has them" if name else ""
-        yield f"warning: these weights know images of {theirs} ({said.where}), the trunk gets {own}{cure}"
+    if said.colors and _written(got := _colors_at(trunk, normalized)) != _written(said.colors):
+        own = isinstance(trunk, TimmTrunk) and normalized == USUAL
+        name = timm_nets.with_colors(str(trunk.name), said.colors) if own else ""
+        cure = f"--trunk timm:{name} has them" if name else f"{_options(trunk, said.colors)} give it these"
+        know, gets = _written(said.colors), _written(got)
+        yield f"warning: these weights know images of {know} ({said.where}), the trunk gets {gets}; {cure}"
+
+
+def _colors_at(trunk: Trunk, normalized: Colors) -> Colors:
+    """Give the colors of what a trunk's weights see of images that come normalized: it may change them inside."""
+    std = [x * own / usual for x, own, usual in zip(normalized.std, trunk.colors.std, STD, strict=True)]
+    moved = zip(normalized.mean, std, MEAN, *trunk.colors, strict=True)
+    return Colors(tuple(x - d * (usual - mean) / own for x, d, usual, mean, own in moved), tuple(std))
+
+
+def _options(trunk: Trunk, wanted: Colors) -> str:
+    """Write the options by which images have to be normalized, so that a trunk's weights see `wanted`."""
+    std = [x * usual / own for x, own, usual in zip(wanted.std, trunk.colors.std, STD, strict=True)]
+    moved = zip(wanted.mean, wanted.std, MEAN, *trunk.colors, strict=True)
+    mean = [x + d * (usual - mean) / own for x, d, usual, mean, own in moved]
+    texts = (",".join(f"{x:.6g}" for x in values) for values in (mean, std))
+    return "DATASET.MEAN {} DATASET.STD {}".format(*texts)
 
 
 def _depth(trunk: Trunk, report: LoadReport, file: Mapping[str, Tensor]) -> Iterator[str]:

@@ -111,6 +111,13 @@ def test_a_checkpoint_beside_its_exported_file(suffix: str, tile: list[str], tmp
         assert (one == other).all(-1).mean() > 0.999
 
 
+def test_an_empty_model_is_no_wish_for_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "x.png", noise(70, 70))
+    given = ["--demo-image", str(tmp_path / "x.png"), "--save-dir", str(tmp_path / "out")]
+    assert demo.main(["--model", "", *given]) == 2
+    assert capsys.readouterr().err == "error: --model is empty: name a file, .onnx or .xml\n"
+
+
 def test_a_checkpoint_without_torch() -> None:
     ran = run(["demo", "--demo-image", "a.png", "--snapshot", "best.pth"])
     assert "exit code 2" in ran.stdout

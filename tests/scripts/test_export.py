@@ -54,6 +54,7 @@ FAMILIES = {
 }
 # What they do depends on the size. OpenVINO resizes a ViT's positions otherwise; ONNX Runtime does as torch does.
 ONE_SIZE = ("ppm", "upernet", "timm_vit")
+LEAST_INT8 = 0.5  # the share of its layers that a file in int8 has to have in int8
 RATES = {"c1": 2e-2}  # MobileNetV2's narrow layers have learned next to nothing after 30 steps of the others' rate
 
 
@@ -133,6 +134,12 @@ def test_a_file_takes_pictures_and_gives_classes(
     assert len(told["proof"]["pictures"]) == 4 and not list(tmp_path.glob(".*"))
 
 
+def test_a_folder_at_the_place_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.pt2").mkdir()
+    assert script.main(words("none.pth", tmp_path / "net.pt2", "--overwrite")) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'net.pt2'} is a folder: give another --out\n"
+
+
 @pytest.mark.parametrize("name", ["net.pt2", "net.pt2.json"])
 def test_a_file_that_is_there_stays(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / name).write_text("mine")
@@ -183,6 +190,13 @@ def traced_once(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(onnxfile, "write_float", write)
 
 
+def too_few_in_int8(out: Path) -> list[str]:
+    """What is wrong with the share of layers that a file has in int8."""
+    told = json.loads(out.with_name(f"{out.name}.json").read_text())["int8"]
+    quantized, count = map(int, re.findall(r"\d+", told)[:2])
+    return [] if quantized >= LEAST_INT8 * count else [f"{out.name}: {told}"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_passes_the_gate(
@@ -206,6 +220,7 @@ def test_every_family_passes_the_gate(
         code = script.main([*line, "--size", SIZE, "--output", "logits", *dynamic, *more, *given, *flags])
         printed = capsys.readouterr()
         missed += [] if code == 0 and out.is_file() else [f"{name} {precision}: {printed.err.splitlines()[-1]}"]
+        missed += too_few_in_int8(out) if code == 0 and precision == "int8" else []
         print(name, precision, printed.out)
     assert missed == []
 
@@ -283,9 +298,9 @@ def test_points_that_are_lost_leave_no_file(
     """A file that gives no more than one class; it is written and opened by nobody."""
     from engine.export import gate
 
-    def write(order: export.Order) -> list[str]:
+    def write(order: export.Order) -> export.Layers:
         order.path.touch()
-        return []
+        return export.Layers()
 
     fake = TARGETS["eager"]._replace(write=write, open=lambda path, precision: lambda image: [])
     monkeypatch.setitem(TARGETS, "eager", fake)
@@ -296,10 +311,42 @@ def test_points_that_are_lost_leave_no_file(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("in_float", [("a/Conv", "b/Conv"), ("a/Conv",)])
+def test_a_file_with_no_layer_in_int8_is_none(
+    in_float: tuple[str, ...],
+    snapshot: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A target whose control of accuracy takes layers back to float: all of them, or one."""
+
+    def write(order: export.Order) -> export.Layers:
+        order.path.touch()
+        return export.Layers(in_float, 2)
+
+    open_exact = lambda path, precision: lambda image: [np.zeros(0)]  # noqa: E731
+    fake = TARGETS["eager"]._replace(write=write, open=open_exact, precisions=("int8",))
+    monkeypatch.setitem(TARGETS, "eager", fake)
+    monkeypatch.setattr("engine.export.gate.Gate.pictures", lambda *args: iter(()))
+    monkeypatch.setattr("engine.export.gate.Gate.score", lambda *args: 50.0)
+    out = tmp_path / "net.pt2"
+    assert script.main(words(snapshot, out, "--int8")) == (2 if len(in_float) == 2 else 0)
+    printed = capsys.readouterr()
+    if len(in_float) == 2:
+        assert re.match("error: 0 of 2 layers in int8: .* nothing was written; give --calibration", printed.err)
+        assert not list(tmp_path.iterdir())
+    else:
+        assert "1 of 2 layers in int8; in float: a/Conv" in printed.out
+        told = json.loads((tmp_path / "net.pt2.json").read_text())
+        assert told["int8"] == "1 of 2 layers in int8" and told["in_float"] == ["a/Conv"]
+        assert told["files"] == {"net.pt2": hashlib.sha256(b"").hexdigest()}
+
+
 def test_what_an_exporter_cannot_do_is_one_line(
     snapshot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def write(order: export.Order) -> list[str]:
+    def write(order: export.Order) -> export.Layers:
         raise RuntimeError("no operator\nfold")
 
     monkeypatch.setitem(TARGETS, "eager", TARGETS["eager"]._replace(write=write))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import socket
@@ -99,6 +100,11 @@ def said(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> s
     return found.err if code else found.out
 
 
+def sum_of(content: bytes) -> str:
+    """The SHA-256 as exports write it."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def head(folder: Path) -> dict[str, Any]:
     """The head of a card that Hugging Face reads."""
     return yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
@@ -168,13 +174,14 @@ def test_a_last_checkpoint_has_its_own_score(state: dict[str, Any], tmp_path: Pa
 def test_exported_files_come_with_their_proofs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sha = digest.sha256([run / "best_checkpoint_ep1.pth"])
     proof = {"pictures": {f"{PLACE}/x.png": {"same": 0.9995}}, "labeled": {"mean_iou": 50.0, "network": 50.01}}
+    proof["labeled"] |= {"data": "toy", "pictures": 3}
     for name, source, content in (
         ("net.onnx", sha, b"onnx"),
         ("old.onnx", "0" * 64, b"onnx"),
         ("traced.pt2", sha, f"File {PLACE}/net.py".encode()),
     ):
         (run / name).write_bytes(content)
-        about = {"source_sha256": source, "precision": "fp32", "proof": proof}
+        about = {"source_sha256": source, "precision": "fp32", "proof": proof, "files": {name: sum_of(content)}}
         (run / f"{name}.json").write_text(json.dumps(about))
     (run / "hparams.json").write_text("{}")
     out = tmp_path / "out"
@@ -182,7 +189,33 @@ def test_exported_files_come_with_their_proofs(run: Path, tmp_path: Path, capsys
     assert "old.onnx was exported from another checkpoint" in text and "traced.pt2 names a place" in text
     assert (out / "net.onnx").read_bytes() == b"onnx" and not (out / "old.onnx").exists()
     assert [*json.loads((out / "net.onnx.json").read_text())["proof"]["pictures"]] == ["x.png"]
-    assert "| [net.onnx](net.onnx) | fp32 | 99.950 % | 50.00, 50.01 |" in (out / "README.md").read_text()
+    row = "| [net.onnx](net.onnx) | fp32 | 99.950 % | 50.00, 50.01 on 3 pictures of toy |"
+    assert row in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"files": {"net.onnx": "0" * 64}}, "net.onnx is not what net.onnx.json was measured on"),
+        ({"files": {}}, "net.onnx is not what net.onnx.json was measured on"),
+        ({"proof": {}}, "what net.onnx.json says was measured is damaged"),
+        ({"proof": {"pictures": {"a": {}}}}, "what net.onnx.json says was measured is damaged"),
+        ({"precision": None}, "what net.onnx.json says was measured is damaged"),
+        ({"precision": "int8", "int8": "3 of 53 layers in int8"}, ""),
+    ],
+)
+def test_a_file_without_its_own_proof_is_left_out(wrong: dict[str, Any], line: str, tmp_path: Path) -> None:
+    (run := tmp_path / "run").mkdir()
+    (out := tmp_path / "out").mkdir()
+    for name in ("best.pth", "net.onnx"):
+        (run / name).write_bytes(b"")
+    about = {"source_sha256": sum_of(b""), "precision": "fp32", "files": {"net.onnx": sum_of(b"")}}
+    about |= {"proof": {"pictures": {"a": {"same": 1.0}}}}
+    (run / "net.onnx.json").write_text(json.dumps(about | wrong))
+    files, lines = exported.copy(run, run / "best.pth", out)
+    assert [line in said for said in lines] == [True] * bool(line) and bool(files) == bool(not line)
+    assert line or files[0].precision == "int8: 3 of 53 layers in int8"
+    assert bool([*out.iterdir()]) == bool(files)
 
 
 def test_the_temperature_goes_with_the_weights(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

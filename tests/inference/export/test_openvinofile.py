@@ -25,4 +25,6 @@ def test_layers_in_float_are_named_by_the_network() -> None:
     joined = ops.relu(layer(layer(rounded, "net.first/Conv"), "Multiply_12"))
     joined.set_friendly_name("net.act/Relu")
     model = openvino.Model([layer(joined, "net.last/Conv")], [image])
-    assert openvinofile.in_float(model) == ["the input of net.act/Relu", "net.last/Conv"]
+    layers = openvinofile.layers_of(model)
+    assert layers.in_float == ("the input of net.act/Relu", "net.last/Conv") and layers.count == 3
+    assert layers.told == "1 of 3 layers in int8"

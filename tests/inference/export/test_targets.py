@@ -47,7 +47,9 @@ def test_a_file_gives_what_the_network_gives(name: str, precision: str, tmp_path
     order = export.order_of(
         target, module, RULE, (64, 96), path, not target.any_size, {"arch": "three"}, precision, calibration
     )
-    kept = target.write(order)
+    layers = target.write(order)
+    kept = layers.in_float
+    assert layers.count == (3 if precision == "int8" else 0)
     assert len(kept) == ((name, precision) == ("onnxruntime", "int8")) and {*kept} <= {f"net.{x}/Conv" for x in LAYERS}
     run = target.open(path, precision)
     image = module.example((80, 100) if target.any_size else (64, 96), 3 if target.any_count else 1, 5).numpy()

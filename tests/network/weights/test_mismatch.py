@@ -3,14 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import config
+import network
 from network import weights
-from network.trunk import Colors
+from network.trunk import MEAN, STD, Colors
 from network.trunk.timm_nets import TimmTrunk, published_colors, with_colors
 from network.weights import mismatch
+from network.weights.mismatch import USUAL
 from utils.errors import UserError
 
 timm = pytest.importorskip("timm", reason="an extra: pip install timm")
@@ -73,6 +77,32 @@ def test_other_colors_are_told(files: dict[str, dict], where: str, tmp_path: Pat
     (line,) = [line for line in report.weights.notes if line.startswith("warning:")]
     assert "know images of mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225 (" + where in line
     assert "the trunk gets mean 0.5 0.5 0.5, deviation 0.5 0.5 0.5; --trunk timm:resnet18." in line
+
+
+@pytest.mark.parametrize("own", [USUAL, Colors((0.5, 0.4, 0.3), (0.5, 0.2, 0.1))])
+def test_the_options_that_a_warning_names_are_the_cure(own: Colors, tmp_path: Path) -> None:
+    """With them the trunk sees the weights' colors, and nothing is said; for no tag of timm has those."""
+    colors = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.6, 0.8]}
+    (tmp_path / "config.json").write_text(json.dumps(colors))
+    torch.save(state_of("test_resnet"), tmp_path / "x.pth")
+    words = ["--dataset", "camvid", "--trunk", "timm:test_resnet", "--head", "plain"]
+    words += ["--trunk_weights", str(tmp_path / "x.pth")]
+    lines: list[str] = []
+    for more in ([], None):
+        given = lines[0].rpartition("; ")[2].removesuffix(" give it these").split() if more is None else more
+        cfg = config.load([*words, *given])
+        net = network.build(cfg)
+        net.trunk_module.colors = own
+        lines = [line for line in network.start_trunk(cfg, net).splitlines() if "these weights know" in line]
+        assert len(lines) == (more is not None)
+    trunk = TimmTrunk("test_resnet")
+    for name, x in (("factor", STD / np.array(own.std)), ("offset", (MEAN - np.array(own.mean)) / own.std)):
+        setattr(trunk, name, torch.tensor(x, dtype=torch.float32).view(1, 3, 1, 1))
+    pixels = torch.rand(1, 3, 8, 8)
+    mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (cfg.DATASET.MEAN, cfg.DATASET.STD))
+    seen = (pixels - mean) / std * trunk.factor + trunk.offset
+    mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in colors.values())
+    torch.testing.assert_close(seen, (pixels - mean) / std, rtol=1e-4, atol=1e-4)
 
 
 def test_the_same_colors_are_not(tmp_path: Path) -> None:

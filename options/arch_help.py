@@ -52,6 +52,7 @@ _PACKAGES = """## Trunks of timm
 every head and every way to combine scales. What it gives is measured when it is built; where it takes sides of a
 multiple only, images are padded inside. A network whose maps have one stride (a plain vision transformer) gives four by
 a simple pyramid. `--neck_channels` and `--neck_stride` say how the one map of a head is made of all.
+Classifiers round it start Xavier-uniform (`--init_classifiers`; what that brings: [benchmarks](benchmarks.md)).
 `--trunk timm:NAME.TAG` also takes the colors that the published weights of that tag know, where they are others than
 those of NAME.
 
